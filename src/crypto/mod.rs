@@ -3,4 +3,4 @@
 mod algorithm;
 
 pub use algorithm::Algorithm;
-pub(crate) use algorithm::AlgorithmSet;
+pub(crate) use algorithm::{AlgorithmSet, EDDSA};

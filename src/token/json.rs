@@ -9,7 +9,9 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
 
 /// Nesting of a token's JSON. Real tokens nest 4 deep (Keycloak's `resource_access`).
 pub(crate) const MAX_DEPTH: u32 = 32;
@@ -17,85 +19,246 @@ pub(crate) const MAX_DEPTH: u32 = 32;
 /// Members and array elements of one document, all depths together. Real tokens have 15 to 60.
 pub(crate) const MAX_MEMBERS: u32 = 1_000;
 
-/// Up to here a list is compared name by name, which for a token's dozen is cheaper than hashing.
+/// Up to here names are compared one by one, which for a token's dozen is cheaper than hashing.
 const LINEAR_NAMES: usize = 24;
 
+/// Room for the members of a usual object, taken in one allocation.
+const USUAL_MEMBERS: usize = 16;
+
+/// With its feature `arbitrary_precision`, which any crate of a program can turn on, `serde_json`
+/// presents a number as a map with this one name.
+const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
+
 /// Reads `bytes` as one JSON object without duplicate names, within the limits, and nothing after it.
-pub(crate) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
-    read(bytes, |deserializer, budget| deserializer.deserialize_map(ObjectVisitor(budget)))
+pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let budget = Budget::default();
+    let value = Strict(&budget).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(serde_json::Error::custom("not an object")),
+    }
 }
 
-/// Runs `parse` over `bytes` with a fresh budget and refuses what follows the document.
-pub(crate) fn read<'de, T>(
-    bytes: &'de [u8],
-    parse: impl FnOnce(
-        &mut serde_json::Deserializer<serde_json::de::SliceRead<'de>>,
-        &Budget,
-    ) -> Result<T, serde_json::Error>,
-) -> Result<T, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let budget = Budget::new();
-    let value = parse(&mut deserializer, &budget)?;
-    deserializer.end()?;
-    Ok(value)
+/// As [`parse`], for a caller that reads the text with a parser of its own afterwards.
+pub(crate) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
+    parse(bytes).map(drop)
+}
+
+/// A JSON value that borrows its text where the text has no escapes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value<'a> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    String(Cow<'a, str>),
+    Array(Vec<Value<'a>>),
+    Object(Object<'a>),
+}
+
+impl Value<'_> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A number of any size; those beyond 2^53 lose their last digits.
+    pub(crate) fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Unsigned(number) => Some(*number as f64),
+            Self::Signed(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The same value without borrows, as the rest of the ecosystem knows it.
+    pub(crate) fn to_owned_value(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Unsigned(number) => (*number).into(),
+            Self::Signed(number) => (*number).into(),
+            Self::Float(number) => (*number).into(),
+            Self::String(text) => serde_json::Value::String(text.as_ref().to_owned()),
+            Self::Array(values) => values.iter().map(Value::to_owned_value).collect(),
+            Self::Object(object) => object
+                .members
+                .iter()
+                .map(|(name, value)| (name.as_ref().to_owned(), value.to_owned_value()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
+}
+
+/// The members of a JSON object, each name once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Object<'a> {
+    members: Vec<(Cow<'a, str>, Value<'a>)>,
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// Takes a member out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        let at = self.members.iter().position(|(own, _)| own == name)?;
+        Some(self.members.swap_remove(at).1)
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
+        self.members.iter().map(|(name, value)| (name.as_ref(), value))
+    }
 }
 
 /// What is left of the limits while one document is read.
-pub(crate) struct Budget {
+struct Budget {
     depth: Cell<u32>,
     members: Cell<u32>,
 }
 
-impl Budget {
-    fn new() -> Self {
+impl Default for Budget {
+    fn default() -> Self {
         Self { depth: Cell::new(MAX_DEPTH), members: Cell::new(MAX_MEMBERS) }
     }
+}
 
-    pub(crate) fn enter<E: serde::de::Error>(&self) -> Result<(), E> {
-        let depth = self.depth.get().checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
-        self.depth.set(depth);
+impl Budget {
+    fn enter<E: serde::de::Error>(&self) -> Result<(), E> {
+        let left = self.depth.get().checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        self.depth.set(left);
         Ok(())
     }
 
-    pub(crate) fn leave(&self) {
+    fn leave(&self) {
         self.depth.set(self.depth.get() + 1);
     }
 
-    pub(crate) fn member<E: serde::de::Error>(&self) -> Result<(), E> {
-        let members =
+    fn member<E: serde::de::Error>(&self) -> Result<(), E> {
+        let left =
             self.members.get().checked_sub(1).ok_or_else(|| E::custom("too many members"))?;
-        self.members.set(members);
+        self.members.set(left);
         Ok(())
     }
 }
 
-/// The names of one object, so that a second of the same is seen.
-#[derive(Default)]
-pub(crate) struct Names<'de> {
-    few: Vec<Cow<'de, str>>,
-    many: HashSet<Cow<'de, str>>,
+/// Reads one value under a budget.
+struct Strict<'b>(&'b Budget);
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
 }
 
-impl<'de> Names<'de> {
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { few: Vec::with_capacity(capacity), many: HashSet::new() }
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
     }
 
-    pub(crate) fn insert<E: serde::de::Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
-        let duplicate = if self.few.len() < LINEAR_NAMES && self.many.is_empty() {
-            let seen = self.few.contains(&name);
-            self.few.push(name);
-            seen
-        } else {
-            self.many.extend(self.few.drain(..));
-            !self.many.insert(name)
-        };
-        if duplicate { Err(E::custom("duplicate member name")) } else { Ok(()) }
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Unsigned(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Signed(number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        self.0.enter()?;
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(Strict(self.0))? {
+            self.0.member()?;
+            values.push(value);
+        }
+        self.0.leave();
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        self.0.enter()?;
+        let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::new();
+        let mut many = HashSet::new();
+        while let Some(Name(name)) = map.next_key()? {
+            self.0.member()?;
+            let duplicate = if members.len() < LINEAR_NAMES {
+                members.iter().any(|(seen, _)| *seen == name)
+            } else {
+                if many.is_empty() {
+                    many.extend(members.iter().map(|(seen, _)| seen.clone()));
+                }
+                !many.insert(name.clone())
+            };
+            if duplicate {
+                return Err(A::Error::custom("duplicate member name"));
+            }
+            if members.is_empty() {
+                members.reserve_exact(USUAL_MEMBERS);
+            }
+            let value = map.next_value_seed(Strict(self.0))?;
+            members.push((name, value));
+        }
+        self.0.leave();
+        Ok(match members.as_slice() {
+            [(name, Value::String(digits))] if name == ARBITRARY_PRECISION => number(digits)?,
+            _ => Value::Object(Object { members }),
+        })
+    }
+}
+
+/// A number that `serde_json` handed over as text; beyond the range of a double it is an error, as
+/// it is without `arbitrary_precision`.
+fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>, E> {
+    if let Ok(number) = digits.parse() {
+        return Ok(Value::Unsigned(number));
+    }
+    if let Ok(number) = digits.parse() {
+        return Ok(Value::Signed(number));
+    }
+    match digits.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Value::Float(number)),
+        _ => Err(E::custom("number out of range")),
     }
 }
 
 /// A member name: borrowed where the text has no escape.
-pub(crate) struct Name<'de>(pub(crate) Cow<'de, str>);
+struct Name<'de>(Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -116,88 +279,6 @@ impl<'de> Deserialize<'de> for Name<'de> {
             }
         }
         deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-/// Any value, read for its form only.
-pub(crate) struct Checked<'b>(pub(crate) &'b Budget);
-
-impl<'de> DeserializeSeed<'de> for Checked<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Checked<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        self.0.enter()?;
-        while seq.next_element_seed(Checked(self.0))?.is_some() {
-            self.0.member()?;
-        }
-        self.0.leave();
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        ObjectVisitor(self.0).visit_map(map)
-    }
-}
-
-struct ObjectVisitor<'b>(&'b Budget);
-
-impl<'de> Visitor<'de> for ObjectVisitor<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        self.0.enter()?;
-        let mut names = Names::default();
-        while let Some(Name(name)) = map.next_key()? {
-            self.0.member()?;
-            names.insert::<A::Error>(name)?;
-            map.next_value_seed(Checked(self.0))?;
-        }
-        self.0.leave();
-        Ok(())
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        Err(E::custom("not an object"))
     }
 }
 
@@ -254,5 +335,23 @@ mod tests {
         many.pop();
         many.extend_from_slice(b",\"m7\":0}");
         assert!(check(&many).is_err());
+    }
+
+    #[test]
+    fn numbers_keep_their_kind() {
+        let object = parse(br#"{"a":1,"b":-1,"c":1.5,"d":18446744073709551615}"#).unwrap();
+        assert_eq!(object.get("a"), Some(&Value::Unsigned(1)));
+        assert_eq!(object.get("b"), Some(&Value::Signed(-1)));
+        assert_eq!(object.get("c"), Some(&Value::Float(1.5)));
+        assert_eq!(object.get("d"), Some(&Value::Unsigned(u64::MAX)));
+        assert_eq!(number::<serde_json::Error>("1.5").unwrap(), Value::Float(1.5));
+        assert!(number::<serde_json::Error>("1e400").is_err());
+    }
+
+    #[test]
+    fn text_without_escapes_is_borrowed() {
+        let object = parse(br#"{"a":"plain","b":"\u0041"}"#).unwrap();
+        assert!(matches!(object.get("a"), Some(Value::String(Cow::Borrowed("plain")))));
+        assert!(matches!(object.get("b"), Some(Value::String(Cow::Owned(text))) if text == "A"));
     }
 }

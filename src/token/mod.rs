@@ -1,3 +1,11 @@
-//! Tokens.
+//! Tokens: what they are made of and what is known of them, step by step.
 
+mod date;
 pub(crate) mod json;
+pub(crate) mod jwt;
+mod scope;
+mod text;
+
+pub use date::NumericDate;
+pub use scope::{InvalidScope, ScopeSet, ScopeToken};
+pub use text::Excerpt;

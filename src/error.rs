@@ -1,0 +1,278 @@
+//! Why a request was refused: facts for the operator, never a token, a key or a proof.
+//!
+//! An [`Error`] says what was found and what was expected. It does not say what the client gets:
+//! that is one match in `rejection.rs`. Text of the other side is escaped and cut (see
+//! [`Excerpt`]); `sub`, `jti`, `client_id` and other claims about people are never part of it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::crypto::Algorithm;
+use crate::token::{Excerpt, NumericDate};
+
+/// Why a request was refused. It rides in the extensions of the refusal's response, for a layer
+/// outside to log or count.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request carries no credentials (RFC 6750 §3.1).
+    MissingCredentials,
+    /// The request carries credentials of a scheme that is not ours (RFC 6750 §3.1).
+    UnsupportedScheme,
+    /// The `Authorization` field is not `Bearer` and one token68 (RFC 6750 §2.1).
+    MalformedCredentials,
+    /// The request has several `Authorization` lines or several `access_token` parameters.
+    RepeatedCredentials,
+    /// The request carries a token by more than one method (RFC 6750 §2).
+    SeveralMethods,
+
+    /// The token is longer than the limit, in bytes.
+    TokenTooLarge {
+        /// The token's length.
+        size: usize,
+        /// The length allowed.
+        limit: usize,
+    },
+    /// The token is not a compact JWS of three parts, and no introspection is configured for it.
+    NotAJwt,
+    /// The token has five parts: it is encrypted (RFC 7516), which is not supported.
+    EncryptedToken,
+    /// The JWS is malformed (RFC 7515 §5.2).
+    MalformedToken {
+        /// What is wrong with it, in fixed words.
+        problem: &'static str,
+    },
+    /// The header's `typ` is not that of an access token (RFC 9068 §4, RFC 8725 §3.11).
+    UnexpectedType {
+        /// The `typ` found, if any.
+        found: Option<Excerpt>,
+        /// The setting that would accept it, where there is one.
+        hint: Option<&'static str>,
+    },
+    /// The header's `alg` is not on the issuer's list (RFC 8725 §3.1).
+    UnacceptedAlgorithm {
+        /// The `alg` found.
+        found: Excerpt,
+        /// Whether this crate knows the name, so that listing it would help.
+        known: bool,
+    },
+    /// The token's `iss` is none of the trusted issuers (RFC 9068 §4).
+    UntrustedIssuer {
+        /// The `iss` found.
+        found: Excerpt,
+    },
+    /// The issuer's key set has no key that fits the token's `kid` and `alg`.
+    UnknownKey {
+        /// The `kid` found, if any.
+        kid: Option<Excerpt>,
+        /// The token's algorithm.
+        algorithm: Algorithm,
+    },
+    /// The signature does not verify with the key that the token names.
+    BadSignature {
+        /// The token's algorithm.
+        algorithm: Algorithm,
+    },
+
+    /// A required claim is missing.
+    MissingClaim {
+        /// The claim's name.
+        claim: Cow<'static, str>,
+    },
+    /// A claim has a type or a form that its definition does not allow.
+    MalformedClaim {
+        /// The claim's name.
+        claim: Cow<'static, str>,
+    },
+    /// The token is past its `exp` (RFC 7519 §4.1.4).
+    Expired {
+        /// The token's `exp`.
+        exp: NumericDate,
+        /// Our time.
+        now: NumericDate,
+        /// The leeway, in seconds.
+        leeway: u64,
+    },
+    /// The token is before its `nbf` (RFC 7519 §4.1.5).
+    NotYetValid {
+        /// The token's `nbf`.
+        nbf: NumericDate,
+        /// Our time.
+        now: NumericDate,
+        /// The leeway, in seconds.
+        leeway: u64,
+    },
+    /// The token's `iat` lies further ahead than clocks differ (RFC 7519 §4.1.6).
+    IssuedAhead {
+        /// The token's `iat`.
+        iat: NumericDate,
+        /// Our time.
+        now: NumericDate,
+    },
+    /// None of the token's audiences is this resource server (RFC 9068 §4).
+    ForeignAudience {
+        /// The audiences found.
+        found: Excerpt,
+        /// The audiences accepted.
+        expected: Excerpt,
+    },
+    /// The token is of another kind than an access token: an ID token, say.
+    AnotherKind {
+        /// The sign by which it was told.
+        sign: &'static str,
+    },
+    /// The verified claims do not fit the type that the API asked for.
+    UnfitClaims {
+        /// What the type's `Deserialize` said, which names the field but may quote no value.
+        problem: Excerpt,
+    },
+    /// The token is bound to a key or a certificate (`cnf`, RFC 7800), which this server cannot
+    /// confirm.
+    UnconfirmedSender,
+    /// A validator of the API refused the token.
+    Refused {
+        /// The validator's words.
+        reason: Cow<'static, str>,
+    },
+
+    /// The authorization server says that the token is not active (RFC 7662 §2.2).
+    Inactive,
+    /// Introspection says something else about the token than the token itself does.
+    ContradictedByIntrospection {
+        /// The claim that differs.
+        claim: &'static str,
+    },
+
+    /// The token's scope does not cover what the route asks for (RFC 6750 §3.1).
+    InsufficientScope,
+    /// A check of the route refused the token for another reason than scope.
+    AccessDenied,
+
+    /// No usable keys of the issuer are at hand, and the issuer does not answer.
+    KeysUnavailable {
+        /// The issuer's name, from the configuration.
+        issuer: Excerpt,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Introspection did not answer, or not in a way that can be trusted.
+    IntrospectionUnavailable {
+        /// The issuer's name, from the configuration.
+        issuer: Excerpt,
+        /// What went wrong.
+        problem: Excerpt,
+        /// When to try again.
+        retry_after: Duration,
+    },
+
+    /// The body of a form request is longer than the form method buffers, in bytes.
+    FormTooLarge {
+        /// The length allowed.
+        limit: usize,
+    },
+    /// The body of a form request ended early.
+    FormUnreadable,
+
+    /// The layers of the API are put together wrongly; the text names the fix.
+    Wiring {
+        /// What to change in the API's code.
+        fix: Cow<'static, str>,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingCredentials => f.write_str("no credentials"),
+            Self::UnsupportedScheme => f.write_str("credentials of another scheme than Bearer"),
+            Self::MalformedCredentials => {
+                f.write_str("the Authorization field is not `Bearer` followed by one token68")
+            }
+            Self::RepeatedCredentials => f.write_str("credentials given more than once"),
+            Self::SeveralMethods => f.write_str("a token given by more than one method"),
+            Self::TokenTooLarge { size, limit } => {
+                write!(f, "the token has {size} bytes, more than the {limit} allowed")
+            }
+            Self::NotAJwt => f.write_str(
+                "the token is no JWT, and no issuer is configured for opaque tokens; see \
+                 `Issuer::introspection`",
+            ),
+            Self::EncryptedToken => f.write_str(
+                "the token is encrypted (JWE), which is not supported: have the authorization \
+                 server issue signed tokens for this audience",
+            ),
+            Self::MalformedToken { problem } => write!(f, "malformed JWT: {problem}"),
+            Self::UnexpectedType { found, hint } => {
+                match found {
+                    Some(found) => write!(f, "typ is {found}, not `at+jwt`")?,
+                    None => f.write_str("typ is absent, not `at+jwt`")?,
+                }
+                match hint {
+                    Some(hint) => write!(f, ": {hint}"),
+                    None => Ok(()),
+                }
+            }
+            Self::UnacceptedAlgorithm { found, known: true } => {
+                write!(f, "alg {found} is not accepted from this issuer; see `Issuer::algorithms`")
+            }
+            Self::UnacceptedAlgorithm { found, known: false } => {
+                write!(f, "alg {found} is no algorithm this crate verifies")
+            }
+            Self::UntrustedIssuer { found } => write!(
+                f,
+                "iss {found} is no trusted issuer: issuers are compared byte by byte, a final \
+                 slash counts"
+            ),
+            Self::UnknownKey { kid: Some(kid), algorithm } => {
+                write!(f, "the issuer has no {algorithm} key with kid {kid}")
+            }
+            Self::UnknownKey { kid: None, algorithm } => {
+                write!(f, "the token names no kid, and not exactly one {algorithm} key would fit")
+            }
+            Self::BadSignature { algorithm } => write!(f, "the {algorithm} signature is wrong"),
+            Self::MissingClaim { claim } => write!(f, "claim `{claim}` is missing"),
+            Self::MalformedClaim { claim } => write!(f, "claim `{claim}` is malformed"),
+            Self::Expired { exp, now, leeway } => {
+                write!(f, "expired: exp {exp}, now {now}, leeway {leeway}")
+            }
+            Self::NotYetValid { nbf, now, leeway } => {
+                write!(f, "not yet valid: nbf {nbf}, now {now}, leeway {leeway}")
+            }
+            Self::IssuedAhead { iat, now } => {
+                write!(f, "issued in the future: iat {iat}, now {now}; compare the clocks")
+            }
+            Self::ForeignAudience { found, expected } => {
+                write!(f, "aud is {found}, accepted are {expected}")
+            }
+            Self::AnotherKind { sign } => write!(f, "not an access token: {sign}"),
+            Self::UnfitClaims { problem } => {
+                write!(f, "the claims do not fit the type of the API: {problem}")
+            }
+            Self::UnconfirmedSender => f.write_str(
+                "the token is sender-constrained (claim `cnf`), and nothing is configured that \
+                 could confirm its sender",
+            ),
+            Self::Refused { reason } => write!(f, "refused by a validator: {reason}"),
+            Self::Inactive => f.write_str("introspection says that the token is not active"),
+            Self::ContradictedByIntrospection { claim } => {
+                write!(f, "introspection contradicts the token's `{claim}`")
+            }
+            Self::InsufficientScope => f.write_str("the scope does not cover the route"),
+            Self::AccessDenied => f.write_str("a check of the route refused the token"),
+            Self::KeysUnavailable { issuer, retry_after } => write!(
+                f,
+                "no usable keys of issuer {issuer}; next try in {:.0} s",
+                retry_after.as_secs_f64().ceil()
+            ),
+            Self::IntrospectionUnavailable { issuer, problem, .. } => {
+                write!(f, "introspection at issuer {issuer} failed: {problem}")
+            }
+            Self::FormTooLarge { limit } => write!(f, "the form has more than {limit} bytes"),
+            Self::FormUnreadable => f.write_str("the form could not be read to its end"),
+            Self::Wiring { fix } => f.write_str(fix),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

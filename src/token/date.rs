@@ -1,0 +1,73 @@
+//! Times as a JWT carries them.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970-01-01T00:00:00Z, without leap seconds, possibly with a fraction
+/// (`NumericDate`, RFC 7519 §2).
+///
+/// The number comes from outside and may be any double. It is only ever compared, never added to,
+/// so that no token can overflow it.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct NumericDate(f64);
+
+impl NumericDate {
+    pub(crate) const fn from_secs_f64(seconds: f64) -> Self {
+        Self(seconds)
+    }
+
+    pub(crate) fn now(wall: Duration) -> Self {
+        Self(wall.as_secs_f64())
+    }
+
+    /// The seconds since the epoch.
+    pub const fn as_secs_f64(self) -> f64 {
+        self.0
+    }
+
+    /// The time as the standard library has it; `None` before 1970 and where `SystemTime` ends.
+    pub fn to_system_time(self) -> Option<SystemTime> {
+        let since_epoch = Duration::try_from_secs_f64(self.0).ok()?;
+        UNIX_EPOCH.checked_add(since_epoch)
+    }
+}
+
+impl fmt::Display for NumericDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whole seconds are what an operator compares; f64's Display writes 1e300 in full.
+        if self.0.abs() < 1e15 { write!(f, "{}", self.0) } else { write!(f, "{:e}", self.0) }
+    }
+}
+
+impl serde::Serialize for NumericDate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The whole number that the token most likely carried, where it is one.
+        if self.0.fract() == 0.0 && self.0.abs() < 9_007_199_254_740_992.0 {
+            serializer.serialize_i64(self.0 as i64)
+        } else {
+            serializer.serialize_f64(self.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_double_is_total() {
+        for (seconds, representable) in [
+            (0.0, true),
+            (1_700_000_000.5, true),
+            (9_007_199_254_740_992.5, true),
+            (-1.0, false),
+            (1e300, false),
+            (f64::NAN, false),
+            (f64::INFINITY, false),
+        ] {
+            let date = NumericDate::from_secs_f64(seconds);
+            assert_eq!(date.to_system_time().is_some(), representable, "{seconds}");
+            assert!(!date.to_string().is_empty());
+        }
+    }
+}

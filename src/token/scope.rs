@@ -1,0 +1,179 @@
+//! Scope tokens and the set of them that a token carries (RFC 6749 §3.3).
+
+use std::borrow::Borrow;
+use std::fmt;
+
+/// One scope token: one or more of `%x21 / %x23-5B / %x5D-7E`, compared case-sensitively.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScopeToken(Box<str>);
+
+impl ScopeToken {
+    /// Reads one scope token.
+    ///
+    /// # Errors
+    /// When `text` is empty or has a character outside RFC 6749 §3.3, a space among them.
+    ///
+    /// ```
+    /// use tower_resource_server::ScopeToken;
+    ///
+    /// assert!(ScopeToken::parse("notes:read").is_ok());
+    /// assert!(ScopeToken::parse("notes read").is_err());
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, InvalidScope> {
+        if is_scope_token(text) { Ok(Self(text.into())) } else { Err(InvalidScope) }
+    }
+
+    /// The token's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ScopeToken {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ScopeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text is no scope token of RFC 6749 §3.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidScope;
+
+impl fmt::Display for InvalidScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a scope token is one or more of %x21 / %x23-5B / %x5D-7E (RFC 6749 section 3.3)",
+        )
+    }
+}
+
+impl std::error::Error for InvalidScope {}
+
+fn is_scope_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+}
+
+/// The scope of an access token: a set of scope tokens whose order means nothing.
+///
+/// Kept as the text the token carried. Words that are no scope token by the grammar stay in the
+/// text and match nothing, since every scope asked for is one by construction.
+///
+/// ```
+/// use tower_resource_server::ScopeSet;
+///
+/// let scope = ScopeSet::new("notes:write notes:read");
+/// assert!(scope.contains("notes:read"));
+/// assert!(!scope.contains("notes"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopeSet(Box<str>);
+
+impl ScopeSet {
+    /// The set in a `scope` string: scope tokens separated by single spaces (0x20, nothing else).
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The set of an array's words, as servers send it that do not follow RFC 9068 §2.2.3. A word
+    /// with a space in it would become two, so such an array has no reading.
+    pub(crate) fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let mut text = String::new();
+        for word in words {
+            if word.contains(' ') {
+                return None;
+            }
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(word);
+        }
+        Some(Self(text.into()))
+    }
+
+    /// Whether the set holds exactly this scope token.
+    pub fn contains(&self, token: &str) -> bool {
+        !token.is_empty() && self.iter().any(|own| own == token)
+    }
+
+    /// The scope tokens, in the order of the token.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|word| !word.is_empty())
+    }
+
+    /// Whether the token carries no scope.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// The text as the token carried it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for ScopeSet {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alphabet_of_a_scope_token() {
+        for (name, text, good) in [
+            ("plain", "read", true),
+            ("colon and slash", "https://api.example.com/read:all", true),
+            ("exclamation mark", "!", true),
+            ("tilde", "~", true),
+            ("hash, left of the gap", "#", true),
+            ("empty", "", false),
+            ("space", "a b", false),
+            ("tab", "a\tb", false),
+            ("quote", "a\"", false),
+            ("backslash", "a\\", false),
+            ("delete", "\u{7f}", false),
+            ("no-break space", "a\u{a0}b", false),
+            ("not ASCII", "é", false),
+        ] {
+            assert_eq!(ScopeToken::parse(text).is_ok(), good, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_space_splits() {
+        for (name, text, word, held) in [
+            ("first", "b a", "a", true),
+            ("case differs", "A", "a", false),
+            ("tab", "a\tb", "a", false),
+            ("comma", "a,b", "a", false),
+            ("no-break space", "a\u{a0}b", "a", false),
+            ("prefix", "read:all", "read", false),
+            ("two spaces", "a  b", "b", true),
+            ("nothing asked", "a  b", "", false),
+            ("empty", "", "a", false),
+        ] {
+            assert_eq!(ScopeSet::new(text).contains(word), held, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_array_word_with_a_space_is_not_two_scopes() {
+        assert!(ScopeSet::from_words(["a b"]).is_none());
+        assert!(ScopeSet::from_words(["a", "b"]).is_some_and(|set| set.contains("b")));
+    }
+}
