@@ -1,6 +1,11 @@
-//! Signatures: the only place that names a cryptography crate.
+//! Step 5 of the walk, the signature: the only place that names a cryptography crate.
+//!
+//! Decides whether a signature is that of a text under a key. It does not choose the key, and it
+//! does not read tokens. Keys are prepared once, when they arrive, never per request.
 
 mod algorithm;
+mod key;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};
+pub(crate) use key::{KeyFault, VerificationKey};

@@ -31,8 +31,13 @@ const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
 /// Reads `bytes` as one JSON object without duplicate names, within the limits, and nothing after it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, serde_json::Error> {
+    parse_up_to(bytes, MAX_MEMBERS)
+}
+
+/// As [`parse`], with room for a document that is larger than a token.
+pub(crate) fn parse_up_to(bytes: &[u8], members: u32) -> Result<Object<'_>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let budget = Budget::default();
+    let budget = Budget { depth: Cell::new(MAX_DEPTH), members: Cell::new(members) };
     let value = Strict(&budget).deserialize(&mut deserializer)?;
     deserializer.end()?;
     match value {
@@ -127,12 +132,6 @@ impl<'a> Object<'a> {
 struct Budget {
     depth: Cell<u32>,
     members: Cell<u32>,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { depth: Cell::new(MAX_DEPTH), members: Cell::new(MAX_MEMBERS) }
-    }
 }
 
 impl Budget {

@@ -28,24 +28,20 @@ pub(crate) struct Decoded {
     payload: usize,
 }
 
-impl Decoded {
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.parts[self.header..self.payload]
-    }
-}
-
 /// A well-formed JWT that nobody vouches for.
 pub(crate) struct UnverifiedJwt<'a> {
     pub(crate) header: Header<'a>,
     pub(crate) claims: Object<'a>,
+    payload: &'a [u8],
     signing_input: &'a [u8],
     signature: &'a [u8],
 }
 
 /// A JWT whose signature verified with a key of its issuer.
 pub(crate) struct VerifiedJwt<'a> {
-    pub(crate) header: Header<'a>,
     pub(crate) claims: Object<'a>,
+    /// The text of the claims, for the API's own type.
+    pub(crate) payload: &'a [u8],
 }
 
 impl<'a> UnverifiedJwt<'a> {
@@ -55,7 +51,13 @@ impl<'a> UnverifiedJwt<'a> {
         let header = Header::parse(jws.header)?;
         let claims = json::parse(jws.payload)
             .map_err(|_| malformed("the claims are not one strict JSON object"))?;
-        Ok(Self { header, claims, signing_input: jws.signing_input, signature: jws.signature })
+        Ok(Self {
+            header,
+            claims,
+            payload: jws.payload,
+            signing_input: jws.signing_input,
+            signature: jws.signature,
+        })
     }
 
     /// The crypto boundary. `verify` is given the algorithm, the signing input and the signature.
@@ -67,7 +69,7 @@ impl<'a> UnverifiedJwt<'a> {
         if !verify(algorithm, self.signing_input, self.signature) {
             return Err(Error::BadSignature { algorithm });
         }
-        Ok(VerifiedJwt { header: self.header, claims: self.claims })
+        Ok(VerifiedJwt { claims: self.claims, payload: self.payload })
     }
 }
 

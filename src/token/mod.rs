@@ -1,11 +1,16 @@
 //! Tokens: what they are made of and what is known of them, step by step.
 
+mod access;
+mod claims;
 mod date;
 pub(crate) mod json;
 pub(crate) mod jwt;
 mod scope;
 mod text;
 
+pub use access::{AccessToken, Principal};
+pub(crate) use access::{AnyToken, Facts, Outcome, ServerId};
+pub use claims::Claims;
 pub use date::NumericDate;
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use text::Excerpt;

@@ -1,0 +1,220 @@
+//! `WWW-Authenticate` by the grammar of RFC 9110 §11.6.1, with the parameters of RFC 6750 §3.
+//!
+//! Everything in a challenge comes from configuration, so every value is built and checked once,
+//! when the server or a route is put together; a request only picks one. Nothing of a token can
+//! reach a challenge.
+
+use http::HeaderValue;
+
+use crate::token::ScopeToken;
+
+/// The code of a challenge's `error` (RFC 6750 §3.1); without one there is only the invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// No credentials, or a refusal for another cause than the token: no error code.
+    None,
+    InvalidRequest,
+    InvalidToken,
+    InsufficientScope,
+}
+
+impl Code {
+    const fn error(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::None => None,
+            Self::InvalidRequest => {
+                Some(("invalid_request", "The request must carry one access token, well-formed"))
+            }
+            Self::InvalidToken => {
+                Some(("invalid_token", "The access token is not valid for this resource"))
+            }
+            Self::InsufficientScope => {
+                Some(("insufficient_scope", "The access token lacks a scope for this resource"))
+            }
+        }
+    }
+}
+
+/// What all challenges of one server have in common.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ChallengeConfig {
+    pub(crate) realm: String,
+    pub(crate) descriptions: bool,
+    pub(crate) error_uri: Option<String>,
+    /// Further auth-params, name and text.
+    pub(crate) params: Vec<(String, String)>,
+}
+
+/// The challenges of one server or one route, ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Challenges {
+    none: HeaderValue,
+    invalid_request: HeaderValue,
+    invalid_token: HeaderValue,
+    insufficient_scope: HeaderValue,
+}
+
+impl Challenges {
+    /// Prepares the challenges; `scope` is what a client should ask for.
+    ///
+    /// # Errors
+    /// When a parameter does not fit its grammar or stands twice; the text says which.
+    pub(crate) fn build(config: &ChallengeConfig, scope: &[ScopeToken]) -> Result<Self, String> {
+        let of = |code| challenge(config, scope, code);
+        Ok(Self {
+            none: of(Code::None)?,
+            invalid_request: of(Code::InvalidRequest)?,
+            invalid_token: of(Code::InvalidToken)?,
+            insufficient_scope: of(Code::InsufficientScope)?,
+        })
+    }
+
+    pub(crate) fn value(&self, code: Code) -> &HeaderValue {
+        match code {
+            Code::None => &self.none,
+            Code::InvalidRequest => &self.invalid_request,
+            Code::InvalidToken => &self.invalid_token,
+            Code::InsufficientScope => &self.insufficient_scope,
+        }
+    }
+}
+
+fn challenge(
+    config: &ChallengeConfig,
+    scope: &[ScopeToken],
+    code: Code,
+) -> Result<HeaderValue, String> {
+    let mut params = vec![("realm", config.realm.clone())];
+    if let Some((error, description)) = code.error() {
+        params.push(("error", error.to_owned()));
+        if config.descriptions {
+            params.push(("error_description", description.to_owned()));
+        }
+        if let Some(uri) = &config.error_uri {
+            params.push(("error_uri", uri.clone()));
+        }
+    }
+    // A malformed request says nothing about scope, so neither does its answer.
+    if !scope.is_empty() && code != Code::InvalidRequest {
+        let scope: Vec<_> = scope.iter().map(ScopeToken::as_str).collect();
+        params.push(("scope", scope.join(" ")));
+    }
+    params.extend(config.params.iter().map(|(name, text)| (name.as_str(), text.clone())));
+
+    let mut value = String::from("Bearer");
+    for (index, (name, text)) in params.iter().enumerate() {
+        // RFC 9110 §11.2: a name stands once, compared without regard to case.
+        if params[..index].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return Err(format!("auth-param `{name}` stands twice"));
+        }
+        if name.is_empty() || !name.bytes().all(crate::credentials::is_tchar) {
+            return Err(format!("`{name}` is no name of an auth-param (RFC 9110 section 11.2)"));
+        }
+        value.push_str(if index == 0 { " " } else { ", " });
+        value.push_str(name);
+        value.push('=');
+        value.push_str(&quoted(text).ok_or_else(|| format!("`{name}` is not printable ASCII"))?);
+    }
+    HeaderValue::from_str(&value).map_err(|_| "the challenge is no header value".to_owned())
+}
+
+/// A quoted-string (RFC 9110 §5.6.4) of printable ASCII.
+fn quoted(text: &str) -> Option<String> {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            ' '..='~' => quoted.push(character),
+            _ => return None,
+        }
+    }
+    quoted.push('"');
+    Some(quoted)
+}
+
+/// Whether `uri` fits `error_uri`: absolute, of %x21 / %x23-5B / %x5D-7E (RFC 6750 §3).
+pub(crate) fn is_error_uri(uri: &str) -> bool {
+    let Some((scheme, rest)) = uri.split_once(':') else {
+        return false;
+    };
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        && !rest.is_empty()
+        && uri.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> ChallengeConfig {
+        ChallengeConfig { realm: "notes".into(), descriptions: true, ..ChallengeConfig::default() }
+    }
+
+    fn text(config: &ChallengeConfig, scope: &str, code: Code) -> Result<String, String> {
+        let scope: Vec<_> =
+            scope.split(' ').filter_map(|word| ScopeToken::parse(word).ok()).collect();
+        let challenges = Challenges::build(config, &scope)?;
+        Ok(challenges.value(code).to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn challenges() {
+        for (name, scope, code, expected) in [
+            ("invitation", "", Code::None, r#"Bearer realm="notes""#),
+            ("invitation with scope", "a b", Code::None, r#"Bearer realm="notes", scope="a b""#),
+            (
+                "invalid_token",
+                "",
+                Code::InvalidToken,
+                "Bearer realm=\"notes\", error=\"invalid_token\", error_description=\"The access \
+                 token is not valid for this resource\"",
+            ),
+            (
+                "invalid_request names no scope",
+                "a",
+                Code::InvalidRequest,
+                "Bearer realm=\"notes\", error=\"invalid_request\", error_description=\"The \
+                 request must carry one access token, well-formed\"",
+            ),
+        ] {
+            assert_eq!(text(&config(), scope, code).as_deref(), Ok(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_quoted_or_refused() {
+        let realm = |realm: &str| ChallengeConfig { realm: realm.into(), ..config() };
+        let quoted = text(&realm(r#"a"b\c, d"#), "", Code::None);
+        assert_eq!(quoted.as_deref(), Ok(r#"Bearer realm="a\"b\\c, d""#));
+        for bad in ["a\r\nb", "a\0", "é", "a\tb"] {
+            assert!(text(&realm(bad), "", Code::None).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_stand_once_and_are_tokens() {
+        let with =
+            |name: &str| ChallengeConfig { params: vec![(name.into(), "x".into())], ..config() };
+        assert!(text(&with("resource"), "", Code::None).is_ok());
+        assert!(text(&with("Realm"), "", Code::None).is_err());
+        assert!(text(&with("ERROR"), "", Code::None).is_err(), "stands in another challenge");
+        assert!(text(&with("a b"), "", Code::None).is_err());
+        assert!(text(&with(""), "", Code::None).is_err());
+    }
+
+    #[test]
+    fn error_uris() {
+        for (uri, good) in [
+            ("https://docs.example.com/errors", true),
+            ("/errors", false),
+            ("https://docs.example.com/a b", false),
+            ("https://docs.example.com/\"", false),
+            ("1https:x", false),
+            ("", false),
+        ] {
+            assert_eq!(is_error_uri(uri), good, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Step 1 of the walk: which token does the request present, and how?
+//!
+//! Decides, in this order:
+//!
+//! - several `Authorization` lines: 400, since neither the first nor the last may win (RFC 9110 §11.6.2);
+//! - no line, or a scheme other than `Bearer` in any case: no credentials of ours (RFC 6750 §3.1);
+//! - `Bearer`, one or more spaces, one token68: the token (RFC 6750 §2.1); anything else after
+//!   `Bearer` is malformed, 400;
+//! - a token by two methods: 400, even when both are equal (RFC 6750 §2).
+//!
+//! Query and form tokens are ignored unless switched on (OAuth 2.1 §5.1). It does not look inside
+//! the token.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::uri::{PathAndQuery, Uri};
+
+use crate::error::Error;
+
+/// The name of the parameter in a query or a form (RFC 6750 §2.2, §2.3).
+pub(crate) const ACCESS_TOKEN: &str = "access_token";
+
+/// Where the request carried its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Header,
+    Form,
+    Query,
+}
+
+/// A token as presented, by one method.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Credentials<'a> {
+    pub(crate) token: Cow<'a, str>,
+    pub(crate) method: Method,
+}
+
+/// What the form layer found in a body, for the server that it belongs to.
+#[derive(Clone)]
+pub(crate) enum FormToken {
+    One(String),
+    Repeated,
+}
+
+/// Reads the credentials of a request. `query` is the request's query where that method is on.
+pub(crate) fn extract<'a>(
+    headers: &'a HeaderMap,
+    form: Option<&'a FormToken>,
+    query: Option<&str>,
+) -> Result<Credentials<'a>, Error> {
+    let header = from_header(headers);
+    let form = form.map(from_form);
+    let query = query.and_then(from_query);
+    match (header, form, query) {
+        // Credentials of another scheme do not count as a method of presenting a token.
+        (Err(Error::MissingCredentials | Error::UnsupportedScheme), Some(form), None) => form,
+        (Err(Error::MissingCredentials | Error::UnsupportedScheme), None, Some(query)) => query,
+        (header, None, None) => header,
+        (Err(error @ Error::RepeatedCredentials), ..) => Err(error),
+        _ => Err(Error::SeveralMethods),
+    }
+}
+
+fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let Some(line) = lines.next() else {
+        return Err(Error::MissingCredentials);
+    };
+    if lines.next().is_some() {
+        return Err(Error::RepeatedCredentials);
+    }
+    let line = line.as_bytes();
+    let (scheme, rest) =
+        line.split_at(line.iter().position(|b| !is_tchar(*b)).unwrap_or(line.len()));
+    if !scheme.eq_ignore_ascii_case(b"Bearer") {
+        return Err(Error::UnsupportedScheme);
+    }
+    let token = rest.trim_ascii_start_spaces();
+    if token.len() == rest.len() {
+        return Err(Error::MalformedCredentials);
+    }
+    let token = token68(token).ok_or(Error::MalformedCredentials)?;
+    Ok(Credentials { token: Cow::Borrowed(token), method: Method::Header })
+}
+
+fn from_form(form: &FormToken) -> Result<Credentials<'_>, Error> {
+    match form {
+        FormToken::Repeated => Err(Error::RepeatedCredentials),
+        FormToken::One(token) => {
+            let token = token68(token.as_bytes()).ok_or(Error::MalformedCredentials)?;
+            Ok(Credentials { token: Cow::Borrowed(token), method: Method::Form })
+        }
+    }
+}
+
+fn from_query<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
+    let mut tokens = form_urlencoded::parse(query.as_bytes())
+        .filter_map(|(name, token)| (name == ACCESS_TOKEN).then_some(token));
+    let token = tokens.next()?;
+    Some(match (tokens.next(), token68(token.as_bytes())) {
+        (Some(_), _) => Err(Error::RepeatedCredentials),
+        (None, None) => Err(Error::MalformedCredentials),
+        (None, Some(token)) => {
+            Ok(Credentials { token: Cow::Owned(token.to_owned()), method: Method::Query })
+        }
+    })
+}
+
+/// The URI without its `access_token`, so that what logs it further in logs no token
+/// (RFC 6750 §2.3). The rest of the query stays byte for byte.
+pub(crate) fn without_query_token(uri: &Uri) -> Uri {
+    let Some(query) = uri.query() else {
+        return uri.clone();
+    };
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| {
+            form_urlencoded::parse(pair.as_bytes()).all(|(name, _)| name != ACCESS_TOKEN)
+        })
+        .collect();
+    let path_and_query = if kept.is_empty() {
+        uri.path().to_owned()
+    } else {
+        format!("{}?{}", uri.path(), kept.join("&"))
+    };
+    let mut parts = uri.clone().into_parts();
+    // A query that parsed once parses again with pieces left out; should it not, it goes whole.
+    parts.path_and_query =
+        path_and_query.parse().or_else(|_| uri.path().parse::<PathAndQuery>()).ok();
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// `token68` (RFC 9110 §11.2), which RFC 6750 calls `b64token`.
+fn token68(bytes: &[u8]) -> Option<&str> {
+    let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
+    let (body, _) = bytes.split_at(bytes.len() - padding);
+    let good = !body.is_empty()
+        && body.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        });
+    if good { std::str::from_utf8(bytes).ok() } else { None }
+}
+
+/// A character of an HTTP token (RFC 9110 §5.6.2), of which a scheme's name is made.
+pub(crate) fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+trait TrimSpaces {
+    fn trim_ascii_start_spaces(&self) -> &Self;
+}
+
+impl TrimSpaces for [u8] {
+    /// Without leading SP. RFC 9110 §11.4 knows no other separator here, a tab is none.
+    fn trim_ascii_start_spaces(&self) -> &Self {
+        &self[self.iter().position(|byte| *byte != b' ').unwrap_or(self.len())..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn header(lines: &[&[u8]]) -> HeaderMap {
+        lines.iter().map(|line| (AUTHORIZATION, HeaderValue::from_bytes(line).unwrap())).collect()
+    }
+
+    #[test]
+    fn the_authorization_field() {
+        let cases: &[(&str, &[&[u8]], Result<&str, Error>)] = &[
+            ("plain", &[b"Bearer abc.def-_~+/=="], Ok("abc.def-_~+/==")),
+            ("lower case", &[b"bearer t"], Ok("t")),
+            ("mixed case", &[b"bEaReR t"], Ok("t")),
+            ("several spaces", &[b"Bearer   t"], Ok("t")),
+            ("no line", &[], Err(Error::MissingCredentials)),
+            ("two equal lines", &[b"Bearer t", b"Bearer t"], Err(Error::RepeatedCredentials)),
+            ("two schemes", &[b"Basic eA==", b"Bearer t"], Err(Error::RepeatedCredentials)),
+            ("one line, two", &[b"Bearer t, Bearer t"], Err(Error::MalformedCredentials)),
+            ("basic", &[b"Basic eA=="], Err(Error::UnsupportedScheme)),
+            ("glued", &[b"BearerT"], Err(Error::UnsupportedScheme)),
+            ("empty", &[b""], Err(Error::UnsupportedScheme)),
+            ("no token", &[b"Bearer"], Err(Error::MalformedCredentials)),
+            ("only spaces", &[b"Bearer   "], Err(Error::MalformedCredentials)),
+            ("two words", &[b"Bearer a b"], Err(Error::MalformedCredentials)),
+            ("comma", &[b"Bearer a,b"], Err(Error::MalformedCredentials)),
+            ("quoted", &[b"Bearer \"a\""], Err(Error::MalformedCredentials)),
+            ("tab", &[b"Bearer\ta"], Err(Error::MalformedCredentials)),
+            ("tab after space", &[b"Bearer \ta"], Err(Error::MalformedCredentials)),
+            ("only padding", &[b"Bearer ="], Err(Error::MalformedCredentials)),
+            ("padding inside", &[b"Bearer a=b"], Err(Error::MalformedCredentials)),
+            ("not ASCII", &[b"Bearer \xc3\xa9"], Err(Error::MalformedCredentials)),
+            ("auth-param", &[b"Bearer token=abc"], Err(Error::MalformedCredentials)),
+        ];
+        for (name, lines, expected) in cases {
+            let headers = header(lines);
+            let found = extract(&headers, None, None).map(|found| found.token.into_owned());
+            assert_eq!(found, expected.clone().map(str::to_owned), "{name}");
+        }
+    }
+
+    #[test]
+    fn methods_exclude_each_other() {
+        let one = FormToken::One("f".into());
+        let (none, bearer, basic) = (header(&[]), header(&[b"Bearer h"]), header(&[b"Basic eA=="]));
+        let cases: &[(
+            &str,
+            &HeaderMap,
+            Option<&FormToken>,
+            Option<&str>,
+            Result<Method, Error>,
+        )] = &[
+            ("form", &none, Some(&one), None, Ok(Method::Form)),
+            ("query", &none, None, Some("a=1&access_token=q"), Ok(Method::Query)),
+            ("query without token", &bearer, None, Some("a=1"), Ok(Method::Header)),
+            ("form beside another scheme", &basic, Some(&one), None, Ok(Method::Form)),
+            ("header and form", &bearer, Some(&one), None, Err(Error::SeveralMethods)),
+            ("header and query", &bearer, None, Some("access_token=h"), Err(Error::SeveralMethods)),
+            (
+                "form and query",
+                &none,
+                Some(&one),
+                Some("access_token=q"),
+                Err(Error::SeveralMethods),
+            ),
+            (
+                "form twice",
+                &none,
+                Some(&FormToken::Repeated),
+                None,
+                Err(Error::RepeatedCredentials),
+            ),
+            (
+                "query twice",
+                &none,
+                None,
+                Some("access_token=a&access_token=a"),
+                Err(Error::RepeatedCredentials),
+            ),
+            (
+                "query twice, escaped",
+                &none,
+                None,
+                Some("access_token=a&%61ccess_token=a"),
+                Err(Error::RepeatedCredentials),
+            ),
+            ("query empty", &none, None, Some("access_token="), Err(Error::MalformedCredentials)),
+        ];
+        for (name, headers, form, query, expected) in cases {
+            let found = extract(headers, *form, *query).map(|found| found.method);
+            assert_eq!(found, *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_token_leaves_the_uri() {
+        for (uri, expected) in [
+            ("/a?access_token=t", "/a"),
+            ("/a?x=1&access_token=t&y=%202", "/a?x=1&y=%202"),
+            ("/a?%61ccess_token=t&x", "/a?x"),
+            ("https://h.example/a?access_token=t", "https://h.example/a"),
+            ("/a?x=access_token", "/a?x=access_token"),
+            ("/a", "/a"),
+        ] {
+            assert_eq!(without_query_token(&uri.parse().unwrap()).to_string(), expected);
+        }
+    }
+}

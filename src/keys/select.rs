@@ -1,0 +1,88 @@
+//! Step 4 of the walk: which keys of a set may have signed this token? Pure.
+//!
+//! A `kid` is a hint into the trusted set and nothing else (RFC 7515 §4.1.4). In this order:
+//!
+//! - a token with a `kid`: the keys of that very kid that serve its algorithm, all of them, since
+//!   two keys may share a kid (RFC 7517 §4.5);
+//! - else the one key without a kid that serves the algorithm;
+//! - a token without a `kid`: the one key that serves its algorithm.
+//!
+//! Where "the one" would be several, there is none: guessing would let a token be checked against
+//! every key in turn.
+
+use crate::crypto::Algorithm;
+use crate::keys::jwk::Key;
+
+/// Keys that are tried for one token. Two of one kid happen in rotations; more is a mistake that
+/// must not multiply the cost of a forged token.
+pub(crate) const MAX_CANDIDATES: usize = 4;
+
+/// Where Entra ID's shared key sets leave a place for the tenant.
+const TENANT: &str = "{tenantid}";
+
+/// Positions of keys in their set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Candidates {
+    indices: [usize; MAX_CANDIDATES],
+    len: usize,
+}
+
+impl Candidates {
+    pub(crate) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
+        self.indices.into_iter().take(self.len)
+    }
+
+    fn push(&mut self, index: usize) {
+        if let Some(place) = self.indices.get_mut(self.len) {
+            *place = index;
+            self.len += 1;
+        }
+    }
+}
+
+pub(crate) fn candidates(
+    keys: &[Key],
+    kid: Option<&str>,
+    algorithm: Algorithm,
+    iss: &str,
+) -> Candidates {
+    let fitting = |key: &Key| {
+        key.prepared.fits(algorithm)
+            && key.issuer.as_deref().is_none_or(|issuer| serves(issuer, iss))
+    };
+    if let Some(kid) = kid {
+        let mut named = Candidates::default();
+        for (index, key) in keys.iter().enumerate() {
+            if key.kid.as_deref() == Some(kid) && fitting(key) {
+                named.push(index);
+            }
+        }
+        if !named.is_empty() {
+            return named;
+        }
+    }
+    let mut only = keys
+        .iter()
+        .enumerate()
+        .filter(|(_, key)| (kid.is_none() || key.kid.is_none()) && fitting(key));
+    let mut found = Candidates::default();
+    if let (Some((index, _)), None) = (only.next(), only.next()) {
+        found.push(index);
+    }
+    found
+}
+
+/// Whether a key published for `issuer`, perhaps with a place for the tenant, serves `iss`.
+fn serves(issuer: &str, iss: &str) -> bool {
+    match issuer.split_once(TENANT) {
+        None => issuer == iss,
+        Some((before, after)) => iss
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('/')),
+    }
+}

@@ -1,0 +1,119 @@
+//! The claims that a handler gets when it asks for no type of its own.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use crate::token::json::{Object, Value};
+use crate::token::{NumericDate, ScopeSet};
+
+/// The claims of a verified access token: the registered ones by name, the rest as JSON.
+///
+/// `Debug` shows no claim about a person; serialize the value where those are wanted (RFC 9068 §6).
+#[derive(Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Claims {
+    /// The issuer, as the token spells it.
+    pub iss: Option<String>,
+    /// The subject, unique within the issuer only. Some servers leave it out for clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// The audiences; one string in the token is one element here.
+    pub aud: Vec<String>,
+    /// The expiry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exp: Option<NumericDate>,
+    /// The time before which the token is not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<NumericDate>,
+    /// The time of issue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iat: Option<NumericDate>,
+    /// The token's identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// The client that asked for the token, from the claim that the profile names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The scope, from the claim that the profile names.
+    pub scope: ScopeSet,
+    /// Every other claim, as the token carried it.
+    #[serde(flatten)]
+    pub extra: Map<String, Json>,
+}
+
+impl Claims {
+    /// From validated claims, of which `scope` and `client_id` were already read by the profile.
+    pub(crate) fn new(claims: &Object<'_>, scope: ScopeSet, client_id: Option<&str>) -> Self {
+        let mut own = Self {
+            iss: None,
+            sub: None,
+            aud: Vec::new(),
+            exp: None,
+            nbf: None,
+            iat: None,
+            jti: None,
+            client_id: client_id.map(str::to_owned),
+            scope,
+            extra: Map::new(),
+        };
+        for (name, value) in claims.iter() {
+            match (name, value) {
+                ("iss", Value::String(text)) => own.iss = Some(text.as_ref().to_owned()),
+                ("sub", Value::String(text)) => own.sub = Some(text.as_ref().to_owned()),
+                ("jti", Value::String(text)) => own.jti = Some(text.as_ref().to_owned()),
+                ("aud", value) => own.aud = strings(value).map(str::to_owned).collect(),
+                ("exp", value) => own.exp = value.as_f64().map(NumericDate::from_secs_f64),
+                ("nbf", value) => own.nbf = value.as_f64().map(NumericDate::from_secs_f64),
+                ("iat", value) => own.iat = value.as_f64().map(NumericDate::from_secs_f64),
+                ("scope", Value::String(_)) | ("client_id", Value::String(_)) => {}
+                (name, value) => {
+                    own.extra.insert(name.to_owned(), value.to_owned_value());
+                }
+            }
+        }
+        own
+    }
+
+    /// Whether the array claim `attribute` (`roles`, `groups` or `entitlements`, RFC 9068
+    /// §2.2.3.1) holds `value`, as a string or as a SCIM object with that `value` (RFC 7643 §4.1.2).
+    /// Any other shape holds nothing.
+    ///
+    /// ```
+    /// # use tower_resource_server::Claims;
+    /// fn may_audit(claims: &Claims) -> bool {
+    ///     claims.has("roles", "auditor")
+    /// }
+    /// ```
+    pub fn has(&self, attribute: &str, value: &str) -> bool {
+        let Some(Json::Array(entries)) = self.extra.get(attribute) else {
+            return false;
+        };
+        entries.iter().any(|entry| match entry {
+            Json::String(text) => text == value,
+            Json::Object(object) => object.get("value").and_then(Json::as_str) == Some(value),
+            _ => false,
+        })
+    }
+}
+
+/// The strings of a claim that is one string or an array of strings.
+fn strings<'a>(value: &'a Value<'_>) -> impl Iterator<Item = &'a str> {
+    let (one, many) = match value {
+        Value::String(text) => (Some(text.as_ref()), &[][..]),
+        Value::Array(values) => (None, values.as_slice()),
+        _ => (None, &[][..]),
+    };
+    one.into_iter().chain(many.iter().filter_map(Value::as_str))
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims")
+            .field("iss", &self.iss)
+            .field("aud", &self.aud)
+            .field("exp", &self.exp)
+            .finish_non_exhaustive()
+    }
+}
