@@ -1,21 +1,43 @@
 //! OAuth 2.0 resource server as a Tower layer.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 #![allow(dead_code, unused_imports, reason = "the walk is wired in the next steps")]
 
+mod authenticator;
 mod challenge;
 mod clock;
+mod config;
 mod credentials;
 mod crypto;
 mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod issuer;
 mod keys;
+mod layer;
+mod policy;
 mod profile;
+mod rejection;
+mod server;
+mod telemetry;
 mod token;
 
+pub use authenticator::Invalid;
 pub use clock::{Clock, TestClock};
+pub use config::{Builder, ConfigError, NeedsAudience, NeedsIssuer, Ready};
 pub use crypto::Algorithm;
 pub use error::Error;
+pub use issuer::Issuer;
+pub use keys::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
+pub use layer::{
+    FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireFuture,
+    RequireLayer, RequireService, ResourceServerLayer, ResourceServerService, ResponseFuture,
+};
+pub use policy::{Policy, Requirement, all_of, any_of, authenticated, scope, user};
 pub use profile::Profile;
+pub use rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
+pub use server::{Authenticated, ResourceServer};
 pub use token::{
     AccessToken, Claims, Excerpt, InvalidScope, NumericDate, Principal, ScopeSet, ScopeToken,
 };

@@ -1,0 +1,132 @@
+//! The walk of a request, steps 2 to 7: from a token's text to an [`AccessToken`].
+//!
+//! One call a step and no rule of its own. The walk is synchronous. Where it lacks something that
+//! only the network has, it says what ([`Pending`]); the caller waits for it and walks again, from
+//! the token's text, so that nothing half-judged is ever kept.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::de::DeserializeOwned;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::issuer::{Pending, Trust};
+use crate::token::json::Object;
+use crate::token::jwt::{Decoded, UnverifiedJwt};
+use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
+
+/// Turns validated claims into the API's own type.
+pub(crate) type ReadClaims<C> = fn(&[u8], &Object<'_>, &Facts) -> Result<C, Error>;
+
+/// A check of the API's own on every token. It can refuse, never admit.
+pub(crate) type Validator<C> = Arc<dyn Fn(&AccessToken<C>) -> Result<(), Invalid> + Send + Sync>;
+
+/// The refusal of a validator, with a reason for the operator's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invalid(Cow<'static, str>);
+
+impl Invalid {
+    /// Refuses; `reason` goes to the log, never to the client, and must quote no claim.
+    pub fn because(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// Judges tokens.
+pub(crate) struct Authenticator<C> {
+    pub(crate) trust: ArcSwap<Trust>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) read_claims: ReadClaims<C>,
+    pub(crate) validators: Vec<Validator<C>>,
+}
+
+/// A token that passed, and the configuration under which it did.
+pub(crate) struct Verdict<C> {
+    pub(crate) token: AccessToken<C>,
+    pub(crate) generation: u64,
+}
+
+impl<C> Authenticator<C> {
+    /// Judges a token, waiting for the network where it must.
+    pub(crate) async fn authenticate(self: Arc<Self>, token: String) -> Result<Verdict<C>, Error> {
+        match self.judge(&token, false) {
+            Ok(verdict) => Ok(verdict),
+            Err(pending) => self.resume(token, pending).await,
+        }
+    }
+
+    /// Waits for what the walk lacked, and walks again.
+    pub(crate) async fn resume(
+        self: Arc<Self>,
+        token: String,
+        pending: Pending,
+    ) -> Result<Verdict<C>, Error> {
+        match pending {
+            Pending::Refused(error) => return Err(error),
+            Pending::Keys(wait) => wait.done().await,
+        }
+        match self.judge(&token, true) {
+            Ok(verdict) => Ok(verdict),
+            Err(Pending::Refused(error)) => Err(error),
+            // Whoever has waited is never asked to wait again: see `Keys::find`.
+            Err(Pending::Keys(_)) => Err(Error::Wiring { fix: "waited for keys twice".into() }),
+        }
+    }
+
+    /// Walks as far as it goes without waiting.
+    pub(crate) fn judge(&self, token: &str, waited: bool) -> Result<Verdict<C>, Pending> {
+        let trust = self.trust.load();
+        let mut decoded = Decoded::default();
+        let jwt = UnverifiedJwt::parse(token.as_bytes(), &mut decoded)?;
+        let issuer = trust.resolve(&jwt.claims)?;
+        issuer.admit(&jwt.header)?;
+        let jwt = issuer.verify(jwt, waited)?;
+        let facts = issuer.validate(&jwt.claims, NumericDate::now(self.clock.wall()))?;
+        let claims = (self.read_claims)(jwt.payload, &jwt.claims, &facts)?;
+        let token = AccessToken::new(facts, claims);
+        for validator in &self.validators {
+            validator(&token).map_err(|Invalid(reason)| Error::Refused { reason })?;
+        }
+        Ok(Verdict { token, generation: trust.generation })
+    }
+}
+
+impl<C> fmt::Debug for Authenticator<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator").field("trust", &self.trust.load()).finish_non_exhaustive()
+    }
+}
+
+/// Reads the default [`Claims`].
+pub(crate) fn read_default(_: &[u8], claims: &Object<'_>, facts: &Facts) -> Result<Claims, Error> {
+    Ok(Claims::new(claims, facts.scope.clone(), facts.client_id.as_deref()))
+}
+
+/// Reads a type of the API's own.
+pub(crate) fn read_typed<C: DeserializeOwned>(
+    payload: &[u8],
+    _: &Object<'_>,
+    _: &Facts,
+) -> Result<C, Error> {
+    serde_json::from_slice(payload).map_err(|error| unfit::<C>(payload, &error))
+}
+
+/// Says which claim does not fit, and quotes no value, as `serde_json`'s own words would.
+#[cold]
+fn unfit<C: DeserializeOwned>(payload: &[u8], error: &serde_json::Error) -> Error {
+    let words = error.to_string();
+    let missing = words.starts_with("missing field").then(|| words.split('`').nth(1)).flatten();
+    let mut deserializer = serde_json::Deserializer::from_slice(payload);
+    let path = match serde_path_to_error::deserialize::<_, C>(&mut deserializer) {
+        Err(error) => error.path().to_string(),
+        Ok(_) => String::new(),
+    };
+    let problem = match missing {
+        Some(field) => format!("{field} is missing"),
+        None => format!("{path} has another type or form"),
+    };
+    Error::UnfitClaims { problem: Excerpt::of(&problem) }
+}

@@ -1,0 +1,71 @@
+//! Extractors for axum: `AccessToken<C>` and `Option<AccessToken<C>>` as handler arguments.
+//!
+//! What the client sees when a handler asks for a token and there is none:
+//!
+//! - behind [`optional_layer`](crate::ResourceServer::optional_layer) and anonymous: 401 with the
+//!   server's challenge, or `None` for the option;
+//! - without any layer, or with claims of another type: 500, and the log names the fix. It is not
+//!   the client's fault, so it is not a 401.
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+
+use crate::error::Error;
+use crate::policy::wrong_claims_type;
+use crate::rejection::Refusal;
+use crate::token::{AccessToken, Outcome};
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        Refusal::into_response(self)
+    }
+}
+
+impl<S, C> FromRequestParts<S> for AccessToken<C>
+where
+    S: Send + Sync,
+    C: Send + Sync + 'static,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let outcome = outcome(parts)?;
+        match find(outcome)? {
+            Some(token) => Ok(token),
+            None => Err(Refusal::new(Error::MissingCredentials, outcome.server.challenges())),
+        }
+    }
+}
+
+impl<S, C> OptionalFromRequestParts<S> for AccessToken<C>
+where
+    S: Send + Sync,
+    C: Send + Sync + 'static,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
+        find(outcome(parts)?)
+    }
+}
+
+fn outcome(parts: &Parts) -> Result<&Outcome, Refusal> {
+    parts.extensions.get::<Outcome>().ok_or_else(|| {
+        Refusal::wiring(
+            "a handler asks for `AccessToken` on a route that no layer protects: put \
+             `.layer(api.layer())` after the route (`.route` calls that follow a `.layer` are not \
+             covered by it)",
+        )
+    })
+}
+
+fn find<C: Send + Sync + 'static>(outcome: &Outcome) -> Result<Option<AccessToken<C>>, Refusal> {
+    let Some(token) = &outcome.token else {
+        return Ok(None);
+    };
+    match token.downcast() {
+        Some(token) => Ok(Some(token)),
+        None => Err(Refusal::new(wrong_claims_type::<C>(token), outcome.server.challenges())),
+    }
+}

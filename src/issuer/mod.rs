@@ -1,0 +1,173 @@
+//! Step 3 of the walk: trusted issuers, each a world of its own.
+//!
+//! Decides which issuer a token is judged by. The token's unverified `iss` only selects; keys,
+//! audiences, algorithms, profile and leeway are then those of that issuer alone (RFC 8725 §3.8).
+//! There is no shared pool of keys and no fall-through to another issuer.
+
+mod trust;
+mod url;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::Algorithm;
+use crate::keys::KeySource;
+use crate::profile::Profile;
+
+pub(crate) use trust::{Pending, Trust, TrustedIssuer};
+pub(crate) use url::check_url;
+
+/// A trusted authorization server.
+///
+/// `iss` is compared byte by byte, so the name is given exactly as the server writes it into its
+/// tokens: with or without the final slash.
+///
+/// ```
+/// use tower_resource_server::{Algorithm, Issuer, Profile};
+///
+/// let issuer = Issuer::discover("https://as.example.com")
+///     .profile(Profile::jwt())
+///     .algorithms([Algorithm::ES256]);
+/// # let _ = issuer;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    pub(crate) name: String,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) algorithms: Option<Vec<Algorithm>>,
+    pub(crate) older_names: bool,
+    pub(crate) profile: Profile,
+    pub(crate) leeway: Option<Duration>,
+    pub(crate) keys: KeyConfig,
+}
+
+/// Where the issuer's keys come from.
+#[derive(Clone)]
+pub(crate) enum KeyConfig {
+    Discover,
+    JwksUri(String),
+    Jwks(Vec<u8>),
+    Pem(Vec<u8>),
+    Secret(Vec<u8>, Algorithm),
+    Source(Arc<dyn KeySource>),
+}
+
+impl Issuer {
+    /// An issuer whose keys are found through its metadata: OpenID Connect Discovery 1.0 or RFC
+    /// 8414, whichever it serves. Nothing is fetched before the first request needs it.
+    pub fn discover(name: impl Into<String>) -> Self {
+        Self::new(name)
+    }
+
+    /// An issuer; without one of [`jwks_uri`](Self::jwks_uri), [`jwks`](Self::jwks),
+    /// [`pem`](Self::pem), [`secret`](Self::secret) or [`key_source`](Self::key_source) it is
+    /// [discovered](Self::discover).
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            audiences: Vec::new(),
+            algorithms: None,
+            older_names: true,
+            profile: Profile::default(),
+            leeway: None,
+            keys: KeyConfig::Discover,
+        }
+    }
+
+    /// Fetches the key set from `uri`, without metadata. The token's `iss` still has to be this
+    /// issuer's name.
+    pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
+        self.keys = KeyConfig::JwksUri(uri.into());
+        self
+    }
+
+    /// Uses a fixed JWK set (RFC 7517 §5), as JSON text.
+    pub fn jwks(mut self, document: impl Into<Vec<u8>>) -> Self {
+        self.keys = KeyConfig::Jwks(document.into());
+        self
+    }
+
+    /// Uses one fixed public key: PEM text with the label `PUBLIC KEY` (RFC 7468 §13).
+    pub fn pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.keys = KeyConfig::Pem(pem.into());
+        self
+    }
+
+    /// Uses one shared secret: bytes from a random source, never a password, at least as long as
+    /// the hash (RFC 7518 §3.2). Everyone who can check such tokens can make them.
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>, algorithm: Algorithm) -> Self {
+        self.keys = KeyConfig::Secret(secret.into(), algorithm);
+        self
+    }
+
+    /// Fetches the key set through a source of the API's own.
+    pub fn key_source(mut self, source: impl KeySource) -> Self {
+        self.keys = KeyConfig::Source(Arc::new(source));
+        self
+    }
+
+    /// Accepts another spelling of the issuer's name in `iss`, for a server that uses two.
+    pub fn alias(mut self, name: impl Into<String>) -> Self {
+        self.aliases.push(name.into());
+        self
+    }
+
+    /// An audience for this issuer's tokens. Given once or more, it replaces the server's.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// The algorithms accepted from this issuer (RFC 8725 §3.1). The default is every asymmetric
+    /// one of RFC 7518 and Ed25519; ML-DSA only when listed here.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = Some(algorithms.into_iter().collect());
+        self
+    }
+
+    /// Refuses the deprecated name `EdDSA` for Ed25519 (RFC 9864 §4.1.2).
+    pub fn refuse_older_algorithm_names(mut self) -> Self {
+        self.older_names = false;
+        self
+    }
+
+    /// How this server writes its tokens; RFC 9068 unless said otherwise.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// How far the clocks of the two servers may differ, for `exp` and `nbf`: 60 s unless set, at
+    /// most 300 s (RFC 9068 §4 allows "a few minutes").
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = Some(leeway);
+        self
+    }
+}
+
+impl From<&str> for Issuer {
+    fn from(name: &str) -> Self {
+        Self::discover(name)
+    }
+}
+
+impl From<String> for Issuer {
+    fn from(name: String) -> Self {
+        Self::discover(name)
+    }
+}
+
+impl std::fmt::Debug for KeyConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Discover => "Discover",
+            Self::JwksUri(uri) => return write!(f, "JwksUri({uri:?})"),
+            Self::Jwks(_) => "Jwks(..)",
+            Self::Pem(_) => "Pem(..)",
+            Self::Secret(..) => "Secret(..)",
+            Self::Source(_) => "Source(..)",
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! The form method (RFC 6750 §2.2): a layer of its own, outside the server's.
+//!
+//! It looks only at requests whose method gives a body meaning (POST, PUT, PATCH), whose one
+//! `Content-Type` is `application/x-www-form-urlencoded`, and whose body is ASCII. It buffers that
+//! body up to a limit, notes the `access_token` in it for its own server, and replays the body byte
+//! for byte. It judges nothing: that is done by the layer inside.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::credentials::{ACCESS_TOKEN, FormToken};
+use crate::error::Error;
+use crate::rejection::{EmptyBody, Refusal, RefusalBody};
+use crate::server::ResourceServer;
+use crate::token::Claims;
+
+/// Notes tokens in form bodies; from
+/// [`ResourceServer::form_token_layer`](crate::ResourceServer::form_token_layer).
+pub struct FormTokenLayer<C = Claims, R = EmptyBody> {
+    server: ResourceServer<C, R>,
+    limit: usize,
+}
+
+/// A service whose form bodies are looked into.
+pub struct FormTokenService<S, C = Claims, R = EmptyBody> {
+    inner: S,
+    server: ResourceServer<C, R>,
+    limit: usize,
+}
+
+impl<C, R> FormTokenLayer<C, R> {
+    pub(crate) fn new(server: ResourceServer<C, R>, limit: usize) -> Self {
+        Self { server, limit }
+    }
+}
+
+impl<S, C, R, ReqBody, ResBody> Service<Request<ReqBody>> for FormTokenService<S, C, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body + From<Bytes>,
+    R: RefusalBody<ResBody>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = FormTokenFuture<S, C, R, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        if !has_form(request.method(), request.headers()) {
+            return FormTokenFuture { state: State::Inner { future: self.inner.call(request) } };
+        }
+        let clone = self.inner.clone();
+        let service = mem::replace(&mut self.inner, clone);
+        let (parts, body) = request.into_parts();
+        let held = Some(Held { service, parts, server: self.server.clone() });
+        let limit = self.limit;
+        FormTokenFuture { state: State::Reading { body, read: BytesMut::new(), limit, held } }
+    }
+}
+
+fn has_form(method: &Method, headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(content_type), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    // Parameters, such as a charset, change nothing: the content has to be ASCII anyway.
+    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+        && essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn find_token(body: &[u8]) -> Option<FormToken> {
+    if !body.is_ascii() {
+        return None;
+    }
+    let mut tokens = form_urlencoded::parse(body)
+        .filter_map(|(name, token)| (name == ACCESS_TOKEN).then_some(token));
+    let token = tokens.next()?.into_owned();
+    Some(if tokens.next().is_some() { FormToken::Repeated } else { FormToken::One(token) })
+}
+
+struct Held<S, C, R> {
+    service: S,
+    parts: Parts,
+    server: ResourceServer<C, R>,
+}
+
+pin_project! {
+    /// The future of a [`FormTokenService`].
+    pub struct FormTokenFuture<S, C, R, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, C, R, ReqBody>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, C, R, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        Inner {
+            #[pin]
+            future: S::Future,
+        },
+        Reading {
+            #[pin]
+            body: ReqBody,
+            read: BytesMut,
+            limit: usize,
+            held: Option<Held<S, C, R>>,
+        },
+    }
+}
+
+impl<S, C, R, ReqBody, ResBody> Future for FormTokenFuture<S, C, R, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ReqBody: Body + From<Bytes>,
+    R: RefusalBody<ResBody>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProj::Inner { future } => return future.poll(cx),
+                StateProj::Reading { body, read, limit, held } => {
+                    let error = match ready!(read_frame(body, read, *limit, cx)) {
+                        Ok(true) => continue,
+                        Ok(false) => None,
+                        Err(error) => Some(error),
+                    };
+                    let Held { mut service, mut parts, server } =
+                        held.take().expect("polled after completion");
+                    if let Some(error) = error {
+                        let refusal = Refusal::new(error, server.challenges());
+                        return Poll::Ready(Ok(refusal.into_response_with(server.body())));
+                    }
+                    let body = mem::take(read).freeze();
+                    if let Some(token) = find_token(&body) {
+                        parts.extensions.insert((server.id().clone(), token));
+                    }
+                    let request = Request::from_parts(parts, ReqBody::from(body));
+                    state.set(State::Inner { future: service.call(request) });
+                }
+            }
+        }
+    }
+}
+
+/// Reads one frame; false at the end of the body.
+fn read_frame<B: Body>(
+    body: Pin<&mut B>,
+    read: &mut BytesMut,
+    limit: usize,
+    cx: &mut Context<'_>,
+) -> Poll<Result<bool, Error>> {
+    if body.size_hint().lower() > limit as u64 {
+        return Poll::Ready(Err(Error::FormTooLarge { limit }));
+    }
+    Poll::Ready(match ready!(body.poll_frame(cx)) {
+        None => Ok(false),
+        Some(Err(_)) => Err(Error::FormUnreadable),
+        Some(Ok(frame)) => {
+            if let Ok(data) = frame.into_data() {
+                use bytes::Buf as _;
+                let mut data = data;
+                if data.remaining() > limit.saturating_sub(read.len()) {
+                    return Poll::Ready(Err(Error::FormTooLarge { limit }));
+                }
+                while data.has_remaining() {
+                    let chunk = data.chunk();
+                    read.extend_from_slice(chunk);
+                    let length = chunk.len();
+                    data.advance(length);
+                }
+            }
+            Ok(true)
+        }
+    })
+}
+
+impl<S, C, R> Layer<S> for FormTokenLayer<C, R> {
+    type Service = FormTokenService<S, C, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        FormTokenService { inner, server: self.server.clone(), limit: self.limit }
+    }
+}
+
+impl<C, R> Clone for FormTokenLayer<C, R> {
+    fn clone(&self) -> Self {
+        Self { server: self.server.clone(), limit: self.limit }
+    }
+}
+
+impl<S: Clone, C, R> Clone for FormTokenService<S, C, R> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), server: self.server.clone(), limit: self.limit }
+    }
+}
+
+impl<C, R> fmt::Debug for FormTokenLayer<C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormTokenLayer").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug, C, R> fmt::Debug for FormTokenService<S, C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormTokenService")
+            .field("inner", &self.inner)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! The answer to come.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::layer::gate::{Gate, Passed, Waiting, add_private};
+use crate::rejection::RefusalBody;
+
+pin_project! {
+    /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService): that of the
+    /// inner service, or the refusal.
+    pub struct ResponseFuture<S, C, R, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, C, R, ReqBody>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, C, R, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        Inner {
+            #[pin]
+            future: S::Future,
+            passed: Passed,
+        },
+        Refused {
+            response: Option<S::Response>,
+        },
+        Waiting {
+            waiting: Waiting<C>,
+            held: Option<Box<Held<S, C, R, ReqBody>>>,
+        },
+    }
+}
+
+/// What a request that waits goes on with.
+struct Held<S, C, R, ReqBody> {
+    service: S,
+    request: Request<ReqBody>,
+    gate: Gate<C, R>,
+}
+
+impl<S, C, R, ReqBody> ResponseFuture<S, C, R, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    pub(crate) fn inner(future: S::Future, passed: Passed) -> Self {
+        Self { state: State::Inner { future, passed } }
+    }
+
+    pub(crate) fn refused(response: S::Response) -> Self {
+        Self { state: State::Refused { response: Some(response) } }
+    }
+
+    pub(crate) fn waiting(
+        service: S,
+        request: Request<ReqBody>,
+        waiting: Waiting<C>,
+        gate: Gate<C, R>,
+    ) -> Self {
+        let held = Some(Box::new(Held { service, request, gate }));
+        Self { state: State::Waiting { waiting, held } }
+    }
+}
+
+impl<S, C, R, ReqBody, ResBody> Future for ResponseFuture<S, C, R, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    C: Send + Sync + 'static,
+    R: RefusalBody<ResBody>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProj::Inner { future, passed } => {
+                    let mut response = ready!(future.poll(cx))?;
+                    if passed.private && response.status().is_success() {
+                        add_private(response.headers_mut());
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+                StateProj::Refused { response } => {
+                    let response = response.take().expect("polled after completion");
+                    return Poll::Ready(Ok(response));
+                }
+                StateProj::Waiting { waiting, held } => {
+                    let verdict = ready!(waiting.verdict.as_mut().poll(cx));
+                    let method = waiting.method;
+                    let held = held.take().expect("polled after completion");
+                    let Held { mut service, mut request, gate } = *held;
+                    let next = match gate.resume(&mut request, verdict, method) {
+                        Ok(passed) => State::Inner { future: service.call(request), passed },
+                        Err(refusal) => State::Refused {
+                            response: Some(refusal.into_response_with(gate.server().body())),
+                        },
+                    };
+                    state.set(next);
+                }
+            }
+        }
+    }
+}

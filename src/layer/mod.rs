@@ -1,0 +1,23 @@
+//! The Tower face: who reaches the inner service, and what the others are told.
+//!
+//! For each request the layer decides, in one synchronous pass where it can:
+//!
+//! - no valid token: the refusal of [`rejection`](crate::Refusal); the inner service is not called
+//!   and the request's body is not read;
+//! - a valid token: it goes into the request's extensions, and the request to the inner service.
+//!
+//! It adds nothing to the answers of the inner service (but `Cache-Control: private` where the
+//! token came in the query), keeps its errors as they are, and boxes a future only for a request
+//! that has to wait for the network.
+
+mod form;
+mod future;
+mod gate;
+mod require;
+mod service;
+
+pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
+pub use future::ResponseFuture;
+pub(crate) use gate::{Gate, Guard, add_private};
+pub use require::{RequireFuture, RequireLayer, RequireService};
+pub use service::{OptionalResourceServerLayer, ResourceServerLayer, ResourceServerService};

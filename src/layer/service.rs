@@ -1,0 +1,118 @@
+//! The services around a protected one. Start reading here: [`ResourceServerService::call`].
+
+use std::fmt;
+use std::mem;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::layer::future::ResponseFuture;
+use crate::layer::gate::{Gate, Judgement};
+use crate::rejection::{EmptyBody, RefusalBody};
+use crate::token::Claims;
+
+/// Protects a service; from [`ResourceServer::layer`](crate::ResourceServer::layer) and
+/// [`protect`](crate::ResourceServer::protect).
+pub struct ResourceServerLayer<C = Claims, R = EmptyBody> {
+    gate: Gate<C, R>,
+}
+
+/// Protects a service where there are credentials; from
+/// [`ResourceServer::optional_layer`](crate::ResourceServer::optional_layer).
+pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
+    gate: Gate<C, R>,
+}
+
+/// A protected service.
+pub struct ResourceServerService<S, C = Claims, R = EmptyBody> {
+    inner: S,
+    gate: Gate<C, R>,
+}
+
+impl<S, C, R, ReqBody, ResBody> Service<Request<ReqBody>> for ResourceServerService<S, C, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    C: Send + Sync + 'static,
+    R: RefusalBody<ResBody>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, C, R, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        match self.gate.judge(&mut request) {
+            Judgement::Pass(passed) => ResponseFuture::inner(self.inner.call(request), passed),
+            Judgement::Refuse(refusal) => {
+                // The service that was polled ready may hold a permit: it goes, its clone stays.
+                drop(self.take_ready());
+                ResponseFuture::refused(refusal.into_response_with(self.gate.server().body()))
+            }
+            Judgement::Wait(waiting) => {
+                let ready = self.take_ready();
+                ResponseFuture::waiting(ready, request, waiting, self.gate.clone())
+            }
+        }
+    }
+}
+
+impl<S: Clone, C, R> ResourceServerService<S, C, R> {
+    /// Tower's contract: the instance that was polled ready is the one that is called.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}
+
+impl<S: Clone, C, R> Clone for ResourceServerService<S, C, R> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), gate: self.gate.clone() }
+    }
+}
+
+macro_rules! layer {
+    ($layer:ident) => {
+        impl<C, R> $layer<C, R> {
+            pub(crate) fn new(gate: Gate<C, R>) -> Self {
+                Self { gate }
+            }
+        }
+
+        impl<S, C, R> Layer<S> for $layer<C, R> {
+            type Service = ResourceServerService<S, C, R>;
+
+            fn layer(&self, inner: S) -> Self::Service {
+                ResourceServerService { inner, gate: self.gate.clone() }
+            }
+        }
+
+        impl<C, R> Clone for $layer<C, R> {
+            fn clone(&self) -> Self {
+                Self { gate: self.gate.clone() }
+            }
+        }
+
+        impl<C, R> fmt::Debug for $layer<C, R> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($layer)).field("gate", &self.gate).finish()
+            }
+        }
+    };
+}
+
+layer!(ResourceServerLayer);
+layer!(OptionalResourceServerLayer);
+
+impl<S: fmt::Debug, C, R> fmt::Debug for ResourceServerService<S, C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceServerService")
+            .field("inner", &self.inner)
+            .field("gate", &self.gate)
+            .finish()
+    }
+}

@@ -1,0 +1,320 @@
+//! Step 8 of the walk: may this token do what the route does? Pure.
+//!
+//! A [`Policy`] is an expression over scope, evaluated per route after the layer. Whatever the
+//! route asks for, a token without a scope claim has no scope, and a policy that asks for nothing
+//! cannot be written by accident: `all_of` and `any_of` of nothing panic where they are written.
+//!
+//! A [`Requirement`] is a policy and checks of the API's own. Checks come last and can only refuse:
+//! they are no part of the expression, so no `any_of` can turn one into a grant.
+//!
+//! ```
+//! use tower_resource_server::{all_of, any_of, scope};
+//!
+//! let read = scope("notes:read");
+//! let edit = all_of(["notes:read", "notes:write"]);
+//! let either = any_of([edit, scope("notes:admin")]);
+//! # let _ = (read, either);
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::ConfigError;
+use crate::error::Error;
+use crate::token::{AccessToken, AnyToken, Facts, InvalidScope, Principal, ScopeToken};
+
+/// What a route asks of the scope and the principal of a token.
+#[derive(Clone, Debug)]
+pub struct Policy(Node);
+
+#[derive(Clone, Debug)]
+enum Node {
+    Authenticated,
+    Scope(ScopeToken),
+    User,
+    AllOf(Vec<Node>),
+    AnyOf(Vec<Node>),
+}
+
+/// Asks for one scope token.
+///
+/// # Panics
+/// When `token` is no scope token (RFC 6749 §3.3); see [`Policy::try_scope`] for text from outside.
+#[track_caller]
+pub fn scope(token: &str) -> Policy {
+    match Policy::try_scope(token) {
+        Ok(policy) => policy,
+        Err(error) => panic!("scope({token:?}): {error}"),
+    }
+}
+
+/// Asks for everything in `policies`; `&str` stands for a scope.
+///
+/// # Panics
+/// When `policies` is empty, or a text is no scope token.
+#[track_caller]
+pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy {
+    Policy(Node::AllOf(nodes("all_of", policies)))
+}
+
+/// Asks for at least one of `policies`; `&str` stands for a scope.
+///
+/// # Panics
+/// When `policies` is empty, or a text is no scope token.
+#[track_caller]
+pub fn any_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy {
+    Policy(Node::AnyOf(nodes("any_of", policies)))
+}
+
+/// Asks for any valid token; behind an optional layer it refuses anonymous requests.
+pub fn authenticated() -> Policy {
+    Policy(Node::Authenticated)
+}
+
+/// Asks for a token of a user: one of a client on its own behalf is refused (RFC 9068 §5).
+pub fn user() -> Policy {
+    Policy(Node::User)
+}
+
+#[track_caller]
+fn nodes<P: Into<Policy>>(name: &str, policies: impl IntoIterator<Item = P>) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    // A loop and not `map`, so that a panic of `into` is reported at the caller's line.
+    for policy in policies {
+        nodes.push(policy.into().0);
+    }
+    assert!(!nodes.is_empty(), "{name} of nothing would ask for nothing; see `authenticated`");
+    nodes
+}
+
+impl Policy {
+    /// As [`scope`], for text that comes from outside the program.
+    ///
+    /// # Errors
+    /// When `token` is no scope token (RFC 6749 §3.3).
+    pub fn try_scope(token: &str) -> Result<Self, InvalidScope> {
+        ScopeToken::parse(token).map(|token| Self(Node::Scope(token)))
+    }
+
+    /// Adds a check of the API's own, asked after the policy allowed the token. It can refuse with
+    /// 403, never admit.
+    ///
+    /// ```
+    /// use tower_resource_server::{AccessToken, Claims, scope};
+    ///
+    /// let audit = scope("audit")
+    ///     .and_check(|token: &AccessToken<Claims>| token.has("roles", "auditor"));
+    /// # let _ = audit;
+    /// ```
+    pub fn and_check<C: Send + Sync + 'static>(
+        self,
+        check: impl Fn(&AccessToken<C>) -> bool + Send + Sync + 'static,
+    ) -> Requirement {
+        Requirement::from(self).and_check(check)
+    }
+}
+
+impl Node {
+    fn allows(&self, facts: &Facts) -> bool {
+        match self {
+            Self::Authenticated => true,
+            Self::Scope(token) => facts.scope.contains(token.as_str()),
+            Self::User => is_user(facts),
+            Self::AllOf(nodes) => nodes.iter().all(|node| node.allows(facts)),
+            Self::AnyOf(nodes) => nodes.iter().any(|node| node.allows(facts)),
+        }
+    }
+
+    /// Whether every scope of the world would satisfy the node: if not, scope is not the cause.
+    fn allows_with_all_scopes(&self, facts: &Facts) -> bool {
+        match self {
+            Self::Authenticated | Self::Scope(_) => true,
+            Self::User => is_user(facts),
+            Self::AllOf(nodes) => nodes.iter().all(|node| node.allows_with_all_scopes(facts)),
+            Self::AnyOf(nodes) => nodes.iter().any(|node| node.allows_with_all_scopes(facts)),
+        }
+    }
+
+    fn collect_scopes(&self, scopes: &mut Vec<ScopeToken>) {
+        match self {
+            Self::Authenticated | Self::User => {}
+            Self::Scope(token) if scopes.contains(token) => {}
+            Self::Scope(token) => scopes.push(token.clone()),
+            Self::AllOf(nodes) | Self::AnyOf(nodes) => {
+                for node in nodes {
+                    node.collect_scopes(scopes);
+                }
+            }
+        }
+    }
+}
+
+fn is_user(facts: &Facts) -> bool {
+    matches!(facts.principal(), Principal::User { .. })
+}
+
+impl From<&str> for Policy {
+    /// # Panics
+    /// As [`scope`].
+    #[track_caller]
+    fn from(token: &str) -> Self {
+        scope(token)
+    }
+}
+
+impl TryFrom<String> for Policy {
+    type Error = ConfigError;
+
+    fn try_from(token: String) -> Result<Self, ConfigError> {
+        Self::try_scope(&token)
+            .map_err(|error| ConfigError::one(format!("scope `{}`: {error}", token.escape_debug())))
+    }
+}
+
+/// A policy and the API's own checks, as `require` and `protect` take it.
+#[derive(Clone)]
+pub struct Requirement {
+    policy: Policy,
+    checks: Vec<Check>,
+}
+
+type Check = Arc<dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync>;
+
+impl Requirement {
+    /// Adds a check; see [`Policy::and_check`].
+    pub fn and_check<C: Send + Sync + 'static>(
+        mut self,
+        check: impl Fn(&AccessToken<C>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push(Arc::new(move |token| match token.downcast::<C>() {
+            Some(token) => Ok(check(&token)),
+            None => Err(wrong_claims_type::<C>(token)),
+        }));
+        self
+    }
+
+    /// Evaluates the policy, then the checks.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientScope`] where scope is what lacks, [`Error::AccessDenied`] where it is
+    /// not.
+    pub(crate) fn evaluate(&self, token: &AnyToken) -> Result<(), Error> {
+        let facts = token.facts();
+        if !self.policy.0.allows(facts) {
+            return Err(if self.policy.0.allows_with_all_scopes(facts) {
+                Error::InsufficientScope
+            } else {
+                Error::AccessDenied
+            });
+        }
+        for check in &self.checks {
+            if !check(token)? {
+                return Err(Error::AccessDenied);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every scope that the policy names, for the challenge.
+    pub(crate) fn scopes(&self) -> Vec<ScopeToken> {
+        let mut scopes = Vec::new();
+        self.policy.0.collect_scopes(&mut scopes);
+        scopes
+    }
+}
+
+impl<P: Into<Policy>> From<P> for Requirement {
+    fn from(policy: P) -> Self {
+        Self { policy: policy.into(), checks: Vec::new() }
+    }
+}
+
+impl fmt::Debug for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requirement")
+            .field("policy", &self.policy.0)
+            .field("checks", &self.checks.len())
+            .finish()
+    }
+}
+
+/// The API asks for claims of another type than its server reads.
+pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
+    Error::Wiring {
+        fix: format!(
+            "the server reads claims of type `{}`, and this handler or check asks for `{}`: use \
+             the type given to `.claims::<C>()`",
+            token.claims_type(),
+            std::any::type_name::<C>()
+        )
+        .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::ScopeSet;
+
+    fn token(scope: &str) -> AnyToken {
+        let facts = Facts {
+            issuer: "https://as.example.com".into(),
+            subject: Some("alice".into()),
+            client_id: Some("app".into()),
+            scope: ScopeSet::new(scope),
+            expires_at: None,
+        };
+        AccessToken::new(facts, ()).into()
+    }
+
+    #[test]
+    fn expressions() {
+        let nested = any_of([all_of(["a", "b"]), scope("root")]);
+        for (name, policy, held, good) in [
+            ("scope", scope("a"), "b a", true),
+            ("scope missing", scope("a"), "b", false),
+            ("no scope at all", scope("a"), "", false),
+            ("all", all_of(["a", "b"]), "b a", true),
+            ("all but one", all_of(["a", "b"]), "a", false),
+            ("any", any_of(["a", "b"]), "b", true),
+            ("none of any", any_of(["a", "b"]), "c", false),
+            ("nested, left", nested.clone(), "a b", true),
+            ("nested, right", nested.clone(), "root", true),
+            ("nested, half", nested, "a", false),
+            ("any token", authenticated(), "", true),
+        ] {
+            let requirement = Requirement::from(policy);
+            assert_eq!(requirement.evaluate(&token(held)).is_ok(), good, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_names_each_scope_once() {
+        let requirement = Requirement::from(any_of([all_of(["a", "b"]), scope("a")]));
+        let scopes: Vec<_> = requirement.scopes().iter().map(ToString::to_string).collect();
+        assert_eq!(scopes, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_check_can_refuse_and_never_admit() {
+        let refuse = scope("a").and_check(|_: &AccessToken<()>| false);
+        assert_eq!(refuse.evaluate(&token("a")), Err(Error::AccessDenied));
+        let admit = scope("a").and_check(|_: &AccessToken<()>| true);
+        assert_eq!(admit.evaluate(&token("a")), Ok(()));
+        assert_eq!(admit.evaluate(&token("b")), Err(Error::InsufficientScope));
+        let other = scope("a").and_check(|_: &AccessToken<String>| true);
+        assert!(matches!(other.evaluate(&token("a")), Err(Error::Wiring { .. })));
+    }
+
+    #[test]
+    #[should_panic(expected = "all_of of nothing")]
+    fn nothing_is_asked_by_accident() {
+        let _ = all_of::<Policy>([]);
+    }
+
+    #[test]
+    #[should_panic(expected = "scope(\"a b\")")]
+    fn a_scope_that_is_none_panics_where_it_is_written() {
+        let _ = scope("a b");
+    }
+}

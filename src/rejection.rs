@@ -1,0 +1,203 @@
+//! The one place where an [`Error`] becomes a status (the response matrix).
+//!
+//! What the client sees:
+//!
+//! | the cause | status | challenge |
+//! |---|---|---|
+//! | no credentials, or of another scheme | 401 | no error code |
+//! | malformed or repeated credentials | 400 | `invalid_request` |
+//! | the token fails a check | 401 | `invalid_token` |
+//! | the scope does not cover the route | 403 | `insufficient_scope`, all scopes of the route |
+//! | a check of the route refuses | 403 | no error code |
+//! | our outage: keys, introspection | 503, `Retry-After` | none |
+//! | layers put together wrongly | 500 | none |
+//!
+//! Every refusal has `Cache-Control: no-store`. All causes of `invalid_token` look the same to the
+//! client; the operator's log tells them apart.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+
+use crate::challenge::{Challenges, Code};
+use crate::error::Error;
+
+/// A refusal: the error and what the client gets for it.
+///
+/// The response carries the [`Error`] in its extensions.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    error: Error,
+    status: StatusCode,
+    challenge: Option<HeaderValue>,
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    /// Chooses the answer and tells the operator. `challenges` are those of the server or the route.
+    pub(crate) fn new(error: Error, challenges: &Challenges) -> Self {
+        let (status, code) = answer(&error);
+        crate::telemetry::refused(&error, status);
+        let retry_after = match &error {
+            Error::KeysUnavailable { retry_after, .. }
+            | Error::IntrospectionUnavailable { retry_after, .. } => {
+                Some(retry_after.as_secs().max(1))
+            }
+            _ => None,
+        };
+        let challenge = code.map(|code| challenges.value(code).clone());
+        Self { error, status, challenge, retry_after }
+    }
+
+    /// A mistake of wiring, which belongs to no server and has no challenge.
+    pub(crate) fn wiring(fix: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        let error = Error::Wiring { fix: fix.into() };
+        let (status, _) = answer(&error);
+        crate::telemetry::refused(&error, status);
+        Self { error, status, challenge: None, retry_after: None }
+    }
+
+    /// Why.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The response's status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The response's `WWW-Authenticate`, on a 400, 401 or 403.
+    pub fn challenge(&self) -> Option<&HeaderValue> {
+        self.challenge.as_ref()
+    }
+
+    /// The refusal as a response without a body.
+    pub fn into_response<B: Default>(self) -> Response<B> {
+        self.into_response_with(&EmptyBody)
+    }
+
+    /// The refusal as a response with a body of `body`'s making.
+    pub fn into_response_with<B>(self, body: &impl RefusalBody<B>) -> Response<B> {
+        let (content_type, body) = body.body(&self);
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        response.extensions_mut().insert(self.error);
+        response
+    }
+}
+
+/// The one match. `Some` code: the answer has a challenge.
+fn answer(error: &Error) -> (StatusCode, Option<Code>) {
+    match error {
+        Error::MissingCredentials | Error::UnsupportedScheme => {
+            (StatusCode::UNAUTHORIZED, Some(Code::None))
+        }
+        Error::MalformedCredentials
+        | Error::RepeatedCredentials
+        | Error::SeveralMethods
+        | Error::FormUnreadable => (StatusCode::BAD_REQUEST, Some(Code::InvalidRequest)),
+        Error::TokenTooLarge { .. }
+        | Error::NotAJwt
+        | Error::EncryptedToken
+        | Error::MalformedToken { .. }
+        | Error::UnexpectedType { .. }
+        | Error::UnacceptedAlgorithm { .. }
+        | Error::UntrustedIssuer { .. }
+        | Error::UnknownKey { .. }
+        | Error::BadSignature { .. }
+        | Error::MissingClaim { .. }
+        | Error::MalformedClaim { .. }
+        | Error::Expired { .. }
+        | Error::NotYetValid { .. }
+        | Error::IssuedAhead { .. }
+        | Error::ForeignAudience { .. }
+        | Error::AnotherKind { .. }
+        | Error::UnfitClaims { .. }
+        | Error::UnconfirmedSender
+        | Error::Refused { .. }
+        | Error::Inactive
+        | Error::ContradictedByIntrospection { .. } => {
+            (StatusCode::UNAUTHORIZED, Some(Code::InvalidToken))
+        }
+        Error::InsufficientScope => (StatusCode::FORBIDDEN, Some(Code::InsufficientScope)),
+        Error::AccessDenied => (StatusCode::FORBIDDEN, Some(Code::None)),
+        Error::KeysUnavailable { .. } | Error::IntrospectionUnavailable { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, None)
+        }
+        Error::FormTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+        Error::Wiring { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
+    }
+}
+
+/// Makes the body of a refusal. It can shape the body, never the status or the challenge.
+///
+/// A function from a refusal to a content type and a body is one, too:
+///
+/// ```
+/// use http::HeaderValue;
+/// use tower_resource_server::{Refusal, ResourceServer};
+///
+/// let builder = ResourceServer::builder()
+///     .issuer("https://as.example.com")
+///     .audience("https://api.example.com")
+///     .refusal_body(|refusal: &Refusal| {
+///         let text = format!("refused with {}", refusal.status().as_u16());
+///         (Some(HeaderValue::from_static("text/plain")), text)
+///     });
+/// # let _ = builder;
+/// ```
+pub trait RefusalBody<B>: Send + Sync + 'static {
+    /// The content type, if there is content, and the body.
+    fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B);
+}
+
+/// No body: the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmptyBody;
+
+impl<B: Default> RefusalBody<B> for EmptyBody {
+    fn body(&self, _: &Refusal) -> (Option<HeaderValue>, B) {
+        (None, B::default())
+    }
+}
+
+/// Problem details for HTTP APIs (RFC 9457): `status` and `title`, in fixed words.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProblemJson;
+
+impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
+    fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B) {
+        // Without a `type`, the problem is that of the status (RFC 9457 §4.2.1).
+        let body: &[u8] = match refusal.status {
+            StatusCode::BAD_REQUEST => br#"{"title":"Bad Request","status":400}"#,
+            StatusCode::UNAUTHORIZED => br#"{"title":"Unauthorized","status":401}"#,
+            StatusCode::FORBIDDEN => br#"{"title":"Forbidden","status":403}"#,
+            StatusCode::PAYLOAD_TOO_LARGE => br#"{"title":"Content Too Large","status":413}"#,
+            StatusCode::SERVICE_UNAVAILABLE => br#"{"title":"Service Unavailable","status":503}"#,
+            _ => br#"{"title":"Internal Server Error","status":500}"#,
+        };
+        let content_type = HeaderValue::from_static("application/problem+json");
+        (Some(content_type), Bytes::from_static(body).into())
+    }
+}
+
+impl<B, F> RefusalBody<B> for F
+where
+    F: Fn(&Refusal) -> (Option<HeaderValue>, B) + Send + Sync + 'static,
+{
+    fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B) {
+        self(refusal)
+    }
+}

@@ -1,0 +1,166 @@
+//! The handle: one value from which the layers, the policies and the answers of one resource
+//! server come.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Extensions, HeaderMap, Uri};
+
+use crate::authenticator::{Authenticator, Verdict};
+use crate::challenge::{ChallengeConfig, Challenges};
+use crate::config::Builder;
+use crate::credentials::{self, Credentials, FormToken};
+use crate::error::Error;
+use crate::layer::{
+    FormTokenLayer, Gate, Guard, OptionalResourceServerLayer, RequireLayer, ResourceServerLayer,
+};
+use crate::policy::Requirement;
+use crate::rejection::{EmptyBody, Refusal};
+use crate::token::{AccessToken, Claims, ServerId};
+
+/// An OAuth 2.0 resource server: configuration, keys and caches behind one cheap handle.
+///
+/// `C` is the type of claims that handlers get, `R` makes the bodies of refusals. Clones are the
+/// same server; two servers share nothing.
+pub struct ResourceServer<C = Claims, R = EmptyBody> {
+    shared: Arc<Shared<C, R>>,
+}
+
+pub(crate) struct Shared<C, R> {
+    pub(crate) authenticator: Arc<Authenticator<C>>,
+    pub(crate) id: ServerId,
+    pub(crate) challenge: ChallengeConfig,
+    pub(crate) body: R,
+    pub(crate) query_token: bool,
+}
+
+/// A request that passed: its token, and the headers that belong to the response.
+#[derive(Debug)]
+pub struct Authenticated<C = Claims> {
+    /// The access token.
+    pub token: AccessToken<C>,
+    /// Headers to add to the response: `Cache-Control: private` for a token from the query (RFC
+    /// 6750 §2.3), else none.
+    pub response_headers: HeaderMap,
+}
+
+impl ResourceServer {
+    /// Starts with the default [`Claims`] and empty bodies; the builder can change both.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl<C, R> ResourceServer<C, R> {
+    pub(crate) fn new(shared: Shared<C, R>) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Authentication: only requests with a valid access token reach the inner service; others are
+    /// answered 400, 401 or 503.
+    pub fn layer(&self) -> ResourceServerLayer<C, R> {
+        ResourceServerLayer::new(Gate::new(self.clone(), None, false))
+    }
+
+    /// Authentication where there are credentials: requests without any, or with those of another
+    /// scheme, pass as anonymous. A bad token is refused as by [`layer`](Self::layer).
+    pub fn optional_layer(&self) -> OptionalResourceServerLayer<C, R> {
+        OptionalResourceServerLayer::new(Gate::new(self.clone(), None, true))
+    }
+
+    /// Authorization for a route inside the layer: 403 unless the token meets the requirement.
+    ///
+    /// It looks only at what this server's layer concluded; without that layer it answers 500 and
+    /// logs the fix.
+    pub fn require(&self, requirement: impl Into<Requirement>) -> RequireLayer<C, R> {
+        RequireLayer::new(self.clone(), self.guard(requirement.into()))
+    }
+
+    /// Authentication and authorization in one, so that a 401, too, names the route's scopes.
+    pub fn protect(&self, requirement: impl Into<Requirement>) -> ResourceServerLayer<C, R> {
+        let guard = self.guard(requirement.into());
+        ResourceServerLayer::new(Gate::new(self.clone(), Some(guard), false))
+    }
+
+    /// Accepts tokens in form bodies, too (RFC 6750 §2.2): a layer to put outside this server's
+    /// own, which buffers the bodies of form requests up to `limit` bytes and replays them.
+    pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
+        FormTokenLayer::new(self.clone(), limit)
+    }
+
+    fn guard(&self, requirement: Requirement) -> Arc<Guard> {
+        // The configuration was checked by `build` and scopes are checked by their type, so this
+        // cannot fail; if it did, the server's own challenges are as valid.
+        let challenges = Challenges::build(&self.shared.challenge, &requirement.scopes())
+            .unwrap_or_else(|_| self.challenges().clone());
+        Arc::new(Guard { requirement, challenges })
+    }
+
+    pub(crate) fn challenges(&self) -> &Challenges {
+        self.shared.id.challenges()
+    }
+
+    pub(crate) fn id(&self) -> &ServerId {
+        &self.shared.id
+    }
+
+    pub(crate) fn body(&self) -> &R {
+        &self.shared.body
+    }
+
+    pub(crate) fn authenticator(&self) -> &Arc<Authenticator<C>> {
+        &self.shared.authenticator
+    }
+
+    /// Step 1 of the walk.
+    pub(crate) fn credentials<'a>(
+        &self,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+        extensions: &'a Extensions,
+    ) -> Result<Credentials<'a>, Error> {
+        let form = extensions
+            .get::<(ServerId, FormToken)>()
+            .filter(|(server, _)| server == self.id())
+            .map(|(_, token)| token);
+        let query = if self.shared.query_token { uri.query() } else { None };
+        credentials::extract(headers, form, query)
+    }
+}
+
+impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
+    /// Authenticates the head of a request, for callers outside Tower.
+    ///
+    /// # Errors
+    /// The refusal, which is a response in the making.
+    pub async fn authenticate(&self, parts: &Parts) -> Result<Authenticated<C>, Refusal> {
+        let refuse = |error| Refusal::new(error, self.challenges());
+        let (token, method) = {
+            let credentials =
+                self.credentials(&parts.uri, &parts.headers, &parts.extensions).map_err(refuse)?;
+            (credentials.token.into_owned(), credentials.method)
+        };
+        let authenticator = Arc::clone(self.authenticator());
+        let Verdict { token, .. } = authenticator.authenticate(token).await.map_err(refuse)?;
+        let mut response_headers = HeaderMap::new();
+        if method == credentials::Method::Query {
+            crate::layer::add_private(&mut response_headers);
+        }
+        Ok(Authenticated { token, response_headers })
+    }
+}
+
+impl<C, R> Clone for ResourceServer<C, R> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C, R> fmt::Debug for ResourceServer<C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceServer")
+            .field("authenticator", &self.shared.authenticator)
+            .finish_non_exhaustive()
+    }
+}
