@@ -16,7 +16,7 @@ use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
 use crate::issuer::{Issuer, KeyConfig, Trust, TrustedIssuer, check_url};
-use crate::keys::{KeySet, KeySetFault, Keys};
+use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
 use crate::token::{AccessToken, Claims, ScopeToken, ServerId};
@@ -78,6 +78,8 @@ pub(crate) struct Settings {
     challenge: ChallengeConfig,
     challenge_scope: Vec<String>,
     allow_http_loopback: bool,
+    #[cfg(feature = "remote")]
+    client: crate::fetch::ClientSettings,
     query_token: bool,
     clock: Arc<dyn Clock>,
     problems: Vec<String>,
@@ -94,6 +96,8 @@ impl Builder {
                 challenge: ChallengeConfig { descriptions: true, ..ChallengeConfig::default() },
                 challenge_scope: Vec::new(),
                 allow_http_loopback: false,
+                #[cfg(feature = "remote")]
+                client: crate::fetch::ClientSettings::default(),
                 query_token: false,
                 clock: Arc::new(SystemClock::new()),
                 problems: Vec::new(),
@@ -253,6 +257,28 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
+    /// Further root certificates to trust when keys are fetched: PEM text of one or more, beside
+    /// those of the system.
+    #[cfg(feature = "remote")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.settings.client.root_certificates.push(pem.into());
+        self
+    }
+
+    /// The proxy for requests of this server's own; those of the environment are not used.
+    #[cfg(feature = "remote")]
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.settings.client.proxy = Some(url.into());
+        self
+    }
+
+    /// The `User-Agent` of requests of this server's own.
+    #[cfg(feature = "remote")]
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.settings.client.user_agent = Some(user_agent.into());
+        self
+    }
+
     /// Accepts tokens in the query as `access_token`, too (RFC 6750 §2.3), and takes them out of
     /// the URI that the handler sees. OAuth 2.1 §5.1 dropped this method, because URLs are logged:
     /// leave it off unless a client can send nothing else.
@@ -303,6 +329,21 @@ impl<S, C, R> fmt::Debug for Builder<S, C, R> {
             .field("issuers", &self.settings.issuers)
             .field("audiences", &self.settings.audiences)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "remote")]
+impl Settings {
+    fn client(&self, issuer: &Issuer) -> crate::fetch::ClientSettings {
+        let url = match &issuer.keys {
+            KeyConfig::JwksUri(uri) => uri,
+            _ => &issuer.name,
+        };
+        crate::fetch::ClientSettings {
+            allow_http_loopback: self.allow_http_loopback,
+            needs_tls: url.starts_with("https:"),
+            ..self.client.clone()
+        }
     }
 }
 
@@ -385,7 +426,7 @@ fn build_issuer(
         problem("audience ``: must not be empty");
     }
     let algorithms = accepted_algorithms(issuer, problem);
-    let keys = build_keys(issuer, algorithms, problem)?;
+    let keys = build_keys(issuer, algorithms, settings, problem)?;
     let audiences =
         if issuer.audiences.is_empty() { &settings.audiences } else { &issuer.audiences };
     Some(TrustedIssuer {
@@ -430,31 +471,50 @@ fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> Algor
 fn build_keys(
     issuer: &Issuer,
     algorithms: AlgorithmSet,
+    settings: &Settings,
     problem: &mut impl FnMut(&str),
 ) -> Option<Keys> {
-    let set = match &issuer.keys {
-        KeyConfig::Jwks(document) => {
-            KeySet::parse(document, algorithms).map_err(|KeySetFault(text)| format!("jwks: {text}"))
-        }
+    let remote = |source| {
+        let clock = Arc::clone(&settings.clock);
+        Keys::Remote(Arc::new(RemoteKeys::new(&issuer.name, algorithms, source, clock)))
+    };
+    let keys = match &issuer.keys {
+        KeyConfig::Jwks(document) => KeySet::parse(document, algorithms)
+            .map(|set| Keys::Static(Arc::new(set)))
+            .map_err(|KeySetFault(text)| format!("jwks: {text}")),
         KeyConfig::Pem(pem) => one_key(crate::keys::pem(pem, algorithms), "pem"),
         KeyConfig::Secret(secret, algorithm) => {
             one_key(VerificationKey::secret(secret, *algorithm), "secret")
         }
-        KeyConfig::Discover | KeyConfig::JwksUri(_) | KeyConfig::Source(_) => {
-            Err("remote keys".to_owned())
-        }
+        KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
+        KeyConfig::Discover | KeyConfig::JwksUri(_) => remote_source(issuer, settings).map(remote),
     };
-    match set {
-        Ok(set) => Some(Keys::Static(Arc::new(set))),
-        Err(text) => {
-            problem(&text);
-            None
+    keys.map_err(|text| problem(&text)).ok()
+}
+
+#[cfg(feature = "remote")]
+fn remote_source(issuer: &Issuer, settings: &Settings) -> Result<Source, String> {
+    let client = crate::fetch::Client::new(&settings.client(issuer))?;
+    match &issuer.keys {
+        KeyConfig::JwksUri(uri) => match check_url(uri, settings.allow_http_loopback) {
+            Ok(_) => Ok(Source::JwksUri(client, uri.clone())),
+            Err(text) => Err(format!("jwks_uri `{}`: {text}", uri.escape_debug())),
+        },
+        _ => {
+            let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
+            Ok(Source::Discovery(client, discovery))
         }
     }
 }
 
-fn one_key(key: Result<VerificationKey, KeyFault>, setting: &str) -> Result<KeySet, String> {
-    key.map(KeySet::single).map_err(|KeyFault(text)| format!("{setting}: {text}"))
+#[cfg(not(feature = "remote"))]
+fn remote_source(_: &Issuer, _: &Settings) -> Result<Source, String> {
+    Err("its keys are remote: give them in code, or turn on the feature `remote`".to_owned())
+}
+
+fn one_key(key: Result<VerificationKey, KeyFault>, setting: &str) -> Result<Keys, String> {
+    key.map(|key| Keys::Static(Arc::new(KeySet::single(key))))
+        .map_err(|KeyFault(text)| format!("{setting}: {text}"))
 }
 
 /// What is wrong with a configuration: every problem at once, each with its setting and value.

@@ -13,6 +13,8 @@ mod crypto;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(feature = "remote")]
+mod fetch;
 mod issuer;
 mod keys;
 mod layer;

@@ -3,6 +3,8 @@
 use http::StatusCode;
 
 use crate::error::Error;
+use crate::keys::KeySet;
+use crate::token::Excerpt;
 
 /// The target of every event of this crate.
 pub(crate) const TARGET: &str = "tower_resource_server";
@@ -23,4 +25,34 @@ pub(crate) fn refused(error: &Error, status: StatusCode) {
         }
         _ => tracing::info!(target: TARGET, status, reason = %error, "request refused"),
     }
+}
+
+/// A key set came in.
+pub(crate) fn keys_fetched(issuer: &str, keys: &KeySet, first: bool, failures: u32) {
+    for skipped in keys.skipped() {
+        let kid = skipped.kid.as_ref().map_or("", Excerpt::as_str);
+        let reason = skipped.reason;
+        tracing::warn!(target: TARGET, issuer, kid, reason, "key skipped");
+    }
+    if failures > 0 {
+        tracing::info!(target: TARGET, issuer, failures, "keys fetched, the issuer is back");
+    } else if first {
+        tracing::info!(target: TARGET, issuer, "keys fetched");
+    } else {
+        tracing::debug!(target: TARGET, issuer, "keys refreshed");
+    }
+}
+
+/// An attempt to fetch keys failed; `usable` says whether requests notice.
+pub(crate) fn fetch_failed(issuer: &str, problem: &str, usable: bool) {
+    if usable {
+        tracing::warn!(target: TARGET, issuer, problem, "keys could not be refreshed, the last good ones stay");
+    } else {
+        tracing::error!(target: TARGET, issuer, problem, "keys could not be fetched, requests are answered 503");
+    }
+}
+
+/// A fetch was due and there is no runtime to run it on.
+pub(crate) fn no_runtime(issuer: &str) {
+    tracing::error!(target: TARGET, issuer, "keys can't be fetched outside a tokio runtime");
 }

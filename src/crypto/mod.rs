@@ -5,7 +5,9 @@
 
 mod algorithm;
 mod key;
+mod random;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};
 pub(crate) use key::{KeyFault, VerificationKey};
+pub(crate) use random::random_unit;

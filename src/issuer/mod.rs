@@ -4,6 +4,8 @@
 //! audiences, algorithms, profile and leeway are then those of that issuer alone (RFC 8725 §3.8).
 //! There is no shared pool of keys and no fall-through to another issuer.
 
+#[cfg(feature = "remote")]
+mod discovery;
 mod trust;
 mod url;
 
@@ -14,6 +16,8 @@ use crate::crypto::Algorithm;
 use crate::keys::KeySource;
 use crate::profile::Profile;
 
+#[cfg(feature = "remote")]
+pub(crate) use discovery::Discovery;
 pub(crate) use trust::{Pending, Trust, TrustedIssuer};
 pub(crate) use url::check_url;
 

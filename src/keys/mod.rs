@@ -4,8 +4,10 @@
 //! are kept fresh by one engine per issuer ([`remote`]), whose rules are a pure state machine on
 //! time ([`cache`]).
 
+mod cache;
 mod jwk;
 mod pem;
+mod remote;
 mod select;
 mod set;
 mod source;
@@ -15,9 +17,13 @@ use std::time::Duration;
 
 use crate::crypto::Algorithm;
 
+#[cfg(feature = "remote")]
+pub(crate) use cache::{MAX_FRESHNESS, STALE_IF_ERROR, max_age};
 pub(crate) use pem::pem;
+pub(crate) use remote::{Fetched, KeyWait, RemoteKeys};
 pub(crate) use select::Candidates;
 pub(crate) use set::{KeySet, KeySetFault};
+pub(crate) use source::Source;
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 
 /// The keys of one issuer.
@@ -25,6 +31,8 @@ pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub(crate) enum Keys {
     /// Given in code.
     Static(Arc<KeySet>),
+    /// Fetched, and kept fresh.
+    Remote(Arc<RemoteKeys>),
 }
 
 /// What a look for a key came to.
@@ -40,14 +48,8 @@ pub(crate) enum Lookup {
     Wait(KeyWait),
 }
 
-pub(crate) struct KeyWait {}
-
-impl KeyWait {
-    pub(crate) async fn done(self) {}
-}
-
 impl Keys {
-    /// Looks for the key that a header names. With `waited`, it never asks to wait (again).
+    /// Looks for the key that a header names. With `waited`, it never asks to wait again.
     pub(crate) fn find(
         &self,
         kid: Option<&str>,
@@ -55,8 +57,8 @@ impl Keys {
         iss: &str,
         waited: bool,
     ) -> Lookup {
-        let _ = waited;
         match self {
+            Self::Remote(keys) => keys.find(kid, algorithm, iss, waited),
             Self::Static(keys) => {
                 let candidates = keys.find(kid, algorithm, iss);
                 if candidates.is_empty() {
@@ -72,6 +74,7 @@ impl Keys {
     pub(crate) fn signature_failed(&self) {
         match self {
             Self::Static(_) => {}
+            Self::Remote(keys) => keys.signature_failed(),
         }
     }
 }

@@ -3,7 +3,79 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
+
+use http::HeaderValue;
+
+#[cfg(feature = "remote")]
+use crate::fetch::Client;
+#[cfg(feature = "remote")]
+use crate::issuer::Discovery;
+use crate::keys::Fetched;
+
+/// What a key set is asked for as (RFC 7517 §8.5).
+#[cfg(feature = "remote")]
+const ACCEPT: &str = "application/jwk-set+json, application/json";
+
+/// A place that the engine fetches from.
+pub(crate) enum Source {
+    /// The `jwks_uri` of the issuer's metadata.
+    #[cfg(feature = "remote")]
+    Discovery(Client, Discovery),
+    /// A configured URL.
+    #[cfg(feature = "remote")]
+    JwksUri(Client, String),
+    /// Code of the API's own.
+    User(Arc<dyn KeySource>),
+}
+
+impl Source {
+    /// Fetches the set; with `etag`, the answer may be that it has not changed.
+    pub(crate) async fn fetch(
+        &self,
+        etag: Option<&HeaderValue>,
+        now: Duration,
+    ) -> Result<Fetched, String> {
+        match self {
+            #[cfg(feature = "remote")]
+            Self::Discovery(client, discovery) => {
+                let metadata = discovery.metadata(now).await?;
+                get(client, &metadata.jwks_uri, etag).await
+            }
+            #[cfg(feature = "remote")]
+            Self::JwksUri(client, uri) => get(client, uri, etag).await,
+            Self::User(source) => {
+                let _ = (etag, now);
+                let keys = source.fetch().await.map_err(|KeySourceError(problem)| problem)?;
+                Ok(Fetched { document: Some(keys.document), etag: None, max_age: keys.max_age })
+            }
+        }
+    }
+}
+
+#[cfg(feature = "remote")]
+async fn get(client: &Client, uri: &str, etag: Option<&HeaderValue>) -> Result<Fetched, String> {
+    let answer =
+        client.get(uri, ACCEPT, etag).await.map_err(|error| format!("key set: {error}"))?;
+    Ok(Fetched {
+        etag: answer.etag(),
+        max_age: answer.max_age(),
+        document: (!answer.not_modified).then(|| answer.body.to_vec()),
+    })
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            #[cfg(feature = "remote")]
+            Self::Discovery(..) => "Discovery",
+            #[cfg(feature = "remote")]
+            Self::JwksUri(..) => "JwksUri",
+            Self::User(_) => "User",
+        })
+    }
+}
 
 /// A future that a [`KeySource`] answers with.
 pub type KeyFuture<'a> =

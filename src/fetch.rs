@@ -1,0 +1,186 @@
+//! The one way out to the network.
+//!
+//! Every request has a deadline, every answer a limit that is counted as it streams. Redirects are
+//! not followed: where keys come from is configured, not suggested. Only https, or http on this
+//! very machine where that was switched on.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
+};
+
+use crate::issuer::check_url;
+
+/// How long a connection may take; a server that is further away than this is down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long one request may take in all.
+pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer. Real key sets have 1 to 20 KiB, metadata 2 to 10 KiB.
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+
+/// How the client is set up.
+#[derive(Clone, Default)]
+pub(crate) struct ClientSettings {
+    pub(crate) allow_http_loopback: bool,
+    /// Further root certificates, PEM.
+    pub(crate) root_certificates: Vec<Vec<u8>>,
+    pub(crate) proxy: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    /// Whether any URL is https, for which root certificates are needed.
+    pub(crate) needs_tls: bool,
+}
+
+/// An HTTP client that fetches small documents.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    allow_http_loopback: bool,
+}
+
+/// An answer with status 200, or 304 to a conditional request.
+pub(crate) struct Answer {
+    pub(crate) not_modified: bool,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Why nothing usable came back, in fixed words: no URL, no text of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FetchError {
+    Url(&'static str),
+    Connect,
+    Timeout,
+    Transport,
+    Status(u16),
+    TooLarge,
+}
+
+impl Client {
+    /// # Errors
+    /// When the settings make no client: what is wrong, fit for a `ConfigError`.
+    pub(crate) fn new(settings: &ClientSettings) -> Result<Self, String> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_rustls()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT)
+            .no_proxy()
+            .referer(false)
+            .user_agent(settings.user_agent.as_deref().unwrap_or(concat!(
+                env!("CARGO_PKG_NAME"),
+                "/",
+                env!("CARGO_PKG_VERSION")
+            )));
+        let mut roots = Vec::new();
+        for pem in &settings.root_certificates {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|_| "root_certificates: no PEM certificates".to_owned())?;
+            roots.extend(certificates);
+        }
+        builder = if settings.needs_tls {
+            builder.tls_certs_merge(roots)
+        } else {
+            // Nothing is asked over TLS, so a machine without root certificates is good enough.
+            builder.tls_certs_only(roots)
+        };
+        if let Some(proxy) = &settings.proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|_| "proxy: is no URL".to_owned())?;
+            builder = builder.proxy(proxy);
+        }
+        let http = builder.build().map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            format!("the HTTPS client can't be built: {}", cause.unwrap_or_default())
+        })?;
+        Ok(Self { http, allow_http_loopback: settings.allow_http_loopback })
+    }
+
+    /// Fetches a small document. With `etag`, 304 is an answer, too.
+    pub(crate) async fn get(
+        &self,
+        url: &str,
+        accept: &'static str,
+        etag: Option<&HeaderValue>,
+    ) -> Result<Answer, FetchError> {
+        check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
+        let mut request = self.http.get(url).header(ACCEPT, accept);
+        if let Some(etag) = etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let mut response = request.send().await?;
+        let status = response.status().as_u16();
+        let not_modified = status == 304 && etag.is_some();
+        if status != 200 && !not_modified {
+            return Err(FetchError::Status(status));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(FetchError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Answer { not_modified, headers, body: body.into() })
+    }
+}
+
+impl Answer {
+    pub(crate) fn etag(&self) -> Option<HeaderValue> {
+        self.headers.get(ETAG).cloned()
+    }
+
+    /// How long the answer is fresh, where it says so.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        let text =
+            |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        crate::keys::max_age(text(CACHE_CONTROL)?, text(AGE))
+    }
+
+    /// Whether the content type says JSON, by its name or its suffix. Key servers get away
+    /// without one; a page of HTML does not.
+    pub(crate) fn may_be_json(&self) -> bool {
+        let Some(content_type) = self.headers.get(CONTENT_TYPE) else {
+            return true;
+        };
+        let essence =
+            content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        essence == "application/json" || essence.ends_with("+json")
+    }
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::Timeout
+        } else if error.is_connect() {
+            Self::Connect
+        } else {
+            Self::Transport
+        }
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(problem) => write!(f, "its URL {problem}"),
+            Self::Connect => f.write_str("can't connect"),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Transport => f.write_str("the connection broke"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::TooLarge => write!(f, "more than {MAX_BODY} bytes"),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}

@@ -1,0 +1,198 @@
+//! Authorization server metadata: RFC 8414 and OpenID Connect Discovery 1.0.
+//!
+//! Where it is looked for, in this order, until something answers 200 with JSON:
+//!
+//! | issuer | URLs |
+//! |---|---|
+//! | `https://as` | `https://as/.well-known/oauth-authorization-server`, `https://as/.well-known/openid-configuration` |
+//! | `https://as/t1` | `https://as/.well-known/oauth-authorization-server/t1`, `https://as/.well-known/openid-configuration/t1`, `https://as/t1/.well-known/openid-configuration` |
+//!
+//! The first document whose `issuer` is the configured one, byte for byte, is used alone: members
+//! of two documents are never mixed. A document with another `issuer` ends the search, since it
+//! speaks for someone else (RFC 8414 §3.3).
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::fetch::{Client, FetchError};
+use crate::keys::{MAX_FRESHNESS, STALE_IF_ERROR};
+use crate::token::json::{self, Value};
+
+/// How long metadata is fresh: endpoints move even less often than keys.
+const METADATA_FRESHNESS: Duration = MAX_FRESHNESS;
+
+const RFC8414: &str = "/.well-known/oauth-authorization-server";
+const OPENID: &str = "/.well-known/openid-configuration";
+
+/// The metadata of one issuer, fetched when it is needed.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    issuer: String,
+    client: Client,
+    cached: Mutex<Option<Cached>>,
+}
+
+#[derive(Clone, Debug)]
+struct Cached {
+    metadata: Metadata,
+    url: String,
+    fetched_at: Duration,
+}
+
+/// What a resource server needs of the metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Metadata {
+    pub(crate) jwks_uri: String,
+}
+
+impl Discovery {
+    pub(crate) fn new(issuer: &str, client: Client) -> Self {
+        Self { issuer: issuer.to_owned(), client, cached: Mutex::new(None) }
+    }
+
+    /// The metadata: from the last fetch while it is fresh, from the network after that, and from
+    /// the last fetch again for an hour while the network fails.
+    pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, String> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(cached) = &cached
+            && now < cached.fetched_at + METADATA_FRESHNESS
+        {
+            return Ok(cached.metadata.clone());
+        }
+        match self.fetch(cached.as_ref().map(|cached| cached.url.as_str())).await {
+            Ok((metadata, url)) => {
+                let fetched = Cached { metadata: metadata.clone(), url, fetched_at: now };
+                *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+                Ok(metadata)
+            }
+            Err(error) => match cached {
+                Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
+                    Ok(cached.metadata)
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    async fn fetch(&self, known: Option<&str>) -> Result<(Metadata, String), String> {
+        let mut problem = "metadata: found nowhere".to_owned();
+        let mut urls = well_known_urls(&self.issuer);
+        // The place where it was found last time comes first.
+        urls.sort_by_key(|url| Some(url.as_str()) != known);
+        for url in urls {
+            match self.client.get(&url, "application/json", None).await {
+                Ok(answer) if answer.may_be_json() => {
+                    return parse(&answer.body, &self.issuer).map(|metadata| (metadata, url));
+                }
+                Ok(_) => problem = "metadata: the answer is not JSON".to_owned(),
+                // Not found here, perhaps elsewhere; but a server in trouble is left alone.
+                Err(FetchError::Status(status)) if (300..500).contains(&status) => {
+                    problem = format!("metadata: status {status}");
+                }
+                Err(error) => return Err(format!("metadata: {error}")),
+            }
+        }
+        Err(problem)
+    }
+}
+
+/// The URLs under which an issuer's metadata may be.
+fn well_known_urls(issuer: &str) -> Vec<String> {
+    // RFC 8414 §3.1 and OpenID Connect Discovery §4.1: a final slash of the issuer is dropped.
+    let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
+    let host_end = issuer.find("://").map_or(0, |at| at + "://".len());
+    let path_at = issuer[host_end..].find('/').map_or(issuer.len(), |at| host_end + at);
+    let (host, path) = issuer.split_at(path_at);
+    let mut urls = vec![format!("{host}{RFC8414}{path}"), format!("{host}{OPENID}{path}")];
+    if !path.is_empty() {
+        urls.push(format!("{issuer}{OPENID}"));
+    }
+    urls
+}
+
+fn parse(document: &[u8], issuer: &str) -> Result<Metadata, String> {
+    let document =
+        json::parse(document).map_err(|_| "metadata: not one strict JSON object".to_owned())?;
+    // RFC 8414 §3.3 and §4: identical, code point by code point.
+    if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
+        return Err("metadata: `issuer` is not the configured one, byte for byte".to_owned());
+    }
+    match document.get("jwks_uri").and_then(Value::as_str) {
+        Some(jwks_uri) => Ok(Metadata { jwks_uri: jwks_uri.to_owned() }),
+        None => Err("metadata: no `jwks_uri`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_known_locations() {
+        for (issuer, expected) in [
+            (
+                "https://as",
+                &[
+                    "https://as/.well-known/oauth-authorization-server",
+                    "https://as/.well-known/openid-configuration",
+                ][..],
+            ),
+            (
+                "https://as/",
+                &[
+                    "https://as/.well-known/oauth-authorization-server",
+                    "https://as/.well-known/openid-configuration",
+                ],
+            ),
+            (
+                "https://as:8443/t1/",
+                &[
+                    "https://as:8443/.well-known/oauth-authorization-server/t1",
+                    "https://as:8443/.well-known/openid-configuration/t1",
+                    "https://as:8443/t1/.well-known/openid-configuration",
+                ],
+            ),
+            (
+                "https://as/a/b",
+                &[
+                    "https://as/.well-known/oauth-authorization-server/a/b",
+                    "https://as/.well-known/openid-configuration/a/b",
+                    "https://as/a/b/.well-known/openid-configuration",
+                ],
+            ),
+        ] {
+            assert_eq!(well_known_urls(issuer), expected, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn documents() {
+        const ISSUER: &str = "https://as/t1";
+        for (name, document, good) in [
+            ("good", r#"{"issuer":"https://as/t1","jwks_uri":"https://keys/"}"#, true),
+            ("escaped", r#"{"issuer":"https:\/\/as\/t1","jwks_uri":"https://keys/"}"#, true),
+            ("slash more", r#"{"issuer":"https://as/t1/","jwks_uri":"https://keys/"}"#, false),
+            ("case", r#"{"issuer":"https://AS/t1","jwks_uri":"https://keys/"}"#, false),
+            ("no issuer", r#"{"jwks_uri":"https://keys/"}"#, false),
+            (
+                "issuer as array",
+                r#"{"issuer":["https://as/t1"],"jwks_uri":"https://keys/"}"#,
+                false,
+            ),
+            ("no jwks_uri", r#"{"issuer":"https://as/t1"}"#, false),
+            (
+                "two issuers",
+                r#"{"issuer":"https://as/t1","issuer":"https://as/t1","jwks_uri":"https://keys/"}"#,
+                false,
+            ),
+            ("array", "[]", false),
+        ] {
+            assert_eq!(parse(document.as_bytes(), ISSUER).is_ok(), good, "{name}");
+        }
+        // NFC and NFD of one name are two names.
+        let nfd = "{\"issuer\":\"https://as/e\u{301}\",\"jwks_uri\":\"https://keys/\"}";
+        assert!(parse(nfd.as_bytes(), "https://as/\u{e9}").is_err());
+        assert!(parse(nfd.as_bytes(), "https://as/e\u{301}").is_ok());
+    }
+}
