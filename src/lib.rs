@@ -23,6 +23,8 @@ mod profile;
 mod rejection;
 mod server;
 mod telemetry;
+#[cfg(feature = "test-issuer")]
+pub mod test_issuer;
 mod token;
 
 pub use authenticator::Invalid;

@@ -1,0 +1,146 @@
+//! Tokens for tests: good ones, and any broken one a test can ask for.
+
+use serde_json::{Map, Value, json};
+
+use super::{TestIssuer, encode, keys};
+use crate::crypto::Algorithm;
+
+/// A token in the making; from [`TestIssuer::token`]. As it starts, it is a good access token by
+/// RFC 9068 for the audience `https://api.example.com`, without scope.
+#[must_use = "a builder mints nothing until `sign`"]
+pub struct TokenBuilder<'a> {
+    issuer: &'a TestIssuer,
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+    raw_header: Option<String>,
+    raw_payload: Option<Vec<u8>>,
+    key: Option<String>,
+    secret: Option<Vec<u8>>,
+}
+
+impl<'a> TokenBuilder<'a> {
+    pub(crate) fn new(issuer: &'a TestIssuer) -> Self {
+        let now = issuer.now();
+        let claims = json!({
+            "iss": issuer.url(),
+            "sub": "alice",
+            "aud": "https://api.example.com",
+            "client_id": "app",
+            "iat": now,
+            "exp": now + 300,
+            "jti": keys::random_text(16),
+        });
+        Self {
+            issuer,
+            header: object(json!({ "typ": "at+jwt" })),
+            claims: object(claims),
+            raw_header: None,
+            raw_payload: None,
+            key: None,
+            secret: None,
+        }
+    }
+
+    /// Sets `aud`.
+    pub fn audience(self, audience: &str) -> Self {
+        self.claim("aud", audience)
+    }
+
+    /// Sets `scope`.
+    pub fn scope(self, scope: &str) -> Self {
+        self.claim("scope", scope)
+    }
+
+    /// Sets `sub`.
+    pub fn subject(self, subject: &str) -> Self {
+        self.claim("sub", subject)
+    }
+
+    /// Sets any claim.
+    pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.claims.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Leaves a claim out.
+    pub fn without(mut self, name: &str) -> Self {
+        self.claims.remove(name);
+        self
+    }
+
+    /// Sets `exp` to so many seconds from now; negative is past.
+    pub fn expires_in(self, seconds: i64) -> Self {
+        let exp = self.issuer.now().saturating_add_signed(seconds);
+        self.claim("exp", exp)
+    }
+
+    /// Sets any member of the header, `alg` and `kid` among them, whatever signs.
+    pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.header.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Leaves a member of the header out that would be set by itself.
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.header.insert(name.to_owned(), Value::Null);
+        self
+    }
+
+    /// Writes the header as it stands here, good JSON or not.
+    pub fn raw_header(mut self, header: &str) -> Self {
+        self.raw_header = Some(header.to_owned());
+        self
+    }
+
+    /// Writes the claims as they stand here, good JSON or not.
+    pub fn raw_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
+        self.raw_payload = Some(payload.into());
+        self
+    }
+
+    /// Signs with the key of this kid; the newest key unless set.
+    pub fn key(mut self, kid: &str) -> Self {
+        self.key = Some(kid.to_owned());
+        self
+    }
+
+    /// Signs with HMAC under these octets, which may be those of a public key.
+    pub fn hmac_key(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// Mints the token.
+    ///
+    /// # Panics
+    /// When the issuer has no such key, or the key can't sign with the `alg` of the header.
+    pub fn sign(self) -> String {
+        let kid = self.key.as_deref();
+        let mut header = self.header;
+        let signed = |algorithm: Option<Algorithm>, input: &[u8]| match &self.secret {
+            Some(secret) => keys::hmac_with(algorithm.unwrap_or(Algorithm::HS256), secret, input),
+            None => self.issuer.sign_with(kid, algorithm, input),
+        };
+        let (own_kid, own_algorithm) = self.issuer.key_of(kid);
+        header.entry("alg").or_insert_with(|| json!(own_algorithm.name()));
+        header.entry("kid").or_insert_with(|| json!(own_kid));
+        let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::from_name);
+        header.retain(|_, value| !value.is_null());
+        let header = self.raw_header.unwrap_or_else(|| Value::Object(header).to_string());
+        let payload =
+            self.raw_payload.unwrap_or_else(|| Value::Object(self.claims).to_string().into_bytes());
+        let input = format!("{}.{}", encode(header), encode(payload));
+        let signature = signed(
+            algorithm.filter(|named| self.issuer.can(kid, *named) || self.secret.is_some()),
+            input.as_bytes(),
+        );
+        format!("{input}.{}", encode(signature))
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
