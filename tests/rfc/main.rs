@@ -1,0 +1,16 @@
+//! The requirements of the standards, one test for each, named after its clause.
+//!
+//! `README.md` in the folder above maps every requirement to its test.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod rfc6749;
+mod rfc6750;
+mod rfc7515;
+mod rfc7517;
+mod rfc7518;
+mod rfc7519;
+mod rfc8725;
+mod rfc9068;
+mod rfc9110;

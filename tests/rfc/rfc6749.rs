@@ -1,0 +1,173 @@
+//! RFC 6749, The OAuth 2.0 Authorization Framework; OAuth 2.1 (draft 16).
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use http::Request;
+use http::header::AUTHORIZATION;
+use tower_resource_server::{Issuer, ResourceServer, all_of, scope};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn id_6749_7_1_every_token_is_checked_and_expired_ones_are_refused() {
+    let issuer = issuer();
+    let api = api(server(&issuer).layer());
+    api.bearer(&issuer.token().expires_in(-61).sign()).await.assert_invalid_token("expired");
+    api.bearer(&issuer.token().expires_in(1).sign()).await.assert_ok("not expired");
+}
+
+#[tokio::test]
+async fn id_6749_7_2_a_token_whose_scope_does_not_cover_the_resource_is_refused() {
+    let issuer = issuer();
+    let api = api(server(&issuer).protect(scope("b")));
+    api.bearer(&issuer.token().scope("a").sign()).await.assert_insufficient_scope("scope a", "b");
+    api.bearer(&issuer.token().scope("b").sign()).await.assert_ok("scope b");
+}
+
+#[tokio::test]
+async fn id_6749_7_2_1_the_client_is_told_why() {
+    let issuer = issuer();
+    let api = api(server(&issuer).protect(scope("b")));
+    api.anonymous().await.assert_invited("no credentials");
+    api.authorization("Bearer a b").await.assert_invalid_request("malformed");
+    api.bearer("abc").await.assert_invalid_token("no JWT");
+    api.bearer(&issuer.token().sign()).await.assert_insufficient_scope("no scope", "b");
+    api.bearer(&issuer.token().scope("b").sign()).await.assert_ok("good");
+}
+
+#[tokio::test]
+async fn id_6749_3_3_1_scope_is_a_set_of_case_sensitive_tokens() {
+    let issuer = issuer();
+    let both = api(server(&issuer).protect(all_of(["a", "b"])));
+    let a = api(server(&issuer).protect(scope("a")));
+    both.bearer(&issuer.token().scope("b a").sign()).await.assert_ok("any order");
+    for (name, held) in [("tab", "a\tb"), ("comma", "a,b"), ("no-break space", "a\u{a0}b")] {
+        let reply = both.bearer(&issuer.token().scope(held).sign()).await;
+        reply.assert_insufficient_scope(name, "a b");
+    }
+    for (name, held) in [("case", "A"), ("prefix", "a:all"), ("empty", ""), ("quoted", "\"a\"")] {
+        let reply = a.bearer(&issuer.token().scope(held).sign()).await;
+        reply.assert_insufficient_scope(name, "a");
+    }
+    a.bearer(&issuer.token().scope("a").sign()).await.assert_ok("the scope itself");
+}
+
+#[tokio::test]
+async fn id_6749_10_3_1_tokens_stay_out_of_logs_bodies_and_debug() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Log {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(text);
+            Ok(text.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let issuer = issuer();
+    let stranger = tower_resource_server::test_issuer::TestIssuer::in_process(ISSUER);
+    let server = server(&issuer);
+    let api = api(server.protect(scope("a")));
+    let secret_sub = "the-subject-is-personal";
+    let tokens = [
+        issuer.token().subject(secret_sub).scope("a").sign(),
+        issuer.token().subject(secret_sub).sign(),
+        issuer.token().subject(secret_sub).expires_in(-600).sign(),
+        issuer.token().subject(secret_sub).audience("other").sign(),
+        issuer.token().subject(secret_sub).header("typ", "JWT").sign(),
+        issuer.token().subject(secret_sub).claim("iss", "https://other").sign(),
+        issuer.token().subject(secret_sub).header("kid", "other").sign(),
+        stranger.token().subject(secret_sub).sign(),
+        "opaque-secret-handle".to_owned(),
+        "a.b.c".repeat(10_000),
+    ];
+    let mut seen = String::new();
+    for token in &tokens {
+        let reply = api.bearer(token).await;
+        seen +=
+            &format!("{:?} {:?} {:?} {:?}", reply.headers, reply.error, server, reply.challenges);
+        if !reply.ran {
+            seen += &String::from_utf8_lossy(&reply.body);
+        }
+    }
+    seen += &String::from_utf8_lossy(&log.0.lock().unwrap());
+    assert!(seen.contains("expired: exp"), "the log has the facts");
+    for token in &tokens {
+        for part in token.split('.').filter(|part| part.len() > 8) {
+            assert!(!seen.contains(part), "a part of a token was seen");
+        }
+    }
+    assert!(!seen.contains(secret_sub));
+    assert!(!seen.contains("opaque-secret-handle"));
+}
+
+#[test]
+fn id_6749_10_3_2_and_2_1_1_5_1_urls_are_https() {
+    for (name, issuer, good) in [
+        ("https", Issuer::discover("https://as.example.com"), true),
+        ("http issuer", Issuer::discover("http://as.example.com"), false),
+        ("http on loopback, not switched on", Issuer::discover("http://127.0.0.1:1"), false),
+        ("http jwks_uri", Issuer::new(ISSUER).jwks_uri("http://as.example.com/jwks"), false),
+        ("https jwks_uri", Issuer::new(ISSUER).jwks_uri("https://as.example.com/jwks"), true),
+    ] {
+        // Without the feature `remote` every one of these is refused, for that reason.
+        let built = builder(issuer.clone()).build();
+        if cfg!(feature = "remote") {
+            assert_eq!(built.is_ok(), good, "{name}: {built:?}");
+        }
+        if !good {
+            assert!(
+                built.is_err_and(|error| error.to_string().contains("must be https")),
+                "{name}"
+            );
+        }
+    }
+    let issuer = issuer();
+    let with_audience = |audience: &str| {
+        ResourceServer::builder().issuer(trusting(&issuer)).audience(audience).build()
+    };
+    assert!(with_audience("http://api.example.com").is_err(), "http audience");
+    assert!(with_audience("urn:example:api").is_ok(), "another kind of identifier");
+}
+
+#[tokio::test]
+async fn id_2_1_5_1_1_a_token_in_the_query_is_ignored() {
+    let issuer = issuer();
+    let api = api(server(&issuer).layer());
+    let token = issuer.token().sign();
+    let with_query = || Request::get(format!("https://api.example.com/?access_token={token}"));
+    api.send(with_query().body(Body::default()).unwrap()).await.assert_invited("query alone");
+    let both = with_query().header(AUTHORIZATION, format!("Bearer {token}"));
+    api.send(both.body(Body::default()).unwrap()).await.assert_ok("query beside the header");
+}
+
+#[tokio::test]
+async fn id_2_1_5_1_1_1_the_header_method_rules_are_those_of_rfc_6750() {
+    let issuer = issuer();
+    let api = api(server(&issuer).layer());
+    let token = issuer.token().sign();
+    api.authorization(&format!("bEARER {token}")).await.assert_ok("scheme in any case");
+    api.authorization(&format!("Bearer {token},")).await.assert_invalid_request("not token68");
+}
+
+#[tokio::test]
+async fn id_2_1_5_2_1_expiry_is_checked_on_every_request() {
+    let issuer = issuer();
+    let clock = tower_resource_server::TestClock::starting_now();
+    let server = builder(trusting(&issuer)).clock(clock.clone()).build().unwrap();
+    let api = api(server.layer());
+    let token = issuer.token().expires_in(100).sign();
+    api.bearer(&token).await.assert_ok("first request");
+    clock.advance(std::time::Duration::from_secs(200));
+    api.bearer(&token).await.assert_invalid_token("the same token after its expiry");
+}
