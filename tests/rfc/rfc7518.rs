@@ -1,1 +1,274 @@
+//! RFC 7518, JSON Web Algorithms; RFC 8037 and RFC 9864 (Edwards curves); RFC 9964 (ML-DSA).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tower_resource_server::test_issuer::TestIssuer;
+use tower_resource_server::{Algorithm, Issuer};
+
+use crate::support::*;
+
+fn issuer_of(algorithm: Algorithm) -> TestIssuer {
+    TestIssuer::builder().algorithm(algorithm).in_process(ISSUER)
+}
+
+/// The token with another signature.
+fn resigned(token: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> String {
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let signature = change(URL_SAFE_NO_PAD.decode(signature).unwrap());
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn first_key(issuer: &TestIssuer) -> Value {
+    let mut set: Value = serde_json::from_str(&issuer.jwks()).unwrap();
+    set["keys"][0].take()
+}
+
+async fn reply_with(keys: Value, token: &str) -> Reply {
+    let trusted = Issuer::new(ISSUER).jwks(json!({ "keys": keys }).to_string());
+    api(builder(trusted).build().unwrap().layer()).bearer(token).await
+}
+
+#[tokio::test]
+async fn every_algorithm_verifies_and_a_changed_signature_does_not() {
+    for algorithm in Algorithm::ALL {
+        let issuer = issuer_of(algorithm);
+        let trusted = match issuer.secret() {
+            Some(secret) => Issuer::new(ISSUER).secret(secret, algorithm),
+            None => trusting(&issuer).algorithms([algorithm]),
+        };
+        let api = api(builder(trusted).build().unwrap().layer());
+        let token = issuer.token().sign();
+        api.bearer(&token).await.assert_ok(algorithm.name());
+        let flipped = resigned(&token, |mut signature| {
+            signature[7] ^= 1;
+            signature
+        });
+        api.bearer(&flipped).await.assert_invalid_token(algorithm.name());
+    }
+}
+
+#[tokio::test]
+async fn a_pem_key_verifies_as_its_jwk_does() {
+    for algorithm in [Algorithm::RS256, Algorithm::PS512, Algorithm::ES384, Algorithm::Ed25519] {
+        let issuer = issuer_of(algorithm);
+        let trusted = Issuer::new(ISSUER).pem(issuer.public_key_pem().unwrap());
+        let api = api(builder(trusted).build().unwrap().layer());
+        api.bearer(&issuer.token().sign()).await.assert_ok(algorithm.name());
+        let stranger = issuer_of(algorithm);
+        api.bearer(&stranger.token().sign()).await.assert_invalid_token(algorithm.name());
+    }
+    let bad = builder(Issuer::new(ISSUER).pem("-----BEGIN NOTHING-----")).build();
+    assert!(bad.is_err());
+}
+
+#[tokio::test]
+async fn id_7518_3_2_1_a_secret_is_as_long_as_the_hash() {
+    for (algorithm, length) in
+        [(Algorithm::HS256, 32), (Algorithm::HS384, 48), (Algorithm::HS512, 64)]
+    {
+        let built = |length| {
+            let secret: Vec<u8> = vec![7; length];
+            builder(Issuer::new(ISSUER).secret(secret, algorithm)).build()
+        };
+        assert!(built(length - 1).is_err(), "{algorithm}");
+        assert!(built(length).is_ok(), "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn id_7518_3_3_1_rsa_keys_have_2048_bits_or_more() {
+    let issuer = issuer_of(Algorithm::RS256);
+    let mut short = first_key(&issuer);
+    let n = URL_SAFE_NO_PAD.decode(short["n"].as_str().unwrap()).unwrap();
+    short["n"] = json!(URL_SAFE_NO_PAD.encode(&n[..128]));
+    let other = first_key(&issuer_of(Algorithm::ES256));
+    let token = issuer.token().header("kid", "key-1").sign();
+    let reply = reply_with(json!([short, json!({ "kid": "x" }), other]), &token).await;
+    reply.assert_invalid_token("1024 bits");
+    reply_with(json!([first_key(&issuer)]), &token).await.assert_ok("2048 bits");
+}
+
+#[tokio::test]
+async fn id_7518_3_4_1_ecdsa_signatures_have_a_fixed_length() {
+    for (algorithm, length) in
+        [(Algorithm::ES256, 64), (Algorithm::ES384, 96), (Algorithm::ES512, 132)]
+    {
+        let issuer = issuer_of(algorithm);
+        let api = api(server(&issuer).layer());
+        let token = issuer.token().sign();
+        let changes: [(&str, fn(Vec<u8>) -> Vec<u8>); 4] = [
+            ("one less", |signature| signature[1..].to_vec()),
+            ("one more", |signature| [&[0], signature.as_slice()].concat()),
+            ("junk behind", |signature| [signature.as_slice(), &[0; 8]].concat()),
+            ("DER", der),
+        ];
+        for (name, change) in changes {
+            let reply = api.bearer(&resigned(&token, change)).await;
+            reply.assert_invalid_token(&format!("{algorithm}, {name}"));
+        }
+        let same = resigned(&token, |signature| {
+            assert_eq!(signature.len(), length);
+            signature
+        });
+        api.bearer(&same).await.assert_ok(algorithm.name());
+    }
+}
+
+/// The signature as an ASN.1 SEQUENCE of two INTEGERs, as TLS has it.
+fn der(signature: Vec<u8>) -> Vec<u8> {
+    let (r, s) = signature.split_at(signature.len() / 2);
+    let integer = |number: &[u8]| {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        let mut number = number[zeros..].to_vec();
+        if number[0] & 0x80 != 0 {
+            number.insert(0, 0);
+        }
+        [&[2, number.len() as u8], number.as_slice()].concat()
+    };
+    let body = [integer(r), integer(s)].concat();
+    let length =
+        if body.len() < 128 { vec![body.len() as u8] } else { vec![0x81, body.len() as u8] };
+    [&[0x30], length.as_slice(), &body].concat()
+}
+
+#[tokio::test]
+async fn id_7518_3_4_2_a_curve_goes_with_its_hash() {
+    let issuer = issuer_of(Algorithm::ES384);
+    let api = api(server(&issuer).layer());
+    api.bearer(&issuer.token().header("alg", "ES256").sign()).await.assert_invalid_token("ES256");
+    api.bearer(&issuer.token().sign()).await.assert_ok("ES384");
+}
+
+#[tokio::test]
+async fn id_7518_3_4_3_r_and_s_are_in_range() {
+    let issuer = issuer_of(Algorithm::ES256);
+    let api = api(server(&issuer).layer());
+    let token = issuer.token().sign();
+    let zeros = resigned(&token, |signature| vec![0; signature.len()]);
+    api.bearer(&zeros).await.assert_invalid_token("zeros");
+    let ones = resigned(&token, |signature| vec![0xff; signature.len()]);
+    api.bearer(&ones).await.assert_invalid_token("not below the order");
+    api.bearer(&token).await.assert_ok("in range");
+}
+
+#[tokio::test]
+async fn id_7518_3_6_1_unsecured_tokens_are_refused() {
+    let issuer = issuer();
+    let api = api(server(&issuer).layer());
+    for alg in ["none", "None", "NONE", "nOnE"] {
+        let token = issuer.token().header("alg", alg).sign();
+        api.bearer(&token).await.assert_invalid_token("with a signature");
+        api.bearer(&resigned(&token, |_| Vec::new())).await.assert_invalid_token("without");
+    }
+    api.bearer(&issuer.token().sign()).await.assert_ok("signed");
+}
+
+#[tokio::test]
+async fn id_7518_6_2_1_1_coordinates_have_the_length_of_the_curve() {
+    let issuer = issuer();
+    let token = issuer.token().sign();
+    let key = first_key(&issuer);
+    let other = {
+        let mut other = first_key(&crate::support::issuer());
+        other["kid"] = json!("other");
+        other
+    };
+    let x = URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
+    for (name, x) in [
+        ("31 octets", x[1..].to_vec()),
+        ("33 octets", [&[0], x.as_slice()].concat()),
+        ("off the curve", x.iter().map(|byte| byte ^ 1).collect()),
+    ] {
+        let mut bad = key.clone();
+        bad["x"] = json!(URL_SAFE_NO_PAD.encode(x));
+        reply_with(json!([bad, other]), &token).await.assert_invalid_token(name);
+    }
+    let mut padded = key.clone();
+    padded["x"] = json!(format!("{}=", key["x"].as_str().unwrap()));
+    reply_with(json!([padded, other]), &token).await.assert_invalid_token("base64 padding");
+    reply_with(json!([key, other]), &token).await.assert_ok("32 octets");
+}
+
+#[tokio::test]
+async fn id_8037_2_1_an_ed25519_key_has_32_octets() {
+    let issuer = issuer_of(Algorithm::Ed25519);
+    let token = issuer.token().sign();
+    let key = first_key(&issuer);
+    let other = first_key(&issuer_of(Algorithm::ES256));
+    let x = URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
+    for (name, x) in [
+        ("31", x[1..].to_vec()),
+        ("33", [x.as_slice(), &[0]].concat()),
+        ("small order", vec![0; 32]),
+    ] {
+        let mut bad = key.clone();
+        bad["x"] = json!(URL_SAFE_NO_PAD.encode(x));
+        reply_with(json!([bad, other]), &token).await.assert_invalid_token(name);
+    }
+    reply_with(json!([key, other]), &token).await.assert_ok("32");
+}
+
+#[tokio::test]
+async fn id_8037_3_2_1_key_agreement_curves_verify_nothing() {
+    let issuer = issuer_of(Algorithm::Ed25519);
+    let token = issuer.token().sign();
+    let other = first_key(&issuer_of(Algorithm::ES256));
+    for crv in ["X25519", "X448", "Ed448", "ed25519", ""] {
+        let mut bad = first_key(&issuer);
+        bad["crv"] = json!(crv);
+        reply_with(json!([bad, other]), &token).await.assert_invalid_token(crv);
+    }
+    reply_with(json!([first_key(&issuer), other]), &token).await.assert_ok("Ed25519");
+}
+
+#[tokio::test]
+async fn id_9864_2_2_1_and_4_1_2_1_both_names_of_ed25519_and_one_curve() {
+    let issuer = issuer_of(Algorithm::Ed25519);
+    let only = trusting(&issuer).algorithms([Algorithm::Ed25519]);
+    let old = issuer.token().header("alg", "EdDSA").sign();
+    let both = api(builder(only.clone()).build().unwrap().layer());
+    both.bearer(&issuer.token().sign()).await.assert_ok("Ed25519");
+    both.bearer(&old).await.assert_ok("EdDSA");
+    let new = api(builder(only.refuse_older_algorithm_names()).build().unwrap().layer());
+    new.bearer(&issuer.token().sign()).await.assert_ok("Ed25519, switched");
+    new.bearer(&old).await.assert_invalid_token("EdDSA, switched off");
+
+    for crv in ["Ed448", "P-256"] {
+        let mut other = first_key(&issuer);
+        other["crv"] = json!(crv);
+        let keys = json!([other, first_key(&issuer_of(Algorithm::ES256))]);
+        reply_with(keys, &old).await.assert_invalid_token(crv);
+    }
+    // A JWK under the old name serves a header under the new one, and the other way round.
+    let mut named = first_key(&issuer);
+    named["alg"] = json!("EdDSA");
+    reply_with(json!([named]), &issuer.token().sign()).await.assert_ok("old name in the JWK");
+}
+
+#[tokio::test]
+async fn id_9964_5_1_the_header_names_the_algorithm_of_the_key() {
+    let issuer = issuer_of(Algorithm::MlDsa44);
+    let all = [Algorithm::MlDsa44, Algorithm::MlDsa65, Algorithm::MlDsa87];
+    let api = api(builder(trusting(&issuer).algorithms(all)).build().unwrap().layer());
+    let token = issuer.token().sign();
+    api.bearer(&token).await.assert_ok("ML-DSA-44");
+    for alg in ["ML-DSA-65", "ML-DSA-87", "ml-dsa-44"] {
+        api.bearer(&issuer.token().header("alg", alg).sign()).await.assert_invalid_token(alg);
+    }
+    let cut = resigned(&token, |signature| signature[1..].to_vec());
+    api.bearer(&cut).await.assert_invalid_token("a signature of 2419 octets");
+}
+
+#[tokio::test]
+async fn id_9964_x_1_ml_dsa_is_an_opt_in() {
+    let issuer = issuer_of(Algorithm::ES256);
+    let kid = issuer.add_key(Algorithm::MlDsa87);
+    let token = issuer.token().key(&kid).sign();
+    assert!(token.len() > 6_000, "a token of its size passes the limit");
+    let off = api(server(&issuer).layer());
+    off.bearer(&token).await.assert_invalid_token("off");
+    off.bearer(&issuer.token().key("key-1").sign()).await.assert_ok("ES256 in the same set");
+    let listed = trusting(&issuer).algorithms([Algorithm::MlDsa87]);
+    api(builder(listed).build().unwrap().layer()).bearer(&token).await.assert_ok("on");
+}
