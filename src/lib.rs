@@ -33,7 +33,7 @@ pub use config::{Builder, ConfigError, NeedsAudience, NeedsIssuer, Ready};
 pub use crypto::Algorithm;
 pub use error::Error;
 pub use issuer::Issuer;
-pub use keys::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
+pub use keys::{FetchedKeys, KeyFuture, KeySource, KeySourceError, jwk_thumbprint};
 pub use layer::{
     FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireFuture,
     RequireLayer, RequireService, ResourceServerLayer, ResourceServerService, ResponseFuture,

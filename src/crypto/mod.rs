@@ -4,10 +4,12 @@
 //! does not read tokens. Keys are prepared once, when they arrive, never per request.
 
 mod algorithm;
+mod digest;
 mod key;
 mod random;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};
+pub(crate) use digest::sha256;
 pub(crate) use key::{KeyFault, VerificationKey};
 pub(crate) use random::random_unit;

@@ -11,6 +11,7 @@ mod remote;
 mod select;
 mod set;
 mod source;
+mod thumbprint;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(crate) use select::Candidates;
 pub(crate) use set::{KeySet, KeySetFault};
 pub(crate) use source::Source;
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
+pub use thumbprint::jwk_thumbprint;
 
 /// The keys of one issuer.
 #[derive(Debug)]
