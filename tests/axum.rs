@@ -1,0 +1,191 @@
+//! axum: extractors, and the traps of its order.
+
+#![cfg(feature = "axum")]
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get, post};
+use http::{Request, StatusCode};
+use tower::ServiceExt as _;
+use tower_resource_server::test_issuer::TestIssuer;
+use tower_resource_server::{AccessToken, Claims, Error, Issuer, ResourceServer, scope};
+
+fn issuer() -> TestIssuer {
+    TestIssuer::in_process("https://as.example.com")
+}
+
+fn server(issuer: &TestIssuer) -> ResourceServer {
+    ResourceServer::builder()
+        .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+        .audience("https://api.example.com")
+        .build()
+        .unwrap()
+}
+
+async fn whoami(token: AccessToken) -> String {
+    token.subject().unwrap_or_default().to_owned()
+}
+
+async fn greet(token: Option<AccessToken>) -> String {
+    token.map_or("anonymous".to_owned(), |token| token.subject().unwrap_or_default().to_owned())
+}
+
+struct Answer {
+    status: StatusCode,
+    body: String,
+    error: Option<Error>,
+    challenges: usize,
+}
+
+async fn send(app: &Router, method: &str, path: &str, token: Option<&str>) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    Answer {
+        status: parts.status,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+        error: parts.extensions.get::<Error>().cloned(),
+        challenges: parts.headers.get_all("www-authenticate").iter().count(),
+    }
+}
+
+#[tokio::test]
+async fn a_handler_gets_the_token() {
+    let issuer = issuer();
+    let app = Router::new().route("/", get(whoami)).layer(server(&issuer).layer());
+    let answer = send(&app, "GET", "/", Some(&issuer.token().sign())).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "alice"));
+    assert_eq!(send(&app, "GET", "/", None).await.status, 401);
+}
+
+#[tokio::test]
+async fn an_optional_handler_gets_none_for_absent_credentials_only() {
+    let issuer = issuer();
+    let app = Router::new().route("/", get(greet)).layer(server(&issuer).optional_layer());
+    assert_eq!(send(&app, "GET", "/", None).await.body, "anonymous");
+    assert_eq!(send(&app, "GET", "/", Some(&issuer.token().sign())).await.body, "alice");
+    let expired = issuer.token().expires_in(-600).sign();
+    assert_eq!(send(&app, "GET", "/", Some(&expired)).await.status, 401);
+}
+
+#[tokio::test]
+async fn an_anonymous_request_to_a_handler_that_needs_a_token_is_invited() {
+    let issuer = issuer();
+    let app = Router::new().route("/", get(whoami)).layer(server(&issuer).optional_layer());
+    let answer = send(&app, "GET", "/", None).await;
+    assert_eq!((answer.status, answer.challenges), (StatusCode::UNAUTHORIZED, 1));
+}
+
+#[tokio::test]
+async fn an_extractor_without_a_layer_is_a_mistake_of_ours() {
+    let issuer = issuer();
+    let app = Router::new().route("/a", get(whoami)).route("/b", get(greet));
+    for path in ["/a", "/b"] {
+        let answer = send(&app, "GET", path, Some(&issuer.token().sign())).await;
+        assert_eq!((answer.status, answer.challenges), (StatusCode::INTERNAL_SERVER_ERROR, 0));
+        assert!(answer.body.is_empty());
+        assert!(answer.error.unwrap().to_string().contains(".layer(api.layer())"));
+    }
+}
+
+#[tokio::test]
+async fn an_extractor_of_another_type_names_both() {
+    let issuer = issuer();
+    let app = Router::new()
+        .route("/", get(async |token: AccessToken<serde_json::Value>| token["sub"].to_string()))
+        .layer(server(&issuer).layer());
+    let answer = send(&app, "GET", "/", Some(&issuer.token().sign())).await;
+    assert_eq!(answer.status, 500);
+    let told = answer.error.unwrap().to_string();
+    assert!(told.contains("Claims") && told.contains("Value"), "{told}");
+}
+
+#[tokio::test]
+async fn a_route_added_after_the_layer_is_not_covered_and_says_so() {
+    let issuer = issuer();
+    let api = server(&issuer);
+    let token = issuer.token().scope("a").sign();
+    let app = Router::new()
+        .route("/inside", get(whoami))
+        .layer(api.layer())
+        .route("/outside", get(whoami))
+        .route("/required", get(|| async { "reached" }).route_layer(api.require(scope("a"))));
+    assert_eq!(send(&app, "GET", "/inside", Some(&token)).await.status, 200);
+    // Not open: whatever asks for a token or a scope fails closed, and loudly.
+    assert_eq!(send(&app, "GET", "/outside", Some(&token)).await.status, 500);
+    assert_eq!(send(&app, "GET", "/required", Some(&token)).await.status, 500);
+    // The form that can't miss a route.
+    use tower::Layer as _;
+    let whole = Router::new().route("/outside", get(|| async { "reached" }));
+    let whole = Router::new().fallback_service(api.layer().layer(whole));
+    assert_eq!(send(&whole, "GET", "/outside", None).await.status, 401);
+    assert_eq!(send(&whole, "GET", "/outside", Some(&token)).await.status, 200);
+    assert_eq!(send(&whole, "GET", "/nowhere", None).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_route_layer_covers_only_the_methods_before_it() {
+    let issuer = issuer();
+    let api = server(&issuer);
+    let read = async || "read";
+    let write = async || "written";
+    let trap = Router::new()
+        .route("/", get(read).route_layer(api.require(scope("a"))).post(write))
+        .layer(api.layer());
+    let good = Router::new()
+        .route("/", get(read).post(write).route_layer(api.require(scope("a"))))
+        .layer(api.layer());
+    let token = issuer.token().sign();
+    assert_eq!(send(&trap, "GET", "/", Some(&token)).await.status, 403);
+    assert_eq!(send(&trap, "POST", "/", Some(&token)).await.status, 200, "the trap");
+    assert_eq!(send(&good, "GET", "/", Some(&token)).await.status, 403);
+    assert_eq!(send(&good, "POST", "/", Some(&token)).await.status, 403);
+    assert_eq!(
+        send(&trap, "POST", "/", None).await.status,
+        401,
+        "the layer is around it all the same"
+    );
+}
+
+#[tokio::test]
+async fn two_servers_in_one_router() {
+    let a = TestIssuer::in_process("https://a.example.com");
+    let b = TestIssuer::in_process("https://b.example.com");
+    let (api_a, api_b) = (server(&a), server(&b));
+    let of = |api: &ResourceServer| {
+        Router::new()
+            .route("/", get(whoami).route_layer(api.require(scope("x"))))
+            .route("/write", post(whoami).route_layer(api.require(scope("y"))))
+            .layer(api.layer())
+    };
+    let app = Router::new().nest("/a", of(&api_a)).nest("/b", of(&api_b));
+    let (token_a, token_b) = (a.token().scope("x").sign(), b.token().scope("x").sign());
+    for (path, token, status) in
+        [("/a", &token_a, 200), ("/b", &token_b, 200), ("/a", &token_b, 401), ("/b", &token_a, 401)]
+    {
+        assert_eq!(send(&app, "GET", path, Some(token)).await.status, status, "{path}");
+    }
+    assert_eq!(send(&app, "POST", "/a/write", Some(&token_a)).await.status, 403);
+}
+
+#[tokio::test]
+async fn the_query_token_is_gone_from_the_original_uri() {
+    use axum::extract::OriginalUri;
+    let issuer = issuer();
+    let api = ResourceServer::builder()
+        .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+        .audience("https://api.example.com")
+        .query_token()
+        .build()
+        .unwrap();
+    let handler = async |OriginalUri(uri): OriginalUri, token: AccessToken<Claims>| {
+        format!("{uri} {}", token.subject().unwrap_or_default())
+    };
+    let app = Router::new().nest("/v1", Router::new().route("/x", get(handler)).layer(api.layer()));
+    let path = format!("/v1/x?access_token={}&a=1", issuer.token().sign());
+    assert_eq!(send(&app, "GET", &path, None).await.body, "/v1/x?a=1 alice");
+}

@@ -1,0 +1,355 @@
+//! The Tower contract, and what two layers make of one request.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use tower::limit::ConcurrencyLimitLayer;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt as _};
+use tower_resource_server::{
+    AccessToken, Claims, Error, FetchedKeys, Issuer, KeyFuture, KeySource, ResourceServer, scope,
+};
+
+use support::*;
+
+fn with(token: &str) -> Request<Body> {
+    get().header(AUTHORIZATION, format!("Bearer {token}")).body(Body::default()).unwrap()
+}
+
+fn without() -> Request<Body> {
+    get().body(Body::default()).unwrap()
+}
+
+/// A service that may be called only on the very instance that was polled ready.
+#[derive(Default)]
+struct Strict {
+    ready: bool,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self { ready: false }
+    }
+}
+
+impl Service<Request<Body>> for Strict {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called an instance that was not polled ready");
+        std::future::ready(Ok(Response::new(Body::default())))
+    }
+}
+
+/// Keys that come after the request has begun to wait.
+struct LateKeys(String);
+
+impl KeySource for LateKeys {
+    fn fetch(&self) -> KeyFuture<'_> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(FetchedKeys::new(self.0.clone()))
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_instance_that_was_polled_ready_is_the_one_that_is_called() {
+    let issuer = issuer();
+    let late = Issuer::new(ISSUER).key_source(LateKeys(issuer.jwks()));
+    for (name, server) in [("at once", server(&issuer)), ("late", builder(late).build().unwrap())] {
+        let layer = ServiceBuilder::new()
+            .layer(server.form_token_layer(100))
+            .layer(server.layer())
+            .layer(server.require(scope("a")));
+        let mut service = layer.service(Strict::default());
+        for _ in 0..3 {
+            let token = issuer.token().scope("a").sign();
+            let response = service.ready().await.unwrap().call(with(&token)).await.unwrap();
+            assert_eq!(response.status(), 200, "{name}");
+            let response = service.ready().await.unwrap().call(without()).await.unwrap();
+            assert_eq!(response.status(), 401, "{name}");
+            let token = issuer.token().sign();
+            let response = service.ready().await.unwrap().call(with(&token)).await.unwrap();
+            assert_eq!(response.status(), 403, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_no_permit() {
+    let issuer = issuer();
+    let server = server(&issuer);
+    let inner =
+        ServiceBuilder::new().layer(ConcurrencyLimitLayer::new(1)).service(tower::service_fn(
+            async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::default())),
+        ));
+    let protect = ServiceBuilder::new().layer(server.layer()).layer(server.require(scope("a")));
+    let mut service = protect.service(inner);
+    for _ in 0..3 {
+        let response = service.ready().await.unwrap().call(without()).await.unwrap();
+        assert_eq!(response.status(), 401);
+        let response =
+            service.ready().await.unwrap().call(with(&issuer.token().sign())).await.unwrap();
+        assert_eq!(response.status(), 403);
+        // A clone gets the one permit, although the refusing service is still there.
+        let other = service.clone();
+        let token = issuer.token().scope("a").sign();
+        let answer = tokio::time::timeout(Duration::from_secs(5), other.oneshot(with(&token)));
+        assert_eq!(answer.await.expect("the permit is free").unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn with_keys_at_hand_the_first_poll_decides() {
+    let issuer = issuer();
+    let service = server(&issuer).layer().layer(Strict::default());
+    let token = issuer.token().sign();
+    for (request, status) in [(with(&token), 200), (without(), 401), (with("x"), 401)] {
+        let mut service = service.clone();
+        service.ready().await.unwrap();
+        let mut answer = pin!(service.call(request));
+        let Poll::Ready(Ok(response)) =
+            answer.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()))
+        else {
+            panic!("it waits");
+        };
+        assert_eq!(response.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn errors_of_the_inner_service_pass_through() {
+    let issuer = issuer();
+    let inner =
+        tower::service_fn(async |_: Request<Body>| Err::<Response<Body>, _>("inner trouble"));
+    let service = server(&issuer).layer().layer(inner);
+    let answer = service.clone().oneshot(with(&issuer.token().sign())).await;
+    assert_eq!(answer.unwrap_err(), "inner trouble");
+    assert_eq!(service.oneshot(without()).await.unwrap().status(), 401, "a refusal is an answer");
+}
+
+#[tokio::test]
+async fn the_optional_layer_passes_absent_credentials_and_no_bad_ones() {
+    let issuer = issuer();
+    let api = api(server(&issuer).optional_layer());
+    let reply = api.anonymous().await;
+    reply.assert_ok("absent");
+    assert_eq!(reply.json()["anonymous"], true);
+    api.authorization("Basic eDp5").await.assert_ok("another scheme");
+    api.bearer("x").await.assert_invalid_token("no JWT");
+    api.bearer(&issuer.token().expires_in(-600).sign()).await.assert_invalid_token("expired");
+    api.authorization("Bearer").await.assert_invalid_request("malformed");
+    let reply = api.bearer(&issuer.token().sign()).await;
+    reply.assert_ok("good");
+    assert_eq!(reply.json()["sub"], "alice");
+}
+
+#[tokio::test]
+async fn anonymous_behind_require_is_invited() {
+    let issuer = issuer();
+    let server = server(&issuer);
+    let layers =
+        ServiceBuilder::new().layer(server.optional_layer()).layer(server.require(scope("a")));
+    let api = api(layers);
+    let reply = api.anonymous().await;
+    reply.assert_invited("anonymous");
+    assert_eq!(reply.challenges[0].param("scope"), Some("a"));
+    api.bearer(&issuer.token().sign()).await.assert_insufficient_scope("no scope", "a");
+    api.bearer(&issuer.token().scope("a").sign()).await.assert_ok("scope");
+}
+
+#[tokio::test]
+async fn require_without_its_layer_is_a_mistake_of_ours() {
+    let issuer = issuer();
+    let (server, other) = (server(&issuer), server(&issuer));
+    let token = issuer.token().scope("a").sign();
+    let alone = api(server.require(scope("a"))).bearer(&token).await;
+    assert_eq!(alone.status, 500);
+    assert!(alone.error.unwrap().to_string().contains(".layer(api.layer())"));
+    let mixed = ServiceBuilder::new().layer(other.layer()).layer(server.require(scope("a")));
+    let mixed = api(mixed).bearer(&token).await;
+    assert_eq!(mixed.status, 500);
+    assert!(mixed.error.unwrap().to_string().contains("another server"));
+    let same = ServiceBuilder::new().layer(server.layer()).layer(server.require(scope("a")));
+    api(same).bearer(&token).await.assert_ok("its own layer");
+    let clone =
+        ServiceBuilder::new().layer(server.clone().layer()).layer(server.require(scope("a")));
+    api(clone).bearer(&token).await.assert_ok("the layer of a clone");
+}
+
+#[tokio::test]
+async fn the_same_server_twice_authenticates_once() {
+    let issuer = issuer();
+    let validated = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&validated);
+    let server = builder(trusting(&issuer))
+        .validator(move |_: &AccessToken<Claims>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        })
+        .build()
+        .unwrap();
+    let twice =
+        ServiceBuilder::new().layer(server.optional_layer()).layer(server.protect(scope("a")));
+    let api = api(twice);
+    api.bearer(&issuer.token().scope("a").sign()).await.assert_ok("once");
+    assert_eq!(validated.load(Ordering::SeqCst), 1);
+    api.bearer(&issuer.token().sign())
+        .await
+        .assert_insufficient_scope("evaluated all the same", "a");
+    api.anonymous().await.assert_invited("anonymous outside, required inside");
+}
+
+#[tokio::test]
+async fn a_second_server_overwrites_what_the_first_concluded() {
+    let a = tower_resource_server::test_issuer::TestIssuer::in_process("https://a.example.com");
+    let b = tower_resource_server::test_issuer::TestIssuer::in_process("https://b.example.com");
+    let (server_a, server_b) =
+        (builder(trusting(&a)).build().unwrap(), builder(trusting(&b)).build().unwrap());
+    let layers =
+        ServiceBuilder::new().layer(server_a.optional_layer()).layer(server_b.optional_layer());
+    let api = api(layers);
+    api.bearer(&a.token().sign()).await.assert_invalid_token("b does not trust a");
+    api.anonymous().await.assert_ok("anonymous for both");
+    let only_b = ServiceBuilder::new().layer(server_b.layer()).layer(server_a.require(scope("x")));
+    let reply = crate::support::api(only_b).bearer(&b.token().scope("x").sign()).await;
+    assert_eq!(reply.status, 500, "what b concluded says nothing to a");
+}
+
+#[tokio::test]
+async fn a_token_planted_in_the_extensions_is_not_believed() {
+    let issuer = issuer();
+    let server = server(&issuer);
+    let (mut parts, ()) = get().body(()).unwrap().into_parts();
+    let token = issuer.token().sign();
+    parts.headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+    let passed = server.authenticate(&parts).await.unwrap();
+    let mut request = without();
+    request.extensions_mut().insert(passed.token.clone());
+    request.extensions_mut().insert(passed.token);
+    api(server.layer()).send(request).await.assert_invited("planted");
+    api(server.layer()).bearer(&token).await.assert_ok("presented");
+}
+
+#[tokio::test]
+async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_field() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Mine {
+        tenant: Tenant,
+    }
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Tenant {
+        id: u32,
+    }
+    let issuer = issuer();
+    let server = builder(trusting(&issuer)).claims::<Mine>().build().unwrap();
+    let api = api(server.layer());
+    for (name, tenant, told) in [
+        ("missing", None, "tenant is missing"),
+        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "tenant.id has another"),
+    ] {
+        let token = issuer.token();
+        let token = match tenant {
+            Some(tenant) => token.claim("tenant", tenant),
+            None => token,
+        };
+        let reply = api.bearer(&token.sign()).await;
+        reply.assert_invalid_token(name);
+        let error = reply.error.unwrap();
+        assert!(matches!(error, Error::UnfitClaims { .. }), "{name}");
+        assert!(error.to_string().contains(told), "{name}: {error}");
+        assert!(!error.to_string().contains("secret-value"));
+    }
+    let good = issuer.token().claim("tenant", serde_json::json!({ "id": 7 })).sign();
+    api.bearer(&good).await.assert_ok("fits");
+}
+
+#[test]
+fn every_problem_of_a_configuration_is_reported_at_once() {
+    let error = ResourceServer::builder()
+        .issuer(Issuer::discover("http://as.example.com/?x"))
+        .issuer(Issuer::new(ISSUER).jwks("{}"))
+        .issuer(Issuer::new(ISSUER).secret("short", tower_resource_server::Algorithm::HS256))
+        .audience("")
+        .leeway(Duration::from_secs(301))
+        .realm("é")
+        .error_uri("/relative")
+        .challenge_scope(["a b"])
+        .validator(|_| Ok(()))
+        .claims::<serde_json::Value>()
+        .build()
+        .unwrap_err();
+    let told = error.to_string();
+    for expected in [
+        "issuer `http://as.example.com/?x`: must be https",
+        "issuer `https://as.example.com`: jwks: no array `keys`",
+        "is trusted twice",
+        "secret: secret is shorter",
+        "audience ``",
+        "leeway 301s",
+        "`realm` is not printable ASCII",
+        "error_uri `/relative`",
+        "challenge_scope `a b`",
+        "claims: comes before `validator`",
+    ] {
+        assert!(told.contains(expected), "{expected} in {told}");
+    }
+    assert!(!told.contains("short\""), "no secret");
+}
+
+#[test]
+fn layers_and_services_are_what_axum_and_hyper_ask_for() {
+    fn is<T: Clone + Send + Sync + 'static>(_: &T) {}
+    let server = server(&issuer());
+    is(&server);
+    is(&server.layer());
+    is(&server.optional_layer());
+    is(&server.require(scope("a")));
+    is(&server.form_token_layer(1));
+    is(&server.layer().layer(Strict::default()));
+    is(&server.require(scope("a")).layer(Strict::default()));
+    fn sends<T: Send>(_: &T) {}
+    let mut service = server.layer().layer(Strict::default());
+    sends(&service.call(without()));
+}
+
+#[tokio::test]
+async fn a_dropped_request_does_not_stop_the_fetch_it_waited_for() {
+    let issuer = issuer();
+    let late = Issuer::new(ISSUER).key_source(LateKeys(issuer.jwks()));
+    let service = builder(late).build().unwrap().layer().layer(Strict::default());
+    let token = issuer.token().sign();
+    let mut leader = Box::pin(service.clone().oneshot(with(&token)));
+    assert!(futures::poll!(leader.as_mut()).is_pending(), "it waits for keys");
+    let follower = tokio::spawn(service.clone().oneshot(with(&token)));
+    tokio::task::yield_now().await;
+    drop(leader);
+    assert_eq!(follower.await.unwrap().unwrap().status(), 200);
+}
+
+#[test]
+fn without_a_runtime_keys_can_not_be_fetched_and_nothing_panics() {
+    let issuer = issuer();
+    let late = Issuer::new(ISSUER).key_source(LateKeys(issuer.jwks()));
+    let service = builder(late).build().unwrap().layer().layer(Strict::default());
+    let answer = futures::executor::block_on(service.oneshot(with(&issuer.token().sign())));
+    assert_eq!(answer.unwrap().status(), 503);
+}
