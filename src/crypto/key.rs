@@ -9,7 +9,7 @@ use aws_lc_rs::rsa::{PublicEncryptingKey, PublicKeyComponents};
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, VerificationAlgorithm};
 use aws_lc_rs::{constant_time, hmac};
 
-use crate::crypto::{Algorithm, AlgorithmSet};
+use crate::crypto::{Algorithm, AlgorithmSet, roca};
 
 /// Bits of an RSA modulus: RFC 7518 §3.3 asks for 2048 at least; beyond 8192 a check costs
 /// milliseconds, and the library does no more.
@@ -48,6 +48,9 @@ impl VerificationKey {
         }
         if n.last().is_none_or(|n| n % 2 == 0) {
             return Err(KeyFault("RSA modulus is even"));
+        }
+        if roca::has_fingerprint(n) {
+            return Err(KeyFault("RSA key of a faulty generator (CVE-2017-15361)"));
         }
         let components = PublicKeyComponents { n, e };
         Self::prepare(accepted, |algorithm| {

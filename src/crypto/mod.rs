@@ -7,6 +7,7 @@ mod algorithm;
 mod digest;
 mod key;
 mod random;
+mod roca;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};

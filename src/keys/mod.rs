@@ -12,6 +12,8 @@ mod select;
 mod set;
 mod source;
 mod thumbprint;
+#[cfg(test)]
+mod wycheproof;
 
 use std::sync::Arc;
 use std::time::Duration;

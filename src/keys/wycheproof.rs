@@ -1,0 +1,278 @@
+//! The Wycheproof vectors, through this crate's own JWS, JWK and signature code.
+//!
+//! A vector whose verdict here differs from the published one stands in `wycheproof_exceptions.txt`
+//! with its reason. One that differs and does not stand there fails the test, and so does one that
+//! stands there and no longer differs.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use wycheproof::TestResult;
+use wycheproof_ng_core::TestResult as JoseResult;
+use wycheproof_ng_kdf_jose::json_web;
+
+use crate::crypto::{Algorithm, AlgorithmSet, VerificationKey};
+use crate::keys::KeySet;
+use crate::token::jwt::{CompactJws, Decoded, Header};
+
+const EXCEPTIONS: &str = include_str!("wycheproof_exceptions.txt");
+
+fn all() -> AlgorithmSet {
+    Algorithm::ALL.into_iter().collect()
+}
+
+/// Compares verdicts with the published ones and the exceptions with both.
+struct Judge {
+    set: String,
+    exceptions: BTreeMap<usize, bool>,
+    problems: Vec<String>,
+    seen: usize,
+}
+
+impl Judge {
+    fn new(set: &str) -> Self {
+        let mut exceptions = BTreeMap::new();
+        for line in EXCEPTIONS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let mut words = line.splitn(4, ' ');
+            let (own, id) = (words.next().unwrap(), words.next().unwrap());
+            let verdict = words.next().unwrap();
+            assert!(words.next().is_some_and(|reason| reason.len() > 10), "no reason: {line}");
+            if own == set {
+                exceptions.insert(id.parse().unwrap(), verdict == "accept");
+            }
+        }
+        Self { set: set.to_owned(), exceptions, problems: Vec::new(), seen: 0 }
+    }
+
+    /// `valid` is `None` where the publisher leaves the verdict to the implementation.
+    fn see(&mut self, id: usize, comment: &str, valid: Option<bool>, accepted: bool) {
+        self.seen += 1;
+        let set = &self.set;
+        match self.exceptions.remove(&id) {
+            None if valid.is_none_or(|valid| valid == accepted) => {}
+            Some(expected) if expected == accepted && valid != Some(accepted) => {}
+            Some(_) if valid == Some(accepted) => {
+                self.problems.push(format!("{set} {id}: no exception any more ({comment})"));
+            }
+            _ => self.problems.push(format!("{set} {id}: accepted {accepted} ({comment})")),
+        }
+    }
+
+    fn finish(self, at_least: usize) {
+        assert!(self.problems.is_empty(), "{:#?}", self.problems);
+        assert!(self.exceptions.is_empty(), "exceptions without a vector: {:?}", self.exceptions);
+        assert!(self.seen >= at_least, "{}: only {} vectors", self.set, self.seen);
+    }
+}
+
+fn verdict(result: TestResult) -> Option<bool> {
+    match result {
+        TestResult::Valid => Some(true),
+        TestResult::Invalid => Some(false),
+        TestResult::Acceptable => None,
+    }
+}
+
+/// The keys of a group: a JWK, a JWK set, or a secret, which only code can configure.
+fn keys(group: &json_web::TestGroup) -> Option<KeySet> {
+    let key = group.public_key.as_ref().or(group.private_key.as_ref())?;
+    if key.get("kty") == Some(&json!("oct")) {
+        let secret = URL_SAFE_NO_PAD.decode(key["k"].as_str()?).ok()?;
+        let algorithm = Algorithm::from_name(key["alg"].as_str()?)?;
+        return VerificationKey::secret(&secret, algorithm).ok().map(KeySet::single);
+    }
+    let set = if key.get("keys").is_some() { key.clone() } else { json!({ "keys": [key] }) };
+    KeySet::parse(set.to_string().as_bytes(), all()).ok()
+}
+
+fn verify_jws(keys: Option<&KeySet>, jws: &Value) -> bool {
+    let (Some(keys), Some(token)) = (keys, jws.as_str()) else {
+        return false;
+    };
+    let mut decoded = Decoded::default();
+    let Ok(jws) = CompactJws::parse(token.as_bytes(), &mut decoded) else {
+        return false;
+    };
+    let Ok(header) = Header::parse(jws.header) else {
+        return false;
+    };
+    let candidates = keys.find(header.kid(), header.algorithm, "");
+    keys.verify(candidates, header.algorithm, jws.signing_input, jws.signature)
+}
+
+fn jose(name: json_web::TestName, set: &str, at_least: usize) {
+    let mut judge = Judge::new(set);
+    let vectors = json_web::TestSet::load(name).unwrap();
+    for group in &vectors.test_groups {
+        let keys = keys(group);
+        for test in &group.tests {
+            // An encrypted token is refused whatever is in it.
+            let (jws, valid) = match (&test.jws, &test.jwe) {
+                (Some(jws), _) => (jws, test.result == JoseResult::Valid),
+                (None, Some(jwe)) => (jwe, false),
+                (None, None) => panic!("vector {} has no token", test.tc_id),
+            };
+            let accepted = verify_jws(keys.as_ref(), jws);
+            judge.see(test.tc_id, &test.comment, Some(valid), accepted);
+        }
+    }
+    judge.finish(at_least);
+}
+
+#[test]
+fn json_web_signature() {
+    jose(json_web::TestName::JsonWebSignature, "json_web_signature", 401);
+}
+
+#[test]
+fn json_web_key() {
+    jose(json_web::TestName::JsonWebKey, "json_web_key", 26);
+}
+
+#[test]
+fn json_web_crypto() {
+    jose(json_web::TestName::JsonWebCrypto, "json_web_crypto", 83);
+}
+
+#[test]
+fn json_web_encryption_is_always_refused() {
+    jose(json_web::TestName::JsonWebEncryption, "json_web_encryption", 139);
+}
+
+#[test]
+fn ecdsa_p1363() {
+    use wycheproof::ecdsa::{TestName, TestSet};
+    for (name, set, curve, algorithm) in [
+        (TestName::EcdsaSecp256r1Sha256P1363, "ecdsa_p256", "P-256", Algorithm::ES256),
+        (TestName::EcdsaSecp384r1Sha384P1363, "ecdsa_p384", "P-384", Algorithm::ES384),
+        (TestName::EcdsaSecp521r1Sha512P1363, "ecdsa_p521", "P-521", Algorithm::ES512),
+    ] {
+        let mut judge = Judge::new(set);
+        for group in &TestSet::load(name).unwrap().test_groups {
+            let point = group.key.key.as_slice();
+            let (x, y) = point[1..].split_at((point.len() - 1) / 2);
+            let key = VerificationKey::ec(curve, x, y, all()).unwrap();
+            for test in &group.tests {
+                let accepted = key.verify(algorithm, &test.msg, &test.sig);
+                judge.see(test.tc_id, &test.comment, verdict(test.result), accepted);
+            }
+        }
+        judge.finish(250);
+    }
+}
+
+#[test]
+fn ed25519() {
+    use wycheproof::eddsa::{TestName, TestSet};
+    let mut judge = Judge::new("ed25519");
+    for group in &TestSet::load(TestName::Ed25519).unwrap().test_groups {
+        let key = VerificationKey::ed25519(&group.key.pk, all()).unwrap();
+        for test in &group.tests {
+            let accepted = key.verify(Algorithm::Ed25519, &test.msg, &test.sig);
+            judge.see(test.tc_id, &test.comment, verdict(test.result), accepted);
+        }
+    }
+    judge.finish(140);
+}
+
+fn trimmed(number: &[u8]) -> &[u8] {
+    &number[number.iter().position(|octet| *octet != 0).unwrap_or(number.len())..]
+}
+
+#[test]
+fn rsa_pkcs1() {
+    use wycheproof::rsa_pkcs1_verify::{TestName, TestSet};
+    for (name, set, algorithm) in [
+        (TestName::Rsa2048Sha256, "rsa_2048_sha256", Algorithm::RS256),
+        (TestName::Rsa3072Sha384, "rsa_3072_sha384", Algorithm::RS384),
+        (TestName::Rsa4096Sha512, "rsa_4096_sha512", Algorithm::RS512),
+        (TestName::Rsa8192Sha256, "rsa_8192_sha256", Algorithm::RS256),
+    ] {
+        let mut judge = Judge::new(set);
+        for group in &TestSet::load(name).unwrap().test_groups {
+            let key = VerificationKey::rsa(trimmed(&group.key.n), trimmed(&group.key.e), all());
+            for test in &group.tests {
+                let accepted =
+                    key.as_ref().is_ok_and(|key| key.verify(algorithm, &test.msg, &test.sig));
+                judge.see(test.tc_id, &test.comment, verdict(test.result), accepted);
+            }
+        }
+        judge.finish(200);
+    }
+}
+
+#[test]
+fn rsa_pss() {
+    use wycheproof::rsa_pss_verify::{TestName, TestSet};
+    for (name, set, algorithm) in [
+        (TestName::RsaPss2048Sha256Mgf1SaltLen32, "pss_2048_sha256_32", Algorithm::PS256),
+        (TestName::RsaPss2048Sha384Mgf1SaltLen48, "pss_2048_sha384_48", Algorithm::PS384),
+        (TestName::RsaPss4096Sha512Mgf1SaltLen64, "pss_4096_sha512_64", Algorithm::PS512),
+    ] {
+        let mut judge = Judge::new(set);
+        for group in &TestSet::load(name).unwrap().test_groups {
+            let key = VerificationKey::rsa(trimmed(&group.key.n), trimmed(&group.key.e), all());
+            for test in &group.tests {
+                let accepted =
+                    key.as_ref().is_ok_and(|key| key.verify(algorithm, &test.msg, &test.sig));
+                judge.see(test.tc_id, &test.comment, verdict(test.result), accepted);
+            }
+        }
+        judge.finish(100);
+    }
+}
+
+/// RFC 7518 §3.5: the salt is as long as the hash, and MGF1 uses the same hash. Signatures that are
+/// good but for that are refused.
+#[test]
+fn rsa_pss_with_another_salt_or_mask_is_refused() {
+    use wycheproof::rsa_pss_verify::{TestName, TestSet};
+    let mut refused = 0;
+    for (name, algorithm) in [
+        (TestName::RsaPss2048Sha256Mgf1SaltLen0, Algorithm::PS256),
+        (TestName::RsaPss2048Sha256Mgf1Sha1_20, Algorithm::PS256),
+        (TestName::RsaPss4096Sha512Mgf1SaltLen32, Algorithm::PS512),
+    ] {
+        for group in &TestSet::load(name).unwrap().test_groups {
+            let (n, e) = (trimmed(&group.key.n), trimmed(&group.key.e));
+            let key = VerificationKey::rsa(n, e, all()).unwrap();
+            for test in &group.tests {
+                // The others have the salt of this very algorithm.
+                if test.result == TestResult::Valid {
+                    let accepted = key.verify(algorithm, &test.msg, &test.sig);
+                    assert!(!accepted, "{name:?} {}", test.tc_id);
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 100, "only {refused} of them were otherwise good");
+}
+
+#[test]
+fn ml_dsa() {
+    use wycheproof::mldsa_verify::{TestName, TestSet};
+    for (name, set, algorithm) in [
+        (TestName::MlDsa44Verify, "ml_dsa_44", Algorithm::MlDsa44),
+        (TestName::MlDsa65Verify, "ml_dsa_65", Algorithm::MlDsa65),
+        (TestName::MlDsa87Verify, "ml_dsa_87", Algorithm::MlDsa87),
+    ] {
+        let mut judge = Judge::new(set);
+        for group in &TestSet::load(name).unwrap().test_groups {
+            let key = VerificationKey::ml_dsa(algorithm, &group.pubkey, all());
+            for test in &group.tests {
+                // RFC 9964 §5: the context is empty, so a signature under another is none.
+                let valid = match &test.ctx {
+                    Some(context) if !context.is_empty() => Some(false),
+                    _ => verdict(test.result),
+                };
+                let accepted =
+                    key.as_ref().is_ok_and(|key| key.verify(algorithm, &test.msg, &test.sig));
+                judge.see(test.tc_id, &test.comment, valid, accepted);
+            }
+        }
+        judge.finish(50);
+    }
+}
