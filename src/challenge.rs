@@ -104,7 +104,7 @@ fn challenge(
     let mut value = String::from("Bearer");
     for (index, (name, text)) in params.iter().enumerate() {
         // RFC 9110 §11.2: a name stands once, compared without regard to case.
-        if params[..index].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+        if params.iter().take(index).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
             return Err(format!("auth-param `{name}` stands twice"));
         }
         if name.is_empty() || !name.bytes().all(crate::credentials::is_tchar) {

@@ -14,7 +14,7 @@ use crate::authenticator::{
 };
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
 use crate::clock::{Clock, SystemClock};
-use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
+use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 use crate::issuer::{Issuer, KeyConfig, Trust, TrustedIssuer, check_url};
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
 use crate::rejection::EmptyBody;

@@ -155,7 +155,8 @@ trait TrimSpaces {
 impl TrimSpaces for [u8] {
     /// Without leading SP. RFC 9110 §11.4 knows no other separator here, a tab is none.
     fn trim_ascii_start_spaces(&self) -> &Self {
-        &self[self.iter().position(|byte| *byte != b' ').unwrap_or(self.len())..]
+        let spaces = self.iter().take_while(|byte| **byte == b' ').count();
+        self.get(spaces..).unwrap_or_default()
     }
 }
 
@@ -171,7 +172,8 @@ mod tests {
 
     #[test]
     fn the_authorization_field() {
-        let cases: &[(&str, &[&[u8]], Result<&str, Error>)] = &[
+        type Lines = &'static [&'static [u8]];
+        let cases: &[(&str, Lines, Result<&str, Error>)] = &[
             ("plain", &[b"Bearer abc.def-_~+/=="], Ok("abc.def-_~+/==")),
             ("lower case", &[b"bearer t"], Ok("t")),
             ("mixed case", &[b"bEaReR t"], Ok("t")),
@@ -206,52 +208,24 @@ mod tests {
     fn methods_exclude_each_other() {
         let one = FormToken::One("f".into());
         let (none, bearer, basic) = (header(&[]), header(&[b"Bearer h"]), header(&[b"Basic eA=="]));
-        let cases: &[(
-            &str,
-            &HeaderMap,
-            Option<&FormToken>,
-            Option<&str>,
-            Result<Method, Error>,
-        )] = &[
+        let repeated = FormToken::Repeated;
+        let several = Err(Error::SeveralMethods);
+        let twice = Err(Error::RepeatedCredentials);
+        for (name, headers, form, query, expected) in [
             ("form", &none, Some(&one), None, Ok(Method::Form)),
             ("query", &none, None, Some("a=1&access_token=q"), Ok(Method::Query)),
             ("query without token", &bearer, None, Some("a=1"), Ok(Method::Header)),
             ("form beside another scheme", &basic, Some(&one), None, Ok(Method::Form)),
-            ("header and form", &bearer, Some(&one), None, Err(Error::SeveralMethods)),
-            ("header and query", &bearer, None, Some("access_token=h"), Err(Error::SeveralMethods)),
-            (
-                "form and query",
-                &none,
-                Some(&one),
-                Some("access_token=q"),
-                Err(Error::SeveralMethods),
-            ),
-            (
-                "form twice",
-                &none,
-                Some(&FormToken::Repeated),
-                None,
-                Err(Error::RepeatedCredentials),
-            ),
-            (
-                "query twice",
-                &none,
-                None,
-                Some("access_token=a&access_token=a"),
-                Err(Error::RepeatedCredentials),
-            ),
-            (
-                "query twice, escaped",
-                &none,
-                None,
-                Some("access_token=a&%61ccess_token=a"),
-                Err(Error::RepeatedCredentials),
-            ),
+            ("header and form", &bearer, Some(&one), None, several.clone()),
+            ("header and query", &bearer, None, Some("access_token=h"), several.clone()),
+            ("form and query", &none, Some(&one), Some("access_token=q"), several),
+            ("form twice", &none, Some(&repeated), None, twice.clone()),
+            ("query twice", &none, None, Some("access_token=a&access_token=a"), twice.clone()),
+            ("escaped", &none, None, Some("access_token=a&%61ccess_token=a"), twice),
             ("query empty", &none, None, Some("access_token="), Err(Error::MalformedCredentials)),
-        ];
-        for (name, headers, form, query, expected) in cases {
-            let found = extract(headers, *form, *query).map(|found| found.method);
-            assert_eq!(found, *expected, "{name}");
+        ] {
+            let found = extract(headers, form, query).map(|found| found.method);
+            assert_eq!(found, expected, "{name}");
         }
     }
 

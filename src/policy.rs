@@ -41,6 +41,7 @@ enum Node {
 /// # Panics
 /// When `token` is no scope token (RFC 6749 §3.3); see [`Policy::try_scope`] for text from outside.
 #[track_caller]
+#[allow(clippy::panic, reason = "a mistake in the API's own text, at start-up, as axum's `route`")]
 pub fn scope(token: &str) -> Policy {
     match Policy::try_scope(token) {
         Ok(policy) => policy,

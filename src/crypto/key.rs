@@ -23,6 +23,7 @@ pub(crate) struct VerificationKey {
     prepared: Vec<(Algorithm, Prepared)>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a few a process, and one hop less to each")]
 enum Prepared {
     Public(ParsedPublicKey),
     Secret(hmac::Key),
@@ -43,7 +44,7 @@ impl VerificationKey {
             return Err(KeyFault("RSA modulus has less than 2048 or more than 8192 bits"));
         }
         let exponent = bits(e)?;
-        if exponent > MAX_RSA_EXPONENT_BITS || exponent < 2 || e.last().is_none_or(|e| e % 2 == 0) {
+        if !(2..=MAX_RSA_EXPONENT_BITS).contains(&exponent) || e.last().is_none_or(|e| e % 2 == 0) {
             return Err(KeyFault("RSA exponent is even, below 3 or above 33 bits"));
         }
         if n.last().is_none_or(|n| n % 2 == 0) {

@@ -176,6 +176,7 @@ fn nanos(time: Duration) -> u64 {
 
 /// How long an answer is fresh by its headers (RFC 9111 §5.2.2): `max-age` less `Age`; nothing at
 /// all by `no-store` and `no-cache`; `None` where they do not say.
+#[cfg(any(feature = "remote", test))]
 pub(crate) fn max_age(cache_control: &str, age: Option<&str>) -> Option<Duration> {
     let mut max_age = None;
     for directive in cache_control.split(',').map(str::trim) {

@@ -86,6 +86,7 @@ impl KeySet {
             .any(|key| key.prepared.verify(algorithm, input, signature))
     }
 
+    #[allow(dead_code, reason = "health is the next to use it")]
     /// The key ids, of the keys that have one.
     pub(crate) fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().filter_map(|key| key.kid.as_deref())

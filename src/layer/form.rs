@@ -139,6 +139,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[allow(clippy::expect_used, reason = "a future is not polled after it was ready")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {

@@ -108,6 +108,7 @@ where
 {
     type Output = F::Output;
 
+    #[allow(clippy::expect_used, reason = "a future is not polled after it was ready")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         match self.project().state.project() {
             StateProj::Inner { future } => future.poll(cx),

@@ -7,6 +7,7 @@ use crate::crypto::Algorithm;
 
 /// A token in the making; from [`TestIssuer::token`]. As it starts, it is a good access token by
 /// RFC 9068 for the audience `https://api.example.com`, without scope.
+#[derive(Debug)]
 #[must_use = "a builder mints nothing until `sign`"]
 pub struct TokenBuilder<'a> {
     issuer: &'a TestIssuer,

@@ -410,6 +410,12 @@ impl fmt::Debug for TestIssuer {
     }
 }
 
+impl fmt::Debug for TestIssuerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestIssuerBuilder").field("bind", &self.bind).finish_non_exhaustive()
+    }
+}
+
 fn encode(octets: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }

@@ -46,11 +46,6 @@ pub(crate) fn parse_up_to(bytes: &[u8], members: u32) -> Result<Object<'_>, serd
     }
 }
 
-/// As [`parse`], for a caller that reads the text with a parser of its own afterwards.
-pub(crate) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
-    parse(bytes).map(drop)
-}
-
 /// A JSON value that borrows its text where the text has no escapes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'a> {
@@ -284,6 +279,10 @@ impl<'de> Deserialize<'de> for Name<'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
+        parse(bytes).map(drop)
+    }
 
     fn nested(depth: usize) -> Vec<u8> {
         format!("{}{}", r#"{"a":"#.repeat(depth - 1) + "{", "}".repeat(depth)).into_bytes()

@@ -97,7 +97,8 @@ async fn id_7518_3_4_1_ecdsa_signatures_have_a_fixed_length() {
         let issuer = issuer_of(algorithm);
         let api = api(server(&issuer).layer());
         let token = issuer.token().sign();
-        let changes: [(&str, fn(Vec<u8>) -> Vec<u8>); 4] = [
+        type Change = fn(Vec<u8>) -> Vec<u8>;
+        let changes: [(&str, Change); 4] = [
             ("one less", |signature| signature[1..].to_vec()),
             ("one more", |signature| [&[0], signature.as_slice()].concat()),
             ("junk behind", |signature| [signature.as_slice(), &[0; 8]].concat()),
