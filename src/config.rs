@@ -14,6 +14,7 @@ use crate::authenticator::{
 };
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
 use crate::clock::{Clock, SystemClock};
+use crate::config_error::ConfigError;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 use crate::issuer::{Issuer, KeyConfig, Trust, TrustedIssuer, check_url};
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
@@ -516,29 +517,3 @@ fn one_key(key: Result<VerificationKey, KeyFault>, setting: &str) -> Result<Keys
     key.map(|key| Keys::Static(Arc::new(KeySet::single(key))))
         .map_err(|KeyFault(text)| format!("{setting}: {text}"))
 }
-
-/// What is wrong with a configuration: every problem at once, each with its setting and value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConfigError {
-    problems: Vec<String>,
-}
-
-impl ConfigError {
-    pub(crate) fn one(problem: String) -> Self {
-        Self { problems: vec![problem] }
-    }
-
-    /// The problems, one line each.
-    pub fn problems(&self) -> &[String] {
-        &self.problems
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the resource server can't be built: ")?;
-        f.write_str(&self.problems.join("; "))
-    }
-}
-
-impl std::error::Error for ConfigError {}

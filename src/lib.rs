@@ -19,6 +19,7 @@ mod authenticator;
 mod challenge;
 mod clock;
 mod config;
+mod config_error;
 mod credentials;
 mod crypto;
 mod error;
@@ -47,7 +48,8 @@ mod token;
 
 pub use authenticator::Invalid;
 pub use clock::{Clock, TestClock};
-pub use config::{Builder, ConfigError, NeedsAudience, NeedsIssuer, Ready};
+pub use config::{Builder, NeedsAudience, NeedsIssuer, Ready};
+pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;
 pub use issuer::Issuer;

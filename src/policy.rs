@@ -19,7 +19,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 use crate::error::Error;
 use crate::token::{AccessToken, AnyToken, Facts, InvalidScope, Principal, ScopeToken};
 

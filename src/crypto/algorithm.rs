@@ -1,6 +1,9 @@
 //! The names of the signature algorithms, and sets of them.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::config_error::ConfigError;
 
 /// A JWS signature algorithm (RFC 7518 §3, RFC 8037 and RFC 9864, RFC 9964).
 ///
@@ -106,6 +109,19 @@ pub(crate) const EDDSA: &str = "EdDSA";
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// For command lines and configuration files; see [`Algorithm::from_name`].
+impl FromStr for Algorithm {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Self::from_name(name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            let name = name.escape_debug();
+            ConfigError::one(format!("algorithm `{name}`: is none of {known}"))
+        })
     }
 }
 

@@ -1,0 +1,29 @@
+//! What is wrong with a configuration.
+
+use std::fmt;
+
+/// What is wrong with a configuration: every problem at once, each with its setting and value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigError {
+    pub(crate) problems: Vec<String>,
+}
+
+impl ConfigError {
+    pub(crate) fn one(problem: String) -> Self {
+        Self { problems: vec![problem] }
+    }
+
+    /// The problems, one line each.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the resource server can't be built: ")?;
+        f.write_str(&self.problems.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
