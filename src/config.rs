@@ -54,7 +54,7 @@ pub struct Ready(());
 ///
 /// // Every problem is reported at once.
 /// let error = ResourceServer::builder()
-///     .issuer("http://as.example.com")
+///     .issuer(Issuer::new("http://as.example.com").jwks(jwks))
 ///     .audience("")
 ///     .build()
 ///     .unwrap_err();

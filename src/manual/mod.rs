@@ -1,0 +1,14 @@
+//! What does not fit beside one item: defaults and their reasons, attacks and what stops them,
+//! non-features.
+
+#[doc = include_str!("attacks.md")]
+pub mod attacks {}
+
+#[doc = include_str!("axum.md")]
+pub mod axum {}
+
+#[doc = include_str!("defaults.md")]
+pub mod defaults {}
+
+#[doc = include_str!("non_features.md")]
+pub mod non_features {}
