@@ -144,6 +144,26 @@ async fn errors_of_the_inner_service_pass_through() {
     assert_eq!(service.oneshot(without()).await.unwrap().status(), 401, "a refusal is an answer");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn claims_of_one_request_are_not_seen_by_another() {
+    let issuer = issuer();
+    let api = api(server(&issuer).layer());
+    let requests = (0..64).map(|number| {
+        let subject = format!("user-{number}");
+        let (api, token) = (api.clone(), issuer.token().subject(&subject).sign());
+        tokio::spawn(async move {
+            for _ in 0..8 {
+                let reply = api.bearer(&token).await;
+                assert_eq!(reply.json()["sub"], *subject);
+                assert_eq!(reply.json()["claims"]["sub"], *subject);
+            }
+        })
+    });
+    for request in requests.collect::<Vec<_>>() {
+        request.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_optional_layer_passes_absent_credentials_and_no_bad_ones() {
     let issuer = issuer();

@@ -273,3 +273,61 @@ async fn id_9964_x_1_ml_dsa_is_an_opt_in() {
     let listed = trusting(&issuer).algorithms([Algorithm::MlDsa87]);
     api(builder(listed).build().unwrap().layer()).bearer(&token).await.assert_ok("on");
 }
+
+/// `a + b` of equally long big-endian numbers, unless the sum is longer.
+fn sum(a: &[u8], b: &[u8]) -> Option<Vec<u8>> {
+    let mut sum = vec![0; a.len()];
+    let mut carry = 0;
+    for index in (0..a.len()).rev() {
+        carry += u16::from(a[index]) + u16::from(b[index]);
+        sum[index] = carry.to_le_bytes()[0];
+        carry >>= 8;
+    }
+    (carry == 0).then_some(sum)
+}
+
+/// RFC 8017 §5.2.2: a representative out of range is another spelling of the same signature.
+#[tokio::test]
+async fn an_rsa_value_not_below_the_modulus_is_refused() {
+    for algorithm in [Algorithm::RS256, Algorithm::PS256] {
+        let issuer = issuer_of(algorithm);
+        let api = api(server(&issuer).layer());
+        let n = URL_SAFE_NO_PAD.decode(first_key(&issuer)["n"].as_str().unwrap()).unwrap();
+        // The sum fits into as many octets for a part of all signatures only.
+        let mut tokens = std::iter::repeat_with(|| issuer.token().sign());
+        let (token, longer) = tokens
+            .find_map(|token| {
+                let mut longer = None;
+                resigned(&token, |signature| {
+                    longer = sum(&signature, &n);
+                    signature
+                });
+                Some((token, longer?))
+            })
+            .unwrap();
+        let other = resigned(&token, |_| longer);
+        api.bearer(&other).await.assert_invalid_token(&format!("{algorithm}: plus n"));
+        api.bearer(&token).await.assert_ok(&format!("{algorithm}: as signed"));
+    }
+}
+
+/// RFC 8032 §5.1.7: S is below the order of the group, or a signature has a second spelling.
+#[tokio::test]
+async fn an_ed25519_signature_with_s_plus_the_order_is_refused() {
+    let order = [
+        0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0xde, 0xf9, 0xde, 0xa2, 0xf7,
+        0x9c, 0xd6, 0x58, 0x12, 0x63, 0x1a, 0x5c, 0xf5, 0xd3, 0xed,
+    ];
+    let issuer = issuer_of(Algorithm::Ed25519);
+    let api = api(server(&issuer).layer());
+    let token = issuer.token().sign();
+    let other = resigned(&token, |mut signature| {
+        signature[32..].reverse();
+        let s = sum(&signature[32..], &order).unwrap();
+        signature[32..].copy_from_slice(&s);
+        signature[32..].reverse();
+        signature
+    });
+    api.bearer(&other).await.assert_invalid_token("plus the order");
+    api.bearer(&token).await.assert_ok("as signed");
+}

@@ -161,6 +161,69 @@ async fn fetch_1_a_preflight_is_answered_by_a_cors_layer_outside() {
     assert_eq!(reply.headers["access-control-expose-headers"], "www-authenticate");
 }
 
+/// The layer leaves `Date` to the server around it, so this one speaks over a socket.
+#[tokio::test]
+async fn id_9110_6_6_1_1_refusals_have_a_date() {
+    use hyper_util::rt::TokioIo;
+    use hyper_util::service::TowerToHyperService;
+    let issuer = issuer();
+    let hello = tower::service_fn(async |_: Request<hyper::body::Incoming>| {
+        Ok::<_, std::convert::Infallible>(http::Response::new(Body::from("hello")))
+    });
+    let service = tower::Layer::layer(&server(&issuer).layer(), hello);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(service.clone());
+            let http1 = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(http1.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (authorization, status) in [
+        (format!("Bearer {}", issuer.token().sign()), 200),
+        ("Bearer x".to_owned(), 401),
+        ("Bearer".to_owned(), 400),
+    ] {
+        let request =
+            client.get(format!("http://{address}/")).header("authorization", authorization);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status);
+        assert!(response.headers().contains_key("date"), "{status}");
+    }
+}
+
+/// Hiding is a decision of the API: the error in the extensions tells it which answers to replace.
+#[tokio::test]
+async fn id_9110_15_5_4_1_a_404_can_stand_for_a_403() {
+    use tower_resource_server::Error;
+    let issuer = issuer();
+    let not_found = || {
+        let mut response = http::Response::new(Body::from("no such page"));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        response
+    };
+    let hide = tower::util::MapResponseLayer::new(move |response: http::Response<Body>| {
+        match response.extensions().get::<Error>() {
+            Some(Error::InsufficientScope) => not_found(),
+            _ => response,
+        }
+    });
+    let server = server(&issuer);
+    let api = api(tower::ServiceBuilder::new()
+        .layer(hide)
+        .layer(server.layer())
+        .layer(server.require(scope("admin"))));
+    let hidden = api.bearer(&issuer.token().sign()).await;
+    assert_eq!((hidden.status, hidden.ran), (StatusCode::NOT_FOUND, false));
+    assert_eq!(hidden.body, "no such page");
+    assert!(!hidden.headers.contains_key(WWW_AUTHENTICATE));
+    api.bearer(&issuer.token().scope("admin").sign()).await.assert_ok("the scope");
+    api.anonymous().await.assert_invited("a 401 stays one");
+}
+
 #[test]
 fn id_7638_3_1_and_3_2_1_thumbprints() {
     use tower_resource_server::jwk_thumbprint;
