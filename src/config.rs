@@ -412,12 +412,14 @@ fn build_issuer(
     settings: &Settings,
     problem: &mut impl FnMut(&str),
 ) -> Option<TrustedIssuer> {
-    for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
-        match check_url(spelling, settings.allow_http_loopback) {
-            Ok(uri) if uri.query().is_some() => problem("must have no query (RFC 8414 section 2)"),
-            Ok(_) => {}
-            Err(text) => problem(text),
-        }
+    match check_url(&issuer.name, settings.allow_http_loopback) {
+        Ok(uri) if uri.query().is_some() => problem("must have no query (RFC 8414 section 2)"),
+        Ok(_) => {}
+        Err(text) => problem(text),
+    }
+    // An alias is compared and never fetched from; servers write other things than URLs.
+    if issuer.aliases.iter().any(String::is_empty) {
+        problem("alias ``: must not be empty");
     }
     let leeway = issuer.leeway.unwrap_or(settings.leeway);
     if leeway > MAX_LEEWAY {

@@ -85,6 +85,11 @@ pub enum Error {
         /// The claim's name.
         claim: Cow<'static, str>,
     },
+    /// A claim has none of the values that the issuer's profile requires.
+    UnacceptedValue {
+        /// The claim's name.
+        claim: Cow<'static, str>,
+    },
     /// The token is past its `exp` (RFC 7519 §4.1.4).
     Expired {
         /// The token's `exp`.
@@ -233,6 +238,12 @@ impl fmt::Display for Error {
             Self::BadSignature { algorithm } => write!(f, "the {algorithm} signature is wrong"),
             Self::MissingClaim { claim } => write!(f, "claim `{claim}` is missing"),
             Self::MalformedClaim { claim } => write!(f, "claim `{claim}` is malformed"),
+            Self::UnacceptedValue { claim } => {
+                write!(
+                    f,
+                    "claim `{claim}` has none of the values that the issuer's profile requires"
+                )
+            }
             Self::Expired { exp, now, leeway } => {
                 write!(f, "expired: exp {exp}, now {now}, leeway {leeway}")
             }

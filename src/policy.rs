@@ -262,6 +262,7 @@ mod tests {
             issuer: "https://as.example.com".into(),
             subject: Some("alice".into()),
             client_id: Some("app".into()),
+            client_alone: false,
             scope: ScopeSet::new(scope),
             expires_at: None,
         };

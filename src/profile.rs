@@ -35,11 +35,20 @@ const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 pub struct Profile {
     strict: bool,
     required: Vec<Cow<'static, str>>,
-    required_values: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    required_values: Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>,
+    client_signs: Vec<ClientSign>,
     audience: Cow<'static, str>,
     client: Cow<'static, str>,
     scope: Cow<'static, str>,
     scope_shape: ScopeShape,
+}
+
+/// By what a client's own token is told from a user's, where `sub` is not the client.
+#[derive(Clone, Debug)]
+enum ClientSign {
+    With(Cow<'static, str>),
+    Without(Cow<'static, str>),
+    SubjectSuffix(Cow<'static, str>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +75,7 @@ impl Profile {
             strict: true,
             required: RFC9068_REQUIRED.into_iter().map(Cow::Borrowed).collect(),
             required_values: Vec::new(),
+            client_signs: Vec::new(),
             audience: "aud".into(),
             client: "client_id".into(),
             scope: "scope".into(),
@@ -125,11 +135,45 @@ impl Profile {
 
     /// Refuses tokens whose claim `name` is not the string `value`.
     pub fn require_value(
-        mut self,
+        self,
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) -> Self {
-        self.required_values.push((name.into(), value.into()));
+        self.require_one_of(name, [value])
+    }
+
+    /// Refuses tokens whose claim `name` is none of the strings `values`; all of them, where there
+    /// are no values.
+    pub fn require_one_of<V: Into<Cow<'static, str>>>(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.required_values.push((name.into(), values.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Takes a token with the claim `name` for that of a client on its own behalf.
+    ///
+    /// This and the next two are for servers that give a client a `sub` of its own: such a token
+    /// would look like a user's (RFC 9068 §5). They only ever make a [`Principal::Client`] of what
+    /// would be a user; of several, one is enough.
+    ///
+    /// [`Principal::Client`]: crate::Principal::Client
+    pub fn client_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.client_signs.push(ClientSign::With(name.into()));
+        self
+    }
+
+    /// Takes a token without the claim `name` for that of a client on its own behalf.
+    pub fn client_if_absent(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.client_signs.push(ClientSign::Without(name.into()));
+        self
+    }
+
+    /// Takes a token whose `sub` ends in `suffix` for that of a client on its own behalf.
+    pub fn client_if_subject_ends(mut self, suffix: impl Into<Cow<'static, str>>) -> Self {
+        self.client_signs.push(ClientSign::SubjectSuffix(suffix.into()));
         self
     }
 
@@ -188,8 +232,8 @@ impl Profile {
             None if !audience_optional => return Err(missing(&self.audience)),
             _ => {}
         }
-        for (name, value) in &self.required_values {
-            check_value(claims, name, value)?;
+        for (name, values) in &self.required_values {
+            check_value(claims, name, values)?;
         }
         // RFC 7662 §2.2: `token_type` as in RFC 6749 §5.1, where case does not count (§7.1). Any
         // other type than Bearer asks for a proof that nothing here can check.
@@ -279,8 +323,8 @@ impl Profile {
                 Some(_) => return Err(malformed(name)),
             }
         }
-        for (name, value) in &self.required_values {
-            check_value(claims, name, value)?;
+        for (name, values) in &self.required_values {
+            check_value(claims, name, values)?;
         }
         Ok(())
     }
@@ -291,9 +335,18 @@ impl Profile {
         exp: Option<NumericDate>,
         expected: &Expected<'_>,
     ) -> Result<Facts, Error> {
+        let subject = text(claims, "sub")?;
+        let client_alone = self.client_signs.iter().any(|sign| match sign {
+            ClientSign::With(name) => !is_absent(claims, name),
+            ClientSign::Without(name) => is_absent(claims, name),
+            ClientSign::SubjectSuffix(suffix) => {
+                subject.is_some_and(|sub| sub.ends_with(suffix.as_ref()))
+            }
+        });
         Ok(Facts {
             issuer: Arc::clone(expected.issuer),
-            subject: text(claims, "sub")?.map(Into::into),
+            subject: subject.map(Into::into),
+            client_alone,
             client_id: text(claims, &self.client)?.map(Into::into),
             scope: self.read_scope(claims)?,
             expires_at: exp,
@@ -359,10 +412,15 @@ fn check_kind(claims: &Object<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_value(claims: &Object<'_>, name: &str, value: &str) -> Result<(), Error> {
+fn check_value(
+    claims: &Object<'_>,
+    name: &str,
+    accepted: &[Cow<'static, str>],
+) -> Result<(), Error> {
     match claims.get(name) {
-        None => Err(missing(name)),
-        Some(Value::String(found)) if found == value => Ok(()),
+        None | Some(Value::Null) => Err(missing(name)),
+        Some(Value::String(found)) if accepted.iter().any(|value| value == found) => Ok(()),
+        Some(Value::String(_)) => Err(Error::UnacceptedValue { claim: name.to_owned().into() }),
         Some(_) => Err(malformed(name)),
     }
 }
@@ -382,6 +440,10 @@ fn text<'a>(claims: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(malformed(name)),
     }
+}
+
+fn is_absent(claims: &Object<'_>, name: &str) -> bool {
+    matches!(claims.get(name), None | Some(Value::Null))
 }
 
 fn missing(claim: &str) -> Error {

@@ -119,6 +119,7 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::BadSignature { .. }
         | Error::MissingClaim { .. }
         | Error::MalformedClaim { .. }
+        | Error::UnacceptedValue { .. }
         | Error::Expired { .. }
         | Error::NotYetValid { .. }
         | Error::IssuedAhead { .. }

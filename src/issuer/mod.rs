@@ -112,7 +112,10 @@ impl Issuer {
         self
     }
 
-    /// Accepts another spelling of the issuer's name in `iss`, for a server that uses two.
+    /// Accepts another name in `iss`, for a server that uses two, or whose tokens name it by
+    /// something that is no URL. It is compared byte by byte and never fetched from; tokens under
+    /// it are judged as this issuer's, and [`AccessToken::issuer`](crate::AccessToken::issuer) is
+    /// the issuer's own name.
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.aliases.push(name.into());
         self

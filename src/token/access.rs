@@ -28,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) issuer: Arc<str>,
     pub(crate) subject: Option<Box<str>>,
     pub(crate) client_id: Option<Box<str>>,
+    /// Whether the profile says that a client acts on its own behalf, whatever `sub` is.
+    pub(crate) client_alone: bool,
     pub(crate) scope: ScopeSet,
     pub(crate) expires_at: Option<NumericDate>,
 }
@@ -45,7 +47,8 @@ pub enum Principal<'a> {
         /// The subject within that issuer.
         sub: &'a str,
     },
-    /// A client on its own behalf: the token has no `sub`, or its `sub` is the client.
+    /// A client on its own behalf: the token has no `sub`, its `sub` is the client, or the
+    /// issuer's profile tells it by another sign.
     Client {
         /// The issuer.
         iss: &'a str,
@@ -108,7 +111,9 @@ impl Facts {
     pub(crate) fn principal(&self) -> Principal<'_> {
         let iss = &self.issuer;
         match (self.subject.as_deref(), self.client_id.as_deref()) {
-            (Some(sub), client_id) if client_id != Some(sub) => Principal::User { iss, sub },
+            (Some(sub), client_id) if !self.client_alone && client_id != Some(sub) => {
+                Principal::User { iss, sub }
+            }
             (_, client_id) => Principal::Client { iss, client_id },
         }
     }
