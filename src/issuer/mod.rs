@@ -6,6 +6,7 @@
 
 #[cfg(feature = "remote")]
 mod discovery;
+pub mod providers;
 mod trust;
 mod url;
 

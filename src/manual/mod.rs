@@ -1,5 +1,5 @@
 //! What does not fit beside one item: defaults and their reasons, attacks and what stops them,
-//! non-features.
+//! non-features, and what each vendor's authorization server sends.
 
 #[doc = include_str!("attacks.md")]
 pub mod attacks {}
@@ -12,3 +12,6 @@ pub mod defaults {}
 
 #[doc = include_str!("non_features.md")]
 pub mod non_features {}
+
+#[doc = include_str!("providers.md")]
+pub mod providers {}

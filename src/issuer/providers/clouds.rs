@@ -1,0 +1,116 @@
+//! Directories of the cloud providers.
+
+use crate::config_error::ConfigError;
+use crate::crypto::Algorithm;
+use crate::issuer::Issuer;
+use crate::issuer::providers::{check, pinned};
+use crate::profile::Profile;
+
+/// Microsoft Entra ID, v2.0 tokens of one tenant, by the tenant's id.
+///
+/// It sends `typ: JWT`, the API's own client id (a GUID, never its URI) in `aud`, the client in
+/// `azp`, and scopes in `scp` as a string, for users only. An app's own token has no `scp`, hence no
+/// scope, and a `sub` that is not the client: it is told by that absence. What it may do is in
+/// `roles`, for [`and_check`](crate::Policy::and_check) with
+/// [`Claims::has`](crate::Claims::has).
+///
+/// Which version arrives is set in the API's registration (`requestedAccessTokenVersion`), not by
+/// the endpoint that the client used. Tokens for Microsoft's own APIs, Graph among them, can't be
+/// verified by anybody else, and end as 401.
+///
+/// It gives up `typ`, `client_id` and `jti`. If the API's registration signs users in, too, its ID
+/// tokens have the same `aud`: they are kept out by `azp`, which is required and not in them.
+///
+/// Source: Microsoft Learn, "Access token claims reference"
+/// (<https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>) and
+/// "Access tokens in the Microsoft identity platform".
+///
+/// # Errors
+/// When `tenant_id` is no GUID: a domain, `common` or `organizations` is never in `iss`.
+pub fn entra_v2(tenant_id: &str) -> Result<Issuer, ConfigError> {
+    check_tenant(tenant_id)?;
+    Ok(Issuer::discover(format!("https://login.microsoftonline.com/{tenant_id}/v2.0"))
+        .algorithms([Algorithm::RS256])
+        .profile(entra_profile("azp")))
+}
+
+/// Microsoft Entra ID, v1.0 tokens of one tenant, by the tenant's id.
+///
+/// As [`entra_v2`], but: the issuer is `https://sts.windows.net/<tenant>/`, `aud` is the API's App
+/// ID URI (`api://..`) or its client id, as the client spelled it, and the client is in `appid`. An
+/// API that gets both versions trusts both issuers, which the builder takes side by side.
+///
+/// Source: as of [`entra_v2`].
+///
+/// # Errors
+/// As [`entra_v2`].
+pub fn entra_v1(tenant_id: &str) -> Result<Issuer, ConfigError> {
+    check_tenant(tenant_id)?;
+    // The metadata lies under another host than the issuer's name says, so the keys are named.
+    Ok(Issuer::new(format!("https://sts.windows.net/{tenant_id}/"))
+        .jwks_uri(format!("https://login.microsoftonline.com/{tenant_id}/discovery/keys"))
+        .algorithms([Algorithm::RS256])
+        .profile(entra_profile("appid")))
+}
+
+fn entra_profile(client: &'static str) -> Profile {
+    Profile::jwt()
+        .scope_claim("scp")
+        .client_claim(client)
+        .require_claim(client)
+        .client_if_absent("scp")
+}
+
+/// A GUID as Entra writes it into `iss`: lower case, with hyphens.
+fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
+    let lengths: Vec<_> = tenant_id.split('-').map(str::len).collect();
+    let digits = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-');
+    check(
+        lengths == [8, 4, 4, 4, 12] && tenant_id.bytes().all(digits),
+        "entra tenant_id",
+        tenant_id,
+        "the tenant's id, a GUID in lower case; `iss` never holds a domain or `common`",
+    )
+}
+
+/// Amazon Cognito, by the id of the user pool (`eu-west-1_ABC123`) and the ids of the app clients
+/// that may call this API.
+///
+/// It sends no `typ` and no `aud`: `client_id` plays its part, and `token_use` has to be `access`.
+/// `scope` is a string with the resource server's identifier before each scope
+/// (`https://api.example.com/read`); groups are in `cognito:groups`. The `iss` of a pool's ID
+/// tokens is the same, and so is the client's id in their `aud`, which is why both claims are
+/// required here.
+///
+/// It gives up `typ` and, above all, `aud`: a token says which client it was given to, not which
+/// API it is for. An API that shares a client with another has only the scopes to tell its
+/// tokens by. Where clients ask for a resource (RFC 8707) and tokens have `aud`, replace the profile
+/// by `Profile::jwt().require_value("token_use", "access")` and give the issuer that audience.
+///
+/// Source: Amazon Cognito Developer Guide, "Understanding the access token"
+/// (<https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html>)
+/// and "Verifying JSON web tokens".
+///
+/// # Errors
+/// When `user_pool_id` is not of the form `<region>_<id>`, or there are no clients.
+pub fn cognito<V: Into<String>>(
+    user_pool_id: &str,
+    client_ids: impl IntoIterator<Item = V>,
+) -> Result<Issuer, ConfigError> {
+    let (region, id) = user_pool_id.split_once('_').unwrap_or_default();
+    let is_region = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    check(
+        !region.is_empty()
+            && region.bytes().all(is_region)
+            && !id.is_empty()
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        "cognito user_pool_id",
+        user_pool_id,
+        "`<region>_<id>`, as `eu-west-1_ABC123`",
+    )?;
+    let name = format!("https://cognito-idp.{region}.amazonaws.com/{user_pool_id}");
+    let issuer = Issuer::discover(name)
+        .algorithms([Algorithm::RS256])
+        .profile(Profile::jwt().audience_claim("client_id").require_value("token_use", "access"));
+    Ok(pinned("cognito client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
+}

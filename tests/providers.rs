@@ -1,0 +1,729 @@
+//! What vendors' authorization servers send (`samples/`), signed by the test issuer under the
+//! vendor's name, against the profile that is meant for it: the sample passes, and its neighbours
+//! with one thing changed do not.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value, json};
+use tower_resource_server::test_issuer::TestIssuer;
+use tower_resource_server::{
+    AccessToken, Algorithm, Claims, Error, Issuer, Profile, ResourceServer, TestClock,
+    authenticated, providers, user,
+};
+
+use support::*;
+
+/// Ten seconds after the samples' `iat`.
+const NOW: u64 = 1_795_390_010;
+
+const API: &str = "https://api.example.test";
+const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+const ENTRA_API: &str = "0f0f0f0f-1111-2222-3333-444444444444";
+const FUSIONAUTH_APP: &str = "85a03867-dccf-4882-adde-1a79aeec50df";
+const GOOGLE_ACCOUNT: &str = "112233445566778899001";
+
+/// One issuer signs for all vendors: making an RSA key is slow.
+fn signer() -> &'static TestIssuer {
+    static SIGNER: OnceLock<TestIssuer> = OnceLock::new();
+    SIGNER.get_or_init(|| {
+        let issuer = TestIssuer::builder().algorithm(Algorithm::RS256).in_process(ISSUER);
+        issuer.add_key(Algorithm::ES256);
+        issuer.add_key(Algorithm::ES384);
+        issuer
+    })
+}
+
+/// A token as its vendor would write it.
+#[derive(Clone)]
+struct Sample {
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+}
+
+impl Sample {
+    fn read(name: &str) -> Self {
+        let document = document(name);
+        let member = |name: &str| document[name].as_object().unwrap().clone();
+        Self { header: member("header"), claims: member("claims") }
+    }
+
+    fn with(mut self, claim: &str, value: impl Into<Value>) -> Self {
+        self.claims.insert(claim.to_owned(), value.into());
+        self
+    }
+
+    fn without(mut self, claim: &str) -> Self {
+        assert!(self.claims.remove(claim).is_some(), "{claim}");
+        self
+    }
+
+    fn header(mut self, name: &str, value: &str) -> Self {
+        self.header.insert(name.to_owned(), json!(value));
+        self
+    }
+
+    /// The key of the signer that does this sample's algorithm.
+    fn jwk(&self) -> Value {
+        let jwks: Value = serde_json::from_str(&signer().jwks()).unwrap();
+        let keys = jwks["keys"].as_array().unwrap();
+        keys.iter().find(|key| key["alg"] == self.header["alg"]).unwrap().clone()
+    }
+
+    /// The vendor's key set.
+    fn jwks(&self) -> String {
+        let mut jwk = self.jwk();
+        jwk["kid"] = self.header["kid"].clone();
+        json!({ "keys": [jwk] }).to_string()
+    }
+
+    fn sign(&self) -> String {
+        let token = signer()
+            .token()
+            .key(self.jwk()["kid"].as_str().unwrap())
+            .raw_header(&Value::Object(self.header.clone()).to_string())
+            .raw_payload(Value::Object(self.claims.clone()).to_string());
+        token.sign()
+    }
+
+    /// The answer of a server that trusts `issuer`, with the vendor's keys, for `audience`.
+    async fn ask(&self, issuer: Issuer, audience: &str) -> Reply {
+        let server = server_for(issuer.jwks(self.jwks()), audience);
+        api(server.layer()).bearer(&self.sign()).await
+    }
+}
+
+fn document(name: &str) -> Value {
+    let path = format!("{}/tests/samples/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn server_for(issuer: Issuer, audience: &str) -> ResourceServer {
+    let builder = ResourceServer::builder().issuer(issuer).audience(audience);
+    builder.clock(TestClock::at(NOW)).build().unwrap()
+}
+
+fn auth0() -> Issuer {
+    providers::auth0("tenant.eu.auth0.test").unwrap()
+}
+
+fn okta() -> Issuer {
+    providers::okta("https://example.okta.test/oauth2/default").unwrap()
+}
+
+fn cognito() -> Issuer {
+    providers::cognito("eu-west-1_ABC123", ["another", "1example23456789"]).unwrap()
+}
+
+fn entra_v1() -> Issuer {
+    providers::entra_v1(TENANT).unwrap()
+}
+
+fn entra_v2() -> Issuer {
+    providers::entra_v2(TENANT).unwrap()
+}
+
+fn github() -> Issuer {
+    providers::github_actions(["1", "2020"]).unwrap()
+}
+
+fn gitlab() -> Issuer {
+    providers::gitlab_ci("https://gitlab.com", ["72"]).unwrap()
+}
+
+fn google() -> Issuer {
+    providers::google_service_accounts([GOOGLE_ACCOUNT]).unwrap()
+}
+
+fn fusionauth() -> Issuer {
+    providers::fusionauth("https://auth.example.test", "acme.com")
+}
+
+/// A sample, who takes it, and what a handler then knows.
+struct Row {
+    sample: &'static str,
+    issuer: fn() -> Issuer,
+    audience: &'static str,
+    scope: &'static str,
+    client: Option<&'static str>,
+    subject: Option<&'static str>,
+    is_user: bool,
+}
+
+#[rustfmt::skip]
+fn rows() -> Vec<Row> {
+    let row = |sample, issuer, audience, scope, client, subject, is_user| Row {
+        sample, issuer, audience, scope, client, subject, is_user,
+    };
+    vec![
+        row("keycloak-user", || providers::keycloak("https://sso.example.test/realms/demo"), API,
+            "openid profile email read", Some("spa"), Some("f3a5c0de-1111-4222-8333-444455556666"), true),
+        row("keycloak-client-credentials", || providers::keycloak("https://sso.example.test/realms/demo"), "account",
+            "profile email", Some("m2m"), Some("5bd4b7ae-9f0b-4b50-9a4e-0b2b5c2f7a10"), false),
+        row("entra-v1-delegated", entra_v1, "api://0f0f0f0f-1111-2222-3333-444444444444",
+            "Files.Read read", Some("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"), Some("AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ"), true),
+        row("entra-v2-delegated", entra_v2, ENTRA_API,
+            "read", Some("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"), Some("sub-pairwise"), true),
+        row("entra-v2-app", entra_v2, ENTRA_API,
+            "", Some("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"), Some("77777777-8888-7777-6666-555555555555"), false),
+        row("auth0-user", auth0, API,
+            "openid profile read", Some("my_client_id"), Some("auth0|123456"), true),
+        row("auth0-m2m", auth0, API,
+            "read", Some("K1AUPhZq8mRi0Q0pjhkfu1D7y6KjDQja"), Some("K1AUPhZq8mRi0Q0pjhkfu1D7y6KjDQja@clients"), false),
+        row("auth0-rfc9068", || providers::auth0_rfc9068("tenant.eu.auth0.test").unwrap(), API,
+            "openid profile read", Some("my_client_id"), Some("auth0|123456"), true),
+        row("okta-user", okta, "api://default",
+            "openid read", Some("0oa3wuq8smhwCciv41d2"), Some("alice@example.test"), true),
+        row("okta-m2m", okta, "api://default", "read", Some("0oa1"), Some("0oa1"), false),
+        // The server's audience plays no part: the issuer brings its own.
+        row("cognito-user", cognito, API,
+            "openid profile https://api.example.test/read", Some("1example23456789"), Some("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"), true),
+        row("zitadel-user-roles", || providers::zitadel("https://demo.zitadel.test"), "344374183645413380",
+            "", Some("344374183645413381@demo"), Some("345377791925026818"), true),
+        row("hydra-jwt", || providers::hydra("https://hydra.example.test/"), API,
+            "read offline", Some("5c0a1a0e-0000-4000-8000-000000000001"), Some("alice"), true),
+        row("fusionauth-user", fusionauth, FUSIONAUTH_APP,
+            "openid read", Some(FUSIONAUTH_APP), Some("00000000-0000-0001-0000-000000000000"), true),
+        row("pingone-m2m", || providers::pingone("https://auth.pingone.test/00000000-0000-0000-0000-00000000000e/as"), API,
+            "read", Some("9b1c"), None, false),
+        row("github-actions", github, API,
+            "", Some("repo:demo-org/demo-repo:ref:refs/heads/main"), Some("repo:demo-org/demo-repo:ref:refs/heads/main"), false),
+        row("gitlab-ci", gitlab, API,
+            "", Some("project_path:group/proj:ref_type:branch:ref:main"), Some("project_path:group/proj:ref_type:branch:ref:main"), false),
+        row("kubernetes-bound", || providers::kubernetes("https://kubernetes.default.svc"), API,
+            "", Some("system:serviceaccount:default:my-serviceaccount"), Some("system:serviceaccount:default:my-serviceaccount"), false),
+        row("google-service-account-id-token", google, API,
+            "", Some(GOOGLE_ACCOUNT), Some(GOOGLE_ACCOUNT), false),
+
+        // Servers without a function of their own, by a profile's methods.
+        // The metadata names another issuer than the tokens, which is no https URL: an alias.
+        row("adfs", || Issuer::discover("https://adfs.example.test/adfs")
+                .alias("http://adfs.example.test/adfs/services/trust")
+                .profile(Profile::jwt().scope_claim("scp").client_claim("appid")),
+            "microsoft:identityserver:0f0f0f0f-1111-2222-3333-444444444444",
+            "openid read", Some("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"), None, false),
+        row("authentik-user", || Issuer::discover("https://id.example.test/application/o/api/")
+                .profile(Profile::jwt().client_claim("azp")),
+            "client-abc", "openid read", Some("client-abc"), Some("5c1e"), true),
+        row("kinde", || Issuer::discover("https://demo.kinde.test")
+                .profile(Profile::jwt().scope_array_claim("scp").client_claim("azp")),
+            API, "read", Some("m2m"), None, false),
+        row("supabase", || Issuer::discover("https://ref.supabase.test/auth/v1")
+                .profile(Profile::jwt().require_value("role", "authenticated")),
+            "authenticated", "", None, Some("u-1"), true),
+        row("kanidm", || Issuer::discover("https://idm.example.test/oauth2/openid/api"), "api",
+            "openid read", Some("api"), Some("e0c9"), true),
+        row("logto", || Issuer::discover("https://demo.logto.test/oidc"), API,
+            "read", Some("m2m"), Some("m2m"), false),
+        row("openiddict-unencrypted", || Issuer::discover("https://oi.example.test/"), API,
+            "read", Some("m2m"), Some("m2m"), false),
+    ]
+}
+
+#[tokio::test]
+async fn every_sample_passes_and_says_who_acts() {
+    for row in rows() {
+        let name = row.sample;
+        let sample = Sample::read(name);
+        let reply = sample.ask((row.issuer)(), row.audience).await;
+        reply.assert_ok(name);
+        let known = reply.json();
+        assert_eq!(known["scope"], row.scope, "{name}");
+        assert_eq!(known["client_id"], json!(row.client), "{name}");
+        assert_eq!(known["sub"], json!(row.subject), "{name}");
+
+        let server = server_for((row.issuer)().jwks(sample.jwks()), row.audience);
+        let users = api(server.protect(user())).bearer(&sample.sign()).await;
+        if row.is_user {
+            users.assert_ok(name);
+        } else {
+            assert_eq!(users.error, Some(Error::AccessDenied), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_sample_passes_for_another_audience_issuer_kind_or_time() {
+    for row in rows() {
+        let name = row.sample;
+        let sample = Sample::read(name);
+        let refused = async |sample: Sample, what: &str| {
+            let reply = sample.ask((row.issuer)(), row.audience).await;
+            reply.assert_invalid_token(&format!("{name}: {what}"));
+            reply.error.unwrap()
+        };
+
+        let own = if name.starts_with("cognito") { "client_id" } else { "aud" };
+        let foreign = refused(sample.clone().with(own, "https://other.example.test"), "aud").await;
+        assert!(matches!(foreign, Error::ForeignAudience { .. }), "{name}: {foreign:?}");
+        let none = refused(sample.clone().without(own), "no aud").await;
+        assert_eq!(none, Error::MissingClaim { claim: own.into() }, "{name}");
+
+        let slashed = match sample.claims["iss"].as_str().unwrap() {
+            iss if iss.ends_with('/') => iss.trim_end_matches('/').to_owned(),
+            iss => format!("{iss}/"),
+        };
+        let untrusted = refused(sample.clone().with("iss", slashed), "iss by a slash").await;
+        assert!(matches!(untrusted, Error::UntrustedIssuer { .. }), "{name}: {untrusted:?}");
+
+        for typ in ["logout+jwt", "dpop+jwt", "secevent+jwt", "id_token+jwt"] {
+            let other = refused(sample.clone().header("typ", typ), typ).await;
+            assert!(matches!(other, Error::UnexpectedType { .. }), "{name}: {other:?}");
+        }
+        let expired = refused(sample.clone().with("exp", NOW - 61), "expired").await;
+        assert!(matches!(expired, Error::Expired { .. }), "{name}: {expired:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_function_only_a_sample_by_rfc_9068_passes() {
+    let strict = ["auth0-rfc9068", "kanidm", "logto", "openiddict-unencrypted"];
+    for row in rows() {
+        let sample = Sample::read(row.sample);
+        let issuer = Issuer::new("https://as.example.com")
+            .alias(sample.claims["iss"].as_str().unwrap())
+            .audience(row.audience);
+        let reply = sample.ask(issuer, row.audience).await;
+        if strict.contains(&row.sample) {
+            reply.assert_ok(row.sample);
+        } else {
+            reply.assert_invalid_token(row.sample);
+            assert!(matches!(reply.error, Some(Error::UnexpectedType { .. })), "{:?}", reply.error);
+        }
+    }
+}
+
+/// What a wrong neighbour of a sample is refused for.
+enum Refused {
+    Missing(&'static str),
+    Value(&'static str),
+    Kind,
+    Audience,
+}
+
+#[tokio::test]
+async fn other_tokens_of_the_same_server_are_refused() {
+    use Refused::{Audience, Kind, Missing, Value};
+    let id = |name: &str| Sample::read(name);
+    let rows = rows();
+    for (name, of, sample, expected) in [
+        ("ID token", "keycloak-user", id("keycloak-user").with("typ", "ID"), Value("typ")),
+        (
+            "refresh token",
+            "keycloak-user",
+            id("keycloak-user").with("typ", "Refresh"),
+            Value("typ"),
+        ),
+        ("no claim typ", "keycloak-user", id("keycloak-user").without("typ"), Missing("typ")),
+        (
+            "no audience mapper",
+            "keycloak-user",
+            id("keycloak-user").with("aud", "account"),
+            Audience,
+        ),
+        (
+            "ID token of the API's own registration",
+            "entra-v2-delegated",
+            id("entra-v2-delegated").without("azp").without("scp"),
+            Missing("azp"),
+        ),
+        (
+            "the same with a nonce",
+            "entra-v2-delegated",
+            id("entra-v2-delegated").with("nonce", "n"),
+            Kind,
+        ),
+        (
+            "ID token",
+            "entra-v1-delegated",
+            id("entra-v1-delegated").without("appid").without("scp"),
+            Missing("appid"),
+        ),
+        (
+            "ID token, whose aud is the client",
+            "auth0-user",
+            id("auth0-user").with("aud", "my_client_id"),
+            Audience,
+        ),
+        ("with the hash of one", "auth0-user", id("auth0-user").with("at_hash", "h"), Kind),
+        ("ID token", "okta-user", id("okta-user").without("cid"), Missing("cid")),
+        (
+            "ID token",
+            "cognito-user",
+            id("cognito-user")
+                .without("client_id")
+                .with("aud", "1example23456789")
+                .with("token_use", "id"),
+            Missing("client_id"),
+        ),
+        (
+            "ID token with a client_id",
+            "cognito-user",
+            id("cognito-user").with("token_use", "id"),
+            Value("token_use"),
+        ),
+        (
+            "no token_use",
+            "cognito-user",
+            id("cognito-user").without("token_use"),
+            Missing("token_use"),
+        ),
+        (
+            "ID token for the project",
+            "zitadel-user-roles",
+            id("zitadel-user-roles").without("jti"),
+            Missing("jti"),
+        ),
+        ("no audience asked for", "hydra-jwt", id("hydra-jwt-no-audience"), Audience),
+        ("ID token", "hydra-jwt", id("hydra-jwt").without("client_id"), Missing("client_id")),
+        (
+            "ID token",
+            "fusionauth-user",
+            id("fusionauth-user").without("applicationId"),
+            Missing("applicationId"),
+        ),
+        ("ID token", "pingone-m2m", id("pingone-m2m").without("client_id"), Missing("client_id")),
+        (
+            "repository of another owner",
+            "github-actions",
+            id("github-actions").with("repository_owner_id", "202"),
+            Value("repository_owner_id"),
+        ),
+        (
+            "no owner",
+            "github-actions",
+            id("github-actions").without("repository_owner_id"),
+            Missing("repository_owner_id"),
+        ),
+        (
+            "project of another group",
+            "gitlab-ci",
+            id("gitlab-ci").with("namespace_id", "720"),
+            Value("namespace_id"),
+        ),
+        (
+            "token of a user",
+            "gitlab-ci",
+            id("gitlab-ci").without("namespace_id"),
+            Missing("namespace_id"),
+        ),
+        (
+            "token of another kind of subject",
+            "kubernetes-bound",
+            id("kubernetes-bound").without("kubernetes.io"),
+            Missing("kubernetes.io"),
+        ),
+        (
+            "another project's service account",
+            "google-service-account-id-token",
+            id("google-service-account-id-token").with("sub", "112233445566778899002"),
+            Value("sub"),
+        ),
+        (
+            "a user's ID token",
+            "google-service-account-id-token",
+            id("google-service-account-id-token").with("aud", "1234.apps.googleusercontent.com"),
+            Audience,
+        ),
+        ("anonymous role", "supabase", id("supabase").with("role", "anon"), Value("role")),
+    ] {
+        let row = rows.iter().find(|row| row.sample == of).unwrap();
+        let reply = sample.ask((row.issuer)(), row.audience).await;
+        reply.assert_invalid_token(&format!("{of}: {name}"));
+        let error = reply.error.unwrap();
+        let as_expected = match expected {
+            Missing(claim) => error == Error::MissingClaim { claim: claim.into() },
+            Value(claim) => error == Error::UnacceptedValue { claim: claim.into() },
+            Kind => matches!(error, Error::AnotherKind { .. }),
+            Audience => matches!(error, Error::ForeignAudience { .. }),
+        };
+        assert!(as_expected, "{of}: {name}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn googles_two_spellings_are_one_issuer() {
+    let sample = Sample::read("google-service-account-id-token");
+    for (iss, good) in [
+        ("https://accounts.google.com", true),
+        ("accounts.google.com", true),
+        ("http://accounts.google.com", false),
+        ("https://accounts.google.com.example.test", false),
+    ] {
+        let reply = sample.clone().with("iss", iss).ask(google(), API).await;
+        if good {
+            reply.assert_ok(iss);
+            assert_eq!(reply.json()["iss"], "https://accounts.google.com");
+        } else {
+            reply.assert_invalid_token(iss);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ping_federate_token_passes_once_its_manager_names_issuer_and_audience() {
+    let ping = || providers::pingfederate("https://ping.example.test");
+    let bare = Sample::read("pingfederate");
+    let named = bare.clone().with("iss", "https://ping.example.test");
+    for (name, sample, missing) in [
+        ("as it comes", bare, Some("iss")),
+        ("issuer alone", named.clone(), Some("aud")),
+        ("both", named.clone().with("aud", API), None),
+        ("both, no client", named.with("aud", API).without("client_id"), Some("client_id")),
+    ] {
+        let reply = sample.ask(ping(), API).await;
+        match missing {
+            None => {
+                reply.assert_ok(name);
+                assert_eq!(reply.json()["scope"], "read");
+            }
+            Some(claim) => {
+                reply.assert_invalid_token(name);
+                assert_eq!(reply.error, Some(Error::MissingClaim { claim: claim.into() }));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fusionauth_entity_is_a_client() {
+    let entities = || providers::fusionauth_entities("https://auth.example.test", "acme.com");
+    let sample = Sample::read("fusionauth-user")
+        .without("applicationId")
+        .with("aud", "entity-api")
+        .with("sub", "entity-caller");
+    let server = server_for(entities().jwks(sample.jwks()), "entity-api");
+    let passed = api(server.layer()).bearer(&sample.sign()).await;
+    passed.assert_ok("an entity");
+    assert_eq!(passed.json()["client_id"], "entity-caller");
+    let users = api(server.protect(user())).bearer(&sample.sign()).await;
+    assert_eq!(users.error, Some(Error::AccessDenied));
+    // A user's ID token has the application in `aud`, never the entity.
+    let id_token = Sample::read("fusionauth-user").without("applicationId");
+    id_token.ask(entities(), "entity-api").await.assert_invalid_token("ID token");
+}
+
+#[tokio::test]
+async fn a_graph_token_of_entra_is_refused() {
+    // Microsoft signs these over another nonce than the header shows.
+    let sample = Sample::read("entra-graph-nonce");
+    let good = sample.clone().with("aud", "api://x");
+    good.ask(entra_v1(), "api://x").await.assert_ok("a nonce in the header alone is no fault");
+    for audience in ["api://x", "00000003-0000-0000-c000-000000000000"] {
+        let sample = sample.clone().with("aud", audience);
+        let signed = sample.clone().header("nonce", "hash of it").sign();
+        let shown = sample.sign();
+        let (shown_header, _) = shown.split_once('.').unwrap();
+        let (_, signed_rest) = signed.split_once('.').unwrap();
+        let server = server_for(entra_v1().jwks(sample.jwks()), audience);
+        let reply = api(server.layer()).bearer(&format!("{shown_header}.{signed_rest}")).await;
+        reply.assert_invalid_token(audience);
+        assert_eq!(reply.error, Some(Error::BadSignature { algorithm: Algorithm::RS256 }));
+    }
+    let foreign = sample.ask(entra_v1(), "api://x").await;
+    assert!(matches!(foreign.error, Some(Error::ForeignAudience { .. })));
+}
+
+#[tokio::test]
+async fn an_svid_is_no_access_token() {
+    let sample = Sample::read("spiffe-jwt-svid");
+    let spire = || Issuer::new("https://oidc.spire.test");
+    let typed = sample.ask(spire(), API).await;
+    typed.assert_invalid_token("typ");
+    assert!(matches!(typed.error, Some(Error::UnexpectedType { .. })));
+
+    // Even where `typ` is given up, its keys say that they are for something else.
+    let ask = async |use_: &str| {
+        let mut svid = sample.jwk();
+        svid["kid"] = sample.header["kid"].clone();
+        svid["use"] = json!(use_);
+        let mut other = Sample::read("logto").jwk();
+        other["kid"] = json!("other");
+        let jwks = json!({ "keys": [svid, other] }).to_string();
+        let server = server_for(spire().profile(Profile::jwt()).jwks(jwks), API);
+        api(server.layer()).bearer(&sample.sign()).await
+    };
+    ask("sig").await.assert_ok("with a key for signatures");
+    let refused = ask("jwt-svid").await;
+    refused.assert_invalid_token("with its own key");
+    assert!(matches!(refused.error, Some(Error::UnknownKey { .. })));
+}
+
+#[tokio::test]
+async fn firebase_has_id_tokens_only() {
+    let sample = Sample::read("firebase");
+    let firebase = || Issuer::new("https://securetoken.google.com/demo");
+    sample.ask(firebase(), "demo").await.assert_invalid_token("as it comes");
+    sample.ask(firebase().profile(Profile::jwt()), "demo").await.assert_ok("on one's own account");
+    // The emulator signs nothing.
+    let unsigned = sample.clone().header("alg", "RS256").sign();
+    let (_, rest) = unsigned.split_once('.').unwrap();
+    let (payload, _) = rest.split_once('.').unwrap();
+    let server = server_for(firebase().profile(Profile::jwt()).jwks(sample.jwks()), "demo");
+    let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}.");
+    api(server.layer()).bearer(&none).await.assert_invalid_token("alg none");
+}
+
+#[tokio::test]
+async fn opaque_and_encrypted_tokens_need_another_way() {
+    let server = server_for(google().jwks(Sample::read("firebase").jwks()), API);
+    let api = api(server.layer());
+    for name in ["google-opaque", "hydra-introspection", "curity-phantom", "openiddict"] {
+        let token = document(name)["token"].as_str().unwrap().to_owned();
+        api.bearer(&token).await.assert_invalid_token(name);
+    }
+    let sample = Sample::read("google-service-account-id-token");
+    sample.ask(google(), API).await.assert_ok("a JWT of the same server");
+}
+
+#[tokio::test]
+async fn roles_decide_where_there_are_no_scopes() {
+    let may = |role: &'static str| {
+        authenticated().and_check(move |token: &AccessToken<Claims>| token.has("roles", role))
+    };
+    let sample = Sample::read("entra-v2-app");
+    let server = server_for(entra_v2().jwks(sample.jwks()), ENTRA_API);
+    api(server.protect(may("Api.Read.All"))).bearer(&sample.sign()).await.assert_ok("its role");
+    let other = api(server.protect(may("Api.Write.All"))).bearer(&sample.sign()).await;
+    assert_eq!(other.status, 403);
+
+    let zitadel = |role: &'static str| {
+        authenticated().and_check(move |token: &AccessToken<Claims>| {
+            let roles = token.extra.get("urn:zitadel:iam:org:project:344374183645413380:roles");
+            roles.is_some_and(|roles| roles.get(role).is_some())
+        })
+    };
+    let sample = Sample::read("zitadel-user-roles");
+    let issuer = providers::zitadel("https://demo.zitadel.test").jwks(sample.jwks());
+    let server = server_for(issuer, "344374183645413380");
+    api(server.protect(zitadel("streaming"))).bearer(&sample.sign()).await.assert_ok("its role");
+    let other = api(server.protect(zitadel("admin"))).bearer(&sample.sign()).await;
+    assert_eq!(other.status, 403);
+}
+
+#[tokio::test]
+async fn an_algorithm_that_the_vendor_does_not_use_is_refused() {
+    for name in
+        ["entra-v2-delegated", "cognito-user", "github-actions", "google-service-account-id-token"]
+    {
+        let rows = rows();
+        let row = rows.iter().find(|row| row.sample == name).unwrap();
+        let sample = Sample::read(name).header("alg", "ES256");
+        // A build with this key alone fails, so an RSA key is beside it.
+        let mut jwks: Value = serde_json::from_str(&sample.jwks()).unwrap();
+        jwks["keys"].as_array_mut().unwrap().push(Sample::read(name).jwk());
+        let server = server_for((row.issuer)().jwks(jwks.to_string()), row.audience);
+        let reply = api(server.layer()).bearer(&sample.sign()).await;
+        reply.assert_invalid_token(name);
+        assert!(
+            matches!(reply.error, Some(Error::UnacceptedAlgorithm { .. })),
+            "{:?}",
+            reply.error
+        );
+    }
+}
+
+#[test]
+fn text_that_goes_into_a_url_is_checked() {
+    let none = [] as [&str; 0];
+    for (name, good, bad) in [
+        (
+            "auth0",
+            auth0_error("tenant.eu.auth0.com"),
+            vec![
+                auth0_error(""),
+                auth0_error("https://tenant.eu.auth0.com/"),
+                auth0_error("tenant.eu.auth0.com/"),
+                auth0_error("evil.example/?.auth0.com"),
+                auth0_error("user@auth0.com"),
+            ],
+        ),
+        (
+            "okta",
+            providers::okta("https://example.okta.com/oauth2/aus1").err(),
+            vec![
+                providers::okta("https://example.okta.com").err(),
+                providers::okta("https://example.okta.com/oauth2/").err(),
+                providers::okta("https://example.okta.com/oauth2/default/").err(),
+                providers::okta("https://example.okta.com/oauth2/default/v1").err(),
+            ],
+        ),
+        (
+            "entra",
+            providers::entra_v1(TENANT).err().or(providers::entra_v2(TENANT).err()),
+            vec![
+                providers::entra_v2("common").err(),
+                providers::entra_v1("organizations").err(),
+                providers::entra_v2("contoso.onmicrosoft.com").err(),
+                providers::entra_v2("{tenantid}").err(),
+                providers::entra_v2("").err(),
+                providers::entra_v2("11111111-2222-3333-4444-55555555555").err(),
+                providers::entra_v2("11111111-2222-3333-4444-55555555555g").err(),
+                providers::entra_v2("ABCDEF00-2222-3333-4444-555555555555").err(),
+                providers::entra_v2("111111112-222-3333-4444-555555555555").err(),
+            ],
+        ),
+        (
+            "cognito",
+            providers::cognito("eu-west-1_ABC123", ["c"]).err(),
+            vec![
+                providers::cognito("eu-west-1_ABC123", none).err(),
+                providers::cognito("eu-west-1_ABC123", [""]).err(),
+                providers::cognito("ABC123", ["c"]).err(),
+                providers::cognito("eu-west-1_", ["c"]).err(),
+                providers::cognito("_ABC123", ["c"]).err(),
+                providers::cognito("x.example/_ABC123", ["c"]).err(),
+                providers::cognito("eu-west-1_ABC/../x", ["c"]).err(),
+            ],
+        ),
+        (
+            "github",
+            providers::github_actions(["1"]).err(),
+            vec![providers::github_actions(none).err()],
+        ),
+        (
+            "gitlab",
+            providers::gitlab_ci("https://gitlab.com", ["1"]).err(),
+            vec![providers::gitlab_ci("https://gitlab.com", [""]).err()],
+        ),
+        (
+            "google",
+            providers::google_service_accounts(["1"]).err(),
+            vec![providers::google_service_accounts(none).err()],
+        ),
+    ] {
+        assert!(good.is_none(), "{name}: {good:?}");
+        for (index, error) in bad.into_iter().enumerate() {
+            let error = error.unwrap_or_else(|| panic!("{name}: row {index} passed"));
+            assert!(error.to_string().contains(name), "names the setting: {error}");
+        }
+    }
+}
+
+fn auth0_error(domain: &str) -> Option<tower_resource_server::ConfigError> {
+    providers::auth0(domain).err().or(providers::auth0_rfc9068(domain).err())
+}
+
+#[test]
+fn keys_are_where_the_vendor_has_them() {
+    for (issuer, name, keys) in [
+        (
+            entra_v1(),
+            "https://sts.windows.net/11111111-2222-3333-4444-555555555555/",
+            "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/discovery/keys",
+        ),
+        (
+            fusionauth(),
+            "https://auth.example.test",
+            "https://auth.example.test/.well-known/jwks.json",
+        ),
+        (cognito(), "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_ABC123", "Discover"),
+        (auth0(), "https://tenant.eu.auth0.test/", "Discover"),
+    ] {
+        let shown = format!("{issuer:?}");
+        assert!(shown.contains(&format!("name: {name:?}")), "{shown}");
+        assert!(shown.contains(keys), "{shown}");
+    }
+}
