@@ -117,6 +117,8 @@ mod config;
 // Outside: what waits for the network.
 #[cfg(feature = "remote")]
 mod fetch;
+#[cfg(feature = "jsonwebtoken")]
+mod interop_jsonwebtoken;
 mod issuer;
 mod keys;
 
