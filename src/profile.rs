@@ -329,6 +329,28 @@ impl Profile {
         Ok(())
     }
 
+    /// Reads claims without judging them, for an injected token.
+    #[cfg(feature = "test-issuer")]
+    pub(crate) fn read(
+        &self,
+        claims: &Object<'_>,
+        expected: &Expected<'_>,
+    ) -> Result<Facts, Error> {
+        self.facts(claims, date(claims, "exp")?, expected)
+    }
+
+    /// The claim that is compared with the audiences.
+    #[cfg(feature = "test-issuer")]
+    pub(crate) fn audience_name(&self) -> &str {
+        &self.audience
+    }
+
+    /// The claim that names the client.
+    #[cfg(feature = "test-issuer")]
+    pub(crate) fn client_name(&self) -> &str {
+        &self.client
+    }
+
     fn facts(
         &self,
         claims: &Object<'_>,

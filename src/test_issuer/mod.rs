@@ -2,7 +2,8 @@
 //!
 //! It mints any access token a test can ask for, serves its metadata and keys, rotates, counts what
 //! it is asked, and misbehaves on command. It gives a token to whoever asks: never let it near
-//! production.
+//! production. For tests of handlers alone, [`inject`] puts an access token into a request without
+//! any token.
 //!
 //! ```
 //! use tower_resource_server::test_issuer::TestIssuer;
@@ -32,6 +33,7 @@
 //! ```
 
 mod fault;
+mod inject;
 mod keys;
 mod mint;
 mod server;
@@ -50,6 +52,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::crypto::Algorithm;
 
 pub use fault::{Endpoint, Fault};
+pub use inject::{InjectLayer, InjectService, inject};
 use keys::TestKey;
 pub use mint::TokenBuilder;
 use server::ServerTask;

@@ -1,0 +1,208 @@
+//! Access tokens without a token: for tests of handlers and policies alone.
+
+use std::fmt;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Extensions, Request};
+use serde_json::{Map, Value, json};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{TOKEN_LIFETIME, keys};
+use crate::issuer::TrustedIssuer;
+use crate::server::ResourceServer;
+use crate::token::{AccessToken, NumericDate, Outcome, json as strict};
+
+/// Puts an [`AccessToken`] with these claims into every request, as if `server` had authenticated
+/// it: its handlers, [`require`](ResourceServer::require) and layers accept it. No key, no issuer
+/// and no network is asked.
+///
+/// The claims are a JSON object as the server's issuer would write it: scope and client are read
+/// from the claims that the issuer's profile names, and the API's own type of claims from the
+/// whole. Of several issuers it is the one that `iss` names, else the first. `iss`, `sub` (`alice`),
+/// the audience, the client (`app`), `iat`, `exp` and `jti` are added where they are not given;
+/// `null` leaves one out.
+///
+/// It skips authentication, and with it every check of the token: `typ`, times, audience, required
+/// claims, and [validators](crate::Builder::validator). To test those, mint a token by
+/// [`TestIssuer::token`](super::TestIssuer::token). It belongs to the server's configuration of
+/// this moment.
+///
+/// ```
+/// # #[cfg(feature = "axum")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use serde_json::json;
+/// use tower::ServiceExt as _;
+/// use tower_resource_server::test_issuer::{TestIssuer, inject};
+/// use tower_resource_server::{AccessToken, Issuer, ResourceServer, scope};
+///
+/// # let keys = TestIssuer::in_process("https://as.example.com").jwks();
+/// let api = ResourceServer::builder()
+///     .issuer(Issuer::new("https://as.example.com").jwks(keys))
+///     .audience("https://api.example.com")
+///     .build()?;
+/// let app = Router::new()
+///     .route("/", get(async |token: AccessToken| token.subject().unwrap_or("nobody").to_owned()))
+///     .route_layer(api.require(scope("notes:read")))
+///     .layer(api.layer());
+///
+/// let ask = async |app: Router| {
+///     let request = Request::get("/").body(Body::empty()).unwrap();
+///     app.oneshot(request).await.unwrap().status().as_u16()
+/// };
+/// let reader = inject(&api, json!({ "sub": "bob", "scope": "notes:read" }));
+/// assert_eq!(ask(app.clone().layer(reader)).await, 200);
+/// assert_eq!(ask(app.clone().layer(inject(&api, json!({})))).await, 403);
+/// assert_eq!(ask(app).await, 401);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "axum"))]
+/// # fn main() {}
+/// ```
+///
+/// # Panics
+/// When `claims` is no object, names another issuer than the server trusts, or does not fit the
+/// profile or the API's type of claims.
+#[track_caller]
+pub fn inject<C: Send + Sync + 'static, R>(
+    server: &ResourceServer<C, R>,
+    claims: impl Into<Value>,
+) -> InjectLayer {
+    match outcome(server, claims.into()) {
+        Ok(outcome) => InjectLayer { outcome },
+        Err(problem) => panic!("inject: {problem}"),
+    }
+}
+
+fn outcome<C: Send + Sync + 'static, R>(
+    server: &ResourceServer<C, R>,
+    claims: Value,
+) -> Result<Outcome, String> {
+    let Value::Object(given) = claims else {
+        return Err("the claims are no JSON object".to_owned());
+    };
+    let authenticator = server.authenticator();
+    let trust = authenticator.trust.load();
+    let issuer = match given.get("iss") {
+        None => trust.issuers.first().ok_or("the server trusts no issuer")?,
+        Some(iss) => {
+            let named = json!({ "iss": iss }).to_string();
+            let named = strict::parse(named.as_bytes()).map_err(|_| "`iss` is malformed")?;
+            trust.resolve(&named).map_err(|error| error.to_string())?
+        }
+    };
+    let wall = authenticator.clock.wall();
+    let payload = Value::Object(complete(given, issuer, wall)).to_string();
+    let claims = strict::parse(payload.as_bytes()).map_err(|_| "the claims are malformed")?;
+    let facts = issuer.read(&claims, NumericDate::now(wall)).map_err(|error| error.to_string())?;
+    let claims = (authenticator.read_claims)(payload.as_bytes(), &claims, &facts)
+        .map_err(|error| error.to_string())?;
+    Ok(Outcome {
+        server: server.id().clone(),
+        generation: trust.generation,
+        token: Some(AccessToken::new(facts, claims).into()),
+    })
+}
+
+/// Adds what a test of a handler need not say.
+fn complete(
+    mut given: Map<String, Value>,
+    issuer: &TrustedIssuer,
+    wall: Duration,
+) -> Map<String, Value> {
+    let audience = issuer.audiences.first().map_or("", |audience| &**audience);
+    // The subject comes before the client: in tokens of workloads, they are one claim.
+    for (name, value) in [
+        ("iss", json!(&*issuer.name)),
+        ("sub", json!("alice")),
+        (issuer.profile.audience_name(), json!(audience)),
+        (issuer.profile.client_name(), json!("app")),
+        ("iat", json!(wall.as_secs())),
+        ("exp", json!(wall.saturating_add(TOKEN_LIFETIME).as_secs())),
+        ("jti", json!(keys::random_text(16))),
+    ] {
+        given.entry(name).or_insert(value);
+    }
+    given.retain(|_, value| !value.is_null());
+    given
+}
+
+/// A layer that authenticates every request as the same token's; from [`inject`].
+#[derive(Clone)]
+pub struct InjectLayer {
+    outcome: Outcome,
+}
+
+/// A service whose requests carry an injected token.
+#[derive(Clone)]
+pub struct InjectService<S> {
+    inner: S,
+    outcome: Outcome,
+}
+
+impl InjectLayer {
+    /// Puts the token into the extensions of one request, for a test without layers.
+    ///
+    /// ```
+    /// use tower_resource_server::test_issuer::{TestIssuer, inject};
+    /// use tower_resource_server::{AccessToken, Claims, Issuer, ResourceServer};
+    ///
+    /// let keys = TestIssuer::in_process("https://as.example.com").jwks();
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new("https://as.example.com").jwks(keys))
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    /// let mut request = http::Request::new(());
+    /// assert!(AccessToken::<Claims>::from_extensions(request.extensions()).is_none());
+    ///
+    /// let claims = serde_json::json!({ "scope": "notes:read" });
+    /// inject(&api, claims).insert_into(request.extensions_mut());
+    /// let token = AccessToken::<Claims>::from_extensions(request.extensions()).unwrap();
+    /// assert!(token.scope().contains("notes:read"));
+    /// # Ok::<(), tower_resource_server::ConfigError>(())
+    /// ```
+    pub fn insert_into(&self, extensions: &mut Extensions) {
+        extensions.insert(self.outcome.clone());
+    }
+}
+
+impl<S> Layer<S> for InjectLayer {
+    type Service = InjectService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        InjectService { inner, outcome: self.outcome.clone() }
+    }
+}
+
+impl<S, B> Service<Request<B>> for InjectService<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        request.extensions_mut().insert(self.outcome.clone());
+        self.inner.call(request)
+    }
+}
+
+impl fmt::Debug for InjectLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InjectLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for InjectService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InjectService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
