@@ -85,7 +85,8 @@ pub enum Error {
         /// The claim's name.
         claim: Cow<'static, str>,
     },
-    /// A claim has none of the values that the issuer's profile requires.
+    /// A claim has none of the values that the issuer's profile requires, or the one that stands for
+    /// the audience is none of ours.
     UnacceptedValue {
         /// The claim's name.
         claim: Cow<'static, str>,

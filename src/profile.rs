@@ -121,7 +121,8 @@ impl Profile {
     }
 
     /// Lets the claim `name` play the part of `aud`, for a server that sends no `aud` in access
-    /// tokens. It is required as `aud` is, and compared with the same configured audiences.
+    /// tokens. It is required as `aud` is, and compared with the same configured audiences; a token
+    /// that has `aud` all the same needs one of them there, too (RFC 7519 §4.1.3).
     pub fn audience_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.audience = name.into();
         self
@@ -281,36 +282,17 @@ impl Profile {
         Ok(())
     }
 
-    /// RFC 7519 §4.1.3: one string or an array of strings, one of them exactly ours. `None` when
-    /// the claim is absent.
+    /// The claim that plays the audience's part, and `aud` itself wherever it stands: a token that
+    /// says whom it is for is for nobody else (RFC 7519 §4.1.3). `None` when the first is absent.
     fn check_audience(
         &self,
         claims: &Object<'_>,
         expected: &Expected<'_>,
     ) -> Result<Option<()>, Error> {
-        let ours = |found: &str| expected.audiences.iter().any(|own| **own == *found);
-        let (held, found) = match claims.get(&self.audience) {
-            None => return Ok(None),
-            Some(Value::String(found)) => (ours(found), found.as_ref().to_owned()),
-            Some(Value::Array(values)) => {
-                let mut held = false;
-                for value in values {
-                    held |= ours(value.as_str().ok_or_else(|| malformed(&self.audience))?);
-                }
-                if held {
-                    return Ok(Some(()));
-                }
-                (held, values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
-            }
-            Some(_) => return Err(malformed(&self.audience)),
-        };
-        if held {
-            return Ok(Some(()));
+        if self.audience != "aud" {
+            check_audience_claim("aud", claims, expected)?;
         }
-        Err(Error::ForeignAudience {
-            found: Excerpt::of(&found),
-            expected: Excerpt::of(&expected.audiences.join(" ")),
-        })
+        check_audience_claim(&self.audience, claims, expected)
     }
 
     fn check_required(&self, claims: &Object<'_>) -> Result<(), Error> {
@@ -432,6 +414,42 @@ fn check_kind(claims: &Object<'_>) -> Result<(), Error> {
         return Err(Error::AnotherKind { sign: "`sub` is the issuer, as in a client assertion" });
     }
     Ok(())
+}
+
+/// RFC 7519 §4.1.3: one string or an array of strings, one of them exactly ours. `None` when
+/// the claim is absent.
+fn check_audience_claim(
+    name: &str,
+    claims: &Object<'_>,
+    expected: &Expected<'_>,
+) -> Result<Option<()>, Error> {
+    let ours = |found: &str| expected.audiences.iter().any(|own| **own == *found);
+    let (held, found) = match claims.get(name) {
+        None => return Ok(None),
+        Some(Value::String(found)) => (ours(found), found.as_ref().to_owned()),
+        Some(Value::Array(values)) => {
+            let mut held = false;
+            for value in values {
+                held |= ours(value.as_str().ok_or_else(|| malformed(name))?);
+            }
+            if held {
+                return Ok(Some(()));
+            }
+            (held, values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+        }
+        Some(_) => return Err(malformed(name)),
+    };
+    if held {
+        return Ok(Some(()));
+    }
+    if name != "aud" {
+        // What the operator's log may quote is `aud`, and not the claim of a client.
+        return Err(Error::UnacceptedValue { claim: name.to_owned().into() });
+    }
+    Err(Error::ForeignAudience {
+        found: Excerpt::of(&found),
+        expected: Excerpt::of(&expected.audiences.join(" ")),
+    })
 }
 
 fn check_value(

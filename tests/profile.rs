@@ -95,6 +95,34 @@ async fn id_9068_5_1_a_clients_own_token_is_told_by_the_sign_of_its_server() {
 }
 
 #[tokio::test]
+async fn a_claim_in_place_of_aud_does_not_outdo_aud() {
+    let issuer = issuer();
+    let profile = || Profile::jwt().audience_claim("resource");
+    let foreign = "https://other.example.com";
+    for (name, resource, aud, good) in [
+        ("in its place", json!(AUDIENCE), None, true),
+        ("one of several", json!([foreign, AUDIENCE]), None, true),
+        ("both", json!(AUDIENCE), Some(json!(AUDIENCE)), true),
+        ("foreign", json!(foreign), None, false),
+        ("empty", json!([]), None, false),
+        ("aud alone", json!(null), Some(json!(AUDIENCE)), false),
+        ("ours, and a foreign aud", json!(AUDIENCE), Some(json!(foreign)), false),
+        ("ours, and an empty aud", json!(AUDIENCE), Some(json!([])), false),
+        ("ours, and an aud that is none", json!(AUDIENCE), Some(json!(5)), false),
+        ("foreign, and our aud", json!(foreign), Some(json!(AUDIENCE)), false),
+    ] {
+        let token = issuer.token().claim("resource", resource);
+        let token = match aud {
+            Some(aud) => token.claim("aud", aud),
+            None => token.without("aud"),
+        };
+        let server = builder(trusting(&issuer).profile(profile())).build().unwrap();
+        let reply = api(server.layer()).bearer(&token.sign()).await;
+        if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+    }
+}
+
+#[tokio::test]
 async fn an_alias_is_compared_and_may_be_no_url() {
     let issuer = issuer();
     let alias = |name: &str| builder(trusting(&issuer).profile(Profile::jwt()).alias(name)).build();

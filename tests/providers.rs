@@ -257,7 +257,11 @@ async fn no_sample_passes_for_another_audience_issuer_kind_or_time() {
 
         let own = if name.starts_with("cognito") { "client_id" } else { "aud" };
         let foreign = refused(sample.clone().with(own, "https://other.example.test"), "aud").await;
-        assert!(matches!(foreign, Error::ForeignAudience { .. }), "{name}: {foreign:?}");
+        match own {
+            "aud" => assert!(matches!(foreign, Error::ForeignAudience { .. }), "{name}: {foreign}"),
+            // The log names the claim and does not quote it.
+            _ => assert_eq!(foreign, Error::UnacceptedValue { claim: own.into() }, "{name}"),
+        }
         let none = refused(sample.clone().without(own), "no aud").await;
         assert_eq!(none, Error::MissingClaim { claim: own.into() }, "{name}");
 
@@ -484,6 +488,34 @@ async fn a_ping_federate_token_passes_once_its_manager_names_issuer_and_audience
                 assert_eq!(reply.error, Some(Error::MissingClaim { claim: claim.into() }));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_cognito_token_bound_to_a_resource_is_for_that_resource() {
+    let bound = || providers::cognito_resource_bound("eu-west-1_ABC123").unwrap();
+    let sample = Sample::read("cognito-user").with("aud", API);
+    for (name, sample, good) in [
+        ("bound", sample.clone(), true),
+        ("of another client", sample.clone().with("client_id", "other"), true),
+        ("bound to another API", sample.clone().with("aud", "https://other.example.test"), false),
+        ("unbound", sample.clone().without("aud"), false),
+        ("ID token", sample.clone().with("token_use", "id"), false),
+        ("no token_use", sample.without("token_use"), false),
+    ] {
+        let reply = sample.ask(bound(), API).await;
+        if good {
+            reply.assert_ok(name);
+        } else {
+            reply.assert_invalid_token(name);
+        }
+    }
+    // Where the client stands for the audience, a token that is bound to some API is not for this.
+    let by_client = Sample::read("cognito-user");
+    by_client.clone().ask(cognito(), API).await.assert_ok("by its client");
+    for aud in [json!("https://other.example.test"), json!(API), json!([]), json!(null)] {
+        let reply = by_client.clone().with("aud", aud.clone()).ask(cognito(), API).await;
+        reply.assert_invalid_token(&format!("by its client, for {aud}"));
     }
 }
 

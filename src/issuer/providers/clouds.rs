@@ -84,8 +84,7 @@ fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
 ///
 /// It gives up `typ` and, above all, `aud`: a token says which client it was given to, not which
 /// API it is for. An API that shares a client with another has only the scopes to tell its
-/// tokens by. Where clients ask for a resource (RFC 8707) and tokens have `aud`, replace the profile
-/// by `Profile::jwt().require_value("token_use", "access")` and give the issuer that audience.
+/// tokens by. Where clients ask for a resource, [`cognito_resource_bound`] gives up less.
 ///
 /// Source: Amazon Cognito Developer Guide, "Understanding the access token"
 /// (<https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html>)
@@ -97,6 +96,25 @@ pub fn cognito<V: Into<String>>(
     user_pool_id: &str,
     client_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
+    let profile = Profile::jwt().audience_claim("client_id").require_value("token_use", "access");
+    let issuer = cognito_issuer(user_pool_id, profile)?;
+    Ok(pinned("cognito client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
+}
+
+/// Amazon Cognito, by the id of the user pool, for clients that ask for this API as their resource
+/// (RFC 8707, "resource binding"): their access tokens have it in `aud`, and no others are taken.
+///
+/// It gives up `typ` alone; ID tokens are kept out by `token_use`.
+///
+/// Source: Amazon Cognito Developer Guide, "Scopes, M2M, and resource servers", "Resource binding".
+///
+/// # Errors
+/// When `user_pool_id` is not of the form `<region>_<id>`.
+pub fn cognito_resource_bound(user_pool_id: &str) -> Result<Issuer, ConfigError> {
+    cognito_issuer(user_pool_id, Profile::jwt().require_value("token_use", "access"))
+}
+
+fn cognito_issuer(user_pool_id: &str, profile: Profile) -> Result<Issuer, ConfigError> {
     let (region, id) = user_pool_id.split_once('_').unwrap_or_default();
     let is_region = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     check(
@@ -109,8 +127,5 @@ pub fn cognito<V: Into<String>>(
         "`<region>_<id>`, as `eu-west-1_ABC123`",
     )?;
     let name = format!("https://cognito-idp.{region}.amazonaws.com/{user_pool_id}");
-    let issuer = Issuer::discover(name)
-        .algorithms([Algorithm::RS256])
-        .profile(Profile::jwt().audience_claim("client_id").require_value("token_use", "access"));
-    Ok(pinned("cognito client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
+    Ok(Issuer::discover(name).algorithms([Algorithm::RS256]).profile(profile))
 }

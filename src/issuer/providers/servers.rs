@@ -21,7 +21,8 @@ use crate::profile::Profile;
 /// `typ` is required, which ID, refresh and logout tokens have with other values.
 ///
 /// Sources: Keycloak, Server Administration Guide, "Audience support" and "Using a service
-/// account"; the kinds of token are those of its class `TokenUtil`.
+/// account"; the kinds of token and the claims of service accounts are those of its classes
+/// `TokenUtil` and `ServiceAccountConstants`.
 pub fn keycloak(realm_url: impl Into<String>) -> Issuer {
     Issuer::discover(realm_url).profile(
         Profile::jwt()
