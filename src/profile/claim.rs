@@ -1,0 +1,124 @@
+//! Single claims: their types, their values, and the signs of another kind of token.
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::profile::Expected;
+use crate::token::json::{Object, Value};
+use crate::token::{Excerpt, NumericDate};
+
+/// Tells other kinds of JWT by what only they carry, where `typ` does not (RFC 8725 §3.12).
+pub(super) fn check_kind(claims: &Object<'_>) -> Result<(), Error> {
+    // Sources: OpenID Connect Core §2 and §3.1.3.6 (ID token), Back-Channel Logout §2.4 and RFC
+    // 8417 §2.2 (`events`), RFC 9449 §4.2 (proof), RFC 9701 §5, Token Status List §5.1.
+    const SIGNS: [(&str, &str); 9] = [
+        ("nonce", "`nonce` is a claim of ID tokens"),
+        ("at_hash", "`at_hash` is a claim of ID tokens"),
+        ("c_hash", "`c_hash` is a claim of ID tokens"),
+        ("s_hash", "`s_hash` is a claim of ID tokens"),
+        ("events", "`events` is a claim of security event and logout tokens"),
+        ("htm", "`htm` is a claim of DPoP proofs"),
+        ("token_introspection", "`token_introspection` is a claim of introspection answers"),
+        ("status_list", "`status_list` is a claim of status list tokens"),
+        ("req_wl", "`req_wl` is a claim of transaction tokens"),
+    ];
+    for (claim, sign) in SIGNS {
+        if claims.contains(claim) {
+            return Err(Error::AnotherKind { sign });
+        }
+    }
+    // Servers that name the kind in a claim: Keycloak's `typ`, Cognito's `token_use`.
+    if claims.get("typ").is_some_and(|typ| {
+        !typ.as_str().is_some_and(|typ| {
+            ["bearer", "dpop", "jwt", "at+jwt"].iter().any(|kind| typ.eq_ignore_ascii_case(kind))
+        })
+    }) {
+        return Err(Error::AnotherKind { sign: "claim `typ` names another kind" });
+    }
+    if claims.get("token_use").is_some_and(|used| used.as_str() != Some("access")) {
+        return Err(Error::AnotherKind { sign: "claim `token_use` is not `access`" });
+    }
+    // RFC 7523 §3: a client assertion is issued by its own subject, an access token never is.
+    if claims.get("sub").is_some_and(|sub| Some(sub) == claims.get("iss")) {
+        return Err(Error::AnotherKind { sign: "`sub` is the issuer, as in a client assertion" });
+    }
+    Ok(())
+}
+
+/// RFC 7519 §4.1.3: one string or an array of strings, one of them exactly ours. `None` when
+/// the claim is absent.
+pub(super) fn check_audience(
+    name: &str,
+    claims: &Object<'_>,
+    expected: &Expected<'_>,
+) -> Result<Option<()>, Error> {
+    let ours = |found: &str| expected.audiences.iter().any(|own| **own == *found);
+    let (held, found) = match claims.get(name) {
+        None => return Ok(None),
+        Some(Value::String(found)) => (ours(found), found.as_ref().to_owned()),
+        Some(Value::Array(values)) => {
+            let mut held = false;
+            for value in values {
+                held |= ours(value.as_str().ok_or_else(|| malformed(name))?);
+            }
+            if held {
+                return Ok(Some(()));
+            }
+            (held, values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+        }
+        Some(_) => return Err(malformed(name)),
+    };
+    if held {
+        return Ok(Some(()));
+    }
+    if name != "aud" {
+        // What the operator's log may quote is `aud`, and not the claim of a client.
+        return Err(Error::UnacceptedValue { claim: name.to_owned().into() });
+    }
+    Err(Error::ForeignAudience {
+        found: Excerpt::of(&found),
+        expected: Excerpt::of(&expected.audiences.join(" ")),
+    })
+}
+
+pub(super) fn check_value(
+    claims: &Object<'_>,
+    name: &str,
+    accepted: &[Cow<'static, str>],
+) -> Result<(), Error> {
+    match claims.get(name) {
+        None | Some(Value::Null) => Err(missing(name)),
+        Some(Value::String(found)) if accepted.iter().any(|value| value == found) => Ok(()),
+        Some(Value::String(_)) => Err(Error::UnacceptedValue { claim: name.to_owned().into() }),
+        Some(_) => Err(malformed(name)),
+    }
+}
+
+/// A NumericDate claim: absent, or a JSON number (RFC 7519 §2); `null` is neither.
+pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<NumericDate>, Error> {
+    claims
+        .get(name)
+        .map(|value| value.as_f64().map(NumericDate::from_secs_f64).ok_or_else(|| malformed(name)))
+        .transpose()
+}
+
+/// A string claim. Servers write `null` for a subject that a client's own token does not have.
+pub(super) fn text<'a>(claims: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {
+    match claims.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(malformed(name)),
+    }
+}
+
+pub(super) fn is_absent(claims: &Object<'_>, name: &str) -> bool {
+    matches!(claims.get(name), None | Some(Value::Null))
+}
+
+pub(super) fn missing(claim: &str) -> Error {
+    Error::MissingClaim { claim: claim.to_owned().into() }
+}
+
+pub(super) fn malformed(claim: &str) -> Error {
+    Error::MalformedClaim { claim: claim.to_owned().into() }
+}
