@@ -20,6 +20,7 @@ use crate::issuer::{Issuer, KeyConfig, Trust, TrustedIssuer, check_url};
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
+use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims, ScopeToken, ServerId};
 
 /// How far clocks may differ, unless set.
@@ -313,6 +314,7 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             clock: settings.clock,
             read_claims: self.read_claims,
             validators: self.validators,
+            headers: HeaderMemo::default(),
         };
         Ok(ResourceServer::new(Shared {
             authenticator: Arc::new(authenticator),

@@ -6,8 +6,9 @@ use crate::crypto::AlgorithmSet;
 use crate::error::Error;
 use crate::keys::{KeyWait, Keys, Lookup};
 use crate::profile::{Expected, Profile};
+use crate::token::header::Header;
 use crate::token::json::{Object, Value};
-use crate::token::jwt::{Header, UnverifiedJwt, VerifiedJwt};
+use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
 use crate::token::{Excerpt, Facts, NumericDate};
 
 /// The issuers of one configuration.
@@ -67,8 +68,8 @@ impl TrustedIssuer {
     }
 
     /// Judges what the header says about the token: its kind and its algorithm.
-    pub(crate) fn admit(&self, header: &Header<'_>) -> Result<(), Error> {
-        self.profile.check_type(header.typ())?;
+    pub(crate) fn admit(&self, header: &Header) -> Result<(), Error> {
+        self.profile.check_type(header.typ.as_deref())?;
         let old = header.legacy_name && !self.older_names;
         if old || !self.algorithms.contains(header.algorithm) {
             let name =
@@ -85,7 +86,7 @@ impl TrustedIssuer {
         waited: bool,
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let header = &jwt.header;
-        match self.keys.find(header.kid(), header.algorithm, &self.name, waited) {
+        match self.keys.find(header.kid.as_deref(), header.algorithm, &self.name, waited) {
             Lookup::Found(keys, candidates) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     keys.verify(candidates, algorithm, input, signature)
@@ -96,7 +97,7 @@ impl TrustedIssuer {
                 Ok(verified?)
             }
             Lookup::Unknown => Err(Pending::Refused(Error::UnknownKey {
-                kid: header.kid().map(Excerpt::of),
+                kid: header.kid.as_deref().map(Excerpt::of),
                 algorithm: header.algorithm,
             })),
             Lookup::Unavailable { retry_after } => Err(Pending::Refused(Error::KeysUnavailable {

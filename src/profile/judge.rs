@@ -7,9 +7,9 @@ use crate::profile::claim::{
     check_audience, check_kind, check_value, date, is_absent, malformed, missing, text,
 };
 use crate::profile::{ClientSign, Expected, Profile, ScopeShape};
+use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
-use crate::token::jwt::media_type;
-use crate::token::{Excerpt, Facts, NumericDate, ScopeSet};
+use crate::token::{Excerpt, Facts, Names, NumericDate, ScopeSet};
 
 /// How far ahead `iat` may lie, in seconds: what two clocks differ by, and no more (RFC 7519
 /// §4.1.6 leaves it open).
@@ -187,11 +187,10 @@ impl Profile {
         });
         Ok(Facts {
             issuer: Arc::clone(expected.issuer),
-            subject: subject.map(Into::into),
             client_alone,
-            client_id: text(claims, &self.client)?.map(Into::into),
             scope: self.read_scope(claims)?,
             expires_at: exp,
+            names: Names::new(subject, text(claims, &self.client)?),
         })
     }
 

@@ -98,8 +98,7 @@ fn outcome<C: Send + Sync + 'static, R>(
     let payload = Value::Object(complete(given, issuer, wall)).to_string();
     let claims = strict::parse(payload.as_bytes()).map_err(|_| "the claims are malformed")?;
     let facts = issuer.read(&claims, NumericDate::now(wall)).map_err(|error| error.to_string())?;
-    let claims = (authenticator.read_claims)(payload.as_bytes(), &claims, &facts)
-        .map_err(|error| error.to_string())?;
+    let claims = (authenticator.read_claims)(&claims, &facts).map_err(|error| error.to_string())?;
     Ok(Outcome {
         server: server.id().clone(),
         generation: trust.generation,

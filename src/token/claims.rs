@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::token::json::{Object, Value};
-use crate::token::{NumericDate, ScopeSet};
+use crate::token::{Facts, NumericDate, ScopeSet};
 
 /// The claims of a verified access token: the registered ones by name, the rest as JSON.
 ///
@@ -45,7 +45,7 @@ pub struct Claims {
 
 impl Claims {
     /// From validated claims, of which `scope` and `client_id` were already read by the profile.
-    pub(crate) fn new(claims: &Object<'_>, scope: ScopeSet, client_id: Option<&str>) -> Self {
+    pub(crate) fn new(claims: &Object<'_>, facts: &Facts) -> Self {
         let mut own = Self {
             iss: None,
             sub: None,
@@ -54,8 +54,8 @@ impl Claims {
             nbf: None,
             iat: None,
             jti: None,
-            client_id: client_id.map(str::to_owned),
-            scope,
+            client_id: facts.client_id().map(str::to_owned),
+            scope: facts.scope.clone(),
             extra: Map::new(),
         };
         for (name, value) in claims.iter() {
