@@ -17,10 +17,13 @@
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
 use crate::challenge::{Challenges, Code};
 use crate::error::Error;
+
+/// Fields of an answer: `Cache-Control`, `Content-Type`, and one of challenge and `Retry-After`.
+const MOST_FIELDS: usize = 3;
 
 /// A refusal: the error and what the client gets for it.
 ///
@@ -83,6 +86,8 @@ impl Refusal {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        // Room for all of them, in one go.
+        *headers = HeaderMap::with_capacity(MOST_FIELDS);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
