@@ -58,6 +58,23 @@ pub(crate) enum KeyConfig {
     Source(Arc<dyn KeySource>),
 }
 
+impl KeyConfig {
+    /// Whether keys from here are those from there. Two sources of the API's own are the same when
+    /// they are one value.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Discover, Self::Discover) => true,
+            (Self::JwksUri(own), Self::JwksUri(other)) => own == other,
+            (Self::Jwks(own), Self::Jwks(other)) => own == other,
+            (Self::Pem(own), Self::Pem(other)) => own == other,
+            // Made anew, which costs nothing; secrets are not compared.
+            (Self::Secret(..), Self::Secret(..)) => false,
+            (Self::Source(own), Self::Source(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+}
+
 impl Issuer {
     /// An issuer whose keys are found through its metadata: OpenID Connect Discovery 1.0 or RFC
     /// 8414, whichever it serves. Nothing is fetched before the first request needs it.

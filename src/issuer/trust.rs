@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
+use crate::issuer::KeyConfig;
 use crate::keys::{KeyWait, Keys, Lookup};
 use crate::profile::{Expected, Profile};
 use crate::token::header::Header;
@@ -30,6 +31,8 @@ pub(crate) struct TrustedIssuer {
     pub(crate) profile: Profile,
     /// Seconds.
     pub(crate) leeway: u64,
+    /// Where the keys come from, as it was configured.
+    pub(crate) source: KeyConfig,
     pub(crate) keys: Keys,
 }
 
