@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::issuer::{Pending, Trust};
+use crate::issuer::{Pending, Trust, Waited};
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
 use crate::token::jwt::UnverifiedJwt;
@@ -54,36 +54,46 @@ pub(crate) struct Verdict<C> {
 impl<C> Authenticator<C> {
     /// Judges a token, waiting for the network where it must.
     pub(crate) async fn authenticate(self: Arc<Self>, token: String) -> Result<Verdict<C>, Error> {
-        match self.judge(&token, false) {
+        match self.judge(&token, Waited::default()) {
             Ok(verdict) => Ok(verdict),
             Err(pending) => self.resume(token, pending).await,
         }
     }
 
-    /// Waits for what the walk lacked, and walks again.
+    /// Waits for what the walk lacked, and walks again: at most once for each thing it can lack.
     pub(crate) async fn resume(
         self: Arc<Self>,
         token: String,
-        pending: Pending,
+        mut pending: Pending,
     ) -> Result<Verdict<C>, Error> {
-        match pending {
-            Pending::Refused(error) => return Err(error),
-            Pending::Keys(wait) => wait.done().await,
-        }
-        match self.judge(&token, true) {
-            Ok(verdict) => Ok(verdict),
-            Err(Pending::Refused(error)) => Err(error),
-            // Whoever has waited is never asked to wait again: see `Keys::find`.
-            Err(Pending::Keys(_)) => Err(Error::Wiring { fix: "waited for keys twice".into() }),
+        let mut waited = Waited::default();
+        loop {
+            let again = match pending {
+                Pending::Refused(error) => return Err(error),
+                Pending::Issuer(wait) => waited.issuer.replace(wait.done().await).is_some(),
+                Pending::Keys(wait) => {
+                    wait.done().await;
+                    std::mem::replace(&mut waited.keys, true)
+                }
+            };
+            // Whoever has waited is never asked to wait for the same again.
+            debug_assert!(!again, "waited twice for one thing");
+            if again {
+                return Err(Error::Wiring { fix: "waited twice for one thing".into() });
+            }
+            match self.judge(&token, waited) {
+                Ok(verdict) => return Ok(verdict),
+                Err(next) => pending = next,
+            }
         }
     }
 
     /// Walks as far as it goes without waiting.
-    pub(crate) fn judge(&self, token: &str, waited: bool) -> Result<Verdict<C>, Pending> {
+    pub(crate) fn judge(&self, token: &str, waited: Waited) -> Result<Verdict<C>, Pending> {
         let trust = self.trust.load();
         let (mut decoded, known) = (Vec::new(), self.headers.load());
         let jwt = UnverifiedJwt::parse(token.as_bytes(), &mut decoded, &known)?;
-        let issuer = trust.resolve(&jwt.claims)?;
+        let issuer = trust.resolve(&jwt.claims, waited)?;
         issuer.admit(&jwt.header)?;
         let claims = issuer.verify(jwt, waited)?.remember(&self.headers);
         let facts = issuer.validate(&claims, NumericDate::now(self.clock.wall()))?;

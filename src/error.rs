@@ -162,6 +162,13 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The issuer of a tenant could not be resolved.
+    IssuerUnavailable {
+        /// The `iss` found.
+        issuer: Excerpt,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Introspection did not answer, or not in a way that can be trusted.
     IntrospectionUnavailable {
         /// The issuer's name, from the configuration.
@@ -277,6 +284,9 @@ impl fmt::Display for Error {
                 "no usable keys of issuer {issuer}; next try in {:.0} s",
                 retry_after.as_secs_f64().ceil()
             ),
+            Self::IssuerUnavailable { issuer, .. } => {
+                write!(f, "iss {issuer} is allowed, and could not be resolved")
+            }
             Self::IntrospectionUnavailable { issuer, problem, .. } => {
                 write!(f, "introspection at issuer {issuer} failed: {problem}")
             }

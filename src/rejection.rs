@@ -43,6 +43,7 @@ impl Refusal {
         crate::telemetry::refused(&error, status);
         let retry_after = match &error {
             Error::KeysUnavailable { retry_after, .. }
+            | Error::IssuerUnavailable { retry_after, .. }
             | Error::IntrospectionUnavailable { retry_after, .. } => {
                 Some(retry_after.as_secs().max(1))
             }
@@ -139,9 +140,9 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         }
         Error::InsufficientScope => (StatusCode::FORBIDDEN, Some(Code::InsufficientScope)),
         Error::AccessDenied => (StatusCode::FORBIDDEN, Some(Code::None)),
-        Error::KeysUnavailable { .. } | Error::IntrospectionUnavailable { .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, None)
-        }
+        Error::KeysUnavailable { .. }
+        | Error::IssuerUnavailable { .. }
+        | Error::IntrospectionUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Error::FormTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
         Error::Wiring { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
     }

@@ -16,7 +16,7 @@ use crate::authenticator::{
 };
 use crate::clock::Clock;
 use crate::config_error::ConfigError;
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, IssuerResolver};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
 use crate::token::header::HeaderMemo;
@@ -83,12 +83,23 @@ impl<C, R> Builder<NeedsIssuer, C, R> {
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Builder<NeedsAudience, C, R> {
         self.add_issuer(issuer.into())
     }
+
+    /// Trusted authorization servers that are found while requests come in: tenants. See
+    /// [`IssuerResolver`].
+    pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Builder<NeedsAudience, C, R> {
+        self.set_resolver(resolver)
+    }
 }
 
 impl<C, R> Builder<NeedsAudience, C, R> {
     /// One more trusted authorization server.
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Self {
         self.add_issuer(issuer.into())
+    }
+
+    /// Trusted authorization servers beside those named here; see [`IssuerResolver`].
+    pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Self {
+        self.set_resolver(resolver)
     }
 
     /// Who this API is: tokens must name it in `aud` (RFC 9068 §4), exactly as spelled here.
@@ -101,6 +112,11 @@ impl<C, R> Builder<Ready, C, R> {
     /// One more trusted authorization server.
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Self {
         self.add_issuer(issuer.into())
+    }
+
+    /// Trusted authorization servers beside those named here; see [`IssuerResolver`].
+    pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Self {
+        self.set_resolver(resolver)
     }
 
     /// One more name of this API: a token needs one of them.
@@ -122,6 +138,14 @@ impl<S, C, R> Builder<S, C, R> {
 
     fn add_issuer<T>(mut self, issuer: Issuer) -> Builder<T, C, R> {
         self.settings.issuers.push(issuer);
+        self.with_state()
+    }
+
+    fn set_resolver<T>(mut self, resolver: impl IssuerResolver) -> Builder<T, C, R> {
+        if self.settings.resolver.replace(Arc::new(resolver)).is_some() {
+            let problem = "issuer_resolver: is set twice; one resolver has one allow rule";
+            self.settings.problems.push(problem.to_owned());
+        }
         self.with_state()
     }
 

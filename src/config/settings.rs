@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
 use crate::clock::{Clock, SystemClock};
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, IssuerResolver};
 use crate::token::ScopeToken;
 
 /// How far clocks may differ, unless set.
@@ -14,6 +14,7 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 /// The settings of one server.
 pub(crate) struct Settings {
     pub(crate) issuers: Vec<Issuer>,
+    pub(crate) resolver: Option<Arc<dyn IssuerResolver>>,
     pub(crate) audiences: Vec<String>,
     pub(crate) leeway: Duration,
     pub(crate) realm: Option<String>,
@@ -31,6 +32,7 @@ impl Settings {
     pub(crate) fn new() -> Self {
         Self {
             issuers: Vec::new(),
+            resolver: None,
             audiences: Vec::new(),
             leeway: DEFAULT_LEEWAY,
             realm: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
-use crate::issuer::{Issuer, KeyConfig, Trust, TrustedIssuer, check_url};
+use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
@@ -16,13 +16,13 @@ impl Settings {
     /// What is trusted when `issuers` and `audiences` are. Issuers of `previous` whose keys come from
     /// the same place keep their engine, and with it the keys at hand.
     pub(crate) fn trust(
-        &self,
+        self: &Arc<Self>,
         issuers: &[Issuer],
         audiences: &[String],
         previous: Option<&Trust>,
         problems: &mut Vec<String>,
     ) -> Trust {
-        if issuers.is_empty() {
+        if issuers.is_empty() && self.resolver.is_none() {
             problems.push("issuer: at least one is needed".to_owned());
         }
         if audiences.is_empty() {
@@ -47,24 +47,46 @@ impl Settings {
                     problem("is trusted twice; an issuer is one value with one set of rules");
                 }
             }
-            let previous = previous.map_or(&[][..], |trust| &trust.issuers);
-            if let Some(issuer) = self.trusted(issuer, audiences, previous, &mut problem) {
+            let known = previous.iter().flat_map(|trust| &trust.issuers).map(|issuer| &**issuer);
+            if let Some(issuer) = self.trusted(issuer, audiences, known, &mut problem) {
                 trusted.push(Arc::new(issuer));
             }
         }
         let generation = previous.map_or(0, |trust| trust.generation + 1);
-        Trust { generation, issuers: trusted }
+        Trust { generation, issuers: trusted, tenants: self.tenants(audiences, previous) }
+    }
+
+    /// The tenants that the resolver finds; their keys at hand are kept, too.
+    fn tenants(
+        self: &Arc<Self>,
+        audiences: &[String],
+        previous: Option<&Trust>,
+    ) -> Option<Arc<Tenants>> {
+        let resolver = Arc::clone(self.resolver.as_ref()?);
+        let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
+        let known = previous.and_then(|trust| trust.tenants.as_ref());
+        let known = known.map_or_else(Vec::new, |tenants| tenants.known());
+        let prepare = move |issuer: &Issuer| {
+            let mut problems = Vec::new();
+            let known = known.iter().map(|tenant| &tenant.issuer);
+            let mut problem = |text: &str| problems.push(text.to_owned());
+            let prepared = settings.trusted(issuer, &audiences, known, &mut problem);
+            prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
+        };
+        let clock = Arc::clone(&self.clock);
+        Some(Arc::new(Tenants::new(resolver, Box::new(prepare), clock)))
     }
 
     /// One issuer, ready to judge.
-    fn trusted(
+    fn trusted<'a>(
         &self,
         issuer: &Issuer,
         audiences: &[String],
-        previous: &[Arc<TrustedIssuer>],
+        previous: impl Iterator<Item = &'a TrustedIssuer>,
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
-        match check_url(&issuer.name, self.allow_http_loopback) {
+        let name = self.check_tenants(issuer, problem);
+        match check_url(&name, self.allow_http_loopback) {
             Ok(uri) if uri.query().is_some() => problem("must have no query (RFC 8414 section 2)"),
             Ok(_) => {}
             Err(text) => problem(text),
@@ -89,6 +111,7 @@ impl Settings {
             audiences: audiences.iter().map(|audience| audience.as_str().into()).collect(),
             algorithms,
             older_names: issuer.older_names,
+            tenants: issuer.tenants.clone(),
             profile: issuer.profile.clone(),
             leeway: leeway.as_secs(),
             source: issuer.keys.clone(),
@@ -96,19 +119,36 @@ impl Settings {
         })
     }
 
-    fn keys(
+    /// The issuer's name as the URL that it is, with a tenant in its place.
+    fn check_tenants(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) -> String {
+        let places = issuer.name.matches(TENANT).count();
+        match &issuer.tenants {
+            None if places > 0 => problem("has a place for the tenant; see `Issuer::tenants`"),
+            Some(_) if places != 1 => problem("tenants: the name needs one `{tenantid}`"),
+            Some(_) if matches!(issuer.keys, KeyConfig::Discover) => {
+                problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+            }
+            Some(_) if !issuer.aliases.is_empty() => {
+                problem("tenants: an alias would belong to no tenant");
+            }
+            _ => {}
+        }
+        issuer.name.replace(TENANT, "tenant")
+    }
+
+    fn keys<'a>(
         &self,
         issuer: &Issuer,
         algorithms: AlgorithmSet,
-        previous: &[Arc<TrustedIssuer>],
+        mut previous: impl Iterator<Item = &'a TrustedIssuer>,
         problem: &mut impl FnMut(&str),
     ) -> Option<Keys> {
-        let same = |known: &&Arc<TrustedIssuer>| {
+        let same = |known: &&TrustedIssuer| {
             *known.name == *issuer.name
                 && known.algorithms == algorithms
                 && known.source.is_same(&issuer.keys)
         };
-        if let Some(known) = previous.iter().find(same) {
+        if let Some(known) = previous.find(same) {
             return Some(known.keys.clone());
         }
         let remote = |source| {
@@ -120,6 +160,7 @@ impl Settings {
                 .map(|set| Keys::Static(Arc::new(set)))
                 .map_err(|KeySetFault(text)| format!("jwks: {text}")),
             KeyConfig::Pem(pem) => one_key(crate::keys::pem(pem, algorithms), "pem"),
+            KeyConfig::Der(der) => one_key(crate::keys::der(der, algorithms), "der"),
             KeyConfig::Secret(secret, algorithm) => {
                 one_key(VerificationKey::secret(secret, *algorithm), "secret")
             }

@@ -12,7 +12,7 @@ use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
 use crate::credentials::{self, Method};
 use crate::error::Error;
-use crate::issuer::Pending;
+use crate::issuer::{Pending, Waited};
 use crate::policy::Requirement;
 use crate::rejection::Refusal;
 use crate::server::ResourceServer;
@@ -94,7 +94,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(error) => return Judgement::Refuse(Refusal::new(error, self.challenges())),
         };
         let authenticator = self.server.authenticator();
-        match authenticator.judge(&credentials.token, false) {
+        match authenticator.judge(&credentials.token, Waited::default()) {
             Ok(verdict) => {
                 let method = credentials.method;
                 match self.admit(request, verdict, method) {

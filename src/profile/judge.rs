@@ -186,7 +186,7 @@ impl Profile {
             }
         });
         Ok(Facts {
-            issuer: Arc::clone(expected.issuer),
+            issuer: Arc::clone(&expected.issuer),
             client_alone,
             scope: self.read_scope(claims)?,
             expires_at: exp,
