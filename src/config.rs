@@ -382,13 +382,7 @@ fn build_challenges(
 
 fn build_trust(settings: &Settings, generation: u64, problems: &mut Vec<String>) -> Trust {
     for audience in &settings.audiences {
-        if audience.is_empty() {
-            problems.push("audience ``: must not be empty".to_owned());
-        }
-        // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
-        if audience.starts_with("http://") && !settings.allow_http_loopback {
-            problems.push(format!("audience `{}`: must be https", audience.escape_debug()));
-        }
+        check_audience(audience, settings, &mut |text: &str| problems.push(text.to_owned()));
     }
     let mut names = HashSet::new();
     let mut issuers = Vec::new();
@@ -405,6 +399,16 @@ fn build_trust(settings: &Settings, generation: u64, problems: &mut Vec<String>)
         }
     }
     Trust { generation, issuers }
+}
+
+fn check_audience(audience: &str, settings: &Settings, problem: &mut impl FnMut(&str)) {
+    if audience.is_empty() {
+        problem("audience ``: must not be empty");
+    }
+    // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
+    if audience.starts_with("http://") && !settings.allow_http_loopback {
+        problem(&format!("audience `{}`: must be https", audience.escape_debug()));
+    }
 }
 
 fn build_issuer(
@@ -425,8 +429,8 @@ fn build_issuer(
     if leeway > MAX_LEEWAY {
         problem(&format!("leeway {leeway:?}: at most {MAX_LEEWAY:?} (RFC 9068 section 4)"));
     }
-    if issuer.audiences.iter().any(String::is_empty) {
-        problem("audience ``: must not be empty");
+    for audience in &issuer.audiences {
+        check_audience(audience, settings, problem);
     }
     let algorithms = accepted_algorithms(issuer, problem);
     let keys = build_keys(issuer, algorithms, settings, problem)?;
