@@ -120,13 +120,14 @@ fn unfit<C: DeserializeOwned>(payload: &[u8], error: &serde_json::Error) -> Erro
     let words = error.to_string();
     let missing = words.starts_with("missing field").then(|| words.split('`').nth(1)).flatten();
     let mut deserializer = serde_json::Deserializer::from_slice(payload);
-    let path = match serde_path_to_error::deserialize::<_, C>(&mut deserializer) {
-        Err(error) => error.path().to_string(),
-        Ok(_) => String::new(),
+    // The claim, and not the way inside it: there, a name can be a person's.
+    let claim = match serde_path_to_error::deserialize::<_, C>(&mut deserializer) {
+        Err(error) => error.path().iter().next().map(ToString::to_string),
+        Ok(_) => None,
     };
     let problem = match missing {
         Some(field) => format!("{field} is missing"),
-        None => format!("{path} has another type or form"),
+        None => format!("{} has another type or form", claim.unwrap_or_default()),
     };
     Error::UnfitClaims { problem: Excerpt::of(&problem) }
 }
