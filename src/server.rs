@@ -10,7 +10,7 @@ use http::{Extensions, HeaderMap, Uri};
 use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::{ChallengeConfig, Challenges};
 use crate::config::Builder;
-use crate::credentials::{self, Credentials, FormToken};
+use crate::credentials::{self, Credentials, FormTokens};
 use crate::error::Error;
 use crate::layer::{
     FormTokenLayer, Gate, Guard, OptionalResourceServerLayer, RequireLayer, ResourceServerLayer,
@@ -120,10 +120,7 @@ impl<C, R> ResourceServer<C, R> {
         headers: &'a HeaderMap,
         extensions: &'a Extensions,
     ) -> Result<Credentials<'a>, Error> {
-        let form = extensions
-            .get::<(ServerId, FormToken)>()
-            .filter(|(server, _)| server == self.id())
-            .map(|(_, token)| token);
+        let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
         let query = if self.shared.query_token { uri.query() } else { None };
         credentials::extract(headers, form, query)
     }
