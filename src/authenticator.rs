@@ -126,13 +126,14 @@ pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) ->
 #[cold]
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     let missing = words.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    let path = match serde_path_to_error::deserialize::<_, C>(claims) {
-        Err(error) => error.path().to_string(),
-        Ok(_) => String::new(),
+    // The claim, and not the way inside it: there, a name can be a person's.
+    let claim = match serde_path_to_error::deserialize::<_, C>(claims) {
+        Err(error) => error.path().iter().next().map(ToString::to_string),
+        Ok(_) => None,
     };
     let problem = match missing {
         Some(field) => format!("{field} is missing"),
-        None => format!("{path} has another type or form"),
+        None => format!("{} has another type or form", claim.unwrap_or_default()),
     };
     Error::UnfitClaims { problem: Excerpt::of(&problem) }
 }

@@ -18,6 +18,7 @@ use http::header::AUTHORIZATION;
 use http::uri::{PathAndQuery, Uri};
 
 use crate::error::Error;
+use crate::token::ServerId;
 
 /// The name of the parameter in a query or a form (RFC 6750 §2.2, §2.3).
 pub(crate) const ACCESS_TOKEN: &str = "access_token";
@@ -45,6 +46,21 @@ pub(crate) struct Credentials<'a> {
 pub(crate) enum FormToken {
     One(String),
     Repeated,
+}
+
+/// What the form layers around a request found, each for its own server (RFC 6750 §2: a token that
+/// is there must not be overlooked because another server's layer read the body, too).
+#[derive(Clone, Default)]
+pub(crate) struct FormTokens(Vec<(ServerId, FormToken)>);
+
+impl FormTokens {
+    pub(crate) fn note(&mut self, server: ServerId, token: FormToken) {
+        self.0.push((server, token));
+    }
+
+    pub(crate) fn of(&self, server: &ServerId) -> Option<&FormToken> {
+        self.0.iter().find(|(own, _)| own == server).map(|(_, token)| token)
+    }
 }
 
 /// Reads the credentials of a request. `query` is the request's query where that method is on.

@@ -130,7 +130,7 @@ pub enum Error {
     },
     /// The verified claims do not fit the type that the API asked for.
     UnfitClaims {
-        /// What the type's `Deserialize` said, which names the field but may quote no value.
+        /// Which claim does not fit. Neither its value nor a name inside it is told.
         problem: Excerpt,
     },
     /// The token is bound to a key or a certificate (`cnf`, RFC 7800), which this server cannot

@@ -11,7 +11,7 @@ use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::{ChallengeConfig, Challenges};
 use crate::config::{Builder, Settings};
 use crate::config_error::ConfigError;
-use crate::credentials::{self, Credentials, FormToken};
+use crate::credentials::{self, Credentials, FormTokens};
 use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::layer::{
@@ -170,10 +170,7 @@ impl<C, R> ResourceServer<C, R> {
         headers: &'a HeaderMap,
         extensions: &'a Extensions,
     ) -> Result<Credentials<'a>, Error> {
-        let form = extensions
-            .get::<(ServerId, FormToken)>()
-            .filter(|(server, _)| server == self.id())
-            .map(|(_, token)| token);
+        let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
         let query = if self.shared.settings.query_token { uri.query() } else { None };
         credentials::extract(headers, form, query)
     }

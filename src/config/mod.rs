@@ -225,7 +225,7 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// One more parameter of every challenge.
+    /// One more parameter of every challenge; those of RFC 6750 §3 have settings of their own.
     pub fn challenge_param(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.settings.challenge.params.push((name.into(), text.into()));
         self

@@ -29,13 +29,7 @@ impl Settings {
             problems.push("audience: at least one is needed".to_owned());
         }
         for audience in audiences {
-            if audience.is_empty() {
-                problems.push("audience ``: must not be empty".to_owned());
-            }
-            // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
-            if audience.starts_with("http://") && !self.allow_http_loopback {
-                problems.push(format!("audience `{}`: must be https", audience.escape_debug()));
-            }
+            self.check_audience(audience, &mut |text: &str| problems.push(text.to_owned()));
         }
         let mut names = HashSet::new();
         let mut trusted = Vec::new();
@@ -77,6 +71,16 @@ impl Settings {
         Some(Arc::new(Tenants::new(resolver, Box::new(prepare), clock)))
     }
 
+    fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {
+        if audience.is_empty() {
+            problem("audience ``: must not be empty");
+        }
+        // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
+        if audience.starts_with("http://") && !self.allow_http_loopback {
+            problem(&format!("audience `{}`: must be https", audience.escape_debug()));
+        }
+    }
+
     /// One issuer, ready to judge.
     fn trusted<'a>(
         &self,
@@ -99,8 +103,8 @@ impl Settings {
         if leeway > MAX_LEEWAY {
             problem(&format!("leeway {leeway:?}: at most {MAX_LEEWAY:?} (RFC 9068 section 4)"));
         }
-        if issuer.audiences.iter().any(String::is_empty) {
-            problem("audience ``: must not be empty");
+        for audience in &issuer.audiences {
+            self.check_audience(audience, problem);
         }
         let algorithms = accepted_algorithms(issuer, problem);
         let keys = self.keys(issuer, algorithms, previous, problem)?;

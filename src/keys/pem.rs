@@ -16,7 +16,8 @@ pub(crate) fn pem(pem: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey,
             Err(_) => Err(KeyFault("the PEM text is malformed")),
         })
     });
-    let key = keys.next().ok_or(KeyFault("no PEM text with the label PUBLIC KEY or CERTIFICATE"))?;
+    let key =
+        keys.next().ok_or(KeyFault("no PEM text with the label PUBLIC KEY or CERTIFICATE"))?;
     if keys.next().is_some() {
         // Without a kid, nothing would tell which of them a token names.
         return Err(KeyFault("more than one key; several are a JWK set, each with its kid"));

@@ -38,7 +38,8 @@ pub struct Claims {
     pub client_id: Option<String>,
     /// The scope, from the claim that the profile names.
     pub scope: ScopeSet,
-    /// Every other claim, as the token carried it.
+    /// Every other claim, as the token carried it. A `scope` or `client_id` that the profile does
+    /// not read is in neither place.
     #[serde(flatten)]
     pub extra: Map<String, Json>,
 }
@@ -67,7 +68,8 @@ impl Claims {
                 ("exp", value) => own.exp = value.as_f64().map(NumericDate::from_secs_f64),
                 ("nbf", value) => own.nbf = value.as_f64().map(NumericDate::from_secs_f64),
                 ("iat", value) => own.iat = value.as_f64().map(NumericDate::from_secs_f64),
-                ("scope", Value::String(_)) | ("client_id", Value::String(_)) => {}
+                // Under these names stands what the profile read, whatever the token has there.
+                ("scope" | "client_id", _) => {}
                 (name, value) => {
                     own.extra.insert(name.to_owned(), value.to_owned_value());
                 }
@@ -115,5 +117,48 @@ impl fmt::Debug for Claims {
             .field("aud", &self.aud)
             .field("exp", &self.exp)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Names, json};
+
+    /// The names of a serialized object, as they stand in its text.
+    fn names(payload: &str, client_id: Option<&str>) -> Vec<String> {
+        let claims = json::parse(payload.as_bytes()).unwrap();
+        let facts = Facts {
+            issuer: "i".into(),
+            client_alone: false,
+            scope: ScopeSet::new("a"),
+            expires_at: None,
+            names: Names::new(None, client_id),
+        };
+        let claims = Claims::new(&claims, &facts);
+        let text = serde_json::to_string(&claims).unwrap();
+        let parsed = json::parse(text.as_bytes()).expect("each name once");
+        let mut names: Vec<_> = parsed.iter().map(|(name, _)| name.to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn serialized_claims_have_each_name_once() {
+        for (name, payload, expected) in [
+            ("scope as text", r#"{"iss":"i","scope":"a"}"#, &["aud", "client_id", "iss", "scope"]),
+            (
+                "scope as array",
+                r#"{"iss":"i","scope":["a"]}"#,
+                &["aud", "client_id", "iss", "scope"],
+            ),
+            (
+                "client no text",
+                r#"{"iss":"i","client_id":1}"#,
+                &["aud", "client_id", "iss", "scope"],
+            ),
+        ] {
+            assert_eq!(names(payload, Some("app")), expected, "{name}");
+        }
     }
 }
