@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 use crate::issuer::{Issuer, KeyConfig, Trust, TrustedIssuer, check_url};
-use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
+use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
 use crate::token::{AccessToken, Claims, ScopeToken, ServerId};
@@ -479,7 +479,8 @@ fn build_keys(
 ) -> Option<Keys> {
     let remote = |source| {
         let clock = Arc::clone(&settings.clock);
-        Keys::Remote(Arc::new(RemoteKeys::new(&issuer.name, algorithms, source, clock)))
+        let own = KeySettings::default();
+        Keys::Remote(Arc::new(RemoteKeys::new(&issuer.name, algorithms, source, clock, own)))
     };
     let keys = match &issuer.keys {
         KeyConfig::Jwks(document) => KeySet::parse(document, algorithms)

@@ -86,9 +86,9 @@ impl TrustedIssuer {
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let header = &jwt.header;
         match self.keys.find(header.kid(), header.algorithm, &self.name, waited) {
-            Lookup::Found(keys, candidates) => {
+            Lookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
-                    keys.verify(candidates, algorithm, input, signature)
+                    found.verify(algorithm, input, signature)
                 });
                 if verified.is_err() {
                     self.keys.signature_failed();
