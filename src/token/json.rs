@@ -77,6 +77,23 @@ impl Value<'_> {
         }
     }
 
+    /// The same value without borrows, to be kept.
+    #[cfg(feature = "remote")]
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Signed(number) => Value::Signed(number),
+            Self::Float(number) => Value::Float(number),
+            Self::String(text) => Value::String(Cow::Owned(text.into_owned())),
+            Self::Array(values) => {
+                Value::Array(values.into_iter().map(Value::into_owned).collect())
+            }
+            Self::Object(object) => Value::Object(object.into_owned()),
+        }
+    }
+
     /// The same value without borrows, as the rest of the ecosystem knows it.
     pub(crate) fn to_owned_value(&self) -> serde_json::Value {
         match self {
@@ -120,6 +137,23 @@ impl<'a> Object<'a> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
         self.members.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// The same members without borrows, to be kept.
+    #[cfg(feature = "remote")]
+    pub(crate) fn into_owned(self) -> Object<'static> {
+        let owned = |(name, value): (Cow<'a, str>, Value<'a>)| {
+            (Cow::Owned(name.into_owned()), value.into_owned())
+        };
+        Object { members: self.members.into_iter().map(owned).collect() }
+    }
+
+    /// The members as JSON text.
+    #[cfg(feature = "remote")]
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let members: serde_json::Map<_, _> =
+            self.iter().map(|(name, value)| (name.to_owned(), value.to_owned_value())).collect();
+        serde_json::Value::Object(members).to_string().into_bytes()
     }
 }
 
@@ -344,6 +378,15 @@ mod tests {
         assert_eq!(object.get("d"), Some(&Value::Unsigned(u64::MAX)));
         assert_eq!(number::<serde_json::Error>("1.5").unwrap(), Value::Float(1.5));
         assert!(number::<serde_json::Error>("1e400").is_err());
+    }
+
+    #[cfg(feature = "remote")]
+    #[test]
+    fn members_that_are_kept_are_the_same() {
+        let text = br#"{"a":[1,-2,0.5,"x",null,true,{"b":"\u0041"}],"c":18446744073709551615}"#;
+        let object = parse(text).unwrap();
+        assert_eq!(object.clone().into_owned(), object);
+        assert_eq!(parse(&object.to_json()).unwrap(), object);
     }
 
     #[test]
