@@ -504,7 +504,7 @@ fn remote_source(issuer: &Issuer, settings: &Settings) -> Result<Source, String>
             Err(text) => Err(format!("jwks_uri `{}`: {text}", uri.escape_debug())),
         },
         _ => {
-            let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
+            let discovery = Arc::new(crate::issuer::Discovery::new(&issuer.name, client.clone()));
             Ok(Source::Discovery(client, discovery))
         }
     }

@@ -119,6 +119,8 @@ mod config;
 mod fetch;
 #[cfg(feature = "jsonwebtoken")]
 mod interop_jsonwebtoken;
+#[cfg(feature = "remote")]
+mod introspection;
 mod issuer;
 mod keys;
 
@@ -153,6 +155,8 @@ pub use config::{Builder, NeedsAudience, NeedsIssuer, Ready};
 pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;
+#[cfg(feature = "remote")]
+pub use introspection::{ClientAuth, Introspection};
 pub use issuer::{Issuer, providers};
 pub use keys::{FetchedKeys, KeyFuture, KeySource, KeySourceError, jwk_thumbprint};
 pub use layer::{

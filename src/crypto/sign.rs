@@ -44,9 +44,7 @@ impl SigningKey {
                 let curve = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
                 Key::Ecdsa(EcdsaKeyPair::from_pkcs8(curve, der).map_err(|_| unfit)?)
             }
-            Algorithm::Ed25519 => {
-                Key::Ed25519(Ed25519KeyPair::from_pkcs8(der).map_err(|_| unfit)?)
-            }
+            Algorithm::Ed25519 => Key::Ed25519(Ed25519KeyPair::from_pkcs8(der).map_err(|_| unfit)?),
             _ => return Err(KeyFault("a client signs with ES256, RS256, PS256 or Ed25519")),
         };
         Ok(Self { algorithm, key })

@@ -22,7 +22,7 @@ const ACCEPT: &str = "application/jwk-set+json, application/json";
 pub(crate) enum Source {
     /// The `jwks_uri` of the issuer's metadata.
     #[cfg(feature = "remote")]
-    Discovery(Client, Discovery),
+    Discovery(Client, Arc<Discovery>),
     /// A configured URL.
     #[cfg(feature = "remote")]
     JwksUri(Client, String),
@@ -41,7 +41,8 @@ impl Source {
             #[cfg(feature = "remote")]
             Self::Discovery(client, discovery) => {
                 let metadata = discovery.metadata(now).await?;
-                get(client, &metadata.jwks_uri, etag).await
+                let uri = metadata.jwks_uri.ok_or("metadata: no `jwks_uri`")?;
+                get(client, &uri, etag).await
             }
             #[cfg(feature = "remote")]
             Self::JwksUri(client, uri) => get(client, uri, etag).await,

@@ -42,10 +42,7 @@ pub(super) fn check_named_kind(claims: &Object<'_>) -> Result<(), Error> {
     let is_one_of = |value: &Value<'_>, kinds: &[&str]| {
         value.as_str().is_some_and(|own| kinds.iter().any(|kind| own.eq_ignore_ascii_case(kind)))
     };
-    if claims
-        .get("typ")
-        .is_some_and(|typ| !is_one_of(typ, &["bearer", "dpop", "jwt", "at+jwt"]))
-    {
+    if claims.get("typ").is_some_and(|typ| !is_one_of(typ, &["bearer", "dpop", "jwt", "at+jwt"])) {
         return Err(Error::AnotherKind { sign: "claim `typ` names another kind" });
     }
     if claims.get("token_use").is_some_and(|used| !is_one_of(used, &["access", "access_token"])) {

@@ -47,6 +47,18 @@ pub(crate) struct VerifiedJwt<'a> {
 impl<'a> UnverifiedJwt<'a> {
     /// Reads a token. The text is known to be ASCII without spaces (token68).
     pub(crate) fn parse(token: &'a [u8], decoded: &'a mut Decoded) -> Result<Self, Error> {
+        Self::parse_up_to(token, MAX_TOKEN, decoded)
+    }
+
+    /// As [`parse`](Self::parse), with room for a JWT that is larger than a token.
+    pub(crate) fn parse_up_to(
+        token: &'a [u8],
+        limit: usize,
+        decoded: &'a mut Decoded,
+    ) -> Result<Self, Error> {
+        if token.len() > limit {
+            return Err(Error::TokenTooLarge { size: token.len(), limit });
+        }
         let jws = CompactJws::parse(token, decoded)?;
         let header = Header::parse(jws.header)?;
         let claims = json::parse(jws.payload)
@@ -87,9 +99,6 @@ impl<'a> CompactJws<'a> {
         reason = "the dots were found in this text, and each part decodes to less than its length"
     )]
     pub(crate) fn parse(token: &'a [u8], decoded: &'a mut Decoded) -> Result<Self, Error> {
-        if token.len() > MAX_TOKEN {
-            return Err(Error::TokenTooLarge { size: token.len(), limit: MAX_TOKEN });
-        }
         let (first, second) = two_dots(token)?;
         let (header, payload, signature) =
             (&token[..first], &token[first + 1..second], &token[second + 1..]);
@@ -188,6 +197,20 @@ fn is_not_nested(cty: &str) -> bool {
     !subtype.eq_ignore_ascii_case("jwt") && !subtype.eq_ignore_ascii_case("jwe")
 }
 
+/// Whether a token that does not parse is no JWT at all, rather than a bad one: it has not three
+/// parts, or the first of them is no JSON. Only its authorization server can read such a token.
+#[cfg(feature = "remote")]
+pub(crate) fn is_opaque(token: &[u8], error: &Error) -> bool {
+    match error {
+        Error::NotAJwt | Error::EncryptedToken => true,
+        Error::MalformedToken { .. } => {
+            let first = token.split(|byte| *byte == b'.').next().unwrap_or_default();
+            !URL_SAFE_NO_PAD.decode(first).is_ok_and(|header| json::parse(&header).is_ok())
+        }
+        _ => false,
+    }
+}
+
 /// A media type without its `application/`, which RFC 7515 §4.1.9 lets a sender leave out when no
 /// other slash is in it.
 pub(crate) fn media_type(text: &str) -> &str {
@@ -266,11 +289,34 @@ mod tests {
     #[test]
     fn size_on_both_sides_of_the_edge() {
         let token = vec![b'A'; MAX_TOKEN];
-        let error = CompactJws::parse(&token, &mut Decoded::default()).err();
+        let error = UnverifiedJwt::parse(&token, &mut Decoded::default()).err();
         assert_eq!(error, Some(Error::NotAJwt));
         let token = vec![b'A'; MAX_TOKEN + 1];
-        let error = CompactJws::parse(&token, &mut Decoded::default()).err();
+        let error = UnverifiedJwt::parse(&token, &mut Decoded::default()).err();
         assert!(matches!(error, Some(Error::TokenTooLarge { .. })));
+    }
+
+    #[cfg(feature = "remote")]
+    #[test]
+    fn opaque_tokens_and_bad_jwts() {
+        for (name, token, opaque) in [
+            ("handle", "2YotnFZFEjr1zCsicMWpAA", true),
+            ("handle with a dot", "ory_at_x.y", true),
+            ("two dots", "v4.local.payload", true),
+            ("encrypted", "a.b.c.d.e", true),
+            ("first part no base64url", "e+0=.e30.AA", true),
+            // {"alg":"ES256"} and {"alg":"none"}
+            ("claims no JSON", "eyJhbGciOiJFUzI1NiJ9.AA.AA", false),
+            ("none", "eyJhbGciOiJub25lIn0.e30.", false),
+            ("no alg", "e30.e30.AA", false),
+        ] {
+            let mut decoded = Decoded::default();
+            let error = UnverifiedJwt::parse(token.as_bytes(), &mut decoded).err().unwrap();
+            assert_eq!(is_opaque(token.as_bytes(), &error), opaque, "{name}");
+        }
+        let token = vec![b'A'; MAX_TOKEN + 1];
+        let error = Error::TokenTooLarge { size: MAX_TOKEN + 1, limit: MAX_TOKEN };
+        assert!(!is_opaque(&token, &error));
     }
 
     #[test]
