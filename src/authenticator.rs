@@ -13,8 +13,14 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::error::Error;
+#[cfg(feature = "remote")]
+use crate::introspection::{Answer, Jwts};
+#[cfg(feature = "remote")]
+use crate::issuer::TrustedIssuer;
 use crate::issuer::{Pending, Trust};
 use crate::token::json::Object;
+#[cfg(feature = "remote")]
+use crate::token::jwt::is_opaque;
 use crate::token::jwt::{Decoded, UnverifiedJwt};
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 
@@ -49,10 +55,20 @@ pub(crate) struct Verdict<C> {
     pub(crate) generation: u64,
 }
 
-impl<C> Authenticator<C> {
+/// What a walk has waited for already. It is given to the next walk, and to nothing else.
+#[derive(Default)]
+pub(crate) struct Waited {
+    /// Keys have come, or they won't.
+    keys: bool,
+    /// What the authorization server said, and the configuration under which it was asked.
+    #[cfg(feature = "remote")]
+    answer: Option<(u64, Arc<Answer>)>,
+}
+
+impl<C: Send + Sync + 'static> Authenticator<C> {
     /// Judges a token, waiting for the network where it must.
     pub(crate) async fn authenticate(self: Arc<Self>, token: String) -> Result<Verdict<C>, Error> {
-        match self.judge(&token, false) {
+        match self.judge(&token, &Waited::default()) {
             Ok(verdict) => Ok(verdict),
             Err(pending) => self.resume(token, pending).await,
         }
@@ -62,35 +78,111 @@ impl<C> Authenticator<C> {
     pub(crate) async fn resume(
         self: Arc<Self>,
         token: String,
-        pending: Pending,
+        mut pending: Pending,
     ) -> Result<Verdict<C>, Error> {
-        match pending {
-            Pending::Refused(error) => return Err(error),
-            Pending::Keys(wait) => wait.done().await,
-        }
-        match self.judge(&token, true) {
-            Ok(verdict) => Ok(verdict),
-            Err(Pending::Refused(error)) => Err(error),
-            // Whoever has waited is never asked to wait again: see `Keys::find`.
-            Err(Pending::Keys(_)) => Err(Error::Wiring { fix: "waited for keys twice".into() }),
+        let mut waited = Waited::default();
+        loop {
+            match pending {
+                Pending::Refused(error) => return Err(error),
+                // Whoever has waited is never asked to wait again: see `Keys::find`.
+                Pending::Keys(_) if waited.keys => {
+                    return Err(Error::Wiring { fix: "waited for keys twice".into() });
+                }
+                Pending::Keys(wait) => {
+                    wait.done().await;
+                    waited.keys = true;
+                }
+                // Again only if the configuration changed meanwhile.
+                #[cfg(feature = "remote")]
+                Pending::Answer(wait) => {
+                    let generation = wait.generation();
+                    waited.answer = Some((generation, wait.done().await?));
+                }
+            }
+            pending = match self.judge(&token, &waited) {
+                Ok(verdict) => return Ok(verdict),
+                Err(pending) => pending,
+            };
         }
     }
 
     /// Walks as far as it goes without waiting.
-    pub(crate) fn judge(&self, token: &str, waited: bool) -> Result<Verdict<C>, Pending> {
+    pub(crate) fn judge(&self, token: &str, waited: &Waited) -> Result<Verdict<C>, Pending> {
         let trust = self.trust.load();
+        #[cfg(feature = "remote")]
+        if let Some(issuer) = trust.introspects_all() {
+            return self.introspect(&trust, issuer, token, waited);
+        }
         let mut decoded = Decoded::default();
-        let jwt = UnverifiedJwt::parse(token.as_bytes(), &mut decoded)?;
+        let jwt = match UnverifiedJwt::parse(token.as_bytes(), &mut decoded) {
+            Ok(jwt) => jwt,
+            #[cfg(feature = "remote")]
+            Err(error) if is_opaque(token.as_bytes(), &error) => {
+                let issuer = trust.introspects_opaque().ok_or(error)?;
+                return self.introspect(&trust, issuer, token, waited);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let issuer = trust.resolve(&jwt.claims)?;
+        #[cfg(feature = "remote")]
+        if issuer.introspects(Jwts::Introspect) {
+            return self.introspect(&trust, issuer, token, waited);
+        }
         issuer.admit(&jwt.header)?;
-        let jwt = issuer.verify(jwt, waited)?;
-        let facts = issuer.validate(&jwt.claims, NumericDate::now(self.clock.wall()))?;
+        let jwt = issuer.verify(jwt, waited.keys)?;
+        let now = NumericDate::now(self.clock.wall());
+        #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
+        let mut facts = issuer.validate(&jwt.claims, now)?;
+        #[cfg(feature = "remote")]
+        if issuer.introspects(Jwts::ValidateAndIntrospect) {
+            let answer = waited.answer(&trust, || issuer.introspect(token))?;
+            issuer.narrow(&mut facts, &jwt.claims, &answer, now)?;
+        }
         let claims = (self.read_claims)(jwt.payload, &jwt.claims, &facts)?;
-        let token = AccessToken::new(facts, claims);
+        self.conclude(&trust, AccessToken::new(facts, claims))
+    }
+
+    /// Steps 2 to 6 for a token that only its authorization server reads: what it says plays the
+    /// part of the claims.
+    #[cfg(feature = "remote")]
+    fn introspect(
+        &self,
+        trust: &Trust,
+        issuer: &TrustedIssuer,
+        token: &str,
+        waited: &Waited,
+    ) -> Result<Verdict<C>, Pending> {
+        let answer = waited.answer(trust, || issuer.introspect(token))?;
+        let (members, now) = (answer.members(), NumericDate::now(self.clock.wall()));
+        issuer.validate_introspected(members, now, false)?;
+        let token = answer.token(|| {
+            let facts = issuer.read(members, now)?;
+            let claims = (self.read_claims)(&members.to_json(), members, &facts)?;
+            Ok(AccessToken::new(facts, claims))
+        })?;
+        self.conclude(trust, token)
+    }
+
+    fn conclude(&self, trust: &Trust, token: AccessToken<C>) -> Result<Verdict<C>, Pending> {
         for validator in &self.validators {
             validator(&token).map_err(|Invalid(reason)| Error::Refused { reason })?;
         }
         Ok(Verdict { token, generation: trust.generation })
+    }
+}
+
+#[cfg(feature = "remote")]
+impl Waited {
+    /// The answer that was waited for, unless the configuration has changed since; else `ask`.
+    fn answer(
+        &self,
+        trust: &Trust,
+        ask: impl FnOnce() -> Result<Arc<Answer>, Pending>,
+    ) -> Result<Arc<Answer>, Pending> {
+        match &self.answer {
+            Some((generation, answer)) if *generation == trust.generation => Ok(Arc::clone(answer)),
+            _ => ask(),
+        }
     }
 }
 

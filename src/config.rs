@@ -16,6 +16,8 @@ use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
+#[cfg(feature = "remote")]
+use crate::introspection::{Context, Introspecting, Introspection};
 use crate::issuer::{Issuer, KeyConfig, Trust, TrustedIssuer, check_url};
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
 use crate::rejection::EmptyBody;
@@ -400,16 +402,56 @@ fn build_trust(settings: &Settings, generation: u64, problems: &mut Vec<String>)
                 problem("is trusted twice; an issuer is one value with one set of rules");
             }
         }
-        if let Some(issuer) = build_issuer(issuer, settings, &mut problem) {
+        if let Some(issuer) = build_issuer(issuer, settings, generation, &mut problem) {
             issuers.push(Arc::new(issuer));
         }
     }
+    #[cfg(feature = "remote")]
+    check_opaque(&issuers, problems);
     Trust { generation, issuers }
+}
+
+/// A token that names no issuer goes to one authorization server: sent to several, each would learn
+/// the tokens of the others.
+#[cfg(feature = "remote")]
+fn check_opaque(issuers: &[Arc<TrustedIssuer>], problems: &mut Vec<String>) {
+    let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
+        issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
+    };
+    for issuer in issuers.iter().filter(is_opaque).skip(1) {
+        problems.push(format!(
+            "issuer `{}`: introspection: opaque tokens go to another issuer already; see \
+             `Introspection::not_for_opaque_tokens`",
+            issuer.name.escape_debug()
+        ));
+    }
+}
+
+#[cfg(feature = "remote")]
+fn build_introspection(
+    introspection: &Introspection,
+    issuer: &TrustedIssuer,
+    settings: &Settings,
+    generation: u64,
+) -> Result<Introspecting, Vec<String>> {
+    introspection.build(Context {
+        issuer: &issuer.name,
+        generation,
+        keys: &issuer.keys,
+        algorithms: issuer.algorithms,
+        older_names: issuer.older_names,
+        client: crate::fetch::ClientSettings {
+            allow_http_loopback: settings.allow_http_loopback,
+            ..settings.client.clone()
+        },
+        clock: &settings.clock,
+    })
 }
 
 fn build_issuer(
     issuer: &Issuer,
     settings: &Settings,
+    #[cfg_attr(not(feature = "remote"), allow(unused_variables))] generation: u64,
     problem: &mut impl FnMut(&str),
 ) -> Option<TrustedIssuer> {
     match check_url(&issuer.name, settings.allow_http_loopback) {
@@ -432,7 +474,8 @@ fn build_issuer(
     let keys = build_keys(issuer, algorithms, settings, problem)?;
     let audiences =
         if issuer.audiences.is_empty() { &settings.audiences } else { &issuer.audiences };
-    Some(TrustedIssuer {
+    #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
+    let mut trusted = TrustedIssuer {
         name: issuer.name.as_str().into(),
         aliases: issuer.aliases.iter().map(|alias| alias.as_str().into()).collect(),
         audiences: audiences.iter().map(|audience| audience.as_str().into()).collect(),
@@ -441,7 +484,19 @@ fn build_issuer(
         profile: issuer.profile.clone(),
         leeway: leeway.as_secs(),
         keys,
-    })
+        #[cfg(feature = "remote")]
+        introspection: None,
+    };
+    #[cfg(feature = "remote")]
+    if let Some(introspection) = &issuer.introspection {
+        match build_introspection(introspection, &trusted, settings, generation) {
+            Ok(introspecting) => trusted.introspection = Some(introspecting),
+            Err(texts) => {
+                texts.iter().for_each(|text| problem(&format!("introspection: {text}")));
+            }
+        }
+    }
+    Some(trusted)
 }
 
 /// The allow-list (RFC 8725 §3.1): that of the issuer, or what its kind of key allows.

@@ -27,7 +27,7 @@ enum Key {
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
 }
 
 impl SigningKey {
@@ -55,7 +55,7 @@ impl SigningKey {
         if secret.len() < MIN_SECRET {
             return Err(KeyFault("secret is shorter than the hash (RFC 7518 section 3.2)"));
         }
-        let key = Key::Hmac(hmac::Key::new(hmac::HMAC_SHA256, secret));
+        let key = Key::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)));
         Ok(Self { algorithm: Algorithm::HS256, key })
     }
 
@@ -97,7 +97,7 @@ impl fmt::Debug for SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
     use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::KeyPair as _;
     use base64::Engine as _;
@@ -117,7 +117,7 @@ mod tests {
         let spki = |der: PublicKeyX509Der<'_>| der.as_ref().to_vec();
         let (rsa_private, ec_private, ed_private) = (
             pem(AsDer::<Pkcs8V1Der<'_>>::as_der(&rsa).unwrap().as_ref()),
-            pem(AsDer::<Pkcs8V1Der<'_>>::as_der(&ec).unwrap().as_ref()),
+            pem(ec.to_pkcs8v1().unwrap().as_ref()),
             pem(AsDer::<Pkcs8V1Der<'_>>::as_der(&ed).unwrap().as_ref()),
         );
         let rsa_public = spki(rsa.public_key().as_der().unwrap());

@@ -240,10 +240,11 @@ impl Credentials {
 impl Assertion {
     /// A fresh one (RFC 7523 §3).
     fn sign(&self, now: Duration) -> Option<String> {
-        let mut header = json!({ "alg": self.key.algorithm().name(), "typ": "JWT" });
-        if let Some(kid) = &self.key_id {
-            header["kid"] = json!(kid);
-        }
+        let alg = self.key.algorithm().name();
+        let header = match &self.key_id {
+            Some(kid) => json!({ "alg": alg, "typ": "JWT", "kid": kid }),
+            None => json!({ "alg": alg, "typ": "JWT" }),
+        };
         let iat = now.as_secs();
         let claims = json!({
             "iss": self.client_id,

@@ -23,9 +23,13 @@ use crate::telemetry;
 use crate::token::Excerpt;
 use crate::token::jwt::MAX_TOKEN;
 
-/// How long a call may take in all: metadata, the call, keys for its signature. Nor does a request
-/// wait longer.
+/// How long a call may take in all: metadata, the call, keys for its signature.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a request waits: for the call that it began or joined, which says itself how it ended.
+/// One that wants no older answer may have to wait for the end of a call first; it waits no longer
+/// for that.
+pub(crate) const WAIT: Duration = Duration::from_secs(6);
 
 /// Calls under way at one endpoint: what an authorization server bears from one of its clients.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
@@ -36,6 +40,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Asks one endpoint, and remembers what it said.
 pub(crate) struct Introspector {
     issuer: Arc<str>,
+    generation: u64,
     client: Arc<IntrospectionClient>,
     clock: Arc<dyn Clock>,
     fingerprints: Fingerprints,
@@ -100,6 +105,7 @@ impl Introspector {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
         Some(Self {
             issuer,
+            generation,
             client: Arc::new(client),
             clock,
             fingerprints,
@@ -291,10 +297,15 @@ pub(crate) struct AnswerWait {
 }
 
 impl AnswerWait {
+    /// The configuration under which the server is asked.
+    pub(crate) fn generation(&self) -> u64 {
+        self.introspector.generation
+    }
+
     /// Returns with the answer, or when the limit is reached.
     pub(crate) async fn done(mut self) -> Outcome {
         let introspector = Arc::clone(&self.introspector);
-        tokio::time::timeout(CALL_DEADLINE, self.outcome())
+        tokio::time::timeout(WAIT, self.outcome())
             .await
             .unwrap_or_else(|_| Err(introspector.unavailable("no answer in time", RETRY_AFTER)))
     }

@@ -15,20 +15,21 @@
 
 mod answer;
 mod breaker;
+mod build;
 mod cache;
 mod client;
 mod client_auth;
 mod introspector;
 mod signed;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use answer::Answer;
-pub(crate) use cache::{DEFAULT_TTL, MAX_TTL};
-pub(crate) use client::{Endpoint, IntrospectionClient};
+pub(crate) use build::Context;
+use cache::DEFAULT_TTL;
 pub use client_auth::ClientAuth;
 pub(crate) use introspector::{AnswerWait, Introspector, Lookup};
-pub(crate) use signed::SignedAnswers;
 
 /// How an issuer's tokens are introspected (RFC 7662); for
 /// [`Issuer::introspection`](crate::Issuer::introspection).
@@ -56,6 +57,16 @@ pub struct Introspection {
     pub(crate) audience_optional: bool,
     pub(crate) opaque: bool,
     pub(crate) jwts: Jwts,
+}
+
+/// Introspection of one issuer's tokens, ready to be used.
+#[derive(Debug)]
+pub(crate) struct Introspecting {
+    pub(crate) engine: Arc<Introspector>,
+    pub(crate) jwts: Jwts,
+    /// Whether tokens that name no issuer go here.
+    pub(crate) opaque: bool,
+    pub(crate) audience_optional: bool,
 }
 
 /// What is done with a token that is a JWT.

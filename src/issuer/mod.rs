@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::Algorithm;
+#[cfg(feature = "remote")]
+use crate::introspection::Introspection;
 use crate::keys::KeySource;
 use crate::profile::Profile;
 
@@ -45,6 +47,8 @@ pub struct Issuer {
     pub(crate) profile: Profile,
     pub(crate) leeway: Option<Duration>,
     pub(crate) keys: KeyConfig,
+    #[cfg(feature = "remote")]
+    pub(crate) introspection: Option<Introspection>,
 }
 
 /// Where the issuer's keys come from.
@@ -78,6 +82,8 @@ impl Issuer {
             profile: Profile::default(),
             leeway: None,
             keys: KeyConfig::Discover,
+            #[cfg(feature = "remote")]
+            introspection: None,
         }
     }
 
@@ -110,6 +116,13 @@ impl Issuer {
     /// Fetches the key set through a source of the API's own.
     pub fn key_source(mut self, source: impl KeySource) -> Self {
         self.keys = KeyConfig::Source(Arc::new(source));
+        self
+    }
+
+    /// Asks this server about tokens (RFC 7662): those that are no JWT, unless the value says more.
+    #[cfg(feature = "remote")]
+    pub fn introspection(mut self, introspection: Introspection) -> Self {
+        self.introspection = Some(introspection);
         self
     }
 

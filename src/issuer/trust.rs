@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
+#[cfg(feature = "remote")]
+use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as AnswerLookup};
 use crate::keys::{KeyWait, Keys, Lookup};
 use crate::profile::{Expected, Profile};
 use crate::token::json::{Object, Value};
@@ -30,6 +32,8 @@ pub(crate) struct TrustedIssuer {
     /// Seconds.
     pub(crate) leeway: u64,
     pub(crate) keys: Keys,
+    #[cfg(feature = "remote")]
+    pub(crate) introspection: Option<Introspecting>,
 }
 
 /// Why the walk stops before its end.
@@ -38,6 +42,9 @@ pub(crate) enum Pending {
     Refused(Error),
     /// It goes on when keys have come, or when waiting for them has taken too long.
     Keys(KeyWait),
+    /// It goes on when the authorization server has answered.
+    #[cfg(feature = "remote")]
+    Answer(Box<AnswerWait>),
 }
 
 impl From<Error> for Pending {
@@ -58,6 +65,83 @@ impl Trust {
             .iter()
             .find(|issuer| issuer.is_named(iss))
             .ok_or_else(|| Error::UntrustedIssuer { found: Excerpt::of(iss) })
+    }
+}
+
+/// The ways of a token to introspection. The configuration decides; all that a token can do is to
+/// name one of the trusted issuers, or none (RFC 7662 §2.1).
+#[cfg(feature = "remote")]
+impl Trust {
+    /// The issuer that is asked about every token, whatever it looks like: the only one, and it
+    /// validates none here.
+    pub(crate) fn introspects_all(&self) -> Option<&Arc<TrustedIssuer>> {
+        match self.issuers.as_slice() {
+            [issuer] if issuer.introspects(Jwts::Introspect) => {
+                issuer.introspection.as_ref().filter(|own| own.opaque).map(|_| issuer)
+            }
+            _ => None,
+        }
+    }
+
+    /// The one issuer that is asked about a token that names none.
+    pub(crate) fn introspects_opaque(&self) -> Option<&Arc<TrustedIssuer>> {
+        self.issuers.iter().find(|issuer| issuer.introspection.as_ref().is_some_and(|i| i.opaque))
+    }
+}
+
+#[cfg(feature = "remote")]
+impl TrustedIssuer {
+    /// Whether this is what is done with its JWTs.
+    pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
+        self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
+    }
+
+    /// What the authorization server says about a token.
+    pub(crate) fn introspect(&self, token: &str) -> Result<Arc<Answer>, Pending> {
+        let Some(introspection) = &self.introspection else {
+            return Err(Error::NotAJwt.into());
+        };
+        match introspection.engine.lookup(token) {
+            AnswerLookup::Active(answer) => Ok(answer),
+            AnswerLookup::Refused(error) => Err(error.into()),
+            AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),
+        }
+    }
+
+    /// Judges an answer. `vouched` says that the token's audience was found in the token itself.
+    pub(crate) fn validate_introspected(
+        &self,
+        answer: &Object<'_>,
+        now: NumericDate,
+        vouched: bool,
+    ) -> Result<(), Error> {
+        if answer.contains("cnf") {
+            return Err(Error::UnconfirmedSender);
+        }
+        let optional = self.introspection.as_ref().is_some_and(|own| own.audience_optional);
+        self.profile.validate_introspected(
+            answer,
+            &self.expected(now),
+            |iss| self.is_named(iss),
+            vouched || optional,
+        )
+    }
+
+    /// Judges what is said of a token that was validated here. It takes away and never adds: the
+    /// scope is what both say.
+    pub(crate) fn narrow(
+        &self,
+        facts: &mut Facts,
+        claims: &Object<'_>,
+        answer: &Answer,
+        now: NumericDate,
+    ) -> Result<(), Error> {
+        self.validate_introspected(answer.members(), now, true)?;
+        answer.check_against(claims)?;
+        if let Some(scope) = self.profile.introspected_scope(answer.members())? {
+            facts.scope = facts.scope.common_with(&scope);
+        }
+        Ok(())
     }
 }
 
@@ -117,8 +201,8 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(now))
     }
 
-    /// Reads claims without judging them, for an injected token.
-    #[cfg(feature = "test-issuer")]
+    /// Reads claims without judging them: of an answer that was judged, and of an injected token.
+    #[cfg(any(feature = "remote", feature = "test-issuer"))]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
         self.profile.read(claims, &self.expected(now))
     }

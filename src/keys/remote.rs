@@ -103,6 +103,11 @@ impl RemoteKeys {
         }
     }
 
+    #[cfg(feature = "remote")]
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Looks for a key, without blocking. With `waited`, it never answers [`Lookup::Wait`].
     pub(crate) fn find(
         self: &Arc<Self>,

@@ -31,6 +31,15 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// The metadata of the issuer, where the set is found by it.
+    #[cfg(feature = "remote")]
+    pub(crate) fn discovery(&self) -> Option<&Arc<Discovery>> {
+        match self {
+            Self::Discovery(_, discovery) => Some(discovery),
+            Self::JwksUri(..) | Self::User(_) => None,
+        }
+    }
+
     /// Fetches the set; with `etag`, the answer may be that it has not changed.
     pub(crate) async fn fetch(
         &self,

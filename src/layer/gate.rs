@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{HeaderMap, Request};
 
-use crate::authenticator::Verdict;
+use crate::authenticator::{Verdict, Waited};
 use crate::challenge::Challenges;
 use crate::credentials::{self, Method};
 use crate::error::Error;
@@ -94,7 +94,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(error) => return Judgement::Refuse(Refusal::new(error, self.challenges())),
         };
         let authenticator = self.server.authenticator();
-        match authenticator.judge(&credentials.token, false) {
+        match authenticator.judge(&credentials.token, &Waited::default()) {
             Ok(verdict) => {
                 let method = credentials.method;
                 match self.admit(request, verdict, method) {

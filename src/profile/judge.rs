@@ -92,6 +92,18 @@ impl Profile {
         check_named_kind(claims)
     }
 
+    /// The scope that an introspection answer states, if it does.
+    #[cfg(feature = "remote")]
+    pub(crate) fn introspected_scope(
+        &self,
+        claims: &Object<'_>,
+    ) -> Result<Option<ScopeSet>, Error> {
+        if is_absent(claims, &self.scope) {
+            return Ok(None);
+        }
+        self.read_scope(claims).map(Some)
+    }
+
     #[allow(
         clippy::neg_cmp_op_on_partial_ord,
         reason = "a NaN, which JSON cannot write, would fail each comparison closed"

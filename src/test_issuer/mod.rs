@@ -249,13 +249,13 @@ impl TestIssuer {
 
     /// The newest key as PEM text; none for a secret.
     pub fn public_key_pem(&self) -> Option<String> {
-        let der = self.shared.state().keys.last()?.spki()?;
-        let text = base64::engine::general_purpose::STANDARD.encode(der);
-        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
-        Some(format!(
-            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-            lines.join("\n")
-        ))
+        Some(pem("PUBLIC KEY", &self.shared.state().keys.last()?.spki()?))
+    }
+
+    /// The newest key as PEM text with its private half, for a client of a test that signs; none
+    /// for a secret and for ML-DSA.
+    pub fn private_key_pem(&self) -> Option<String> {
+        Some(pem("PRIVATE KEY", &self.shared.state().keys.last()?.pkcs8()?))
     }
 
     /// The newest key as octets if it is a secret.
@@ -457,6 +457,12 @@ impl fmt::Debug for TestIssuerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestIssuerBuilder").field("bind", &self.bind).finish_non_exhaustive()
     }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 fn encode(octets: impl AsRef<[u8]>) -> String {
