@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::crypto::AlgorithmSet;
 use crate::fetch::{Client, ClientSettings};
-use crate::introspection::cache::MAX_TTL;
+use crate::introspection::cache::{AnswerCache, MAX_STALE, MAX_TTL};
 use crate::introspection::client::{Endpoint, IntrospectionClient};
 use crate::introspection::introspector::Introspector;
 use crate::introspection::signed::SignedAnswers;
@@ -34,6 +34,13 @@ impl Introspection {
         let mut problems = Vec::new();
         if self.ttl > MAX_TTL {
             problems.push(format!("cache_ttl {:?}: at most {MAX_TTL:?}", self.ttl));
+        }
+        if self.stale > MAX_STALE {
+            problems.push(format!("accept_stale_answers {:?}: at most {MAX_STALE:?}", self.stale));
+        }
+        if !self.stale.is_zero() && self.ttl.is_zero() {
+            problems
+                .push("accept_stale_answers: with a `cache_ttl` of zero there is none".to_owned());
         }
         if !self.opaque && self.jwts == Jwts::Validate {
             problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
@@ -66,7 +73,7 @@ impl Introspection {
             Arc::clone(context.issuer),
             context.generation,
             client,
-            self.ttl,
+            AnswerCache::new(self.ttl, self.stale),
             Arc::clone(context.clock),
         )
         .ok_or_else(|| vec!["the system has no randomness".to_owned()])?;

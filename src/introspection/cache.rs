@@ -23,6 +23,10 @@ pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(60);
 /// How long an answer can be set to hold at most.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(300);
 
+/// How long past its ttl an answer can be set to stand in at most: as long as keys are used while
+/// their server fails.
+pub(crate) const MAX_STALE: Duration = Duration::from_secs(60 * 60);
+
 /// How long it is remembered that a token is not active: long enough to answer a client that keeps
 /// trying, and short, since a server whose replicas lag may think again.
 pub(crate) const INACTIVE_TTL: Duration = Duration::from_secs(5);
@@ -33,6 +37,7 @@ pub(crate) const MAX_ENTRIES: u64 = 10_000;
 /// The two pools.
 pub(crate) struct AnswerCache {
     ttl: Duration,
+    stale: Duration,
     active: Pool<Held>,
     inactive: Pool<Duration>,
 }
@@ -59,9 +64,10 @@ pub(crate) struct Now {
 }
 
 impl AnswerCache {
-    /// With a `ttl` of zero nothing is remembered at all.
-    pub(crate) fn new(ttl: Duration) -> Self {
-        Self { ttl, active: pool(), inactive: pool() }
+    /// With a `ttl` of zero nothing is remembered at all. `stale` is for how much longer an answer
+    /// may stand in for one that can't be had.
+    pub(crate) fn new(ttl: Duration, stale: Duration) -> Self {
+        Self { ttl, stale, active: pool(ttl + stale), inactive: pool(INACTIVE_TTL) }
     }
 
     /// Whether answers are remembered.
@@ -81,6 +87,19 @@ impl AnswerCache {
         }
         let until = self.inactive.get(token)?;
         (now.monotonic < until).then_some(Remembered::Inactive)
+    }
+
+    /// An answer that is past its ttl and not yet past the time for which it may stand in. It must
+    /// have an `exp`: without one nothing would end it but that time.
+    pub(crate) fn stale(&self, token: &Fingerprint, now: Now) -> Option<Arc<Answer>> {
+        if self.stale.is_zero() || !self.is_on() {
+            return None;
+        }
+        let held = self.active.get(token)?;
+        let usable = now.monotonic < held.until + self.stale
+            && held.answer.expires_at().is_some()
+            && !is_past(&held.answer, now.wall);
+        usable.then_some(held.answer)
     }
 
     pub(crate) fn put(&self, token: Fingerprint, answer: &Arc<Answer>, now: Now) {
@@ -106,10 +125,14 @@ fn is_past(answer: &Answer, wall: Duration) -> bool {
 
 /// Least recently used out: the newest answer is always kept, which the default policy of the
 /// library does not promise, and a token in use stays in.
-fn pool<V: Clone + Send + Sync + 'static>() -> Pool<V> {
+///
+/// The library forgets what is `past_use`, by its own clock, so that nothing said of a person lies
+/// about longer than needed (RFC 7662 §5). Whether an answer still holds is never left to that.
+fn pool<V: Clone + Send + Sync + 'static>(past_use: Duration) -> Pool<V> {
     Cache::builder()
         .max_capacity(MAX_ENTRIES)
         .eviction_policy(EvictionPolicy::lru())
+        .time_to_live(past_use)
         .build_with_hasher(BuildFingerprintHasher::default())
 }
 
@@ -144,7 +167,7 @@ mod tests {
             ("exp unreadable", 60, r#"{"active":true,"exp":"2"}"#, 60),
             ("off", 0, r#"{"active":true}"#, 0),
         ] {
-            let cache = AnswerCache::new(Duration::from_secs(ttl));
+            let cache = AnswerCache::new(Duration::from_secs(ttl), Duration::ZERO);
             let token = fingerprints.of(b"token");
             cache.put(token, &answer(json), now(0));
             for second in 0..=62 {
@@ -155,9 +178,30 @@ mod tests {
     }
 
     #[test]
+    fn a_stale_answer_stands_in_for_a_bounded_time_and_never_past_exp() {
+        let token = Fingerprints::new(&[]).unwrap().of(b"token");
+        for (name, stale, json, from, to) in [
+            ("bounded", 30, r#"{"active":true,"exp":1000}"#, 60, 90),
+            ("exp earlier", 30, r#"{"active":true,"exp":70}"#, 60, 70),
+            ("exp unknown", 30, r#"{"active":true}"#, 0, 0),
+            ("off", 0, r#"{"active":true,"exp":1000}"#, 0, 0),
+        ] {
+            let cache = AnswerCache::new(DEFAULT_TTL, Duration::from_secs(stale));
+            cache.put(token, &answer(json), now(0));
+            for second in 60..=91 {
+                assert!(cache.get(&token, now(second)).is_none(), "{name}, second {second}");
+                let stands_in = cache.stale(&token, now(second)).is_some();
+                assert_eq!(stands_in, (from..to).contains(&second), "{name}, second {second}");
+            }
+            cache.put_inactive(token, now(60));
+            assert!(cache.stale(&token, now(61)).is_none(), "{name}: it was said to be dead");
+        }
+    }
+
+    #[test]
     fn the_ttl_does_not_follow_the_wall_clock() {
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
-        let cache = AnswerCache::new(DEFAULT_TTL);
+        let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         let at = |wall, monotonic| Now {
             wall: Duration::from_secs(wall),
             monotonic: Duration::from_secs(monotonic),
@@ -171,12 +215,12 @@ mod tests {
     #[test]
     fn inactive_is_remembered_for_less_and_takes_the_place_of_active() {
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
-        let cache = AnswerCache::new(DEFAULT_TTL);
+        let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         cache.put(token, &answer(r#"{"active":true}"#), now(0));
         cache.put_inactive(token, now(0));
         assert!(matches!(cache.get(&token, now(4)), Some(Remembered::Inactive)));
         assert!(cache.get(&token, now(5)).is_none());
-        let cache = AnswerCache::new(Duration::from_secs(2));
+        let cache = AnswerCache::new(Duration::from_secs(2), Duration::ZERO);
         cache.put_inactive(token, now(0));
         assert!(matches!(cache.get(&token, now(1)), Some(Remembered::Inactive)));
         assert!(cache.get(&token, now(2)).is_none(), "nothing holds longer than the ttl");
@@ -186,7 +230,7 @@ mod tests {
     fn pools_are_bounded_and_dead_tokens_push_no_live_one_out() {
         let fingerprints = Fingerprints::new(&[]).unwrap();
         let of = |n: u64| fingerprints.of(&n.to_le_bytes());
-        let cache = AnswerCache::new(DEFAULT_TTL);
+        let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         let live = answer(r#"{"active":true}"#);
         cache.put(of(0), &live, now(0));
         for n in 1..=2 * MAX_ENTRIES {

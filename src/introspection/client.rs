@@ -50,7 +50,7 @@ impl IntrospectionClient {
     /// What failed on our side or the server's, in fixed words: not the token's fault.
     pub(crate) async fn ask(&self, token: &str) -> Result<Verdict, String> {
         let url = self.url().await?;
-        let form = self.form(token).ok_or("no randomness for an assertion")?;
+        let form = self.form(token)?;
         let answer = self.http.post(&url, form).await.map_err(|error| error.to_string())?;
         let read = match answer.status {
             200 => self.read(&answer).await,
@@ -78,12 +78,12 @@ impl IntrospectionClient {
     }
 
     /// The token as it is, with a hint (RFC 7662 §2.1), and our credentials.
-    fn form(&self, token: &str) -> Option<Form> {
+    fn form(&self, token: &str) -> Result<Form, &'static str> {
         let mut form = Serializer::new(String::new());
         form.append_pair("token", token).append_pair("token_type_hint", "access_token");
         let authorization = self.credentials.add_to(&mut form, self.clock.wall())?;
         let accept = if self.signed.is_some() { MEDIA_TYPE } else { "application/json" };
-        Some(Form { accept, authorization, body: form.finish() })
+        Ok(Form { accept, authorization, body: form.finish() })
     }
 
     async fn read(&self, answer: &FormAnswer) -> Result<Option<Answer>, AnswerFault> {

@@ -212,15 +212,17 @@ pub(crate) struct Assertion {
 }
 
 impl Credentials {
-    /// Puts them into the form, or hands back the header for them. `None` should the system have no
-    /// randomness for an assertion.
+    /// Puts them into the form, or hands back the header for them.
+    ///
+    /// # Errors
+    /// Should the system have no randomness for an assertion.
     pub(crate) fn add_to(
         &self,
         form: &mut Serializer<'_, String>,
         now: Duration,
-    ) -> Option<Option<HeaderValue>> {
+    ) -> Result<Option<HeaderValue>, &'static str> {
         match self {
-            Self::Header(value) => return Some(Some(value.clone())),
+            Self::Header(value) => return Ok(Some(value.clone())),
             Self::Form { client_id, secret } => {
                 form.append_pair("client_id", client_id);
                 if let Some(secret) = secret {
@@ -230,10 +232,11 @@ impl Credentials {
             Self::Assertion(assertion) => {
                 form.append_pair("client_id", &assertion.client_id);
                 form.append_pair("client_assertion_type", JWT_BEARER);
-                form.append_pair("client_assertion", &assertion.sign(now)?);
+                let signed = assertion.sign(now).ok_or("no randomness for an assertion")?;
+                form.append_pair("client_assertion", &signed);
             }
         }
-        Some(None)
+        Ok(None)
     }
 }
 

@@ -99,7 +99,7 @@ impl Introspector {
         issuer: Arc<str>,
         generation: u64,
         client: IntrospectionClient,
-        ttl: Duration,
+        cache: AnswerCache,
         clock: Arc<dyn Clock>,
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
@@ -109,7 +109,7 @@ impl Introspector {
             client: Arc::new(client),
             clock,
             fingerprints,
-            cache: AnswerCache::new(ttl),
+            cache,
             state: Mutex::default(),
             counters: Counters::default(),
         })
@@ -135,7 +135,18 @@ impl Introspector {
                 outcome,
                 fresh,
             }),
-            Err(error) => Lookup::Refused(error),
+            Err(error) => match self.stale(&fingerprint, &error) {
+                Some(answer) => Lookup::Active(answer),
+                None => Lookup::Refused(error),
+            },
+        }
+    }
+
+    /// What was said last, where the endpoint fails and it may stand in.
+    fn stale(&self, fingerprint: &Fingerprint, error: &Error) -> Option<Arc<Answer>> {
+        match error {
+            Error::IntrospectionUnavailable { .. } => self.cache.stale(fingerprint, self.now()),
+            _ => None,
         }
     }
 
@@ -198,6 +209,7 @@ impl Introspector {
             introspector: Arc::downgrade(self),
             fingerprint,
             sender: Some(sender),
+            asked_at: self.clock.monotonic(),
             probe,
         };
         runtime.spawn(fly(landing, Arc::clone(&self.client), token.to_owned()));
@@ -226,18 +238,21 @@ impl Introspector {
     fn conclude(
         &self,
         fingerprint: Fingerprint,
+        asked_at: Duration,
         probe: bool,
         brought: Result<Verdict, String>,
     ) -> Outcome {
         let now = self.now();
+        // An answer is as old as its question: the token may have been revoked since.
+        let asked = Now { monotonic: asked_at, ..now };
         let outcome = match brought {
             Ok(Verdict::Active(answer)) => {
                 let answer = Arc::new(answer);
-                self.cache.put(fingerprint, &answer, now);
+                self.cache.put(fingerprint, &answer, asked);
                 Ok(answer)
             }
             Ok(Verdict::Inactive | Verdict::Refused) => {
-                self.cache.put_inactive(fingerprint, now);
+                self.cache.put_inactive(fingerprint, asked);
                 Err(Error::Inactive)
             }
             Err(problem) => Err(self.unavailable(&problem, RETRY_AFTER)),
@@ -305,9 +320,10 @@ impl AnswerWait {
     /// Returns with the answer, or when the limit is reached.
     pub(crate) async fn done(mut self) -> Outcome {
         let introspector = Arc::clone(&self.introspector);
-        tokio::time::timeout(WAIT, self.outcome())
+        let outcome = tokio::time::timeout(WAIT, self.outcome())
             .await
-            .unwrap_or_else(|_| Err(introspector.unavailable("no answer in time", RETRY_AFTER)))
+            .unwrap_or_else(|_| Err(introspector.unavailable("no answer in time", RETRY_AFTER)));
+        outcome.or_else(|error| introspector.stale(&self.fingerprint, &error).ok_or(error))
     }
 
     async fn outcome(&mut self) -> Outcome {
@@ -342,6 +358,7 @@ struct Landing {
     introspector: Weak<Introspector>,
     fingerprint: Fingerprint,
     sender: Option<watch::Sender<Option<Outcome>>>,
+    asked_at: Duration,
     probe: bool,
 }
 
@@ -349,7 +366,8 @@ impl Landing {
     fn land(&mut self, brought: Result<Verdict, String>) {
         let Some(sender) = self.sender.take() else { return };
         if let Some(introspector) = self.introspector.upgrade() {
-            let outcome = introspector.conclude(self.fingerprint, self.probe, brought);
+            let outcome =
+                introspector.conclude(self.fingerprint, self.asked_at, self.probe, brought);
             sender.send_replace(Some(outcome));
         }
     }

@@ -128,7 +128,7 @@ impl TrustedIssuer {
     }
 
     /// Judges what is said of a token that was validated here. It takes away and never adds: the
-    /// scope is what both say.
+    /// scope is what both say, and the token expires by what is earlier.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,
@@ -140,6 +140,11 @@ impl TrustedIssuer {
         answer.check_against(claims)?;
         if let Some(scope) = self.profile.introspected_scope(answer.members())? {
             facts.scope = facts.scope.common_with(&scope);
+        }
+        if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
+            && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
+        {
+            facts.expires_at = Some(exp);
         }
         Ok(())
     }

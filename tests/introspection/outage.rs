@@ -5,9 +5,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::json;
 use tower_resource_server::test_issuer::Fault;
+use tower_resource_server::{Introspection, Issuer, danger};
 
-use super::World;
 use super::support::*;
+use super::{World, secret};
 
 /// A call is given 5 s in all; what a client waits beyond that is our own slowness.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -147,4 +148,55 @@ fn without_a_runtime_it_is_an_outage() {
     futures::executor::block_on(world.bearer(&token)).assert_unavailable("no runtime");
     runtime.block_on(world.bearer(&token)).assert_ok("with one");
     futures::executor::block_on(world.bearer(&token)).assert_ok("remembered, so none is needed");
+}
+
+#[tokio::test]
+async fn a_stale_answer_stands_in_only_where_that_was_chosen() {
+    let chosen = World::with(|own| {
+        danger::accept_stale_answers(
+            own.cache_ttl(Duration::from_secs(10)),
+            Duration::from_secs(30),
+        )
+    })
+    .await;
+    let default = World::with(|own| own.cache_ttl(Duration::from_secs(10))).await;
+    for (name, world, good) in [("chosen", chosen, true), ("default", default, false)] {
+        let token = world.issuer.token().opaque();
+        let short = world.issuer.token().expires_in(15).opaque();
+        let endless = world.issuer.token().without("exp").opaque();
+        for token in [&token, &short, &endless] {
+            world.bearer(token).await.assert_ok("before");
+        }
+        world.misbehave(Fault::Status(500));
+        world.pass(11);
+        let stale = async || {
+            let reply = world.bearer(&token).await;
+            if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+        };
+        stale().await;
+        world.bearer(&endless).await.assert_unavailable("nothing would end it");
+        world.pass(4);
+        world.bearer(&short).await.assert_unavailable("past exp");
+        // The breaker is open by now; that is an outage as well.
+        for _ in 0..5 {
+            stale().await;
+        }
+        world.pass(25);
+        world.bearer(&token).await.assert_unavailable("past the time it may stand in");
+        world.misbehave(Fault::None);
+        world.pass(60);
+        world.bearer(&token).await.assert_ok("back");
+        world.pass(11);
+        world.issuer.revoke(&token);
+        world.bearer(&token).await.assert_invalid_token("said to be dead");
+        world.misbehave(Fault::Status(500));
+        world.pass(6);
+        world.bearer(&token).await.assert_unavailable("and never alive again");
+    }
+    for (ttl, stale, good) in [(60, 3_600, true), (60, 3_601, false), (0, 60, false)] {
+        let own = Introspection::new(secret()).cache_ttl(Duration::from_secs(ttl));
+        let own = danger::accept_stale_answers(own, Duration::from_secs(stale));
+        let built = builder(Issuer::discover(ISSUER).introspection(own)).build();
+        assert_eq!(built.is_ok(), good, "{ttl}, {stale}");
+    }
 }

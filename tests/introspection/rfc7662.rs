@@ -375,6 +375,22 @@ async fn id_7662_4_2_a_revoked_token_is_refused_within_the_ttl() {
         }
         world.bearer(&token).await.assert_invalid_token("revoked");
     }
+    // The time counts from the question, since that is what the answer is about.
+    let world = World::with(|own| own.cache_ttl(Duration::from_secs(10))).await;
+    world.misbehave(Fault::Slow(Duration::from_millis(200)));
+    let token = world.issuer.token().opaque();
+    let (asked, ()) = futures::join!(world.bearer(&token), async {
+        while world.calls() < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.issuer.revoke(&token);
+        world.pass(4);
+    });
+    asked.assert_ok("it was alive when asked about");
+    world.pass(5);
+    world.bearer(&token).await.assert_ok("9 s later");
+    world.pass(1);
+    world.bearer(&token).await.assert_invalid_token("10 s later");
     let (_, issuer) = start().await;
     for (seconds, good) in [(300, true), (301, false)] {
         let introspection = Introspection::new(secret()).cache_ttl(Duration::from_secs(seconds));
