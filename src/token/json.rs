@@ -118,10 +118,15 @@ impl Value<'_> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Object<'a> {
     members: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// The marks of all names, and perhaps of some that were taken out.
+    marks: u64,
 }
 
 impl<'a> Object<'a> {
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        if self.marks & mark(name) == 0 {
+            return None;
+        }
         self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
@@ -145,7 +150,7 @@ impl<'a> Object<'a> {
         let owned = |(name, value): (Cow<'a, str>, Value<'a>)| {
             (Cow::Owned(name.into_owned()), value.into_owned())
         };
-        Object { members: self.members.into_iter().map(owned).collect() }
+        Object { members: self.members.into_iter().map(owned).collect(), marks: self.marks }
     }
 
     /// The members as JSON text.
@@ -155,6 +160,15 @@ impl<'a> Object<'a> {
             self.iter().map(|(name, value)| (name.to_owned(), value.to_owned_value())).collect();
         serde_json::Value::Object(members).to_string().into_bytes()
     }
+}
+
+/// One of 64 marks, for a set of names that says at once what is not in it: most of the names that
+/// are looked for in a token are not there.
+fn mark(name: &str) -> u64 {
+    let first = name.as_bytes().first().copied().unwrap_or_default();
+    let last = name.as_bytes().last().copied().unwrap_or_default();
+    let mixed = usize::from(first) + 3 * usize::from(last) + 7 * name.len();
+    1 << (mixed % 64)
 }
 
 /// What is left of the limits while one document is read.
@@ -265,7 +279,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
         self.0.leave();
         Ok(match members.as_slice() {
             [(name, Value::String(digits))] if name == ARBITRARY_PRECISION => number(digits)?,
-            _ => Value::Object(Object { members }),
+            _ => {
+                let marks = members.iter().fold(0, |marks, (name, _)| marks | mark(name));
+                Value::Object(Object { members, marks })
+            }
         })
     }
 }
@@ -359,6 +376,23 @@ mod tests {
         assert!(check(&nested(MAX_DEPTH as usize + 1)).is_err());
         assert!(check(&members(MAX_MEMBERS as usize)).is_ok());
         assert!(check(&members(MAX_MEMBERS as usize + 1)).is_err());
+    }
+
+    #[test]
+    fn names_are_found_whatever_their_marks() {
+        // More names than there are marks, so that many share one.
+        let text = members(200);
+        let object = parse(&text).unwrap();
+        for n in 0..200 {
+            assert_eq!(object.get(&format!("m{n}")), Some(&Value::Unsigned(n)));
+        }
+        for absent in ["", "m", "m200", "m1a", "n1", "é"] {
+            assert_eq!(object.get(absent), None, "{absent}");
+        }
+        let mut object = parse(br#"{"":1,"\u00e9":2}"#).unwrap();
+        assert!(object.contains("") && object.contains("é"));
+        assert_eq!(object.take("é"), Some(Value::Unsigned(2)));
+        assert!(!object.contains("é"));
     }
 
     #[test]
