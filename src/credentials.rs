@@ -136,10 +136,12 @@ pub(crate) fn without_query_token(uri: &Uri) -> Uri {
 fn token68(bytes: &[u8]) -> Option<&str> {
     let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
     let (body, _) = bytes.split_at(bytes.len() - padding);
-    let good = !body.is_empty()
-        && body.iter().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-        });
+    // Each byte is looked at, also after a bad one: without a way out in the middle, the compiler
+    // looks at many at a time.
+    let good = body.iter().fold(!body.is_empty(), |good, byte| {
+        good & (byte.is_ascii_alphanumeric()
+            | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+    });
     if good { std::str::from_utf8(bytes).ok() } else { None }
 }
 
