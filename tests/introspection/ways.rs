@@ -9,7 +9,7 @@ use tower_resource_server::{
 };
 
 use super::support::*;
-use super::{World, secret, start};
+use super::{World, secret, serve, start};
 
 #[tokio::test]
 async fn unless_said_otherwise_a_jwt_is_validated_here_and_any_other_token_introspected() {
@@ -38,6 +38,25 @@ async fn unless_said_otherwise_a_jwt_is_validated_here_and_any_other_token_intro
     let reply = api.bearer(&issuer.token().opaque()).await;
     reply.assert_invalid_token("no JWT");
     assert_eq!(reply.error, Some(Error::NotAJwt));
+}
+
+#[tokio::test]
+async fn metadata_is_fetched_once_and_not_at_all_where_it_is_not_needed() {
+    let (clock, issuer) = start().await;
+    let own = || Introspection::new(secret());
+    let endpoint = issuer.introspection_endpoint();
+    let fixed = || Issuer::new(issuer.url()).jwks(issuer.jwks());
+    for (name, trusted, fetched) in [
+        ("keys and endpoint by it", Issuer::discover(issuer.url()).introspection(own()), 1),
+        ("the endpoint alone", fixed().introspection(own()), 1),
+        ("neither", fixed().introspection(own().endpoint(endpoint)), 0),
+    ] {
+        let before = issuer.counts().metadata;
+        let api = api(serve(trusted, &clock).layer());
+        api.bearer(&issuer.token().sign()).await.assert_ok(name);
+        api.bearer(&issuer.token().opaque()).await.assert_ok(name);
+        assert_eq!(issuer.counts().metadata - before, fetched, "{name}");
+    }
 }
 
 #[tokio::test]
