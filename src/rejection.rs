@@ -45,7 +45,7 @@ impl Refusal {
             Error::KeysUnavailable { retry_after, .. }
             | Error::IssuerUnavailable { retry_after, .. }
             | Error::IntrospectionUnavailable { retry_after, .. } => {
-                Some(retry_after.as_secs().max(1))
+                Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
             _ => None,
         };

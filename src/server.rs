@@ -89,6 +89,11 @@ impl<C, R> ResourceServer<C, R> {
 
     /// Accepts tokens in form bodies, too (RFC 6750 §2.2): a layer to put outside this server's
     /// own, which buffers the bodies of form requests up to `limit` bytes and replays them.
+    ///
+    /// While a body is read, the request holds what the service inside it gave out on becoming ready,
+    /// a permit of a `ConcurrencyLimit` say, and nobody has authenticated yet: put limits and timeouts
+    /// outside this layer. The bodies inside are of a type that can be made from `Bytes`; hyper's
+    /// `Incoming` becomes one by a layer that maps the body, axum's `Body` is one.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }
@@ -177,7 +182,8 @@ impl<C, R> ResourceServer<C, R> {
 }
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
-    /// Authenticates the head of a request, for callers outside Tower.
+    /// Authenticates the head of a request, for callers outside Tower. The head stays as it is: a
+    /// token that came in the query is still in the URI.
     ///
     /// # Errors
     /// The refusal, which is a response in the making.

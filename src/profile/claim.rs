@@ -98,10 +98,12 @@ pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<Num
         .transpose()
 }
 
-/// A string claim. Servers write `null` for a subject that a client's own token does not have.
+/// A string claim. Servers write `null` for a subject that a client's own token does not have; a
+/// subject of no characters would be everybody's.
 pub(super) fn text<'a>(claims: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Err(malformed(name)),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(malformed(name)),
     }

@@ -138,7 +138,7 @@ impl Profile {
             match claims.get(name) {
                 None | Some(Value::Null) => return Err(missing(name)),
                 // RFC 9068 §2.2 gives these a type; of a claim that the API named, presence counts.
-                Some(Value::String(_)) if *name != "iat" => {}
+                Some(Value::String(text)) if *name != "iat" && !text.is_empty() => {}
                 Some(_) if *name != "sub" && *name != self.client && *name != "jti" => {}
                 Some(_) => return Err(malformed(name)),
             }
