@@ -14,18 +14,19 @@ use serde::de::DeserializeOwned;
 use crate::clock::Clock;
 use crate::error::Error;
 #[cfg(feature = "remote")]
-use crate::introspection::{Answer, Jwts};
+use crate::introspection::Jwts;
 #[cfg(feature = "remote")]
-use crate::issuer::TrustedIssuer;
-use crate::issuer::{Pending, Trust};
+use crate::issuer::Resolved;
+use crate::issuer::{Pending, Trust, Waited};
+use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
+use crate::token::jwt::UnverifiedJwt;
 #[cfg(feature = "remote")]
 use crate::token::jwt::is_opaque;
-use crate::token::jwt::{Decoded, UnverifiedJwt};
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 
 /// Turns validated claims into the API's own type.
-pub(crate) type ReadClaims<C> = fn(&[u8], &Object<'_>, &Facts) -> Result<C, Error>;
+pub(crate) type ReadClaims<C> = fn(&Object<'_>, &Facts) -> Result<C, Error>;
 
 /// A check of the API's own on every token. It can refuse, never admit.
 pub(crate) type Validator<C> = Arc<dyn Fn(&AccessToken<C>) -> Result<(), Invalid> + Send + Sync>;
@@ -47,22 +48,13 @@ pub(crate) struct Authenticator<C> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) read_claims: ReadClaims<C>,
     pub(crate) validators: Vec<Validator<C>>,
+    pub(crate) headers: HeaderMemo,
 }
 
 /// A token that passed, and the configuration under which it did.
 pub(crate) struct Verdict<C> {
     pub(crate) token: AccessToken<C>,
     pub(crate) generation: u64,
-}
-
-/// What a walk has waited for already. It is given to the next walk, and to nothing else.
-#[derive(Default)]
-pub(crate) struct Waited {
-    /// Keys have come, or they won't.
-    keys: bool,
-    /// What the authorization server said, and the configuration under which it was asked.
-    #[cfg(feature = "remote")]
-    answer: Option<(u64, Arc<Answer>)>,
 }
 
 impl<C: Send + Sync + 'static> Authenticator<C> {
@@ -74,7 +66,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Waits for what the walk lacked, and walks again.
+    /// Waits for what the walk lacked, and walks again: at most once for each thing it can lack.
     pub(crate) async fn resume(
         self: Arc<Self>,
         token: String,
@@ -82,27 +74,34 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     ) -> Result<Verdict<C>, Error> {
         let mut waited = Waited::default();
         loop {
-            match pending {
+            let again = match pending {
                 Pending::Refused(error) => return Err(error),
-                // Whoever has waited is never asked to wait again: see `Keys::find`.
-                Pending::Keys(_) if waited.keys => {
-                    return Err(Error::Wiring { fix: "waited for keys twice".into() });
-                }
+                Pending::Issuer(wait) => waited.issuer.replace(wait.done().await).is_some(),
                 Pending::Keys(wait) => {
                     wait.done().await;
-                    waited.keys = true;
+                    std::mem::replace(&mut waited.keys, true)
                 }
-                // Again only if the configuration changed meanwhile.
                 #[cfg(feature = "remote")]
                 Pending::Answer(wait) => {
                     let generation = wait.generation();
-                    waited.answer = Some((generation, wait.done().await?));
+                    let said = wait.done().await;
+                    // Under another configuration it is another question, whatever was said.
+                    self.trust.load().generation == generation
+                        && waited
+                            .answer
+                            .replace((generation, said?))
+                            .is_some_and(|(own, _)| own == generation)
                 }
-            }
-            pending = match self.judge(&token, &waited) {
-                Ok(verdict) => return Ok(verdict),
-                Err(pending) => pending,
             };
+            // Whoever has waited is never asked to wait for the same again.
+            debug_assert!(!again, "waited twice for one thing");
+            if again {
+                return Err(Error::Wiring { fix: "waited twice for one thing".into() });
+            }
+            match self.judge(&token, &waited) {
+                Ok(verdict) => return Ok(verdict),
+                Err(next) => pending = next,
+            }
         }
     }
 
@@ -111,34 +110,34 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let trust = self.trust.load();
         #[cfg(feature = "remote")]
         if let Some(issuer) = trust.introspects_all() {
-            return self.introspect(&trust, issuer, token, waited);
+            return self.introspect(&trust, &issuer, token, waited);
         }
-        let mut decoded = Decoded::default();
-        let jwt = match UnverifiedJwt::parse(token.as_bytes(), &mut decoded) {
+        let (mut decoded, known) = (Vec::new(), self.headers.load());
+        let jwt = match UnverifiedJwt::parse(token.as_bytes(), &mut decoded, &known) {
             Ok(jwt) => jwt,
             #[cfg(feature = "remote")]
             Err(error) if is_opaque(token.as_bytes(), &error) => {
                 let issuer = trust.introspects_opaque().ok_or(error)?;
-                return self.introspect(&trust, issuer, token, waited);
+                return self.introspect(&trust, &issuer, token, waited);
             }
             Err(error) => return Err(error.into()),
         };
-        let issuer = trust.resolve(&jwt.claims)?;
+        let issuer = trust.resolve(&jwt.claims, waited)?;
         #[cfg(feature = "remote")]
         if issuer.introspects(Jwts::Introspect) {
-            return self.introspect(&trust, issuer, token, waited);
+            return self.introspect(&trust, &issuer, token, waited);
         }
         issuer.admit(&jwt.header)?;
-        let jwt = issuer.verify(jwt, waited.keys)?;
+        let claims = issuer.verify(jwt, waited)?.remember(&self.headers);
         let now = NumericDate::now(self.clock.wall());
         #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
-        let mut facts = issuer.validate(&jwt.claims, now)?;
+        let mut facts = issuer.validate(&claims, now)?;
         #[cfg(feature = "remote")]
         if issuer.introspects(Jwts::ValidateAndIntrospect) {
-            let answer = waited.answer(&trust, || issuer.introspect(token))?;
-            issuer.narrow(&mut facts, &jwt.claims, &answer, now)?;
+            let answer = issuer.introspect(token, trust.generation, waited)?;
+            issuer.narrow(&mut facts, &claims, &answer, now)?;
         }
-        let claims = (self.read_claims)(jwt.payload, &jwt.claims, &facts)?;
+        let claims = (self.read_claims)(&claims, &facts)?;
         self.conclude(&trust, AccessToken::new(facts, claims))
     }
 
@@ -148,16 +147,17 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     fn introspect(
         &self,
         trust: &Trust,
-        issuer: &TrustedIssuer,
+        issuer: &Resolved<'_>,
         token: &str,
         waited: &Waited,
     ) -> Result<Verdict<C>, Pending> {
-        let answer = waited.answer(trust, || issuer.introspect(token))?;
+        let answer = issuer.introspect(token, trust.generation, waited)?;
         let (members, now) = (answer.members(), NumericDate::now(self.clock.wall()));
         issuer.validate_introspected(members, now, false)?;
+        issuer.prove();
         let token = answer.token(|| {
             let facts = issuer.read(members, now)?;
-            let claims = (self.read_claims)(&members.to_json(), members, &facts)?;
+            let claims = (self.read_claims)(members, &facts)?;
             Ok(AccessToken::new(facts, claims))
         })?;
         self.conclude(trust, token)
@@ -171,21 +171,6 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     }
 }
 
-#[cfg(feature = "remote")]
-impl Waited {
-    /// The answer that was waited for, unless the configuration has changed since; else `ask`.
-    fn answer(
-        &self,
-        trust: &Trust,
-        ask: impl FnOnce() -> Result<Arc<Answer>, Pending>,
-    ) -> Result<Arc<Answer>, Pending> {
-        match &self.answer {
-            Some((generation, answer)) if *generation == trust.generation => Ok(Arc::clone(answer)),
-            _ => ask(),
-        }
-    }
-}
-
 impl<C> fmt::Debug for Authenticator<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator").field("trust", &self.trust.load()).finish_non_exhaustive()
@@ -193,32 +178,27 @@ impl<C> fmt::Debug for Authenticator<C> {
 }
 
 /// Reads the default [`Claims`].
-pub(crate) fn read_default(_: &[u8], claims: &Object<'_>, facts: &Facts) -> Result<Claims, Error> {
-    Ok(Claims::new(claims, facts.scope.clone(), facts.client_id.as_deref()))
+pub(crate) fn read_default(claims: &Object<'_>, facts: &Facts) -> Result<Claims, Error> {
+    Ok(Claims::new(claims, facts))
 }
 
 /// Reads a type of the API's own.
-pub(crate) fn read_typed<C: DeserializeOwned>(
-    payload: &[u8],
-    _: &Object<'_>,
-    _: &Facts,
-) -> Result<C, Error> {
-    serde_json::from_slice(payload).map_err(|error| unfit::<C>(payload, &error))
+pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) -> Result<C, Error> {
+    claims.to().map_err(|error| unfit::<C>(claims, &error.to_string()))
 }
 
-/// Says which claim does not fit, and quotes no value, as `serde_json`'s own words would.
+/// Says which claim does not fit, and quotes no value, as serde's own words would.
 #[cold]
-fn unfit<C: DeserializeOwned>(payload: &[u8], error: &serde_json::Error) -> Error {
-    let words = error.to_string();
-    let missing = words.starts_with("missing field").then(|| words.split('`').nth(1)).flatten();
-    let mut deserializer = serde_json::Deserializer::from_slice(payload);
-    let path = match serde_path_to_error::deserialize::<_, C>(&mut deserializer) {
-        Err(error) => error.path().to_string(),
-        Ok(_) => String::new(),
+fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
+    let missing = words.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    // The claim, and not the way inside it: there, a name can be a person's.
+    let claim = match serde_path_to_error::deserialize::<_, C>(claims) {
+        Err(error) => error.path().iter().next().map(ToString::to_string),
+        Ok(_) => None,
     };
     let problem = match missing {
         Some(field) => format!("{field} is missing"),
-        None => format!("{path} has another type or form"),
+        None => format!("{} has another type or form", claim.unwrap_or_default()),
     };
     Error::UnfitClaims { problem: Excerpt::of(&problem) }
 }

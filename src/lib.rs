@@ -160,7 +160,7 @@ pub use crypto::Algorithm;
 pub use error::Error;
 #[cfg(feature = "remote")]
 pub use introspection::{ClientAuth, Introspection};
-pub use issuer::{Issuer, providers};
+pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
 pub use keys::{FetchedKeys, KeyFuture, KeySource, KeySourceError, jwk_thumbprint};
 pub use layer::{
     FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireFuture,

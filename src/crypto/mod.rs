@@ -12,6 +12,7 @@ mod random;
 mod roca;
 #[cfg(feature = "remote")]
 mod sign;
+mod spki;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};

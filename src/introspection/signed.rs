@@ -7,8 +7,9 @@ use crate::fetch::MAX_BODY;
 use crate::introspection::answer::{Answer, AnswerFault};
 use crate::keys::{Keys, Lookup};
 use crate::token::NumericDate;
+use crate::token::header::{Header, HeaderMemo, media_type};
 use crate::token::json::{Object, Value};
-use crate::token::jwt::{Decoded, Header, UnverifiedJwt, media_type};
+use crate::token::jwt::UnverifiedJwt;
 
 /// Content type and `typ` of a signed answer (RFC 9701 §4, §5).
 const TYPE: &str = "token-introspection+jwt";
@@ -38,8 +39,9 @@ impl SignedAnswers {
         jwt: &[u8],
         now: NumericDate,
     ) -> Result<Option<Answer>, AnswerFault> {
-        let mut decoded = Decoded::default();
-        let jwt = UnverifiedJwt::parse_up_to(jwt.trim_ascii(), MAX_BODY, &mut decoded)
+        // What an answer's header says is read anew each time: answers are rare.
+        let (mut decoded, known) = (Vec::new(), HeaderMemo::default().load());
+        let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded, &known)
             .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
         self.admit(&jwt.header)?;
         let mut lookup = self.find(&jwt.header, false);
@@ -60,14 +62,14 @@ impl SignedAnswers {
         self.read(jwt.claims, now)
     }
 
-    fn find(&self, header: &Header<'_>, waited: bool) -> Lookup {
-        self.keys.find(header.kid(), header.algorithm, &self.issuer, waited)
+    fn find(&self, header: &Header, waited: bool) -> Lookup {
+        self.keys.find(header.kid.as_deref(), header.algorithm, &self.issuer, waited)
     }
 
     /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: this type and no other, or any JWT of the server's
     /// would do; and an algorithm of the issuer's list.
-    fn admit(&self, header: &Header<'_>) -> Result<(), AnswerFault> {
-        if !header.typ().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
+    fn admit(&self, header: &Header) -> Result<(), AnswerFault> {
+        if !header.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
             return Err(AnswerFault("`typ` of the signed answer is not `token-introspection+jwt`"));
         }
         let old = header.legacy_name && !self.older_names;

@@ -1,15 +1,19 @@
 //! What is trusted right now: the issuers of one configuration, ready to judge.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
 #[cfg(feature = "remote")]
 use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as AnswerLookup};
+use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
+use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
 use crate::keys::{KeyWait, Keys, Lookup};
 use crate::profile::{Expected, Profile};
+use crate::token::header::Header;
 use crate::token::json::{Object, Value};
-use crate::token::jwt::{Header, UnverifiedJwt, VerifiedJwt};
+use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
 use crate::token::{Excerpt, Facts, NumericDate};
 
 /// The issuers of one configuration.
@@ -18,6 +22,7 @@ pub(crate) struct Trust {
     /// Counts the configurations of one server; what was cached under another does not count.
     pub(crate) generation: u64,
     pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
+    pub(crate) tenants: Option<Arc<Tenants>>,
 }
 
 /// One issuer, with all that its tokens are judged by.
@@ -28,9 +33,12 @@ pub(crate) struct TrustedIssuer {
     pub(crate) audiences: Vec<Box<str>>,
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
+    pub(crate) tenants: Option<TenantRule>,
     pub(crate) profile: Profile,
     /// Seconds.
     pub(crate) leeway: u64,
+    /// Where the keys come from, as it was configured.
+    pub(crate) source: KeyConfig,
     pub(crate) keys: Keys,
     #[cfg(feature = "remote")]
     pub(crate) introspection: Option<Introspecting>,
@@ -40,11 +48,40 @@ pub(crate) struct TrustedIssuer {
 pub(crate) enum Pending {
     /// It is over.
     Refused(Error),
+    /// It goes on when the issuer is known, or when waiting for that has taken too long.
+    Issuer(IssuerWait),
     /// It goes on when keys have come, or when waiting for them has taken too long.
     Keys(KeyWait),
     /// It goes on when the authorization server has answered.
     #[cfg(feature = "remote")]
     Answer(Box<AnswerWait>),
+}
+
+/// What a request has waited for already; nobody waits for the same thing twice.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waited {
+    pub(crate) issuer: Option<Resolution>,
+    pub(crate) keys: bool,
+    /// What the authorization server said, and the generation that asked.
+    #[cfg(feature = "remote")]
+    pub(crate) answer: Option<(u64, Arc<Answer>)>,
+}
+
+/// The issuer that a token is judged by.
+pub(crate) enum Resolved<'a> {
+    Configured(&'a TrustedIssuer),
+    Tenant(Arc<Tenant>),
+}
+
+impl Deref for Resolved<'_> {
+    type Target = TrustedIssuer;
+
+    fn deref(&self) -> &TrustedIssuer {
+        match self {
+            Self::Configured(issuer) => issuer,
+            Self::Tenant(tenant) => &tenant.issuer,
+        }
+    }
 }
 
 impl From<Error> for Pending {
@@ -55,16 +92,50 @@ impl From<Error> for Pending {
 
 impl Trust {
     /// The issuer that the token names, by exact comparison (RFC 9068 §4).
-    pub(crate) fn resolve(&self, claims: &Object<'_>) -> Result<&Arc<TrustedIssuer>, Error> {
+    pub(crate) fn resolve(
+        &self,
+        claims: &Object<'_>,
+        waited: &Waited,
+    ) -> Result<Resolved<'_>, Pending> {
         let iss = match claims.get("iss") {
             Some(Value::String(iss)) => iss.as_ref(),
-            Some(_) => return Err(Error::MalformedClaim { claim: "iss".into() }),
-            None => return Err(Error::MissingClaim { claim: "iss".into() }),
+            Some(_) => return Err(Error::MalformedClaim { claim: "iss".into() }.into()),
+            None => return Err(Error::MissingClaim { claim: "iss".into() }.into()),
         };
-        self.issuers
-            .iter()
-            .find(|issuer| issuer.is_named(iss))
-            .ok_or_else(|| Error::UntrustedIssuer { found: Excerpt::of(iss) })
+        if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.is_named(iss)) {
+            return Ok(Resolved::Configured(issuer));
+        }
+        match self.tenants.as_ref().map(|tenants| tenants.find(iss, waited.issuer)) {
+            Some(Search::Found(tenant)) => Ok(Resolved::Tenant(tenant)),
+            Some(Search::Wait(wait)) => Err(Pending::Issuer(wait)),
+            Some(Search::Unavailable) => Err(Pending::Refused(Error::IssuerUnavailable {
+                issuer: Excerpt::of(iss),
+                retry_after: RESOLVE_RETRY,
+            })),
+            Some(Search::Untrusted) | None => {
+                Err(Pending::Refused(Error::UntrustedIssuer { found: Excerpt::of(iss) }))
+            }
+        }
+    }
+}
+
+impl Resolved<'_> {
+    /// Verifies the token's signature.
+    pub(crate) fn verify<'a>(
+        &self,
+        jwt: UnverifiedJwt<'a>,
+        waited: &Waited,
+    ) -> Result<VerifiedJwt<'a>, Pending> {
+        let verified = TrustedIssuer::verify(self, jwt, waited)?;
+        self.prove();
+        Ok(verified)
+    }
+
+    /// The issuer vouched for a token.
+    pub(crate) fn prove(&self) {
+        if let Self::Tenant(tenant) = self {
+            tenant.prove();
+        }
     }
 }
 
@@ -74,30 +145,37 @@ impl Trust {
 impl Trust {
     /// The issuer that is asked about every token, whatever it looks like: the only one, and it
     /// validates none here.
-    pub(crate) fn introspects_all(&self) -> Option<&Arc<TrustedIssuer>> {
-        match self.issuers.as_slice() {
-            [issuer] if issuer.introspects(Jwts::Introspect) => {
-                issuer.introspection.as_ref().filter(|own| own.opaque).map(|_| issuer)
-            }
+    pub(crate) fn introspects_all(&self) -> Option<Resolved<'_>> {
+        match (self.issuers.as_slice(), &self.tenants) {
+            ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
             _ => None,
         }
     }
 
     /// The one issuer that is asked about a token that names none.
-    pub(crate) fn introspects_opaque(&self) -> Option<&Arc<TrustedIssuer>> {
-        self.issuers.iter().find(|issuer| issuer.introspection.as_ref().is_some_and(|i| i.opaque))
+    pub(crate) fn introspects_opaque(&self) -> Option<Resolved<'_>> {
+        let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
+            issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
+        };
+        self.issuers.iter().find(is_opaque).map(|issuer| Resolved::Configured(issuer))
     }
 }
 
 #[cfg(feature = "remote")]
-impl TrustedIssuer {
-    /// Whether this is what is done with its JWTs.
-    pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
-        self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
-    }
-
-    /// What the authorization server says about a token.
-    pub(crate) fn introspect(&self, token: &str) -> Result<Arc<Answer>, Pending> {
+impl Resolved<'_> {
+    /// What the authorization server says about a token: what was waited for, unless the
+    /// configuration has changed since; else what is at hand, or what is to come.
+    pub(crate) fn introspect(
+        &self,
+        token: &str,
+        generation: u64,
+        waited: &Waited,
+    ) -> Result<Arc<Answer>, Pending> {
+        if let Some((own, answer)) = &waited.answer
+            && *own == generation
+        {
+            return Ok(Arc::clone(answer));
+        }
         let Some(introspection) = &self.introspection else {
             return Err(Error::NotAJwt.into());
         };
@@ -106,6 +184,14 @@ impl TrustedIssuer {
             AnswerLookup::Refused(error) => Err(error.into()),
             AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),
         }
+    }
+}
+
+#[cfg(feature = "remote")]
+impl TrustedIssuer {
+    /// Whether this is what is done with its JWTs.
+    pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
+        self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
     }
 
     /// Judges an answer. `vouched` says that the token's audience was found in the token itself.
@@ -121,7 +207,7 @@ impl TrustedIssuer {
         let optional = self.introspection.as_ref().is_some_and(|own| own.audience_optional);
         self.profile.validate_introspected(
             answer,
-            &self.expected(now),
+            &self.expected(answer, now),
             |iss| self.is_named(iss),
             vouched || optional,
         )
@@ -151,13 +237,22 @@ impl TrustedIssuer {
 }
 
 impl TrustedIssuer {
-    fn is_named(&self, iss: &str) -> bool {
-        *self.name == *iss || self.aliases.iter().any(|alias| **alias == *iss)
+    pub(crate) fn is_named(&self, iss: &str) -> bool {
+        match &self.tenants {
+            Some(rule) => rule.allows(&self.name, iss),
+            None => *self.name == *iss || self.aliases.iter().any(|alias| **alias == *iss),
+        }
+    }
+
+    /// The issuer's own name, whatever alias the token uses; for a tenant, the tenant's.
+    fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
+        let iss = claims.get("iss").and_then(Value::as_str);
+        iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
     }
 
     /// Judges what the header says about the token: its kind and its algorithm.
-    pub(crate) fn admit(&self, header: &Header<'_>) -> Result<(), Error> {
-        self.profile.check_type(header.typ())?;
+    pub(crate) fn admit(&self, header: &Header) -> Result<(), Error> {
+        self.profile.check_type(header.typ.as_deref())?;
         let old = header.legacy_name && !self.older_names;
         if old || !self.algorithms.contains(header.algorithm) {
             let name =
@@ -168,13 +263,13 @@ impl TrustedIssuer {
     }
 
     /// Finds the key that the header names and verifies the signature with it.
-    pub(crate) fn verify<'a>(
+    fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,
-        waited: bool,
+        waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
-        let header = &jwt.header;
-        match self.keys.find(header.kid(), header.algorithm, &self.name, waited) {
+        let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
+        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys) {
             Lookup::Found(keys, candidates) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     keys.verify(candidates, algorithm, input, signature)
@@ -185,7 +280,7 @@ impl TrustedIssuer {
                 Ok(verified?)
             }
             Lookup::Unknown => Err(Pending::Refused(Error::UnknownKey {
-                kid: header.kid().map(Excerpt::of),
+                kid: header.kid.as_deref().map(Excerpt::of),
                 algorithm: header.algorithm,
             })),
             Lookup::Unavailable { retry_after } => Err(Pending::Refused(Error::KeysUnavailable {
@@ -203,16 +298,23 @@ impl TrustedIssuer {
         if claims.contains("cnf") {
             return Err(Error::UnconfirmedSender);
         }
-        self.profile.validate(claims, &self.expected(now))
+        if let Some(rule) = &self.tenants {
+            rule.check(&self.name, claims)?;
+        }
+        self.profile.validate(claims, &self.expected(claims, now))
     }
 
     /// Reads claims without judging them: of an answer that was judged, and of an injected token.
     #[cfg(any(feature = "remote", feature = "test-issuer"))]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
-        self.profile.read(claims, &self.expected(now))
+        self.profile.read(claims, &self.expected(claims, now))
     }
 
-    fn expected(&self, now: NumericDate) -> Expected<'_> {
-        Expected { issuer: &self.name, audiences: &self.audiences, leeway: self.leeway, now }
+    fn expected(&self, claims: &Object<'_>, now: NumericDate) -> Expected<'_> {
+        let issuer = match self.tenants {
+            None => Arc::clone(&self.name),
+            Some(_) => self.own_name(claims).into(),
+        };
+        Expected { issuer, audiences: &self.audiences, leeway: self.leeway, now }
     }
 }

@@ -9,7 +9,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::crypto::{Algorithm, AlgorithmSet, VerificationKey};
-use crate::token::jwt::{Decoded, UnverifiedJwt};
+use crate::token::header::HeaderMemo;
+use crate::token::jwt::UnverifiedJwt;
 
 /// The methods of client authentication that are understood (RFC 7591 §2, RFC 8705 §2).
 pub(crate) const METHODS: [&str; 5] = [
@@ -130,8 +131,8 @@ impl Clients {
         audiences: &[String],
         now: u64,
     ) -> Option<Caller> {
-        let mut decoded = Decoded::default();
-        let jwt = UnverifiedJwt::parse(assertion.as_bytes(), &mut decoded).ok()?;
+        let (mut decoded, known) = (Vec::new(), HeaderMemo::default().load());
+        let jwt = UnverifiedJwt::parse(assertion.as_bytes(), &mut decoded, &known).ok()?;
         let algorithm = jwt.header.algorithm;
         let text = |name: &str| jwt.claims.get(name).and_then(|value| value.as_str());
         let number = |name: &str| jwt.claims.get(name).and_then(|value| value.as_f64());

@@ -144,3 +144,41 @@ async fn two_servers_share_no_answer() {
         assert_eq!(world.calls(), calls + 1, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_reload_forgets_every_answer() {
+    let world = World::new().await;
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("asked");
+    let trusted =
+        || Issuer::discover(world.issuer.url()).introspection(Introspection::new(secret()));
+    world.server.reload([trusted()], [AUDIENCE]).unwrap();
+    world.bearer(&token).await.assert_ok("asked again");
+    assert_eq!(world.calls(), 2);
+    world.server.reload([trusted()], ["https://other"]).unwrap();
+    world.bearer(&token).await.assert_invalid_token("for another audience now");
+    world.server.reload([Issuer::discover(world.issuer.url())], [AUDIENCE]).unwrap();
+    world.bearer(&token).await.assert_invalid_token("introspected no longer");
+    assert_eq!(world.calls(), 3);
+
+    // A request that waits while the configuration changes is judged by the new one.
+    world.server.reload([trusted()], [AUDIENCE]).unwrap();
+    for (name, audience, good) in [("same", AUDIENCE, true), ("another", "https://other", false)] {
+        let token = world.issuer.token().opaque();
+        let before = world.calls();
+        world.misbehave(Fault::Hang);
+        let (reply, ()) = futures::join!(world.bearer(&token), async {
+            while world.calls() == before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            world.misbehave(Fault::None);
+            world.server.reload([trusted()], [audience]).unwrap();
+        });
+        if good {
+            reply.assert_ok(name)
+        } else {
+            reply.assert_invalid_token(name)
+        }
+        assert_eq!(world.calls() - before, 2, "{name}: each configuration asks for itself");
+    }
+}

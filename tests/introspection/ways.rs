@@ -225,3 +225,12 @@ async fn claims_of_a_type_and_validators_work_as_for_jwts() {
         assert!(matches!(refused.error(), Error::Refused { .. }), "{refused:?}");
     }
 }
+
+#[tokio::test]
+async fn an_issuer_for_many_tenants_has_no_introspection() {
+    let own = Issuer::new("https://as.example.com/{tenantid}/v2.0").jwks(issuer().jwks());
+    let own = own.tenants("tid", |tenant| tenant == "one");
+    assert!(builder(own.clone()).build().is_ok());
+    let introspection = Introspection::new(secret()).endpoint("https://as.example.com/introspect");
+    assert!(builder(own.introspection(introspection)).build().is_err());
+}

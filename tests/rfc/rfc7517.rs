@@ -120,7 +120,17 @@ async fn id_7517_4_3_1_key_ops_must_have_verify() {
         key["key_ops"] = json!(["verify"]);
     })
     .await;
+    assert_key_is_unused("use for signatures, and yet for encryption", |key| {
+        key["use"] = json!("sig");
+        key["key_ops"] = json!(["verify", "wrapKey"]);
+    })
+    .await;
     assert_key_is_used("verify", |key| key["key_ops"] = json!(["verify"])).await;
+    assert_key_is_used("use and operations agree", |key| {
+        key["use"] = json!("sig");
+        key["key_ops"] = json!(["sign", "verify"]);
+    })
+    .await;
 }
 
 #[tokio::test]
