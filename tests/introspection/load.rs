@@ -163,10 +163,14 @@ async fn a_reload_forgets_every_answer() {
 
     // A request that waits while the configuration changes is judged by the new one.
     world.server.reload([trusted()], [AUDIENCE]).unwrap();
-    for (name, audience, good) in [("same", AUDIENCE, true), ("another", "https://other", false)] {
+    let slow = Fault::Slow(Duration::from_millis(100));
+    for (name, fault, audience, good) in [
+        ("another audience", slow, "https://other", false),
+        ("the old call fails", Fault::Hang, AUDIENCE, true),
+    ] {
         let token = world.issuer.token().opaque();
         let before = world.calls();
-        world.misbehave(Fault::Hang);
+        world.misbehave(fault);
         let (reply, ()) = futures::join!(world.bearer(&token), async {
             while world.calls() == before {
                 tokio::time::sleep(Duration::from_millis(5)).await;
