@@ -168,7 +168,8 @@ async fn id_6750_2_3_2_answers_to_query_tokens_are_private() {
     let request = || Request::get(&uri).body(Body::default()).unwrap();
     for (own, status, expected) in [
         (None, 200, Some("private")),
-        (Some("max-age=60"), 200, Some("private")),
+        (Some("max-age=60"), 200, Some("private, max-age=60")),
+        (Some("public, s-maxage=60"), 200, Some("private")),
         (Some("no-store"), 200, Some("no-store")),
         (None, 404, None),
     ] {
