@@ -13,10 +13,16 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::error::Error;
+#[cfg(feature = "remote")]
+use crate::introspection::Jwts;
+#[cfg(feature = "remote")]
+use crate::issuer::Resolved;
 use crate::issuer::{Pending, Trust, Waited};
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
 use crate::token::jwt::UnverifiedJwt;
+#[cfg(feature = "remote")]
+use crate::token::jwt::is_opaque;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 
 /// Turns validated claims into the API's own type.
@@ -51,10 +57,10 @@ pub(crate) struct Verdict<C> {
     pub(crate) generation: u64,
 }
 
-impl<C> Authenticator<C> {
+impl<C: Send + Sync + 'static> Authenticator<C> {
     /// Judges a token, waiting for the network where it must.
     pub(crate) async fn authenticate(self: Arc<Self>, token: String) -> Result<Verdict<C>, Error> {
-        match self.judge(&token, Waited::default()) {
+        match self.judge(&token, &Waited::default()) {
             Ok(verdict) => Ok(verdict),
             Err(pending) => self.resume(token, pending).await,
         }
@@ -75,13 +81,24 @@ impl<C> Authenticator<C> {
                     wait.done().await;
                     std::mem::replace(&mut waited.keys, true)
                 }
+                #[cfg(feature = "remote")]
+                Pending::Answer(wait) => {
+                    let generation = wait.generation();
+                    let said = wait.done().await;
+                    // Under another configuration it is another question, whatever was said.
+                    self.trust.load().generation == generation
+                        && waited
+                            .answer
+                            .replace((generation, said?))
+                            .is_some_and(|(own, _)| own == generation)
+                }
             };
             // Whoever has waited is never asked to wait for the same again.
             debug_assert!(!again, "waited twice for one thing");
             if again {
                 return Err(Error::Wiring { fix: "waited twice for one thing".into() });
             }
-            match self.judge(&token, waited) {
+            match self.judge(&token, &waited) {
                 Ok(verdict) => return Ok(verdict),
                 Err(next) => pending = next,
             }
@@ -89,16 +106,64 @@ impl<C> Authenticator<C> {
     }
 
     /// Walks as far as it goes without waiting.
-    pub(crate) fn judge(&self, token: &str, waited: Waited) -> Result<Verdict<C>, Pending> {
+    pub(crate) fn judge(&self, token: &str, waited: &Waited) -> Result<Verdict<C>, Pending> {
         let trust = self.trust.load();
+        #[cfg(feature = "remote")]
+        if let Some(issuer) = trust.introspects_all() {
+            return self.introspect(&trust, &issuer, token, waited);
+        }
         let (mut decoded, known) = (Vec::new(), self.headers.load());
-        let jwt = UnverifiedJwt::parse(token.as_bytes(), &mut decoded, &known)?;
+        let jwt = match UnverifiedJwt::parse(token.as_bytes(), &mut decoded, &known) {
+            Ok(jwt) => jwt,
+            #[cfg(feature = "remote")]
+            Err(error) if is_opaque(token.as_bytes(), &error) => {
+                let issuer = trust.introspects_opaque().ok_or(error)?;
+                return self.introspect(&trust, &issuer, token, waited);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let issuer = trust.resolve(&jwt.claims, waited)?;
+        #[cfg(feature = "remote")]
+        if issuer.introspects(Jwts::Introspect) {
+            return self.introspect(&trust, &issuer, token, waited);
+        }
         issuer.admit(&jwt.header)?;
         let claims = issuer.verify(jwt, waited)?.remember(&self.headers);
-        let facts = issuer.validate(&claims, NumericDate::now(self.clock.wall()))?;
+        let now = NumericDate::now(self.clock.wall());
+        #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
+        let mut facts = issuer.validate(&claims, now)?;
+        #[cfg(feature = "remote")]
+        if issuer.introspects(Jwts::ValidateAndIntrospect) {
+            let answer = issuer.introspect(token, trust.generation, waited)?;
+            issuer.narrow(&mut facts, &claims, &answer, now)?;
+        }
         let claims = (self.read_claims)(&claims, &facts)?;
-        let token = AccessToken::new(facts, claims);
+        self.conclude(&trust, AccessToken::new(facts, claims))
+    }
+
+    /// Steps 2 to 6 for a token that only its authorization server reads: what it says plays the
+    /// part of the claims.
+    #[cfg(feature = "remote")]
+    fn introspect(
+        &self,
+        trust: &Trust,
+        issuer: &Resolved<'_>,
+        token: &str,
+        waited: &Waited,
+    ) -> Result<Verdict<C>, Pending> {
+        let answer = issuer.introspect(token, trust.generation, waited)?;
+        let (members, now) = (answer.members(), NumericDate::now(self.clock.wall()));
+        issuer.validate_introspected(members, now, false)?;
+        issuer.prove();
+        let token = answer.token(|| {
+            let facts = issuer.read(members, now)?;
+            let claims = (self.read_claims)(members, &facts)?;
+            Ok(AccessToken::new(facts, claims))
+        })?;
+        self.conclude(trust, token)
+    }
+
+    fn conclude(&self, trust: &Trust, token: AccessToken<C>) -> Result<Verdict<C>, Pending> {
         for validator in &self.validators {
             validator(&token).map_err(|Invalid(reason)| Error::Refused { reason })?;
         }

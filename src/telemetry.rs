@@ -93,3 +93,25 @@ pub(crate) fn resolve_failed(iss: &str, problem: &str) {
     let iss = iss.as_str();
     tracing::error!(target: TARGET, iss, problem, "the issuer of a tenant could not be resolved");
 }
+
+/// A call of the introspection endpoint failed; `opened` says that it is left alone for a while.
+#[cfg(feature = "remote")]
+pub(crate) fn introspection_failed(issuer: &str, error: &Error, opened: bool) {
+    if opened {
+        tracing::error!(target: TARGET, issuer, reason = %error, "introspection failed several times in a row, calls are held back");
+    } else {
+        tracing::warn!(target: TARGET, issuer, reason = %error, "introspection failed");
+    }
+}
+
+/// The introspection endpoint answers again.
+#[cfg(feature = "remote")]
+pub(crate) fn introspection_is_back(issuer: &str) {
+    tracing::info!(target: TARGET, issuer, "introspection is back");
+}
+
+/// An introspection call was due and there is no runtime to run it on.
+#[cfg(feature = "remote")]
+pub(crate) fn introspection_without_runtime(issuer: &str) {
+    tracing::error!(target: TARGET, issuer, "the issuer can't be asked outside a tokio runtime");
+}

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
+#[cfg(feature = "remote")]
+use crate::introspection::{Context, Introspecting};
 use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
 use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
 
@@ -31,6 +33,7 @@ impl Settings {
         for audience in audiences {
             self.check_audience(audience, &mut |text: &str| problems.push(text.to_owned()));
         }
+        let generation = previous.map_or(0, |trust| trust.generation + 1);
         let mut names = HashSet::new();
         let mut trusted = Vec::new();
         for issuer in issuers {
@@ -42,18 +45,21 @@ impl Settings {
                 }
             }
             let known = previous.iter().flat_map(|trust| &trust.issuers).map(|issuer| &**issuer);
-            if let Some(issuer) = self.trusted(issuer, audiences, known, &mut problem) {
+            if let Some(issuer) = self.trusted(issuer, audiences, generation, known, &mut problem) {
                 trusted.push(Arc::new(issuer));
             }
         }
-        let generation = previous.map_or(0, |trust| trust.generation + 1);
-        Trust { generation, issuers: trusted, tenants: self.tenants(audiences, previous) }
+        #[cfg(feature = "remote")]
+        check_opaque(&trusted, problems);
+        let tenants = self.tenants(audiences, generation, previous);
+        Trust { generation, issuers: trusted, tenants }
     }
 
     /// The tenants that the resolver finds; their keys at hand are kept, too.
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
+        generation: u64,
         previous: Option<&Trust>,
     ) -> Option<Arc<Tenants>> {
         let resolver = Arc::clone(self.resolver.as_ref()?);
@@ -64,7 +70,7 @@ impl Settings {
             let mut problems = Vec::new();
             let known = known.iter().map(|tenant| &tenant.issuer);
             let mut problem = |text: &str| problems.push(text.to_owned());
-            let prepared = settings.trusted(issuer, &audiences, known, &mut problem);
+            let prepared = settings.trusted(issuer, &audiences, generation, known, &mut problem);
             prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
         let clock = Arc::clone(&self.clock);
@@ -86,6 +92,7 @@ impl Settings {
         &self,
         issuer: &Issuer,
         audiences: &[String],
+        #[cfg_attr(not(feature = "remote"), allow(unused_variables))] generation: u64,
         previous: impl Iterator<Item = &'a TrustedIssuer>,
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
@@ -109,7 +116,8 @@ impl Settings {
         let algorithms = accepted_algorithms(issuer, problem);
         let keys = self.keys(issuer, algorithms, previous, problem)?;
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
-        Some(TrustedIssuer {
+        #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
+        let mut trusted = TrustedIssuer {
             name: issuer.name.as_str().into(),
             aliases: issuer.aliases.iter().map(|alias| alias.as_str().into()).collect(),
             audiences: audiences.iter().map(|audience| audience.as_str().into()).collect(),
@@ -120,7 +128,49 @@ impl Settings {
             leeway: leeway.as_secs(),
             source: issuer.keys.clone(),
             keys,
-        })
+            #[cfg(feature = "remote")]
+            introspection: None,
+        };
+        #[cfg(feature = "remote")]
+        {
+            trusted.introspection = self.introspection(issuer, &trusted, generation, problem);
+        }
+        Some(trusted)
+    }
+
+    /// What is needed to ask the issuer about tokens. Answers under another generation are never
+    /// used, so nothing is taken over from the one before.
+    #[cfg(feature = "remote")]
+    fn introspection(
+        &self,
+        issuer: &Issuer,
+        trusted: &TrustedIssuer,
+        generation: u64,
+        problem: &mut impl FnMut(&str),
+    ) -> Option<Introspecting> {
+        let introspection = issuer.introspection.as_ref()?;
+        if issuer.tenants.is_some() {
+            problem("introspection: one server for all tenants would be told of none of them");
+        }
+        let built = introspection.build(Context {
+            issuer: &trusted.name,
+            generation,
+            keys: &trusted.keys,
+            algorithms: trusted.algorithms,
+            older_names: trusted.older_names,
+            client: crate::fetch::ClientSettings {
+                allow_http_loopback: self.allow_http_loopback,
+                ..self.client.clone()
+            },
+            clock: &self.clock,
+        });
+        match built {
+            Ok(introspecting) => Some(introspecting),
+            Err(texts) => {
+                texts.iter().for_each(|text| problem(&format!("introspection: {text}")));
+                None
+            }
+        }
     }
 
     /// The issuer's name as the URL that it is, with a tenant in its place.
@@ -190,6 +240,7 @@ impl Settings {
             },
             _ => {
                 let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
+                let discovery = Arc::new(discovery);
                 Ok(Source::Discovery(client, discovery))
             }
         }
@@ -211,6 +262,22 @@ impl Settings {
             needs_tls: url.starts_with("https:"),
             ..self.client.clone()
         }
+    }
+}
+
+/// A token that names no issuer goes to one authorization server: sent to several, each would learn
+/// the tokens of the others.
+#[cfg(feature = "remote")]
+fn check_opaque(issuers: &[Arc<TrustedIssuer>], problems: &mut Vec<String>) {
+    let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
+        issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
+    };
+    for issuer in issuers.iter().filter(is_opaque).skip(1) {
+        problems.push(format!(
+            "issuer `{}`: introspection: opaque tokens go to another issuer already; see \
+             `Introspection::not_for_opaque_tokens`",
+            issuer.name.escape_debug()
+        ));
     }
 }
 

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::Algorithm;
+#[cfg(feature = "remote")]
+use crate::introspection::Introspection;
 use crate::keys::KeySource;
 use crate::profile::Profile;
 
@@ -24,6 +26,8 @@ pub(crate) use discovery::Discovery;
 pub(crate) use template::{TENANT, TenantRule, tenant_of};
 pub use tenants::{IssuerFuture, IssuerResolver, IssuerResolverError};
 pub(crate) use tenants::{IssuerWait, Resolution, Tenants};
+#[cfg(feature = "remote")]
+pub(crate) use trust::Resolved;
 pub(crate) use trust::{Pending, Trust, TrustedIssuer, Waited};
 pub(crate) use url::check_url;
 
@@ -51,6 +55,8 @@ pub struct Issuer {
     pub(crate) leeway: Option<Duration>,
     pub(crate) tenants: Option<TenantRule>,
     pub(crate) keys: KeyConfig,
+    #[cfg(feature = "remote")]
+    pub(crate) introspection: Option<Introspection>,
 }
 
 /// Where the issuer's keys come from.
@@ -104,6 +110,8 @@ impl Issuer {
             leeway: None,
             tenants: None,
             keys: KeyConfig::Discover,
+            #[cfg(feature = "remote")]
+            introspection: None,
         }
     }
 
@@ -144,6 +152,13 @@ impl Issuer {
     /// Fetches the key set through a source of the API's own.
     pub fn key_source(mut self, source: impl KeySource) -> Self {
         self.keys = KeyConfig::Source(Arc::new(source));
+        self
+    }
+
+    /// Asks this server about tokens (RFC 7662): those that are no JWT, unless the value says more.
+    #[cfg(feature = "remote")]
+    pub fn introspection(mut self, introspection: Introspection) -> Self {
+        self.introspection = Some(introspection);
         self
     }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
+#[cfg(feature = "remote")]
+use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as AnswerLookup};
 use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
 use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
 use crate::keys::{KeyWait, Keys, Lookup};
@@ -38,6 +40,8 @@ pub(crate) struct TrustedIssuer {
     /// Where the keys come from, as it was configured.
     pub(crate) source: KeyConfig,
     pub(crate) keys: Keys,
+    #[cfg(feature = "remote")]
+    pub(crate) introspection: Option<Introspecting>,
 }
 
 /// Why the walk stops before its end.
@@ -48,13 +52,19 @@ pub(crate) enum Pending {
     Issuer(IssuerWait),
     /// It goes on when keys have come, or when waiting for them has taken too long.
     Keys(KeyWait),
+    /// It goes on when the authorization server has answered.
+    #[cfg(feature = "remote")]
+    Answer(Box<AnswerWait>),
 }
 
 /// What a request has waited for already; nobody waits for the same thing twice.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
     pub(crate) issuer: Option<Resolution>,
     pub(crate) keys: bool,
+    /// What the authorization server said, and the generation that asked.
+    #[cfg(feature = "remote")]
+    pub(crate) answer: Option<(u64, Arc<Answer>)>,
 }
 
 /// The issuer that a token is judged by.
@@ -85,7 +95,7 @@ impl Trust {
     pub(crate) fn resolve(
         &self,
         claims: &Object<'_>,
-        waited: Waited,
+        waited: &Waited,
     ) -> Result<Resolved<'_>, Pending> {
         let iss = match claims.get("iss") {
             Some(Value::String(iss)) => iss.as_ref(),
@@ -114,13 +124,115 @@ impl Resolved<'_> {
     pub(crate) fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,
-        waited: Waited,
+        waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let verified = TrustedIssuer::verify(self, jwt, waited)?;
+        self.prove();
+        Ok(verified)
+    }
+
+    /// The issuer vouched for a token.
+    pub(crate) fn prove(&self) {
         if let Self::Tenant(tenant) = self {
             tenant.prove();
         }
-        Ok(verified)
+    }
+}
+
+/// The ways of a token to introspection. The configuration decides; all that a token can do is to
+/// name one of the trusted issuers, or none (RFC 7662 §2.1).
+#[cfg(feature = "remote")]
+impl Trust {
+    /// The issuer that is asked about every token, whatever it looks like: the only one, and it
+    /// validates none here.
+    pub(crate) fn introspects_all(&self) -> Option<Resolved<'_>> {
+        match (self.issuers.as_slice(), &self.tenants) {
+            ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
+            _ => None,
+        }
+    }
+
+    /// The one issuer that is asked about a token that names none.
+    pub(crate) fn introspects_opaque(&self) -> Option<Resolved<'_>> {
+        let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
+            issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
+        };
+        self.issuers.iter().find(is_opaque).map(|issuer| Resolved::Configured(issuer))
+    }
+}
+
+#[cfg(feature = "remote")]
+impl Resolved<'_> {
+    /// What the authorization server says about a token: what was waited for, unless the
+    /// configuration has changed since; else what is at hand, or what is to come.
+    pub(crate) fn introspect(
+        &self,
+        token: &str,
+        generation: u64,
+        waited: &Waited,
+    ) -> Result<Arc<Answer>, Pending> {
+        if let Some((own, answer)) = &waited.answer
+            && *own == generation
+        {
+            return Ok(Arc::clone(answer));
+        }
+        let Some(introspection) = &self.introspection else {
+            return Err(Error::NotAJwt.into());
+        };
+        match introspection.engine.lookup(token) {
+            AnswerLookup::Active(answer) => Ok(answer),
+            AnswerLookup::Refused(error) => Err(error.into()),
+            AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),
+        }
+    }
+}
+
+#[cfg(feature = "remote")]
+impl TrustedIssuer {
+    /// Whether this is what is done with its JWTs.
+    pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
+        self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
+    }
+
+    /// Judges an answer. `vouched` says that the token's audience was found in the token itself.
+    pub(crate) fn validate_introspected(
+        &self,
+        answer: &Object<'_>,
+        now: NumericDate,
+        vouched: bool,
+    ) -> Result<(), Error> {
+        if answer.contains("cnf") {
+            return Err(Error::UnconfirmedSender);
+        }
+        let optional = self.introspection.as_ref().is_some_and(|own| own.audience_optional);
+        self.profile.validate_introspected(
+            answer,
+            &self.expected(answer, now),
+            |iss| self.is_named(iss),
+            vouched || optional,
+        )
+    }
+
+    /// Judges what is said of a token that was validated here. It takes away and never adds: the
+    /// scope is what both say, and the token expires by what is earlier.
+    pub(crate) fn narrow(
+        &self,
+        facts: &mut Facts,
+        claims: &Object<'_>,
+        answer: &Answer,
+        now: NumericDate,
+    ) -> Result<(), Error> {
+        self.validate_introspected(answer.members(), now, true)?;
+        answer.check_against(claims)?;
+        if let Some(scope) = self.profile.introspected_scope(answer.members())? {
+            facts.scope = facts.scope.common_with(&scope);
+        }
+        if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
+            && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
+        {
+            facts.expires_at = Some(exp);
+        }
+        Ok(())
     }
 }
 
@@ -154,7 +266,7 @@ impl TrustedIssuer {
     fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,
-        waited: Waited,
+        waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
         match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys) {
@@ -192,8 +304,8 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// Reads claims without judging them, for an injected token.
-    #[cfg(feature = "test-issuer")]
+    /// Reads claims without judging them: of an answer that was judged, and of an injected token.
+    #[cfg(any(feature = "remote", feature = "test-issuer"))]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
         self.profile.read(claims, &self.expected(claims, now))
     }

@@ -140,6 +140,15 @@ impl Keys {
         }
     }
 
+    /// The metadata by which the keys are found.
+    #[cfg(feature = "remote")]
+    pub(crate) fn discovery(&self) -> Option<&Arc<crate::issuer::Discovery>> {
+        match self {
+            Self::Static(_) => None,
+            Self::Remote(keys) => keys.source().discovery(),
+        }
+    }
+
     /// A signature did not verify: perhaps the key was replaced under its old kid.
     pub(crate) fn signature_failed(&self) {
         match self {

@@ -94,7 +94,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(error) => return Judgement::Refuse(Refusal::new(error, self.challenges())),
         };
         let authenticator = self.server.authenticator();
-        match authenticator.judge(&credentials.token, Waited::default()) {
+        match authenticator.judge(&credentials.token, &Waited::default()) {
             Ok(verdict) => {
                 let method = credentials.method;
                 match self.admit(request, verdict, method) {

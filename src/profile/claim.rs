@@ -27,20 +27,26 @@ pub(super) fn check_kind(claims: &Object<'_>) -> Result<(), Error> {
             return Err(Error::AnotherKind { sign });
         }
     }
-    // Servers that name the kind in a claim: Keycloak's `typ`, Cognito's `token_use`.
-    if claims.get("typ").is_some_and(|typ| {
-        !typ.as_str().is_some_and(|typ| {
-            ["bearer", "dpop", "jwt", "at+jwt"].iter().any(|kind| typ.eq_ignore_ascii_case(kind))
-        })
-    }) {
-        return Err(Error::AnotherKind { sign: "claim `typ` names another kind" });
-    }
-    if claims.get("token_use").is_some_and(|used| used.as_str() != Some("access")) {
-        return Err(Error::AnotherKind { sign: "claim `token_use` is not `access`" });
-    }
+    check_named_kind(claims)?;
     // RFC 7523 §3: a client assertion is issued by its own subject, an access token never is.
     if claims.get("sub").is_some_and(|sub| Some(sub) == claims.get("iss")) {
         return Err(Error::AnotherKind { sign: "`sub` is the issuer, as in a client assertion" });
+    }
+    Ok(())
+}
+
+/// Tells other kinds of token by the claim in which some servers name them: `typ` of Keycloak,
+/// `token_use` of Cognito and Hydra. An introspection answer of theirs says so, too, and a refresh
+/// token is as active as an access token is (RFC 7662 §2.1).
+pub(super) fn check_named_kind(claims: &Object<'_>) -> Result<(), Error> {
+    let is_one_of = |value: &Value<'_>, kinds: &[&str]| {
+        value.as_str().is_some_and(|own| kinds.iter().any(|kind| own.eq_ignore_ascii_case(kind)))
+    };
+    if claims.get("typ").is_some_and(|typ| !is_one_of(typ, &["bearer", "dpop", "jwt", "at+jwt"])) {
+        return Err(Error::AnotherKind { sign: "claim `typ` names another kind" });
+    }
+    if claims.get("token_use").is_some_and(|used| !is_one_of(used, &["access", "access_token"])) {
+        return Err(Error::AnotherKind { sign: "claim `token_use` names another use than access" });
     }
     Ok(())
 }

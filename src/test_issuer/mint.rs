@@ -135,7 +135,18 @@ impl<'a> TokenBuilder<'a> {
             algorithm.filter(|named| self.issuer.can(kid, *named) || self.secret.is_some()),
             input.as_bytes(),
         );
-        format!("{input}.{}", encode(signature))
+        let token = format!("{input}.{}", encode(signature));
+        self.issuer.shared.remember_jwt(&token);
+        token
+    }
+
+    /// Mints an opaque token: a random handle, of which only the issuer knows what it stands for
+    /// (RFC 7662). What was said of header and key means nothing for it.
+    pub fn opaque(self) -> String {
+        // 256 bits: RFC 6750 §5.2 asks for what nobody can guess, RFC 6749 §10.10 for 128.
+        let handle = keys::random_text(32);
+        self.issuer.shared.remember_handle(&handle, self.claims);
+        handle
     }
 }
 

@@ -42,6 +42,19 @@ impl<'a> UnverifiedJwt<'a> {
         decoded: &'a mut Vec<u8>,
         known: &'a Remembrance,
     ) -> Result<Self, Error> {
+        Self::parse_up_to(MAX_TOKEN, token, decoded, known)
+    }
+
+    /// As [`parse`](Self::parse), with room for a JWT that is larger than a token.
+    pub(crate) fn parse_up_to(
+        limit: usize,
+        token: &'a [u8],
+        decoded: &'a mut Vec<u8>,
+        known: &'a Remembrance,
+    ) -> Result<Self, Error> {
+        if token.len() > limit {
+            return Err(Error::TokenTooLarge { size: token.len(), limit });
+        }
         let jws = CompactJws::split(token)?;
         let header = match SeenHeader::known(jws.header, known) {
             Some(header) => header,
@@ -91,9 +104,6 @@ pub(crate) struct CompactJws<'a> {
 impl<'a> CompactJws<'a> {
     /// Five parts are a JWE (RFC 7516 §9); any other number but three is no JWT.
     pub(crate) fn split(token: &'a [u8]) -> Result<Self, Error> {
-        if token.len() > MAX_TOKEN {
-            return Err(Error::TokenTooLarge { size: token.len(), limit: MAX_TOKEN });
-        }
         let mut dots = memchr_iter(b'.', token);
         let Some(first) = dots.next() else { return Err(Error::NotAJwt) };
         let Some(second) = dots.next() else { return Err(Error::NotAJwt) };
@@ -108,6 +118,20 @@ impl<'a> CompactJws<'a> {
         let [_, payload @ ..] = payload else { return Err(Error::NotAJwt) };
         let [_, signature @ ..] = signature else { return Err(Error::NotAJwt) };
         Ok(Self { header, payload, signature, signing_input })
+    }
+}
+
+/// Whether a token that does not parse is no JWT at all, rather than a bad one: it has not three
+/// parts, or the first of them is no JSON. Only its authorization server can read such a token.
+#[cfg(feature = "remote")]
+pub(crate) fn is_opaque(token: &[u8], error: &Error) -> bool {
+    match error {
+        Error::NotAJwt | Error::EncryptedToken => true,
+        Error::MalformedToken { .. } => {
+            let first = token.split(|byte| *byte == b'.').next().unwrap_or_default();
+            !decode(first).is_ok_and(|header| json::parse(&header).is_ok())
+        }
+        _ => false,
     }
 }
 
@@ -164,5 +188,25 @@ mod tests {
         assert_eq!(parse(&token), Err(Error::NotAJwt));
         let token = vec![b'A'; MAX_TOKEN + 1];
         assert!(matches!(parse(&token), Err(Error::TokenTooLarge { .. })));
+    }
+    #[cfg(feature = "remote")]
+    #[test]
+    fn opaque_tokens_and_bad_jwts() {
+        for (name, token, opaque) in [
+            ("handle", "2YotnFZFEjr1zCsicMWpAA", true),
+            ("handle with a dot", "ory_at_x.y", true),
+            ("two dots", "v4.local.payload", true),
+            ("encrypted", "a.b.c.d.e", true),
+            ("first part no base64url", "e+0=.e30.AA", true),
+            ("claims no JSON", "eyJhbGciOiJFUzI1NiJ9.AA.AA", false),
+            // {"alg":"none"}
+            ("none", "eyJhbGciOiJub25lIn0.e30.", false),
+            ("no alg", "e30.e30.AA", false),
+        ] {
+            let error = parse(token.as_bytes()).unwrap_err();
+            assert_eq!(is_opaque(token.as_bytes(), &error), opaque, "{name}");
+        }
+        let token = vec![b'A'; MAX_TOKEN + 1];
+        assert!(!is_opaque(&token, &parse(&token).unwrap_err()));
     }
 }

@@ -107,6 +107,13 @@ impl ScopeSet {
         self.0.split(' ').filter(|word| !word.is_empty())
     }
 
+    /// The scope tokens that both sets hold.
+    #[cfg(feature = "remote")]
+    pub(crate) fn common_with(&self, other: &Self) -> Self {
+        let common: Vec<_> = self.iter().filter(|own| other.contains(own)).collect();
+        Self(common.join(" ").into())
+    }
+
     /// Whether the token carries no scope.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
@@ -176,6 +183,15 @@ mod tests {
         ] {
             assert_eq!(ScopeSet::new(text).contains(word), held, "{name}");
         }
+    }
+
+    #[cfg(feature = "remote")]
+    #[test]
+    fn what_two_sets_have_in_common() {
+        let set = ScopeSet::new("a b c");
+        assert_eq!(set.common_with(&ScopeSet::new("c x a")).as_str(), "a c");
+        assert!(set.common_with(&ScopeSet::default()).is_empty());
+        assert!(ScopeSet::default().common_with(&set).is_empty());
     }
 
     #[test]

@@ -71,6 +71,23 @@ impl Value<'_> {
         }
     }
 
+    /// The same value without borrows, to be kept.
+    #[cfg(feature = "remote")]
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Signed(number) => Value::Signed(number),
+            Self::Float(number) => Value::Float(number),
+            Self::String(text) => Value::String(Cow::Owned(text.into_owned())),
+            Self::Array(values) => {
+                Value::Array(values.into_iter().map(Value::into_owned).collect())
+            }
+            Self::Object(object) => Value::Object(object.into_owned()),
+        }
+    }
+
     /// The same value without borrows, as the rest of the ecosystem knows it.
     pub(crate) fn to_owned_value(&self) -> serde_json::Value {
         match self {
@@ -95,10 +112,20 @@ impl Value<'_> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Object<'a> {
     members: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// The marks of all names, and perhaps of some that were taken out.
+    marks: u64,
 }
 
 impl<'a> Object<'a> {
+    fn new(members: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
+        let marks = members.iter().fold(0, |marks, (name, _)| marks | mark(name));
+        Self { members, marks }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        if self.marks & mark(name) == 0 {
+            return None;
+        }
         self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
@@ -109,4 +136,29 @@ impl<'a> Object<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
         self.members.iter().map(|(name, value)| (name.as_ref(), value))
     }
+
+    /// Takes a member out.
+    #[cfg(feature = "remote")]
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        let at = self.members.iter().position(|(own, _)| own == name)?;
+        Some(self.members.swap_remove(at).1)
+    }
+
+    /// The same members without borrows, to be kept.
+    #[cfg(feature = "remote")]
+    pub(crate) fn into_owned(self) -> Object<'static> {
+        let owned = |(name, value): (Cow<'a, str>, Value<'a>)| {
+            (Cow::Owned(name.into_owned()), value.into_owned())
+        };
+        Object { members: self.members.into_iter().map(owned).collect(), marks: self.marks }
+    }
+}
+
+/// One of 64 marks, for a set of names that says at once what is not in it: most of the names that
+/// are looked for in a token are not there.
+fn mark(name: &str) -> u64 {
+    let first = name.as_bytes().first().copied().unwrap_or_default();
+    let last = name.as_bytes().last().copied().unwrap_or_default();
+    let mixed = usize::from(first) + 3 * usize::from(last) + 7 * name.len();
+    1 << (mixed % 64)
 }

@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         self.0.leave();
         Ok(match members.as_slice() {
             [(name, Value::String(digits))] if name == ARBITRARY_PRECISION => number(digits)?,
-            _ => Value::Object(Object { members }),
+            _ => Value::Object(Object::new(members)),
         })
     }
 }

@@ -90,3 +90,28 @@ fn text_without_escapes_is_borrowed() {
     assert!(matches!(object.get("a"), Some(Value::String(Cow::Borrowed("plain")))));
     assert!(matches!(object.get("b"), Some(Value::String(Cow::Owned(text))) if text == "A"));
 }
+
+#[test]
+fn names_are_found_whatever_their_marks() {
+    // More names than there are marks, so that many share one.
+    let text = members(200);
+    let object = parse(&text).unwrap();
+    for n in 0..200 {
+        assert_eq!(object.get(&format!("m{n}")), Some(&Value::Unsigned(n)));
+    }
+    for absent in ["", "m", "m200", "m1a", "n1", "é"] {
+        assert_eq!(object.get(absent), None, "{absent}");
+    }
+    let object = parse(br#"{"":1,"\u00e9":2}"#).unwrap();
+    assert!(object.contains("") && object.contains("é"));
+}
+
+#[cfg(feature = "remote")]
+#[test]
+fn members_that_are_kept_are_the_same() {
+    let text = br#"{"a":[1,-2,0.5,"x",null,true,{"b":"\u0041"}],"c":18446744073709551615}"#;
+    let mut object = parse(text).unwrap();
+    assert_eq!(object.clone().into_owned(), object);
+    assert_eq!(object.take("c"), Some(Value::Unsigned(u64::MAX)));
+    assert!(!object.contains("c") && object.contains("a"));
+}
