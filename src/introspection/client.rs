@@ -7,7 +7,7 @@ use form_urlencoded::Serializer;
 use crate::clock::Clock;
 use crate::fetch::{Client, Form, FormAnswer};
 use crate::introspection::answer::{Answer, AnswerFault};
-use crate::introspection::client_auth::Credentials;
+use crate::introspection::credentials::Credentials;
 use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::issuer::Discovery;
 use crate::token::NumericDate;

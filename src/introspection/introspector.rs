@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -19,23 +19,16 @@ use crate::introspection::answer::Answer;
 use crate::introspection::breaker::{Admission, Breaker};
 use crate::introspection::cache::{AnswerCache, Now, Remembered};
 use crate::introspection::client::{IntrospectionClient, Verdict};
+use crate::introspection::flight::{AnswerWait, Flight, Joined, Landing, Outcome, fly};
 use crate::telemetry;
 use crate::token::Excerpt;
 use crate::token::jwt::MAX_TOKEN;
-
-/// How long a call may take in all: metadata, the call, keys for its signature.
-pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How long a request waits: for the call that it began or joined, which says itself how it ended.
-/// One that wants no older answer may have to wait for the end of a call first; it waits no longer
-/// for that.
-pub(crate) const WAIT: Duration = Duration::from_secs(6);
 
 /// Calls under way at one endpoint: what an authorization server bears from one of its clients.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 
 /// When to try again where nothing better is known.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Asks one endpoint, and remembers what it said.
 pub(crate) struct Introspector {
@@ -56,14 +49,6 @@ struct State {
     begun: u64,
     breaker: Breaker,
 }
-
-/// A call under way.
-struct Flight {
-    number: u64,
-    outcome: watch::Receiver<Option<Outcome>>,
-}
-
-type Outcome = Result<Arc<Answer>, Error>;
 
 #[derive(Default)]
 struct Counters {
@@ -115,6 +100,11 @@ impl Introspector {
         })
     }
 
+    /// The configuration that this belongs to.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Looks for an answer about a token, without waiting.
     pub(crate) fn lookup(self: &Arc<Self>, token: &str) -> Lookup {
         // What is too long to be a token is not worth a call.
@@ -143,7 +133,7 @@ impl Introspector {
     }
 
     /// What was said last, where the endpoint fails and it may stand in.
-    fn stale(&self, fingerprint: &Fingerprint, error: &Error) -> Option<Arc<Answer>> {
+    pub(super) fn stale(&self, fingerprint: &Fingerprint, error: &Error) -> Option<Arc<Answer>> {
         match error {
             Error::IntrospectionUnavailable { .. } => self.cache.stale(fingerprint, self.now()),
             _ => None,
@@ -178,7 +168,7 @@ impl Introspector {
 
     /// Joins the call about this token that is under way, or begins one. Of a request that came
     /// when `came_at` calls had begun, and that wants no older answer, only a later one is fresh.
-    fn join(
+    pub(super) fn join(
         self: &Arc<Self>,
         fingerprint: Fingerprint,
         token: &str,
@@ -235,7 +225,7 @@ impl Introspector {
     }
 
     /// Takes in what a call brought.
-    fn conclude(
+    pub(super) fn conclude(
         &self,
         fingerprint: Fingerprint,
         asked_at: Duration,
@@ -276,7 +266,7 @@ impl Introspector {
     }
 
     #[cold]
-    fn unavailable(&self, problem: &str, retry_after: Duration) -> Error {
+    pub(super) fn unavailable(&self, problem: &str, retry_after: Duration) -> Error {
         let issuer = Excerpt::of(&self.issuer);
         Error::IntrospectionUnavailable { issuer, problem: Excerpt::of(problem), retry_after }
     }
@@ -293,93 +283,4 @@ impl fmt::Debug for Introspector {
             .field("cache", &self.cache)
             .finish_non_exhaustive()
     }
-}
-
-enum Joined {
-    Remembered(Lookup),
-    Flight { outcome: watch::Receiver<Option<Outcome>>, fresh: bool, begun: u64 },
-}
-
-/// A wait for an answer.
-pub(crate) struct AnswerWait {
-    introspector: Arc<Introspector>,
-    fingerprint: Fingerprint,
-    token: String,
-    came_at: u64,
-    outcome: watch::Receiver<Option<Outcome>>,
-    /// Whether the answer to come is to a question put no earlier than this request allows.
-    fresh: bool,
-}
-
-impl AnswerWait {
-    /// The configuration under which the server is asked.
-    pub(crate) fn generation(&self) -> u64 {
-        self.introspector.generation
-    }
-
-    /// Returns with the answer, or when the limit is reached.
-    pub(crate) async fn done(mut self) -> Outcome {
-        let introspector = Arc::clone(&self.introspector);
-        let outcome = tokio::time::timeout(WAIT, self.outcome())
-            .await
-            .unwrap_or_else(|_| Err(introspector.unavailable("no answer in time", RETRY_AFTER)));
-        outcome.or_else(|error| introspector.stale(&self.fingerprint, &error).ok_or(error))
-    }
-
-    async fn outcome(&mut self) -> Outcome {
-        loop {
-            let outcome = match self.outcome.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone(),
-                // Whoever flies reports in any case; a lost sender is the end of the server.
-                Err(_) => None,
-            };
-            if self.fresh {
-                return outcome.unwrap_or_else(|| {
-                    Err(self.introspector.unavailable("the call was aborted", RETRY_AFTER))
-                });
-            }
-            let joined =
-                self.introspector.join(self.fingerprint, &self.token, Some(self.came_at))?;
-            match joined {
-                Joined::Flight { outcome, fresh, .. } => {
-                    self.outcome = outcome;
-                    self.fresh = fresh;
-                }
-                Joined::Remembered(Lookup::Active(answer)) => return Ok(answer),
-                Joined::Remembered(Lookup::Refused(error)) => return Err(error),
-                Joined::Remembered(Lookup::Wait(wait)) => *self = wait,
-            }
-        }
-    }
-}
-
-/// The end of a call. It reports even when its task panics or is dropped.
-struct Landing {
-    introspector: Weak<Introspector>,
-    fingerprint: Fingerprint,
-    sender: Option<watch::Sender<Option<Outcome>>>,
-    asked_at: Duration,
-    probe: bool,
-}
-
-impl Landing {
-    fn land(&mut self, brought: Result<Verdict, String>) {
-        let Some(sender) = self.sender.take() else { return };
-        if let Some(introspector) = self.introspector.upgrade() {
-            let outcome =
-                introspector.conclude(self.fingerprint, self.asked_at, self.probe, brought);
-            sender.send_replace(Some(outcome));
-        }
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.land(Err("the call was aborted".to_owned()));
-    }
-}
-
-async fn fly(mut landing: Landing, client: Arc<IntrospectionClient>, token: String) {
-    let brought = tokio::time::timeout(CALL_DEADLINE, client.ask(&token)).await;
-    landing.land(brought.unwrap_or_else(|_| Err("no answer in time".to_owned())));
 }

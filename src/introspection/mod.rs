@@ -19,6 +19,8 @@ mod build;
 mod cache;
 mod client;
 mod client_auth;
+mod credentials;
+mod flight;
 mod introspector;
 mod signed;
 
@@ -29,7 +31,8 @@ pub(crate) use answer::Answer;
 pub(crate) use build::Context;
 use cache::DEFAULT_TTL;
 pub use client_auth::ClientAuth;
-pub(crate) use introspector::{AnswerWait, Introspector, Lookup};
+pub(crate) use flight::AnswerWait;
+pub(crate) use introspector::{Introspector, Lookup};
 
 /// How an issuer's tokens are introspected (RFC 7662); for
 /// [`Issuer::introspection`](crate::Issuer::introspection).
