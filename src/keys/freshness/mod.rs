@@ -24,7 +24,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) use attempts::{Attempt, MAX_BACKOFF, Phase, Ticket, View};
-pub(crate) use life::{FreshnessSettings, Life, MAX_FRESHNESS, STALE_IF_ERROR, Stage};
+pub(crate) use life::{FreshnessSettings, Life, Stage};
+#[allow(unused_imports, reason = "metadata goes by them, where there is a network")]
+pub(crate) use life::{MAX_FRESHNESS, STALE_IF_ERROR};
 
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
 use budget::{Budget, Taken, first};
