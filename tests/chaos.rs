@@ -8,9 +8,12 @@
 mod support;
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_resource_server::test_issuer::{Documents, Endpoint, Fault, TestIssuer};
 use tower_resource_server::{Algorithm, Issuer, ResourceServer, TestClock};
 
@@ -306,4 +309,62 @@ async fn no_line_of_an_outbound_request_comes_from_a_token() {
         let known = ["GET /.well-known/oauth-authorization-server", "GET /jwks"];
         assert!(known.contains(&line.as_str()), "{line}");
     }
+}
+
+/// A server of two key sets under one ETag, and of metadata that names one of them.
+struct Mover {
+    origin: String,
+    moved: Arc<AtomicBool>,
+}
+
+impl Mover {
+    async fn start(sets: [String; 2]) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let moved = Arc::new(AtomicBool::new(false));
+        let served = (origin.clone(), Arc::clone(&moved));
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (origin, moved) = &served;
+                let mut head = vec![0; 4_096];
+                let length = stream.read(&mut head).await.unwrap();
+                let head = String::from_utf8_lossy(&head[..length]).to_ascii_lowercase();
+                let place = usize::from(moved.load(Ordering::SeqCst));
+                let (status, body) = if head.contains("well-known") {
+                    let uri = format!("{origin}/keys/{place}");
+                    ("200 OK", serde_json::json!({ "issuer": origin, "jwks_uri": uri }).to_string())
+                } else if head.contains("if-none-match") {
+                    ("304 Not Modified", String::new())
+                } else {
+                    ("200 OK", sets[usize::from(head.contains("/keys/1"))].clone())
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nETag: \"1\"\r\n\
+                     Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len(),
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        Self { origin, moved }
+    }
+}
+
+#[tokio::test]
+async fn an_etag_says_nothing_about_the_keys_at_another_url() {
+    let issuer = TestIssuer::in_process("http://127.0.0.1");
+    let before = issuer.jwks();
+    let kid = issuer.rotate();
+    let mover = Mover::start([before, issuer.jwks()]).await;
+    let clock = TestClock::starting_now();
+    let trusted = Issuer::discover(mover.origin.as_str());
+    let server = builder(trusted).allow_http_loopback().clock(clock.clone()).build().unwrap();
+    let api = api(server.layer());
+    let token = issuer.token().claim("iss", mover.origin.as_str()).expires_in(100_000).sign();
+    api.bearer(&token).await.assert_invalid_token(&format!("{kid} is not published there"));
+    mover.moved.store(true, Ordering::SeqCst);
+    // The metadata is fresh for an hour, and then names the other place.
+    clock.advance(Duration::from_secs(3_601));
+    api.bearer(&token).await.assert_ok("the keys of the other place");
 }
