@@ -20,6 +20,8 @@ mod select;
 mod set;
 mod snapshot;
 mod source;
+#[cfg(test)]
+mod tests;
 mod thumbprint;
 mod wait;
 mod warm;

@@ -1,1 +1,510 @@
+//! The state machine against a model: random histories of an issuer, its keys, its outages and the
+//! requests in between, held against rules that must hold in each.
+//!
+//! The machine is the real one. What surrounds it here, the snapshot and the fetch, does as the
+//! engine does. What is expected is counted by the model from what it sees, with numbers of its own,
+//! so that a limit that was moved fails here.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use super::freshness::{Answer, Asked, Attempt, Freshness, FreshnessSettings, Life, Note, Ticket};
+
+const HISTORIES: u64 = 10_000;
+const STEPS: u32 = 80;
+/// The first history's seed; the others count on from it.
+const SEED: u64 = 0x5eed;
+
+type Kid = u32;
+
+/// What must hold in every history. The numbers are those of the documentation.
+mod invariants {
+    use super::*;
+
+    const BACKOFF: Duration = Duration::from_secs(30);
+    const LEAST_PAUSE: Duration = Duration::from_millis(500);
+    /// The longest an attempt can last.
+    pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+    /// The longest an attempt under way, the pause after its failure and one refill of the budget
+    /// can keep the engine from an issuer that answers again.
+    pub(super) const RECOVERY: Duration = Duration::from_secs(10 + 30 + 10 + 1);
+
+    /// What the model has seen.
+    #[derive(Default)]
+    pub(super) struct Seen {
+        /// The kids of the last fetch that succeeded, or of the seed.
+        pub(super) published: Option<BTreeSet<Kid>>,
+        pub(super) fresh_until: Duration,
+        pub(super) usable_until: Duration,
+        /// The earliest that a refresh can be due.
+        pub(super) earliest_refresh: Duration,
+        failed_at: Option<Duration>,
+        in_flight: bool,
+        for_kids: Vec<Duration>,
+        for_signatures: Vec<Duration>,
+        pub(super) waiting_for_kids: u32,
+        spent_told: u32,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    pub(super) enum Cause {
+        Schedule,
+        UnknownKid,
+        BadSignature,
+    }
+
+    impl Seen {
+        pub(super) fn usable(&self, now: Duration) -> bool {
+            self.published.is_some() && now < self.usable_until
+        }
+
+        pub(super) fn fresh(&self, now: Duration) -> bool {
+            self.published.is_some() && now < self.fresh_until
+        }
+
+        pub(super) fn has(&self, kid: Kid) -> bool {
+            self.published.as_ref().is_some_and(|kids| kids.contains(&kid))
+        }
+
+        /// A request for `kid` was answered.
+        pub(super) fn answered(&self, now: Duration, kid: Kid, waited: bool, answer: Answer) {
+            let has = self.has(kid);
+            match answer {
+                Answer::Serve => {
+                    assert!(has, "never accept with a key that a successful fetch removed");
+                    assert!(now < self.usable_until, "never stale past the cap");
+                }
+                Answer::Wait(wait) => {
+                    assert!(
+                        !(has && self.usable(now)),
+                        "never waiting while a usable key is at hand"
+                    );
+                    assert!(!waited, "nobody waits twice");
+                    assert!(self.in_flight, "never waiting for nothing");
+                    let limit = if self.usable(now) { 2 } else { 3 };
+                    assert_eq!(wait.limit.as_secs(), limit, "the longest wait");
+                    assert!(self.waiting_for_kids <= 256, "a bounded number waits");
+                }
+                Answer::Unknown => {
+                    assert!(!has, "401 for a key that is published");
+                    assert!(self.fresh(now), "401 only while the set is fresh");
+                }
+                Answer::Unavailable { retry_after } => {
+                    assert!(!(has && self.usable(now)), "an outage noticed with a key at hand");
+                    assert!(!self.fresh(now), "503 while the set is fresh");
+                    assert!(retry_after >= Duration::from_secs(1) && retry_after <= BACKOFF);
+                }
+            }
+        }
+
+        /// A fetch started.
+        pub(super) fn started(&mut self, now: Duration, cause: Cause) {
+            assert!(!self.in_flight, "never two fetches at once");
+            self.in_flight = true;
+            if let Some(failed_at) = self.failed_at {
+                assert!(now >= failed_at + LEAST_PAUSE, "a pause after a failure");
+            }
+            match cause {
+                Cause::Schedule => {
+                    assert!(
+                        self.published.is_none() || now >= self.earliest_refresh,
+                        "never more fetches than the schedule"
+                    );
+                }
+                Cause::UnknownKid => {
+                    self.for_kids.push(now);
+                    within(&self.for_kids, 2, Duration::from_secs(10));
+                }
+                Cause::BadSignature => {
+                    self.for_signatures.push(now);
+                    within(&self.for_signatures, 1, Duration::from_secs(60));
+                }
+            }
+        }
+
+        pub(super) fn succeeded(&mut self, now: Duration, max_age: Option<u64>) {
+            let fresh = Duration::from_secs(max_age.unwrap_or(300).clamp(60, 3_600));
+            self.in_flight = false;
+            self.failed_at = None;
+            self.earliest_refresh = now + fresh.mul_f64(0.7);
+            self.fresh_until = now + fresh;
+            self.usable_until = now + fresh + Duration::from_secs(3_600);
+        }
+
+        pub(super) fn failed(&mut self, now: Duration) {
+            self.in_flight = false;
+            self.failed_at = Some(now);
+        }
+
+        pub(super) fn told_spent(&mut self) {
+            self.spent_told += 1;
+            // Once before the bucket was ever spent, and then once for each time it was full
+            // again, for which two fetches have to be regained.
+            let fetches = u32::try_from(self.for_kids.len()).unwrap();
+            assert!(self.spent_told * 2 <= fetches, "told once a flood");
+        }
+    }
+
+    /// No stretch of time holds more starts than a full bucket and its refills in that time.
+    fn within(starts: &[Duration], burst: usize, period: Duration) {
+        let last = *starts.last().unwrap();
+        for (index, first) in starts.iter().enumerate() {
+            let refills = (last - *first).as_nanos() / period.as_nanos();
+            let most = burst + usize::try_from(refills).unwrap();
+            assert!(starts.len() - index <= most, "never more fetches than the budget");
+        }
+    }
+}
+
+use invariants::{Cause, DEADLINE, RECOVERY, Seen};
+
+/// One history: the issuer, the engine around the machine, and what was seen.
+struct World {
+    random: Random,
+    now: Duration,
+    machine: Freshness,
+    set: Option<(BTreeSet<Kid>, Life)>,
+    flight: Option<(Ticket, Duration)>,
+    /// Counted waits, with the attempt they wait for.
+    waits: Vec<Attempt>,
+    /// What the issuer publishes now, and the next kid.
+    kids: BTreeSet<Kid>,
+    next_kid: Kid,
+    mode: Mode,
+    seen: Seen,
+    told: RefCell<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mode {
+    Well,
+    Failing,
+    Hanging,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut world = Self {
+            random: Random(seed),
+            now: Duration::from_millis(seed % 1_000),
+            machine: Freshness::new(FreshnessSettings::default()),
+            set: None,
+            flight: None,
+            waits: Vec::new(),
+            kids: BTreeSet::from([0]),
+            next_kid: 1,
+            mode: Mode::Well,
+            seen: Seen::default(),
+            told: RefCell::default(),
+        };
+        if world.random.below(5) == 0 {
+            world.seed();
+        }
+        world
+    }
+
+    /// Starts from a set of another process.
+    fn seed(&mut self) {
+        let age = Duration::from_secs(self.random.below(5_000));
+        let life = self.machine.seeded(self.now, age, Duration::from_secs(300));
+        let cap = Duration::from_secs(300 + 3_600);
+        assert_eq!(life.is_some(), age < cap, "a seed within the cap of its own time");
+        let Some(life) = life else { return };
+        self.set = Some((self.kids.clone(), life));
+        self.seen.published = Some(self.kids.clone());
+        self.seen.usable_until = self.now + (cap - age);
+    }
+
+    fn step(&mut self) {
+        match self.random.below(100) {
+            0..30 => self.pass(),
+            30..60 => {
+                let kid = self.some_kid();
+                self.request(kid, false);
+            }
+            60..64 => self.flood(),
+            64..70 => self.bad_signature(),
+            70..72 => self.schedule(),
+            72..86 => self.answer(),
+            86..88 => self.abort(),
+            88..92 => self.rotate(),
+            92..94 => self.withdraw(),
+            94..95 => self.stranded(),
+            _ => {
+                self.mode = match self.random.below(3) {
+                    0 => Mode::Well,
+                    1 => Mode::Failing,
+                    _ => Mode::Hanging,
+                };
+                self.tell(format_args!("the issuer is {:?}", self.mode));
+            }
+        }
+    }
+
+    fn pass(&mut self) {
+        const TIMES: [u64; 14] = [
+            1, 10, 499, 501, 1_000, 2_000, 9_999, 10_000, 60_000, 220_000, 250_000, 310_000,
+            1_800_000, 4_000_000,
+        ];
+        let time = TIMES[usize::try_from(self.random.below(TIMES.len() as u64)).unwrap()];
+        self.elapse(Duration::from_millis(time));
+    }
+
+    fn elapse(&mut self, time: Duration) {
+        self.tell(format_args!("{time:?} pass"));
+        // No attempt outlives its deadline.
+        if let Some((_, started_at)) = &self.flight
+            && self.now + time > *started_at + DEADLINE
+        {
+            let end = *started_at + DEADLINE;
+            let rest = (self.now + time).saturating_sub(end);
+            self.now = self.now.max(end);
+            self.fail("deadline");
+            self.now += rest;
+            return;
+        }
+        self.now += time;
+    }
+
+    /// A kid that is published, or was, or never was.
+    fn some_kid(&mut self) -> Kid {
+        match self.random.below(4) {
+            0 => 1_000_000,
+            1 => u32::try_from(self.random.below(u64::from(self.next_kid))).unwrap(),
+            _ => self.kids.last().copied().unwrap_or(0),
+        }
+    }
+
+    /// A request as the engine treats it; how it was answered.
+    fn request(&mut self, kid: Kid, waited: bool) -> Answer {
+        let view = self.machine.view();
+        let life = self.set.as_ref().map(|(_, life)| *life);
+        let known = self.set.as_ref().is_some_and(|(kids, _)| kids.contains(&kid));
+        let asked = Asked { known, waited };
+        let decision = self.machine.request(view, life.as_ref(), asked, self.now).unwrap();
+        self.tell(format_args!("a request for {kid} (waited: {waited}): {decision:?}"));
+        if decision.note == Some(Note::BudgetSpent) {
+            self.seen.told_spent();
+        }
+        if let Some(ticket) = decision.start {
+            let unknown_kid = decision.note == Some(Note::UnknownKid);
+            self.start(ticket, if unknown_kid { Cause::UnknownKid } else { Cause::Schedule });
+        }
+        if let Answer::Wait(wait) = decision.answer {
+            assert!(self.machine.is_under_way(wait.attempt), "never waiting for the past");
+            if wait.counted {
+                self.waits.push(wait.attempt);
+                self.seen.waiting_for_kids += 1;
+            }
+        }
+        self.seen.answered(self.now, kid, waited, decision.answer);
+        decision.answer
+    }
+
+    /// More forged tokens at once than may wait.
+    fn flood(&mut self) {
+        let tokens = self.random.below(400);
+        self.tell(format_args!("{tokens} forged tokens at once"));
+        let tell = TELL.replace(false);
+        for kid in 0..u32::try_from(tokens).unwrap() {
+            self.request(2_000_000 + kid, false);
+        }
+        TELL.set(tell);
+    }
+
+    fn bad_signature(&mut self) {
+        self.tell(format_args!("a bad signature"));
+        if let Some(ticket) = self.machine.signature_failed(self.machine.view(), self.now) {
+            self.start(ticket, Cause::BadSignature);
+        }
+    }
+
+    /// The timer of `keep_warm`.
+    fn schedule(&mut self) {
+        self.tell(format_args!("the timer"));
+        let life = self.set.as_ref().map(|(_, life)| *life);
+        let due_in = self.machine.due_in(self.machine.view(), life.as_ref(), self.now);
+        match self.machine.due(self.machine.view(), life.as_ref(), self.now) {
+            Some(ticket) => {
+                assert!(due_in.is_zero(), "due before its time");
+                self.start(ticket, Cause::Schedule);
+            }
+            None => assert!(!due_in.is_zero(), "not due at its time"),
+        }
+    }
+
+    fn start(&mut self, ticket: Ticket, cause: Cause) {
+        self.seen.started(self.now, cause);
+        self.flight = Some((ticket, self.now));
+    }
+
+    /// The issuer answers the attempt under way, in its way.
+    fn answer(&mut self) {
+        match self.mode {
+            Mode::Hanging => {}
+            Mode::Failing => self.fail("failing"),
+            Mode::Well => self.succeed(),
+        }
+    }
+
+    fn succeed(&mut self) {
+        if self.kids.is_empty() {
+            // A set without a usable key replaces nothing.
+            return self.fail("empty set");
+        }
+        let Some((ticket, _)) = self.flight.take() else { return };
+        let max_age = match self.random.below(4) {
+            0 => Some(self.random.below(10_000)),
+            _ => None,
+        };
+        let unit = self.random.unit();
+        let life = self.machine.renewed(self.now, max_age.map(Duration::from_secs), unit);
+        // "Not modified" is an answer only where the set is the same, and changes as much.
+        let kids = match &self.set {
+            Some((kids, _)) if *kids == self.kids => kids.clone(),
+            _ => self.kids.clone(),
+        };
+        self.tell(format_args!("it answers {kids:?}, max-age {max_age:?}"));
+        self.set = Some((kids, life));
+        self.machine.succeeded(ticket);
+        self.seen.published = Some(self.kids.clone());
+        self.seen.succeeded(self.now, max_age);
+        self.wake();
+    }
+
+    fn fail(&mut self, why: &str) {
+        let Some((ticket, _)) = self.flight.take() else { return };
+        let retry_after = match self.random.below(4) {
+            0 => Some(Duration::from_secs(self.random.below(100))),
+            _ => None,
+        };
+        self.tell(format_args!("the fetch fails: {why}, Retry-After {retry_after:?}"));
+        let life = self.set.as_ref().map(|(_, life)| *life);
+        let unit = self.random.unit();
+        let setback = self.machine.failed(ticket, life.as_ref(), self.now, unit, retry_after);
+        assert_eq!(setback.usable_for.is_some(), self.seen.usable(self.now), "what is told");
+        self.seen.failed(self.now);
+        self.wake();
+    }
+
+    /// The task of the fetch panics, or its runtime shuts down.
+    fn abort(&mut self) {
+        self.fail("aborted");
+    }
+
+    /// A request outside a runtime: its attempt can't run.
+    fn stranded(&mut self) {
+        let life = self.set.as_ref().map(|(_, life)| *life);
+        if let Some(ticket) = self.machine.due(self.machine.view(), life.as_ref(), self.now) {
+            self.tell(format_args!("no runtime"));
+            let failures = self.machine.failures();
+            self.machine.stranded(ticket);
+            assert_eq!(self.machine.failures(), failures, "no fault of the issuer's");
+        }
+    }
+
+    /// Those who wait look again, or have gone away: either way their wait is over.
+    fn wake(&mut self) {
+        for attempt in std::mem::take(&mut self.waits) {
+            assert!(!self.machine.is_under_way(attempt), "who waits is woken");
+            self.machine.left();
+            self.seen.waiting_for_kids -= 1;
+        }
+        let kid = self.some_kid();
+        self.request(kid, true);
+    }
+
+    fn rotate(&mut self) {
+        if self.random.below(2) == 0 {
+            self.kids.clear();
+        }
+        self.kids.insert(self.next_kid);
+        self.next_kid += 1;
+        self.tell(format_args!("it publishes {:?}", self.kids));
+    }
+
+    fn withdraw(&mut self) {
+        self.kids.pop_first();
+        self.tell(format_args!("it withdraws: {:?}", self.kids));
+    }
+
+    /// The issuer answers again: before long, a token of its present key is served.
+    fn recover(&mut self) {
+        self.mode = Mode::Well;
+        if self.kids.is_empty() {
+            self.rotate();
+        }
+        self.tell(format_args!("all is well again"));
+        let kid = *self.kids.last().unwrap();
+        let end = self.now + RECOVERY;
+        while self.request(kid, false) != Answer::Serve {
+            assert!(self.now < end, "always recovers");
+            // An attempt under way may still hang until its deadline; new ones are answered.
+            let hangs = self.flight.as_ref().is_some_and(|(_, started)| *started < end - RECOVERY);
+            if !hangs {
+                self.succeed();
+            }
+            self.elapse(Duration::from_millis(500));
+        }
+    }
+
+    fn tell(&self, what: std::fmt::Arguments<'_>) {
+        // Formatting is most of the cost, so it is done only where it will be read.
+        if TELL.get() {
+            writeln!(self.told.borrow_mut(), "{:?}: {what}", self.now).unwrap();
+        }
+    }
+}
+
+thread_local! {
+    static TELL: Cell<bool> = const { Cell::new(false) };
+}
+
+fn run(seed: u64) -> Result<(), (Box<dyn std::any::Any + Send>, String)> {
+    let mut world = World::new(seed);
+    catch_unwind(AssertUnwindSafe(|| {
+        for _ in 0..STEPS {
+            world.step();
+        }
+        world.recover();
+    }))
+    .map_err(|panic| (panic, world.told.take()))
+}
+
+#[test]
+fn random_histories_keep_to_the_rules() {
+    for seed in SEED..SEED + HISTORIES {
+        if run(seed).is_err() {
+            // Once more, telling what happens.
+            TELL.set(true);
+            let (panic, told) = run(seed).expect_err("histories are deterministic");
+            eprintln!("{told}\nthe history with seed {seed:#x} breaks a rule");
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// SplitMix64: histories are the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.next() % bound }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

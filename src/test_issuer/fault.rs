@@ -30,6 +30,8 @@ pub enum Fault {
     Hang,
     /// Another status, with the good body.
     Status(u16),
+    /// Status 503, asking to be left alone for so many seconds (`Retry-After`).
+    Busy(u32),
     /// A redirect to this URL.
     Redirect(String),
     /// Status 200 and a page of HTML.

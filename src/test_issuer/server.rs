@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::channel::Channel;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -200,6 +200,11 @@ async fn misbehave(fault: Fault, good: Answer) -> Answer {
         Fault::Status(status) => {
             let mut answer = good;
             *answer.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+            answer
+        }
+        Fault::Busy(seconds) => {
+            let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "");
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
             answer
         }
         Fault::Redirect(url) => {

@@ -6,9 +6,14 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -271,6 +276,30 @@ pub fn parse_challenge(line: &str) -> Challenge {
                 return Challenge { scheme: scheme.to_owned(), params };
             }
         }
+    }
+}
+
+/// Polls a future once: what does not wait is ready.
+pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// Tokens with kids that nobody signed under: a good token with another header.
+pub struct Forger {
+    rest: String,
+}
+
+impl Forger {
+    pub fn new(good: &str) -> Self {
+        Self { rest: good[good.find('.').unwrap()..].to_owned() }
+    }
+
+    pub fn token(&self, kid: &str) -> String {
+        let header = format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"{kid}"}}"#);
+        URL_SAFE_NO_PAD.encode(header) + &self.rest
     }
 }
 

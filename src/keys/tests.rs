@@ -1,0 +1,462 @@
+//! The engine around the state machine: tasks and how they end, events, seeds, health.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::*;
+use crate::clock::TestClock;
+use crate::crypto::AlgorithmSet;
+use crate::event::Event;
+use crate::health::{IssuerHealth, KeyStage};
+
+const ISSUER: &str = "https://as.example.com";
+
+/// A public key of RFC 8037 A.2 under this kid.
+fn entry(kid: &str) -> String {
+    format!(
+        r#"{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#
+    )
+}
+
+fn document(kids: &[&str]) -> String {
+    let entries: Vec<_> = kids.iter().map(|kid| entry(kid)).collect();
+    format!(r#"{{"keys":[{}]}}"#, entries.join(","))
+}
+
+/// What a scripted source does when it is asked.
+#[derive(Clone)]
+enum Script {
+    Answer(String),
+    Fail(&'static str),
+    Hang,
+    Panic,
+}
+
+/// A source that follows a script; the last line of it holds for ever.
+#[derive(Clone)]
+struct Scripted {
+    lines: Arc<Mutex<VecDeque<Script>>>,
+    asked: Arc<AtomicU32>,
+}
+
+impl KeySource for Scripted {
+    fn fetch(&self) -> KeyFuture<'_> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut lines = self.lines.lock().unwrap();
+        let line = if lines.len() > 1 { lines.pop_front() } else { lines.front().cloned() };
+        drop(lines);
+        Box::pin(async move {
+            match line.unwrap() {
+                Script::Answer(document) => Ok(FetchedKeys::new(document)),
+                Script::Fail(problem) => Err(KeySourceError::new(problem)),
+                Script::Hang => std::future::pending().await,
+                Script::Panic => panic!("a source of the API's own"),
+            }
+        })
+    }
+}
+
+struct World {
+    clock: TestClock,
+    source: Scripted,
+    keys: Arc<RemoteKeys>,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl World {
+    fn new(script: impl IntoIterator<Item = Script>) -> Self {
+        Self::with(script, KeySettings::default())
+    }
+
+    fn with(script: impl IntoIterator<Item = Script>, settings: KeySettings) -> Self {
+        let clock = TestClock::at(1_700_000_000);
+        let lines = Arc::new(Mutex::new(script.into_iter().collect()));
+        let source = Scripted { lines, asked: Arc::default() };
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let observed = Arc::clone(&events);
+        let observer: crate::event::Observer = settings.observer.clone().unwrap_or_else(|| {
+            Arc::new(move |event: &Event| observed.lock().unwrap().push(event.clone()))
+        });
+        let settings = KeySettings { observer: Some(observer), ..settings };
+        let user = Source::User(Arc::new(source.clone()));
+        let accepted = AlgorithmSet::DEFAULT;
+        let keys = RemoteKeys::new(ISSUER, accepted, user, Arc::new(clock.clone()), settings);
+        Self { clock, source, keys: Arc::new(keys), events }
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    fn asked(&self) -> u32 {
+        self.source.asked.load(Ordering::SeqCst)
+    }
+
+    fn look(&self, kid: &str, waited: bool) -> Lookup<'static> {
+        self.keys.find(Some(kid), Algorithm::Ed25519, ISSUER, waited)
+    }
+
+    /// Looks for a kid as a request does.
+    async fn find(&self, kid: &str) -> &'static str {
+        match self.look(kid, false) {
+            Lookup::Wait(wait) => wait.done().await,
+            answer => return name(&answer),
+        }
+        name(&self.look(kid, true))
+    }
+
+    /// The names of the events since the last call.
+    fn events(&self) -> Vec<String> {
+        let events = std::mem::take(&mut *self.events.lock().unwrap());
+        events.iter().map(tell).collect()
+    }
+}
+
+fn name(lookup: &Lookup<'_>) -> &'static str {
+    match lookup {
+        Lookup::Found(_) => "found",
+        Lookup::Unknown => "unknown",
+        Lookup::Unavailable { .. } => "unavailable",
+        Lookup::Wait(_) => "wait",
+    }
+}
+
+/// An event in a line, all of its facts in it.
+fn tell(event: &Event) -> String {
+    assert_eq!(event.issuer(), ISSUER);
+    let seconds = |rest: &Duration| rest.as_secs();
+    match event {
+        Event::Refreshed { keys, first, changed, .. } => {
+            format!("refreshed {keys} first={first} changed={changed}")
+        }
+        Event::Rotated { added, removed, .. } => format!("rotated +{added:?} -{removed:?}"),
+        Event::KeySkipped { kid, reason, .. } => format!("skipped {kid:?}: {reason}"),
+        Event::RefreshFailed { problem, failures, usable_for, .. } => {
+            format!("failed {failures} {problem} {:?}", usable_for.as_ref().map(seconds))
+        }
+        Event::Stale { usable_for, .. } => format!("stale {}", seconds(usable_for)),
+        Event::Recovered { failures, .. } => format!("recovered {failures}"),
+        Event::UnknownKid { kid, .. } => format!("unknown kid {kid:?}"),
+        Event::BudgetSpent { .. } => "budget spent".into(),
+        Event::SeedIgnored { reason, .. } => format!("seed ignored: {reason}"),
+        Event::NoRuntime { .. } => "no runtime".into(),
+    }
+}
+
+/// Lets tasks run. Time does not pass.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn events_of_a_life() {
+    let junk = document(&["b", "c"]).replace("]}", r#",{"kty":"XYZ","kid":"j\n"}]}"#);
+    let world = World::new([
+        Script::Answer(document(&["a", "b"])),
+        Script::Answer(document(&["a", "b"])),
+        Script::Answer(junk),
+        Script::Fail("down\nfor now"),
+        Script::Fail("down"),
+        Script::Fail("down"),
+        Script::Fail("down"),
+        Script::Answer(document(&["b", "c"])),
+    ]);
+    assert_eq!(world.find("a").await, "found");
+    assert_eq!(world.events(), ["refreshed 2 first=true changed=true"]);
+    world.pass(250);
+    assert_eq!(world.find("a").await, "found");
+    settle().await;
+    assert_eq!(world.events(), ["refreshed 2 first=false changed=false"]);
+    world.pass(250);
+    assert_eq!(world.find("a").await, "found", "until the fetch is in");
+    settle().await;
+    assert_eq!(world.find("a").await, "unknown", "a successful fetch has removed it");
+    let expected = [
+        "refreshed 2 first=false changed=true",
+        "skipped Some(`j\\n`): kty is unknown",
+        "rotated +[`c`] -[`a`]",
+        "unknown kid Some(`a`)",
+        "failed 1 `down\\nfor now` Some(3900)",
+    ];
+    assert_eq!(world.events(), expected);
+    // The outage goes on past freshness, then past the cap.
+    for (pass, expected) in [
+        (250, &["failed 2 `down` Some(3650)"][..]),
+        (60, &["failed 3 `down` Some(3590)", "stale 3590"]),
+        (3_600, &["failed 4 `down` None"]),
+    ] {
+        world.pass(pass);
+        world.find("b").await;
+        settle().await;
+        assert_eq!(world.events(), expected);
+    }
+    world.pass(31);
+    assert_eq!(world.find("b").await, "found");
+    let expected = ["recovered 4", "refreshed 2 first=false changed=true"];
+    assert_eq!(world.events(), expected);
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_kids_is_a_handful_of_events() {
+    let world = World::new([Script::Answer(document(&["a"]))]);
+    world.find("a").await;
+    world.events();
+    for n in 0..1_000 {
+        assert_eq!(world.find(&format!("forged-{n}")).await, "unknown");
+    }
+    let mut events = world.events();
+    events.retain(|event| !event.starts_with("refreshed"));
+    let expected = ["unknown kid Some(`forged-0`)", "unknown kid Some(`forged-1`)", "budget spent"];
+    assert_eq!(events, expected);
+}
+
+#[tokio::test]
+async fn an_observer_that_panics_breaks_nothing() {
+    let settings =
+        KeySettings { observer: Some(Arc::new(|_| panic!("an observer"))), ..<_>::default() };
+    let script = [Script::Panic, Script::Answer(document(&["a"]))];
+    let world = World::with(script, settings);
+    assert_eq!(world.find("a").await, "unavailable", "the source panics");
+    world.pass(2);
+    assert_eq!(world.find("a").await, "found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_ends_however_its_task_ends() {
+    for (script, problem) in [
+        (Script::Panic, "failed 1 `the fetch was aborted` None"),
+        (Script::Hang, "failed 1 `no answer in time` None"),
+        (
+            Script::Answer("x".repeat(64 * 1024 + 1)),
+            "failed 1 `key set: more than 65536 bytes` None",
+        ),
+        (Script::Answer("[]".into()), "failed 1 `key set: not one strict JSON object` None"),
+        (Script::Answer(document(&[])), "failed 1 `key set: no usable key` None"),
+    ] {
+        let world = World::new([script, Script::Answer(document(&["a"]))]);
+        assert_eq!(world.find("a").await, "unavailable");
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(world.events(), [problem]);
+        world.pass(2);
+        assert_eq!(world.find("a").await, "found", "after {problem}");
+    }
+    // Just as large as it may be.
+    let mut largest = document(&["a"]);
+    largest.extend(std::iter::repeat_n(' ', 64 * 1024 - largest.len()));
+    assert_eq!(World::new([Script::Answer(largest)]).find("a").await, "found");
+}
+
+#[test]
+fn a_runtime_that_shuts_down_ends_its_attempt_and_another_goes_on() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = World::new([Script::Hang, Script::Answer(document(&["a"]))]);
+    let first = runtime();
+    first.block_on(async {
+        assert_eq!(name(&world.look("a", false)), "wait");
+        settle().await;
+    });
+    drop(first);
+    assert_eq!(world.events(), ["failed 1 `the fetch was aborted` None"]);
+    world.pass(2);
+    assert_eq!(runtime().block_on(world.find("a")), "found");
+}
+
+#[test]
+fn without_a_runtime_a_request_is_refused_and_nothing_is_held_against_the_issuer() {
+    let world = World::new([Script::Answer(document(&["a"]))]);
+    for _ in 0..5 {
+        assert_eq!(name(&world.look("a", false)), "unavailable");
+    }
+    assert_eq!(world.events(), ["no runtime"], "once");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(world.find("a")), "found", "no pause");
+    // With keys at hand, no runtime is needed.
+    assert_eq!(name(&world.look("a", false)), "found");
+    world.pass(250);
+    assert_eq!(name(&world.look("a", false)), "found", "although a fetch is due");
+    assert_eq!(name(&world.look("b", false)), "unknown");
+}
+
+#[tokio::test]
+async fn the_last_handle_ends_the_attempt_and_the_timer() {
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    for keep_warm in [false, true] {
+        let settings = KeySettings { keep_warm, ..KeySettings::default() };
+        let world = World::with([Script::Hang], settings);
+        assert_eq!(name(&world.look("a", false)), "wait");
+        settle().await;
+        assert_eq!(alive(), 1 + usize::from(keep_warm));
+        drop(world);
+        settle().await;
+        assert_eq!(alive(), 0, "keep_warm: {keep_warm}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_is_kept_warm_without_requests_where_that_is_asked() {
+    for keep_warm in [false, true] {
+        let settings = KeySettings { keep_warm, ..KeySettings::default() };
+        let world = World::with([Script::Answer(document(&["a"]))], settings);
+        world.keys.ready().await;
+        assert_eq!(world.asked(), 1);
+        for round in 2..5 {
+            world.pass(200);
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            assert_eq!(world.asked(), if keep_warm { round - 1 } else { 1 }, "not yet");
+            world.pass(50);
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            assert_eq!(world.asked(), if keep_warm { round } else { 1 }, "at 80 %");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_goes_on_through_failures_until_there_are_keys() {
+    let script = [Script::Fail("a"), Script::Hang, Script::Fail("b")];
+    let world = World::new(script.into_iter().chain([Script::Answer(document(&["a"]))]));
+    let keys = Arc::clone(&world.keys);
+    let ready = tokio::spawn(async move { keys.ready().await });
+    for _ in 0..60 {
+        world.pass(1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(ready.is_finished());
+    assert_eq!((world.asked(), world.find("a").await), (4, "found"));
+    // With a set at hand, stale or not, there is nothing to wait for.
+    world.pass(1_000);
+    world.keys.ready().await;
+    assert_eq!(world.asked(), 4);
+}
+
+#[tokio::test]
+async fn health_tells_how_keys_stand() {
+    let world = World::new([
+        Script::Answer(document(&["a"]).replace("]}", r#",{"kty":"XYZ"}]}"#)),
+        Script::Fail("down"),
+    ]);
+    let empty = IssuerHealth {
+        issuer: ISSUER.into(),
+        keys: KeyStage::Missing,
+        key_ids: vec![],
+        skipped: 0,
+        age: None,
+        next_refresh: Some(Duration::ZERO),
+        last_error: None,
+        failures: 0,
+    };
+    assert_eq!(world.keys.health(), empty);
+    assert!(!empty.is_usable());
+    world.find("a").await;
+    let health = world.keys.health();
+    assert_eq!((health.keys, health.skipped), (KeyStage::Fresh, 1));
+    assert_eq!(format!("{:?}", health.key_ids), "[`a`]");
+    assert!(health.next_refresh > Some(Duration::from_secs(209)));
+    for (pass, stage, usable) in [
+        (250, KeyStage::Ahead, true),
+        (50, KeyStage::Stale, true),
+        (3_599, KeyStage::Stale, true),
+        (1, KeyStage::Expired, false),
+    ] {
+        world.pass(pass);
+        let health = world.keys.health();
+        assert_eq!((health.keys, health.is_usable()), (stage, usable));
+    }
+    assert_eq!(world.keys.health().age, Some(Duration::from_secs(3_900)));
+    world.find("a").await;
+    let health = world.keys.health();
+    assert_eq!((health.failures, health.last_error.unwrap().as_str()), (1, "down"));
+    assert!(health.next_refresh > Some(Duration::ZERO), "a pause");
+    let fixed = KeySet::parse(document(&["a"]).as_bytes(), AlgorithmSet::DEFAULT);
+    let health = Keys::Static(Arc::new(fixed.unwrap_or_else(|_| panic!()))).health(ISSUER);
+    assert_eq!((health.keys, health.is_usable()), (KeyStage::Fixed, true));
+}
+
+/// A seed of a set with the kid `a`, fetched by another process at the test clock's time.
+async fn seed() -> KeySeed {
+    let world = World::new([Script::Answer(document(&["a"]))]);
+    assert_eq!(world.keys.export(), None, "nothing yet");
+    world.find("a").await;
+    let seed = world.keys.export().unwrap();
+    KeySeed::from_json(&seed.to_json()).unwrap()
+}
+
+fn seeded(seed: KeySeed, script: impl IntoIterator<Item = Script>) -> World {
+    World::with(script, KeySettings { seed: Some(seed), ..KeySettings::default() })
+}
+
+#[tokio::test]
+async fn a_seed_serves_until_the_first_fetch_that_succeeds() {
+    let script = [Script::Fail("down"), Script::Answer(document(&["b"]))];
+    let world = seeded(seed().await, script);
+    assert_eq!(world.keys.health().keys, KeyStage::Stale);
+    assert_eq!(name(&world.look("a", false)), "found", "at once");
+    settle().await;
+    assert_eq!(world.asked(), 1, "and a fetch starts");
+    assert_eq!(world.find("b").await, "unavailable", "a key that it does not have");
+    assert_eq!(world.keys.export(), Some(seed().await), "the seed is handed on, as old as it is");
+    world.pass(2);
+    assert_eq!(world.find("b").await, "found");
+    assert_eq!(world.find("a").await, "unknown");
+    let events = world.events();
+    assert!(events.contains(&"refreshed 1 first=true changed=true".into()), "{events:?}");
+    assert!(events.contains(&"rotated +[`b`] -[`a`]".into()), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_seed_is_used_within_the_cap_of_its_own_time() {
+    let at = 1_700_000_000;
+    for (fetched_at, usable) in [
+        (at, true),
+        (at - 3_899, true),
+        (at - 3_900, false),
+        (at + 60, true),
+        (at + 61, false),
+        (0, false),
+        (u64::MAX, false),
+    ] {
+        let text = String::from_utf8(seed().await.to_json()).unwrap();
+        let text = text.replace(&at.to_string(), &fetched_at.to_string());
+        let world = seeded(KeySeed::from_json(text.as_bytes()).unwrap(), [Script::Fail("down")]);
+        assert_eq!(world.keys.is_usable(), usable, "{fetched_at}");
+        assert_eq!(world.events().is_empty(), usable, "{fetched_at}");
+        // Older than this process, whose monotonic clock starts at nothing.
+        let age = usable.then(|| Duration::from_secs(at.saturating_sub(fetched_at)));
+        assert_eq!(world.keys.health().age, age, "{fetched_at}");
+    }
+    let world = seeded(seed().await, [Script::Fail("down")]);
+    world.pass(3_899);
+    assert_eq!(world.find("a").await, "found");
+    world.pass(1);
+    assert_eq!(world.find("a").await, "unavailable");
+}
+
+#[tokio::test]
+async fn seeds_that_are_not_used() {
+    let good = String::from_utf8(seed().await.to_json()).unwrap();
+    for (name, text, expected) in [
+        ("another issuer", good.replace(ISSUER, "https://as.example.com/"), "of another issuer"),
+        ("another version", good.replace("\"version\":1", "\"version\":2"), "of another version"),
+        ("no keys", good.replace("OKP", "XYZ"), "no key set"),
+        ("private", good.replace("\\\"kid\\\"", "\\\"d\\\""), "no key set"),
+        (
+            "large",
+            good.replace("\\\"kid\\\"", &format!("\\\"{}\\\"", "x".repeat(65_536))),
+            "larger than a key set may be",
+        ),
+    ] {
+        let seed = KeySeed::from_json(text.as_bytes()).unwrap();
+        assert!(!format!("{seed:?}").contains("11qYAYK"), "{name}");
+        let world = seeded(seed, [Script::Answer(document(&["a"]))]);
+        assert_eq!(world.events(), [format!("seed ignored: {expected}")], "{name}");
+        assert!(!world.keys.is_usable(), "{name}");
+        assert_eq!(world.find("a").await, "found", "{name}: as without a seed");
+    }
+    for text in ["", "{}", "[]", "null", &good[1..]] {
+        assert!(KeySeed::from_json(text.as_bytes()).is_err(), "{text}");
+    }
+    assert!(KeySeed::from_json(good.as_bytes()).is_ok());
+}
