@@ -67,18 +67,26 @@ impl Key {
     }
 }
 
-/// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`.
-/// Either excludes the key, so the two cannot disagree on a key that is used.
+/// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`,
+/// and beside `use` nothing that `sig` does not mean, since the two must agree.
 fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
-    match string(jwk, "use")? {
-        None | Some("sig") => {}
+    let named = match string(jwk, "use")? {
+        None => false,
+        Some("sig") => true,
         Some(_) => return Err(KeyFault("use is not sig")),
+    };
+    let ops = match jwk.get("key_ops") {
+        None => return Ok(()),
+        Some(Value::Array(ops)) => ops,
+        Some(_) => return Err(KeyFault("key_ops is no array")),
+    };
+    if !ops.iter().any(|op| op.as_str() == Some("verify")) {
+        return Err(KeyFault("key_ops has no verify"));
     }
-    match jwk.get("key_ops") {
-        None => Ok(()),
-        Some(Value::Array(ops)) if ops.iter().any(|op| op.as_str() == Some("verify")) => Ok(()),
-        Some(_) => Err(KeyFault("key_ops has no verify")),
+    if named && !ops.iter().all(|op| matches!(op.as_str(), Some("sign" | "verify"))) {
+        return Err(KeyFault("key_ops disagrees with use"));
     }
+    Ok(())
 }
 
 fn string<'a>(jwk: &'a Object<'_>, name: &'static str) -> Result<Option<&'a str>, KeyFault> {
