@@ -386,7 +386,8 @@ fn build_trust(settings: &Settings, generation: u64, problems: &mut Vec<String>)
             problems.push("audience ``: must not be empty".to_owned());
         }
         // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
-        if audience.starts_with("http://") && !settings.allow_http_loopback {
+        let is_http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+        if is_http && check_url(audience, settings.allow_http_loopback).is_err() {
             problems.push(format!("audience `{}`: must be https", audience.escape_debug()));
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use tower_resource_server::{Algorithm, Error, FetchedKeys, Issuer, KeyFuture, KeySource};
+use tower_resource_server::{Algorithm, Error, Issuer};
 
 use crate::support::*;
 
@@ -129,19 +129,6 @@ async fn id_7515_4_1_2_1_keys_are_never_taken_from_the_token() {
         tokio::task::yield_now().await;
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1, "this test alone");
-}
-
-/// Keys fetched by code, and how often.
-struct Counted {
-    document: String,
-    fetches: Arc<AtomicUsize>,
-}
-
-impl KeySource for Counted {
-    fn fetch(&self) -> KeyFuture<'_> {
-        self.fetches.fetch_add(1, Ordering::SeqCst);
-        Box::pin(std::future::ready(Ok(FetchedKeys::new(self.document.clone()))))
-    }
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ use serde_json::Value;
 use tower::{Layer, Service, ServiceExt as _, service_fn};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{
-    AccessToken, Builder, Claims, EmptyBody, Error, Issuer, NeedsIssuer, Ready, ResourceServer,
+    AccessToken, Builder, Claims, EmptyBody, Error, FetchedKeys, Issuer, KeyFuture, KeySource,
+    NeedsIssuer, Ready, ResourceServer,
 };
 
 pub const ISSUER: &str = "https://as.example.com";
@@ -273,6 +274,75 @@ pub fn parse_challenge(line: &str) -> Challenge {
         }
     }
 }
+
+/// Keys fetched by code, and how often.
+pub struct Counted {
+    pub document: String,
+    pub fetches: Arc<AtomicUsize>,
+}
+
+impl KeySource for Counted {
+    fn fetch(&self) -> KeyFuture<'_> {
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::ready(Ok(FetchedKeys::new(self.document.clone()))))
+    }
+}
+
+/// A layer around a handler that says hello, over HTTP/1.1 on a port of this machine.
+pub struct Served {
+    pub url: String,
+    connections: Arc<AtomicUsize>,
+    task: tokio::task::AbortHandle,
+}
+
+impl Served {
+    /// How many connections were made.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub async fn serve<L>(layer: L) -> Served
+where
+    L: Layer<HelloService>,
+    L::Service: Service<
+            Request<hyper::body::Incoming>,
+            Response = Response<Body>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static,
+{
+    use hyper_util::rt::TokioIo;
+    use hyper_util::service::TowerToHyperService;
+    let hello = service_fn(async |_: Request<hyper::body::Incoming>| {
+        Ok::<_, Infallible>(Response::new(Body::from("hello")))
+    });
+    let service = TowerToHyperService::new(layer.layer(HelloService::new(hello)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    let task = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            let http1 = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(http1.serve_connection(TokioIo::new(stream), service.clone()));
+        }
+    });
+    Served { url, connections, task: task.abort_handle() }
+}
+
+pub type HelloService =
+    tower::util::BoxCloneSyncService<Request<hyper::body::Incoming>, Response<Body>, Infallible>;
 
 /// The type of a builder before anything was said, for tests that build by hand.
 pub type Fresh = Builder<NeedsIssuer, Claims, EmptyBody>;
