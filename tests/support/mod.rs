@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
@@ -50,6 +50,10 @@ pub struct Api<S> {
     runs: Arc<AtomicUsize>,
 }
 
+/// Whether the handler saw the request that carries it.
+#[derive(Clone, Default)]
+struct Mark(Arc<AtomicBool>);
+
 /// What a client sees, and whether the handler ran.
 #[derive(Debug)]
 pub struct Reply {
@@ -89,6 +93,9 @@ pub type EchoService = tower::util::BoxCloneSyncService<Request<Body>, Response<
 fn echo(runs: Arc<AtomicUsize>) -> EchoService {
     EchoService::new(service_fn(move |request: Request<Body>| {
         runs.fetch_add(1, Ordering::SeqCst);
+        if let Some(Mark(ran)) = request.extensions().get() {
+            ran.store(true, Ordering::SeqCst);
+        }
         async move {
             let token = AccessToken::<Claims>::from_extensions(request.extensions());
             let uri = request.uri().to_string();
@@ -128,10 +135,12 @@ where
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {
-        let before = self.runs.load(Ordering::SeqCst);
+        // A mark on the very request, so that requests at one time are not taken for one another.
+        let mark = Mark::default();
+        let mut request = request;
+        request.extensions_mut().insert(mark.clone());
         let Ok(response) = self.service.clone().oneshot(request).await;
-        let ran = self.runs.load(Ordering::SeqCst) > before;
-        Reply::read(response, ran).await
+        Reply::read(response, mark.0.load(Ordering::SeqCst)).await
     }
 
     pub fn runs(&self) -> usize {
@@ -163,6 +172,9 @@ impl Reply {
     /// The rules for every answer.
     fn check(&self) {
         if self.error.is_none() {
+            // Whoever refuses says why, so that these rules are asked of every refusal.
+            let refusal = [400, 401, 403, 413, 500, 503].contains(&self.status.as_u16());
+            assert!(self.ran || !refusal, "refused without an error: {self:?}");
             return;
         }
         assert!(!self.ran, "the handler ran, and the request was refused: {self:?}");
