@@ -153,7 +153,7 @@ pub use config::{Builder, NeedsAudience, NeedsIssuer, Ready};
 pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;
-pub use issuer::{Issuer, providers};
+pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
 pub use keys::{FetchedKeys, KeyFuture, KeySource, KeySourceError, jwk_thumbprint};
 pub use layer::{
     FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireFuture,

@@ -17,7 +17,9 @@ pub(crate) fn refused(error: &Error, status: StatusCode) {
         Error::Wiring { .. } => {
             tracing::error!(target: TARGET, status, reason = %error, "layers are put together wrongly");
         }
-        Error::KeysUnavailable { .. } | Error::IntrospectionUnavailable { .. } => {
+        Error::KeysUnavailable { .. }
+        | Error::IssuerUnavailable { .. }
+        | Error::IntrospectionUnavailable { .. } => {
             tracing::warn!(target: TARGET, status, reason = %error, "request refused by our outage");
         }
         Error::MissingCredentials | Error::UnsupportedScheme => {
@@ -50,6 +52,13 @@ pub(crate) fn fetch_failed(issuer: &str, problem: &str, usable: bool) {
     } else {
         tracing::error!(target: TARGET, issuer, problem, "keys could not be fetched, requests are answered 503");
     }
+}
+
+/// The API's resolver failed, or named an issuer that can't be.
+pub(crate) fn resolve_failed(iss: &str, problem: &str) {
+    let iss = Excerpt::of(iss);
+    let iss = iss.as_str();
+    tracing::error!(target: TARGET, iss, problem, "the issuer of a tenant could not be resolved");
 }
 
 /// A fetch was due and there is no runtime to run it on.

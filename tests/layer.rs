@@ -379,7 +379,7 @@ async fn a_token_planted_in_the_extensions_is_not_believed() {
 }
 
 #[tokio::test]
-async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_field() {
+async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_claim() {
     #[derive(serde::Deserialize)]
     #[allow(dead_code, reason = "only read")]
     struct Mine {
@@ -389,13 +389,20 @@ async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_field() {
     #[allow(dead_code, reason = "only read")]
     struct Tenant {
         id: u32,
+        #[serde(default)]
+        owners: std::collections::HashMap<String, u32>,
     }
     let issuer = issuer();
     let server = builder(trusting(&issuer)).claims::<Mine>().build().unwrap();
     let api = api(server.layer());
     for (name, tenant, told) in [
         ("missing", None, "tenant is missing"),
-        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "tenant.id has another"),
+        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "`tenant has another"),
+        (
+            "wrong type under a name that is a value",
+            Some(serde_json::json!({ "id": 7, "owners": { "secret-value": "7" } })),
+            "`tenant has another",
+        ),
     ] {
         let token = issuer.token();
         let token = match tenant {

@@ -8,6 +8,7 @@ mod digest;
 mod key;
 mod random;
 mod roca;
+mod spki;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};

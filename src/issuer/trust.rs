@@ -1,13 +1,17 @@
 //! What is trusted right now: the issuers of one configuration, ready to judge.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
+use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
+use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
 use crate::keys::{KeyWait, Keys, Lookup};
 use crate::profile::{Expected, Profile};
+use crate::token::header::Header;
 use crate::token::json::{Object, Value};
-use crate::token::jwt::{Header, UnverifiedJwt, VerifiedJwt};
+use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
 use crate::token::{Excerpt, Facts, NumericDate};
 
 /// The issuers of one configuration.
@@ -16,6 +20,7 @@ pub(crate) struct Trust {
     /// Counts the configurations of one server; what was cached under another does not count.
     pub(crate) generation: u64,
     pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
+    pub(crate) tenants: Option<Arc<Tenants>>,
 }
 
 /// One issuer, with all that its tokens are judged by.
@@ -26,9 +31,12 @@ pub(crate) struct TrustedIssuer {
     pub(crate) audiences: Vec<Box<str>>,
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
+    pub(crate) tenants: Option<TenantRule>,
     pub(crate) profile: Profile,
     /// Seconds.
     pub(crate) leeway: u64,
+    /// Where the keys come from, as it was configured.
+    pub(crate) source: KeyConfig,
     pub(crate) keys: Keys,
 }
 
@@ -36,8 +44,34 @@ pub(crate) struct TrustedIssuer {
 pub(crate) enum Pending {
     /// It is over.
     Refused(Error),
+    /// It goes on when the issuer is known, or when waiting for that has taken too long.
+    Issuer(IssuerWait),
     /// It goes on when keys have come, or when waiting for them has taken too long.
     Keys(KeyWait),
+}
+
+/// What a request has waited for already; nobody waits for the same thing twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waited {
+    pub(crate) issuer: Option<Resolution>,
+    pub(crate) keys: bool,
+}
+
+/// The issuer that a token is judged by.
+pub(crate) enum Resolved<'a> {
+    Configured(&'a TrustedIssuer),
+    Tenant(Arc<Tenant>),
+}
+
+impl Deref for Resolved<'_> {
+    type Target = TrustedIssuer;
+
+    fn deref(&self) -> &TrustedIssuer {
+        match self {
+            Self::Configured(issuer) => issuer,
+            Self::Tenant(tenant) => &tenant.issuer,
+        }
+    }
 }
 
 impl From<Error> for Pending {
@@ -48,27 +82,65 @@ impl From<Error> for Pending {
 
 impl Trust {
     /// The issuer that the token names, by exact comparison (RFC 9068 §4).
-    pub(crate) fn resolve(&self, claims: &Object<'_>) -> Result<&Arc<TrustedIssuer>, Error> {
+    pub(crate) fn resolve(
+        &self,
+        claims: &Object<'_>,
+        waited: Waited,
+    ) -> Result<Resolved<'_>, Pending> {
         let iss = match claims.get("iss") {
             Some(Value::String(iss)) => iss.as_ref(),
-            Some(_) => return Err(Error::MalformedClaim { claim: "iss".into() }),
-            None => return Err(Error::MissingClaim { claim: "iss".into() }),
+            Some(_) => return Err(Error::MalformedClaim { claim: "iss".into() }.into()),
+            None => return Err(Error::MissingClaim { claim: "iss".into() }.into()),
         };
-        self.issuers
-            .iter()
-            .find(|issuer| issuer.is_named(iss))
-            .ok_or_else(|| Error::UntrustedIssuer { found: Excerpt::of(iss) })
+        if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.is_named(iss)) {
+            return Ok(Resolved::Configured(issuer));
+        }
+        match self.tenants.as_ref().map(|tenants| tenants.find(iss, waited.issuer)) {
+            Some(Search::Found(tenant)) => Ok(Resolved::Tenant(tenant)),
+            Some(Search::Wait(wait)) => Err(Pending::Issuer(wait)),
+            Some(Search::Unavailable) => Err(Pending::Refused(Error::IssuerUnavailable {
+                issuer: Excerpt::of(iss),
+                retry_after: RESOLVE_RETRY,
+            })),
+            Some(Search::Untrusted) | None => {
+                Err(Pending::Refused(Error::UntrustedIssuer { found: Excerpt::of(iss) }))
+            }
+        }
+    }
+}
+
+impl Resolved<'_> {
+    /// Verifies the token's signature.
+    pub(crate) fn verify<'a>(
+        &self,
+        jwt: UnverifiedJwt<'a>,
+        waited: Waited,
+    ) -> Result<VerifiedJwt<'a>, Pending> {
+        let verified = TrustedIssuer::verify(self, jwt, waited)?;
+        if let Self::Tenant(tenant) = self {
+            tenant.prove();
+        }
+        Ok(verified)
     }
 }
 
 impl TrustedIssuer {
-    fn is_named(&self, iss: &str) -> bool {
-        *self.name == *iss || self.aliases.iter().any(|alias| **alias == *iss)
+    pub(crate) fn is_named(&self, iss: &str) -> bool {
+        match &self.tenants {
+            Some(rule) => rule.allows(&self.name, iss),
+            None => *self.name == *iss || self.aliases.iter().any(|alias| **alias == *iss),
+        }
+    }
+
+    /// The issuer's own name, whatever alias the token uses; for a tenant, the tenant's.
+    fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
+        let iss = claims.get("iss").and_then(Value::as_str);
+        iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
     }
 
     /// Judges what the header says about the token: its kind and its algorithm.
-    pub(crate) fn admit(&self, header: &Header<'_>) -> Result<(), Error> {
-        self.profile.check_type(header.typ())?;
+    pub(crate) fn admit(&self, header: &Header) -> Result<(), Error> {
+        self.profile.check_type(header.typ.as_deref())?;
         let old = header.legacy_name && !self.older_names;
         if old || !self.algorithms.contains(header.algorithm) {
             let name =
@@ -79,13 +151,13 @@ impl TrustedIssuer {
     }
 
     /// Finds the key that the header names and verifies the signature with it.
-    pub(crate) fn verify<'a>(
+    fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,
-        waited: bool,
+        waited: Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
-        let header = &jwt.header;
-        match self.keys.find(header.kid(), header.algorithm, &self.name, waited) {
+        let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
+        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys) {
             Lookup::Found(keys, candidates) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     keys.verify(candidates, algorithm, input, signature)
@@ -96,7 +168,7 @@ impl TrustedIssuer {
                 Ok(verified?)
             }
             Lookup::Unknown => Err(Pending::Refused(Error::UnknownKey {
-                kid: header.kid().map(Excerpt::of),
+                kid: header.kid.as_deref().map(Excerpt::of),
                 algorithm: header.algorithm,
             })),
             Lookup::Unavailable { retry_after } => Err(Pending::Refused(Error::KeysUnavailable {
@@ -114,16 +186,23 @@ impl TrustedIssuer {
         if claims.contains("cnf") {
             return Err(Error::UnconfirmedSender);
         }
-        self.profile.validate(claims, &self.expected(now))
+        if let Some(rule) = &self.tenants {
+            rule.check(&self.name, claims)?;
+        }
+        self.profile.validate(claims, &self.expected(claims, now))
     }
 
     /// Reads claims without judging them, for an injected token.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
-        self.profile.read(claims, &self.expected(now))
+        self.profile.read(claims, &self.expected(claims, now))
     }
 
-    fn expected(&self, now: NumericDate) -> Expected<'_> {
-        Expected { issuer: &self.name, audiences: &self.audiences, leeway: self.leeway, now }
+    fn expected(&self, claims: &Object<'_>, now: NumericDate) -> Expected<'_> {
+        let issuer = match self.tenants {
+            None => Arc::clone(&self.name),
+            Some(_) => self.own_name(claims).into(),
+        };
+        Expected { issuer, audiences: &self.audiences, leeway: self.leeway, now }
     }
 }

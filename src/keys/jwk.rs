@@ -67,14 +67,13 @@ impl Key {
     }
 }
 
-/// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`,
-/// and beside `use` nothing that `sig` does not mean, since the two must agree.
+/// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`;
+/// where both are, all of the second are operations of the first.
 fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
-    let named = match string(jwk, "use")? {
-        None => false,
-        Some("sig") => true,
-        Some(_) => return Err(KeyFault("use is not sig")),
-    };
+    let used = string(jwk, "use")?;
+    if used.is_some_and(|used| used != "sig") {
+        return Err(KeyFault("use is not sig"));
+    }
     let ops = match jwk.get("key_ops") {
         None => return Ok(()),
         Some(Value::Array(ops)) => ops,
@@ -83,8 +82,8 @@ fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
     if !ops.iter().any(|op| op.as_str() == Some("verify")) {
         return Err(KeyFault("key_ops has no verify"));
     }
-    if named && !ops.iter().all(|op| matches!(op.as_str(), Some("sign" | "verify"))) {
-        return Err(KeyFault("key_ops disagrees with use"));
+    if used.is_some() && !ops.iter().all(|op| matches!(op.as_str(), Some("sign" | "verify"))) {
+        return Err(KeyFault("use and key_ops disagree"));
     }
     Ok(())
 }

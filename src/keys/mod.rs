@@ -20,9 +20,10 @@ use std::time::Duration;
 
 use crate::crypto::Algorithm;
 
+pub(crate) use cache::Budget;
 #[cfg(feature = "remote")]
 pub(crate) use cache::{MAX_FRESHNESS, STALE_IF_ERROR, max_age};
-pub(crate) use pem::pem;
+pub(crate) use pem::{der, pem};
 pub(crate) use remote::{Fetched, KeyWait, RemoteKeys};
 pub(crate) use select::Candidates;
 pub(crate) use set::{KeySet, KeySetFault};
@@ -31,7 +32,7 @@ pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub use thumbprint::jwk_thumbprint;
 
 /// The keys of one issuer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Keys {
     /// Given in code.
     Static(Arc<KeySet>),

@@ -53,24 +53,20 @@ pub(super) fn check_audience(
     expected: &Expected<'_>,
 ) -> Result<Option<()>, Error> {
     let ours = |found: &str| expected.audiences.iter().any(|own| **own == *found);
-    let (held, found) = match claims.get(name) {
+    let found = match claims.get(name) {
         None => return Ok(None),
-        Some(Value::String(found)) => (ours(found), found.as_ref().to_owned()),
+        Some(Value::String(found)) if ours(found) => return Ok(Some(())),
+        Some(Value::String(found)) => found.as_ref().to_owned(),
         Some(Value::Array(values)) => {
-            let mut held = false;
-            for value in values {
-                held |= ours(value.as_str().ok_or_else(|| malformed(name))?);
-            }
-            if held {
+            let found: Option<Vec<_>> = values.iter().map(Value::as_str).collect();
+            let found = found.ok_or_else(|| malformed(name))?;
+            if found.iter().any(|found| ours(found)) {
                 return Ok(Some(()));
             }
-            (held, values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+            found.join(" ")
         }
         Some(_) => return Err(malformed(name)),
     };
-    if held {
-        return Ok(Some(()));
-    }
     if name != "aud" {
         // What the operator's log may quote is `aud`, and not the claim of a client.
         return Err(Error::UnacceptedValue { claim: name.to_owned().into() });
@@ -102,10 +98,12 @@ pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<Num
         .transpose()
 }
 
-/// A string claim. Servers write `null` for a subject that a client's own token does not have.
+/// A string claim. Servers write `null` for a subject that a client's own token does not have; a
+/// subject of no characters would be everybody's.
 pub(super) fn text<'a>(claims: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Err(malformed(name)),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(malformed(name)),
     }

@@ -7,9 +7,9 @@ use crate::profile::claim::{
     check_audience, check_kind, check_value, date, is_absent, malformed, missing, text,
 };
 use crate::profile::{ClientSign, Expected, Profile, ScopeShape};
+use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
-use crate::token::jwt::media_type;
-use crate::token::{Excerpt, Facts, NumericDate, ScopeSet};
+use crate::token::{Excerpt, Facts, Names, NumericDate, ScopeSet};
 
 /// How far ahead `iat` may lie, in seconds: what two clocks differ by, and no more (RFC 7519
 /// §4.1.6 leaves it open).
@@ -138,7 +138,7 @@ impl Profile {
             match claims.get(name) {
                 None | Some(Value::Null) => return Err(missing(name)),
                 // RFC 9068 §2.2 gives these a type; of a claim that the API named, presence counts.
-                Some(Value::String(_)) if *name != "iat" => {}
+                Some(Value::String(text)) if *name != "iat" && !text.is_empty() => {}
                 Some(_) if *name != "sub" && *name != self.client && *name != "jti" => {}
                 Some(_) => return Err(malformed(name)),
             }
@@ -186,12 +186,11 @@ impl Profile {
             }
         });
         Ok(Facts {
-            issuer: Arc::clone(expected.issuer),
-            subject: subject.map(Into::into),
+            issuer: Arc::clone(&expected.issuer),
             client_alone,
-            client_id: text(claims, &self.client)?.map(Into::into),
             scope: self.read_scope(claims)?,
             expires_at: exp,
+            names: Names::new(subject, text(claims, &self.client)?),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 /// One scope token: one or more of `%x21 / %x23-5B / %x5D-7E`, compared case-sensitively.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +62,7 @@ fn is_scope_token(text: &str) -> bool {
 
 /// The scope of an access token: a set of scope tokens whose order means nothing.
 ///
-/// Kept as the text the token carried. Words that are no scope token by the grammar stay in the
+/// Kept as the text the token carried; clones share it. Words that are no scope token by the grammar stay in the
 /// text and match nothing, since every scope asked for is one by construction.
 ///
 /// ```
@@ -71,8 +72,8 @@ fn is_scope_token(text: &str) -> bool {
 /// assert!(scope.contains("notes:read"));
 /// assert!(!scope.contains("notes"));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScopeSet(Box<str>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeSet(Arc<str>);
 
 impl ScopeSet {
     /// The set in a `scope` string: scope tokens separated by single spaces (0x20, nothing else).
@@ -114,6 +115,12 @@ impl ScopeSet {
     /// The text as the token carried it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Default for ScopeSet {
+    fn default() -> Self {
+        Self::new("")
     }
 }
 

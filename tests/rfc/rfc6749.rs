@@ -73,8 +73,15 @@ fn id_6749_10_3_2_and_2_1_1_5_1_urls_are_https() {
     let with_audience = |audience: &str| {
         ResourceServer::builder().issuer(trusting(&issuer)).audience(audience).build()
     };
-    assert!(with_audience("http://api.example.com").is_err(), "http audience");
-    assert!(with_audience("urn:example:api").is_ok(), "another kind of identifier");
+    let of_issuer = |audience: &str| builder(trusting(&issuer).audience(audience)).build();
+    for (audience, good) in [
+        ("https://api.example.com", true),
+        ("urn:example:api", true),
+        ("http://api.example.com", false),
+    ] {
+        assert_eq!(with_audience(audience).is_ok(), good, "{audience}");
+        assert_eq!(of_issuer(audience).is_ok(), good, "{audience} of an issuer");
+    }
     for (audience, good) in [
         ("http://127.0.0.1:8080/api", true),
         ("http://localhost", true),

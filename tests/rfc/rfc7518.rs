@@ -51,9 +51,10 @@ async fn every_algorithm_verifies_and_a_changed_signature_does_not() {
 
 #[tokio::test]
 async fn a_pem_key_verifies_as_its_jwk_does() {
-    for algorithm in [Algorithm::RS256, Algorithm::PS512, Algorithm::ES384, Algorithm::Ed25519] {
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()) {
         let issuer = issuer_of(algorithm);
-        let trusted = Issuer::new(ISSUER).pem(issuer.public_key_pem().unwrap());
+        let pem = issuer.public_key_pem().unwrap();
+        let trusted = Issuer::new(ISSUER).pem(pem).algorithms([algorithm]);
         let api = api(builder(trusted).build().unwrap().layer());
         api.bearer(&issuer.token().sign()).await.assert_ok(algorithm.name());
         let stranger = issuer_of(algorithm);
@@ -61,6 +62,59 @@ async fn a_pem_key_verifies_as_its_jwk_does() {
     }
     let bad = builder(Issuer::new(ISSUER).pem("-----BEGIN NOTHING-----")).build();
     assert!(bad.is_err());
+    let pem = issuer().public_key_pem().unwrap();
+    assert!(builder(Issuer::new(ISSUER).pem(format!("{pem}{pem}"))).build().is_err(), "two keys");
+}
+
+/// One DER value.
+fn tlv(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
+    let contents = contents.concat();
+    let length = (contents.len() as u16).to_be_bytes();
+    let length: &[u8] = match contents.len() {
+        0..0x80 => &length[1..],
+        0x80..0x100 => &[0x81, length[1]],
+        _ => &[0x82, length[0], length[1]],
+    };
+    [&[tag], length, &contents].concat()
+}
+
+/// A certificate around a public key, whose signature is nobody's.
+fn certificate(spki: &[u8]) -> Vec<u8> {
+    // ecdsa-with-SHA256
+    let algorithm = tlv(0x30, &[&[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]]);
+    let name = tlv(0x30, &[]);
+    let time = |text: &str| tlv(0x17, &[text.as_bytes()]);
+    let validity = tlv(0x30, &[&time("200101000000Z"), &time("210101000000Z")]);
+    let version_3 = [0xa0, 3, 2, 1, 2];
+    let serial = [2, 1, 1];
+    let fields: [&[u8]; 7] = [&version_3, &serial, &algorithm, &name, &validity, &name, spki];
+    tlv(0x30, &[&tlv(0x30, &fields), &algorithm, &tlv(3, &[&[0, 1]])])
+}
+
+#[tokio::test]
+async fn a_certificate_is_taken_for_its_key() {
+    use base64::engine::general_purpose::STANDARD;
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()) {
+        let issuer = issuer_of(algorithm);
+        let pem = issuer.public_key_pem().unwrap();
+        let spki: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let spki = STANDARD.decode(spki).unwrap();
+        let certificate = certificate(&spki);
+        let text = STANDARD.encode(&certificate);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        for (name, trusted) in [
+            ("certificate, PEM", Issuer::new(ISSUER).pem(pem)),
+            ("certificate, DER", Issuer::new(ISSUER).der(certificate.clone())),
+            ("key, DER", Issuer::new(ISSUER).der(spki)),
+        ] {
+            let api = api(builder(trusted.algorithms([algorithm])).build().unwrap().layer());
+            api.bearer(&issuer.token().sign()).await.assert_ok(name);
+            let stranger = issuer_of(algorithm);
+            api.bearer(&stranger.token().sign()).await.assert_invalid_token(name);
+        }
+        let cut = &certificate[..certificate.len() - 1];
+        assert!(builder(Issuer::new(ISSUER).der(cut)).build().is_err(), "{algorithm}: cut");
+    }
 }
 
 #[tokio::test]

@@ -45,7 +45,14 @@ async fn id_9068_2_2_1_required_claims_are_required() {
             strict.bearer(&token).await.assert_invalid_token(claim);
         }
     }
-    for (claim, wrong) in [("sub", json!(1)), ("client_id", json!(["app"])), ("jti", json!(1))] {
+    for (claim, wrong) in [
+        ("sub", json!(1)),
+        ("sub", json!("")),
+        ("client_id", json!(["app"])),
+        ("client_id", json!("")),
+        ("jti", json!(1)),
+        ("jti", json!("")),
+    ] {
         let token = issuer.token().claim(claim, wrong).sign();
         strict.bearer(&token).await.assert_invalid_token(claim);
     }

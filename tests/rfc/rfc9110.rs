@@ -10,12 +10,13 @@ use crate::support::*;
 #[test]
 fn id_9110_11_2_1_a_parameter_stands_once() {
     let issuer = issuer();
-    for (name, good) in [("Realm", false), ("ERROR", false), ("scope", true), ("resource", true)] {
+    // A `scope` of all challenges would stand beside that of a route, and win.
+    for (name, good) in [("Realm", false), ("ERROR", false), ("Scope", false), ("resource", true)] {
         let built = builder(trusting(&issuer)).challenge_param(name, "x").build();
         assert_eq!(built.is_ok(), good, "{name}");
     }
-    let both = builder(trusting(&issuer)).challenge_scope(["a"]).challenge_param("Scope", "x");
-    assert!(both.build().is_err(), "scope twice");
+    let twice = builder(trusting(&issuer)).challenge_param("x", "1").challenge_param("X", "2");
+    assert!(twice.build().is_err(), "a parameter of ours twice");
 }
 
 #[tokio::test]
