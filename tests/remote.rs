@@ -5,6 +5,9 @@
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/tls.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod tls;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +21,7 @@ use tower_resource_server::{
 };
 
 use support::*;
+use tls::{Authority, Tls};
 
 struct World {
     clock: TestClock,
@@ -246,6 +250,43 @@ async fn id_8414_2_2_a_key_url_from_metadata_must_be_https_too() {
     host.set_metadata(OAUTH, &host.url, &issuer.jwks_uri());
     let own = api(discovering(&host.url, &clock).layer());
     own.bearer(&issuer.token().sign()).await.assert_ok("on this machine");
+}
+
+/// RFC 8414 §6.1: whoever can't show the certificate of its name is not asked, neither for metadata
+/// nor for keys.
+#[tokio::test]
+async fn id_8414_2_2_certificates_are_checked() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let host = Scripted::start().await;
+    let behind = host.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let tls = Tls::start(&authority, behind, None).await;
+    let url = tls.url("");
+    let issuer = TestIssuer::in_process(&url);
+    host.set_json("/jwks", &issuer.jwks());
+    host.set_metadata(OAUTH, &url, &issuer.jwks_uri());
+    let found = |url: &str| Issuer::discover(url);
+    let explicit = |url: &str| Issuer::new(url).jwks_uri(format!("{url}/jwks"));
+    let by_address = url.replace("localhost", "127.0.0.1");
+    let of_address = TestIssuer::in_process(&by_address);
+    let untrusted = |trusted: Issuer| builder(trusted);
+    let trusting = |trusted: Issuer, own: &Authority| builder(trusted).root_certificates(own.pem());
+    for (name, server, issuer) in [
+        ("metadata, no such root", untrusted(found(&url)), &issuer),
+        ("metadata, another root", trusting(found(&url), &stranger), &issuer),
+        ("metadata, another name", trusting(found(&by_address), &authority), &of_address),
+        ("keys, no such root", untrusted(explicit(&url)), &issuer),
+        ("keys, another root", trusting(explicit(&url), &stranger), &issuer),
+        ("keys, another name", trusting(explicit(&by_address), &authority), &of_address),
+    ] {
+        let api = api(server.build().unwrap().layer());
+        api.bearer(&issuer.token().sign()).await.assert_unavailable(name);
+    }
+    assert!(host.requests.lock().unwrap().is_empty(), "nobody was asked");
+    for (name, trusted) in [("metadata", found(&url)), ("keys", explicit(&url))] {
+        let api = api(trusting(trusted, &authority).build().unwrap().layer());
+        api.bearer(&issuer.token().sign()).await.assert_ok(name);
+    }
+    assert!(tls.connections() > 0);
 }
 
 #[tokio::test]
