@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
+    RETRY_AFTER,
 };
 
 use crate::issuer::check_url;
@@ -57,6 +58,11 @@ pub(crate) enum FetchError {
     Timeout,
     Transport,
     Status(u16),
+    /// 429 or 503, saying when to come back (RFC 9110 §10.2.3).
+    Busy {
+        status: u16,
+        retry_after: Duration,
+    },
     TooLarge,
 }
 
@@ -115,7 +121,14 @@ impl Client {
         let status = response.status().as_u16();
         let not_modified = status == 304 && etag.is_some();
         if status != 200 && !not_modified {
-            return Err(FetchError::Status(status));
+            // Its form as a date is not read: it would need the wall clock, and pauses are short.
+            let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            return Err(match seconds.and_then(|seconds| seconds.trim().parse().ok()) {
+                Some(seconds) if [429, 503].contains(&status) => {
+                    FetchError::Busy { status, retry_after: Duration::from_secs(seconds) }
+                }
+                _ => FetchError::Status(status),
+            });
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -173,7 +186,7 @@ impl fmt::Display for FetchError {
             Self::Connect => f.write_str("can't connect"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Transport => f.write_str("the connection broke"),
-            Self::Status(status) => write!(f, "status {status}"),
+            Self::Status(status) | Self::Busy { status, .. } => write!(f, "status {status}"),
             Self::TooLarge => write!(f, "more than {MAX_BODY} bytes"),
         }
     }

@@ -133,6 +133,8 @@ mod challenge;
 mod clock;
 mod config_error;
 mod error;
+mod event;
+mod health;
 mod telemetry;
 mod token;
 
@@ -153,8 +155,12 @@ pub use config::{Builder, NeedsAudience, NeedsIssuer, Ready};
 pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;
+pub use event::Event;
+pub use health::{IssuerHealth, KeyStage};
 pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
-pub use keys::{FetchedKeys, KeyFuture, KeySource, KeySourceError, jwk_thumbprint};
+pub use keys::{
+    FetchedKeys, InvalidSeed, KeyFuture, KeySeed, KeySource, KeySourceError, jwk_thumbprint,
+};
 pub use layer::{
     FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireFuture,
     RequireLayer, RequireService, ResourceServerLayer, ResourceServerService, ResponseFuture,

@@ -1,9 +1,12 @@
-//! The operator's log: events with fixed names and targets, facts of [`Error`], nothing else.
+//! The operator's log: events with fixed names and targets, facts of [`Error`] and [`Event`],
+//! nothing else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::StatusCode;
 
 use crate::error::Error;
-use crate::keys::KeySet;
+use crate::event::{Event, Observer};
 use crate::token::Excerpt;
 
 /// The target of every event of this crate.
@@ -29,28 +32,58 @@ pub(crate) fn refused(error: &Error, status: StatusCode) {
     }
 }
 
-/// A key set came in.
-pub(crate) fn keys_fetched(issuer: &str, keys: &KeySet, first: bool, failures: u32) {
-    for skipped in keys.skipped() {
-        let kid = skipped.kid.as_ref().map_or("", Excerpt::as_str);
-        let reason = skipped.reason;
-        tracing::warn!(target: TARGET, issuer, kid, reason, "key skipped");
-    }
-    if failures > 0 {
-        tracing::info!(target: TARGET, issuer, failures, "keys fetched, the issuer is back");
-    } else if first {
-        tracing::info!(target: TARGET, issuer, "keys fetched");
-    } else {
-        tracing::debug!(target: TARGET, issuer, "keys refreshed");
+/// Tells the log, and the API's own observer, if there is one, what happened to keys.
+pub(crate) fn event(event: &Event, observer: Option<&Observer>) {
+    log(event);
+    if let Some(observer) = observer {
+        // An event may come while a task unwinds, where a second panic would end the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
     }
 }
 
-/// An attempt to fetch keys failed; `usable` says whether requests notice.
-pub(crate) fn fetch_failed(issuer: &str, problem: &str, usable: bool) {
-    if usable {
-        tracing::warn!(target: TARGET, issuer, problem, "keys could not be refreshed, the last good ones stay");
-    } else {
-        tracing::error!(target: TARGET, issuer, problem, "keys could not be fetched, requests are answered 503");
+fn log(event: &Event) {
+    let text = |kid: &Option<Excerpt>| kid.as_ref().map_or("", Excerpt::as_str).to_owned();
+    let issuer = event.issuer();
+    match event {
+        Event::Refreshed { keys, first: true, .. } => {
+            tracing::info!(target: TARGET, issuer, keys, "keys fetched");
+        }
+        Event::Refreshed { keys, changed, .. } => {
+            tracing::debug!(target: TARGET, issuer, keys, changed, "keys refreshed");
+        }
+        Event::Rotated { added, removed, .. } => {
+            tracing::info!(target: TARGET, issuer, ?added, ?removed, "keys rotated");
+        }
+        Event::KeySkipped { kid, reason, .. } => {
+            tracing::warn!(target: TARGET, issuer, kid = text(kid), reason, "key skipped");
+        }
+        Event::RefreshFailed { problem, failures, usable_for: Some(rest), .. } => {
+            let (problem, usable_for) = (problem.as_str(), rest.as_secs());
+            tracing::warn!(target: TARGET, issuer, problem, failures, usable_for, "keys could not be refreshed, the last good ones stay");
+        }
+        Event::RefreshFailed { problem, failures, usable_for: None, .. } => {
+            let problem = problem.as_str();
+            tracing::error!(target: TARGET, issuer, problem, failures, "keys could not be fetched, requests are answered 503");
+        }
+        Event::Stale { usable_for, .. } => {
+            let usable_for = usable_for.as_secs();
+            tracing::warn!(target: TARGET, issuer, usable_for, "keys are past their freshness and still used");
+        }
+        Event::Recovered { failures, .. } => {
+            tracing::info!(target: TARGET, issuer, failures, "the issuer answers again");
+        }
+        Event::UnknownKid { kid, .. } => {
+            tracing::info!(target: TARGET, issuer, kid = text(kid), "keys are fetched for an unknown kid");
+        }
+        Event::BudgetSpent { .. } => {
+            tracing::warn!(target: TARGET, issuer, "unknown kids have spent their budget of fetches");
+        }
+        Event::SeedIgnored { reason, .. } => {
+            tracing::warn!(target: TARGET, issuer, reason, "the seed of keys is not used");
+        }
+        Event::NoRuntime { .. } => {
+            tracing::error!(target: TARGET, issuer, "keys can't be fetched outside a tokio runtime");
+        }
     }
 }
 
@@ -59,9 +92,4 @@ pub(crate) fn resolve_failed(iss: &str, problem: &str) {
     let iss = Excerpt::of(iss);
     let iss = iss.as_str();
     tracing::error!(target: TARGET, iss, problem, "the issuer of a tenant could not be resolved");
-}
-
-/// A fetch was due and there is no runtime to run it on.
-pub(crate) fn no_runtime(issuer: &str) {
-    tracing::error!(target: TARGET, issuer, "keys can't be fetched outside a tokio runtime");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
-use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
+use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -158,7 +158,13 @@ impl Settings {
         }
         let remote = |source| {
             let clock = Arc::clone(&self.clock);
-            Keys::Remote(Arc::new(RemoteKeys::new(&issuer.name, algorithms, source, clock)))
+            Keys::Remote(Arc::new(RemoteKeys::new(
+                &issuer.name,
+                algorithms,
+                source,
+                clock,
+                KeySettings::default(),
+            )))
         };
         let keys = match &issuer.keys {
             KeyConfig::Jwks(document) => KeySet::parse(document, algorithms)

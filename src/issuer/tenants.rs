@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::issuer::{Issuer, TrustedIssuer};
-use crate::keys::Budget;
+use crate::keys::{Budget, Taken};
 use crate::telemetry;
 
 /// Tenants that are kept, each with its keys.
@@ -216,11 +216,13 @@ impl Tenants {
         if let Some(answer) = resolving.get(iss) {
             return Some(IssuerWait(answer.clone()));
         }
-        if resolving.len() >= MAX_RESOLVING || !self.budget.take(self.clock.monotonic()) {
+        if resolving.len() >= MAX_RESOLVING
+            || self.budget.take(self.clock.monotonic()) != Taken::Granted
+        {
             return None;
         }
         let Ok(runtime) = Handle::try_current() else {
-            telemetry::no_runtime(iss);
+            telemetry::resolve_failed(iss, "there is no tokio runtime");
             return None;
         };
         let (answer, answered) = watch::channel(Resolution::Open);

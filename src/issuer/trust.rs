@@ -158,9 +158,9 @@ impl TrustedIssuer {
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
         match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys) {
-            Lookup::Found(keys, candidates) => {
+            Lookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
-                    keys.verify(candidates, algorithm, input, signature)
+                    found.verify(algorithm, input, signature)
                 });
                 if verified.is_err() {
                     self.keys.signature_failed();

@@ -1,35 +1,54 @@
 //! Step 4 of the walk: keys. Which key signed, and where keys come from.
 //!
 //! Choosing a key is pure ([`select`]). Keys that do not change are a [`KeySet`]; those of a server
-//! are kept fresh by one engine per issuer ([`remote`]), whose rules are a pure state machine on
-//! time ([`cache`]).
+//! are kept fresh by one engine per issuer ([`remote`]), which does what a pure state machine on
+//! time decides ([`freshness`]).
 
-mod cache;
+#[cfg(feature = "remote")]
+mod cache_control;
+mod flight;
+mod freshness;
 mod jwk;
+mod landing;
+#[cfg(test)]
+mod model;
 mod pem;
 mod remote;
+mod report;
+mod seed;
 mod select;
 mod set;
+mod snapshot;
 mod source;
 mod thumbprint;
+mod wait;
+mod warm;
 #[cfg(test)]
 mod wycheproof;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::crypto::Algorithm;
+use arc_swap::Guard;
 
-pub(crate) use cache::Budget;
+use crate::crypto::Algorithm;
+use crate::health::{IssuerHealth, KeyStage};
+
 #[cfg(feature = "remote")]
-pub(crate) use cache::{MAX_FRESHNESS, STALE_IF_ERROR, max_age};
+pub(crate) use cache_control::max_age;
+pub(crate) use freshness::{Budget, Taken};
+#[cfg(feature = "remote")]
+pub(crate) use freshness::{MAX_FRESHNESS, STALE_IF_ERROR};
 pub(crate) use pem::{der, pem};
-pub(crate) use remote::{Fetched, KeyWait, RemoteKeys};
+pub(crate) use remote::{KeySettings, RemoteKeys};
+pub use seed::{InvalidSeed, KeySeed};
 pub(crate) use select::Candidates;
 pub(crate) use set::{KeySet, KeySetFault};
+use snapshot::Snapshot;
 pub(crate) use source::Source;
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub use thumbprint::jwk_thumbprint;
+pub(crate) use wait::KeyWait;
 
 /// The keys of one issuer.
 #[derive(Clone, Debug)]
@@ -41,8 +60,8 @@ pub(crate) enum Keys {
 }
 
 /// What a look for a key came to.
-pub(crate) enum Lookup {
-    Found(Arc<KeySet>, Candidates),
+pub(crate) enum Lookup<'a> {
+    Found(Found<'a>),
     /// There is no such key: the token's fault.
     Unknown,
     /// There may be such a key, but the issuer does not answer: not the token's fault.
@@ -53,6 +72,25 @@ pub(crate) enum Lookup {
     Wait(KeyWait),
 }
 
+/// Keys that a token's header names, in the set they were found in.
+pub(crate) enum Found<'a> {
+    Static(&'a KeySet, Candidates),
+    /// Not to be kept: it borrows the snapshot, which costs less than a share in it.
+    Remote(Guard<Option<Arc<Snapshot>>>, Candidates),
+}
+
+impl Found<'_> {
+    /// Whether `signature` verifies with one of them.
+    pub(crate) fn verify(&self, algorithm: Algorithm, input: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Static(keys, candidates) => keys.verify(*candidates, algorithm, input, signature),
+            Self::Remote(snapshot, candidates) => snapshot.as_ref().is_some_and(|snapshot| {
+                snapshot.keys.verify(*candidates, algorithm, input, signature)
+            }),
+        }
+    }
+}
+
 impl Keys {
     /// Looks for the key that a header names. With `waited`, it never asks to wait again.
     pub(crate) fn find(
@@ -61,7 +99,7 @@ impl Keys {
         algorithm: Algorithm,
         iss: &str,
         waited: bool,
-    ) -> Lookup {
+    ) -> Lookup<'_> {
         match self {
             Self::Remote(keys) => keys.find(kid, algorithm, iss, waited),
             Self::Static(keys) => {
@@ -69,9 +107,36 @@ impl Keys {
                 if candidates.is_empty() {
                     Lookup::Unknown
                 } else {
-                    Lookup::Found(Arc::clone(keys), candidates)
+                    Lookup::Found(Found::Static(keys, candidates))
                 }
             }
+        }
+    }
+
+    /// How the keys of `issuer` stand.
+    #[allow(dead_code, reason = "for `ResourceServer::health`")]
+    pub(crate) fn health(&self, issuer: &str) -> IssuerHealth {
+        match self {
+            Self::Remote(keys) => keys.health(),
+            Self::Static(keys) => IssuerHealth {
+                issuer: issuer.to_owned(),
+                keys: KeyStage::Fixed,
+                key_ids: keys.kids(),
+                skipped: keys.skipped().len(),
+                age: None,
+                next_refresh: None,
+                last_error: None,
+                failures: 0,
+            },
+        }
+    }
+
+    /// Returns when there are usable keys; see [`RemoteKeys::ready`].
+    #[allow(dead_code, reason = "for `ResourceServer::ready`")]
+    pub(crate) async fn ready(&self) {
+        match self {
+            Self::Static(_) => {}
+            Self::Remote(keys) => keys.ready().await,
         }
     }
 

@@ -86,10 +86,20 @@ impl KeySet {
             .any(|key| key.prepared.verify(algorithm, input, signature))
     }
 
-    #[allow(dead_code, reason = "health is the next to use it")]
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The key ids, of the keys that have one.
-    pub(crate) fn key_ids(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().filter_map(|key| key.kid.as_deref())
+    pub(crate) fn kids(&self) -> Vec<Excerpt> {
+        self.keys.iter().filter_map(|key| key.kid.as_deref()).map(Excerpt::of).collect()
+    }
+
+    /// The key ids that `other` does not have.
+    pub(crate) fn kids_beyond(&self, other: &Self) -> Vec<Excerpt> {
+        let kids = self.keys.iter().filter_map(|key| key.kid.as_deref());
+        let has = |kid| other.keys.iter().any(|key| key.kid.as_deref() == Some(kid));
+        kids.filter(|kid| !has(*kid)).map(Excerpt::of).collect()
     }
 
     pub(crate) fn skipped(&self) -> &[Skipped] {

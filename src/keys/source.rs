@@ -6,13 +6,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 #[cfg(feature = "remote")]
-use crate::fetch::Client;
+use crate::fetch::{Client, FetchError};
 #[cfg(feature = "remote")]
 use crate::issuer::Discovery;
-use crate::keys::Fetched;
+
+/// Bytes of a key set, wherever it comes from. Real ones have 1 to 20 KiB.
+pub(crate) const MAX_DOCUMENT: usize = 64 * 1024;
 
 /// What a key set is asked for as (RFC 7517 §8.5).
 #[cfg(feature = "remote")]
@@ -30,38 +33,84 @@ pub(crate) enum Source {
     User(Arc<dyn KeySource>),
 }
 
+/// What a source brought.
+pub(crate) struct Fetched {
+    /// The document; none when the one at hand is still the present one.
+    pub(crate) document: Option<Bytes>,
+    pub(crate) validator: Option<Validator>,
+    pub(crate) max_age: Option<Duration>,
+}
+
+/// What to ask by whether a set has changed (RFC 9110 §8.8). It belongs to the URL it came from:
+/// another server's ETag of the same text stands for another document.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Validator {
+    uri: String,
+    etag: HeaderValue,
+}
+
+/// Why a source brought nothing.
+pub(crate) struct Failure {
+    /// In words fit for a log.
+    pub(crate) problem: String,
+    /// How long the server asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl<T: Into<String>> From<T> for Failure {
+    fn from(problem: T) -> Self {
+        Self { problem: problem.into(), retry_after: None }
+    }
+}
+
 impl Source {
-    /// Fetches the set; with `etag`, the answer may be that it has not changed.
+    /// Fetches the set; with a validator, the answer may be that it has not changed.
     pub(crate) async fn fetch(
         &self,
-        etag: Option<&HeaderValue>,
+        validator: Option<&Validator>,
         now: Duration,
-    ) -> Result<Fetched, String> {
+    ) -> Result<Fetched, Failure> {
         match self {
             #[cfg(feature = "remote")]
             Self::Discovery(client, discovery) => {
                 let metadata = discovery.metadata(now).await?;
-                get(client, &metadata.jwks_uri, etag).await
+                get(client, &metadata.jwks_uri, validator).await
             }
             #[cfg(feature = "remote")]
-            Self::JwksUri(client, uri) => get(client, uri, etag).await,
+            Self::JwksUri(client, uri) => get(client, uri, validator).await,
             Self::User(source) => {
-                let _ = (etag, now);
+                let _ = (validator, now);
                 let keys = source.fetch().await.map_err(|KeySourceError(problem)| problem)?;
-                Ok(Fetched { document: Some(keys.document), etag: None, max_age: keys.max_age })
+                if keys.document.len() > MAX_DOCUMENT {
+                    return Err(format!("key set: more than {MAX_DOCUMENT} bytes").into());
+                }
+                let document = Some(keys.document.into());
+                Ok(Fetched { document, validator: None, max_age: keys.max_age })
             }
         }
     }
 }
 
 #[cfg(feature = "remote")]
-async fn get(client: &Client, uri: &str, etag: Option<&HeaderValue>) -> Result<Fetched, String> {
-    let answer =
-        client.get(uri, ACCEPT, etag).await.map_err(|error| format!("key set: {error}"))?;
+async fn get(
+    client: &Client,
+    uri: &str,
+    validator: Option<&Validator>,
+) -> Result<Fetched, Failure> {
+    let validator = validator.filter(|validator| validator.uri == uri);
+    let etag = validator.map(|validator| &validator.etag);
+    let answer = client.get(uri, ACCEPT, etag).await.map_err(|error| Failure {
+        problem: format!("key set: {error}"),
+        retry_after: match error {
+            FetchError::Busy { retry_after, .. } => Some(retry_after),
+            _ => None,
+        },
+    })?;
+    let etag = answer.etag().or_else(|| etag.filter(|_| answer.not_modified).cloned());
     Ok(Fetched {
-        etag: answer.etag(),
+        validator: etag.map(|etag| Validator { uri: uri.to_owned(), etag }),
         max_age: answer.max_age(),
-        document: (!answer.not_modified).then(|| answer.body.to_vec()),
+        document: (!answer.not_modified).then_some(answer.body),
     })
 }
 

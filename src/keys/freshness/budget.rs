@@ -1,0 +1,72 @@
+//! A budget of fetches.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A token bucket in one atomic: what is left of a budget of fetches.
+///
+/// A request that finds it empty reads the one number and writes nothing, so that a flood costs
+/// other requests nothing.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Nanoseconds at which the bucket would be full (the theoretical arrival time of GCRA).
+    full_at: AtomicU64,
+    burst: u64,
+    period: u64,
+    /// Whether somebody was told that it is spent, since it was last full.
+    told: AtomicBool,
+}
+
+/// What asking for one fetch came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Granted,
+    /// Nothing is left; `first` once after the bucket was full, so that a flood is one event.
+    Spent {
+        first: bool,
+    },
+}
+
+impl Budget {
+    /// `burst` at once, and one more each `period`.
+    pub(crate) fn new(burst: u32, period: Duration) -> Self {
+        Self {
+            full_at: AtomicU64::new(0),
+            burst: u64::from(burst),
+            period: nanos(period),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn take(&self, now: Duration) -> Taken {
+        let now = nanos(now);
+        let allowance = self.period.saturating_mul(self.burst.saturating_sub(1));
+        let taken = self.full_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
+            (full_at <= now.saturating_add(allowance))
+                .then(|| full_at.max(now).saturating_add(self.period))
+        });
+        match taken {
+            Ok(full_at) => {
+                if full_at <= now {
+                    self.told.store(false, Ordering::Relaxed);
+                }
+                Taken::Granted
+            }
+            Err(_) => Taken::Spent { first: first(&self.told) },
+        }
+    }
+
+    /// Puts one back that was taken and not used.
+    pub(crate) fn give_back(&self) {
+        self.full_at.fetch_sub(self.period, Ordering::AcqRel);
+    }
+}
+
+/// Raises a flag; whether this call was the one that did. Once it is up, it is only read.
+pub(crate) fn first(flag: &AtomicBool) -> bool {
+    !flag.load(Ordering::Relaxed) && !flag.swap(true, Ordering::Relaxed)
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,346 @@
+//! How fresh is a key set, may it be fetched now, and what becomes of a request? One state machine
+//! that makes all of the engine's decisions and does none of its work.
+//!
+//! ```text
+//! fetched ....... refresh_at ..... fresh_until ............ usable_until ....
+//!    |   fresh         |    ahead       |        stale            |  expired
+//!    | keys, no fetch  | keys, and one fetch in the background    |  503 until a fetch succeeds
+//! ```
+//!
+//! - A failure only postpones the next attempt and never takes keys away.
+//! - A request with a usable key is served, whatever the stage.
+//! - One without waits for the attempt under way, or for one that the budget allows; else it is
+//!   refused: by 401 while the set is fresh, by 503 when it is stale or missing.
+//!
+//! Pure: times of the monotonic clock and randomness are arguments, and nothing but `std` is used,
+//! so that a simulation can include these files as they are. Its state is a few atomics, which a
+//! request that is served only reads.
+
+mod attempts;
+mod budget;
+mod life;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+pub(crate) use attempts::{Attempt, MAX_BACKOFF, Phase, Ticket, View};
+pub(crate) use budget::{Budget, Taken};
+pub(crate) use life::{FreshnessSettings, Life, MAX_FRESHNESS, STALE_IF_ERROR, Stage};
+
+use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
+use budget::first;
+
+/// How long a request waits for a set without which it can't be answered.
+pub(crate) const NEEDED_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a request waits for a kid that the present set does not have.
+pub(crate) const UNKNOWN_KID_WAIT: Duration = Duration::from_secs(2);
+
+/// Fetches for unknown kids: two at once, one more each 10 s. A flood of forged kids then delays
+/// a genuine rotation by one refill at most.
+const UNKNOWN_KID_BURST: u32 = 2;
+const UNKNOWN_KID_PERIOD: Duration = Duration::from_secs(10);
+
+/// Fetches for signatures that fail under a known kid: one a minute, since most are forgeries.
+const BAD_SIGNATURE_PERIOD: Duration = Duration::from_secs(60);
+
+/// Requests that wait for an unknown kid at one time; more are refused at once, so that forged
+/// tokens can't fill the memory with waiting requests. Those of a cold start are not counted:
+/// without keys there is nothing to tell them apart by, and each of them may be genuine.
+pub(crate) const MAX_WAITING: u32 = 256;
+
+/// The state machine.
+#[derive(Debug)]
+pub(crate) struct Freshness {
+    settings: FreshnessSettings,
+    attempts: Attempts,
+    unknown_kid: Budget,
+    bad_signature: Budget,
+    /// Requests that wait for an unknown kid.
+    waiting: AtomicU32,
+    /// Whether somebody was told that the set is stale, since it was last renewed.
+    told_stale: AtomicBool,
+    /// Whether somebody was told that there is no runtime, since an attempt last started.
+    told_stranded: AtomicBool,
+}
+
+/// What a request knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// Whether the set at hand has a key for it.
+    pub(crate) known: bool,
+    /// Whether it has waited already. It is not asked to wait again.
+    pub(crate) waited: bool,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It goes on with its key.
+    Serve,
+    /// There is no such key: the token's fault.
+    Unknown,
+    /// There may be such a key, but the issuer does not answer: not the token's fault.
+    Unavailable {
+        retry_after: Duration,
+    },
+    Wait(Wait),
+}
+
+/// A wait for the end of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) attempt: Attempt,
+    pub(crate) limit: Duration,
+    /// Whether the attempt was under way already: what it brings may be older than the request's
+    /// key, so that it may ask once more within its limit.
+    pub(crate) joined: bool,
+    /// Whether it is one of the bounded number: the end of the wait is then to be
+    /// [told](Freshness::left).
+    pub(crate) counted: bool,
+}
+
+/// An answer, with what is to be done first.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) answer: Answer,
+    /// An attempt to start.
+    pub(crate) start: Option<Ticket>,
+    /// Something to tell the operator.
+    pub(crate) note: Option<Note>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// An unknown kid starts a fetch. As rare as the budget is small.
+    UnknownKid,
+    /// The budget for unknown kids is spent: once, until it was full again.
+    BudgetSpent,
+}
+
+/// The view is out of date: another thread started or ended an attempt. Look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outrun;
+
+/// What a failed attempt means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setback {
+    /// Failures in a row.
+    pub(crate) failures: u32,
+    /// How long the last good set will still be used; none when requests are answered 503.
+    pub(crate) usable_for: Option<Duration>,
+    /// Whether the set is past its freshness by now and nobody was told so.
+    pub(crate) turned_stale: bool,
+}
+
+impl Freshness {
+    pub(crate) fn new(settings: FreshnessSettings) -> Self {
+        Self {
+            settings,
+            attempts: Attempts::default(),
+            unknown_kid: Budget::new(UNKNOWN_KID_BURST, UNKNOWN_KID_PERIOD),
+            bad_signature: Budget::new(1, BAD_SIGNATURE_PERIOD),
+            waiting: AtomicU32::new(0),
+            told_stale: AtomicBool::new(false),
+            told_stranded: AtomicBool::new(false),
+        }
+    }
+
+    /// How the attempts stand. To be taken before the set that the decision is about.
+    pub(crate) fn view(&self) -> View {
+        self.attempts.view()
+    }
+
+    /// Decides on a request, given the life of the set at hand.
+    ///
+    /// # Errors
+    /// When the view is out of date.
+    pub(crate) fn request(
+        &self,
+        view: View,
+        life: Option<&Life>,
+        asked: Asked,
+        now: Duration,
+    ) -> Result<Decision, Outrun> {
+        let stage = Stage::of(life, now);
+        let phase = view.phase(now);
+        let done = |answer| Ok(Decision { answer, start: None, note: None });
+        if stage != Stage::Fresh && phase == Phase::Idle {
+            let ticket = self.begin(view, now)?;
+            let answer = if asked.known && stage.is_usable() {
+                Answer::Serve
+            } else if asked.waited {
+                refusal(stage, Phase::UnderWay(ticket.attempt()), now)
+            } else {
+                Answer::Wait(Wait {
+                    attempt: ticket.attempt(),
+                    limit: limit(stage),
+                    joined: false,
+                    counted: false,
+                })
+            };
+            return Ok(Decision { answer, start: Some(ticket), note: None });
+        }
+        if asked.known && stage.is_usable() {
+            return done(Answer::Serve);
+        }
+        match phase {
+            Phase::UnderWay(attempt) if !asked.waited => {
+                let counted = stage.is_usable();
+                if counted && !self.enter() {
+                    return done(refusal(stage, phase, now));
+                }
+                done(Answer::Wait(Wait { attempt, limit: limit(stage), joined: true, counted }))
+            }
+            Phase::Idle if !asked.waited => self.unknown_kid(view, stage, now),
+            Phase::UnderWay(_) | Phase::Idle | Phase::Paused { .. } => {
+                done(refusal(stage, phase, now))
+            }
+        }
+    }
+
+    /// The set is fresh and has no such kid: a fetch may bring it, as far as the budget goes.
+    fn unknown_kid(&self, view: View, stage: Stage, now: Duration) -> Result<Decision, Outrun> {
+        if let Taken::Spent { first } = self.unknown_kid.take(now) {
+            let answer = refusal(stage, Phase::Idle, now);
+            let note = first.then_some(Note::BudgetSpent);
+            return Ok(Decision { answer, start: None, note });
+        }
+        let ticket = self.begin(view, now).inspect_err(|Outrun| self.unknown_kid.give_back())?;
+        let wait = Wait {
+            attempt: ticket.attempt(),
+            limit: UNKNOWN_KID_WAIT,
+            joined: false,
+            counted: false,
+        };
+        let note = Some(Note::UnknownKid);
+        Ok(Decision { answer: Answer::Wait(wait), start: Some(ticket), note })
+    }
+
+    /// A request can't wait after all: the answer without waiting.
+    pub(crate) fn refusal(&self, life: Option<&Life>, now: Duration) -> Answer {
+        refusal(Stage::of(life, now), self.view().phase(now), now)
+    }
+
+    /// A counted wait is over.
+    pub(crate) fn left(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self) -> bool {
+        self.waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+                (waiting < MAX_WAITING).then(|| waiting + 1)
+            })
+            .is_ok()
+    }
+
+    /// A signature failed under a known kid: whether a fetch may find out if its key was replaced.
+    pub(crate) fn signature_failed(&self, view: View, now: Duration) -> Option<Ticket> {
+        if view.phase(now) != Phase::Idle || self.bad_signature.take(now) != Taken::Granted {
+            return None;
+        }
+        // Outrun, another attempt answers the question as well.
+        let ticket = self.begin(view, now);
+        ticket.inspect_err(|Outrun| self.bad_signature.give_back()).ok()
+    }
+
+    /// Starts an attempt if the schedule asks for one, without any request.
+    pub(crate) fn due(&self, view: View, life: Option<&Life>, now: Duration) -> Option<Ticket> {
+        let due = Stage::of(life, now) != Stage::Fresh && view.phase(now) == Phase::Idle;
+        if due { self.begin(view, now).ok() } else { None }
+    }
+
+    /// How long until the schedule asks for an attempt.
+    pub(crate) fn due_in(&self, view: View, life: Option<&Life>, now: Duration) -> Duration {
+        let scheduled = life.map_or(now, Life::refresh_at);
+        let allowed = match view.phase(now) {
+            Phase::Idle => now,
+            Phase::Paused { until } => until,
+            // It may fail, and then this is the soonest.
+            Phase::UnderWay(_) => now.saturating_add(LEAST_PAUSE),
+        };
+        scheduled.max(allowed).saturating_sub(now)
+    }
+
+    fn begin(&self, view: View, now: Duration) -> Result<Ticket, Outrun> {
+        self.attempts.begin(view, now).ok_or(Outrun)
+    }
+
+    pub(crate) fn is_under_way(&self, attempt: Attempt) -> bool {
+        self.attempts.is_under_way(attempt)
+    }
+
+    /// The attempt runs.
+    pub(crate) fn launched(&self) {
+        if self.told_stranded.load(Ordering::Relaxed) {
+            self.told_stranded.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The attempt can't run, since there is no runtime: not the server's fault, so it counts as no
+    /// failure. Whether this is the first of a row.
+    pub(crate) fn stranded(&self, ticket: Ticket) -> bool {
+        self.attempts.cancel(ticket);
+        first(&self.told_stranded)
+    }
+
+    /// The life of a set that was just fetched; `random` is from 0 up to 1.
+    pub(crate) fn renewed(&self, now: Duration, max_age: Option<Duration>, random: f64) -> Life {
+        Life::fetched(now, max_age, random, &self.settings)
+    }
+
+    /// The life of a set that another process fetched, `age` ago.
+    pub(crate) fn seeded(&self, now: Duration, age: Duration, freshness: Duration) -> Option<Life> {
+        Life::seeded(now, age, freshness, &self.settings)
+    }
+
+    /// An attempt succeeded, and its set is published: in that order, so that who sees the attempt
+    /// ended sees the set. Returns how many had failed before it.
+    pub(crate) fn succeeded(&self, ticket: Ticket) -> u32 {
+        self.told_stale.store(false, Ordering::Relaxed);
+        self.attempts.succeeded(ticket)
+    }
+
+    /// An attempt failed; `life` is that of the set at hand, `asked` the pause that the server asked
+    /// for.
+    pub(crate) fn failed(
+        &self,
+        ticket: Ticket,
+        life: Option<&Life>,
+        now: Duration,
+        random: f64,
+        asked: Option<Duration>,
+    ) -> Setback {
+        let turned_stale = Stage::of(life, now) == Stage::Stale && first(&self.told_stale);
+        let usable_for = life.and_then(|life| life.usable_for(now));
+        let failures = self.attempts.failed(ticket, now, random, asked);
+        Setback { failures, usable_for, turned_stale }
+    }
+
+    /// Failures in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.attempts.failures()
+    }
+}
+
+fn limit(stage: Stage) -> Duration {
+    if stage.is_usable() { UNKNOWN_KID_WAIT } else { NEEDED_WAIT }
+}
+
+/// No key, and no waiting for one.
+fn refusal(stage: Stage, phase: Phase, now: Duration) -> Answer {
+    match stage {
+        Stage::Fresh | Stage::Ahead => Answer::Unknown,
+        Stage::Stale | Stage::Expired | Stage::Empty => {
+            let retry_after = match phase {
+                Phase::Paused { until } => until.saturating_sub(now),
+                Phase::Idle | Phase::UnderWay(_) => MIN_BACKOFF,
+            };
+            Answer::Unavailable { retry_after: retry_after.clamp(MIN_BACKOFF, MAX_BACKOFF) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+//! The rules of the machine one by one, each on both sides of its edge. Their interplay is the
+//! model test's.
+
+use super::budget::{Budget, Taken};
+use super::life::{FRESHNESS, MAX_STALE_IF_ERROR, MIN_FRESHNESS};
+use super::*;
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const KNOWN: Asked = Asked { known: true, waited: false };
+const UNKNOWN: Asked = Asked { known: false, waited: false };
+const WAITED: Asked = Asked { known: false, waited: true };
+
+fn machine() -> Freshness {
+    Freshness::new(FreshnessSettings::default())
+}
+
+fn life(at: u64) -> Life {
+    machine().renewed(s(at), None, 0.0)
+}
+
+fn decide(machine: &Freshness, life: Option<&Life>, asked: Asked, now: Duration) -> Decision {
+    machine.request(machine.view(), life, asked, now).expect("nobody else is here")
+}
+
+/// The attempt that a decision starts.
+fn started(decision: Decision) -> Ticket {
+    decision.start.expect("an attempt starts")
+}
+
+#[test]
+fn stages_of_a_life() {
+    for (at, stage) in [
+        (s(0), Stage::Fresh),
+        (ms(239_999), Stage::Fresh),
+        (s(240), Stage::Ahead),
+        (ms(299_999), Stage::Ahead),
+        (s(300), Stage::Stale),
+        (ms(300_000 + 3_599_999), Stage::Stale),
+        (s(300 + 3600), Stage::Expired),
+    ] {
+        assert_eq!(life(0).stage(at), stage, "{at:?}");
+        assert_eq!(life(0).usable_for(at).is_some(), stage.is_usable(), "{at:?}");
+    }
+    assert_eq!(Stage::of(None, s(0)), Stage::Empty);
+}
+
+#[test]
+fn freshness_is_kept_within_its_bounds() {
+    assert_eq!((FRESHNESS, MIN_FRESHNESS, MAX_FRESHNESS), (s(300), s(60), s(3_600)));
+    for (max_age, fresh) in [
+        (None, 300),
+        (Some(0), 60),
+        (Some(59), 60),
+        (Some(60), 60),
+        (Some(1_000), 1_000),
+        (Some(3_600), 3_600),
+        (Some(3_601), 3_600),
+        (Some(u64::MAX), 3_600),
+    ] {
+        let life = machine().renewed(s(10), max_age.map(s), 0.0);
+        assert_eq!(life.stage(ms((10 + fresh) * 1_000 - 1)), Stage::Ahead, "{max_age:?}");
+        assert_eq!(life.stage(s(10 + fresh)), Stage::Stale, "{max_age:?}");
+    }
+}
+
+#[test]
+fn the_refresh_comes_ahead_and_spread() {
+    assert_eq!(life(0).refresh_at(), s(240));
+    let first = machine().renewed(s(0), None, 0.999).refresh_at();
+    assert!(first > s(209) && first < s(211), "{first:?}");
+}
+
+#[test]
+fn stale_if_error_can_be_set_up_to_a_day() {
+    for (stale_if_error, good) in
+        [(s(0), true), (MAX_STALE_IF_ERROR, true), (MAX_STALE_IF_ERROR + ms(1), false)]
+    {
+        let settings = FreshnessSettings { stale_if_error };
+        assert_eq!(settings.problem().is_none(), good, "{stale_if_error:?}");
+        let life = Freshness::new(settings).renewed(s(0), None, 0.0);
+        let cap = s(300) + stale_if_error;
+        assert!(life.stage(cap - ms(1)).is_usable(), "{stale_if_error:?}");
+        assert_eq!(life.stage(cap), Stage::Expired, "{stale_if_error:?}");
+    }
+}
+
+#[test]
+fn a_clock_at_its_end_overflows_nothing() {
+    let machine = machine();
+    let life = machine.renewed(Duration::MAX, None, 0.5);
+    assert_eq!(life.stage(Duration::MAX), Stage::Expired, "never used for ever");
+    let ticket = started(decide(&machine, None, UNKNOWN, Duration::MAX));
+    machine.failed(ticket, None, Duration::MAX, 1.0, Some(Duration::MAX));
+}
+
+#[test]
+fn a_seed_is_stale_from_the_start_and_ends_at_the_cap_of_its_own_time() {
+    for (age, rest) in [(0, Some(3_900)), (100, Some(3_800)), (3_899, Some(1)), (3_900, None)] {
+        let life = machine().seeded(s(5), s(age), s(300));
+        assert_eq!(life.and_then(|life| life.usable_for(s(5))), rest.map(s), "{age}");
+        if let Some(life) = life {
+            assert_eq!(life.stage(s(5)), Stage::Stale, "{age}");
+            assert_eq!(life.age(s(6)), s(age + 1));
+        }
+    }
+    // A freshness in the seed beyond what a server could ask for is cut.
+    let life = machine().seeded(s(0), s(0), s(u64::MAX)).unwrap();
+    assert_eq!(life.usable_for(s(0)), Some(s(2 * 3_600)));
+}
+
+#[test]
+fn a_failure_postpones_the_next_attempt() {
+    let machine = machine();
+    let mut now = s(0);
+    for bound in [1, 2, 4, 8, 16, 30, 30] {
+        let ticket = started(decide(&machine, None, UNKNOWN, now));
+        machine.failed(ticket, None, now, 1.0, None);
+        let early = decide(&machine, None, UNKNOWN, now + s(bound) - ms(1));
+        assert!(early.start.is_none(), "{bound}");
+        let Answer::Unavailable { retry_after } = early.answer else { panic!("{early:?}") };
+        assert_eq!(retry_after, s(1), "at least a second");
+        now += s(bound);
+    }
+    let ticket = started(decide(&machine, None, UNKNOWN, now));
+    assert_eq!(machine.succeeded(ticket), 7);
+    assert_eq!(machine.failures(), 0);
+    let ticket = started(decide(&machine, None, UNKNOWN, now));
+    machine.failed(ticket, None, now, 0.0, None);
+    assert!(decide(&machine, None, UNKNOWN, now + ms(499)).start.is_none(), "half a second");
+    assert!(decide(&machine, None, UNKNOWN, now + ms(500)).start.is_some());
+}
+
+#[test]
+fn a_pause_counts_from_the_start_of_the_attempt() {
+    let machine = machine();
+    for _ in 0..6 {
+        let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
+        machine.failed(ticket, None, s(0), 0.0, None);
+        // Rewinds the pause, so that only the failures add up.
+        machine.attempts.cancel(machine.attempts.begin(machine.view(), s(0)).unwrap());
+    }
+    let ticket = started(decide(&machine, None, UNKNOWN, s(100)));
+    machine.failed(ticket, None, s(110), 1.0, None);
+    assert!(decide(&machine, None, UNKNOWN, ms(129_999)).start.is_none());
+    let ticket = started(decide(&machine, None, UNKNOWN, s(130)));
+    machine.failed(ticket, None, s(170), 1.0, None);
+    assert!(decide(&machine, None, UNKNOWN, ms(170_499)).start.is_none(), "it hung: half a second");
+    assert!(decide(&machine, None, UNKNOWN, ms(170_500)).start.is_some());
+}
+
+#[test]
+fn a_server_may_ask_for_a_pause_up_to_the_longest() {
+    for (asked, until) in [(0, ms(500)), (7, s(7)), (30, s(30)), (31, s(30)), (u64::MAX, s(30))] {
+        let machine = machine();
+        let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
+        machine.failed(ticket, None, s(0), 0.0, Some(s(asked)));
+        assert!(decide(&machine, None, UNKNOWN, until - ms(1)).start.is_none(), "{asked}");
+        assert!(decide(&machine, None, UNKNOWN, until).start.is_some(), "{asked}");
+    }
+}
+
+#[test]
+fn an_attempt_that_was_given_back_is_no_failure() {
+    let machine = machine();
+    for first in [true, false] {
+        let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
+        assert_eq!(machine.stranded(ticket), first);
+    }
+    assert_eq!(machine.failures(), 0);
+    let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
+    machine.launched();
+    assert!(machine.stranded(ticket), "a row of its own");
+}
+
+#[test]
+fn a_budget_has_a_burst_and_refills() {
+    let budget = Budget::new(2, s(10));
+    let taken: Vec<bool> = [0, 0, 0, 9, 10, 10, 19, 20, 100, 100, 100]
+        .map(|at| budget.take(s(at)) == Taken::Granted)
+        .into();
+    assert_eq!(taken, [true, true, false, false, true, false, false, true, true, true, false]);
+    budget.give_back();
+    assert_eq!(budget.take(s(100)), Taken::Granted);
+}
+
+#[test]
+fn a_flood_that_spends_a_budget_is_told_once() {
+    let budget = Budget::new(2, s(10));
+    let mut told = 0;
+    for tenth in 0..600 {
+        told += u32::from(budget.take(ms(tenth * 100)) == Taken::Spent { first: true });
+    }
+    assert_eq!(told, 1, "a minute of it");
+    // The bucket is full again, and the next flood is told, too.
+    for _ in 0..4 {
+        told += u32::from(budget.take(s(1_000)) == Taken::Spent { first: true });
+    }
+    assert_eq!(told, 2);
+}
+
+#[test]
+fn requests_and_what_becomes_of_them() {
+    let fresh = life(0);
+    // (name, life, now, in flight, asked, starts, answer)
+    for (name, life, now, flying, asked, starts, expected) in [
+        ("cold", None, 0, false, UNKNOWN, true, "wait 3s"),
+        ("cold, joined", None, 0, true, UNKNOWN, false, "wait 3s"),
+        ("cold, waited", None, 0, true, WAITED, false, "503"),
+        ("fresh, known", Some(&fresh), 1, false, KNOWN, false, "serve"),
+        ("fresh, unknown", Some(&fresh), 1, false, UNKNOWN, true, "wait 2s"),
+        ("fresh, unknown, joined", Some(&fresh), 1, true, UNKNOWN, false, "wait 2s"),
+        ("fresh, unknown, waited", Some(&fresh), 1, false, WAITED, false, "401"),
+        ("ahead, known", Some(&fresh), 250, false, KNOWN, true, "serve"),
+        ("ahead, known, in flight", Some(&fresh), 250, true, KNOWN, false, "serve"),
+        ("ahead, unknown, waited", Some(&fresh), 250, true, WAITED, false, "401"),
+        ("stale, known", Some(&fresh), 1_000, false, KNOWN, true, "serve"),
+        ("stale, known, in flight", Some(&fresh), 1_000, true, KNOWN, false, "serve"),
+        ("stale, unknown", Some(&fresh), 1_000, false, UNKNOWN, true, "wait 2s"),
+        ("stale, unknown, waited", Some(&fresh), 1_000, true, WAITED, false, "503"),
+        ("expired, known", Some(&fresh), 4_000, false, KNOWN, true, "wait 3s"),
+        ("expired, waited", Some(&fresh), 4_000, true, WAITED, false, "503"),
+    ] {
+        let machine = machine();
+        let _flight = flying.then(|| machine.attempts.begin(machine.view(), s(0)).unwrap());
+        let decision = decide(&machine, life, asked, s(now));
+        assert_eq!(decision.start.is_some(), starts, "{name}");
+        let answer = match decision.answer {
+            Answer::Serve => "serve".to_owned(),
+            Answer::Unknown => "401".to_owned(),
+            Answer::Unavailable { .. } => "503".to_owned(),
+            Answer::Wait(wait) => {
+                assert_eq!(wait.joined, flying, "{name}");
+                format!("wait {}s", wait.limit.as_secs())
+            }
+        };
+        assert_eq!(answer, expected, "{name}");
+    }
+}
+
+#[test]
+fn only_so_many_wait_for_unknown_kids_at_one_time() {
+    assert_eq!(MAX_WAITING, 256);
+    let (machine, set) = (machine(), life(0));
+    let ticket = started(decide(&machine, Some(&set), UNKNOWN, s(1)));
+    for n in 0..256 {
+        let answer = decide(&machine, Some(&set), UNKNOWN, s(1)).answer;
+        assert!(matches!(answer, Answer::Wait(Wait { counted: true, .. })), "{n}: {answer:?}");
+    }
+    let refused = || decide(&machine, Some(&set), UNKNOWN, s(1)).answer;
+    assert_eq!(refused(), Answer::Unknown);
+    machine.left();
+    assert!(matches!(refused(), Answer::Wait(_)), "one left, one comes");
+    assert_eq!(refused(), Answer::Unknown);
+    let stale = decide(&machine, Some(&set), UNKNOWN, s(1_000)).answer;
+    assert!(matches!(stale, Answer::Unavailable { .. }), "{stale:?}");
+    // Nothing of it touches those who have a key, or who have no set.
+    assert_eq!(decide(&machine, Some(&set), KNOWN, s(1)).answer, Answer::Serve);
+    assert!(matches!(decide(&machine, None, UNKNOWN, s(1)).answer, Answer::Wait(_)));
+    machine.succeeded(ticket);
+}
+
+#[test]
+fn unknown_kids_and_bad_signatures_have_budgets_of_their_own() {
+    let (machine, set) = (machine(), life(0));
+    let mut notes = Vec::new();
+    for _ in 0..4 {
+        let decision = decide(&machine, Some(&set), UNKNOWN, s(1));
+        notes.push(decision.note);
+        if let Some(ticket) = decision.start {
+            machine.succeeded(ticket);
+        }
+    }
+    let kid = Some(Note::UnknownKid);
+    assert_eq!(notes, [kid, kid, Some(Note::BudgetSpent), None]);
+    let mut granted = |at| match machine.signature_failed(machine.view(), s(at)) {
+        None => false,
+        Some(ticket) => {
+            machine.succeeded(ticket);
+            true
+        }
+    };
+    assert_eq!([1, 2, 60, 61, 61].map(&mut granted), [true, false, false, true, false]);
+    // While an attempt is under way, or after a failure, a signature spends nothing.
+    let ticket = machine.attempts.begin(machine.view(), s(200)).unwrap();
+    assert!(machine.signature_failed(machine.view(), s(200)).is_none());
+    machine.failed(ticket, Some(&set), s(200), 0.0, None);
+    assert!(machine.signature_failed(machine.view(), s(200)).is_none());
+    assert!(machine.signature_failed(machine.view(), s(201)).is_some());
+}
+
+#[test]
+fn an_outage_turns_a_set_stale_once() {
+    let (machine, set) = (machine(), life(0));
+    let fail = |at| {
+        let ticket = machine.due(machine.view(), Some(&set), s(at)).expect("due");
+        machine.failed(ticket, Some(&set), s(at), 0.0, None)
+    };
+    let expected =
+        [(250, false, true), (300, true, true), (400, false, true), (3_900, false, false)];
+    for (failures, (at, turned_stale, usable)) in (1..).zip(expected) {
+        let setback = fail(at);
+        assert_eq!((setback.failures, setback.turned_stale), (failures, turned_stale), "{at}");
+        assert_eq!(setback.usable_for.is_some(), usable, "{at}");
+    }
+}
+
+#[test]
+fn the_schedule_says_when() {
+    let (machine, set) = (machine(), life(0));
+    let due_in = |life, at| machine.due_in(machine.view(), life, s(at));
+    assert_eq!(due_in(None, 5), s(0));
+    assert_eq!(due_in(Some(&set), 5), s(235));
+    assert_eq!(due_in(Some(&set), 240), s(0));
+    assert!(machine.due(machine.view(), Some(&set), s(239)).is_none());
+    let ticket = machine.due(machine.view(), Some(&set), s(240)).unwrap();
+    assert_eq!(due_in(Some(&set), 240), ms(500), "under way");
+    machine.failed(ticket, Some(&set), s(240), 1.0, None);
+    assert_eq!(due_in(Some(&set), 240), s(1), "paused");
+}
+
+#[test]
+fn a_view_that_is_out_of_date_decides_nothing() {
+    let (machine, set) = (machine(), life(0));
+    let old = machine.view();
+    machine.succeeded(machine.due(old, None, s(0)).unwrap());
+    assert_eq!(machine.request(old, None, UNKNOWN, s(0)).err(), Some(Outrun), "needed");
+    assert_eq!(machine.request(old, Some(&set), KNOWN, s(250)).err(), Some(Outrun), "due");
+    for _ in 0..5 {
+        let unknown = machine.request(old, Some(&set), UNKNOWN, s(1));
+        assert_eq!(unknown.err(), Some(Outrun), "unknown kid, whose budget is given back");
+    }
+    assert!(machine.signature_failed(old, s(1)).is_none());
+    assert!(machine.signature_failed(machine.view(), s(1)).is_some());
+}
+
+#[test]
+fn of_many_threads_one_starts() {
+    use std::sync::atomic::AtomicUsize;
+    let machine = machine();
+    let (out, tickets) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    let view = machine.view();
+                    if let Some(ticket) = machine.due(view, None, s(0)) {
+                        assert_eq!(out.fetch_add(1, Ordering::SeqCst), 0, "two at once");
+                        tickets.fetch_add(1, Ordering::SeqCst);
+                        assert!(machine.is_under_way(ticket.attempt()));
+                        out.fetch_sub(1, Ordering::SeqCst);
+                        let attempt = ticket.attempt();
+                        machine.succeeded(ticket);
+                        assert!(!machine.is_under_way(attempt));
+                    }
+                }
+            });
+        }
+    });
+    assert!(tickets.into_inner() > 0);
+}

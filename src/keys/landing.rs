@@ -1,0 +1,96 @@
+//! The end of an attempt: what it brought is judged, published and told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::random_unit;
+use crate::event::Event;
+use crate::keys::freshness::Ticket;
+use crate::keys::remote::RemoteKeys;
+use crate::keys::set::{KeySet, KeySetFault};
+use crate::keys::snapshot::Snapshot;
+use crate::keys::source::{Failure, Fetched};
+use crate::token::Excerpt;
+
+impl RemoteKeys {
+    /// Takes in what an attempt brought.
+    pub(crate) fn land(&self, ticket: Ticket, fetched: Result<Fetched, Failure>) {
+        let now = self.clock.monotonic();
+        let before = self.snapshot.load_full();
+        match fetched.and_then(|fetched| self.renew(fetched, before.as_deref(), now)) {
+            Ok(snapshot) => {
+                let snapshot = Arc::new(snapshot);
+                // In this order: who sees the attempt ended sees its set.
+                self.snapshot.store(Some(Arc::clone(&snapshot)));
+                self.last_error.store(None);
+                let failures = self.freshness.succeeded(ticket);
+                self.ended.send_replace(());
+                self.tell_success(before.as_deref(), &snapshot, failures);
+            }
+            Err(Failure { problem, retry_after }) => {
+                let problem = Excerpt::of(&problem);
+                self.last_error.store(Some(Arc::new(problem.clone())));
+                let life = before.as_ref().map(|before| &before.life);
+                let setback = self.freshness.failed(ticket, life, now, random_unit(), retry_after);
+                self.ended.send_replace(());
+                let (failures, usable_for) = (setback.failures, setback.usable_for);
+                self.emit(|issuer| Event::RefreshFailed { issuer, problem, failures, usable_for });
+                if let (true, Some(usable_for)) = (setback.turned_stale, usable_for) {
+                    self.emit(|issuer| Event::Stale { issuer, usable_for });
+                }
+            }
+        }
+    }
+
+    /// The set that a fetch brought or confirmed.
+    fn renew(
+        &self,
+        fetched: Fetched,
+        before: Option<&Snapshot>,
+        now: Duration,
+    ) -> Result<Snapshot, Failure> {
+        let (keys, document) = match (fetched.document, before) {
+            (None, None) => return Err("key set: not modified, but there is none".into()),
+            (None, Some(before)) => (Arc::clone(&before.keys), before.document.clone()),
+            (Some(document), Some(before)) if document == before.document => {
+                (Arc::clone(&before.keys), document)
+            }
+            (Some(document), _) => match KeySet::parse(&document, self.accepted) {
+                Ok(keys) => (Arc::new(keys), document),
+                Err(KeySetFault(problem)) => return Err(format!("key set: {problem}").into()),
+            },
+        };
+        Ok(Snapshot {
+            keys,
+            life: self.freshness.renewed(now, fetched.max_age, random_unit()),
+            document,
+            validator: fetched.validator,
+            fetched_at: self.clock.wall(),
+            seed: false,
+        })
+    }
+
+    fn tell_success(&self, before: Option<&Snapshot>, set: &Snapshot, failures: u32) {
+        if failures > 0 {
+            self.emit(|issuer| Event::Recovered { issuer, failures });
+        }
+        let first = before.is_none_or(|before| before.seed);
+        let changed = before.is_none_or(|before| before.document != set.document);
+        let keys = set.keys.len();
+        self.emit(|issuer| Event::Refreshed { issuer, keys, first, changed });
+        if !changed {
+            return;
+        }
+        for skipped in set.keys.skipped() {
+            let (kid, reason) = (skipped.kid.clone(), skipped.reason);
+            self.emit(|issuer| Event::KeySkipped { issuer, kid, reason });
+        }
+        if let Some(before) = before {
+            let added = set.keys.kids_beyond(&before.keys);
+            let removed = before.keys.kids_beyond(&set.keys);
+            if !(added.is_empty() && removed.is_empty()) {
+                self.emit(|issuer| Event::Rotated { issuer, added, removed });
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What can be asked about an issuer's keys from outside a request.
+
+use crate::health::{IssuerHealth, KeyStage};
+use crate::keys::KeySeed;
+use crate::keys::freshness::Stage;
+use crate::keys::remote::RemoteKeys;
+
+impl RemoteKeys {
+    /// How the keys stand.
+    pub(crate) fn health(&self) -> IssuerHealth {
+        let now = self.clock.monotonic();
+        let snapshot = self.snapshot.load();
+        let set = snapshot.as_deref();
+        IssuerHealth {
+            issuer: self.issuer.to_string(),
+            keys: match Stage::of(set.map(|set| &set.life), now) {
+                Stage::Empty => KeyStage::Missing,
+                Stage::Fresh => KeyStage::Fresh,
+                Stage::Ahead => KeyStage::Ahead,
+                Stage::Stale => KeyStage::Stale,
+                Stage::Expired => KeyStage::Expired,
+            },
+            key_ids: set.map_or_else(Vec::new, |set| set.keys.kids()),
+            skipped: set.map_or(0, |set| set.keys.skipped().len()),
+            age: set.map(|set| set.life.age(now)),
+            next_refresh: Some(self.due_in()),
+            last_error: self.last_error.load().as_deref().cloned(),
+            failures: self.freshness.failures(),
+        }
+    }
+
+    /// The set at hand, for the next process; none when there is none.
+    #[allow(dead_code, reason = "for `ResourceServer::export_keys`")]
+    pub(crate) fn export(&self) -> Option<KeySeed> {
+        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?)
+    }
+}

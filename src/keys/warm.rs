@@ -1,0 +1,52 @@
+//! Keys before anyone asks: waiting for the first set, and keeping it fresh without requests.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::keys::remote::RemoteKeys;
+
+/// The longest sleep of a timer, so that a clock that was stepped, or a machine that was suspended,
+/// is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// The shortest, so that rounding can't make a timer spin.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
+
+/// While the first set is awaited a timer looks more often.
+const LONGEST_SLEEP_UNREADY: Duration = Duration::from_secs(1);
+
+impl RemoteKeys {
+    /// Returns when there is a usable set, having it fetched if there is none, again and again
+    /// through all pauses. It has no limit of its own.
+    ///
+    /// Without a tokio runtime it returns at once: nothing can be fetched.
+    #[allow(dead_code, reason = "for `ResourceServer::ready`")]
+    pub(crate) async fn ready(self: &Arc<Self>) {
+        while !self.is_usable() && Handle::try_current().is_ok() {
+            match self.wake() {
+                Some(attempt) => self.ended(attempt).await,
+                None => sleep(self.due_in(), LONGEST_SLEEP_UNREADY).await,
+            }
+        }
+    }
+}
+
+/// Has the set fetched whenever that is due, as long as the engine lives.
+pub(crate) async fn keep_warm(keys: Weak<RemoteKeys>) {
+    loop {
+        let due_in = match keys.upgrade() {
+            None => return,
+            Some(keys) => {
+                let _ = keys.wake();
+                keys.due_in()
+            }
+        };
+        sleep(due_in, LONGEST_SLEEP).await;
+    }
+}
+
+async fn sleep(time: Duration, longest: Duration) {
+    tokio::time::sleep(time.clamp(SHORTEST_SLEEP, longest)).await;
+}
