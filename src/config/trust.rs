@@ -82,7 +82,8 @@ impl Settings {
             problem("audience ``: must not be empty");
         }
         // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
-        if audience.starts_with("http://") && !self.allow_http_loopback {
+        let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+        if http && check_url(audience, self.allow_http_loopback).is_err() {
             problem(&format!("audience `{}`: must be https", audience.escape_debug()));
         }
     }
