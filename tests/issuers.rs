@@ -57,6 +57,7 @@ async fn a_reload_that_cannot_be_changes_nothing() {
     api(server.layer()).bearer(&issuer.token().sign()).await.assert_ok("as before");
 }
 
+#[cfg(feature = "remote")]
 #[tokio::test]
 async fn an_issuer_that_stays_keeps_its_keys_through_a_reload() {
     let issuer = TestIssuer::start().await.unwrap();
@@ -72,6 +73,7 @@ async fn an_issuer_that_stays_keeps_its_keys_through_a_reload() {
     api.bearer(&issuer.token().sign()).await.assert_unavailable("keys from elsewhere");
 }
 
+#[cfg(feature = "remote")]
 #[tokio::test]
 async fn a_request_that_waits_is_judged_by_what_is_trusted_afterwards() {
     use futures::FutureExt as _;
