@@ -125,7 +125,7 @@ impl RemoteKeys {
                 Some(Note::UnknownKid) | None => {}
             }
             if let Answer::Wait(wait) = answer
-                && !(started && Handle::try_current().is_ok())
+                && Handle::try_current().is_err()
             {
                 // There is no runtime, hence no timer to end the wait.
                 if wait.counted {

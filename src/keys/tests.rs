@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
-use crate::clock::TestClock;
+use crate::clock::{Clock as _, TestClock};
 use crate::crypto::AlgorithmSet;
 use crate::event::Event;
 use crate::health::{IssuerHealth, KeyStage};
@@ -265,6 +265,39 @@ fn a_runtime_that_shuts_down_ends_its_attempt_and_another_goes_on() {
     assert_eq!(runtime().block_on(world.find("a")), "found");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_many_threads_nobody_waits_with_a_key_at_hand_and_the_schedule_holds() {
+    const STEPS: u32 = 2_000;
+    let world = Arc::new(World::new([Script::Answer(document(&["a"]))]));
+    world.keys.ready().await;
+    let requests: Vec<_> = (0..4)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move {
+                while world.clock.monotonic() < Duration::from_secs(u64::from(STEPS) * 30) {
+                    assert_eq!(name(&world.look("a", false)), "found");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for _ in 0..STEPS {
+        world.pass(30);
+        tokio::task::yield_now().await;
+        // The set must not expire only because this test runs ahead of its fetches.
+        while world.keys.health().age > Some(Duration::from_secs(1_000)) {
+            world.keys.wake();
+            tokio::task::yield_now().await;
+        }
+    }
+    for request in requests {
+        request.await.unwrap();
+    }
+    // A fetch comes when 70 % of 5 minutes have passed, at the earliest.
+    assert!(world.asked() <= 1 + STEPS * 30 / 210, "{} fetches", world.asked());
+    assert!(world.asked() > STEPS * 30 / 1_300, "{} fetches", world.asked());
+}
+
 #[test]
 fn without_a_runtime_a_request_is_refused_and_nothing_is_held_against_the_issuer() {
     let world = World::new([Script::Answer(document(&["a"]))]);
@@ -276,9 +309,13 @@ fn without_a_runtime_a_request_is_refused_and_nothing_is_held_against_the_issuer
     assert_eq!(runtime.block_on(world.find("a")), "found", "no pause");
     // With keys at hand, no runtime is needed.
     assert_eq!(name(&world.look("a", false)), "found");
+    assert_eq!(name(&world.look("c", false)), "unknown");
     world.pass(250);
     assert_eq!(name(&world.look("a", false)), "found", "although a fetch is due");
     assert_eq!(name(&world.look("b", false)), "unknown");
+    world.keys.wake();
+    let expected = ["refreshed 1 first=true changed=true", "no runtime"];
+    assert_eq!(world.events(), expected, "a fetch that did not start is not told as one");
 }
 
 #[tokio::test]
