@@ -109,6 +109,8 @@
 #[cfg(feature = "axum")]
 mod extract;
 mod layer;
+mod operate;
+mod readiness;
 mod rejection;
 mod server;
 
@@ -161,7 +163,7 @@ pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;
 pub use event::Event;
-pub use health::{IssuerHealth, KeyStage};
+pub use health::{Health, IntrospectionHealth, IssuerHealth, KeyStage};
 #[cfg(feature = "remote")]
 pub use introspection::{ClientAuth, Introspection};
 pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
@@ -172,8 +174,10 @@ pub use layer::{
     FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireFuture,
     RequireLayer, RequireService, ResourceServerLayer, ResourceServerService, ResponseFuture,
 };
+pub use operate::NotReady;
 pub use policy::{Policy, Requirement, all_of, any_of, authenticated, scope, user};
 pub use profile::Profile;
+pub use readiness::ReadinessService;
 pub use rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
 pub use server::{Authenticated, ResourceServer};
 pub use token::{

@@ -9,7 +9,7 @@ use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
 use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
-use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
+use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -213,7 +213,7 @@ impl Settings {
                 algorithms,
                 source,
                 clock,
-                KeySettings::default(),
+                self.key_settings(issuer.seed.clone()),
             )))
         };
         let keys = match &issuer.keys {

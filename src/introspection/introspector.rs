@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::crypto::{BuildFingerprintHasher, Fingerprint, Fingerprints, random_unit};
 use crate::error::Error;
+use crate::health::IntrospectionHealth;
 use crate::introspection::answer::Answer;
 use crate::introspection::breaker::{Admission, Breaker};
 use crate::introspection::cache::{AnswerCache, Now, Remembered};
@@ -55,19 +56,6 @@ struct Counters {
     hits: AtomicU64,
     calls: AtomicU64,
     held_back: AtomicU64,
-}
-
-/// How an endpoint stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct IntrospectionHealth {
-    /// Whether the breaker holds calls back.
-    pub(crate) open: bool,
-    pub(crate) in_flight: usize,
-    /// Requests answered from memory.
-    pub(crate) hits: u64,
-    pub(crate) calls: u64,
-    /// Requests for which no call was made: too many under way, or the endpoint is down.
-    pub(crate) held_back: u64,
 }
 
 /// What a look for an answer came to.
@@ -140,7 +128,12 @@ impl Introspector {
         }
     }
 
-    #[allow(dead_code, reason = "health is the next to use it")]
+    /// Whether answers are signed, for which the issuer's keys are needed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.client.signed.is_some()
+    }
+
+    /// How the endpoint stands.
     pub(crate) fn health(&self) -> IntrospectionHealth {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = self.state();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
+use crate::health::{IssuerHealth, KeyStage};
 #[cfg(feature = "remote")]
 use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as AnswerLookup};
 use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
@@ -248,6 +249,43 @@ impl TrustedIssuer {
     fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
         let iss = claims.get("iss").and_then(Value::as_str);
         iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
+    }
+
+    /// Whether tokens or answers of this issuer are verified with its keys.
+    #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
+    fn needs_keys(&self) -> bool {
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            return introspection.jwts != Jwts::Introspect || introspection.engine.is_signed();
+        }
+        true
+    }
+
+    /// How the issuer stands.
+    pub(crate) fn health(&self) -> IssuerHealth {
+        let mut health = self.keys.health(&self.name);
+        if !self.needs_keys() {
+            health.keys = KeyStage::Unused;
+        }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            health.introspection = Some(introspection.engine.health());
+        }
+        health
+    }
+
+    /// Returns when the issuer's tokens can be judged.
+    pub(crate) async fn ready(&self) {
+        if self.needs_keys() {
+            self.keys.ready().await;
+        }
+    }
+
+    /// Has the keys fetched if that is due.
+    pub(crate) fn wake(&self) {
+        if self.needs_keys() {
+            self.keys.wake();
+        }
     }
 
     /// Judges what the header says about the token: its kind and its algorithm.

@@ -38,9 +38,9 @@ use crate::health::{IssuerHealth, KeyStage};
 
 #[cfg(feature = "remote")]
 pub(crate) use cache_control::max_age;
-pub(crate) use freshness::{Budget, Taken};
 #[cfg(feature = "remote")]
-pub(crate) use freshness::{MAX_FRESHNESS, STALE_IF_ERROR};
+pub(crate) use freshness::MAX_FRESHNESS;
+pub(crate) use freshness::{Budget, FreshnessSettings, STALE_IF_ERROR, Taken};
 pub(crate) use pem::{der, pem};
 pub(crate) use remote::{KeySettings, RemoteKeys};
 pub use seed::{InvalidSeed, KeySeed};
@@ -116,7 +116,6 @@ impl Keys {
     }
 
     /// How the keys of `issuer` stand.
-    #[allow(dead_code, reason = "for `ResourceServer::health`")]
     pub(crate) fn health(&self, issuer: &str) -> IssuerHealth {
         match self {
             Self::Remote(keys) => keys.health(),
@@ -129,16 +128,32 @@ impl Keys {
                 next_refresh: None,
                 last_error: None,
                 failures: 0,
+                introspection: None,
             },
         }
     }
 
     /// Returns when there are usable keys; see [`RemoteKeys::ready`].
-    #[allow(dead_code, reason = "for `ResourceServer::ready`")]
     pub(crate) async fn ready(&self) {
         match self {
             Self::Static(_) => {}
             Self::Remote(keys) => keys.ready().await,
+        }
+    }
+
+    /// Has the keys fetched if that is due, and waits for nothing.
+    pub(crate) fn wake(&self) {
+        match self {
+            Self::Static(_) => {}
+            Self::Remote(keys) => drop(keys.wake()),
+        }
+    }
+
+    /// The set at hand, for the next process.
+    pub(crate) fn export(&self) -> Option<KeySeed> {
+        match self {
+            Self::Static(_) => None,
+            Self::Remote(keys) => keys.export(),
         }
     }
 

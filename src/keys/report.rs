@@ -26,11 +26,11 @@ impl RemoteKeys {
             next_refresh: Some(self.due_in()),
             last_error: self.last_error.load().as_deref().cloned(),
             failures: self.freshness.failures(),
+            introspection: None,
         }
     }
 
     /// The set at hand, for the next process; none when there is none.
-    #[allow(dead_code, reason = "for `ResourceServer::export_keys`")]
     pub(crate) fn export(&self) -> Option<KeySeed> {
         KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?)
     }

@@ -25,12 +25,12 @@ use std::time::Duration;
 
 pub(crate) use attempts::{Attempt, MAX_BACKOFF, Phase, Ticket, View};
 pub(crate) use budget::{Budget, Taken};
-pub(crate) use life::{FreshnessSettings, Life, Stage};
 #[cfg_attr(
     not(feature = "remote"),
     allow(unused_imports, reason = "metadata is fetched with it")
 )]
-pub(crate) use life::{MAX_FRESHNESS, STALE_IF_ERROR};
+pub(crate) use life::MAX_FRESHNESS;
+pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
 use budget::first;
