@@ -20,7 +20,7 @@ use crate::issuer::Resolved;
 use crate::issuer::{Pending, Trust, Waited};
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
-use crate::token::jwt::UnverifiedJwt;
+use crate::token::jwt::JwtHead;
 #[cfg(feature = "remote")]
 use crate::token::jwt::is_opaque;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
@@ -113,7 +113,11 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return self.introspect(&trust, &issuer, token, waited);
         }
         let (mut decoded, known) = (Vec::new(), self.headers.load());
-        let jwt = match UnverifiedJwt::parse(token.as_bytes(), &mut decoded, &known) {
+        let jwt = JwtHead::parse(token.as_bytes(), &known).and_then(|head| {
+            trust.foresee(&head.header)?;
+            head.open(&mut decoded)
+        });
+        let jwt = match jwt {
             Ok(jwt) => jwt,
             #[cfg(feature = "remote")]
             Err(error) if is_opaque(token.as_bytes(), &error) => {

@@ -92,6 +92,23 @@ impl From<Error> for Pending {
 }
 
 impl Trust {
+    /// Refuses what is lost already, before the claims are read: in a flood of forged kids, a token
+    /// whose kid no issuer has, while every issuer's set is fresh and its budget to look again is
+    /// spent. It would be refused all the same, at thrice the cost.
+    pub(crate) fn foresee(&self, header: &Header) -> Result<(), Error> {
+        let Some(kid) = header.kid.as_deref() else {
+            return Ok(());
+        };
+        let lost = |issuer: &Arc<TrustedIssuer>| {
+            issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
+        };
+        if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
+            let kid = Some(Excerpt::of(kid));
+            return Err(Error::UnknownKey { kid, algorithm: header.algorithm });
+        }
+        Ok(())
+    }
+
     /// The issuer that the token names, by exact comparison (RFC 9068 §4).
     pub(crate) fn resolve(
         &self,
@@ -259,6 +276,15 @@ impl TrustedIssuer {
             return introspection.jwts != Jwts::Introspect || introspection.engine.is_signed();
         }
         true
+    }
+
+    /// Whether the authorization server alone is asked about its JWTs, whose keys then don't count.
+    #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
+    fn introspects_jwts(&self) -> bool {
+        #[cfg(feature = "remote")]
+        return self.introspects(Jwts::Introspect);
+        #[cfg(not(feature = "remote"))]
+        false
     }
 
     /// How the issuer stands.

@@ -115,6 +115,15 @@ impl Keys {
         }
     }
 
+    /// Whether a flood of unknown kids is on and this is one of them: see
+    /// [`Freshness::is_flooded`](freshness::Freshness::is_flooded).
+    pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
+        match self {
+            Self::Static(_) => false,
+            Self::Remote(keys) => keys.is_flooded_with(kid),
+        }
+    }
+
     /// How the keys of `issuer` stand.
     pub(crate) fn health(&self, issuer: &str) -> IssuerHealth {
         match self {

@@ -34,24 +34,20 @@ pub(crate) struct VerifiedJwt<'a> {
     header_text: &'a [u8],
 }
 
-impl<'a> UnverifiedJwt<'a> {
-    /// Reads a token. The text is known to be ASCII without spaces (token68). `decoded` is room for
-    /// what the reading borrows from, `known` are headers read before.
-    pub(crate) fn parse(
-        token: &'a [u8],
-        decoded: &'a mut Vec<u8>,
-        known: &'a Remembrance,
-    ) -> Result<Self, Error> {
-        Self::parse_up_to(MAX_TOKEN, token, decoded, known)
+/// A JWT of which only the header was read.
+pub(crate) struct JwtHead<'a> {
+    pub(crate) header: SeenHeader<'a>,
+    jws: CompactJws<'a>,
+}
+
+impl<'a> JwtHead<'a> {
+    /// Reads a token's header. The text is known to be ASCII without spaces (token68); `known` are
+    /// headers read before.
+    pub(crate) fn parse(token: &'a [u8], known: &'a Remembrance) -> Result<Self, Error> {
+        Self::parse_up_to(MAX_TOKEN, token, known)
     }
 
-    /// As [`parse`](Self::parse), with room for a JWT that is larger than a token.
-    pub(crate) fn parse_up_to(
-        limit: usize,
-        token: &'a [u8],
-        decoded: &'a mut Vec<u8>,
-        known: &'a Remembrance,
-    ) -> Result<Self, Error> {
+    fn parse_up_to(limit: usize, token: &'a [u8], known: &'a Remembrance) -> Result<Self, Error> {
         if token.len() > limit {
             return Err(Error::TokenTooLarge { size: token.len(), limit });
         }
@@ -60,6 +56,12 @@ impl<'a> UnverifiedJwt<'a> {
             Some(header) => header,
             None => SeenHeader::Read(Header::parse(&decode(jws.header)?)?),
         };
+        Ok(Self { header, jws })
+    }
+
+    /// Reads the rest. `decoded` is room for what the reading borrows from.
+    pub(crate) fn open(self, decoded: &'a mut Vec<u8>) -> Result<UnverifiedJwt<'a>, Error> {
+        let Self { header, jws } = self;
         // One buffer for two parts: each decodes to less than its own length.
         decoded.resize(jws.payload.len() + jws.signature.len(), 0);
         let (payload, signature) = decoded.split_at_mut(jws.payload.len());
@@ -68,7 +70,20 @@ impl<'a> UnverifiedJwt<'a> {
         let claims = json::parse(payload)
             .map_err(|_| malformed("the claims are not one strict JSON object"))?;
         let (header_text, signing_input) = (jws.header, jws.signing_input);
-        Ok(Self { header, claims, header_text, signing_input, signature })
+        Ok(UnverifiedJwt { header, claims, header_text, signing_input, signature })
+    }
+}
+
+impl<'a> UnverifiedJwt<'a> {
+    /// Reads a JWT that is no access token, in one go, with room for `limit` bytes.
+    #[cfg(any(feature = "remote", test))]
+    pub(crate) fn parse_up_to(
+        limit: usize,
+        jwt: &'a [u8],
+        decoded: &'a mut Vec<u8>,
+        known: &'a Remembrance,
+    ) -> Result<Self, Error> {
+        JwtHead::parse_up_to(limit, jwt, known)?.open(decoded)
     }
 
     /// The crypto boundary. `verify` is given the algorithm, the signing input and the signature.
@@ -162,7 +177,7 @@ mod tests {
 
     fn parse(token: &[u8]) -> Result<(), Error> {
         let memo = HeaderMemo::default();
-        UnverifiedJwt::parse(token, &mut Vec::new(), &memo.load()).map(drop)
+        UnverifiedJwt::parse_up_to(MAX_TOKEN, token, &mut Vec::new(), &memo.load()).map(drop)
     }
 
     #[test]

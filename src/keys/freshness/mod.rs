@@ -222,6 +222,14 @@ impl Freshness {
         Ok(Decision { answer: Answer::Wait(wait), start: Some(ticket), note })
     }
 
+    /// Whether an unknown kid is refused by 401 without a fetch, and the operator knows of it: the set
+    /// is fresh, no attempt is under way, and the budget is spent.
+    pub(crate) fn is_flooded(&self, view: View, life: &Life, now: Duration) -> bool {
+        life.stage(now) == Stage::Fresh
+            && !matches!(view.phase(now), Phase::UnderWay(_))
+            && self.unknown_kid.is_spent(now)
+    }
+
     /// A request can't wait after all: the answer without waiting.
     pub(crate) fn refusal(&self, life: Option<&Life>, now: Duration) -> Answer {
         refusal(Stage::of(life, now), self.view().phase(now), now)
