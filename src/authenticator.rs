@@ -60,9 +60,25 @@ pub(crate) struct Verdict<C> {
 impl<C: Send + Sync + 'static> Authenticator<C> {
     /// Judges a token, waiting for the network where it must.
     pub(crate) async fn authenticate(self: Arc<Self>, token: String) -> Result<Verdict<C>, Error> {
-        match self.judge(&token, &Waited::default()) {
+        self.authenticate_as(token, Waited::default()).await
+    }
+
+    /// The same, with the authorization server asked about the token now.
+    pub(crate) async fn authenticate_now(
+        self: Arc<Self>,
+        token: String,
+    ) -> Result<Verdict<C>, Error> {
+        self.authenticate_as(token, Waited { asks_now: true, ..Waited::default() }).await
+    }
+
+    async fn authenticate_as(
+        self: Arc<Self>,
+        token: String,
+        waited: Waited,
+    ) -> Result<Verdict<C>, Error> {
+        match self.judge(&token, &waited) {
             Ok(verdict) => Ok(verdict),
-            Err(pending) => self.resume(token, pending).await,
+            Err(pending) => self.resume(token, pending, waited).await,
         }
     }
 
@@ -71,8 +87,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         self: Arc<Self>,
         token: String,
         mut pending: Pending,
+        mut waited: Waited,
     ) -> Result<Verdict<C>, Error> {
-        let mut waited = Waited::default();
         loop {
             let again = match pending {
                 Pending::Refused(error) => return Err(error),
@@ -137,7 +153,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
         let mut facts = issuer.validate(&claims, now)?;
         #[cfg(feature = "remote")]
-        if issuer.introspects(Jwts::ValidateAndIntrospect) {
+        if waited.asks_now || issuer.introspects(Jwts::ValidateAndIntrospect) {
             let answer = issuer.introspect(token, trust.generation, waited)?;
             issuer.narrow(&mut facts, &claims, &answer, now)?;
         }

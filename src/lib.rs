@@ -171,10 +171,12 @@ pub use keys::{
     FetchedKeys, InvalidSeed, KeyFuture, KeySeed, KeySource, KeySourceError, jwk_thumbprint,
 };
 pub use layer::{
-    FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireFuture,
-    RequireLayer, RequireService, ResourceServerLayer, ResourceServerService, ResponseFuture,
+    FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireLayer,
+    ResourceServerLayer, ResourceServerService, ResponseFuture,
 };
 pub use operate::NotReady;
+#[cfg(feature = "remote")]
+pub use policy::introspected_now;
 pub use policy::{Policy, Requirement, all_of, any_of, authenticated, scope, user};
 pub use profile::Profile;
 pub use readiness::ReadinessService;

@@ -6,6 +6,7 @@ mod trust;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -353,6 +354,7 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             challenge,
             body: self.body,
             settings,
+            keeps_tokens: AtomicBool::new(false),
             reload: Mutex::default(),
         }))
     }

@@ -42,6 +42,8 @@ pub(crate) struct AnswerWait {
     pub(super) outcome: watch::Receiver<Option<Outcome>>,
     /// Whether the answer to come is to a question put no earlier than this request allows.
     pub(super) fresh: bool,
+    /// Whether nothing that was said before will do.
+    pub(super) asks_now: bool,
 }
 
 impl AnswerWait {
@@ -56,6 +58,9 @@ impl AnswerWait {
         let outcome = tokio::time::timeout(WAIT, self.outcome())
             .await
             .unwrap_or_else(|_| Err(introspector.unavailable("no answer in time", RETRY_AFTER)));
+        if self.asks_now {
+            return outcome;
+        }
         outcome.or_else(|error| introspector.stale(&self.fingerprint, &error).ok_or(error))
     }
 
@@ -71,8 +76,12 @@ impl AnswerWait {
                     Err(self.introspector.unavailable("the call was aborted", RETRY_AFTER))
                 });
             }
-            let joined =
-                self.introspector.join(self.fingerprint, &self.token, Some(self.came_at))?;
+            let joined = self.introspector.join(
+                self.fingerprint,
+                &self.token,
+                Some(self.came_at),
+                self.asks_now,
+            )?;
             match joined {
                 Joined::Flight { outcome, fresh, .. } => {
                     self.outcome = outcome;

@@ -93,17 +93,18 @@ impl Introspector {
         self.generation
     }
 
-    /// Looks for an answer about a token, without waiting.
-    pub(crate) fn lookup(self: &Arc<Self>, token: &str) -> Lookup {
+    /// Looks for an answer about a token, without waiting. With `asks_now`, only one to a question put
+    /// from now on will do, and nothing stands in for it.
+    pub(crate) fn lookup(self: &Arc<Self>, token: &str, asks_now: bool) -> Lookup {
         // What is too long to be a token is not worth a call.
         if token.len() > MAX_TOKEN {
             return Lookup::Refused(Error::TokenTooLarge { size: token.len(), limit: MAX_TOKEN });
         }
         let fingerprint = self.fingerprints.of(token.as_bytes());
-        if let Some(remembered) = self.remembered(&fingerprint) {
+        if !asks_now && let Some(remembered) = self.remembered(&fingerprint) {
             return remembered;
         }
-        match self.join(fingerprint, token, None) {
+        match self.join(fingerprint, token, None, asks_now) {
             Ok(Joined::Remembered(remembered)) => remembered,
             Ok(Joined::Flight { outcome, fresh, begun }) => Lookup::Wait(AnswerWait {
                 introspector: Arc::clone(self),
@@ -112,8 +113,9 @@ impl Introspector {
                 came_at: begun,
                 outcome,
                 fresh,
+                asks_now,
             }),
-            Err(error) => match self.stale(&fingerprint, &error) {
+            Err(error) => match self.stale(&fingerprint, &error).filter(|_| !asks_now) {
                 Some(answer) => Lookup::Active(answer),
                 None => Lookup::Refused(error),
             },
@@ -166,15 +168,17 @@ impl Introspector {
         fingerprint: Fingerprint,
         token: &str,
         came_at: Option<u64>,
+        asks_now: bool,
     ) -> Result<Joined, Error> {
         let mut state = self.state();
         let begun = state.begun;
         if let Some(flight) = state.flights.get(&fingerprint) {
-            let fresh = self.cache.is_on() || came_at.is_some_and(|came| flight.number >= came);
+            let any_will_do = self.cache.is_on() && !asks_now;
+            let fresh = any_will_do || came_at.is_some_and(|came| flight.number >= came);
             return Ok(Joined::Flight { outcome: flight.outcome.clone(), fresh, begun });
         }
         // One that ended between our look and our lock has left its answer.
-        if let Some(remembered) = self.remembered(&fingerprint) {
+        if !asks_now && let Some(remembered) = self.remembered(&fingerprint) {
             return Ok(Joined::Remembered(remembered));
         }
         let runtime = Handle::try_current().map_err(|_| {

@@ -58,9 +58,13 @@ pub(crate) enum Pending {
     Answer(Box<AnswerWait>),
 }
 
-/// What a request has waited for already; nobody waits for the same thing twice.
+/// What a request has waited for already, since nobody waits for the same thing twice; and what it
+/// insists on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
+    /// Whether the authorization server is to be asked now, whatever is remembered.
+    #[cfg_attr(not(feature = "remote"), allow(dead_code))]
+    pub(crate) asks_now: bool,
     pub(crate) issuer: Option<Resolution>,
     pub(crate) keys: bool,
     /// What the authorization server said, and the generation that asked.
@@ -195,9 +199,11 @@ impl Resolved<'_> {
             return Ok(Arc::clone(answer));
         }
         let Some(introspection) = &self.introspection else {
-            return Err(Error::NotAJwt.into());
+            let fix = "`introspected_now` on the token of an issuer without introspection: give it \
+                       `Issuer::introspection`, or leave the condition out";
+            return Err(Error::Wiring { fix: fix.into() }.into());
         };
-        match introspection.engine.lookup(token) {
+        match introspection.engine.lookup(token, waited.asks_now) {
             AnswerLookup::Active(answer) => Ok(answer),
             AnswerLookup::Refused(error) => Err(error.into()),
             AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),

@@ -9,6 +9,7 @@ mod support;
 mod tls;
 
 mod load;
+mod now;
 mod outage;
 mod rfc7662;
 mod rfc9701;
