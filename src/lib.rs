@@ -85,6 +85,7 @@
 //! |---|---|---|
 //! | `remote` | keys and metadata over HTTPS, introspection | yes |
 //! | `axum` | `AccessToken` as a handler's argument | yes |
+//! | `redis` | introspection answers shared through Redis or Valkey | |
 //! | `jsonwebtoken` | conversions from that crate's types | |
 //! | `test-issuer` | the issuer for tests | |
 //!
@@ -158,8 +159,12 @@ pub use config::{Builder, NeedsAudience, NeedsIssuer, Ready};
 pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;
+#[cfg(feature = "redis")]
+pub use introspection::RedisStore;
 #[cfg(feature = "remote")]
-pub use introspection::{ClientAuth, Introspection};
+pub use introspection::{
+    AnswerStore, AnswerStoreError, AnswerStoreFuture, ClientAuth, Introspection, SharedCache,
+};
 pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
 pub use keys::{FetchedKeys, KeyFuture, KeySource, KeySourceError, jwk_thumbprint};
 pub use layer::{

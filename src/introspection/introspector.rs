@@ -19,6 +19,8 @@ use crate::introspection::answer::Answer;
 use crate::introspection::breaker::{Admission, Breaker};
 use crate::introspection::cache::{AnswerCache, Now, Remembered};
 use crate::introspection::client::{IntrospectionClient, Verdict};
+use crate::introspection::record::Shared;
+use crate::introspection::shared::SharedAnswers;
 use crate::telemetry;
 use crate::token::Excerpt;
 use crate::token::jwt::MAX_TOKEN;
@@ -34,6 +36,10 @@ pub(crate) const WAIT: Duration = Duration::from_secs(6);
 /// Calls under way at one endpoint: what an authorization server bears from one of its clients.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 
+/// Tokens looked up in a shared cache at once, calls included: what a process that begins with an
+/// empty memory needs, and a bound to what a flood of tokens can pile up.
+pub(crate) const MAX_LOOKUPS: usize = 1024;
+
 /// When to try again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -45,6 +51,7 @@ pub(crate) struct Introspector {
     clock: Arc<dyn Clock>,
     fingerprints: Fingerprints,
     cache: AnswerCache,
+    shared: Option<Arc<SharedAnswers>>,
     state: Mutex<State>,
     counters: Counters,
 }
@@ -52,12 +59,14 @@ pub(crate) struct Introspector {
 #[derive(Default)]
 struct State {
     flights: HashMap<Fingerprint, Flight, BuildFingerprintHasher>,
-    /// Counts the calls, by which a request knows those that began after it came.
+    /// Counts the flights, by which a request knows those that began after it came.
     begun: u64,
+    /// Those of the flights that call the endpoint.
+    calls: usize,
     breaker: Breaker,
 }
 
-/// A call under way.
+/// A question under way: to the shared cache first, where there is one, then to the endpoint.
 struct Flight {
     number: u64,
     outcome: watch::Receiver<Option<Outcome>>,
@@ -68,6 +77,7 @@ type Outcome = Result<Arc<Answer>, Error>;
 #[derive(Default)]
 struct Counters {
     hits: AtomicU64,
+    shared_hits: AtomicU64,
     calls: AtomicU64,
     held_back: AtomicU64,
 }
@@ -80,6 +90,8 @@ pub(crate) struct IntrospectionHealth {
     pub(crate) in_flight: usize,
     /// Requests answered from memory.
     pub(crate) hits: u64,
+    /// Questions answered by the shared cache.
+    pub(crate) shared_hits: u64,
     pub(crate) calls: u64,
     /// Requests for which no call was made: too many under way, or the endpoint is down.
     pub(crate) held_back: u64,
@@ -100,6 +112,7 @@ impl Introspector {
         generation: u64,
         client: IntrospectionClient,
         cache: AnswerCache,
+        shared: Option<Arc<SharedAnswers>>,
         clock: Arc<dyn Clock>,
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
@@ -110,6 +123,7 @@ impl Introspector {
             clock,
             fingerprints,
             cache,
+            shared,
             state: Mutex::default(),
             counters: Counters::default(),
         })
@@ -156,8 +170,9 @@ impl Introspector {
         let state = self.state();
         IntrospectionHealth {
             open: state.breaker.is_open(),
-            in_flight: state.flights.len(),
+            in_flight: state.calls,
             hits: read(&self.counters.hits),
+            shared_hits: read(&self.counters.shared_hits),
             calls: read(&self.counters.calls),
             held_back: read(&self.counters.held_back),
         }
@@ -198,81 +213,98 @@ impl Introspector {
             telemetry::introspection_without_runtime(&self.issuer);
             self.unavailable("no tokio runtime to call it from", RETRY_AFTER)
         })?;
-        let probe = self.admit(&mut state)?;
+        // What another server was told will do, whether or not the endpoint can be called.
+        let call = match self.shared {
+            None => Some(self.admit(&mut state)?),
+            Some(_) if state.flights.len() < MAX_LOOKUPS => None,
+            Some(_) => return Err(self.held_back("too many tokens are looked up", RETRY_AFTER)),
+        };
         state.begun += 1;
-        self.counters.calls.fetch_add(1, Ordering::Relaxed);
         let (sender, outcome) = watch::channel(None);
         state.flights.insert(fingerprint, Flight { number: begun, outcome: outcome.clone() });
         // A runtime that shuts down drops the task at once, and its landing then asks for the lock.
         drop(state);
-        let landing = Landing {
-            introspector: Arc::downgrade(self),
-            fingerprint,
-            sender: Some(sender),
-            asked_at: self.clock.monotonic(),
-            probe,
-        };
-        runtime.spawn(fly(landing, Arc::clone(&self.client), token.to_owned()));
+        let landing =
+            Landing { introspector: Arc::downgrade(self), fingerprint, sender: Some(sender), call };
+        let (shared, client) = (self.shared.clone(), Arc::clone(&self.client));
+        runtime.spawn(fly(landing, shared, client, token.to_owned()));
         Ok(Joined::Flight { outcome, fresh: true, begun })
     }
 
-    /// Whether the endpoint bears one more call, and whether that call is a probe.
-    fn admit(&self, state: &mut State) -> Result<bool, Error> {
-        let held_back = |problem, retry_after| {
-            self.counters.held_back.fetch_add(1, Ordering::Relaxed);
-            Err(self.unavailable(problem, retry_after))
-        };
-        if state.flights.len() >= MAX_IN_FLIGHT {
-            return held_back("too many calls are under way", RETRY_AFTER);
+    /// Begins a call, if the endpoint bears one more.
+    fn admit(&self, state: &mut State) -> Result<Call, Error> {
+        if state.calls >= MAX_IN_FLIGHT {
+            return Err(self.held_back("too many calls are under way", RETRY_AFTER));
         }
-        match state.breaker.ask(self.clock.monotonic()) {
-            Admission::Call => Ok(false),
-            Admission::Probe => Ok(true),
+        let asked = self.now();
+        let probe = match state.breaker.ask(asked.monotonic) {
+            Admission::Call => false,
+            Admission::Probe => true,
             Admission::Wait { retry_after } => {
-                held_back("it failed several times in a row and is left alone", retry_after)
+                let problem = "it failed several times in a row and is left alone";
+                return Err(self.held_back(problem, retry_after));
             }
-        }
+        };
+        state.calls += 1;
+        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        Ok(Call { asked, probe })
     }
 
-    /// Takes in what a call brought.
+    /// Takes in what a flight brought.
     fn conclude(
         &self,
         fingerprint: Fingerprint,
-        asked_at: Duration,
-        probe: bool,
-        brought: Result<Verdict, String>,
+        call: Option<Call>,
+        brought: Result<Brought, Error>,
     ) -> Outcome {
-        let now = self.now();
-        // An answer is as old as its question: the token may have been revoked since.
-        let asked = Now { monotonic: asked_at, ..now };
-        let outcome = match brought {
-            Ok(Verdict::Active(answer)) => {
+        let outcome = brought.and_then(|Brought { answer, age }| match answer {
+            Some(answer) => {
                 let answer = Arc::new(answer);
-                self.cache.put(fingerprint, &answer, asked);
+                self.cache.put(fingerprint, &answer, self.now(), age);
                 Ok(answer)
             }
-            Ok(Verdict::Inactive | Verdict::Refused) => {
-                self.cache.put_inactive(fingerprint, asked);
+            None => {
+                self.cache.put_inactive(fingerprint, self.now(), age);
                 Err(Error::Inactive)
             }
-            Err(problem) => Err(self.unavailable(&problem, RETRY_AFTER)),
-        };
+        });
         let mut state = self.state();
-        let failure = match &outcome {
+        state.flights.remove(&fingerprint);
+        match call {
+            Some(call) => self.ended(state, call, &outcome),
+            None if matches!(outcome, Ok(_) | Err(Error::Inactive)) => {
+                self.counters.shared_hits.fetch_add(1, Ordering::Relaxed);
+            }
+            None => {}
+        }
+        outcome
+    }
+
+    /// Learns from how a call ended.
+    fn ended(&self, mut state: MutexGuard<'_, State>, call: Call, outcome: &Outcome) {
+        state.calls -= 1;
+        let failure = match outcome {
             Ok(_) | Err(Error::Inactive) => {
                 state.breaker.succeeded();
                 None
             }
-            Err(error) => Some((error, state.breaker.failed(now.monotonic, probe, random_unit()))),
+            Err(error) => {
+                let now = self.clock.monotonic();
+                Some((error, state.breaker.failed(now, call.probe, random_unit())))
+            }
         };
-        state.flights.remove(&fingerprint);
         drop(state);
         match failure {
             Some((error, opened)) => telemetry::introspection_failed(&self.issuer, error, opened),
-            None if probe => telemetry::introspection_is_back(&self.issuer),
+            None if call.probe => telemetry::introspection_is_back(&self.issuer),
             None => {}
         }
-        outcome
+    }
+
+    #[cold]
+    fn held_back(&self, problem: &str, retry_after: Duration) -> Error {
+        self.counters.held_back.fetch_add(1, Ordering::Relaxed);
+        self.unavailable(problem, retry_after)
     }
 
     #[cold]
@@ -353,33 +385,98 @@ impl AnswerWait {
     }
 }
 
-/// The end of a call. It reports even when its task panics or is dropped.
+/// A call of the endpoint.
+#[derive(Clone, Copy)]
+struct Call {
+    asked: Now,
+    probe: bool,
+}
+
+/// What a flight brought: an answer, `None` for a token that is not active, to a question that was
+/// put `age` ago.
+struct Brought {
+    answer: Option<Answer>,
+    age: Duration,
+}
+
+/// The end of a flight. It reports even when its task panics or is dropped.
 struct Landing {
     introspector: Weak<Introspector>,
     fingerprint: Fingerprint,
     sender: Option<watch::Sender<Option<Outcome>>>,
-    asked_at: Duration,
-    probe: bool,
+    /// The call of the endpoint, once there is one.
+    call: Option<Call>,
 }
 
 impl Landing {
-    fn land(&mut self, brought: Result<Verdict, String>) {
-        let Some(sender) = self.sender.take() else { return };
-        if let Some(introspector) = self.introspector.upgrade() {
-            let outcome =
-                introspector.conclude(self.fingerprint, self.asked_at, self.probe, brought);
-            sender.send_replace(Some(outcome));
+    /// Begins the call, unless it has begun. `None` when there is none to be made, which was
+    /// reported, or when the server is gone.
+    fn call(&mut self) -> Option<Call> {
+        if self.call.is_none() {
+            let introspector = self.introspector.upgrade()?;
+            let admitted = introspector.admit(&mut introspector.state());
+            match admitted {
+                Ok(call) => self.call = Some(call),
+                Err(error) => {
+                    self.land(Err(error));
+                }
+            }
         }
+        self.call
+    }
+
+    fn land(&mut self, brought: Result<Brought, Error>) -> Option<Outcome> {
+        let sender = self.sender.take()?;
+        let introspector = self.introspector.upgrade()?;
+        let outcome = introspector.conclude(self.fingerprint, self.call, brought);
+        sender.send_replace(Some(outcome.clone()));
+        Some(outcome)
+    }
+
+    /// Lands with what the endpoint said.
+    fn land_call(&mut self, call: Call, said: Result<Verdict, String>) -> Option<Outcome> {
+        let introspector = self.introspector.upgrade()?;
+        // An answer is as old as its question: the token may have been revoked since.
+        let age = introspector.clock.monotonic().saturating_sub(call.asked.monotonic);
+        let brought = match said {
+            Ok(Verdict::Active(answer)) => Ok(Brought { answer: Some(answer), age }),
+            Ok(Verdict::Inactive | Verdict::Refused) => Ok(Brought { answer: None, age }),
+            Err(problem) => Err(introspector.unavailable(&problem, RETRY_AFTER)),
+        };
+        self.land(brought)
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.land(Err("the call was aborted".to_owned()));
+        if let (Some(_), Some(introspector)) = (&self.sender, self.introspector.upgrade()) {
+            self.land(Err(introspector.unavailable("the call was aborted", RETRY_AFTER)));
+        }
     }
 }
 
-async fn fly(mut landing: Landing, client: Arc<IntrospectionClient>, token: String) {
-    let brought = tokio::time::timeout(CALL_DEADLINE, client.ask(&token)).await;
-    landing.land(brought.unwrap_or_else(|_| Err("no answer in time".to_owned())));
+async fn fly(
+    mut landing: Landing,
+    shared: Option<Arc<SharedAnswers>>,
+    client: Arc<IntrospectionClient>,
+    token: String,
+) {
+    if let Some(shared) = &shared
+        && let Some(Shared { answer, age }) = shared.get(&token).await
+    {
+        landing.land(Ok(Brought { answer, age }));
+        return;
+    }
+    let Some(call) = landing.call() else { return };
+    let said = tokio::time::timeout(CALL_DEADLINE, client.ask(&token)).await;
+    let said = said.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    let outcome = landing.land_call(call, said);
+    // Nobody waits for this.
+    if let (Some(shared), Some(outcome)) = (shared, outcome) {
+        match outcome {
+            Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,
+            Err(Error::Inactive) => shared.put(&token, None, call.asked).await,
+            Err(_) => {}
+        }
+    }
 }
