@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -18,17 +18,14 @@ use crate::error::Error;
 use crate::introspection::answer::Answer;
 use crate::introspection::breaker::{Admission, Breaker};
 use crate::introspection::cache::{AnswerCache, Now, Remembered};
-use crate::introspection::client::{IntrospectionClient, Verdict};
-use crate::introspection::record::Shared;
+use crate::introspection::client::IntrospectionClient;
+use crate::introspection::flight::{Brought, Call, Landing, fly};
 use crate::introspection::shared::SharedAnswers;
 use crate::telemetry;
 use crate::token::Excerpt;
 use crate::token::jwt::MAX_TOKEN;
 
-/// How long a call may take in all: metadata, the call, keys for its signature.
-pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How long a request waits: for the call that it began or joined, which says itself how it ended.
+/// How long a request waits: for the flight that it began or joined, which says itself how it ended.
 /// One that wants no older answer may have to wait for the end of a call first; it waits no longer
 /// for that.
 pub(crate) const WAIT: Duration = Duration::from_secs(6);
@@ -41,7 +38,7 @@ pub(crate) const MAX_IN_FLIGHT: usize = 64;
 pub(crate) const MAX_LOOKUPS: usize = 1024;
 
 /// When to try again where nothing better is known.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Asks one endpoint, and remembers what it said.
 pub(crate) struct Introspector {
@@ -72,7 +69,7 @@ struct Flight {
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
-type Outcome = Result<Arc<Answer>, Error>;
+pub(crate) type Outcome = Result<Arc<Answer>, Error>;
 
 #[derive(Default)]
 struct Counters {
@@ -178,7 +175,7 @@ impl Introspector {
         }
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
     }
 
@@ -250,8 +247,13 @@ impl Introspector {
         Ok(Call { asked, probe })
     }
 
+    /// The same for a flight that has taken off already.
+    pub(crate) fn begin_call(&self) -> Result<Call, Error> {
+        self.admit(&mut self.state())
+    }
+
     /// Takes in what a flight brought.
-    fn conclude(
+    pub(crate) fn conclude(
         &self,
         fingerprint: Fingerprint,
         call: Option<Call>,
@@ -308,7 +310,7 @@ impl Introspector {
     }
 
     #[cold]
-    fn unavailable(&self, problem: &str, retry_after: Duration) -> Error {
+    pub(crate) fn unavailable(&self, problem: &str, retry_after: Duration) -> Error {
         let issuer = Excerpt::of(&self.issuer);
         Error::IntrospectionUnavailable { issuer, problem: Excerpt::of(problem), retry_after }
     }
@@ -381,102 +383,6 @@ impl AnswerWait {
                 Joined::Remembered(Lookup::Refused(error)) => return Err(error),
                 Joined::Remembered(Lookup::Wait(wait)) => *self = wait,
             }
-        }
-    }
-}
-
-/// A call of the endpoint.
-#[derive(Clone, Copy)]
-struct Call {
-    asked: Now,
-    probe: bool,
-}
-
-/// What a flight brought: an answer, `None` for a token that is not active, to a question that was
-/// put `age` ago.
-struct Brought {
-    answer: Option<Answer>,
-    age: Duration,
-}
-
-/// The end of a flight. It reports even when its task panics or is dropped.
-struct Landing {
-    introspector: Weak<Introspector>,
-    fingerprint: Fingerprint,
-    sender: Option<watch::Sender<Option<Outcome>>>,
-    /// The call of the endpoint, once there is one.
-    call: Option<Call>,
-}
-
-impl Landing {
-    /// Begins the call, unless it has begun. `None` when there is none to be made, which was
-    /// reported, or when the server is gone.
-    fn call(&mut self) -> Option<Call> {
-        if self.call.is_none() {
-            let introspector = self.introspector.upgrade()?;
-            let admitted = introspector.admit(&mut introspector.state());
-            match admitted {
-                Ok(call) => self.call = Some(call),
-                Err(error) => {
-                    self.land(Err(error));
-                }
-            }
-        }
-        self.call
-    }
-
-    fn land(&mut self, brought: Result<Brought, Error>) -> Option<Outcome> {
-        let sender = self.sender.take()?;
-        let introspector = self.introspector.upgrade()?;
-        let outcome = introspector.conclude(self.fingerprint, self.call, brought);
-        sender.send_replace(Some(outcome.clone()));
-        Some(outcome)
-    }
-
-    /// Lands with what the endpoint said.
-    fn land_call(&mut self, call: Call, said: Result<Verdict, String>) -> Option<Outcome> {
-        let introspector = self.introspector.upgrade()?;
-        // An answer is as old as its question: the token may have been revoked since.
-        let age = introspector.clock.monotonic().saturating_sub(call.asked.monotonic);
-        let brought = match said {
-            Ok(Verdict::Active(answer)) => Ok(Brought { answer: Some(answer), age }),
-            Ok(Verdict::Inactive | Verdict::Refused) => Ok(Brought { answer: None, age }),
-            Err(problem) => Err(introspector.unavailable(&problem, RETRY_AFTER)),
-        };
-        self.land(brought)
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        if let (Some(_), Some(introspector)) = (&self.sender, self.introspector.upgrade()) {
-            self.land(Err(introspector.unavailable("the call was aborted", RETRY_AFTER)));
-        }
-    }
-}
-
-async fn fly(
-    mut landing: Landing,
-    shared: Option<Arc<SharedAnswers>>,
-    client: Arc<IntrospectionClient>,
-    token: String,
-) {
-    if let Some(shared) = &shared
-        && let Some(Shared { answer, age }) = shared.get(&token).await
-    {
-        landing.land(Ok(Brought { answer, age }));
-        return;
-    }
-    let Some(call) = landing.call() else { return };
-    let said = tokio::time::timeout(CALL_DEADLINE, client.ask(&token)).await;
-    let said = said.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-    let outcome = landing.land_call(call, said);
-    // Nobody waits for this.
-    if let (Some(shared), Some(outcome)) = (shared, outcome) {
-        match outcome {
-            Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,
-            Err(Error::Inactive) => shared.put(&token, None, call.asked).await,
-            Err(_) => {}
         }
     }
 }

@@ -20,6 +20,7 @@ mod build;
 mod cache;
 mod client;
 mod client_auth;
+mod flight;
 mod introspector;
 mod record;
 #[cfg(feature = "redis")]
