@@ -9,7 +9,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestClient};
 use tower_resource_server::{
-    AnswerStore, AnswerStoreError, AnswerStoreFuture, ClientAuth, Introspection, Issuer,
+    Algorithm, AnswerStore, AnswerStoreError, AnswerStoreFuture, ClientAuth, Introspection, Issuer,
     ResourceServer, SharedCache, TestClock, danger,
 };
 
@@ -17,6 +17,9 @@ use super::support::*;
 use super::{World, secret, serve};
 
 const SECRET: [u8; 32] = [42; 32];
+
+/// How often what happens behind the requests' backs is looked for.
+const PATIENCE: usize = 10_000;
 
 /// A store that says what it was asked, and fails on command.
 #[derive(Clone, Debug, Default)]
@@ -59,9 +62,13 @@ impl Shelf {
 
     /// Waits until `puts` answers were put: nobody else does.
     async fn has(&self, puts: usize) {
-        while self.0.puts.load(Ordering::SeqCst) < puts {
+        for _ in 0..PATIENCE {
+            if self.0.puts.load(Ordering::SeqCst) >= puts {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        panic!("{puts} answers were not put");
     }
 
     async fn act(&self, writes: bool) -> Result<(), AnswerStoreError> {
@@ -335,12 +342,29 @@ async fn signed_answers_are_shared_once_their_signature_was_checked() {
     second.assert_ok("shared");
     assert_eq!(first.json(), second.json());
     assert_eq!(world.calls(), 1);
+    // Whose signature is trusted is part of the question, and so is for whom it was made.
+    let own = || signed(Introspection::new(secret()));
+    let algorithms = [Algorithm::ES256, Algorithm::RS256, Algorithm::PS256, Algorithm::Ed25519];
+    for (name, trusted, calls) in [
+        ("the same", trusted(&world, own()), 1),
+        ("other algorithms", trusted(&world, own()).algorithms(algorithms), 2),
+        (
+            "another audience of answers",
+            trusted(&world, own().signed_answer_audience("notes-api").signed_answer_audience("x")),
+            3,
+        ),
+    ] {
+        ask(&serve(trusted, &world.clock), &token).await.assert_ok(name);
+        assert_eq!(world.calls(), calls, "{name}");
+    }
     // An answer that is not trusted is not shared either.
+    shelf.has(3).await;
+    let shared = shelf.values().len();
     world.misbehave(Fault::Body(r#"{"active":true}"#.into()));
     world.bearer("plain").await.assert_unavailable("not signed");
     ask(&other, "plain").await.assert_unavailable("not signed");
-    assert_eq!(world.calls(), 3);
-    assert_eq!(shelf.values().len(), 1);
+    assert_eq!(world.calls(), 5);
+    assert_eq!(shelf.values().len(), shared);
 }
 
 #[tokio::test]
