@@ -60,6 +60,8 @@ pub struct IntrospectionHealth {
     pub in_flight: usize,
     /// Tokens that a remembered answer was at hand for.
     pub hits: u64,
+    /// Tokens that a shared cache had an answer for.
+    pub shared_hits: u64,
     /// Calls made.
     pub calls: u64,
     /// Requests that were answered 503 without a call.

@@ -85,6 +85,7 @@
 //! |---|---|---|
 //! | `remote` | keys and metadata over HTTPS, introspection | yes |
 //! | `axum` | `AccessToken` as a handler's argument | yes |
+//! | `redis` | introspection answers shared through Redis or Valkey | |
 //! | `jsonwebtoken` | conversions from that crate's types | |
 //! | `test-issuer` | the issuer for tests | |
 //!
@@ -164,8 +165,12 @@ pub use crypto::Algorithm;
 pub use error::Error;
 pub use event::Event;
 pub use health::{Health, IntrospectionHealth, IssuerHealth, KeyStage};
+#[cfg(feature = "redis")]
+pub use introspection::RedisStore;
 #[cfg(feature = "remote")]
-pub use introspection::{ClientAuth, Introspection};
+pub use introspection::{
+    AnswerStore, AnswerStoreError, AnswerStoreFuture, ClientAuth, Introspection, SharedCache,
+};
 pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
 pub use keys::{
     FetchedKeys, InvalidSeed, KeyFuture, KeySeed, KeySource, KeySourceError, jwk_thumbprint,

@@ -159,6 +159,7 @@ impl Settings {
             keys: &trusted.keys,
             algorithms: trusted.algorithms,
             older_names: trusted.older_names,
+            leeway: Duration::from_secs(trusted.leeway),
             client: crate::fetch::ClientSettings {
                 allow_http_loopback: self.allow_http_loopback,
                 ..self.client.clone()

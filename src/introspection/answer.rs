@@ -46,6 +46,14 @@ impl Answer {
         }
     }
 
+    /// The answer as JSON text, to be [read](Self::parse) again.
+    pub(crate) fn document(&self) -> Vec<u8> {
+        let owned = |(name, value): (&str, &Value<'_>)| (name.to_owned(), value.to_owned_value());
+        let mut members: serde_json::Map<_, _> = self.members.iter().map(owned).collect();
+        members.insert("active".to_owned(), true.into());
+        serde_json::Value::Object(members).to_string().into_bytes()
+    }
+
     pub(crate) fn members(&self) -> &Object<'static> {
         &self.members
     }

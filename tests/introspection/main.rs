@@ -11,8 +11,11 @@ mod tls;
 mod load;
 mod now;
 mod outage;
+#[cfg(feature = "redis")]
+mod redis;
 mod rfc7662;
 mod rfc9701;
+mod shared;
 mod ways;
 
 use std::time::Duration;
