@@ -20,8 +20,8 @@ use crate::introspection::breaker::{Admission, Breaker};
 use crate::introspection::cache::{AnswerCache, Now, Remembered};
 use crate::introspection::client::{IntrospectionClient, Verdict};
 use crate::telemetry;
-use crate::token::Excerpt;
 use crate::token::jwt::MAX_TOKEN;
+use crate::token::{Excerpt, NumericDate};
 
 /// How long a call may take in all: metadata, the call, keys for its signature.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
@@ -115,14 +115,16 @@ impl Introspector {
         })
     }
 
-    /// Looks for an answer about a token, without waiting.
-    pub(crate) fn lookup(self: &Arc<Self>, token: &str) -> Lookup {
+    /// Looks for an answer about a token, without waiting. `now` is the time by which the request is
+    /// judged.
+    pub(crate) fn lookup(self: &Arc<Self>, token: &str, now: NumericDate) -> Lookup {
         // What is too long to be a token is not worth a call.
         if token.len() > MAX_TOKEN {
             return Lookup::Refused(Error::TokenTooLarge { size: token.len(), limit: MAX_TOKEN });
         }
         let fingerprint = self.fingerprints.of(token.as_bytes());
-        if let Some(remembered) = self.remembered(&fingerprint) {
+        let now = Now { wall: now, monotonic: self.clock.monotonic() };
+        if let Some(remembered) = self.remembered(&fingerprint, now) {
             return remembered;
         }
         match self.join(fingerprint, token, None) {
@@ -164,11 +166,12 @@ impl Introspector {
     }
 
     fn now(&self) -> Now {
-        Now { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
+        let wall = NumericDate::now(self.clock.wall());
+        Now { wall, monotonic: self.clock.monotonic() }
     }
 
-    fn remembered(&self, fingerprint: &Fingerprint) -> Option<Lookup> {
-        let remembered = self.cache.get(fingerprint, self.now())?;
+    fn remembered(&self, fingerprint: &Fingerprint, now: Now) -> Option<Lookup> {
+        let remembered = self.cache.get(fingerprint, now)?;
         self.counters.hits.fetch_add(1, Ordering::Relaxed);
         Some(match remembered {
             Remembered::Active(answer) => Lookup::Active(answer),
@@ -191,7 +194,7 @@ impl Introspector {
             return Ok(Joined::Flight { outcome: flight.outcome.clone(), fresh, begun });
         }
         // One that ended between our look and our lock has left its answer.
-        if let Some(remembered) = self.remembered(&fingerprint) {
+        if let Some(remembered) = self.remembered(&fingerprint, self.now()) {
             return Ok(Joined::Remembered(remembered));
         }
         let runtime = Handle::try_current().map_err(|_| {
