@@ -22,7 +22,7 @@ use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
 use crate::token::jwt::JwtHead;
 #[cfg(feature = "remote")]
-use crate::token::jwt::is_opaque;
+use crate::token::jwt::{has_no_header, has_three_parts};
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 
 /// Turns validated claims into the API's own type.
@@ -128,6 +128,13 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         if let Some(issuer) = trust.introspects_all() {
             return self.introspect(&trust, &issuer, token, waited);
         }
+        // A handle is told by its parts, before anything of it is read.
+        #[cfg(feature = "remote")]
+        if let Some(issuer) =
+            trust.introspects_opaque().filter(|_| !has_three_parts(token.as_bytes()))
+        {
+            return self.introspect(&trust, &issuer, token, waited);
+        }
         let (mut decoded, known) = (Vec::new(), self.headers.load());
         let jwt = JwtHead::parse(token.as_bytes(), &known).and_then(|head| {
             trust.foresee(&head.header)?;
@@ -136,7 +143,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let jwt = match jwt {
             Ok(jwt) => jwt,
             #[cfg(feature = "remote")]
-            Err(error) if is_opaque(token.as_bytes(), &error) => {
+            Err(error) if has_no_header(token.as_bytes(), &error) => {
                 let issuer = trust.introspects_opaque().ok_or(error)?;
                 return self.introspect(&trust, &issuer, token, waited);
             }
@@ -154,7 +161,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let mut facts = issuer.validate(&claims, now)?;
         #[cfg(feature = "remote")]
         if waited.asks_now || issuer.introspects(Jwts::ValidateAndIntrospect) {
-            let answer = issuer.introspect(token, trust.generation, waited)?;
+            let answer = issuer.introspect(token, trust.generation, waited, now)?;
             issuer.narrow(&mut facts, &claims, &answer, now)?;
         }
         let claims = (self.read_claims)(&claims, &facts)?;
@@ -171,15 +178,24 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         token: &str,
         waited: &Waited,
     ) -> Result<Verdict<C>, Pending> {
-        let answer = issuer.introspect(token, trust.generation, waited)?;
-        let (members, now) = (answer.members(), NumericDate::now(self.clock.wall()));
-        issuer.validate_introspected(members, now, false)?;
+        let now = NumericDate::now(self.clock.wall());
+        let answer = issuer.introspect(token, trust.generation, waited, now)?;
+        let token = match answer.passed() {
+            Some((times, token)) => {
+                issuer.recheck(times, now)?;
+                token
+            }
+            None => {
+                let members = answer.members();
+                let times = issuer.validate_introspected(members, now, false)?;
+                let facts = issuer.read(members, now)?;
+                let claims = (self.read_claims)(members, &facts)?;
+                let token = AccessToken::new(facts, claims);
+                answer.pass(times, &token);
+                token
+            }
+        };
         issuer.prove();
-        let token = answer.token(|| {
-            let facts = issuer.read(members, now)?;
-            let claims = (self.read_claims)(members, &facts)?;
-            Ok(AccessToken::new(facts, claims))
-        })?;
         self.conclude(trust, token)
     }
 

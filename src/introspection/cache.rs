@@ -1,7 +1,8 @@
 //! Answers, remembered for a while.
 //!
 //! What is remembered is the fact that the authorization server vouched for a token, never what
-//! that allows: `exp`, `nbf`, audience, sender and policy are judged at each use anew. A token is
+//! that allows: times and policy are judged at each use anew, the rest once under one configuration,
+//! since no other ever sees the answer. A token is
 //! known by its [`Fingerprint`] alone. How long an answer holds is judged when it is read, by the
 //! clocks of this crate.
 //!
@@ -16,6 +17,7 @@ use moka::sync::Cache;
 
 use crate::crypto::{BuildFingerprintHasher, Fingerprint};
 use crate::introspection::answer::Answer;
+use crate::token::NumericDate;
 
 /// How long an answer holds unless set: what a revoked token may live on for (RFC 7662 §4).
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -59,7 +61,7 @@ pub(crate) enum Remembered {
 /// What time it is, by both clocks.
 #[derive(Clone, Copy)]
 pub(crate) struct Now {
-    pub(crate) wall: Duration,
+    pub(crate) wall: NumericDate,
     pub(crate) monotonic: Duration,
 }
 
@@ -122,7 +124,7 @@ impl AnswerCache {
 }
 
 /// Past its `exp`, without the leeway: the server that sets the time can be asked.
-pub(crate) fn is_past(answer: &Answer, wall: Duration) -> bool {
+pub(crate) fn is_past(answer: &Answer, wall: NumericDate) -> bool {
     answer.expires_at().is_some_and(|exp| wall.as_secs_f64() >= exp)
 }
 
@@ -152,7 +154,7 @@ mod tests {
 
     fn now(seconds: u64) -> Now {
         let time = Duration::from_secs(seconds);
-        Now { wall: time, monotonic: time }
+        Now { wall: NumericDate::now(time), monotonic: time }
     }
 
     fn answer(json: &str) -> Arc<Answer> {
@@ -206,7 +208,7 @@ mod tests {
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         let at = |wall, monotonic| Now {
-            wall: Duration::from_secs(wall),
+            wall: NumericDate::now(Duration::from_secs(wall)),
             monotonic: Duration::from_secs(monotonic),
         };
         cache.put(token, &answer(r#"{"active":true,"exp":20000}"#), at(10_000, 0), Duration::ZERO);

@@ -24,8 +24,8 @@ use crate::introspection::flight::{Brought, Call, Landing, fly};
 use crate::introspection::shared::SharedAnswers;
 use crate::introspection::wait::{AnswerWait, Joined};
 use crate::telemetry;
-use crate::token::Excerpt;
 use crate::token::jwt::MAX_TOKEN;
+use crate::token::{Excerpt, NumericDate};
 
 /// Calls under way at one endpoint: what an authorization server bears from one of its clients.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
@@ -117,15 +117,22 @@ impl Introspector {
         })
     }
 
-    /// Looks for an answer about a token, without waiting. With `asks_now`, only one to a question put
-    /// from now on will do, and nothing stands in for it.
-    pub(crate) fn lookup(self: &Arc<Self>, token: &str, asks_now: bool) -> Lookup {
+    /// Looks for an answer about a token, without waiting. `now` is the time by which the request is
+    /// judged. With `asks_now`, only an answer to a question put from now on will do, and nothing
+    /// stands in for it.
+    pub(crate) fn lookup(
+        self: &Arc<Self>,
+        token: &str,
+        now: NumericDate,
+        asks_now: bool,
+    ) -> Lookup {
         // What is too long to be a token is not worth a call.
         if token.len() > MAX_TOKEN {
             return Lookup::Refused(Error::TokenTooLarge { size: token.len(), limit: MAX_TOKEN });
         }
         let sought = Sought { fingerprint: self.fingerprints.of(token.as_bytes()), asks_now };
-        if !asks_now && let Some(remembered) = self.remembered(&sought.fingerprint) {
+        let now = Now { wall: now, monotonic: self.clock.monotonic() };
+        if !asks_now && let Some(remembered) = self.remembered(&sought.fingerprint, now) {
             return remembered;
         }
         match self.join(sought, token, None) {
@@ -180,11 +187,12 @@ impl Introspector {
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
+        let wall = NumericDate::now(self.clock.wall());
+        Now { wall, monotonic: self.clock.monotonic() }
     }
 
-    fn remembered(&self, fingerprint: &Fingerprint) -> Option<Lookup> {
-        let remembered = self.cache.get(fingerprint, self.now())?;
+    fn remembered(&self, fingerprint: &Fingerprint, now: Now) -> Option<Lookup> {
+        let remembered = self.cache.get(fingerprint, now)?;
         self.counters.hits.fetch_add(1, Ordering::Relaxed);
         Some(match remembered {
             Remembered::Active(answer) => Lookup::Active(answer),
@@ -209,7 +217,7 @@ impl Introspector {
         }
         // One that ended between our look and our lock has left its answer.
         if !sought.asks_now
-            && let Some(remembered) = self.remembered(&sought.fingerprint)
+            && let Some(remembered) = self.remembered(&sought.fingerprint, self.now())
         {
             return Ok(Joined::Remembered(remembered));
         }

@@ -11,8 +11,8 @@
 //!
 //! The token goes into the form of a POST, byte for byte, to an endpoint that the configuration or
 //! the issuer's metadata names; nothing in a token changes where it goes. An answer is judged by the
-//! issuer's profile at each request anew. An outage is 503, and so is an answer that can't be
-//! trusted; 401 is for a token that is not active, or fails a check.
+//! issuer's profile, by its times at each request anew. An outage is 503, and so is an answer that
+//! can't be trusted; 401 is for a token that is not active, or fails a check.
 
 mod answer;
 mod breaker;

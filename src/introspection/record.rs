@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::introspection::answer::Answer;
 use crate::introspection::cache::{INACTIVE_TTL, is_past};
+use crate::token::NumericDate;
 
 /// Octets in front of the members.
 const HEAD: usize = 9;
@@ -69,7 +70,7 @@ pub(crate) fn read(
     }
     let age = now.saturating_sub(asked);
     let holds = match &answer {
-        Some(answer) => age < ttl && !is_past(answer, now),
+        Some(answer) => age < ttl && !is_past(answer, NumericDate::now(now)),
         None => age < ttl.min(INACTIVE_TTL),
     };
     if holds { Ok(Shared { answer, age }) } else { Err(Unusable::Over) }

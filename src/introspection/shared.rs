@@ -107,7 +107,9 @@ impl SharedAnswers {
         };
         left = left.saturating_sub(now.saturating_sub(asked.monotonic));
         let key = self.key(token);
-        let record = record::write(answer, asked.wall);
+        // A clock out of all bounds makes it as old as can be, and nobody will use it.
+        let asked = Duration::try_from_secs_f64(asked.wall.as_secs_f64()).unwrap_or_default();
+        let record = record::write(answer, asked);
         let Some(value) = self.sealer.seal(&key, record) else { return };
         if left.is_zero() || value.len() > MAX_VALUE {
             return;

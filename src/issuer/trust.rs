@@ -11,6 +11,8 @@ use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as An
 use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
 use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
 use crate::keys::{KeyWait, Keys, Lookup};
+#[cfg(feature = "remote")]
+use crate::profile::Times;
 use crate::profile::{Expected, Profile};
 use crate::token::header::Header;
 use crate::token::json::{Object, Value};
@@ -192,6 +194,7 @@ impl Resolved<'_> {
         token: &str,
         generation: u64,
         waited: &Waited,
+        now: NumericDate,
     ) -> Result<Arc<Answer>, Pending> {
         if let Some((own, answer)) = &waited.answer
             && *own == generation
@@ -203,7 +206,7 @@ impl Resolved<'_> {
                        `Issuer::introspection`, or leave the condition out";
             return Err(Error::Wiring { fix: fix.into() }.into());
         };
-        match introspection.engine.lookup(token, waited.asks_now) {
+        match introspection.engine.lookup(token, now, waited.asks_now) {
             AnswerLookup::Active(answer) => Ok(answer),
             AnswerLookup::Refused(error) => Err(error.into()),
             AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),
@@ -224,7 +227,7 @@ impl TrustedIssuer {
         answer: &Object<'_>,
         now: NumericDate,
         vouched: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Times, Error> {
         if answer.contains("cnf") {
             return Err(Error::UnconfirmedSender);
         }
@@ -235,6 +238,11 @@ impl TrustedIssuer {
             |iss| self.is_named(iss),
             vouched || optional,
         )
+    }
+
+    /// Judges anew what can fail of an answer that passed before: its times.
+    pub(crate) fn recheck(&self, times: &Times, now: NumericDate) -> Result<(), Error> {
+        times.check(now, self.leeway)
     }
 
     /// Judges what is said of a token that was validated here. It takes away and never adds: the
