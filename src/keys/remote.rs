@@ -148,6 +148,10 @@ impl RemoteKeys {
     /// Whether this kid can only be refused: the set is fresh and has no key for it, and may not be
     /// fetched to see if it has one by now.
     pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
+        // Nearly always there is no flood, and one flag tells it without a look at the clock.
+        if !self.freshness.tells_of_a_flood() {
+            return false;
+        }
         let now = self.clock.monotonic();
         let view = self.freshness.view();
         let snapshot = self.snapshot.load();

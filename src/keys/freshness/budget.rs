@@ -59,7 +59,11 @@ impl Budget {
     /// Whether nothing is left and somebody was told so. It takes nothing.
     pub(crate) fn is_spent(&self, now: Duration) -> bool {
         let full_at = self.full_at.load(Ordering::Acquire);
-        self.told.load(Ordering::Relaxed) && full_at > nanos(now).saturating_add(self.allowance())
+        self.was_told() && full_at > nanos(now).saturating_add(self.allowance())
+    }
+
+    pub(crate) fn was_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
     }
 
     /// How far ahead of now the bucket may be filled.

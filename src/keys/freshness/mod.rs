@@ -230,6 +230,11 @@ impl Freshness {
             && self.unknown_kid.is_spent(now)
     }
 
+    /// Whether somebody was told of a flood that may still be on.
+    pub(crate) fn tells_of_a_flood(&self) -> bool {
+        self.unknown_kid.was_told()
+    }
+
     /// A request can't wait after all: the answer without waiting.
     pub(crate) fn refusal(&self, life: Option<&Life>, now: Duration) -> Answer {
         refusal(Stage::of(life, now), self.view().phase(now), now)
