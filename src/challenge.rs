@@ -35,6 +35,9 @@ impl Code {
     }
 }
 
+/// The parameters of RFC 6750 §3: each challenge has its own, so that none can be one of all.
+const OWN_PARAMS: [&str; 5] = ["realm", "scope", "error", "error_description", "error_uri"];
+
 /// What all challenges of one server have in common.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChallengeConfig {
@@ -99,7 +102,12 @@ fn challenge(
         let scope: Vec<_> = scope.iter().map(ScopeToken::as_str).collect();
         params.push(("scope", scope.join(" ")));
     }
-    params.extend(config.params.iter().map(|(name, text)| (name.as_str(), text.clone())));
+    for (name, text) in &config.params {
+        if OWN_PARAMS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(format!("auth-param `{name}` has a setting of its own"));
+        }
+        params.push((name, text.clone()));
+    }
 
     let mut value = String::from("Bearer");
     for (index, (name, text)) in params.iter().enumerate() {
@@ -199,7 +207,9 @@ mod tests {
             |name: &str| ChallengeConfig { params: vec![(name.into(), "x".into())], ..config() };
         assert!(text(&with("resource"), "", Code::None).is_ok());
         assert!(text(&with("Realm"), "", Code::None).is_err());
-        assert!(text(&with("ERROR"), "", Code::None).is_err(), "stands in another challenge");
+        for own in ["ERROR", "error_description", "error_uri", "scope"] {
+            assert!(text(&with(own), "", Code::None).is_err(), "{own} stands in other challenges");
+        }
         assert!(text(&with("a b"), "", Code::None).is_err());
         assert!(text(&with(""), "", Code::None).is_err());
     }

@@ -34,13 +34,18 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn wall(&self) -> Duration {
-        // A clock set before 1970 reads as 1970: every `nbf` lies ahead, so nothing is accepted.
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        since_epoch(SystemTime::now())
     }
 
     fn monotonic(&self) -> Duration {
         self.start.elapsed()
     }
+}
+
+/// A clock set before 1970 reads as the end of time: every token has expired then. The start of time
+/// would accept those of any age that have neither `nbf` nor `iat`.
+fn since_epoch(now: SystemTime) -> Duration {
+    now.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX)
 }
 
 /// A clock that stands still until it is told to move, to test expiry, outages and rotation
@@ -107,5 +112,18 @@ impl fmt::Debug for TestClock {
             .field("wall", &self.wall())
             .field("monotonic", &self.monotonic())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_accepts_nothing() {
+        let second = Duration::from_secs(1);
+        assert_eq!(since_epoch(UNIX_EPOCH + second), second);
+        assert_eq!(since_epoch(UNIX_EPOCH), Duration::ZERO);
+        assert_eq!(since_epoch(UNIX_EPOCH - second), Duration::MAX);
     }
 }

@@ -130,7 +130,7 @@ pub enum Error {
     },
     /// The verified claims do not fit the type that the API asked for.
     UnfitClaims {
-        /// What the type's `Deserialize` said, which names the field but may quote no value.
+        /// Which claim does not fit. Neither its value nor a name inside it is told.
         problem: Excerpt,
     },
     /// The token is bound to a key or a certificate (`cnf`, RFC 7800), which this server cannot
@@ -158,6 +158,13 @@ pub enum Error {
     /// No usable keys of the issuer are at hand, and the issuer does not answer.
     KeysUnavailable {
         /// The issuer's name, from the configuration.
+        issuer: Excerpt,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The issuer of a tenant could not be resolved.
+    IssuerUnavailable {
+        /// The `iss` found.
         issuer: Excerpt,
         /// When to try again.
         retry_after: Duration,
@@ -277,6 +284,9 @@ impl fmt::Display for Error {
                 "no usable keys of issuer {issuer}; next try in {:.0} s",
                 retry_after.as_secs_f64().ceil()
             ),
+            Self::IssuerUnavailable { issuer, .. } => {
+                write!(f, "iss {issuer} is allowed, and could not be resolved")
+            }
             Self::IntrospectionUnavailable { issuer, problem, .. } => {
                 write!(f, "introspection at issuer {issuer} failed: {problem}")
             }

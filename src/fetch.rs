@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
-    RETRY_AFTER,
+    ACCEPT, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    IF_NONE_MATCH, RETRY_AFTER,
 };
 
 use crate::issuer::check_url;
@@ -34,6 +34,8 @@ pub(crate) struct ClientSettings {
     pub(crate) user_agent: Option<String>,
     /// Whether any URL is https, for which root certificates are needed.
     pub(crate) needs_tls: bool,
+    /// A certificate with its private key, PEM, by which the client shows who it is (RFC 8705 §2).
+    pub(crate) identity: Option<Vec<u8>>,
 }
 
 /// An HTTP client that fetches small documents.
@@ -48,6 +50,20 @@ pub(crate) struct Answer {
     pub(crate) not_modified: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+/// A form to be posted.
+pub(crate) struct Form {
+    pub(crate) accept: &'static str,
+    pub(crate) authorization: Option<HeaderValue>,
+    /// `application/x-www-form-urlencoded`.
+    pub(crate) body: String,
+}
+
+/// An answer to a form, whatever its status.
+pub(crate) struct FormAnswer {
+    pub(crate) status: u16,
+    pub(crate) answer: Answer,
 }
 
 /// Why nothing usable came back, in fixed words: no URL, no text of the server.
@@ -98,6 +114,11 @@ impl Client {
             let proxy = reqwest::Proxy::all(proxy).map_err(|_| "proxy: is no URL".to_owned())?;
             builder = builder.proxy(proxy);
         }
+        if let Some(pem) = &settings.identity {
+            let identity = reqwest::Identity::from_pem(pem)
+                .map_err(|_| "mutual_tls: no PEM certificate with its private key".to_owned())?;
+            builder = builder.identity(identity);
+        }
         let http = builder.build().map_err(|error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             format!("the HTTPS client can't be built: {}", cause.unwrap_or_default())
@@ -130,16 +151,41 @@ impl Client {
                 _ => FetchError::Status(status),
             });
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(FetchError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read(&mut response).await?;
         let headers = std::mem::take(response.headers_mut());
-        Ok(Answer { not_modified, headers, body: body.into() })
+        Ok(Answer { not_modified, headers, body })
     }
+
+    /// Posts a form. What it holds is secret, so it goes nowhere but to `url`.
+    pub(crate) async fn post(&self, url: &str, form: Form) -> Result<FormAnswer, FetchError> {
+        check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
+        let mut request = self
+            .http
+            .post(url)
+            .header(ACCEPT, form.accept)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.body);
+        if let Some(authorization) = form.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let mut response = request.send().await?;
+        let body = read(&mut response).await?;
+        let headers = std::mem::take(response.headers_mut());
+        let status = response.status().as_u16();
+        Ok(FormAnswer { status, answer: Answer { not_modified: false, headers, body } })
+    }
+}
+
+/// Reads a body, and stops where it exceeds the limit.
+async fn read(response: &mut reqwest::Response) -> Result<Bytes, FetchError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(FetchError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
 }
 
 impl Answer {
@@ -157,13 +203,16 @@ impl Answer {
     /// Whether the content type says JSON, by its name or its suffix. Key servers get away
     /// without one; a page of HTML does not.
     pub(crate) fn may_be_json(&self) -> bool {
-        let Some(content_type) = self.headers.get(CONTENT_TYPE) else {
-            return true;
-        };
-        let essence =
-            content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-        let essence = essence.trim().to_ascii_lowercase();
-        essence == "application/json" || essence.ends_with("+json")
+        match self.media_type() {
+            None => true,
+            Some(essence) => essence == "application/json" || essence.ends_with("+json"),
+        }
+    }
+
+    /// The content type without its parameters, in lower case (RFC 9110 §8.3.1).
+    pub(crate) fn media_type(&self) -> Option<String> {
+        let text = self.headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
+        Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
     }
 }
 

@@ -4,7 +4,8 @@
 //! For each request it decides, in this order:
 //!
 //! 1. which credentials there are: one `Authorization` line, scheme Bearer (RFC 6750 §2.1);
-//! 2. whether they are a well-formed JWT (RFC 7515, RFC 7519, RFC 8725);
+//! 2. whether they are a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or a token that only its
+//!    authorization server can read (RFC 7662), which then plays the part of 4 and 5;
 //! 3. which trusted issuer it claims to be from, as exact text;
 //! 4. which of that issuer's keys signed it (RFC 7517), fetched, cached and refreshed here;
 //! 5. whether the signature verifies;
@@ -67,6 +68,7 @@
 //!
 //! - [`ResourceServer`]: the handle, from which the layers come; [`Builder`]: every setting.
 //! - [`Issuer`] and [`Profile`]: an authorization server, where its keys are, how it writes tokens.
+//! - `Introspection` and `ClientAuth`: tokens that their server is asked about (feature `remote`).
 //! - [`scope`], [`all_of`], [`any_of`]: what a route asks for.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
 //! - [`manual`]: defaults and their reasons, attacks and what stops them, what this crate does not
@@ -81,7 +83,7 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `remote` | keys and metadata over HTTPS | yes |
+//! | `remote` | keys and metadata over HTTPS, introspection | yes |
 //! | `axum` | `AccessToken` as a handler's argument | yes |
 //! | `jsonwebtoken` | conversions from that crate's types | |
 //! | `test-issuer` | the issuer for tests | |
@@ -119,6 +121,8 @@ mod config;
 mod fetch;
 #[cfg(feature = "jsonwebtoken")]
 mod interop_jsonwebtoken;
+#[cfg(feature = "remote")]
+mod introspection;
 mod issuer;
 mod keys;
 
@@ -138,6 +142,7 @@ mod health;
 mod telemetry;
 mod token;
 
+pub mod danger;
 pub mod manual;
 #[cfg(feature = "test-issuer")]
 #[allow(
@@ -157,7 +162,9 @@ pub use crypto::Algorithm;
 pub use error::Error;
 pub use event::Event;
 pub use health::{IssuerHealth, KeyStage};
-pub use issuer::{Issuer, providers};
+#[cfg(feature = "remote")]
+pub use introspection::{ClientAuth, Introspection};
+pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
 pub use keys::{
     FetchedKeys, InvalidSeed, KeyFuture, KeySeed, KeySource, KeySourceError, jwk_thumbprint,
 };

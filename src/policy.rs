@@ -255,16 +255,15 @@ pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::ScopeSet;
+    use crate::token::{Names, ScopeSet};
 
     fn token(scope: &str) -> AnyToken {
         let facts = Facts {
             issuer: "https://as.example.com".into(),
-            subject: Some("alice".into()),
-            client_id: Some("app".into()),
             client_alone: false,
             scope: ScopeSet::new(scope),
             expires_at: None,
+            names: Names::new(Some("alice"), Some("app")),
         };
         AccessToken::new(facts, ()).into()
     }

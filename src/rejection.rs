@@ -17,10 +17,13 @@
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
 use crate::challenge::{Challenges, Code};
 use crate::error::Error;
+
+/// Fields of an answer: `Cache-Control`, `Content-Type`, and one of challenge and `Retry-After`.
+const MOST_FIELDS: usize = 3;
 
 /// A refusal: the error and what the client gets for it.
 ///
@@ -40,8 +43,9 @@ impl Refusal {
         crate::telemetry::refused(&error, status);
         let retry_after = match &error {
             Error::KeysUnavailable { retry_after, .. }
+            | Error::IssuerUnavailable { retry_after, .. }
             | Error::IntrospectionUnavailable { retry_after, .. } => {
-                Some(retry_after.as_secs().max(1))
+                Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
             _ => None,
         };
@@ -83,6 +87,8 @@ impl Refusal {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        // Room for all of them, in one go.
+        *headers = HeaderMap::with_capacity(MOST_FIELDS);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
@@ -134,9 +140,9 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         }
         Error::InsufficientScope => (StatusCode::FORBIDDEN, Some(Code::InsufficientScope)),
         Error::AccessDenied => (StatusCode::FORBIDDEN, Some(Code::None)),
-        Error::KeysUnavailable { .. } | Error::IntrospectionUnavailable { .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, None)
-        }
+        Error::KeysUnavailable { .. }
+        | Error::IssuerUnavailable { .. }
+        | Error::IntrospectionUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Error::FormTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
         Error::Wiring { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
     }

@@ -2,16 +2,18 @@
 //! server come.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Uri};
 
 use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::{ChallengeConfig, Challenges};
-use crate::config::Builder;
-use crate::credentials::{self, Credentials, FormToken};
+use crate::config::{Builder, Settings};
+use crate::config_error::ConfigError;
+use crate::credentials::{self, Credentials, FormTokens};
 use crate::error::Error;
+use crate::issuer::Issuer;
 use crate::layer::{
     FormTokenLayer, Gate, Guard, OptionalResourceServerLayer, RequireLayer, ResourceServerLayer,
 };
@@ -32,7 +34,9 @@ pub(crate) struct Shared<C, R> {
     pub(crate) id: ServerId,
     pub(crate) challenge: ChallengeConfig,
     pub(crate) body: R,
-    pub(crate) query_token: bool,
+    pub(crate) settings: Arc<Settings>,
+    /// Held while what is trusted is replaced, so that two replacements come one after the other.
+    pub(crate) reload: Mutex<()>,
 }
 
 /// A request that passed: its token, and the headers that belong to the response.
@@ -85,8 +89,59 @@ impl<C, R> ResourceServer<C, R> {
 
     /// Accepts tokens in form bodies, too (RFC 6750 §2.2): a layer to put outside this server's
     /// own, which buffers the bodies of form requests up to `limit` bytes and replays them.
+    ///
+    /// While a body is read, the request holds what the service inside it gave out on becoming ready,
+    /// a permit of a `ConcurrencyLimit` say, and nobody has authenticated yet: put limits and timeouts
+    /// outside this layer. The bodies inside are of a type that can be made from `Bytes`; hyper's
+    /// `Incoming` becomes one by a layer that maps the body, axum's `Body` is one.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
+    }
+
+    /// Replaces all trusted issuers and audiences at once, while requests go on; the other settings
+    /// stay as they were built.
+    ///
+    /// A request is judged by the old ones or by the new, never by a mixture; one that waits is judged
+    /// by the new. An issuer that is no longer among them is refused from the next request on. One
+    /// whose keys come from the same place as before keeps the keys at hand.
+    ///
+    /// ```
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// # let jwks = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    /// let issuer = Issuer::new("https://as.example.com").jwks(jwks);
+    /// let api = ResourceServer::builder()
+    ///     .issuer(issuer.clone())
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    ///
+    /// let other = Issuer::new("https://as2.example.com").jwks(jwks);
+    /// api.reload([issuer.clone(), other], ["https://api.example.com"])?;
+    ///
+    /// // What can't be is refused as by `build`, and changes nothing.
+    /// assert!(api.reload([issuer], [""; 0]).is_err());
+    /// # Ok::<(), tower_resource_server::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Builder::build`]; what was trusted before stays.
+    pub fn reload<I: Into<Issuer>, A: Into<String>>(
+        &self,
+        issuers: impl IntoIterator<Item = I>,
+        audiences: impl IntoIterator<Item = A>,
+    ) -> Result<(), ConfigError> {
+        let issuers: Vec<Issuer> = issuers.into_iter().map(Into::into).collect();
+        let audiences: Vec<String> = audiences.into_iter().map(Into::into).collect();
+        let _one_at_a_time = self.shared.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let trust = &self.shared.authenticator.trust;
+        let mut problems = Vec::new();
+        let settings = &self.shared.settings;
+        let next = settings.trust(&issuers, &audiences, Some(&trust.load()), &mut problems);
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
+        }
+        trust.store(Arc::new(next));
+        Ok(())
     }
 
     fn guard(&self, requirement: Requirement) -> Arc<Guard> {
@@ -120,17 +175,15 @@ impl<C, R> ResourceServer<C, R> {
         headers: &'a HeaderMap,
         extensions: &'a Extensions,
     ) -> Result<Credentials<'a>, Error> {
-        let form = extensions
-            .get::<(ServerId, FormToken)>()
-            .filter(|(server, _)| server == self.id())
-            .map(|(_, token)| token);
-        let query = if self.shared.query_token { uri.query() } else { None };
+        let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
+        let query = if self.shared.settings.query_token { uri.query() } else { None };
         credentials::extract(headers, form, query)
     }
 }
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
-    /// Authenticates the head of a request, for callers outside Tower.
+    /// Authenticates the head of a request, for callers outside Tower. The head stays as it is: a
+    /// token that came in the query is still in the URI.
     ///
     /// # Errors
     /// The refusal, which is a response in the making.

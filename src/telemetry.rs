@@ -20,7 +20,9 @@ pub(crate) fn refused(error: &Error, status: StatusCode) {
         Error::Wiring { .. } => {
             tracing::error!(target: TARGET, status, reason = %error, "layers are put together wrongly");
         }
-        Error::KeysUnavailable { .. } | Error::IntrospectionUnavailable { .. } => {
+        Error::KeysUnavailable { .. }
+        | Error::IssuerUnavailable { .. }
+        | Error::IntrospectionUnavailable { .. } => {
             tracing::warn!(target: TARGET, status, reason = %error, "request refused by our outage");
         }
         Error::MissingCredentials | Error::UnsupportedScheme => {
@@ -83,4 +85,33 @@ fn log(event: &Event) {
             tracing::error!(target: TARGET, issuer, "keys can't be fetched outside a tokio runtime");
         }
     }
+}
+
+/// The API's resolver failed, or named an issuer that can't be.
+pub(crate) fn resolve_failed(iss: &str, problem: &str) {
+    let iss = Excerpt::of(iss);
+    let iss = iss.as_str();
+    tracing::error!(target: TARGET, iss, problem, "the issuer of a tenant could not be resolved");
+}
+
+/// A call of the introspection endpoint failed; `opened` says that it is left alone for a while.
+#[cfg(feature = "remote")]
+pub(crate) fn introspection_failed(issuer: &str, error: &Error, opened: bool) {
+    if opened {
+        tracing::error!(target: TARGET, issuer, reason = %error, "introspection failed several times in a row, calls are held back");
+    } else {
+        tracing::warn!(target: TARGET, issuer, reason = %error, "introspection failed");
+    }
+}
+
+/// The introspection endpoint answers again.
+#[cfg(feature = "remote")]
+pub(crate) fn introspection_is_back(issuer: &str) {
+    tracing::info!(target: TARGET, issuer, "introspection is back");
+}
+
+/// An introspection call was due and there is no runtime to run it on.
+#[cfg(feature = "remote")]
+pub(crate) fn introspection_without_runtime(issuer: &str) {
+    tracing::error!(target: TARGET, issuer, "the issuer can't be asked outside a tokio runtime");
 }

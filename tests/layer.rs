@@ -115,6 +115,117 @@ async fn a_refusal_keeps_no_permit() {
     }
 }
 
+/// `Buffer` gives out its places in `poll_ready`: a service that keeps one blocks all others.
+#[tokio::test]
+async fn a_refusal_gives_the_place_in_a_buffer_back() {
+    let issuer = issuer();
+    let server = server(&issuer);
+    let inner = tower::service_fn(async |_: Request<Body>| {
+        Ok::<_, Infallible>(Response::new(Body::default()))
+    });
+    let inner = ServiceBuilder::new().layer(tower::buffer::BufferLayer::new(1)).service(inner);
+    let protect = ServiceBuilder::new()
+        .layer(server.form_token_layer(100))
+        .layer(server.layer())
+        .layer(server.require(scope("a")));
+    let mut service = protect.service(inner);
+    let good = issuer.token().scope("a").sign();
+    for _ in 0..3 {
+        for (request, status) in [(without(), 401), (with(&issuer.token().sign()), 403)] {
+            let response = service.ready().await.unwrap().call(request).await.unwrap();
+            assert_eq!(response.status(), status);
+            // The refusing service is still there, and another takes the only place.
+            let other = service.clone().oneshot(with(&good));
+            let answer = tokio::time::timeout(Duration::from_secs(5), other);
+            assert_eq!(answer.await.expect("the place is free").unwrap().status(), 200);
+        }
+        let response = service.ready().await.unwrap().call(with(&good)).await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+}
+
+/// `tower_test`'s mock panics when it is called without having been polled ready, and counts what
+/// it is asked.
+#[tokio::test]
+async fn a_refusal_asks_nothing_of_the_inner_service() {
+    let issuer = issuer();
+    let layer = server(&issuer).layer();
+    let (mut service, mut handle) = tower_test::mock::spawn_with(move |mock| layer.layer(mock));
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    let refused: Response<Body> = service.call(without()).await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert!(futures::poll!(std::pin::pin!(handle.next_request())).is_pending(), "not called");
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    let passed = service.call(with(&issuer.token().sign()));
+    let (_, answer) = handle.next_request().await.unwrap();
+    answer.send_response(Response::new(Body::default()));
+    assert_eq!(passed.await.unwrap().status(), 200);
+}
+
+/// A body that must not be read.
+struct Untouched;
+
+impl http_body::Body for Untouched {
+    type Data = bytes::Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Infallible>>> {
+        panic!("the body was read");
+    }
+}
+
+impl From<bytes::Bytes> for Untouched {
+    fn from(_: bytes::Bytes) -> Self {
+        panic!("the body was replaced");
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_request_is_not_read() {
+    let issuer = issuer();
+    let server = server(&issuer);
+    let inner = tower::service_fn(async |_: Request<Untouched>| {
+        Ok::<_, Infallible>(Response::new(Body::default()))
+    });
+    // The form layer, too, reads nothing but forms.
+    let layers = ServiceBuilder::new().layer(server.form_token_layer(100)).layer(server.layer());
+    let service = layers.service(inner);
+    for (name, authorization, status) in [
+        ("good", format!("Bearer {}", issuer.token().sign()), 200),
+        ("bad", "Bearer x".to_owned(), 401),
+        ("malformed", "Bearer".to_owned(), 400),
+        ("another scheme", "Basic eDp5".to_owned(), 401),
+    ] {
+        let request = Request::post("/").header(AUTHORIZATION, authorization);
+        let request = request.header("content-type", "application/json").body(Untouched).unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_inner_service_passes_through() {
+    let issuer = issuer();
+    let server = server(&issuer);
+    let inner = tower::service_fn(async |request: Request<Body>| {
+        assert!(request.uri().path() != "/panic", "inner panic");
+        Ok::<_, Infallible>(Response::new(Body::default()))
+    });
+    let layers = ServiceBuilder::new().layer(server.layer()).layer(server.require(scope("a")));
+    let service = layers.service(inner);
+    let token = issuer.token().scope("a").sign();
+    let mut request = with(&token);
+    *request.uri_mut() = "/panic".parse().unwrap();
+    let panic = tokio::spawn(service.clone().oneshot(request)).await.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"inner panic"));
+    assert_eq!(service.oneshot(with(&token)).await.unwrap().status(), 200, "the next request");
+}
+
 #[tokio::test]
 async fn with_keys_at_hand_the_first_poll_decides() {
     let issuer = issuer();
@@ -268,7 +379,7 @@ async fn a_token_planted_in_the_extensions_is_not_believed() {
 }
 
 #[tokio::test]
-async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_field() {
+async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_claim() {
     #[derive(serde::Deserialize)]
     #[allow(dead_code, reason = "only read")]
     struct Mine {
@@ -278,13 +389,20 @@ async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_field() {
     #[allow(dead_code, reason = "only read")]
     struct Tenant {
         id: u32,
+        #[serde(default)]
+        owners: std::collections::HashMap<String, u32>,
     }
     let issuer = issuer();
     let server = builder(trusting(&issuer)).claims::<Mine>().build().unwrap();
     let api = api(server.layer());
     for (name, tenant, told) in [
         ("missing", None, "tenant is missing"),
-        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "tenant.id has another"),
+        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "`tenant has another"),
+        (
+            "wrong type under a name that is a value",
+            Some(serde_json::json!({ "id": 7, "owners": { "secret-value": "7" } })),
+            "`tenant has another",
+        ),
     ] {
         let token = issuer.token();
         let token = match tenant {
@@ -363,6 +481,208 @@ async fn a_dropped_request_does_not_stop_the_fetch_it_waited_for() {
     tokio::task::yield_now().await;
     drop(leader);
     assert_eq!(follower.await.unwrap().unwrap().status(), 200);
+}
+
+/// A future may be dropped wherever it waits: for keys as the first or as a later one, and for the
+/// inner service. The next request is answered.
+#[tokio::test]
+async fn a_request_can_be_dropped_wherever_it_waits() {
+    let issuer = issuer();
+    let token = issuer.token().sign();
+    let late = || builder(Issuer::new(ISSUER).key_source(LateKeys(issuer.jwks()))).build().unwrap();
+    for dropped in ["leader", "follower", "both"] {
+        let service = late().layer().layer(Strict::default());
+        let mut leader = Box::pin(service.clone().oneshot(with(&token)));
+        let mut follower = Box::pin(service.clone().oneshot(with(&token)));
+        assert!(futures::poll!(leader.as_mut()).is_pending());
+        assert!(futures::poll!(follower.as_mut()).is_pending());
+        match dropped {
+            "leader" => drop(leader),
+            "follower" => drop(follower),
+            _ => drop((leader, follower)),
+        }
+        assert_eq!(service.oneshot(with(&token)).await.unwrap().status(), 200, "{dropped}");
+    }
+    let inner = tower::service_fn(async |request: Request<Body>| {
+        if request.uri().path() == "/hang" {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, Infallible>(Response::new(Body::default()))
+    });
+    let service = late().layer().layer(inner);
+    let mut request = with(&token);
+    *request.uri_mut() = "/hang".parse().unwrap();
+    let hanging = service.clone().oneshot(request);
+    assert!(tokio::time::timeout(Duration::from_millis(100), hanging).await.is_err(), "it hangs");
+    assert_eq!(service.oneshot(with(&token)).await.unwrap().status(), 200, "after a hanging one");
+}
+
+/// `exp` follows the wall clock wherever it is set; the age of keys does not.
+#[tokio::test]
+async fn a_step_of_the_wall_clock_moves_expiry_and_no_key() {
+    const START: u64 = 1_700_000_000;
+    const HOUR: u64 = 3_600;
+    let clock = tower_resource_server::TestClock::at(START);
+    let issuer = tower_resource_server::test_issuer::TestIssuer::builder()
+        .clock(clock.clone())
+        .in_process(ISSUER);
+    let keys = Counted { document: issuer.jwks(), fetches: Arc::default() };
+    let fetches = Arc::clone(&keys.fetches);
+    let trusted = Issuer::new(ISSUER).key_source(keys);
+    let api = api(builder(trusted).clock(clock.clone()).build().unwrap().layer());
+    let at_start = issuer.token().sign();
+    api.bearer(&at_start).await.assert_ok("at the start");
+    for (name, wall, good) in [
+        ("an hour ahead", START + HOUR, false),
+        ("an hour back", START - HOUR, false),
+        ("a year ahead", START + 365 * 24 * HOUR, false),
+        ("set right again", START, true),
+    ] {
+        clock.set_wall(wall);
+        let reply = api.bearer(&at_start).await;
+        if good {
+            reply.assert_ok(name)
+        } else {
+            reply.assert_invalid_token(name)
+        }
+        api.bearer(&issuer.token().sign()).await.assert_ok(&format!("{name}, a token of then"));
+    }
+    assert_eq!(fetches.load(Ordering::SeqCst), 1, "no step made the keys older");
+    // What does make them older is time.
+    clock.advance(Duration::from_secs(290));
+    let late = issuer.token().sign();
+    for _ in 0..1_000 {
+        api.bearer(&late).await.assert_ok("late");
+        if fetches.load(Ordering::SeqCst) == 2 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the keys were not refreshed");
+}
+
+/// While sets are fetched and swapped, every request has keys, and a bad one is never let in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_during_swaps_of_the_key_set_are_judged_as_ever() {
+    let clock = tower_resource_server::TestClock::starting_now();
+    let issuer = issuer();
+    let stranger = crate::support::issuer();
+    let keys = Counted { document: issuer.jwks(), fetches: Arc::default() };
+    let fetches = Arc::clone(&keys.fetches);
+    let trusted = Issuer::new(ISSUER).key_source(keys);
+    let api = api(builder(trusted).clock(clock.clone()).build().unwrap().layer());
+    let good = issuer.token().expires_in(1_000_000).sign();
+    let bad = stranger.token().expires_in(1_000_000).sign();
+    api.bearer(&good).await.assert_ok("warm");
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let running = (0..4).map(|_| {
+        let (api, good, bad, over) = (api.clone(), good.clone(), bad.clone(), Arc::clone(&over));
+        tokio::spawn(async move {
+            while !over.load(Ordering::SeqCst) {
+                api.bearer(&good).await.assert_ok("during swaps");
+                api.bearer(&bad).await.assert_invalid_token("during swaps");
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let running: Vec<_> = running.collect();
+    for swapped in 1..=20 {
+        clock.advance(Duration::from_secs(290));
+        while fetches.load(Ordering::SeqCst) <= swapped {
+            assert!(running.iter().all(|task| !task.is_finished()), "a task failed");
+            tokio::task::yield_now().await;
+        }
+    }
+    over.store(true, Ordering::SeqCst);
+    for task in running {
+        task.await.unwrap();
+    }
+}
+
+/// Streams of one connection are requests of their own.
+#[tokio::test]
+async fn streams_of_one_connection_are_judged_each_by_itself() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let issuer = issuer();
+    let server = server(&issuer);
+    let hello = tower::service_fn(async |request: Request<hyper::body::Incoming>| {
+        let token = AccessToken::<Claims>::from_extensions(request.extensions()).unwrap();
+        let subject = token.subject().unwrap_or_default().to_owned();
+        Ok::<_, Infallible>(Response::new(Body::from(subject)))
+    });
+    let service = hyper_util::service::TowerToHyperService::new(server.layer().layer(hello));
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(async move {
+        let http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = http2.serve_connection(TokioIo::new(ours), service).await;
+    });
+    let (sender, connection) = hyper::client::conn::http2::handshake::<_, _, Body>(
+        TokioExecutor::new(),
+        TokioIo::new(theirs),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(connection);
+    let requests = (0..60).map(|number| {
+        let subject = format!("user-{number}");
+        let token = issuer.token().subject(&subject);
+        let (token, status) = match number % 3 {
+            0 => (token.expires_in(-600).sign(), 401),
+            1 => (String::new(), 400),
+            _ => (token.sign(), 200),
+        };
+        let mut sender = sender.clone();
+        tokio::spawn(async move {
+            let response = sender.send_request(with(&token)).await.unwrap();
+            assert_eq!(response.status(), status, "{number}");
+            if status == 200 {
+                use http_body_util::BodyExt as _;
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                assert_eq!(body, subject);
+            }
+        })
+    });
+    for request in requests.collect::<Vec<_>>() {
+        request.await.unwrap();
+    }
+}
+
+/// A switch of protocols is an answer as any other, and the handle to it reaches the handler.
+#[tokio::test]
+async fn an_upgrade_passes_with_a_token_and_not_without() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let issuer = issuer();
+    let inner = tower::service_fn(async |mut request: Request<hyper::body::Incoming>| {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
+            stream.write_all(b"upgraded").await.unwrap();
+        });
+        let response = Response::builder().status(101).header("connection", "upgrade");
+        Ok::<_, Infallible>(response.header("upgrade", "echo").body(Body::default()).unwrap())
+    });
+    let service = server(&issuer).layer().layer(inner);
+    for (authorization, status) in
+        [(format!("Bearer {}", issuer.token().sign()), "101"), ("Bearer x".to_owned(), "401")]
+    {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let service = hyper_util::service::TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            let mut http1 = hyper::server::conn::http1::Builder::new();
+            let io = hyper_util::rt::TokioIo::new(ours);
+            let _ = http1.half_close(true).serve_connection(io, service).with_upgrades().await;
+        });
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\
+             authorization: {authorization}\r\n\r\n"
+        );
+        theirs.write_all(request.as_bytes()).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let mut answer = String::new();
+        theirs.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert_eq!(answer.ends_with("upgraded"), status == "101", "{answer}");
+    }
 }
 
 #[test]

@@ -125,6 +125,10 @@ fn entra_v2() -> Issuer {
     providers::entra_v2(TENANT).unwrap()
 }
 
+fn entra_v2_customers() -> Issuer {
+    providers::entra_v2_multitenant(|tenant| tenant == TENANT)
+}
+
 fn github() -> Issuer {
     providers::github_actions(["1", "2020"]).unwrap()
 }
@@ -167,6 +171,8 @@ fn rows() -> Vec<Row> {
         row("entra-v2-delegated", entra_v2, ENTRA_API,
             "read", Some("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"), Some("sub-pairwise"), true),
         row("entra-v2-app", entra_v2, ENTRA_API,
+            "", Some("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"), Some("77777777-8888-7777-6666-555555555555"), false),
+        row("entra-v2-app", entra_v2_customers, ENTRA_API,
             "", Some("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"), Some("77777777-8888-7777-6666-555555555555"), false),
         row("auth0-user", auth0, API,
             "openid profile read", Some("my_client_id"), Some("auth0|123456"), true),
@@ -596,6 +602,16 @@ async fn firebase_has_id_tokens_only() {
     let server = server_for(firebase().profile(Profile::jwt()).jwks(sample.jwks()), "demo");
     let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}.");
     api(server.layer()).bearer(&none).await.assert_invalid_token("alg none");
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_no_customer_is_refused() {
+    let sample = Sample::read("entra-v2-app");
+    let strangers = providers::entra_v2_multitenant(|tenant| tenant != TENANT);
+    sample.ask(strangers, ENTRA_API).await.assert_invalid_token("no customer");
+    let other = sample.clone().with("tid", "99999999-8888-7777-6666-555555555555");
+    other.ask(entra_v2_customers(), ENTRA_API).await.assert_invalid_token("tid of another tenant");
+    sample.ask(entra_v2_customers(), ENTRA_API).await.assert_ok("a customer");
 }
 
 #[tokio::test]

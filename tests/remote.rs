@@ -5,13 +5,21 @@
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/tls.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod tls;
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_resource_server::test_issuer::{Documents, Endpoint, Fault, TestIssuer};
 use tower_resource_server::{Algorithm, Issuer, ResourceServer, ResourceServerLayer, TestClock};
 
 use support::*;
+use tls::{Authority, Tls};
 
 struct World {
     clock: TestClock,
@@ -60,6 +68,98 @@ impl World {
         }
         panic!("the issuer was asked {} times, not {jwks}", self.issuer.counts().jwks);
     }
+}
+
+/// A server that answers each path with the very octets that a test gave it, once a connection.
+struct Scripted {
+    url: String,
+    answers: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    requests: Arc<Mutex<Vec<String>>>,
+    sent: Arc<AtomicUsize>,
+    task: tokio::task::AbortHandle,
+}
+
+/// Instead of the end of an answer: octets without end.
+const ENDLESS: &[u8] = b"<endless>";
+
+impl Scripted {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answers: Arc<Mutex<HashMap<String, Vec<u8>>>> = Arc::default();
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let sent: Arc<AtomicUsize> = Arc::default();
+        let (shared, log, count) = (Arc::clone(&answers), Arc::clone(&requests), Arc::clone(&sent));
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (shared, log, count) =
+                    (Arc::clone(&shared), Arc::clone(&log), Arc::clone(&count));
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        head.push(stream.read_u8().await?);
+                    }
+                    let head = String::from_utf8_lossy(&head).into_owned();
+                    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                    log.lock().unwrap().push(path.clone());
+                    let answer = shared.lock().unwrap().get(&path).cloned();
+                    let answer = answer.unwrap_or_else(|| Self::answer("404 Not Found", "", ""));
+                    if let Some(start) = answer.strip_suffix(ENDLESS) {
+                        stream.write_all(start).await?;
+                        loop {
+                            stream.write_all(&[b' '; 4_096]).await?;
+                            count.fetch_add(4_096, Ordering::SeqCst);
+                        }
+                    }
+                    stream.write_all(&answer).await?;
+                    stream.shutdown().await
+                });
+            }
+        });
+        Self { url, answers, requests, sent, task: task.abort_handle() }
+    }
+
+    fn answer(status: &str, fields: &str, body: &str) -> Vec<u8> {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{fields}\r\n{body}"
+        )
+        .into_bytes()
+    }
+
+    fn set(&self, path: &str, answer: Vec<u8>) {
+        self.answers.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    fn set_json(&self, path: &str, body: &str) {
+        self.set(path, Self::answer("200 OK", "content-type: application/json\r\n", body));
+    }
+
+    /// The metadata of `issuer` at this path, with keys at that URL.
+    fn set_metadata(&self, path: &str, issuer: &str, jwks_uri: &str) {
+        let document = serde_json::json!({ "issuer": issuer, "jwks_uri": jwks_uri });
+        self.set_json(path, &document.to_string());
+    }
+
+    fn asked(&self, path: &str) -> usize {
+        self.requests.lock().unwrap().iter().filter(|asked| *asked == path).count()
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+const OPENID: &str = "/.well-known/openid-configuration";
+
+/// A server that trusts `issuer`, by this clock.
+fn discovering(issuer: &str, clock: &TestClock) -> ResourceServer {
+    let server = builder(Issuer::discover(issuer)).allow_http_loopback();
+    server.clock(clock.clone()).build().unwrap()
 }
 
 #[tokio::test]
@@ -135,15 +235,56 @@ fn id_8414_2_1_and_2_2_issuers_and_endpoints_are_https_without_query_and_fragmen
 
 #[tokio::test]
 async fn id_8414_2_2_a_key_url_from_metadata_must_be_https_too() {
-    let world = World::new().await;
-    let body = serde_json::json!({
-        "issuer": world.issuer.url(),
-        "jwks_uri": "http://192.0.2.1/jwks",
-    });
-    world.issuer.set_fault(Endpoint::Metadata, Fault::Body(body.to_string()));
-    let started = std::time::Instant::now();
-    api(world.layer()).bearer(&world.token()).await.assert_unavailable("http on another machine");
-    assert!(started.elapsed() < Duration::from_secs(1), "nobody was asked");
+    let host = Scripted::start().await;
+    let clock = TestClock::starting_now();
+    let issuer = TestIssuer::in_process(&host.url);
+    host.set_json("/jwks", &issuer.jwks());
+    // An address that reaches this very machine, and is none of those that the switch is for.
+    let elsewhere = host.url.replace("127.0.0.1", "0.0.0.0");
+    host.set_metadata(OAUTH, &host.url, &format!("{elsewhere}/jwks"));
+    let other = api(discovering(&host.url, &clock).layer());
+    other.bearer(&issuer.token().sign()).await.assert_unavailable("http on another machine");
+    assert_eq!((host.asked(OAUTH), host.asked("/jwks")), (1, 0), "nobody was asked");
+    host.set_metadata(OAUTH, &host.url, &issuer.jwks_uri());
+    let own = api(discovering(&host.url, &clock).layer());
+    own.bearer(&issuer.token().sign()).await.assert_ok("on this machine");
+}
+
+/// RFC 8414 §6.1: whoever can't show the certificate of its name is not asked, neither for metadata
+/// nor for keys.
+#[tokio::test]
+async fn id_8414_2_2_certificates_are_checked() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let host = Scripted::start().await;
+    let behind = host.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let tls = Tls::start(&authority, behind, None).await;
+    let url = tls.url("");
+    let issuer = TestIssuer::in_process(&url);
+    host.set_json("/jwks", &issuer.jwks());
+    host.set_metadata(OAUTH, &url, &issuer.jwks_uri());
+    let found = |url: &str| Issuer::discover(url);
+    let explicit = |url: &str| Issuer::new(url).jwks_uri(format!("{url}/jwks"));
+    let by_address = url.replace("localhost", "127.0.0.1");
+    let of_address = TestIssuer::in_process(&by_address);
+    let untrusted = |trusted: Issuer| builder(trusted);
+    let trusting = |trusted: Issuer, own: &Authority| builder(trusted).root_certificates(own.pem());
+    for (name, server, issuer) in [
+        ("metadata, no such root", untrusted(found(&url)), &issuer),
+        ("metadata, another root", trusting(found(&url), &stranger), &issuer),
+        ("metadata, another name", trusting(found(&by_address), &authority), &of_address),
+        ("keys, no such root", untrusted(explicit(&url)), &issuer),
+        ("keys, another root", trusting(explicit(&url), &stranger), &issuer),
+        ("keys, another name", trusting(explicit(&by_address), &authority), &of_address),
+    ] {
+        let api = api(server.build().unwrap().layer());
+        api.bearer(&issuer.token().sign()).await.assert_unavailable(name);
+    }
+    assert!(host.requests.lock().unwrap().is_empty(), "nobody was asked");
+    for (name, trusted) in [("metadata", found(&url)), ("keys", explicit(&url))] {
+        let api = api(trusting(trusted, &authority).build().unwrap().layer());
+        api.bearer(&issuer.token().sign()).await.assert_ok(name);
+    }
+    assert!(tls.connections() > 0);
 }
 
 #[tokio::test]
@@ -179,6 +320,247 @@ async fn id_9068_4_9_documents_are_never_mixed() {
     let asked: Vec<_> =
         world.issuer.requests().into_iter().filter(|line| line.contains("well-known")).collect();
     assert_eq!(asked, ["GET /.well-known/oauth-authorization-server"]);
+
+    // Two documents that differ: the keys of the first count, those of the second never.
+    let host = Scripted::start().await;
+    let clock = TestClock::starting_now();
+    let (a, b) = (TestIssuer::in_process(&host.url), TestIssuer::in_process(&host.url));
+    b.rotate();
+    let url = |path: &str| format!("{}{path}", host.url);
+    host.set_json("/a", &a.jwks());
+    host.set_json("/b", &b.jwks());
+    host.set_metadata(OAUTH, &host.url, &url("/a"));
+    host.set_metadata(OPENID, &host.url, &url("/b"));
+    let token_a = a.token().expires_in(10_000).sign();
+    let token_b = b.token().expires_in(10_000).sign();
+    let both = api(discovering(&host.url, &clock).layer());
+    both.bearer(&token_a).await.assert_ok("by the first document");
+    both.bearer(&token_b).await.assert_invalid_token("by the second document");
+    assert_eq!((host.asked(OPENID), host.asked("/b")), (0, 0));
+    // What the first document lacks is not taken from the second.
+    host.set_json(OAUTH, &serde_json::json!({ "issuer": host.url }).to_string());
+    let without = api(discovering(&host.url, &clock).layer());
+    without.bearer(&token_b).await.assert_unavailable("no jwks_uri in the first");
+    assert_eq!(host.asked("/b"), 0);
+    // Without a first document the second is the first.
+    host.set(OAUTH, Scripted::answer("404 Not Found", "", ""));
+    let second = api(discovering(&host.url, &clock).layer());
+    second.bearer(&token_b).await.assert_ok("by the only document");
+    second.bearer(&token_a).await.assert_invalid_token("by a document that is gone");
+}
+
+#[tokio::test]
+async fn id_8414_4_1_issuers_are_compared_code_point_by_code_point() {
+    let host = Scripted::start().await;
+    let clock = TestClock::starting_now();
+    let issuer = TestIssuer::in_process(&host.url);
+    host.set_json("/jwks", &issuer.jwks());
+    let escaped: String = host.url.bytes().map(|octet| format!("\\u{octet:04X}")).collect();
+    let port: u16 = host.url.rsplit_once(':').unwrap().1.parse().unwrap();
+    for (name, spelled, good) in [
+        ("as it is", host.url.clone(), true),
+        ("every character escaped", escaped, true),
+        ("slashes escaped", host.url.replace('/', "\\/"), true),
+        ("a slash more", format!("{}/", host.url), false),
+        ("the scheme in another case", host.url.replace("http", "HTTP"), false),
+        ("another port", host.url.replace(&port.to_string(), &(port ^ 1).to_string()), false),
+        ("another scheme", host.url.replace("http", "https"), false),
+        ("a character percent-encoded", host.url.replace("127", "%3127"), false),
+        ("a full stop of another script", host.url.replace("127.", "127\u{3002}"), false),
+        ("a soft hyphen", host.url.replace("127", "1\u{ad}27"), false),
+        ("a space behind", format!("{} ", host.url), false),
+        ("nothing", String::new(), false),
+    ] {
+        let document = format!(r#"{{"issuer":"{spelled}","jwks_uri":"{}/jwks"}}"#, host.url);
+        host.set_json(OAUTH, &document);
+        let api = api(discovering(&host.url, &clock).layer());
+        let reply = api.bearer(&issuer.token().sign()).await;
+        if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+    // The `iss` of a token likewise.
+    let document = serde_json::json!({ "issuer": host.url, "jwks_uri": issuer.jwks_uri() });
+    host.set_json(OAUTH, &document.to_string());
+    let api = api(discovering(&host.url, &clock).layer());
+    let claims = |iss: &str| {
+        let claims = serde_json::json!({
+            "sub": "alice", "aud": AUDIENCE, "client_id": "app", "jti": "1", "iat": 0,
+            "exp": 4_102_444_800_u64,
+        });
+        let claims = claims.to_string();
+        issuer.token().raw_payload(claims.replacen('{', &format!("{{\"iss\":\"{iss}\","), 1)).sign()
+    };
+    api.bearer(&claims(&host.url.replace('/', "\\/"))).await.assert_ok("escaped");
+    api.bearer(&claims(&format!("{}\u{301}", host.url))).await.assert_invalid_token("an accent");
+}
+
+#[tokio::test]
+async fn id_oidcd_4_1_1_a_final_slash_of_the_issuer_is_dropped_in_its_urls_alone() {
+    let host = Scripted::start().await;
+    let clock = TestClock::starting_now();
+    for (name, issuer_path, place) in [
+        ("OpenID, appended", "/t1/", format!("/t1{OPENID}")),
+        ("OpenID, inserted", "/t2/", format!("{OPENID}/t2")),
+        ("RFC 8414", "/t3/", format!("{OAUTH}/t3")),
+        ("without a path", "/", OAUTH.to_owned()),
+    ] {
+        let url = format!("{}{issuer_path}", host.url);
+        let issuer = TestIssuer::in_process(&url);
+        host.set_json("/jwks", &issuer.jwks());
+        host.set_metadata(&place, &url, &format!("{}/jwks", host.url));
+        let api = api(discovering(&url, &clock).layer());
+        api.bearer(&issuer.token().sign()).await.assert_ok(name);
+        let without = issuer.token().claim("iss", url.trim_end_matches('/')).sign();
+        api.bearer(&without).await.assert_invalid_token(name);
+    }
+    let asked = host.requests.lock().unwrap().clone();
+    assert!(asked.iter().all(|path| !path.contains("//")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn keys_may_be_on_another_host_and_metadata_without_keys_is_none() {
+    let (host, keys) = (Scripted::start().await, Scripted::start().await);
+    let clock = TestClock::starting_now();
+    let issuer = TestIssuer::in_process(&host.url);
+    keys.set_json("/jwks", &issuer.jwks());
+    for (name, jwks_uri, good) in [
+        ("another origin", serde_json::json!(format!("{}/jwks", keys.url)), true),
+        ("another machine, by http", serde_json::json!("http://192.0.2.1/jwks"), false),
+        ("no URL", serde_json::json!("/jwks"), false),
+        ("a file", serde_json::json!("file:///etc/passwd"), false),
+        ("a user name", serde_json::json!(keys.url.replace("//", "//user@")), false),
+        ("a number", serde_json::json!(1), false),
+        ("null", serde_json::json!(null), false),
+    ] {
+        let document = serde_json::json!({ "issuer": host.url, "jwks_uri": jwks_uri });
+        host.set_json(OAUTH, &document.to_string());
+        let reply = api(discovering(&host.url, &clock).layer());
+        let reply = reply.bearer(&issuer.token().sign()).await;
+        if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+    host.set_json(OAUTH, &serde_json::json!({ "issuer": host.url }).to_string());
+    let without = api(discovering(&host.url, &clock).layer());
+    without.bearer(&issuer.token().sign()).await.assert_unavailable("absent");
+}
+
+/// Answers that a well-behaved server does not give. None is a key set, none takes keys away, and
+/// none makes this server ask anyone else.
+#[tokio::test]
+async fn answers_in_bad_http_or_bad_json_are_no_key_set() {
+    let (host, elsewhere) = (Scripted::start().await, Scripted::start().await);
+    let issuer = TestIssuer::in_process(&host.url);
+    let set = issuer.jwks();
+    elsewhere.set_json("/jwks", &set);
+    host.set_metadata(OAUTH, &host.url, &issuer.jwks_uri());
+    let json = "content-type: application/json\r\n";
+    let ok =
+        |fields: &str, body: &str| Scripted::answer("200 OK", &format!("{json}{fields}"), body);
+    let to = |status: &str| {
+        Scripted::answer(status, &format!("location: {}/jwks\r\n", elsewhere.url), &set)
+    };
+    let of_length = |length: usize| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{json}\r\n");
+        [head.as_bytes(), set.as_bytes()].concat()
+    };
+    for (name, bad) in [
+        ("a byte order mark", ok("", &format!("\u{feff}{set}"))),
+        ("two members `keys`", ok("", &set.replacen('{', r#"{"keys":[],"#, 1))),
+        ("an object of keys", ok("", r#"{"keys":{}}"#)),
+        ("no keys", ok("", "{}")),
+        ("an empty body", ok("", "")),
+        ("two documents", ok("", &set.repeat(2))),
+        ("no content", Scripted::answer("204 No Content", "", "")),
+        ("part of it", Scripted::answer("206 Partial Content", json, &set)),
+        ("not modified, unasked", Scripted::answer("304 Not Modified", "", "")),
+        ("moved", to("301 Moved Permanently")),
+        ("found", to("302 Found")),
+        ("see other", to("303 See Other")),
+        ("temporary redirect", to("307 Temporary Redirect")),
+        ("too many", Scripted::answer("429 Too Many Requests", "retry-after: 5\r\n", &set)),
+        ("busy", Scripted::answer("503 Service Unavailable", "retry-after: 5\r\n", &set)),
+        ("shorter than it says", of_length(set.len() + 1)),
+        ("longer than it says", of_length(set.len() - 1)),
+        ("compressed, or so it says", ok("content-encoding: gzip\r\n", "\u{1f}\u{8b}\u{8}")),
+        ("no HTTP", b"hello".to_vec()),
+        ("nothing", Vec::new()),
+    ] {
+        let clock = TestClock::starting_now();
+        let api = api(discovering(&host.url, &clock).layer());
+        let token = issuer.token().expires_in(100_000).sign();
+        host.set("/jwks", bad.clone());
+        api.bearer(&token).await.assert_unavailable(name);
+        host.set_json("/jwks", &set);
+        clock.advance(Duration::from_secs(31));
+        api.bearer(&token).await.assert_ok(name);
+        host.set("/jwks", bad);
+        let asked = host.asked("/jwks");
+        clock.advance(Duration::from_secs(290));
+        for _ in 0..1_000 {
+            api.bearer(&token).await.assert_ok(&format!("{name}, with a good set at hand"));
+            if host.asked("/jwks") > asked {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(host.asked("/jwks") > asked, "{name}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        api.bearer(&token).await.assert_ok(&format!("{name}, after it was taken in"));
+    }
+    assert_eq!(elsewhere.asked("/jwks"), 0, "redirects are not followed");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off() {
+    for path in [OAUTH, "/jwks"] {
+        let host = Scripted::start().await;
+        let clock = TestClock::starting_now();
+        let issuer = TestIssuer::in_process(&host.url);
+        host.set_json("/jwks", &issuer.jwks());
+        host.set_metadata(OAUTH, &host.url, &issuer.jwks_uri());
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+        host.set(path, [head.as_bytes(), ENDLESS].concat());
+        let api = api(discovering(&host.url, &clock).layer());
+        api.bearer(&issuer.token().sign()).await.assert_unavailable(path);
+        // What the sockets hold between the two is a few MiB at most.
+        let sent = host.sent.load(Ordering::SeqCst);
+        assert!(sent > 60_000 && sent < 50_000_000, "{path}: {sent} octets");
+    }
+}
+
+#[tokio::test]
+async fn forged_kids_do_not_queue_up_behind_a_hanging_issuer() {
+    let world = World::new().await;
+    let api = api(world.layer());
+    let good = world.token();
+    api.bearer(&good).await.assert_ok("warm");
+    world.issuer.set_fault(Endpoint::Jwks, Fault::Hang);
+    let forged: Vec<_> = (0..1_000)
+        .map(|n| {
+            let token = world.issuer.token().header("kid", format!("forged-{n}")).sign();
+            let api = api.clone();
+            Box::pin(async move { api.bearer(&token).await })
+        })
+        .collect();
+    let (mut waiting, mut refused) = (Vec::new(), 0);
+    for mut request in forged {
+        match futures::poll!(request.as_mut()) {
+            std::task::Poll::Pending => waiting.push(request),
+            std::task::Poll::Ready(reply) => {
+                reply.assert_invalid_token("no place to wait");
+                refused += 1;
+            }
+        }
+    }
+    assert!(!waiting.is_empty() && waiting.len() < 500, "{} wait", waiting.len());
+    assert!(refused >= 500, "{refused} refused at once");
+    let mut known = std::pin::pin!(api.bearer(&good));
+    match futures::poll!(known.as_mut()) {
+        std::task::Poll::Ready(reply) => reply.assert_ok("a known kid in between"),
+        std::task::Poll::Pending => panic!("a request with its key at hand waits"),
+    }
+    for reply in futures::future::join_all(waiting).await {
+        reply.assert_invalid_token("waited in vain");
+    }
+    assert_eq!(world.issuer.counts().jwks, 2, "the first fetch, and the one that hangs");
 }
 
 #[tokio::test]

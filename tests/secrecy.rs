@@ -5,67 +5,346 @@
 mod support;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use tower_resource_server::scope;
-use tower_resource_server::test_issuer::TestIssuer;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request};
+use tower::ServiceBuilder;
+use tower_resource_server::test_issuer::{InjectLayer, TestIssuer, inject};
+use tower_resource_server::{
+    Algorithm, Claims, Error, FetchedKeys, Issuer, KeyFuture, KeySource, KeySourceError,
+    ProblemJson, Profile, Refusal, scope,
+};
 
 use support::*;
 
-#[tokio::test]
-async fn id_6749_10_3_1_tokens_stay_out_of_logs_bodies_and_debug() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Log {
-        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(text);
-            Ok(text.len())
+/// Everything that this process logs, at TRACE.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn listen() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+                .with_writer(move || writer.clone())
+                .finish();
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+            log
+        })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+/// What was seen of requests: everything but the answers of handlers.
+#[derive(Default)]
+struct Seen(String);
+
+impl Seen {
+    fn take(&mut self, reply: &Reply) {
+        let Reply { headers, error, challenges, .. } = reply;
+        self.0 += &format!("{headers:?} {error:?} {challenges:?}");
+        if let Some(error) = error {
+            self.0 += &error.to_string();
         }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+        if !reply.ran {
+            self.0 += &String::from_utf8_lossy(&reply.body);
         }
     }
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
 
+    #[track_caller]
+    fn assert_without(&self, tokens: &[String]) {
+        for token in tokens {
+            for part in token.split('.').filter(|part| part.len() > 8) {
+                assert!(!self.0.contains(part), "a part of a token was seen: {part}");
+            }
+        }
+    }
+}
+
+const SUBJECT: &str = "the-subject-is-personal";
+const MAIL: &str = "personal@example.com";
+
+#[tokio::test]
+async fn id_6749_10_3_1_tokens_stay_out_of_logs_bodies_and_debug() {
+    let log = Log::listen();
     let issuer = issuer();
     let stranger = TestIssuer::in_process(ISSUER);
     let server = server(&issuer);
-    let api = api(server.protect(scope("a")));
-    let secret_sub = "the-subject-is-personal";
+    let token = || issuer.token().subject(SUBJECT).claim("email", MAIL);
     let tokens = [
-        issuer.token().subject(secret_sub).scope("a").sign(),
-        issuer.token().subject(secret_sub).sign(),
-        issuer.token().subject(secret_sub).expires_in(-600).sign(),
-        issuer.token().subject(secret_sub).audience("other").sign(),
-        issuer.token().subject(secret_sub).header("typ", "JWT").sign(),
-        issuer.token().subject(secret_sub).claim("iss", "https://other").sign(),
-        issuer.token().subject(secret_sub).header("kid", "other").sign(),
-        stranger.token().subject(secret_sub).sign(),
+        token().scope("a").sign(),
+        token().sign(),
+        token().expires_in(-600).sign(),
+        token().claim("nbf", 99_999_999_999_u64).sign(),
+        token().claim("iat", 99_999_999_999_u64).sign(),
+        token().audience("other").sign(),
+        token().header("typ", "JWT").sign(),
+        token().header("alg", "HS256").sign(),
+        token().header("crit", "x").sign(),
+        token().claim("iss", "https://other").sign(),
+        token().header("kid", "other").sign(),
+        token().without("jti").sign(),
+        token().claim("jti", 7).sign(),
+        token().claim("cnf", MAIL).sign(),
+        stranger.token().subject(SUBJECT).sign(),
         "opaque-secret-handle".to_owned(),
+        "five-secret-a.five-secret-b.five-secret-c.five-secret-d.five-secret-e".to_owned(),
         "a.b.c".repeat(10_000),
     ];
+    let mut seen = Seen(format!("{server:?}"));
+    let with_body = builder(trusting(&issuer)).refusal_body(ProblemJson).build().unwrap();
+    let optional =
+        ServiceBuilder::new().layer(server.optional_layer()).layer(server.require(scope("a")));
+    let (plain, problem) = (api(server.protect(scope("a"))), api(with_body.protect(scope("a"))));
+    let (optional, unlayered) = (api(optional), api(server.require(scope("a"))));
+    for token in &tokens {
+        seen.take(&plain.bearer(token).await);
+        seen.take(&problem.bearer(token).await);
+        seen.take(&optional.bearer(token).await);
+        seen.take(&unlayered.bearer(token).await);
+        seen.take(&plain.authorization(&format!("Bearer {token},")).await);
+        seen.take(&plain.authorization(&format!("Basic {token}")).await);
+        let twice = get().header(AUTHORIZATION, format!("Bearer {token}"));
+        let twice = twice.header(AUTHORIZATION, format!("Bearer {token}"));
+        seen.take(&plain.send(twice.body(Body::default()).unwrap()).await);
+    }
+    seen.0 += &log.text();
+    assert!(seen.0.contains("expired: exp"), "the log has the facts");
+    assert!(seen.0.contains("credentials given more than once"));
+    seen.assert_without(&tokens);
+    for secret in [SUBJECT, MAIL, "opaque-secret-handle", "five-secret"] {
+        assert!(!seen.0.contains(secret), "{secret}");
+    }
+}
+
+/// RFC 6750 §2.2 and §2.3: by these methods the token is in the body or in the URI, which services
+/// further in log.
+#[tokio::test]
+async fn tokens_of_forms_and_queries_stay_out_of_logs_too() {
+    let log = Log::listen();
+    let issuer = issuer();
+    let server = builder(trusting(&issuer)).query_token().build().unwrap();
+    let logging = tower::util::MapRequestLayer::new(|request: Request<Body>| {
+        tracing::info!(uri = %request.uri(), "a service further in");
+        request
+    });
+    let api = api(ServiceBuilder::new()
+        .layer(server.form_token_layer(5_000))
+        .layer(server.layer())
+        .layer(logging));
+    let good = issuer.token().subject(SUBJECT).sign();
+    let bad = issuer.token().subject(SUBJECT).expires_in(-600).sign();
+    let mut seen = Seen::default();
+    let mut passed = 0;
+    for token in [&good, &bad] {
+        let one = format!("access_token={token}");
+        for (query, body) in [
+            (one.as_str(), ""),
+            (&format!("marker-of-queries=1&{one}"), ""),
+            (&format!("{one}&{one}"), ""),
+            ("", one.as_str()),
+            ("", &format!("{one}&{one}")),
+            (&one, &one),
+            ("", &format!("{one}&{}", "x".repeat(5_000))),
+        ] {
+            let request = Request::builder()
+                .method(Method::POST)
+                .uri(format!("https://api.example.com/notes?{query}"))
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Body::from(body.to_owned()))
+                .unwrap();
+            let reply = api.send(request).await;
+            passed += usize::from(reply.ran);
+            seen.take(&reply);
+        }
+    }
+    assert_eq!(passed, 3);
+    seen.0 += &log.text();
+    assert!(seen.0.contains("notes?marker-of-queries=1"), "the service further in was heard");
+    seen.assert_without(&[good, bad]);
+    assert!(!seen.0.contains(SUBJECT));
+}
+
+/// A source of keys that fails in its own way at each call.
+struct Failing;
+
+impl KeySource for Failing {
+    fn fetch(&self) -> KeyFuture<'_> {
+        Box::pin(async { Err(KeySourceError::new("the vault is sealed")) })
+    }
+}
+
+#[tokio::test]
+async fn outages_and_claims_that_do_not_fit_tell_nothing_of_the_token() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Mine {
+        tenant: u32,
+    }
+    let log = Log::listen();
+    let issuer = issuer();
+    let down = api(builder(Issuer::new(ISSUER).key_source(Failing)).build().unwrap().layer());
+    let typed = builder(trusting(&issuer)).claims::<Mine>().build().unwrap();
+    let typed = api(typed.layer());
+    let token = issuer.token().subject(SUBJECT).claim("tenant", "tenant-is-personal").sign();
+    let mut seen = Seen::default();
+    let reply = down.bearer(&token).await;
+    reply.assert_unavailable("no keys");
+    seen.take(&reply);
+    let reply = typed.bearer(&token).await;
+    reply.assert_invalid_token("a tenant that is no number");
+    seen.take(&reply);
+    seen.0 += &log.text();
+    assert!(seen.0.contains("the vault is sealed") && seen.0.contains("tenant has another type"));
+    seen.assert_without(&[token]);
+    assert!(!seen.0.contains(SUBJECT) && !seen.0.contains("tenant-is-personal"));
+}
+
+/// `Debug` of everything public that holds a secret, a token, a key or claims.
+#[tokio::test]
+async fn debug_of_public_types_shows_no_secret() {
+    const SECRET: &[u8] = b"0123456789-this-is-a-shared-secret";
+    let hmac = TestIssuer::builder().algorithm(Algorithm::HS256).in_process(ISSUER);
+    let own = hmac.secret().unwrap();
+    let by_secret = Issuer::new(ISSUER).secret(SECRET, Algorithm::HS256);
+    let by_own = Issuer::new(ISSUER).secret(own.clone(), Algorithm::HS256);
+    let es256 = issuer();
+    let pem = es256.public_key_pem().unwrap();
+    let set: serde_json::Value = serde_json::from_str(&es256.jwks()).unwrap();
+    let key = set["keys"][0]["x"].as_str().unwrap().to_owned();
+
+    let server = builder(by_own.clone()).build().unwrap();
+    let token = hmac.token().subject(SUBJECT).claim("email", MAIL);
+    let token_debug = format!("{:?}", hmac.token().subject(SUBJECT).hmac_key(SECRET));
+    let text = token.sign();
+    let (parts, ()) = Request::get("/")
+        .header(AUTHORIZATION, format!("Bearer {text}"))
+        .body(())
+        .unwrap()
+        .into_parts();
+    let passed = server.authenticate(&parts).await.unwrap();
+    let refusal: Refusal = {
+        let (mut parts, ()) = Request::get("/").body(()).unwrap().into_parts();
+        let bad = format!("Bearer {}", hmac.token().subject(SUBJECT).expires_in(-600).sign());
+        parts.headers.insert(AUTHORIZATION, bad.parse().unwrap());
+        server.authenticate(&parts).await.unwrap_err()
+    };
+    let short = builder(Issuer::new(ISSUER).secret(&SECRET[..31], Algorithm::HS256)).build();
+    let short = short.unwrap_err();
+    let claims: Claims = (*passed.token).clone();
+    let injected: InjectLayer =
+        inject(&server, serde_json::json!({ "sub": SUBJECT, "email": MAIL }));
+    let hello = tower::service_fn(async |_: Request<Body>| {
+        Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
+    });
+    let hello = tower::util::BoxCloneSyncService::new(hello);
+    let service = tower::Layer::layer(&server.layer(), hello.clone());
+
+    let shown = [
+        format!("{by_secret:?} {by_own:?}"),
+        format!("{:?}", Issuer::new(ISSUER).pem(pem.clone())),
+        format!("{:?}", trusting(&es256)),
+        format!("{:?}", builder(by_secret.clone())),
+        format!("{server:?} {:?} {:?}", server.layer(), server.optional_layer()),
+        format!("{:?} {:?}", server.require(scope("a")), server.form_token_layer(1)),
+        format!("{service:?}"),
+        format!("{passed:?} {:?} {claims:?}", passed.token),
+        format!("{refusal:?} {:?} {}", refusal.error(), refusal.error()),
+        format!("{short:?} {short}"),
+        format!("{:?}", FetchedKeys::new(es256.jwks())),
+        format!("{hmac:?} {es256:?} {token_debug}"),
+        format!("{injected:?}"),
+        format!("{:?} {:?}", Profile::jwt(), Error::BadSignature { algorithm: Algorithm::ES256 }),
+    ]
+    .join("\n");
+    assert!(shown.contains(ISSUER) && shown.contains("Expired"), "something is shown: {shown}");
+
+    let mut hidden = vec![
+        SUBJECT.to_owned(),
+        MAIL.to_owned(),
+        String::from_utf8_lossy(SECRET).into_owned(),
+        format!("{:?}", &SECRET[..8]).trim_matches(['[', ']']).to_owned(),
+        format!("{:?}", &own[..8]).trim_matches(['[', ']']).to_owned(),
+        format!("{:?}", &es256.jwks().as_bytes()[..12]).trim_matches(['[', ']']).to_owned(),
+        format!("{:?}", &pem.as_bytes()[..12]).trim_matches(['[', ']']).to_owned(),
+        key,
+    ];
+    hidden.extend(text.split('.').map(str::to_owned));
+    for secret in hidden {
+        assert!(!shown.contains(&secret), "{secret} in {shown}");
+    }
+}
+
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn id_7662_5_1_what_is_said_of_a_token_stays_out_of_logs_and_debug() {
+    use tower_resource_server::test_issuer::{Endpoint, Fault};
+    use tower_resource_server::{ClientAuth, Introspection};
+
+    let log = Log::listen();
+    let issuer = TestIssuer::start().await.unwrap();
+    let secret = "the-secret-of-the-api";
+    let personal = "said-of-a-person";
     let mut seen = String::new();
-    for token in &tokens {
-        let reply = api.bearer(token).await;
-        seen +=
-            &format!("{:?} {:?} {:?} {:?}", reply.headers, reply.error, server, reply.challenges);
-        if !reply.ran {
-            seen += &String::from_utf8_lossy(&reply.body);
+    let mut tokens = Vec::new();
+    for signed in [false, true] {
+        for auth in [
+            ClientAuth::client_secret_basic("notes-api", secret),
+            ClientAuth::client_secret_post("notes-api", secret),
+            ClientAuth::bearer_token(secret),
+        ] {
+            let introspection = Introspection::new(auth).signed_answer_audience("notes-api");
+            let introspection =
+                if signed { introspection.require_signed_answers() } else { introspection };
+            let builder = builder(Issuer::discover(issuer.url()).introspection(introspection));
+            seen += &format!("{builder:?}");
+            let server = builder.allow_http_loopback().build().unwrap();
+            let api = api(server.layer());
+            for fault in [
+                Fault::None,
+                Fault::Status(500),
+                Fault::Truncated,
+                Fault::Body(format!(r#"{{"active":true,"aud":"{personal}","sub":"{personal}"}}"#)),
+                Fault::Body(format!(r#"{{"active":"{personal}"}}"#)),
+                Fault::Error(400, personal.to_owned()),
+                Fault::Error(401, personal.to_owned()),
+            ] {
+                issuer.set_fault(Endpoint::Introspection, fault);
+                let token = issuer.token().subject(personal).claim("name", personal).opaque();
+                let reply = api.bearer(&token).await;
+                seen += &format!("{:?} {:?} {server:?}", reply.headers, reply.error);
+                tokens.push(token);
+            }
         }
     }
-    seen += &String::from_utf8_lossy(&log.0.lock().unwrap());
-    assert!(seen.contains("expired: exp"), "the log has the facts");
-    for token in &tokens {
-        for part in token.split('.').filter(|part| part.len() > 8) {
-            assert!(!seen.contains(part), "a part of a token was seen");
-        }
+    seen += &log.text();
+    assert!(seen.contains("introspection failed"), "the log has the facts");
+    // `aud` is a fact that the log may have; see `Error::ForeignAudience`.
+    let seen = seen.replace(&format!("aud is `{personal}`"), "");
+    let seen = seen.replace(&format!("found: `{personal}`"), "");
+    for text in tokens.iter().map(String::as_str).chain([secret, personal]) {
+        assert!(!seen.contains(text), "{text} was seen");
     }
-    assert!(!seen.contains(secret_sub));
-    assert!(!seen.contains("opaque-secret-handle"));
+    for text in [secret, "notes-api"] {
+        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+        assert!(!seen.contains(&encoded[..8]), "{text} was seen, encoded");
+    }
 }

@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use aws_lc_rs::rsa::{PublicEncryptingKey, PublicKeyComponents};
+use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, VerificationAlgorithm};
 use aws_lc_rs::{constant_time, hmac};
 
-use crate::crypto::{Algorithm, AlgorithmSet, roca};
+use crate::crypto::{Algorithm, AlgorithmSet, roca, spki};
 
 /// Bits of an RSA modulus: RFC 7518 §3.3 asks for 2048 at least; beyond 8192 a check costs
 /// milliseconds, and the library does no more.
@@ -113,22 +113,7 @@ impl VerificationKey {
 
     /// A DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of any of the kinds above.
     pub(crate) fn spki(der: &[u8], accepted: AlgorithmSet) -> Result<Self, KeyFault> {
-        if let Ok(rsa) = PublicEncryptingKey::from_der(der)
-            && !RSA_BITS.contains(&rsa.key_size_bits())
-        {
-            return Err(KeyFault("RSA modulus has less than 2048 or more than 8192 bits"));
-        }
-        // RFC 8410 §4: the key is the last 32 octets of 44.
-        if let Some((_, x)) = der.split_last_chunk::<32>()
-            && der.len() == 44
-            && is_small_order(x)
-        {
-            return Err(KeyFault("Ed25519 key is of small order"));
-        }
-        Self::prepare(accepted, |algorithm| {
-            let parameters = parameters(algorithm)?;
-            ParsedPublicKey::new(parameters, der).ok().map(Ok)
-        })
+        spki::key(der, accepted)
     }
 
     /// A shared secret for one HMAC algorithm, as long as its hash at least (RFC 7518 §3.2).

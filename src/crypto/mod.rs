@@ -5,12 +5,23 @@
 
 mod algorithm;
 mod digest;
+#[cfg(feature = "remote")]
+mod fingerprint;
 mod key;
 mod random;
 mod roca;
+#[cfg(feature = "remote")]
+mod sign;
+mod spki;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};
 pub(crate) use digest::sha256;
+#[cfg(feature = "remote")]
+pub(crate) use fingerprint::{BuildFingerprintHasher, Fingerprint, Fingerprints};
 pub(crate) use key::{KeyFault, VerificationKey};
+#[cfg(feature = "remote")]
+pub(crate) use random::random_octets;
 pub(crate) use random::random_unit;
+#[cfg(feature = "remote")]
+pub(crate) use sign::SigningKey;

@@ -11,3 +11,11 @@ pub(crate) fn random_unit() -> f64 {
         Err(_) => 0.5,
     }
 }
+
+/// Random octets that nobody can guess; `None` should the system have no randomness.
+#[cfg(feature = "remote")]
+pub(crate) fn random_octets<const N: usize>() -> Option<[u8; N]> {
+    let mut octets = [0; N];
+    rand::fill(&mut octets).ok()?;
+    Some(octets)
+}

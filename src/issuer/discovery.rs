@@ -43,7 +43,11 @@ struct Cached {
 /// What a resource server needs of the metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Metadata {
-    pub(crate) jwks_uri: String,
+    pub(crate) jwks_uri: Option<String>,
+    /// RFC 8414 §2.
+    pub(crate) introspection_endpoint: Option<String>,
+    /// The same for a client that shows a certificate (RFC 8705 §5).
+    pub(crate) mtls_introspection_endpoint: Option<String>,
 }
 
 impl Discovery {
@@ -118,10 +122,21 @@ fn parse(document: &[u8], issuer: &str) -> Result<Metadata, String> {
     if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
         return Err("metadata: `issuer` is not the configured one, byte for byte".to_owned());
     }
-    match document.get("jwks_uri").and_then(Value::as_str) {
-        Some(jwks_uri) => Ok(Metadata { jwks_uri: jwks_uri.to_owned() }),
-        None => Err("metadata: no `jwks_uri`".to_owned()),
+    const INTROSPECTION: &str = "introspection_endpoint";
+    let url = |value: Option<&Value<'_>>| value.and_then(Value::as_str).map(str::to_owned);
+    let metadata = Metadata {
+        jwks_uri: url(document.get("jwks_uri")),
+        introspection_endpoint: url(document.get(INTROSPECTION)),
+        mtls_introspection_endpoint: match document.get("mtls_endpoint_aliases") {
+            Some(Value::Object(aliases)) => url(aliases.get(INTROSPECTION)),
+            _ => None,
+        },
+    };
+    // A document that serves nobody here is looked at again soon, and not kept for an hour.
+    if metadata.jwks_uri.is_none() && metadata.introspection_endpoint.is_none() {
+        return Err("metadata: no `jwks_uri`".to_owned());
     }
+    Ok(metadata)
 }
 
 #[cfg(test)]
@@ -180,7 +195,12 @@ mod tests {
                 r#"{"issuer":["https://as/t1"],"jwks_uri":"https://keys/"}"#,
                 false,
             ),
-            ("no jwks_uri", r#"{"issuer":"https://as/t1"}"#, false),
+            ("neither URL", r#"{"issuer":"https://as/t1"}"#, false),
+            (
+                "introspection alone",
+                r#"{"issuer":"https://as/t1","introspection_endpoint":"https://as/i"}"#,
+                true,
+            ),
             (
                 "two issuers",
                 r#"{"issuer":"https://as/t1","issuer":"https://as/t1","jwks_uri":"https://keys/"}"#,

@@ -7,6 +7,8 @@
 #[cfg(feature = "remote")]
 mod discovery;
 pub mod providers;
+mod template;
+mod tenants;
 mod trust;
 mod url;
 
@@ -14,12 +16,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::Algorithm;
+#[cfg(feature = "remote")]
+use crate::introspection::Introspection;
 use crate::keys::KeySource;
 use crate::profile::Profile;
 
 #[cfg(feature = "remote")]
 pub(crate) use discovery::Discovery;
-pub(crate) use trust::{Pending, Trust, TrustedIssuer};
+pub(crate) use template::{TENANT, TenantRule, tenant_of};
+pub use tenants::{IssuerFuture, IssuerResolver, IssuerResolverError};
+pub(crate) use tenants::{IssuerWait, Resolution, Tenants};
+#[cfg(feature = "remote")]
+pub(crate) use trust::Resolved;
+pub(crate) use trust::{Pending, Trust, TrustedIssuer, Waited};
 pub(crate) use url::check_url;
 
 /// A trusted authorization server.
@@ -44,7 +53,10 @@ pub struct Issuer {
     pub(crate) older_names: bool,
     pub(crate) profile: Profile,
     pub(crate) leeway: Option<Duration>,
+    pub(crate) tenants: Option<TenantRule>,
     pub(crate) keys: KeyConfig,
+    #[cfg(feature = "remote")]
+    pub(crate) introspection: Option<Introspection>,
 }
 
 /// Where the issuer's keys come from.
@@ -54,8 +66,27 @@ pub(crate) enum KeyConfig {
     JwksUri(String),
     Jwks(Vec<u8>),
     Pem(Vec<u8>),
+    Der(Vec<u8>),
     Secret(Vec<u8>, Algorithm),
     Source(Arc<dyn KeySource>),
+}
+
+impl KeyConfig {
+    /// Whether keys from here are those from there. Two sources of the API's own are the same when
+    /// they are one value.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Discover, Self::Discover) => true,
+            (Self::JwksUri(own), Self::JwksUri(other)) => own == other,
+            (Self::Jwks(own), Self::Jwks(other)) => own == other,
+            (Self::Pem(own), Self::Pem(other)) => own == other,
+            (Self::Der(own), Self::Der(other)) => own == other,
+            // Made anew, which costs nothing; secrets are not compared.
+            (Self::Secret(..), Self::Secret(..)) => false,
+            (Self::Source(own), Self::Source(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
 }
 
 impl Issuer {
@@ -77,7 +108,10 @@ impl Issuer {
             older_names: true,
             profile: Profile::default(),
             leeway: None,
+            tenants: None,
             keys: KeyConfig::Discover,
+            #[cfg(feature = "remote")]
+            introspection: None,
         }
     }
 
@@ -94,9 +128,17 @@ impl Issuer {
         self
     }
 
-    /// Uses one fixed public key: PEM text with the label `PUBLIC KEY` (RFC 7468 §13).
+    /// Uses one fixed public key: PEM text with the label `PUBLIC KEY` (RFC 7468 §13), or
+    /// `CERTIFICATE` (§5), of which only the key counts.
     pub fn pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.keys = KeyConfig::Pem(pem.into());
+        self
+    }
+
+    /// Uses one fixed public key: a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), or a certificate,
+    /// of which only the key counts.
+    pub fn der(mut self, der: impl Into<Vec<u8>>) -> Self {
+        self.keys = KeyConfig::Der(der.into());
         self
     }
 
@@ -113,12 +155,40 @@ impl Issuer {
         self
     }
 
+    /// Asks this server about tokens (RFC 7662): those that are no JWT, unless the value says more.
+    #[cfg(feature = "remote")]
+    pub fn introspection(mut self, introspection: Introspection) -> Self {
+        self.introspection = Some(introspection);
+        self
+    }
+
     /// Accepts another name in `iss`, for a server that uses two, or whose tokens name it by
     /// something that is no URL. It is compared byte by byte and never fetched from; tokens under
     /// it are judged as this issuer's, and [`AccessToken::issuer`](crate::AccessToken::issuer) is
     /// the issuer's own name.
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.aliases.push(name.into());
+        self
+    }
+
+    /// Trusts the tenants of a server that signs for all of them with one key set, as Microsoft Entra
+    /// ID does. The issuer's name has the word `{tenantid}` in the tenant's place, and the keys are
+    /// given, since such a name has no metadata of its own.
+    ///
+    /// `allow` decides by the tenant's name in `iss`, before anything else is done with the token.
+    /// The token's `claim` has to be that very tenant. [`AccessToken::issuer`] is then the issuer of
+    /// the tenant, so that equal subjects of two tenants are two principals.
+    ///
+    /// Tenants that have keys of their own are for
+    /// [`Builder::issuer_resolver`](crate::Builder::issuer_resolver).
+    ///
+    /// [`AccessToken::issuer`]: crate::AccessToken::issuer
+    pub fn tenants(
+        mut self,
+        claim: impl Into<String>,
+        allow: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.tenants = Some(TenantRule { claim: claim.into(), allow: Arc::new(allow) });
         self
     }
 
@@ -174,6 +244,7 @@ impl std::fmt::Debug for KeyConfig {
             Self::JwksUri(uri) => return write!(f, "JwksUri({uri:?})"),
             Self::Jwks(_) => "Jwks(..)",
             Self::Pem(_) => "Pem(..)",
+            Self::Der(_) => "Der(..)",
             Self::Secret(..) => "Secret(..)",
             Self::Source(_) => "Source(..)",
         })

@@ -1,13 +1,19 @@
 //! What is trusted right now: the issuers of one configuration, ready to judge.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
+#[cfg(feature = "remote")]
+use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as AnswerLookup};
+use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
+use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
 use crate::keys::{KeyWait, Keys, Lookup};
 use crate::profile::{Expected, Profile};
+use crate::token::header::Header;
 use crate::token::json::{Object, Value};
-use crate::token::jwt::{Header, UnverifiedJwt, VerifiedJwt};
+use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
 use crate::token::{Excerpt, Facts, NumericDate};
 
 /// The issuers of one configuration.
@@ -16,6 +22,7 @@ pub(crate) struct Trust {
     /// Counts the configurations of one server; what was cached under another does not count.
     pub(crate) generation: u64,
     pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
+    pub(crate) tenants: Option<Arc<Tenants>>,
 }
 
 /// One issuer, with all that its tokens are judged by.
@@ -26,18 +33,55 @@ pub(crate) struct TrustedIssuer {
     pub(crate) audiences: Vec<Box<str>>,
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
+    pub(crate) tenants: Option<TenantRule>,
     pub(crate) profile: Profile,
     /// Seconds.
     pub(crate) leeway: u64,
+    /// Where the keys come from, as it was configured.
+    pub(crate) source: KeyConfig,
     pub(crate) keys: Keys,
+    #[cfg(feature = "remote")]
+    pub(crate) introspection: Option<Introspecting>,
 }
 
 /// Why the walk stops before its end.
 pub(crate) enum Pending {
     /// It is over.
     Refused(Error),
+    /// It goes on when the issuer is known, or when waiting for that has taken too long.
+    Issuer(IssuerWait),
     /// It goes on when keys have come, or when waiting for them has taken too long.
     Keys(KeyWait),
+    /// It goes on when the authorization server has answered.
+    #[cfg(feature = "remote")]
+    Answer(Box<AnswerWait>),
+}
+
+/// What a request has waited for already; nobody waits for the same thing twice.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waited {
+    pub(crate) issuer: Option<Resolution>,
+    pub(crate) keys: bool,
+    /// What the authorization server said, and the generation that asked.
+    #[cfg(feature = "remote")]
+    pub(crate) answer: Option<(u64, Arc<Answer>)>,
+}
+
+/// The issuer that a token is judged by.
+pub(crate) enum Resolved<'a> {
+    Configured(&'a TrustedIssuer),
+    Tenant(Arc<Tenant>),
+}
+
+impl Deref for Resolved<'_> {
+    type Target = TrustedIssuer;
+
+    fn deref(&self) -> &TrustedIssuer {
+        match self {
+            Self::Configured(issuer) => issuer,
+            Self::Tenant(tenant) => &tenant.issuer,
+        }
+    }
 }
 
 impl From<Error> for Pending {
@@ -48,27 +92,167 @@ impl From<Error> for Pending {
 
 impl Trust {
     /// The issuer that the token names, by exact comparison (RFC 9068 §4).
-    pub(crate) fn resolve(&self, claims: &Object<'_>) -> Result<&Arc<TrustedIssuer>, Error> {
+    pub(crate) fn resolve(
+        &self,
+        claims: &Object<'_>,
+        waited: &Waited,
+    ) -> Result<Resolved<'_>, Pending> {
         let iss = match claims.get("iss") {
             Some(Value::String(iss)) => iss.as_ref(),
-            Some(_) => return Err(Error::MalformedClaim { claim: "iss".into() }),
-            None => return Err(Error::MissingClaim { claim: "iss".into() }),
+            Some(_) => return Err(Error::MalformedClaim { claim: "iss".into() }.into()),
+            None => return Err(Error::MissingClaim { claim: "iss".into() }.into()),
         };
-        self.issuers
-            .iter()
-            .find(|issuer| issuer.is_named(iss))
-            .ok_or_else(|| Error::UntrustedIssuer { found: Excerpt::of(iss) })
+        if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.is_named(iss)) {
+            return Ok(Resolved::Configured(issuer));
+        }
+        match self.tenants.as_ref().map(|tenants| tenants.find(iss, waited.issuer)) {
+            Some(Search::Found(tenant)) => Ok(Resolved::Tenant(tenant)),
+            Some(Search::Wait(wait)) => Err(Pending::Issuer(wait)),
+            Some(Search::Unavailable) => Err(Pending::Refused(Error::IssuerUnavailable {
+                issuer: Excerpt::of(iss),
+                retry_after: RESOLVE_RETRY,
+            })),
+            Some(Search::Untrusted) | None => {
+                Err(Pending::Refused(Error::UntrustedIssuer { found: Excerpt::of(iss) }))
+            }
+        }
+    }
+}
+
+impl Resolved<'_> {
+    /// Verifies the token's signature.
+    pub(crate) fn verify<'a>(
+        &self,
+        jwt: UnverifiedJwt<'a>,
+        waited: &Waited,
+    ) -> Result<VerifiedJwt<'a>, Pending> {
+        let verified = TrustedIssuer::verify(self, jwt, waited)?;
+        self.prove();
+        Ok(verified)
+    }
+
+    /// The issuer vouched for a token.
+    pub(crate) fn prove(&self) {
+        if let Self::Tenant(tenant) = self {
+            tenant.prove();
+        }
+    }
+}
+
+/// The ways of a token to introspection. The configuration decides; all that a token can do is to
+/// name one of the trusted issuers, or none (RFC 7662 §2.1).
+#[cfg(feature = "remote")]
+impl Trust {
+    /// The issuer that is asked about every token, whatever it looks like: the only one, and it
+    /// validates none here.
+    pub(crate) fn introspects_all(&self) -> Option<Resolved<'_>> {
+        match (self.issuers.as_slice(), &self.tenants) {
+            ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
+            _ => None,
+        }
+    }
+
+    /// The one issuer that is asked about a token that names none.
+    pub(crate) fn introspects_opaque(&self) -> Option<Resolved<'_>> {
+        let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
+            issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
+        };
+        self.issuers.iter().find(is_opaque).map(|issuer| Resolved::Configured(issuer))
+    }
+}
+
+#[cfg(feature = "remote")]
+impl Resolved<'_> {
+    /// What the authorization server says about a token: what was waited for, unless the
+    /// configuration has changed since; else what is at hand, or what is to come.
+    pub(crate) fn introspect(
+        &self,
+        token: &str,
+        generation: u64,
+        waited: &Waited,
+    ) -> Result<Arc<Answer>, Pending> {
+        if let Some((own, answer)) = &waited.answer
+            && *own == generation
+        {
+            return Ok(Arc::clone(answer));
+        }
+        let Some(introspection) = &self.introspection else {
+            return Err(Error::NotAJwt.into());
+        };
+        match introspection.engine.lookup(token) {
+            AnswerLookup::Active(answer) => Ok(answer),
+            AnswerLookup::Refused(error) => Err(error.into()),
+            AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),
+        }
+    }
+}
+
+#[cfg(feature = "remote")]
+impl TrustedIssuer {
+    /// Whether this is what is done with its JWTs.
+    pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
+        self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
+    }
+
+    /// Judges an answer. `vouched` says that the token's audience was found in the token itself.
+    pub(crate) fn validate_introspected(
+        &self,
+        answer: &Object<'_>,
+        now: NumericDate,
+        vouched: bool,
+    ) -> Result<(), Error> {
+        if answer.contains("cnf") {
+            return Err(Error::UnconfirmedSender);
+        }
+        let optional = self.introspection.as_ref().is_some_and(|own| own.audience_optional);
+        self.profile.validate_introspected(
+            answer,
+            &self.expected(answer, now),
+            |iss| self.is_named(iss),
+            vouched || optional,
+        )
+    }
+
+    /// Judges what is said of a token that was validated here. It takes away and never adds: the
+    /// scope is what both say, and the token expires by what is earlier.
+    pub(crate) fn narrow(
+        &self,
+        facts: &mut Facts,
+        claims: &Object<'_>,
+        answer: &Answer,
+        now: NumericDate,
+    ) -> Result<(), Error> {
+        self.validate_introspected(answer.members(), now, true)?;
+        answer.check_against(claims)?;
+        if let Some(scope) = self.profile.introspected_scope(answer.members())? {
+            facts.scope = facts.scope.common_with(&scope);
+        }
+        if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
+            && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
+        {
+            facts.expires_at = Some(exp);
+        }
+        Ok(())
     }
 }
 
 impl TrustedIssuer {
-    fn is_named(&self, iss: &str) -> bool {
-        *self.name == *iss || self.aliases.iter().any(|alias| **alias == *iss)
+    pub(crate) fn is_named(&self, iss: &str) -> bool {
+        match &self.tenants {
+            Some(rule) => rule.allows(&self.name, iss),
+            None => *self.name == *iss || self.aliases.iter().any(|alias| **alias == *iss),
+        }
+    }
+
+    /// The issuer's own name, whatever alias the token uses; for a tenant, the tenant's.
+    fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
+        let iss = claims.get("iss").and_then(Value::as_str);
+        iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
     }
 
     /// Judges what the header says about the token: its kind and its algorithm.
-    pub(crate) fn admit(&self, header: &Header<'_>) -> Result<(), Error> {
-        self.profile.check_type(header.typ())?;
+    pub(crate) fn admit(&self, header: &Header) -> Result<(), Error> {
+        self.profile.check_type(header.typ.as_deref())?;
         let old = header.legacy_name && !self.older_names;
         if old || !self.algorithms.contains(header.algorithm) {
             let name =
@@ -79,13 +263,13 @@ impl TrustedIssuer {
     }
 
     /// Finds the key that the header names and verifies the signature with it.
-    pub(crate) fn verify<'a>(
+    fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,
-        waited: bool,
+        waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
-        let header = &jwt.header;
-        match self.keys.find(header.kid(), header.algorithm, &self.name, waited) {
+        let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
+        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys) {
             Lookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     found.verify(algorithm, input, signature)
@@ -96,7 +280,7 @@ impl TrustedIssuer {
                 Ok(verified?)
             }
             Lookup::Unknown => Err(Pending::Refused(Error::UnknownKey {
-                kid: header.kid().map(Excerpt::of),
+                kid: header.kid.as_deref().map(Excerpt::of),
                 algorithm: header.algorithm,
             })),
             Lookup::Unavailable { retry_after } => Err(Pending::Refused(Error::KeysUnavailable {
@@ -114,16 +298,23 @@ impl TrustedIssuer {
         if claims.contains("cnf") {
             return Err(Error::UnconfirmedSender);
         }
-        self.profile.validate(claims, &self.expected(now))
+        if let Some(rule) = &self.tenants {
+            rule.check(&self.name, claims)?;
+        }
+        self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// Reads claims without judging them, for an injected token.
-    #[cfg(feature = "test-issuer")]
+    /// Reads claims without judging them: of an answer that was judged, and of an injected token.
+    #[cfg(any(feature = "remote", feature = "test-issuer"))]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
-        self.profile.read(claims, &self.expected(now))
+        self.profile.read(claims, &self.expected(claims, now))
     }
 
-    fn expected(&self, now: NumericDate) -> Expected<'_> {
-        Expected { issuer: &self.name, audiences: &self.audiences, leeway: self.leeway, now }
+    fn expected(&self, claims: &Object<'_>, now: NumericDate) -> Expected<'_> {
+        let issuer = match self.tenants {
+            None => Arc::clone(&self.name),
+            Some(_) => self.own_name(claims).into(),
+        };
+        Expected { issuer, audiences: &self.audiences, leeway: self.leeway, now }
     }
 }

@@ -67,18 +67,25 @@ impl Key {
     }
 }
 
-/// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`.
-/// Either excludes the key, so the two cannot disagree on a key that is used.
+/// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`;
+/// where both are, all of the second are operations of the first.
 fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
-    match string(jwk, "use")? {
-        None | Some("sig") => {}
-        Some(_) => return Err(KeyFault("use is not sig")),
+    let used = string(jwk, "use")?;
+    if used.is_some_and(|used| used != "sig") {
+        return Err(KeyFault("use is not sig"));
     }
-    match jwk.get("key_ops") {
-        None => Ok(()),
-        Some(Value::Array(ops)) if ops.iter().any(|op| op.as_str() == Some("verify")) => Ok(()),
-        Some(_) => Err(KeyFault("key_ops has no verify")),
+    let ops = match jwk.get("key_ops") {
+        None => return Ok(()),
+        Some(Value::Array(ops)) => ops,
+        Some(_) => return Err(KeyFault("key_ops is no array")),
+    };
+    if !ops.iter().any(|op| op.as_str() == Some("verify")) {
+        return Err(KeyFault("key_ops has no verify"));
     }
+    if used.is_some() && !ops.iter().all(|op| matches!(op.as_str(), Some("sign" | "verify"))) {
+        return Err(KeyFault("use and key_ops disagree"));
+    }
+    Ok(())
 }
 
 fn string<'a>(jwk: &'a Object<'_>, name: &'static str) -> Result<Option<&'a str>, KeyFault> {

@@ -38,9 +38,10 @@ use crate::health::{IssuerHealth, KeyStage};
 
 #[cfg(feature = "remote")]
 pub(crate) use cache_control::max_age;
+pub(crate) use freshness::{Budget, Taken};
 #[cfg(feature = "remote")]
 pub(crate) use freshness::{MAX_FRESHNESS, STALE_IF_ERROR};
-pub(crate) use pem::pem;
+pub(crate) use pem::{der, pem};
 pub(crate) use remote::{KeySettings, RemoteKeys};
 pub use seed::{InvalidSeed, KeySeed};
 pub(crate) use select::Candidates;
@@ -52,7 +53,7 @@ pub use thumbprint::jwk_thumbprint;
 pub(crate) use wait::KeyWait;
 
 /// The keys of one issuer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Keys {
     /// Given in code.
     Static(Arc<KeySet>),
@@ -138,6 +139,15 @@ impl Keys {
         match self {
             Self::Static(_) => {}
             Self::Remote(keys) => keys.ready().await,
+        }
+    }
+
+    /// The metadata by which the keys are found.
+    #[cfg(feature = "remote")]
+    pub(crate) fn discovery(&self) -> Option<&Arc<crate::issuer::Discovery>> {
+        match self {
+            Self::Static(_) => None,
+            Self::Remote(keys) => keys.source().discovery(),
         }
     }
 

@@ -87,6 +87,11 @@ impl RemoteKeys {
         keys
     }
 
+    #[cfg(feature = "remote")]
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Looks for a key, without blocking. With `waited`, it never answers [`Lookup::Wait`].
     pub(crate) fn find(
         self: &Arc<Self>,

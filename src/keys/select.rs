@@ -11,14 +11,12 @@
 //! every key in turn.
 
 use crate::crypto::Algorithm;
+use crate::issuer::tenant_of;
 use crate::keys::jwk::Key;
 
 /// Keys that are tried for one token. Two of one kid happen in rotations; more is a mistake that
 /// must not multiply the cost of a forged token.
 pub(crate) const MAX_CANDIDATES: usize = 4;
-
-/// Where Entra ID's shared key sets leave a place for the tenant.
-const TENANT: &str = "{tenantid}";
 
 /// Positions of keys in their set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,11 +76,5 @@ pub(crate) fn candidates(
 
 /// Whether a key published for `issuer`, perhaps with a place for the tenant, serves `iss`.
 fn serves(issuer: &str, iss: &str) -> bool {
-    match issuer.split_once(TENANT) {
-        None => issuer == iss,
-        Some((before, after)) => iss
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
-            .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('/')),
-    }
+    issuer == iss || tenant_of(issuer, iss).is_some()
 }

@@ -25,7 +25,7 @@ const ACCEPT: &str = "application/jwk-set+json, application/json";
 pub(crate) enum Source {
     /// The `jwks_uri` of the issuer's metadata.
     #[cfg(feature = "remote")]
-    Discovery(Client, Discovery),
+    Discovery(Client, Arc<Discovery>),
     /// A configured URL.
     #[cfg(feature = "remote")]
     JwksUri(Client, String),
@@ -64,6 +64,15 @@ impl<T: Into<String>> From<T> for Failure {
 }
 
 impl Source {
+    /// The metadata of the issuer, where the set is found by it.
+    #[cfg(feature = "remote")]
+    pub(crate) fn discovery(&self) -> Option<&Arc<Discovery>> {
+        match self {
+            Self::Discovery(_, discovery) => Some(discovery),
+            Self::JwksUri(..) | Self::User(_) => None,
+        }
+    }
+
     /// Fetches the set; with a validator, the answer may be that it has not changed.
     pub(crate) async fn fetch(
         &self,
@@ -74,7 +83,8 @@ impl Source {
             #[cfg(feature = "remote")]
             Self::Discovery(client, discovery) => {
                 let metadata = discovery.metadata(now).await?;
-                get(client, &metadata.jwks_uri, validator).await
+                let uri = metadata.jwks_uri.ok_or("metadata: no `jwks_uri`")?;
+                get(client, &uri, validator).await
             }
             #[cfg(feature = "remote")]
             Self::JwksUri(client, uri) => get(client, uri, validator).await,

@@ -20,7 +20,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::credentials::{ACCESS_TOKEN, FormToken};
+use crate::credentials::{ACCESS_TOKEN, FormToken, FormTokens};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal, RefusalBody};
 use crate::server::ResourceServer;
@@ -159,7 +159,8 @@ where
                     }
                     let body = mem::take(read).freeze();
                     if let Some(token) = find_token(&body) {
-                        parts.extensions.insert((server.id().clone(), token));
+                        let tokens = parts.extensions.get_or_insert_default::<FormTokens>();
+                        tokens.note(server.id().clone(), token);
                     }
                     let request = Request::from_parts(parts, ReqBody::from(body));
                     state.set(State::Inner { future: service.call(request) });

@@ -12,7 +12,7 @@ use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
 use crate::credentials::{self, Method};
 use crate::error::Error;
-use crate::issuer::Pending;
+use crate::issuer::{Pending, Waited};
 use crate::policy::Requirement;
 use crate::rejection::Refusal;
 use crate::server::ResourceServer;
@@ -94,7 +94,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(error) => return Judgement::Refuse(Refusal::new(error, self.challenges())),
         };
         let authenticator = self.server.authenticator();
-        match authenticator.judge(&credentials.token, false) {
+        match authenticator.judge(&credentials.token, &Waited::default()) {
             Ok(verdict) => {
                 let method = credentials.method;
                 match self.admit(request, verdict, method) {
@@ -185,20 +185,26 @@ fn hide_query_token<B>(request: &mut Request<B>) {
     }
 }
 
-/// Adds `Cache-Control: private`, unless the answer is stricter already (RFC 6750 §2.3).
+/// Makes `Cache-Control` say `private`, unless it is stricter already (RFC 6750 §2.3). What would let
+/// a shared cache keep the answer goes; everything else that the handler said stays.
 pub(crate) fn add_private(headers: &mut HeaderMap) {
-    let strict = headers.get_all(CACHE_CONTROL).iter().any(|value| {
-        value.to_str().is_ok_and(|value| {
-            value.split(',').any(|directive| {
-                let directive = directive.trim();
-                directive.eq_ignore_ascii_case("no-store")
-                    || directive.eq_ignore_ascii_case("private")
-            })
-        })
-    });
-    if !strict {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    let mut kept = Vec::new();
+    for line in headers.get_all(CACHE_CONTROL) {
+        for directive in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
+            let is = |other: &str| name.trim_ascii().eq_ignore_ascii_case(other.as_bytes());
+            if is("no-store") || is("private") {
+                return;
+            }
+            if !directive.is_empty() && !is("public") && !is("s-maxage") {
+                kept.push(directive);
+            }
+        }
     }
+    kept.insert(0, b"private");
+    // Pieces of field values make a field value again; were it otherwise, the one word is enough.
+    let value = HeaderValue::from_bytes(&kept.join(&b", "[..]));
+    headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("private")));
 }
 
 impl<C, R> Clone for Gate<C, R> {
@@ -214,5 +220,30 @@ impl<C, R> fmt::Debug for Gate<C, R> {
             .field("guard", &self.guard)
             .field("optional", &self.optional)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_becomes_private_and_keeps_the_rest() {
+        for (lines, expected) in [
+            (&[][..], "private"),
+            (&["public, max-age=60"], "private, max-age=60"),
+            (&["no-cache", "must-revalidate"], "private, no-cache, must-revalidate"),
+            (&["S-MaxAge = 5, max-age=1"], "private, max-age=1"),
+            (&["No-Store"], "No-Store"),
+            (&["max-age=5, PRIVATE"], "max-age=5, PRIVATE"),
+            (&["private=\"x\", max-age=5"], "private=\"x\", max-age=5"),
+            (&[" , ,"], "private"),
+        ] {
+            let values = lines.iter().map(|line| (CACHE_CONTROL, HeaderValue::from_static(line)));
+            let mut headers: HeaderMap = values.collect();
+            add_private(&mut headers);
+            let found: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            assert_eq!(found, [expected], "{lines:?}");
+        }
     }
 }

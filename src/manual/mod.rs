@@ -1,5 +1,5 @@
-//! What does not fit beside one item: defaults and their reasons, attacks and what stops them,
-//! non-features, and what each vendor's authorization server sends.
+//! What does not fit beside one item: defaults and their reasons, attacks and what stops them, how
+//! keys are kept fresh, non-features, and what each vendor's authorization server sends.
 
 #[doc = include_str!("attacks.md")]
 pub mod attacks {}
@@ -9,6 +9,9 @@ pub mod axum {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
+
+#[doc = include_str!("keys.md")]
+pub mod keys {}
 
 #[doc = include_str!("non_features.md")]
 pub mod non_features {}

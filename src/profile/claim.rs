@@ -27,20 +27,26 @@ pub(super) fn check_kind(claims: &Object<'_>) -> Result<(), Error> {
             return Err(Error::AnotherKind { sign });
         }
     }
-    // Servers that name the kind in a claim: Keycloak's `typ`, Cognito's `token_use`.
-    if claims.get("typ").is_some_and(|typ| {
-        !typ.as_str().is_some_and(|typ| {
-            ["bearer", "dpop", "jwt", "at+jwt"].iter().any(|kind| typ.eq_ignore_ascii_case(kind))
-        })
-    }) {
-        return Err(Error::AnotherKind { sign: "claim `typ` names another kind" });
-    }
-    if claims.get("token_use").is_some_and(|used| used.as_str() != Some("access")) {
-        return Err(Error::AnotherKind { sign: "claim `token_use` is not `access`" });
-    }
+    check_named_kind(claims)?;
     // RFC 7523 §3: a client assertion is issued by its own subject, an access token never is.
     if claims.get("sub").is_some_and(|sub| Some(sub) == claims.get("iss")) {
         return Err(Error::AnotherKind { sign: "`sub` is the issuer, as in a client assertion" });
+    }
+    Ok(())
+}
+
+/// Tells other kinds of token by the claim in which some servers name them: `typ` of Keycloak,
+/// `token_use` of Cognito and Hydra. An introspection answer of theirs says so, too, and a refresh
+/// token is as active as an access token is (RFC 7662 §2.1).
+pub(super) fn check_named_kind(claims: &Object<'_>) -> Result<(), Error> {
+    let is_one_of = |value: &Value<'_>, kinds: &[&str]| {
+        value.as_str().is_some_and(|own| kinds.iter().any(|kind| own.eq_ignore_ascii_case(kind)))
+    };
+    if claims.get("typ").is_some_and(|typ| !is_one_of(typ, &["bearer", "dpop", "jwt", "at+jwt"])) {
+        return Err(Error::AnotherKind { sign: "claim `typ` names another kind" });
+    }
+    if claims.get("token_use").is_some_and(|used| !is_one_of(used, &["access", "access_token"])) {
+        return Err(Error::AnotherKind { sign: "claim `token_use` names another use than access" });
     }
     Ok(())
 }
@@ -53,24 +59,20 @@ pub(super) fn check_audience(
     expected: &Expected<'_>,
 ) -> Result<Option<()>, Error> {
     let ours = |found: &str| expected.audiences.iter().any(|own| **own == *found);
-    let (held, found) = match claims.get(name) {
+    let found = match claims.get(name) {
         None => return Ok(None),
-        Some(Value::String(found)) => (ours(found), found.as_ref().to_owned()),
+        Some(Value::String(found)) if ours(found) => return Ok(Some(())),
+        Some(Value::String(found)) => found.as_ref().to_owned(),
         Some(Value::Array(values)) => {
-            let mut held = false;
-            for value in values {
-                held |= ours(value.as_str().ok_or_else(|| malformed(name))?);
-            }
-            if held {
+            let found: Option<Vec<_>> = values.iter().map(Value::as_str).collect();
+            let found = found.ok_or_else(|| malformed(name))?;
+            if found.iter().any(|found| ours(found)) {
                 return Ok(Some(()));
             }
-            (held, values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+            found.join(" ")
         }
         Some(_) => return Err(malformed(name)),
     };
-    if held {
-        return Ok(Some(()));
-    }
     if name != "aud" {
         // What the operator's log may quote is `aud`, and not the claim of a client.
         return Err(Error::UnacceptedValue { claim: name.to_owned().into() });
@@ -102,10 +104,12 @@ pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<Num
         .transpose()
 }
 
-/// A string claim. Servers write `null` for a subject that a client's own token does not have.
+/// A string claim. Servers write `null` for a subject that a client's own token does not have; a
+/// subject of no characters would be everybody's.
 pub(super) fn text<'a>(claims: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Err(malformed(name)),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(malformed(name)),
     }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use crate::error::Error;
+#[cfg(feature = "remote")]
+use crate::profile::claim::check_named_kind;
 use crate::profile::claim::{
     check_audience, check_kind, check_value, date, is_absent, malformed, missing, text,
 };
 use crate::profile::{ClientSign, Expected, Profile, ScopeShape};
+use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
-use crate::token::jwt::media_type;
-use crate::token::{Excerpt, Facts, NumericDate, ScopeSet};
+use crate::token::{Excerpt, Facts, Names, NumericDate, ScopeSet};
 
 /// How far ahead `iat` may lie, in seconds: what two clocks differ by, and no more (RFC 7519
 /// §4.1.6 leaves it open).
@@ -48,15 +50,16 @@ impl Profile {
     }
 
     /// Judges the members of an introspection answer (RFC 7662 §2.2), which may lack what a JWT
-    /// has: `iss` and `exp` always, `aud` where `audience_optional` says so.
-    #[allow(dead_code, reason = "introspection is the next to use it")]
+    /// has: `iss` and `exp` always, `aud` where `audience_optional` says so. It takes nothing from
+    /// them, so that an answer at hand can be judged at each request anew.
+    #[cfg(feature = "remote")]
     pub(crate) fn validate_introspected(
         &self,
         claims: &Object<'_>,
         expected: &Expected<'_>,
         is_issuer: impl Fn(&str) -> bool,
         audience_optional: bool,
-    ) -> Result<Facts, Error> {
+    ) -> Result<(), Error> {
         match claims.get("iss") {
             None => {}
             Some(Value::String(iss)) if is_issuer(iss) => {}
@@ -86,7 +89,19 @@ impl Profile {
             }
             Some(_) => return Err(malformed("token_type")),
         }
-        self.facts(claims, exp, expected)
+        check_named_kind(claims)
+    }
+
+    /// The scope that an introspection answer states, if it does.
+    #[cfg(feature = "remote")]
+    pub(crate) fn introspected_scope(
+        &self,
+        claims: &Object<'_>,
+    ) -> Result<Option<ScopeSet>, Error> {
+        if is_absent(claims, &self.scope) {
+            return Ok(None);
+        }
+        self.read_scope(claims).map(Some)
     }
 
     #[allow(
@@ -138,7 +153,7 @@ impl Profile {
             match claims.get(name) {
                 None | Some(Value::Null) => return Err(missing(name)),
                 // RFC 9068 §2.2 gives these a type; of a claim that the API named, presence counts.
-                Some(Value::String(_)) if *name != "iat" => {}
+                Some(Value::String(text)) if *name != "iat" && !text.is_empty() => {}
                 Some(_) if *name != "sub" && *name != self.client && *name != "jti" => {}
                 Some(_) => return Err(malformed(name)),
             }
@@ -149,8 +164,9 @@ impl Profile {
         Ok(())
     }
 
-    /// Reads claims without judging them, for an injected token.
-    #[cfg(feature = "test-issuer")]
+    /// Reads claims without judging them: those of an answer that was judged, and of an injected
+    /// token.
+    #[cfg(any(feature = "remote", feature = "test-issuer"))]
     pub(crate) fn read(
         &self,
         claims: &Object<'_>,
@@ -186,12 +202,11 @@ impl Profile {
             }
         });
         Ok(Facts {
-            issuer: Arc::clone(expected.issuer),
-            subject: subject.map(Into::into),
+            issuer: Arc::clone(&expected.issuer),
             client_alone,
-            client_id: text(claims, &self.client)?.map(Into::into),
             scope: self.read_scope(claims)?,
             expires_at: exp,
+            names: Names::new(subject, text(claims, &self.client)?),
         })
     }
 

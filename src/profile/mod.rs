@@ -55,8 +55,8 @@ enum ScopeShape {
 
 /// What the claims are compared with.
 pub(crate) struct Expected<'a> {
-    /// The issuer's configured name.
-    pub(crate) issuer: &'a Arc<str>,
+    /// The issuer's own name.
+    pub(crate) issuer: Arc<str>,
     pub(crate) audiences: &'a [Box<str>],
     /// Seconds.
     pub(crate) leeway: u64,

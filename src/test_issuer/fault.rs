@@ -12,6 +12,10 @@ pub enum Endpoint {
     Jwks,
     /// The token endpoint.
     Token,
+    /// The introspection endpoint (RFC 7662).
+    Introspection,
+    /// The revocation endpoint (RFC 7009).
+    Revocation,
 }
 
 /// A way to misbehave.
@@ -42,6 +46,10 @@ pub enum Fault {
     Oversize(usize),
     /// Status 200 and this body.
     Body(String),
+    /// Status 200, this content type and this body.
+    Typed(String, String),
+    /// This status and an error of this code (RFC 6749 §5.2).
+    Error(u16, String),
     /// The good body with another content type, or none for an empty text.
     ContentType(String),
 }

@@ -115,6 +115,18 @@ impl TestKey {
         }
     }
 
+    /// The private key as DER PKCS#8.
+    pub(crate) fn pkcs8(&self) -> Option<Vec<u8>> {
+        use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+        let private = |der: Pkcs8V1Der<'_>| der.as_ref().to_vec();
+        match &self.pair {
+            Pair::Rsa(pair) => pair.as_der().ok().map(private),
+            Pair::Ecdsa(pair) => Some(pair.to_pkcs8v1().ok()?.as_ref().to_vec()),
+            Pair::Ed25519(pair) => pair.as_der().ok().map(private),
+            Pair::MlDsa(_) | Pair::Hmac(_) => None,
+        }
+    }
+
     /// The public key as DER SubjectPublicKeyInfo.
     pub(crate) fn spki(&self) -> Option<Vec<u8>> {
         use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};

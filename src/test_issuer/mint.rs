@@ -1,5 +1,7 @@
 //! Tokens for tests: good ones, and any broken one a test can ask for.
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 
 use super::{TestIssuer, encode, keys};
@@ -7,7 +9,6 @@ use crate::crypto::Algorithm;
 
 /// A token in the making; from [`TestIssuer::token`]. As it starts, it is a good access token by
 /// RFC 9068 for the audience `https://api.example.com`, without scope.
-#[derive(Debug)]
 #[must_use = "a builder mints nothing until `sign`"]
 pub struct TokenBuilder<'a> {
     issuer: &'a TestIssuer,
@@ -135,7 +136,27 @@ impl<'a> TokenBuilder<'a> {
             algorithm.filter(|named| self.issuer.can(kid, *named) || self.secret.is_some()),
             input.as_bytes(),
         );
-        format!("{input}.{}", encode(signature))
+        let token = format!("{input}.{}", encode(signature));
+        self.issuer.shared.remember_jwt(&token);
+        token
+    }
+
+    /// Mints an opaque token: a random handle, of which only the issuer knows what it stands for
+    /// (RFC 7662). What was said of header and key means nothing for it.
+    pub fn opaque(self) -> String {
+        // 256 bits: RFC 6750 §5.2 asks for what nobody can guess, RFC 6749 §10.10 for 128.
+        let handle = keys::random_text(32);
+        self.issuer.shared.remember_handle(&handle, self.claims);
+        handle
+    }
+}
+
+impl fmt::Debug for TokenBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenBuilder")
+            .field("issuer", &self.issuer)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 

@@ -32,8 +32,11 @@
 //! # Ok::<(), tower_resource_server::ConfigError>(())
 //! ```
 
+mod clients;
 mod fault;
+mod handles;
 mod inject;
+mod introspect;
 mod keys;
 mod mint;
 mod server;
@@ -51,8 +54,10 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::Algorithm;
 
+pub use clients::TestClient;
 pub use fault::{Endpoint, Fault};
 pub use inject::{InjectLayer, InjectService, inject};
+pub use introspect::IntrospectionCall;
 use keys::TestKey;
 pub use mint::TokenBuilder;
 use server::ServerTask;
@@ -82,6 +87,9 @@ struct State {
     faults: HashMap<Endpoint, Fault>,
     counts: Counts,
     requests: Vec<String>,
+    tokens: handles::Tokens,
+    clients: clients::Clients,
+    introspections: Vec<IntrospectionCall>,
 }
 
 /// Which metadata documents the issuer serves.
@@ -108,6 +116,10 @@ pub struct Counts {
     pub jwks: u32,
     /// Requests for tokens.
     pub token: u32,
+    /// Calls of the introspection endpoint.
+    pub introspection: u32,
+    /// Calls of the revocation endpoint.
+    pub revocation: u32,
 }
 
 /// Sets up a [`TestIssuer`].
@@ -173,6 +185,9 @@ impl TestIssuerBuilder {
             faults: HashMap::new(),
             counts: Counts::default(),
             requests: Vec::new(),
+            tokens: handles::Tokens::default(),
+            clients: clients::Clients::default(),
+            introspections: Vec::new(),
         };
         let shared = Shared {
             url,
@@ -234,13 +249,13 @@ impl TestIssuer {
 
     /// The newest key as PEM text; none for a secret.
     pub fn public_key_pem(&self) -> Option<String> {
-        let der = self.shared.state().keys.last()?.spki()?;
-        let text = base64::engine::general_purpose::STANDARD.encode(der);
-        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
-        Some(format!(
-            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-            lines.join("\n")
-        ))
+        Some(pem("PUBLIC KEY", &self.shared.state().keys.last()?.spki()?))
+    }
+
+    /// The newest key as PEM text with its private half, for a client of a test that signs; none
+    /// for a secret and for ML-DSA.
+    pub fn private_key_pem(&self) -> Option<String> {
+        Some(pem("PRIVATE KEY", &self.shared.state().keys.last()?.pkcs8()?))
     }
 
     /// The newest key as octets if it is a secret.
@@ -316,6 +331,27 @@ impl TestIssuer {
     /// The method and target of every request, in order.
     pub fn requests(&self) -> Vec<String> {
         self.shared.state().requests.clone()
+    }
+
+    /// The URL of the introspection endpoint.
+    pub fn introspection_endpoint(&self) -> String {
+        format!("{}/introspect", self.shared.url)
+    }
+
+    /// Lets a client introspect and revoke. As long as there is none, everyone may who shows any
+    /// credentials.
+    pub fn register_client(&self, client: TestClient) {
+        self.shared.state().clients.register(client);
+    }
+
+    /// Revokes a token, as a call of the revocation endpoint does (RFC 7009).
+    pub fn revoke(&self, token: &str) {
+        self.shared.state().tokens.revoke(token);
+    }
+
+    /// What each call of the introspection endpoint brought, in order.
+    pub fn introspections(&self) -> Vec<IntrospectionCall> {
+        self.shared.state().introspections.clone()
     }
 
     /// Stops to serve: connections are refused until [`restart`](Self::restart).
@@ -398,6 +434,10 @@ impl Shared {
             "response_types_supported": ["code"],
             "grant_types_supported": ["client_credentials"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "introspection_endpoint": format!("{}/introspect", self.url),
+            "introspection_endpoint_auth_methods_supported": clients::METHODS,
+            "revocation_endpoint": format!("{}/revoke", self.url),
+            "revocation_endpoint_auth_methods_supported": clients::METHODS,
         })
         .to_string()
     }
@@ -417,6 +457,12 @@ impl fmt::Debug for TestIssuerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestIssuerBuilder").field("bind", &self.bind).finish_non_exhaustive()
     }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 fn encode(octets: impl AsRef<[u8]>) -> String {

@@ -19,9 +19,9 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::fault::{Endpoint, Fault};
-use super::{Documents, Shared, TOKEN_LIFETIME, TestIssuer, keys};
+use super::{Documents, Shared, TOKEN_LIFETIME, TestIssuer, introspect, keys};
 
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Bytes of a request's body.
 const MAX_FORM: usize = 64 * 1024;
@@ -86,6 +86,8 @@ async fn answer(issuer: Arc<Shared>, request: Request<Incoming>) -> Answer {
             Some(Endpoint::Metadata) => state.counts.metadata += 1,
             Some(Endpoint::Jwks) => state.counts.jwks += 1,
             Some(Endpoint::Token) => state.counts.token += 1,
+            Some(Endpoint::Introspection) => state.counts.introspection += 1,
+            Some(Endpoint::Revocation) => state.counts.revocation += 1,
         }
     }
     let Some(endpoint) = endpoint else {
@@ -96,6 +98,16 @@ async fn answer(issuer: Arc<Shared>, request: Request<Incoming>) -> Answer {
         Endpoint::Metadata => json_answer(issuer.metadata()),
         Endpoint::Jwks => jwks(&issuer, &request),
         Endpoint::Token => token(&issuer, request).await,
+        Endpoint::Introspection | Endpoint::Revocation => {
+            let (head, body) = request.into_parts();
+            match form(body).await {
+                Some(body) if endpoint == Endpoint::Introspection => {
+                    introspect::introspection(&issuer, &head.headers, &body)
+                }
+                Some(body) => introspect::revocation(&issuer, &head.headers, &body),
+                None => plain(StatusCode::PAYLOAD_TOO_LARGE, ""),
+            }
+        }
     };
     misbehave(fault, good).await
 }
@@ -105,7 +117,13 @@ fn route(issuer: &Shared, method: &Method, path: &str) -> Option<Endpoint> {
     let own = &issuer.path;
     let is = |expected: String| path == expected;
     if method == Method::POST {
-        return is(format!("{own}/token")).then_some(Endpoint::Token);
+        return [
+            ("token", Endpoint::Token),
+            ("introspect", Endpoint::Introspection),
+            ("revoke", Endpoint::Revocation),
+        ]
+        .into_iter()
+        .find_map(|(name, endpoint)| is(format!("{own}/{name}")).then_some(endpoint));
     }
     if is(format!("{own}/jwks")) {
         return Some(Endpoint::Jwks);
@@ -138,8 +156,7 @@ fn jwks(issuer: &Shared, request: &Request<Incoming>) -> Answer {
 
 /// Client credentials (RFC 6749 §4.4), for any client: this is a server for tests.
 async fn token(issuer: &Arc<Shared>, request: Request<Incoming>) -> Answer {
-    let body = Limited::new(request.into_body(), MAX_FORM).collect().await;
-    let Ok(body) = body.map(http_body_util::Collected::to_bytes) else {
+    let Some(body) = form(request.into_body()).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "");
     };
     let parameter = |name: &str| {
@@ -148,9 +165,7 @@ async fn token(issuer: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             .map(|(_, text)| text.into_owned())
     };
     if parameter("grant_type").as_deref() != Some("client_credentials") {
-        let mut answer = json_answer(json!({ "error": "unsupported_grant_type" }).to_string());
-        *answer.status_mut() = StatusCode::BAD_REQUEST;
-        return answer;
+        return error(StatusCode::BAD_REQUEST, "unsupported_grant_type");
     }
     let issuer = TestIssuer { shared: Arc::clone(issuer) };
     let client = parameter("client_id").unwrap_or_else(|| "app".to_owned());
@@ -166,6 +181,11 @@ async fn token(issuer: &Arc<Shared>, request: Request<Incoming>) -> Answer {
         json!({ "access_token": token.sign(), "token_type": "Bearer", "expires_in": lifetime })
             .to_string(),
     )
+}
+
+async fn form(body: Incoming) -> Option<Bytes> {
+    let body = Limited::new(body, MAX_FORM).collect().await;
+    body.map(http_body_util::Collected::to_bytes).ok()
 }
 
 async fn misbehave(fault: Fault, good: Answer) -> Answer {
@@ -219,6 +239,10 @@ async fn misbehave(fault: Fault, good: Answer) -> Answer {
             json_answer(format!("{{\"keys\":[],\"pad\":\"{}\"}}", "x".repeat(octets)))
         }
         Fault::Body(body) => json_answer(body),
+        Fault::Typed(content_type, body) => typed_answer(&content_type, body),
+        Fault::Error(status, code) => {
+            error(StatusCode::from_u16(status).unwrap_or_default(), &code)
+        }
         Fault::ContentType(content_type) => {
             let mut answer = good;
             answer.headers_mut().remove(CONTENT_TYPE);
@@ -230,14 +254,26 @@ async fn misbehave(fault: Fault, good: Answer) -> Answer {
     }
 }
 
-fn json_answer(body: String) -> Answer {
+pub(crate) fn json_answer(body: String) -> Answer {
+    typed_answer("application/json", body)
+}
+
+pub(crate) fn typed_answer(content_type: &str, body: String) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)).boxed_unsync());
-    let json = http::HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(CONTENT_TYPE, json);
+    if let Ok(content_type) = content_type.parse() {
+        answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
     answer
 }
 
-fn plain(status: StatusCode, body: &'static str) -> Answer {
+/// An error by RFC 6749 §5.2.
+pub(crate) fn error(status: StatusCode, code: &str) -> Answer {
+    let mut answer = json_answer(json!({ "error": code }).to_string());
+    *answer.status_mut() = status;
+    answer
+}
+
+pub(crate) fn plain(status: StatusCode, body: &'static str) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())).boxed_unsync());
     *answer.status_mut() = status;
     answer

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use crate::token::{Claims, NumericDate, ScopeSet};
+use crate::token::{Claims, Facts, NumericDate, ScopeSet};
 
 /// A validated access token with claims of type `C`.
 ///
@@ -19,19 +19,6 @@ pub struct AccessToken<C = Claims>(Arc<Inner<C>>);
 struct Inner<C> {
     facts: Facts,
     claims: C,
-}
-
-/// What the walk itself learned about the token, whatever type the claims have.
-#[derive(Clone)]
-pub(crate) struct Facts {
-    /// The configured name of the issuer, which an alias in the token does not change.
-    pub(crate) issuer: Arc<str>,
-    pub(crate) subject: Option<Box<str>>,
-    pub(crate) client_id: Option<Box<str>>,
-    /// Whether the profile says that a client acts on its own behalf, whatever `sub` is.
-    pub(crate) client_alone: bool,
-    pub(crate) scope: ScopeSet,
-    pub(crate) expires_at: Option<NumericDate>,
 }
 
 /// Who acts with a token.
@@ -74,12 +61,12 @@ impl<C> AccessToken<C> {
 
     /// The subject, unique within the issuer only: see [`principal`](Self::principal).
     pub fn subject(&self) -> Option<&str> {
-        self.0.facts.subject.as_deref()
+        self.0.facts.subject()
     }
 
     /// The client that asked for the token.
     pub fn client_id(&self) -> Option<&str> {
-        self.0.facts.client_id.as_deref()
+        self.0.facts.client_id()
     }
 
     /// The scope; a token without a scope claim has none.
@@ -104,18 +91,6 @@ impl<C: Send + Sync + 'static> AccessToken<C> {
     /// layer, for an anonymous request behind an optional layer, and for another type of claims.
     pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
         extensions.get::<Outcome>()?.token.as_ref().and_then(AnyToken::downcast)
-    }
-}
-
-impl Facts {
-    pub(crate) fn principal(&self) -> Principal<'_> {
-        let iss = &self.issuer;
-        match (self.subject.as_deref(), self.client_id.as_deref()) {
-            (Some(sub), client_id) if !self.client_alone && client_id != Some(sub) => {
-                Principal::User { iss, sub }
-            }
-            (_, client_id) => Principal::Client { iss, client_id },
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::token::json::{Object, Value};
-use crate::token::{NumericDate, ScopeSet};
+use crate::token::{Facts, NumericDate, ScopeSet};
 
 /// The claims of a verified access token: the registered ones by name, the rest as JSON.
 ///
@@ -38,14 +38,15 @@ pub struct Claims {
     pub client_id: Option<String>,
     /// The scope, from the claim that the profile names.
     pub scope: ScopeSet,
-    /// Every other claim, as the token carried it.
+    /// Every other claim, as the token carried it. A `scope` or `client_id` that the profile does
+    /// not read is in neither place.
     #[serde(flatten)]
     pub extra: Map<String, Json>,
 }
 
 impl Claims {
     /// From validated claims, of which `scope` and `client_id` were already read by the profile.
-    pub(crate) fn new(claims: &Object<'_>, scope: ScopeSet, client_id: Option<&str>) -> Self {
+    pub(crate) fn new(claims: &Object<'_>, facts: &Facts) -> Self {
         let mut own = Self {
             iss: None,
             sub: None,
@@ -54,8 +55,8 @@ impl Claims {
             nbf: None,
             iat: None,
             jti: None,
-            client_id: client_id.map(str::to_owned),
-            scope,
+            client_id: facts.client_id().map(str::to_owned),
+            scope: facts.scope.clone(),
             extra: Map::new(),
         };
         for (name, value) in claims.iter() {
@@ -67,7 +68,8 @@ impl Claims {
                 ("exp", value) => own.exp = value.as_f64().map(NumericDate::from_secs_f64),
                 ("nbf", value) => own.nbf = value.as_f64().map(NumericDate::from_secs_f64),
                 ("iat", value) => own.iat = value.as_f64().map(NumericDate::from_secs_f64),
-                ("scope", Value::String(_)) | ("client_id", Value::String(_)) => {}
+                // Under these names stands what the profile read, whatever the token has there.
+                ("scope" | "client_id", _) => {}
                 (name, value) => {
                     own.extra.insert(name.to_owned(), value.to_owned_value());
                 }
@@ -115,5 +117,48 @@ impl fmt::Debug for Claims {
             .field("aud", &self.aud)
             .field("exp", &self.exp)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Names, json};
+
+    /// The names of a serialized object, as they stand in its text.
+    fn names(payload: &str, client_id: Option<&str>) -> Vec<String> {
+        let claims = json::parse(payload.as_bytes()).unwrap();
+        let facts = Facts {
+            issuer: "i".into(),
+            client_alone: false,
+            scope: ScopeSet::new("a"),
+            expires_at: None,
+            names: Names::new(None, client_id),
+        };
+        let claims = Claims::new(&claims, &facts);
+        let text = serde_json::to_string(&claims).unwrap();
+        let parsed = json::parse(text.as_bytes()).expect("each name once");
+        let mut names: Vec<_> = parsed.iter().map(|(name, _)| name.to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn serialized_claims_have_each_name_once() {
+        for (name, payload, expected) in [
+            ("scope as text", r#"{"iss":"i","scope":"a"}"#, &["aud", "client_id", "iss", "scope"]),
+            (
+                "scope as array",
+                r#"{"iss":"i","scope":["a"]}"#,
+                &["aud", "client_id", "iss", "scope"],
+            ),
+            (
+                "client no text",
+                r#"{"iss":"i","client_id":1}"#,
+                &["aud", "client_id", "iss", "scope"],
+            ),
+        ] {
+            assert_eq!(names(payload, Some("app")), expected, "{name}");
+        }
     }
 }

@@ -3,14 +3,17 @@
 mod access;
 mod claims;
 mod date;
+mod facts;
+pub(crate) mod header;
 pub(crate) mod json;
 pub(crate) mod jwt;
 mod scope;
 mod text;
 
 pub use access::{AccessToken, Principal};
-pub(crate) use access::{AnyToken, Facts, Outcome, ServerId};
+pub(crate) use access::{AnyToken, Outcome, ServerId};
 pub use claims::Claims;
 pub use date::NumericDate;
+pub(crate) use facts::{Facts, Names};
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use text::Excerpt;

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 /// One scope token: one or more of `%x21 / %x23-5B / %x5D-7E`, compared case-sensitively.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +62,7 @@ fn is_scope_token(text: &str) -> bool {
 
 /// The scope of an access token: a set of scope tokens whose order means nothing.
 ///
-/// Kept as the text the token carried. Words that are no scope token by the grammar stay in the
+/// Kept as the text the token carried; clones share it. Words that are no scope token by the grammar stay in the
 /// text and match nothing, since every scope asked for is one by construction.
 ///
 /// ```
@@ -71,8 +72,8 @@ fn is_scope_token(text: &str) -> bool {
 /// assert!(scope.contains("notes:read"));
 /// assert!(!scope.contains("notes"));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScopeSet(Box<str>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeSet(Arc<str>);
 
 impl ScopeSet {
     /// The set in a `scope` string: scope tokens separated by single spaces (0x20, nothing else).
@@ -106,6 +107,13 @@ impl ScopeSet {
         self.0.split(' ').filter(|word| !word.is_empty())
     }
 
+    /// The scope tokens that both sets hold.
+    #[cfg(feature = "remote")]
+    pub(crate) fn common_with(&self, other: &Self) -> Self {
+        let common: Vec<_> = self.iter().filter(|own| other.contains(own)).collect();
+        Self(common.join(" ").into())
+    }
+
     /// Whether the token carries no scope.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
@@ -114,6 +122,12 @@ impl ScopeSet {
     /// The text as the token carried it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Default for ScopeSet {
+    fn default() -> Self {
+        Self::new("")
     }
 }
 
@@ -169,6 +183,15 @@ mod tests {
         ] {
             assert_eq!(ScopeSet::new(text).contains(word), held, "{name}");
         }
+    }
+
+    #[cfg(feature = "remote")]
+    #[test]
+    fn what_two_sets_have_in_common() {
+        let set = ScopeSet::new("a b c");
+        assert_eq!(set.common_with(&ScopeSet::new("c x a")).as_str(), "a c");
+        assert!(set.common_with(&ScopeSet::default()).is_empty());
+        assert!(ScopeSet::default().common_with(&set).is_empty());
     }
 
     #[test]

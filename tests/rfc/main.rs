@@ -14,3 +14,4 @@ mod rfc7519;
 mod rfc8725;
 mod rfc9068;
 mod rfc9110;
+mod vectors;

@@ -73,8 +73,26 @@ fn id_6749_10_3_2_and_2_1_1_5_1_urls_are_https() {
     let with_audience = |audience: &str| {
         ResourceServer::builder().issuer(trusting(&issuer)).audience(audience).build()
     };
-    assert!(with_audience("http://api.example.com").is_err(), "http audience");
-    assert!(with_audience("urn:example:api").is_ok(), "another kind of identifier");
+    let of_issuer = |audience: &str| builder(trusting(&issuer).audience(audience)).build();
+    for (audience, good) in [
+        ("https://api.example.com", true),
+        ("urn:example:api", true),
+        ("http://api.example.com", false),
+    ] {
+        assert_eq!(with_audience(audience).is_ok(), good, "{audience}");
+        assert_eq!(of_issuer(audience).is_ok(), good, "{audience} of an issuer");
+    }
+    for (audience, good) in [
+        ("http://127.0.0.1:8080/api", true),
+        ("http://localhost", true),
+        ("http://api.example.com", false),
+        ("HTTP://api.example.com", false),
+        ("https://api.example.com", true),
+    ] {
+        let server = ResourceServer::builder().issuer(trusting(&issuer)).audience(audience);
+        let built = server.allow_http_loopback().build();
+        assert_eq!(built.is_ok(), good, "{audience}, with the switch for this machine");
+    }
 }
 
 #[tokio::test]
@@ -97,14 +115,26 @@ async fn id_2_1_5_1_1_1_the_header_method_rules_are_those_of_rfc_6750() {
     api.authorization(&format!("Bearer {token},")).await.assert_invalid_request("not token68");
 }
 
+/// Over one connection that is kept alive: what was true of its first request is not of its second.
 #[tokio::test]
 async fn id_2_1_5_2_1_expiry_is_checked_on_every_request() {
     let issuer = issuer();
     let clock = tower_resource_server::TestClock::starting_now();
     let server = builder(trusting(&issuer)).clock(clock.clone()).build().unwrap();
-    let api = api(server.layer());
-    let token = issuer.token().expires_in(100).sign();
-    api.bearer(&token).await.assert_ok("first request");
+    let served = serve(server.layer()).await;
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1).build().unwrap();
+    let status = async |token: &str| {
+        let request = client.get(&served.url).header(AUTHORIZATION, format!("Bearer {token}"));
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        response.bytes().await.unwrap();
+        status
+    };
+    let (short, long) =
+        (issuer.token().expires_in(100).sign(), issuer.token().expires_in(1_000).sign());
+    assert_eq!(status(&short).await, 200, "first request");
     clock.advance(std::time::Duration::from_secs(200));
-    api.bearer(&token).await.assert_invalid_token("the same token after its expiry");
+    assert_eq!(status(&short).await, 401, "the same token after its expiry");
+    assert_eq!(status(&long).await, 200, "a token that lives longer");
+    assert_eq!(served.connections(), 1);
 }

@@ -1,9 +1,12 @@
 //! RFC 6750, Bearer Token Usage.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE};
 use http::{Method, Request, Response};
 use tower::{Layer, ServiceBuilder};
-use tower_resource_server::{ResourceServer, ScopeToken, all_of, scope};
+use tower_resource_server::{Issuer, Policy, ResourceServer, ScopeToken, all_of, scope};
 
 use crate::support::*;
 
@@ -40,7 +43,18 @@ async fn id_6750_2_1_a_token_by_two_methods_is_an_error() {
     let mut request = form(Method::POST, FORM, in_form.clone());
     api.send(request.clone()).await.assert_ok("form alone");
     request.headers_mut().insert(AUTHORIZATION, bearer.parse().unwrap());
-    api.send(request).await.assert_invalid_request("header and form, equal");
+    api.send(request.clone()).await.assert_invalid_request("header and form, equal");
+
+    // Another server's form layer between the two reads the same body.
+    let other = crate::support::server(&issuer);
+    let between = ServiceBuilder::new()
+        .layer(server.form_token_layer(10_000))
+        .layer(other.form_token_layer(10_000))
+        .layer(server.layer());
+    let between = crate::support::api(between);
+    between.send(request.clone()).await.assert_invalid_request("header and form, two form layers");
+    request.headers_mut().remove(AUTHORIZATION);
+    between.send(request).await.assert_ok("form alone, two form layers");
 
     let uri = format!("https://api.example.com/?access_token={token}");
     let query = || Request::get(&uri);
@@ -78,6 +92,18 @@ async fn id_6750_2_1_3_credentials_are_one_token68() {
     api.send(request).await.assert_invalid_request("not ASCII");
     let token = issuer.token().sign();
     api.authorization(&format!("Bearer    {token}")).await.assert_ok("several spaces");
+
+    // Nobody is asked for keys on behalf of a request that is malformed.
+    let keys = Counted { document: issuer.jwks(), fetches: Arc::default() };
+    let fetches = Arc::clone(&keys.fetches);
+    let fetched = builder(Issuer::new(ISSUER).key_source(keys)).build().unwrap();
+    let fetched = crate::support::api(fetched.layer());
+    for value in ["Bearer a b", "Bearer", "Bearer =", "Bearer\ta", &format!("Bearer {token},")] {
+        fetched.authorization(value).await.assert_invalid_request(value);
+    }
+    assert_eq!(fetches.load(Ordering::SeqCst), 0);
+    fetched.bearer(&token).await.assert_ok("well-formed");
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -103,17 +129,20 @@ async fn id_6750_2_2_2_a_form_is_a_form() {
     let server = server(&issuer);
     let api = api(with_form(&server, 10_000));
     let body = format!("access_token={}", issuer.token().sign());
-    let good = form(Method::POST, FORM, body.clone());
     for (name, request, used) in [
-        ("POST", good.clone(), true),
+        ("POST", form(Method::POST, FORM, body.clone()), true),
         ("PUT", form(Method::PUT, FORM, body.clone()), true),
+        ("PATCH", form(Method::PATCH, FORM, body.clone()), true),
+        ("type in another case", form(Method::POST, &FORM.to_uppercase(), body.clone()), true),
+        ("HEAD", form(Method::HEAD, FORM, body.clone()), false),
+        ("plain text", form(Method::POST, "text/plain", body.clone()), false),
+        ("a longer type", form(Method::POST, &format!("{FORM}x"), body.clone()), false),
         ("charset", form(Method::POST, &format!("{FORM}; charset=utf-8"), body.clone()), true),
         ("GET", form(Method::GET, FORM, body.clone()), false),
         ("DELETE", form(Method::DELETE, FORM, body.clone()), false),
         ("multipart", form(Method::POST, "multipart/form-data; boundary=x", body.clone()), false),
         ("JSON", form(Method::POST, "application/json", body.clone()), false),
         ("not ASCII", form(Method::POST, FORM, format!("{body}&a=é")), false),
-        ("another server's layer", good, true),
     ] {
         let reply = api.send(request).await;
         if used { reply.assert_ok(name) } else { reply.assert_invited(name) }
@@ -157,7 +186,8 @@ async fn id_6750_2_3_2_answers_to_query_tokens_are_private() {
     let request = || Request::get(&uri).body(Body::default()).unwrap();
     for (own, status, expected) in [
         (None, 200, Some("private")),
-        (Some("max-age=60"), 200, Some("private")),
+        (Some("max-age=60"), 200, Some("private, max-age=60")),
+        (Some("public, s-maxage=60"), 200, Some("private")),
         (Some("no-store"), 200, Some("no-store")),
         (None, 404, None),
     ] {
@@ -215,6 +245,10 @@ fn id_6750_3_4_a_scope_outside_the_grammar_is_a_build_error() {
         assert_eq!(ScopeToken::parse(scope).is_ok(), good, "{scope:?}");
         let built = builder(trusting(&issuer())).challenge_scope([scope]).build();
         assert_eq!(built.is_ok(), good, "{scope:?}");
+        // What a route asks for: an error from outside, a panic where the text stands in code.
+        assert_eq!(Policy::try_scope(scope).is_ok(), good, "{scope:?}");
+        let written = std::panic::catch_unwind(|| tower_resource_server::scope(scope));
+        assert_eq!(written.is_ok(), good, "{scope:?}");
     }
 }
 
@@ -246,6 +280,10 @@ async fn id_6750_3_6_and_3_8_error_uri_and_descriptions() {
         ("https://docs.example.com/e", true),
         ("/e", false),
         ("https://docs.example.com/ e", false),
+        ("https://docs.example.com/\"e", false),
+        ("https://docs.example.com/\\e", false),
+        ("https://docs.example.com/é", false),
+        ("https:", false),
     ] {
         let built = builder(trusting(&issuer)).error_uri(uri).build();
         assert_eq!(built.is_ok(), good, "{uri}");
@@ -317,6 +355,14 @@ async fn id_6750_3_1_5_a_repeated_parameter_is_an_invalid_request() {
     api.send(form(Method::POST, FORM, one.clone())).await.assert_ok("one");
     let two = form(Method::POST, FORM, format!("{one}&{one}"));
     api.send(two).await.assert_invalid_request("two");
+    let server = builder(trusting(&issuer)).query_token().build().unwrap();
+    let api = crate::support::api(server.layer());
+    for (name, query, good) in [("one", one.clone(), true), ("two", format!("{one}&{one}"), false)]
+    {
+        let request = Request::get(format!("https://api.example.com/?{query}"));
+        let reply = api.send(request.body(Body::default()).unwrap()).await;
+        if good { reply.assert_ok(name) } else { reply.assert_invalid_request(name) }
+    }
 }
 
 #[tokio::test]

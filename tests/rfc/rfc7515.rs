@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use tower_resource_server::Algorithm;
+use tower_resource_server::{Algorithm, Error, Issuer};
 
 use crate::support::*;
 
@@ -28,10 +28,27 @@ async fn id_7515_3_1_1_three_parts_of_base64url() {
         ("plus", format!("{header}.+{payload}.{signature}")),
         ("slash", format!("{header}.{payload}/.{signature}")),
         ("tilde", format!("{header}.{payload}~.{signature}")),
+        // 64 octets leave four spare bits in the last character, which must be zero.
+        ("spare bits", format!("{}{}", &token[..token.len() - 1], spare(&token))),
     ] {
         api.bearer(&bad).await.assert_invalid_token(name);
     }
+    for (name, bad) in [
+        ("padding of the header", format!("{header}=.{payload}.{signature}")),
+        ("a space inside", format!("{header}.{payload} .{signature}")),
+        ("a line break, as a sender would fold it", format!("{header}.\t{payload}.{signature}")),
+    ] {
+        api.bearer(&bad).await.assert_invalid_request(name);
+    }
     api.bearer(&token).await.assert_ok("three parts");
+}
+
+/// The last character of the token with its lowest bit set.
+fn spare(token: &str) -> char {
+    const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let at = ALPHABET.find(token.chars().last().unwrap()).unwrap();
+    assert_eq!(at % 16, 0, "four spare bits, all zero");
+    ALPHABET.chars().nth(at + 1).unwrap()
 }
 
 #[tokio::test]
@@ -87,7 +104,8 @@ async fn id_7515_4_1_2_1_keys_are_never_taken_from_the_token() {
 
     // A listener that nobody must ask.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}/keys");
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     std::thread::spawn(move || {
@@ -104,8 +122,13 @@ async fn id_7515_4_1_2_1_keys_are_never_taken_from_the_token() {
     ] {
         api.bearer(&token).await.assert_invalid_token(name);
     }
-    assert_eq!(asked.load(Ordering::SeqCst), 0);
     api.bearer(&issuer.token().header("jku", url.as_str()).sign()).await.assert_ok("own key");
+    // Whoever connects now is counted after whoever connected before.
+    std::net::TcpStream::connect(address).unwrap();
+    while asked.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "this test alone");
 }
 
 #[tokio::test]
@@ -124,6 +147,21 @@ async fn id_7515_4_1_4_1_kid_is_a_case_sensitive_hint() {
     let null = r#"{"alg":"ES256","typ":"at+jwt","kid":null}"#;
     api.bearer(&issuer.token().raw_header(null).sign()).await.assert_invalid_token("null");
     api.bearer(&issuer.token().without_header("kid").sign()).await.assert_ok("absent, one key");
+
+    // Nor does any of them cost more fetches than the budget has: two beyond the first.
+    let keys = Counted { document: issuer.jwks(), fetches: Arc::default() };
+    let fetches = Arc::clone(&keys.fetches);
+    let fetched = builder(Issuer::new(ISSUER).key_source(keys)).build().unwrap();
+    let fetched = crate::support::api(fetched.layer());
+    fetched.bearer(&issuer.token().sign()).await.assert_ok("fetched");
+    for n in 0..50 {
+        let long = format!("{n}{long}");
+        for kid in ["KEY-1", "../../x", "' OR '1'='1", &format!("forged-{n}"), &long] {
+            let reply = fetched.bearer(&issuer.token().header("kid", kid).sign()).await;
+            reply.assert_invalid_token(kid);
+        }
+    }
+    assert_eq!(fetches.load(Ordering::SeqCst), 3);
 
     issuer.add_key(Algorithm::ES256);
     let two = crate::support::api(server(&issuer).layer());
@@ -159,12 +197,22 @@ async fn id_7515_4_1_11_1_and_2_crit_is_refused() {
         json!(["x", "x"]),
         json!(["alg"]),
         json!(["y"]),
+        json!(["b64"]),
+        json!(["exp"]),
+        json!([""]),
+        json!([1]),
         json!("x"),
         json!({}),
+        json!(1),
     ] {
         let token = issuer.token().header("crit", crit.clone()).header("x", 1).sign();
         api.bearer(&token).await.assert_invalid_token(&crit.to_string());
     }
+    // A member that is null is left out by the token builder, so this header is written by hand.
+    let null = r#"{"alg":"ES256","typ":"at+jwt","kid":"key-1","crit":null}"#;
+    api.bearer(&issuer.token().raw_header(null).sign()).await.assert_invalid_token("null");
+    let without = null.replace(r#","crit":null"#, "");
+    api.bearer(&issuer.token().raw_header(&without).sign()).await.assert_ok("without it");
     api.bearer(&issuer.token().header("x", 1).sign()).await.assert_ok("x without crit");
 }
 
@@ -197,8 +245,11 @@ async fn id_7515_5_2_1_the_header_is_one_json_object_in_utf_8() {
     // Octets that are no UTF-8, signed by hand of a good token's payload.
     let token = issuer.token().sign();
     let payload = token.split('.').nth(1).unwrap();
-    let latin = URL_SAFE_NO_PAD.encode(b"{\"alg\":\"ES256\",\"x\":\"\xe9\"}");
-    api.bearer(&format!("{latin}.{payload}.AAAA")).await.assert_invalid_token("Latin-1");
+    let latin = URL_SAFE_NO_PAD.encode(b"{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"x\":\"\xe9\"}");
+    let reply = api.bearer(&format!("{latin}.{payload}.AAAA")).await;
+    reply.assert_invalid_token("Latin-1");
+    let problem = "the header is not one strict JSON object";
+    assert_eq!(reply.error, Some(Error::MalformedToken { problem }), "not for its signature");
     api.bearer(&issuer.token().raw_header(good).sign()).await.assert_ok("good");
 }
 
@@ -229,6 +280,9 @@ async fn id_7515_5_2_3_an_algorithm_that_is_not_accepted_is_refused() {
     let api = api(builder(only).build().unwrap().layer());
     api.bearer(&issuer.token().key(&kid).sign()).await.assert_invalid_token("ES384");
     api.bearer(&issuer.token().key("key-1").sign()).await.assert_ok("ES256");
+    let both = trusting(&issuer).algorithms([Algorithm::ES256, Algorithm::ES384]);
+    let both = crate::support::api(builder(both).build().unwrap().layer());
+    both.bearer(&issuer.token().key(&kid).sign()).await.assert_ok("ES384 where it is listed");
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ async fn id_7517_5_2_unusable_keys_are_skipped_and_the_rest_is_used() {
         json!({ "kty": "RSA", "kid": "b", "e": "AQAB" }),
         json!({ "kty": "OKP", "crv": "Ed25519", "kid": "c", "x": "A".repeat(42) }),
         json!({ "kty": "AKP", "alg": "ML-DSA-44", "kid": "d", "pub": "AAAA" }),
+        changed(&TestIssuer::builder().algorithm(Algorithm::MlDsa44).in_process(ISSUER), |_| {}),
         json!({ "kty": "EC", "crv": "P-256", "x": 1, "y": null }),
         json!({ "kty": ["EC"] }),
         json!({}),
@@ -120,7 +121,28 @@ async fn id_7517_4_3_1_key_ops_must_have_verify() {
         key["key_ops"] = json!(["verify"]);
     })
     .await;
+    for (name, ops) in [
+        ("sign alone, against use", json!(["sign"])),
+        ("another operation beside verify", json!(["verify", "encrypt"])),
+        ("something that is no operation", json!(["verify", 1])),
+    ] {
+        assert_key_is_unused(name, |key| {
+            key["use"] = json!("sig");
+            key["key_ops"] = ops;
+        })
+        .await;
+    }
     assert_key_is_used("verify", |key| key["key_ops"] = json!(["verify"])).await;
+    assert_key_is_used("both operations of use sig", |key| {
+        key["use"] = json!("sig");
+        key["key_ops"] = json!(["sign", "verify"]);
+    })
+    .await;
+    assert_key_is_used("without use", |key| {
+        key.as_object_mut().unwrap().remove("use");
+        key["key_ops"] = json!(["verify"]);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{Algorithm, Issuer};
 
 use crate::support::*;
+use crate::vectors;
 
 fn issuer_of(algorithm: Algorithm) -> TestIssuer {
     TestIssuer::builder().algorithm(algorithm).in_process(ISSUER)
@@ -50,9 +51,10 @@ async fn every_algorithm_verifies_and_a_changed_signature_does_not() {
 
 #[tokio::test]
 async fn a_pem_key_verifies_as_its_jwk_does() {
-    for algorithm in [Algorithm::RS256, Algorithm::PS512, Algorithm::ES384, Algorithm::Ed25519] {
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()) {
         let issuer = issuer_of(algorithm);
-        let trusted = Issuer::new(ISSUER).pem(issuer.public_key_pem().unwrap());
+        let pem = issuer.public_key_pem().unwrap();
+        let trusted = Issuer::new(ISSUER).pem(pem).algorithms([algorithm]);
         let api = api(builder(trusted).build().unwrap().layer());
         api.bearer(&issuer.token().sign()).await.assert_ok(algorithm.name());
         let stranger = issuer_of(algorithm);
@@ -60,6 +62,59 @@ async fn a_pem_key_verifies_as_its_jwk_does() {
     }
     let bad = builder(Issuer::new(ISSUER).pem("-----BEGIN NOTHING-----")).build();
     assert!(bad.is_err());
+    let pem = issuer().public_key_pem().unwrap();
+    assert!(builder(Issuer::new(ISSUER).pem(format!("{pem}{pem}"))).build().is_err(), "two keys");
+}
+
+/// One DER value.
+fn tlv(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
+    let contents = contents.concat();
+    let length = (contents.len() as u16).to_be_bytes();
+    let length: &[u8] = match contents.len() {
+        0..0x80 => &length[1..],
+        0x80..0x100 => &[0x81, length[1]],
+        _ => &[0x82, length[0], length[1]],
+    };
+    [&[tag], length, &contents].concat()
+}
+
+/// A certificate around a public key, whose signature is nobody's.
+fn certificate(spki: &[u8]) -> Vec<u8> {
+    // ecdsa-with-SHA256
+    let algorithm = tlv(0x30, &[&[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]]);
+    let name = tlv(0x30, &[]);
+    let time = |text: &str| tlv(0x17, &[text.as_bytes()]);
+    let validity = tlv(0x30, &[&time("200101000000Z"), &time("210101000000Z")]);
+    let version_3 = [0xa0, 3, 2, 1, 2];
+    let serial = [2, 1, 1];
+    let fields: [&[u8]; 7] = [&version_3, &serial, &algorithm, &name, &validity, &name, spki];
+    tlv(0x30, &[&tlv(0x30, &fields), &algorithm, &tlv(3, &[&[0, 1]])])
+}
+
+#[tokio::test]
+async fn a_certificate_is_taken_for_its_key() {
+    use base64::engine::general_purpose::STANDARD;
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()) {
+        let issuer = issuer_of(algorithm);
+        let pem = issuer.public_key_pem().unwrap();
+        let spki: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let spki = STANDARD.decode(spki).unwrap();
+        let certificate = certificate(&spki);
+        let text = STANDARD.encode(&certificate);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        for (name, trusted) in [
+            ("certificate, PEM", Issuer::new(ISSUER).pem(pem)),
+            ("certificate, DER", Issuer::new(ISSUER).der(certificate.clone())),
+            ("key, DER", Issuer::new(ISSUER).der(spki)),
+        ] {
+            let api = api(builder(trusted.algorithms([algorithm])).build().unwrap().layer());
+            api.bearer(&issuer.token().sign()).await.assert_ok(name);
+            let stranger = issuer_of(algorithm);
+            api.bearer(&stranger.token().sign()).await.assert_invalid_token(name);
+        }
+        let cut = &certificate[..certificate.len() - 1];
+        assert!(builder(Issuer::new(ISSUER).der(cut)).build().is_err(), "{algorithm}: cut");
+    }
 }
 
 #[tokio::test]
@@ -76,17 +131,44 @@ async fn id_7518_3_2_1_a_secret_is_as_long_as_the_hash() {
     }
 }
 
+fn published(kid: &str, n: &str) -> Value {
+    json!({ "kty": "RSA", "kid": kid, "n": n, "e": "AQAB" })
+}
+
+fn published_token(header: &str, signature: &str) -> String {
+    format!("{header}.{}.{signature}", vectors::CLAIMS)
+}
+
 #[tokio::test]
 async fn id_7518_3_3_1_rsa_keys_have_2048_bits_or_more() {
-    let issuer = issuer_of(Algorithm::RS256);
-    let mut short = first_key(&issuer);
-    let n = URL_SAFE_NO_PAD.decode(short["n"].as_str().unwrap()).unwrap();
-    short["n"] = json!(URL_SAFE_NO_PAD.encode(&n[..128]));
-    let other = first_key(&issuer_of(Algorithm::ES256));
-    let token = issuer.token().header("kid", "key-1").sign();
-    let reply = reply_with(json!([short, json!({ "kid": "x" }), other]), &token).await;
-    reply.assert_invalid_token("1024 bits");
-    reply_with(json!([first_key(&issuer)]), &token).await.assert_ok("2048 bits");
+    let [header, signature] = vectors::RS256_BY_1024;
+    let short = published_token(header, signature);
+    // The signature is a good one, so that the length of its key is all that can refuse it.
+    let (n, input) = (URL_SAFE_NO_PAD.decode(vectors::RSA_1024).unwrap(), short.rsplit_once('.'));
+    let key = aws_lc_rs::rsa::PublicKeyComponents { n: n.as_slice(), e: &[1, 0, 1][..] };
+    let legacy = &aws_lc_rs::signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
+    let octets = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    key.verify(legacy, input.unwrap().0.as_bytes(), &octets).unwrap();
+
+    let keys =
+        json!([published("rsa-1024", vectors::RSA_1024), published("rsa-2048", vectors::RSA_2048)]);
+    reply_with(keys.clone(), &short).await.assert_invalid_token("1024 bits");
+    let [header, signature] = vectors::RS256_BY_2048;
+    reply_with(keys, &published_token(header, signature)).await.assert_ok("2048 bits");
+}
+
+#[tokio::test]
+async fn id_7518_3_5_1_the_salt_and_the_mask_of_pss_go_with_the_hash() {
+    let keys = json!([published("rsa-2048", vectors::RSA_2048)]);
+    let token = |signature| published_token(vectors::PS256_HEADER, signature);
+    for (name, signature) in [
+        ("no salt", vectors::PS256_NO_SALT),
+        ("a salt of 20 octets", vectors::PS256_SHORT_SALT),
+        ("MGF1 with SHA-1", vectors::PS256_OTHER_MASK),
+    ] {
+        reply_with(keys.clone(), &token(signature)).await.assert_invalid_token(name);
+    }
+    reply_with(keys, &token(vectors::PS256)).await.assert_ok("a salt of 32 octets");
 }
 
 #[tokio::test]
@@ -135,10 +217,31 @@ fn der(signature: Vec<u8>) -> Vec<u8> {
 
 #[tokio::test]
 async fn id_7518_3_4_2_a_curve_goes_with_its_hash() {
-    let issuer = issuer_of(Algorithm::ES384);
-    let api = api(server(&issuer).layer());
-    api.bearer(&issuer.token().header("alg", "ES256").sign()).await.assert_invalid_token("ES256");
-    api.bearer(&issuer.token().sign()).await.assert_ok("ES384");
+    for (own, others) in [
+        (Algorithm::ES256, ["ES384", "ES512"]),
+        (Algorithm::ES384, ["ES256", "ES512"]),
+        (Algorithm::ES512, ["ES256", "ES384"]),
+    ] {
+        let issuer = issuer_of(own);
+        let other = first_key(&issuer_of(Algorithm::Ed25519));
+        let open = {
+            let mut key = first_key(&issuer);
+            key.as_object_mut().unwrap().remove("alg");
+            key
+        };
+        let good = issuer.token().sign();
+        for alg in others {
+            let token = issuer.token().header("alg", alg).sign();
+            let name = format!("a key of {own}, a token of {alg}");
+            reply_with(json!([open]), &token).await.assert_invalid_token(&name);
+            let mut wrong = open.clone();
+            wrong["alg"] = json!(alg);
+            let name = format!("a key of {own} that calls itself one of {alg}");
+            reply_with(json!([wrong, other]), &token).await.assert_invalid_token(&name);
+            reply_with(json!([wrong, other]), &good).await.assert_invalid_token(&name);
+        }
+        reply_with(json!([open]), &good).await.assert_ok(own.name());
+    }
 }
 
 #[tokio::test]
@@ -146,10 +249,30 @@ async fn id_7518_3_4_3_r_and_s_are_in_range() {
     let issuer = issuer_of(Algorithm::ES256);
     let api = api(server(&issuer).layer());
     let token = issuer.token().sign();
-    let zeros = resigned(&token, |signature| vec![0; signature.len()]);
-    api.bearer(&zeros).await.assert_invalid_token("zeros");
-    let ones = resigned(&token, |signature| vec![0xff; signature.len()]);
-    api.bearer(&ones).await.assert_invalid_token("not below the order");
+    // SEC 2 §2.4.2: the order of the group of P-256.
+    let order = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let (none, most) = ([0; 32], [0xff; 32]);
+    type Part<'a> = Option<&'a [u8; 32]>;
+    let cases: [(&str, Part<'_>, Part<'_>); 8] = [
+        ("both 0", Some(&none), Some(&none)),
+        ("r 0", Some(&none), None),
+        ("s 0", None, Some(&none)),
+        ("both of all ones", Some(&most), Some(&most)),
+        ("r the order", Some(&order), None),
+        ("s the order", None, Some(&order)),
+        ("r the order, s 0", Some(&order), Some(&none)),
+        ("both the order", Some(&order), Some(&order)),
+    ];
+    for (name, r, s) in cases {
+        let other = resigned(&token, |signature| {
+            let (own_r, own_s) = signature.split_at(32);
+            [r.map_or(own_r, |r| r), s.map_or(own_s, |s| s)].concat()
+        });
+        api.bearer(&other).await.assert_invalid_token(name);
+    }
     api.bearer(&token).await.assert_ok("in range");
 }
 
@@ -183,6 +306,14 @@ async fn id_7518_6_2_1_1_coordinates_have_the_length_of_the_curve() {
     ] {
         let mut bad = key.clone();
         bad["x"] = json!(URL_SAFE_NO_PAD.encode(x));
+        reply_with(json!([bad, other]), &token).await.assert_invalid_token(name);
+    }
+    let y = URL_SAFE_NO_PAD.decode(key["y"].as_str().unwrap()).unwrap();
+    for (name, y) in
+        [("31 octets of y", &y[1..]), ("33 octets of y", &[&[0], y.as_slice()].concat())]
+    {
+        let mut bad = key.clone();
+        bad["y"] = json!(URL_SAFE_NO_PAD.encode(y));
         reply_with(json!([bad, other]), &token).await.assert_invalid_token(name);
     }
     let mut padded = key.clone();
@@ -235,12 +366,26 @@ async fn id_9864_2_2_1_and_4_1_2_1_both_names_of_ed25519_and_one_curve() {
     new.bearer(&issuer.token().sign()).await.assert_ok("Ed25519, switched");
     new.bearer(&old).await.assert_invalid_token("EdDSA, switched off");
 
-    for crv in ["Ed448", "P-256"] {
-        let mut other = first_key(&issuer);
-        other["crv"] = json!(crv);
-        let keys = json!([other, first_key(&issuer_of(Algorithm::ES256))]);
-        reply_with(keys, &old).await.assert_invalid_token(crv);
+    // RFC 8032 §7.4, the public key of its first test.
+    let ed448 = "X9dEm1m0Yf0s54fsYWrUah2hNCSFpw4fig6nXYDpZ3jt8SR2m0bHBhvWeD3x5Q9s0foavq_oJWGA";
+    assert_eq!(URL_SAFE_NO_PAD.decode(ed448).unwrap().len(), 57);
+    let es256 = first_key(&issuer_of(Algorithm::ES256));
+    let named = |alg: &str| issuer.token().header("alg", alg).sign();
+    for (name, crv, x) in [
+        ("an Ed448 key", "Ed448", json!(ed448)),
+        ("an Ed448 key that says Ed25519", "Ed25519", json!(ed448)),
+        ("an Ed25519 key that says Ed448", "Ed448", first_key(&issuer)["x"].clone()),
+        ("an Ed25519 key that says P-256", "P-256", first_key(&issuer)["x"].clone()),
+    ] {
+        let key = json!({ "kty": "OKP", "kid": "key-1", "crv": crv, "x": x });
+        for alg in ["Ed25519", "EdDSA", "Ed448"] {
+            let reply = reply_with(json!([key, es256]), &named(alg)).await;
+            reply.assert_invalid_token(&format!("{alg} with {name}"));
+        }
     }
+    let keys = json!([first_key(&issuer), es256]);
+    reply_with(keys.clone(), &named("Ed448")).await.assert_invalid_token("Ed448");
+    reply_with(keys, &named("EdDSA")).await.assert_ok("EdDSA with an Ed25519 key");
     // A JWK under the old name serves a header under the new one, and the other way round.
     let mut named = first_key(&issuer);
     named["alg"] = json!("EdDSA");
@@ -259,14 +404,40 @@ async fn id_9964_5_1_the_header_names_the_algorithm_of_the_key() {
     }
     let cut = resigned(&token, |signature| signature[1..].to_vec());
     api.bearer(&cut).await.assert_invalid_token("a signature of 2419 octets");
+    let longer = resigned(&token, |signature| [signature.as_slice(), &[0]].concat());
+    api.bearer(&longer).await.assert_invalid_token("a signature of 2421 octets");
+    let of_65 = issuer_of(Algorithm::MlDsa65).token().sign();
+    api.bearer(&of_65).await.assert_invalid_token("ML-DSA-65 under the kid of an ML-DSA-44 key");
+
+    // RFC 9964 §5: 1312, 1952 and 2592 octets.
+    for (algorithm, octets) in
+        [(Algorithm::MlDsa44, 1312), (Algorithm::MlDsa65, 1952), (Algorithm::MlDsa87, 2592)]
+    {
+        let issuer = issuer_of(algorithm);
+        let token = issuer.token().sign();
+        let key = first_key(&issuer);
+        let public = URL_SAFE_NO_PAD.decode(key["pub"].as_str().unwrap()).unwrap();
+        assert_eq!(public.len(), octets);
+        let reply = async |public: &[u8]| {
+            let mut key = key.clone();
+            key["pub"] = json!(URL_SAFE_NO_PAD.encode(public));
+            let keys = json!({ "keys": [key, first_key(&issuer_of(Algorithm::ES256))] });
+            let trusted = Issuer::new(ISSUER).jwks(keys.to_string());
+            let trusted = trusted.algorithms([algorithm, Algorithm::ES256]);
+            crate::support::api(builder(trusted).build().unwrap().layer()).bearer(&token).await
+        };
+        reply(&public).await.assert_ok(algorithm.name());
+        reply(&public[1..]).await.assert_invalid_token("an octet less");
+        reply(&[public.as_slice(), &[0]].concat()).await.assert_invalid_token("an octet more");
+    }
 }
 
 #[tokio::test]
 async fn id_9964_x_1_ml_dsa_is_an_opt_in() {
     let issuer = issuer_of(Algorithm::ES256);
     let kid = issuer.add_key(Algorithm::MlDsa87);
-    let token = issuer.token().key(&kid).sign();
-    assert!(token.len() > 6_000, "a token of its size passes the limit");
+    let token = issuer.token().key(&kid).claim("pad", "x".repeat(1_200)).sign();
+    assert!(token.len() > 8_000, "a token of its size passes the limit");
     let off = api(server(&issuer).layer());
     off.bearer(&token).await.assert_invalid_token("off");
     off.bearer(&issuer.token().key("key-1").sign()).await.assert_ok("ES256 in the same set");

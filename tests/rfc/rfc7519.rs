@@ -176,6 +176,39 @@ async fn the_leeway_is_that_of_the_issuer_and_may_be_none() {
     api.bearer(&at(1_700_000_001)).await.assert_ok("before exp");
 }
 
+/// No time and no leeway makes the arithmetic wrap, or panic.
+#[tokio::test]
+async fn a_clock_at_its_ends_accepts_nothing_that_it_should_not() {
+    for (seconds, far) in [(0, true), (10, true), (u64::from(u32::MAX), true), (1 << 53, false)] {
+        let clock = tower_resource_server::TestClock::at(seconds);
+        let issuer = issuer();
+        let trusted = trusting(&issuer).leeway(std::time::Duration::from_secs(300));
+        let api = api(builder(trusted).clock(clock).build().unwrap().layer());
+        let at = |name: &str, time: Value| {
+            issuer.token().claim("iat", 0).claim("exp", 1e12).claim(name, time).sign()
+        };
+        let name = format!("the clock shows {seconds}");
+        let reply = api.bearer(&at("exp", json!(1e12))).await;
+        if far {
+            reply.assert_ok(&name)
+        } else {
+            reply.assert_invalid_token(&name)
+        }
+        api.bearer(&at("exp", json!(1e300))).await.assert_ok(&name);
+        for (claim, time) in [
+            ("exp", json!(-301)),
+            ("exp", json!(i64::MIN)),
+            ("exp", json!(-1e300)),
+            ("nbf", json!(1e300)),
+            ("nbf", json!(u64::MAX)),
+            ("iat", json!(u64::MAX)),
+        ] {
+            let reply = api.bearer(&at(claim, time.clone())).await;
+            reply.assert_invalid_token(&format!("{name}, {claim} {time}"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn id_7519_7_2_1_claims_are_one_json_object_and_no_nested_token() {
     let issuer = issuer();

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Algorithm, Issuer, Profile, ResourceServer};
+use tower_resource_server::{Algorithm, Error, Issuer, Profile, ResourceServer};
 
 use crate::support::*;
 
@@ -123,6 +123,8 @@ async fn id_8725_3_7_1_json_is_utf_8() {
         r#"{"alg":"ES256","typ":"at+jwt"}"#.encode_utf16().flat_map(u16::to_be_bytes).collect();
     let reply = api.bearer(&format!("{}.{rest}", URL_SAFE_NO_PAD.encode(utf_16))).await;
     reply.assert_invalid_token("UTF-16");
+    let problem = "the header is not one strict JSON object";
+    assert_eq!(reply.error, Some(Error::MalformedToken { problem }), "not for its signature");
     api.bearer(&token).await.assert_ok("UTF-8");
 }
 
@@ -228,6 +230,10 @@ async fn id_8725_3_12_1_other_kinds_of_jwt_are_refused_in_every_profile() {
             "client-authentication+jwt",
             "oauth-authz-req+jwt",
             "id+jwt",
+            "application/logout+jwt",
+            "entity-statement+jwt",
+            "kb+jwt",
+            "dc+sd-jwt",
             "JWE",
             "JOSE",
         ] {
@@ -243,6 +249,8 @@ async fn id_8725_3_12_1_other_kinds_of_jwt_are_refused_in_every_profile() {
             ("proof", "htm", json!("GET")),
             ("introspection answer", "token_introspection", json!({ "active": true })),
             ("status list", "status_list", json!({ "bits": 1 })),
+            ("ID token with a state", "s_hash", json!("h")),
+            ("transaction token", "req_wl", json!("apigateway")),
             ("Keycloak's ID token", "typ", json!("ID")),
             ("Keycloak's refresh token", "typ", json!("Refresh")),
             ("Cognito's ID token", "token_use", json!("id")),

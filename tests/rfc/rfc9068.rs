@@ -3,7 +3,8 @@
 use serde_json::json;
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{
-    AccessToken, Algorithm, Claims, Error, Invalid, Profile, authenticated, scope, user,
+    AccessToken, Algorithm, Claims, Error, Invalid, ProblemJson, Profile, authenticated, scope,
+    user,
 };
 
 use crate::support::*;
@@ -44,7 +45,14 @@ async fn id_9068_2_2_1_required_claims_are_required() {
             strict.bearer(&token).await.assert_invalid_token(claim);
         }
     }
-    for (claim, wrong) in [("sub", json!(1)), ("client_id", json!(["app"])), ("jti", json!(1))] {
+    for (claim, wrong) in [
+        ("sub", json!(1)),
+        ("sub", json!("")),
+        ("client_id", json!(["app"])),
+        ("client_id", json!("")),
+        ("jti", json!(1)),
+        ("jti", json!("")),
+    ] {
         let token = issuer.token().claim(claim, wrong).sign();
         strict.bearer(&token).await.assert_invalid_token(claim);
     }
@@ -131,9 +139,20 @@ async fn id_9068_4_3_iss_is_the_configured_issuer_exactly() {
     let api = api(server(&issuer).layer());
     for iss in [
         "https://as.example.com/",
+        "https://as.example.com//",
         "https://AS.example.com",
+        "HTTPS://as.example.com",
         "https://as.example.com:443",
+        "https://as.example.com:",
+        "https://as.example.com.",
         "https://as%2Eexample.com",
+        "https://%61s.example.com",
+        "https://as.example.co",
+        "https://as.example.com.evil.example",
+        "https://as.example.com@evil.example",
+        "https://as.example.com?",
+        "as.example.com",
+        "",
         "http://as.example.com",
         "https://as.example.com#",
         " https://as.example.com",
@@ -141,6 +160,21 @@ async fn id_9068_4_3_iss_is_the_configured_issuer_exactly() {
         api.bearer(&issuer.token().claim("iss", iss).sign()).await.assert_invalid_token(iss);
     }
     api.bearer(&issuer.token().claim("iss", ISSUER).sign()).await.assert_ok("exact");
+
+    let tenant = TestIssuer::in_process("https://as.example.com/t1/");
+    let of_tenant = crate::support::api(server(&tenant).layer());
+    for iss in [
+        "https://as.example.com/t1",
+        "https://as.example.com/T1/",
+        "https://as.example.com/%741/",
+        "https://as.example.com/x/../t1/",
+        "https://as.example.com/t2/",
+        "https://as.example.com/",
+    ] {
+        let token = tenant.token().claim("iss", iss).sign();
+        of_tenant.bearer(&token).await.assert_invalid_token(iss);
+    }
+    of_tenant.bearer(&tenant.token().sign()).await.assert_ok("exact, with a path and a slash");
 
     let aliased = trusting(&issuer).alias("https://as.example.com/");
     let aliased = crate::support::api(builder(aliased).build().unwrap().layer());
@@ -191,34 +225,55 @@ fn id_9068_4_6_the_leeway_is_five_minutes_at_most() {
 async fn id_9068_4_7_every_failure_looks_the_same_to_the_client() {
     let issuer = issuer();
     let attacker = crate::support::issuer();
-    let validated = builder(trusting(&issuer)).validator(|token: &AccessToken<Claims>| {
-        if token.extra.contains_key("banned") { Err(Invalid::because("banned")) } else { Ok(()) }
-    });
-    let api = api(validated.build().unwrap().layer());
+    let validated = || {
+        builder(trusting(&issuer)).validator(|token: &AccessToken<Claims>| {
+            if token.extra.contains_key("banned") {
+                Err(Invalid::because("banned"))
+            } else {
+                Ok(())
+            }
+        })
+    };
+    let empty = api(validated().build().unwrap().layer());
+    let problem = api(validated().refusal_body(ProblemJson).build().unwrap().layer());
+    let token = || issuer.token();
     let mut answers = Vec::new();
     for (name, token) in [
         ("no JWT", "abc".to_owned()),
         ("encrypted", "a.b.c.d.e".to_owned()),
-        ("typ", issuer.token().header("typ", "JWT").sign()),
-        ("alg", issuer.token().header("alg", "none").sign()),
-        ("iss", issuer.token().claim("iss", "https://other").sign()),
-        ("kid", issuer.token().header("kid", "other").sign()),
+        ("too large", "a".repeat(20_000)),
+        ("no JSON", token().raw_header("{").sign()),
+        ("typ", token().header("typ", "JWT").sign()),
+        ("no typ", token().without_header("typ").sign()),
+        ("alg none", token().header("alg", "none").sign()),
+        ("alg not listed", token().header("alg", "HS256").sign()),
+        ("iss", token().claim("iss", "https://other").sign()),
+        ("no iss", token().without("iss").sign()),
+        ("kid", token().header("kid", "other").sign()),
         ("signature", attacker.token().sign()),
-        ("missing claim", issuer.token().without("jti").sign()),
-        ("exp", issuer.token().expires_in(-600).sign()),
-        ("nbf", issuer.token().claim("nbf", 99_999_999_999_u64).sign()),
-        ("aud", issuer.token().audience("other").sign()),
-        ("cnf", issuer.token().claim("cnf", json!({ "jkt": "x" })).sign()),
-        ("validator", issuer.token().claim("banned", true).sign()),
+        ("missing claim", token().without("jti").sign()),
+        ("malformed claim", token().claim("sub", 1).sign()),
+        ("malformed scope", token().claim("scope", json!(["a"])).sign()),
+        ("exp", token().expires_in(-600).sign()),
+        ("nbf", token().claim("nbf", 99_999_999_999_u64).sign()),
+        ("iat", token().claim("iat", 99_999_999_999_u64).sign()),
+        ("aud", token().audience("other").sign()),
+        ("malformed aud", token().claim("aud", 1).sign()),
+        ("cnf", token().claim("cnf", json!({ "jkt": "x" })).sign()),
+        ("validator", token().claim("banned", true).sign()),
     ] {
-        let reply = api.bearer(&token).await;
-        reply.assert_invalid_token(name);
-        answers.push((name, format!("{:?} {:?}", reply.headers, reply.body)));
+        for (body, reply) in
+            [("empty", empty.bearer(&token).await), ("problem", problem.bearer(&token).await)]
+        {
+            reply.assert_invalid_token(name);
+            answers.push((name, body, format!("{:?} {:?}", reply.headers, reply.body)));
+        }
     }
-    for (name, answer) in &answers {
-        assert_eq!(*answer, answers[0].1, "{name}");
+    for (name, body, answer) in &answers {
+        let first = answers.iter().find(|(_, other, _)| other == body);
+        assert_eq!(first.map(|(.., first)| first), Some(answer), "{name}, {body}");
     }
-    api.bearer(&issuer.token().sign()).await.assert_ok("good");
+    empty.bearer(&token().sign()).await.assert_ok("good");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use base64::Engine as _;
@@ -22,7 +22,8 @@ use serde_json::Value;
 use tower::{Layer, Service, ServiceExt as _, service_fn};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{
-    AccessToken, Builder, Claims, EmptyBody, Error, Issuer, NeedsIssuer, Ready, ResourceServer,
+    AccessToken, Builder, Claims, EmptyBody, Error, FetchedKeys, Issuer, KeyFuture, KeySource,
+    NeedsIssuer, Ready, ResourceServer,
 };
 
 pub const ISSUER: &str = "https://as.example.com";
@@ -53,6 +54,10 @@ pub struct Api<S> {
     service: S,
     runs: Arc<AtomicUsize>,
 }
+
+/// Whether the handler saw the request that carries it.
+#[derive(Clone, Default)]
+struct Mark(Arc<AtomicBool>);
 
 /// What a client sees, and whether the handler ran.
 #[derive(Debug)]
@@ -93,6 +98,9 @@ pub type EchoService = tower::util::BoxCloneSyncService<Request<Body>, Response<
 fn echo(runs: Arc<AtomicUsize>) -> EchoService {
     EchoService::new(service_fn(move |request: Request<Body>| {
         runs.fetch_add(1, Ordering::SeqCst);
+        if let Some(Mark(ran)) = request.extensions().get() {
+            ran.store(true, Ordering::SeqCst);
+        }
         async move {
             let token = AccessToken::<Claims>::from_extensions(request.extensions());
             let uri = request.uri().to_string();
@@ -132,10 +140,12 @@ where
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {
-        let before = self.runs.load(Ordering::SeqCst);
+        // A mark on the very request, so that requests at one time are not taken for one another.
+        let mark = Mark::default();
+        let mut request = request;
+        request.extensions_mut().insert(mark.clone());
         let Ok(response) = self.service.clone().oneshot(request).await;
-        let ran = self.runs.load(Ordering::SeqCst) > before;
-        Reply::read(response, ran).await
+        Reply::read(response, mark.0.load(Ordering::SeqCst)).await
     }
 
     pub fn runs(&self) -> usize {
@@ -167,6 +177,9 @@ impl Reply {
     /// The rules for every answer.
     fn check(&self) {
         if self.error.is_none() {
+            // Whoever refuses says why, so that these rules are asked of every refusal.
+            let refusal = [400, 401, 403, 413, 500, 503].contains(&self.status.as_u16());
+            assert!(self.ran || !refusal, "refused without an error: {self:?}");
             return;
         }
         assert!(!self.ran, "the handler ran, and the request was refused: {self:?}");
@@ -302,6 +315,75 @@ impl Forger {
         URL_SAFE_NO_PAD.encode(header) + &self.rest
     }
 }
+
+/// Keys fetched by code, and how often.
+pub struct Counted {
+    pub document: String,
+    pub fetches: Arc<AtomicUsize>,
+}
+
+impl KeySource for Counted {
+    fn fetch(&self) -> KeyFuture<'_> {
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::ready(Ok(FetchedKeys::new(self.document.clone()))))
+    }
+}
+
+/// A layer around a handler that says hello, over HTTP/1.1 on a port of this machine.
+pub struct Served {
+    pub url: String,
+    connections: Arc<AtomicUsize>,
+    task: tokio::task::AbortHandle,
+}
+
+impl Served {
+    /// How many connections were made.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub async fn serve<L>(layer: L) -> Served
+where
+    L: Layer<HelloService>,
+    L::Service: Service<
+            Request<hyper::body::Incoming>,
+            Response = Response<Body>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static,
+{
+    use hyper_util::rt::TokioIo;
+    use hyper_util::service::TowerToHyperService;
+    let hello = service_fn(async |_: Request<hyper::body::Incoming>| {
+        Ok::<_, Infallible>(Response::new(Body::from("hello")))
+    });
+    let service = TowerToHyperService::new(layer.layer(HelloService::new(hello)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    let task = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            let http1 = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(http1.serve_connection(TokioIo::new(stream), service.clone()));
+        }
+    });
+    Served { url, connections, task: task.abort_handle() }
+}
+
+pub type HelloService =
+    tower::util::BoxCloneSyncService<Request<hyper::body::Incoming>, Response<Body>, Infallible>;
 
 /// The type of a builder before anything was said, for tests that build by hand.
 pub type Fresh = Builder<NeedsIssuer, Claims, EmptyBody>;

@@ -53,6 +53,31 @@ pub fn entra_v1(tenant_id: &str) -> Result<Issuer, ConfigError> {
         .profile(entra_profile("appid")))
 }
 
+/// Microsoft Entra ID, v2.0 tokens of all tenants that `allow` lets in, by the tenant's id.
+///
+/// As [`entra_v2`], with the key set that all tenants share. A token is bound to its tenant by `iss`
+/// and `tid`, which have to name the same one, and by the issuer that the set names for each key.
+/// `allow` is asked with the GUID in `iss`: look it up among your customers, fetch nothing.
+///
+/// ```
+/// use tower_resource_server::{ResourceServer, providers};
+///
+/// let customers = ["11111111-2222-3333-4444-555555555555"];
+/// let api = ResourceServer::builder()
+///     .issuer(providers::entra_v2_multitenant(move |tenant| customers.contains(&tenant)))
+///     .audience("00000000-aaaa-bbbb-cccc-111111111111");
+/// # let _ = api;
+/// ```
+///
+/// Source: as of [`entra_v2`], and "Access tokens in the Microsoft identity platform", "Validate the issuer".
+pub fn entra_v2_multitenant(allow: impl Fn(&str) -> bool + Send + Sync + 'static) -> Issuer {
+    Issuer::new("https://login.microsoftonline.com/{tenantid}/v2.0")
+        .jwks_uri("https://login.microsoftonline.com/common/discovery/v2.0/keys")
+        .tenants("tid", allow)
+        .algorithms([Algorithm::RS256])
+        .profile(entra_profile("azp"))
+}
+
 fn entra_profile(client: &'static str) -> Profile {
     Profile::jwt()
         .scope_claim("scp")

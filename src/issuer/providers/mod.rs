@@ -38,7 +38,7 @@ mod workloads;
 
 use crate::config_error::ConfigError;
 
-pub use clouds::{cognito, cognito_resource_bound, entra_v1, entra_v2};
+pub use clouds::{cognito, cognito_resource_bound, entra_v1, entra_v2, entra_v2_multitenant};
 pub use servers::{
     auth0, auth0_rfc9068, fusionauth, fusionauth_entities, hydra, keycloak, okta, pingfederate,
     pingone, zitadel,

@@ -24,12 +24,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) use attempts::{Attempt, MAX_BACKOFF, Phase, Ticket, View};
+pub(crate) use budget::{Budget, Taken};
 pub(crate) use life::{FreshnessSettings, Life, Stage};
-#[allow(unused_imports, reason = "metadata goes by them, where there is a network")]
+#[cfg_attr(
+    not(feature = "remote"),
+    allow(unused_imports, reason = "metadata is fetched with it")
+)]
 pub(crate) use life::{MAX_FRESHNESS, STALE_IF_ERROR};
 
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
-use budget::{Budget, Taken, first};
+use budget::first;
 
 /// How long a request waits for a set without which it can't be answered.
 pub(crate) const NEEDED_WAIT: Duration = Duration::from_secs(3);

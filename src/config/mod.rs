@@ -1,10 +1,12 @@
 //! The builder: asks for what nobody can guess, has a default for the rest, and reports every
 //! problem at once. No network, no runtime.
 
-use std::collections::HashSet;
+mod settings;
+mod trust;
+
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -12,21 +14,15 @@ use serde::de::DeserializeOwned;
 use crate::authenticator::{
     Authenticator, Invalid, ReadClaims, Validator, read_default, read_typed,
 };
-use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::config_error::ConfigError;
-use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
-use crate::issuer::{Issuer, KeyConfig, Trust, TrustedIssuer, check_url};
-use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
+use crate::issuer::{Issuer, IssuerResolver};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
-use crate::token::{AccessToken, Claims, ScopeToken, ServerId};
+use crate::token::header::HeaderMemo;
+use crate::token::{AccessToken, Claims, ServerId};
 
-/// How far clocks may differ, unless set.
-const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
-
-/// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
-const MAX_LEEWAY: Duration = Duration::from_secs(300);
+pub(crate) use settings::Settings;
 
 /// A builder that still needs its first issuer.
 #[derive(Clone, Copy, Debug)]
@@ -70,39 +66,10 @@ pub struct Builder<S = NeedsIssuer, C = Claims, R = EmptyBody> {
     state: PhantomData<S>,
 }
 
-/// What does not depend on the types of claims and bodies.
-pub(crate) struct Settings {
-    issuers: Vec<Issuer>,
-    audiences: Vec<String>,
-    leeway: Duration,
-    realm: Option<String>,
-    challenge: ChallengeConfig,
-    challenge_scope: Vec<String>,
-    allow_http_loopback: bool,
-    #[cfg(feature = "remote")]
-    client: crate::fetch::ClientSettings,
-    query_token: bool,
-    clock: Arc<dyn Clock>,
-    problems: Vec<String>,
-}
-
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
-            settings: Settings {
-                issuers: Vec::new(),
-                audiences: Vec::new(),
-                leeway: DEFAULT_LEEWAY,
-                realm: None,
-                challenge: ChallengeConfig { descriptions: true, ..ChallengeConfig::default() },
-                challenge_scope: Vec::new(),
-                allow_http_loopback: false,
-                #[cfg(feature = "remote")]
-                client: crate::fetch::ClientSettings::default(),
-                query_token: false,
-                clock: Arc::new(SystemClock::new()),
-                problems: Vec::new(),
-            },
+            settings: Settings::new(),
             read_claims: read_default,
             validators: Vec::new(),
             body: EmptyBody,
@@ -116,12 +83,23 @@ impl<C, R> Builder<NeedsIssuer, C, R> {
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Builder<NeedsAudience, C, R> {
         self.add_issuer(issuer.into())
     }
+
+    /// Trusted authorization servers that are found while requests come in: tenants. See
+    /// [`IssuerResolver`].
+    pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Builder<NeedsAudience, C, R> {
+        self.set_resolver(resolver)
+    }
 }
 
 impl<C, R> Builder<NeedsAudience, C, R> {
     /// One more trusted authorization server.
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Self {
         self.add_issuer(issuer.into())
+    }
+
+    /// Trusted authorization servers beside those named here; see [`IssuerResolver`].
+    pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Self {
+        self.set_resolver(resolver)
     }
 
     /// Who this API is: tokens must name it in `aud` (RFC 9068 §4), exactly as spelled here.
@@ -134,6 +112,11 @@ impl<C, R> Builder<Ready, C, R> {
     /// One more trusted authorization server.
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Self {
         self.add_issuer(issuer.into())
+    }
+
+    /// Trusted authorization servers beside those named here; see [`IssuerResolver`].
+    pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Self {
+        self.set_resolver(resolver)
     }
 
     /// One more name of this API: a token needs one of them.
@@ -155,6 +138,14 @@ impl<S, C, R> Builder<S, C, R> {
 
     fn add_issuer<T>(mut self, issuer: Issuer) -> Builder<T, C, R> {
         self.settings.issuers.push(issuer);
+        self.with_state()
+    }
+
+    fn set_resolver<T>(mut self, resolver: impl IssuerResolver) -> Builder<T, C, R> {
+        if self.settings.resolver.replace(Arc::new(resolver)).is_some() {
+            let problem = "issuer_resolver: is set twice; one resolver has one allow rule";
+            self.settings.problems.push(problem.to_owned());
+        }
         self.with_state()
     }
 
@@ -234,7 +225,7 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// One more parameter of every challenge.
+    /// One more parameter of every challenge; those of RFC 6750 §3 have settings of their own.
     pub fn challenge_param(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.settings.challenge.params.push((name.into(), text.into()));
         self
@@ -302,24 +293,27 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
     /// Every setting that can't be, by name and value.
     pub fn build(mut self) -> Result<ResourceServer<C, R>, ConfigError> {
         let mut problems = std::mem::take(&mut self.settings.problems);
-        let settings = self.settings;
-        let trust = build_trust(&settings, 0, &mut problems);
-        let (challenge, challenges) = build_challenges(&settings, &mut problems);
+        let settings = Arc::new(self.settings);
+        let (issuers, audiences) = (&settings.issuers, &settings.audiences);
+        let trust = settings.trust(issuers, audiences, None, &mut problems);
+        let (challenge, challenges) = settings.challenges(&mut problems);
         let (Some(challenges), []) = (challenges, problems.as_slice()) else {
             return Err(ConfigError { problems });
         };
         let authenticator = Authenticator {
             trust: arc_swap::ArcSwap::from_pointee(trust),
-            clock: settings.clock,
+            clock: Arc::clone(&settings.clock),
             read_claims: self.read_claims,
             validators: self.validators,
+            headers: HeaderMemo::default(),
         };
         Ok(ResourceServer::new(Shared {
             authenticator: Arc::new(authenticator),
             id: ServerId::new(challenges),
             challenge,
             body: self.body,
-            query_token: settings.query_token,
+            settings,
+            reload: Mutex::default(),
         }))
     }
 }
@@ -331,192 +325,4 @@ impl<S, C, R> fmt::Debug for Builder<S, C, R> {
             .field("audiences", &self.settings.audiences)
             .finish_non_exhaustive()
     }
-}
-
-#[cfg(feature = "remote")]
-impl Settings {
-    fn client(&self, issuer: &Issuer) -> crate::fetch::ClientSettings {
-        let url = match &issuer.keys {
-            KeyConfig::JwksUri(uri) => uri,
-            _ => &issuer.name,
-        };
-        crate::fetch::ClientSettings {
-            allow_http_loopback: self.allow_http_loopback,
-            needs_tls: url.starts_with("https:"),
-            ..self.client.clone()
-        }
-    }
-}
-
-fn build_challenges(
-    settings: &Settings,
-    problems: &mut Vec<String>,
-) -> (ChallengeConfig, Option<Challenges>) {
-    let mut config = settings.challenge.clone();
-    config.realm = match (&settings.realm, settings.audiences.first()) {
-        (Some(realm), _) | (None, Some(realm)) => realm.clone(),
-        (None, None) => String::new(),
-    };
-    if let Some(uri) = &config.error_uri
-        && !is_error_uri(uri)
-    {
-        problems.push(format!("error_uri `{}`: must be an absolute URI", uri.escape_debug()));
-    }
-    let mut scope = Vec::new();
-    for text in &settings.challenge_scope {
-        match ScopeToken::parse(text) {
-            Ok(token) => scope.push(token),
-            Err(error) => {
-                problems.push(format!("challenge_scope `{}`: {error}", text.escape_debug()));
-            }
-        }
-    }
-    match Challenges::build(&config, &scope) {
-        Ok(challenges) => (config, Some(challenges)),
-        Err(problem) => {
-            problems.push(format!("challenge: {}", problem.escape_debug()));
-            (config, None)
-        }
-    }
-}
-
-fn build_trust(settings: &Settings, generation: u64, problems: &mut Vec<String>) -> Trust {
-    for audience in &settings.audiences {
-        if audience.is_empty() {
-            problems.push("audience ``: must not be empty".to_owned());
-        }
-        // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
-        if audience.starts_with("http://") && !settings.allow_http_loopback {
-            problems.push(format!("audience `{}`: must be https", audience.escape_debug()));
-        }
-    }
-    let mut names = HashSet::new();
-    let mut issuers = Vec::new();
-    for issuer in &settings.issuers {
-        let name = issuer.name.escape_debug().to_string();
-        let mut problem = |text: &str| problems.push(format!("issuer `{name}`: {text}"));
-        for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
-            if !names.insert(spelling.clone()) {
-                problem("is trusted twice; an issuer is one value with one set of rules");
-            }
-        }
-        if let Some(issuer) = build_issuer(issuer, settings, &mut problem) {
-            issuers.push(Arc::new(issuer));
-        }
-    }
-    Trust { generation, issuers }
-}
-
-fn build_issuer(
-    issuer: &Issuer,
-    settings: &Settings,
-    problem: &mut impl FnMut(&str),
-) -> Option<TrustedIssuer> {
-    match check_url(&issuer.name, settings.allow_http_loopback) {
-        Ok(uri) if uri.query().is_some() => problem("must have no query (RFC 8414 section 2)"),
-        Ok(_) => {}
-        Err(text) => problem(text),
-    }
-    // An alias is compared and never fetched from; servers write other things than URLs.
-    if issuer.aliases.iter().any(String::is_empty) {
-        problem("alias ``: must not be empty");
-    }
-    let leeway = issuer.leeway.unwrap_or(settings.leeway);
-    if leeway > MAX_LEEWAY {
-        problem(&format!("leeway {leeway:?}: at most {MAX_LEEWAY:?} (RFC 9068 section 4)"));
-    }
-    if issuer.audiences.iter().any(String::is_empty) {
-        problem("audience ``: must not be empty");
-    }
-    let algorithms = accepted_algorithms(issuer, problem);
-    let keys = build_keys(issuer, algorithms, settings, problem)?;
-    let audiences =
-        if issuer.audiences.is_empty() { &settings.audiences } else { &issuer.audiences };
-    Some(TrustedIssuer {
-        name: issuer.name.as_str().into(),
-        aliases: issuer.aliases.iter().map(|alias| alias.as_str().into()).collect(),
-        audiences: audiences.iter().map(|audience| audience.as_str().into()).collect(),
-        algorithms,
-        older_names: issuer.older_names,
-        profile: issuer.profile.clone(),
-        leeway: leeway.as_secs(),
-        keys,
-    })
-}
-
-/// The allow-list (RFC 8725 §3.1): that of the issuer, or what its kind of key allows.
-fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> AlgorithmSet {
-    let secret = match &issuer.keys {
-        KeyConfig::Secret(_, algorithm) => Some(*algorithm),
-        _ => None,
-    };
-    let Some(listed) = &issuer.algorithms else {
-        return secret.map_or(AlgorithmSet::DEFAULT, |own| AlgorithmSet::EMPTY.with(own));
-    };
-    let algorithms: AlgorithmSet = listed.iter().copied().collect();
-    if algorithms.is_empty() {
-        problem("algorithms: an empty list accepts nothing");
-    }
-    for algorithm in algorithms.iter() {
-        match secret {
-            None if algorithm.is_hmac() => problem(&format!(
-                "algorithm {algorithm}: only with a secret configured by `Issuer::secret`"
-            )),
-            Some(own) if own != algorithm => {
-                problem(&format!("algorithm {algorithm}: the secret serves {own}"));
-            }
-            _ => {}
-        }
-    }
-    algorithms
-}
-
-fn build_keys(
-    issuer: &Issuer,
-    algorithms: AlgorithmSet,
-    settings: &Settings,
-    problem: &mut impl FnMut(&str),
-) -> Option<Keys> {
-    let remote = |source| {
-        let clock = Arc::clone(&settings.clock);
-        let own = KeySettings::default();
-        Keys::Remote(Arc::new(RemoteKeys::new(&issuer.name, algorithms, source, clock, own)))
-    };
-    let keys = match &issuer.keys {
-        KeyConfig::Jwks(document) => KeySet::parse(document, algorithms)
-            .map(|set| Keys::Static(Arc::new(set)))
-            .map_err(|KeySetFault(text)| format!("jwks: {text}")),
-        KeyConfig::Pem(pem) => one_key(crate::keys::pem(pem, algorithms), "pem"),
-        KeyConfig::Secret(secret, algorithm) => {
-            one_key(VerificationKey::secret(secret, *algorithm), "secret")
-        }
-        KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
-        KeyConfig::Discover | KeyConfig::JwksUri(_) => remote_source(issuer, settings).map(remote),
-    };
-    keys.map_err(|text| problem(&text)).ok()
-}
-
-#[cfg(feature = "remote")]
-fn remote_source(issuer: &Issuer, settings: &Settings) -> Result<Source, String> {
-    let client = crate::fetch::Client::new(&settings.client(issuer))?;
-    match &issuer.keys {
-        KeyConfig::JwksUri(uri) => match check_url(uri, settings.allow_http_loopback) {
-            Ok(_) => Ok(Source::JwksUri(client, uri.clone())),
-            Err(text) => Err(format!("jwks_uri `{}`: {text}", uri.escape_debug())),
-        },
-        _ => {
-            let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
-            Ok(Source::Discovery(client, discovery))
-        }
-    }
-}
-
-#[cfg(not(feature = "remote"))]
-fn remote_source(_: &Issuer, _: &Settings) -> Result<Source, String> {
-    Err("its keys are remote: give them in code, or turn on the feature `remote`".to_owned())
-}
-
-fn one_key(key: Result<VerificationKey, KeyFault>, setting: &str) -> Result<Keys, String> {
-    key.map(|key| Keys::Static(Arc::new(KeySet::single(key))))
-        .map_err(|KeyFault(text)| format!("{setting}: {text}"))
 }

@@ -1,0 +1,82 @@
+//! What a server is set up with, whatever the types of its claims and bodies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
+use crate::clock::{Clock, SystemClock};
+use crate::issuer::{Issuer, IssuerResolver};
+use crate::token::ScopeToken;
+
+/// How far clocks may differ, unless set.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
+
+/// The settings of one server.
+pub(crate) struct Settings {
+    pub(crate) issuers: Vec<Issuer>,
+    pub(crate) resolver: Option<Arc<dyn IssuerResolver>>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) leeway: Duration,
+    pub(crate) realm: Option<String>,
+    pub(crate) challenge: ChallengeConfig,
+    pub(crate) challenge_scope: Vec<String>,
+    pub(crate) allow_http_loopback: bool,
+    #[cfg(feature = "remote")]
+    pub(crate) client: crate::fetch::ClientSettings,
+    pub(crate) query_token: bool,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) problems: Vec<String>,
+}
+
+impl Settings {
+    pub(crate) fn new() -> Self {
+        Self {
+            issuers: Vec::new(),
+            resolver: None,
+            audiences: Vec::new(),
+            leeway: DEFAULT_LEEWAY,
+            realm: None,
+            challenge: ChallengeConfig { descriptions: true, ..ChallengeConfig::default() },
+            challenge_scope: Vec::new(),
+            allow_http_loopback: false,
+            #[cfg(feature = "remote")]
+            client: crate::fetch::ClientSettings::default(),
+            query_token: false,
+            clock: Arc::new(SystemClock::new()),
+            problems: Vec::new(),
+        }
+    }
+
+    /// The challenges of the server, and what those of its routes start from.
+    pub(crate) fn challenges(
+        &self,
+        problems: &mut Vec<String>,
+    ) -> (ChallengeConfig, Option<Challenges>) {
+        let mut config = self.challenge.clone();
+        config.realm = match (&self.realm, self.audiences.first()) {
+            (Some(realm), _) | (None, Some(realm)) => realm.clone(),
+            (None, None) => String::new(),
+        };
+        if let Some(uri) = &config.error_uri
+            && !is_error_uri(uri)
+        {
+            problems.push(format!("error_uri `{}`: must be an absolute URI", uri.escape_debug()));
+        }
+        let mut scope = Vec::new();
+        for text in &self.challenge_scope {
+            match ScopeToken::parse(text) {
+                Ok(token) => scope.push(token),
+                Err(error) => {
+                    problems.push(format!("challenge_scope `{}`: {error}", text.escape_debug()));
+                }
+            }
+        }
+        match Challenges::build(&config, &scope) {
+            Ok(challenges) => (config, Some(challenges)),
+            Err(problem) => {
+                problems.push(format!("challenge: {}", problem.escape_debug()));
+                (config, None)
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Turns issuers as configured into issuers that judge.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Settings;
+use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
+#[cfg(feature = "remote")]
+use crate::introspection::{Context, Introspecting};
+use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
+use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
+
+/// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+impl Settings {
+    /// What is trusted when `issuers` and `audiences` are. Issuers of `previous` whose keys come from
+    /// the same place keep their engine, and with it the keys at hand.
+    pub(crate) fn trust(
+        self: &Arc<Self>,
+        issuers: &[Issuer],
+        audiences: &[String],
+        previous: Option<&Trust>,
+        problems: &mut Vec<String>,
+    ) -> Trust {
+        if issuers.is_empty() && self.resolver.is_none() {
+            problems.push("issuer: at least one is needed".to_owned());
+        }
+        if audiences.is_empty() {
+            problems.push("audience: at least one is needed".to_owned());
+        }
+        for audience in audiences {
+            self.check_audience(audience, &mut |text: &str| problems.push(text.to_owned()));
+        }
+        let generation = previous.map_or(0, |trust| trust.generation + 1);
+        let mut names = HashSet::new();
+        let mut trusted = Vec::new();
+        for issuer in issuers {
+            let name = issuer.name.escape_debug().to_string();
+            let mut problem = |text: &str| problems.push(format!("issuer `{name}`: {text}"));
+            for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
+                if !names.insert(spelling.clone()) {
+                    problem("is trusted twice; an issuer is one value with one set of rules");
+                }
+            }
+            let known = previous.iter().flat_map(|trust| &trust.issuers).map(|issuer| &**issuer);
+            if let Some(issuer) = self.trusted(issuer, audiences, generation, known, &mut problem) {
+                trusted.push(Arc::new(issuer));
+            }
+        }
+        #[cfg(feature = "remote")]
+        check_opaque(&trusted, problems);
+        let tenants = self.tenants(audiences, generation, previous);
+        Trust { generation, issuers: trusted, tenants }
+    }
+
+    /// The tenants that the resolver finds; their keys at hand are kept, too.
+    fn tenants(
+        self: &Arc<Self>,
+        audiences: &[String],
+        generation: u64,
+        previous: Option<&Trust>,
+    ) -> Option<Arc<Tenants>> {
+        let resolver = Arc::clone(self.resolver.as_ref()?);
+        let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
+        let known = previous.and_then(|trust| trust.tenants.as_ref());
+        let known = known.map_or_else(Vec::new, |tenants| tenants.known());
+        let prepare = move |issuer: &Issuer| {
+            let mut problems = Vec::new();
+            let known = known.iter().map(|tenant| &tenant.issuer);
+            let mut problem = |text: &str| problems.push(text.to_owned());
+            let prepared = settings.trusted(issuer, &audiences, generation, known, &mut problem);
+            prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
+        };
+        let clock = Arc::clone(&self.clock);
+        Some(Arc::new(Tenants::new(resolver, Box::new(prepare), clock)))
+    }
+
+    fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {
+        if audience.is_empty() {
+            problem("audience ``: must not be empty");
+        }
+        // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
+        let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+        if http && check_url(audience, self.allow_http_loopback).is_err() {
+            problem(&format!("audience `{}`: must be https", audience.escape_debug()));
+        }
+    }
+
+    /// One issuer, ready to judge.
+    fn trusted<'a>(
+        &self,
+        issuer: &Issuer,
+        audiences: &[String],
+        #[cfg_attr(not(feature = "remote"), allow(unused_variables))] generation: u64,
+        previous: impl Iterator<Item = &'a TrustedIssuer>,
+        problem: &mut impl FnMut(&str),
+    ) -> Option<TrustedIssuer> {
+        let name = self.check_tenants(issuer, problem);
+        match check_url(&name, self.allow_http_loopback) {
+            Ok(uri) if uri.query().is_some() => problem("must have no query (RFC 8414 section 2)"),
+            Ok(_) => {}
+            Err(text) => problem(text),
+        }
+        // An alias is compared and never fetched from; servers write other things than URLs.
+        if issuer.aliases.iter().any(String::is_empty) {
+            problem("alias ``: must not be empty");
+        }
+        let leeway = issuer.leeway.unwrap_or(self.leeway);
+        if leeway > MAX_LEEWAY {
+            problem(&format!("leeway {leeway:?}: at most {MAX_LEEWAY:?} (RFC 9068 section 4)"));
+        }
+        for audience in &issuer.audiences {
+            self.check_audience(audience, problem);
+        }
+        let algorithms = accepted_algorithms(issuer, problem);
+        let keys = self.keys(issuer, algorithms, previous, problem)?;
+        let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
+        #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
+        let mut trusted = TrustedIssuer {
+            name: issuer.name.as_str().into(),
+            aliases: issuer.aliases.iter().map(|alias| alias.as_str().into()).collect(),
+            audiences: audiences.iter().map(|audience| audience.as_str().into()).collect(),
+            algorithms,
+            older_names: issuer.older_names,
+            tenants: issuer.tenants.clone(),
+            profile: issuer.profile.clone(),
+            leeway: leeway.as_secs(),
+            source: issuer.keys.clone(),
+            keys,
+            #[cfg(feature = "remote")]
+            introspection: None,
+        };
+        #[cfg(feature = "remote")]
+        {
+            trusted.introspection = self.introspection(issuer, &trusted, generation, problem);
+        }
+        Some(trusted)
+    }
+
+    /// What is needed to ask the issuer about tokens. Answers under another generation are never
+    /// used, so nothing is taken over from the one before.
+    #[cfg(feature = "remote")]
+    fn introspection(
+        &self,
+        issuer: &Issuer,
+        trusted: &TrustedIssuer,
+        generation: u64,
+        problem: &mut impl FnMut(&str),
+    ) -> Option<Introspecting> {
+        let introspection = issuer.introspection.as_ref()?;
+        if issuer.tenants.is_some() {
+            problem("introspection: one server for all tenants would be told of none of them");
+        }
+        let built = introspection.build(Context {
+            issuer: &trusted.name,
+            generation,
+            keys: &trusted.keys,
+            algorithms: trusted.algorithms,
+            older_names: trusted.older_names,
+            client: crate::fetch::ClientSettings {
+                allow_http_loopback: self.allow_http_loopback,
+                ..self.client.clone()
+            },
+            clock: &self.clock,
+        });
+        match built {
+            Ok(introspecting) => Some(introspecting),
+            Err(texts) => {
+                texts.iter().for_each(|text| problem(&format!("introspection: {text}")));
+                None
+            }
+        }
+    }
+
+    /// The issuer's name as the URL that it is, with a tenant in its place.
+    fn check_tenants(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) -> String {
+        let places = issuer.name.matches(TENANT).count();
+        match &issuer.tenants {
+            None if places > 0 => problem("has a place for the tenant; see `Issuer::tenants`"),
+            Some(_) if places != 1 => problem("tenants: the name needs one `{tenantid}`"),
+            Some(_) if matches!(issuer.keys, KeyConfig::Discover) => {
+                problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+            }
+            Some(_) if !issuer.aliases.is_empty() => {
+                problem("tenants: an alias would belong to no tenant");
+            }
+            _ => {}
+        }
+        issuer.name.replace(TENANT, "tenant")
+    }
+
+    fn keys<'a>(
+        &self,
+        issuer: &Issuer,
+        algorithms: AlgorithmSet,
+        mut previous: impl Iterator<Item = &'a TrustedIssuer>,
+        problem: &mut impl FnMut(&str),
+    ) -> Option<Keys> {
+        let same = |known: &&TrustedIssuer| {
+            *known.name == *issuer.name
+                && known.algorithms == algorithms
+                && known.source.is_same(&issuer.keys)
+        };
+        if let Some(known) = previous.find(same) {
+            return Some(known.keys.clone());
+        }
+        let remote = |source| {
+            let clock = Arc::clone(&self.clock);
+            Keys::Remote(Arc::new(RemoteKeys::new(
+                &issuer.name,
+                algorithms,
+                source,
+                clock,
+                KeySettings::default(),
+            )))
+        };
+        let keys = match &issuer.keys {
+            KeyConfig::Jwks(document) => KeySet::parse(document, algorithms)
+                .map(|set| Keys::Static(Arc::new(set)))
+                .map_err(|KeySetFault(text)| format!("jwks: {text}")),
+            KeyConfig::Pem(pem) => one_key(crate::keys::pem(pem, algorithms), "pem"),
+            KeyConfig::Der(der) => one_key(crate::keys::der(der, algorithms), "der"),
+            KeyConfig::Secret(secret, algorithm) => {
+                one_key(VerificationKey::secret(secret, *algorithm), "secret")
+            }
+            KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
+            KeyConfig::Discover | KeyConfig::JwksUri(_) => self.remote_source(issuer).map(remote),
+        };
+        keys.map_err(|text| problem(&text)).ok()
+    }
+
+    #[cfg(feature = "remote")]
+    fn remote_source(&self, issuer: &Issuer) -> Result<Source, String> {
+        let client = crate::fetch::Client::new(&self.client(issuer))?;
+        match &issuer.keys {
+            KeyConfig::JwksUri(uri) => match check_url(uri, self.allow_http_loopback) {
+                Ok(_) => Ok(Source::JwksUri(client, uri.clone())),
+                Err(text) => Err(format!("jwks_uri `{}`: {text}", uri.escape_debug())),
+            },
+            _ => {
+                let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
+                let discovery = Arc::new(discovery);
+                Ok(Source::Discovery(client, discovery))
+            }
+        }
+    }
+
+    #[cfg(not(feature = "remote"))]
+    fn remote_source(&self, _: &Issuer) -> Result<Source, String> {
+        Err("its keys are remote: give them in code, or turn on the feature `remote`".to_owned())
+    }
+
+    #[cfg(feature = "remote")]
+    fn client(&self, issuer: &Issuer) -> crate::fetch::ClientSettings {
+        let url = match &issuer.keys {
+            KeyConfig::JwksUri(uri) => uri,
+            _ => &issuer.name,
+        };
+        crate::fetch::ClientSettings {
+            allow_http_loopback: self.allow_http_loopback,
+            needs_tls: url.starts_with("https:"),
+            ..self.client.clone()
+        }
+    }
+}
+
+/// A token that names no issuer goes to one authorization server: sent to several, each would learn
+/// the tokens of the others.
+#[cfg(feature = "remote")]
+fn check_opaque(issuers: &[Arc<TrustedIssuer>], problems: &mut Vec<String>) {
+    let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
+        issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
+    };
+    for issuer in issuers.iter().filter(is_opaque).skip(1) {
+        problems.push(format!(
+            "issuer `{}`: introspection: opaque tokens go to another issuer already; see \
+             `Introspection::not_for_opaque_tokens`",
+            issuer.name.escape_debug()
+        ));
+    }
+}
+
+/// The allow-list (RFC 8725 §3.1): that of the issuer, or what its kind of key allows.
+fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> AlgorithmSet {
+    let secret = match &issuer.keys {
+        KeyConfig::Secret(_, algorithm) => Some(*algorithm),
+        _ => None,
+    };
+    let Some(listed) = &issuer.algorithms else {
+        return secret.map_or(AlgorithmSet::DEFAULT, |own| AlgorithmSet::EMPTY.with(own));
+    };
+    let algorithms: AlgorithmSet = listed.iter().copied().collect();
+    if algorithms.is_empty() {
+        problem("algorithms: an empty list accepts nothing");
+    }
+    for algorithm in algorithms.iter() {
+        match secret {
+            None if algorithm.is_hmac() => problem(&format!(
+                "algorithm {algorithm}: only with a secret configured by `Issuer::secret`"
+            )),
+            Some(own) if own != algorithm => {
+                problem(&format!("algorithm {algorithm}: the secret serves {own}"));
+            }
+            _ => {}
+        }
+    }
+    algorithms
+}
+
+fn one_key(key: Result<VerificationKey, KeyFault>, setting: &str) -> Result<Keys, String> {
+    key.map(|key| Keys::Static(Arc::new(KeySet::single(key))))
+        .map_err(|KeyFault(text)| format!("{setting}: {text}"))
+}

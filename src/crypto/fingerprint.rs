@@ -1,0 +1,115 @@
+//! What stands for a token where its text must not be kept.
+//!
+//! A fingerprint is SipHash-1-3 of 128 bits under a random key of this process. Why two tokens with
+//! one fingerprint can't be made, so that a token nobody vouched for never finds the answer of
+//! another one: the function is pseudorandom to whoever lacks the key, and neither the key nor a
+//! fingerprint ever leaves the process. An attacker can do no better than send guesses; among 10,000
+//! remembered tokens, one guess hits with a chance of 10^4 / 2^128, below 2^-114, so that a thousand
+//! million guesses a second would take longer than the universe is old.
+
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use crate::crypto::random_octets;
+
+/// What stands for a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint(u64, u64);
+
+/// Takes fingerprints, all under one key and one context.
+pub(crate) struct Fingerprints(SipHasher13);
+
+/// A hasher for maps of fingerprints, which are as good as random already.
+pub(crate) type BuildFingerprintHasher = BuildHasherDefault<TakeFirst>;
+
+impl Fingerprints {
+    /// With a random key, for tokens within a context of several parts. Each part is taken in with
+    /// its length, so that no two contexts read the same. `None` should the system have no
+    /// randomness: without a secret key, a fingerprint stands for nothing.
+    pub(crate) fn new(context: &[&[u8]]) -> Option<Self> {
+        let mut hasher = SipHasher13::new_with_key(&random_octets()?);
+        for part in context {
+            absorb(&mut hasher, part);
+        }
+        Some(Self(hasher))
+    }
+
+    /// The fingerprint of a token.
+    pub(crate) fn of(&self, token: &[u8]) -> Fingerprint {
+        let mut hasher = self.0;
+        // The last part needs no length: it goes on to the end.
+        hasher.write(token);
+        let hash = hasher.finish128();
+        Fingerprint(hash.h1, hash.h2)
+    }
+}
+
+fn absorb(hasher: &mut SipHasher13, part: &[u8]) {
+    hasher.write_u64(part.len() as u64);
+    hasher.write(part);
+}
+
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
+    }
+}
+
+/// Takes the first half of a fingerprint for its hash.
+#[derive(Default)]
+pub(crate) struct TakeFirst(u64);
+
+impl Hasher for TakeFirst {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Fingerprints write one u64; anything else is only spread less well.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_one_fingerprint_under_one_key_and_context() {
+        let key = [7; 16];
+        let of = |context: &[&[u8]], token: &[u8]| {
+            let mut hasher = SipHasher13::new_with_key(&key);
+            for part in context {
+                absorb(&mut hasher, part);
+            }
+            Fingerprints(hasher).of(token)
+        };
+        let own = of(&[b"https://as", b"1"], b"token");
+        for (name, other, same) in [
+            ("the same", of(&[b"https://as", b"1"], b"token"), true),
+            ("another token", of(&[b"https://as", b"1"], b"token2"), false),
+            ("a prefix", of(&[b"https://as", b"1"], b"toke"), false),
+            ("another case", of(&[b"https://as", b"1"], b"Token"), false),
+            ("another generation", of(&[b"https://as", b"2"], b"token"), false),
+            ("another issuer", of(&[b"https://at", b"1"], b"token"), false),
+            ("parts cut elsewhere", of(&[b"https://as1", b""], b"token"), false),
+            ("a part in the token", of(&[b"https://as"], b"1token"), false),
+        ] {
+            assert_eq!(own == other, same, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_differ() {
+        let (one, other) = (Fingerprints::new(&[]).unwrap(), Fingerprints::new(&[]).unwrap());
+        assert!(one.of(b"token") != other.of(b"token"));
+        assert!(one.of(b"token") == one.of(b"token"));
+    }
+}

@@ -1,0 +1,118 @@
+//! From the settings of one issuer to its engine.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::crypto::AlgorithmSet;
+use crate::fetch::{Client, ClientSettings};
+use crate::introspection::cache::{AnswerCache, MAX_STALE, MAX_TTL};
+use crate::introspection::client::{Endpoint, IntrospectionClient};
+use crate::introspection::introspector::Introspector;
+use crate::introspection::signed::SignedAnswers;
+use crate::introspection::{Introspecting, Introspection, Jwts};
+use crate::issuer::{Discovery, check_url};
+use crate::keys::Keys;
+
+/// What introspection takes from the issuer that it is for.
+pub(crate) struct Context<'a> {
+    pub(crate) issuer: &'a Arc<str>,
+    pub(crate) generation: u64,
+    pub(crate) keys: &'a Keys,
+    pub(crate) algorithms: AlgorithmSet,
+    pub(crate) older_names: bool,
+    /// `needs_tls` and `identity` are set here.
+    pub(crate) client: ClientSettings,
+    pub(crate) clock: &'a Arc<dyn Clock>,
+}
+
+impl Introspection {
+    /// Prepares the engine. Nothing is fetched.
+    ///
+    /// # Errors
+    /// What can't be, by setting and value.
+    pub(crate) fn build(&self, context: Context<'_>) -> Result<Introspecting, Vec<String>> {
+        let mut problems = Vec::new();
+        if self.ttl > MAX_TTL {
+            problems.push(format!("cache_ttl {:?}: at most {MAX_TTL:?}", self.ttl));
+        }
+        if self.stale > MAX_STALE {
+            problems.push(format!("accept_stale_answers {:?}: at most {MAX_STALE:?}", self.stale));
+        }
+        if !self.stale.is_zero() && self.ttl.is_zero() {
+            problems
+                .push("accept_stale_answers: with a `cache_ttl` of zero there is none".to_owned());
+        }
+        if !self.opaque && self.jwts == Jwts::Validate {
+            problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
+        }
+        if let Some(url) = &self.endpoint
+            && let Err(text) = check_url(url, context.client.allow_http_loopback)
+        {
+            problems.push(format!("endpoint `{}`: {text}", url.escape_debug()));
+        }
+        let audiences = self.signed_audiences();
+        if self.signed && audiences.is_empty() {
+            let text = "require_signed_answers: needs a client id or `signed_answer_audience`";
+            problems.push(text.to_owned());
+        }
+        let credentials = self.auth.prepare(context.issuer).map_err(|text| problems.push(text));
+        let clients = self.clients(&context).map_err(|text| problems.push(text));
+        let (Ok(credentials), Ok((http, endpoint)), []) = (credentials, clients, &*problems) else {
+            return Err(problems);
+        };
+        let signed = self.signed.then(|| SignedAnswers {
+            keys: context.keys.clone(),
+            algorithms: context.algorithms,
+            older_names: context.older_names,
+            issuer: Arc::clone(context.issuer),
+            audiences,
+        });
+        let clock = Arc::clone(context.clock);
+        let client = IntrospectionClient { http, endpoint, credentials, signed, clock };
+        let engine = Introspector::new(
+            Arc::clone(context.issuer),
+            context.generation,
+            client,
+            AnswerCache::new(self.ttl, self.stale),
+            Arc::clone(context.clock),
+        )
+        .ok_or_else(|| vec!["the system has no randomness".to_owned()])?;
+        Ok(Introspecting {
+            engine: Arc::new(engine),
+            jwts: self.jwts,
+            opaque: self.opaque,
+            audience_optional: self.audience_optional,
+        })
+    }
+
+    /// Who this server is in a signed answer (RFC 9701 §5).
+    fn signed_audiences(&self) -> Vec<Box<str>> {
+        if self.answer_audiences.is_empty() {
+            self.auth.client_id().into_iter().map(Into::into).collect()
+        } else {
+            self.answer_audiences.iter().map(|audience| audience.as_str().into()).collect()
+        }
+    }
+
+    /// The client that calls, and where it does. Metadata is fetched without our certificate, and
+    /// once where keys are found by it too.
+    fn clients(&self, context: &Context<'_>) -> Result<(Client, Endpoint), String> {
+        let url = self.endpoint.as_deref().unwrap_or(context.issuer);
+        let mut settings = context.client.clone();
+        settings.needs_tls = url.starts_with("https:");
+        let endpoint = match &self.endpoint {
+            Some(url) => Endpoint::Url(url.clone()),
+            None => {
+                let discovery = match context.keys.discovery() {
+                    Some(discovery) => Arc::clone(discovery),
+                    None => Arc::new(Discovery::new(context.issuer, Client::new(&settings)?)),
+                };
+                Endpoint::Discovered { discovery, mutual_tls: self.auth.identity().is_some() }
+            }
+        };
+        settings.identity = self.auth.identity().map(<[u8]>::to_vec);
+        // A certificate is shown over TLS, whatever the issuer's name begins with.
+        settings.needs_tls |= settings.identity.is_some();
+        Ok((Client::new(&settings)?, endpoint))
+    }
+}

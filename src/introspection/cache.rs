@@ -1,0 +1,250 @@
+//! Answers, remembered for a while.
+//!
+//! What is remembered is the fact that the authorization server vouched for a token, never what
+//! that allows: `exp`, `nbf`, audience, sender and policy are judged at each use anew. A token is
+//! known by its [`Fingerprint`] alone. How long an answer holds is judged when it is read, by the
+//! clocks of this crate.
+//!
+//! Inactive tokens have a pool of their own, so that a flood of them pushes no live one out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::crypto::{BuildFingerprintHasher, Fingerprint};
+use crate::introspection::answer::Answer;
+
+/// How long an answer holds unless set: what a revoked token may live on for (RFC 7662 §4).
+pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(60);
+
+/// How long an answer can be set to hold at most.
+pub(crate) const MAX_TTL: Duration = Duration::from_secs(300);
+
+/// How long past its ttl an answer can be set to stand in at most: as long as keys are used while
+/// their server fails.
+pub(crate) const MAX_STALE: Duration = Duration::from_secs(60 * 60);
+
+/// How long it is remembered that a token is not active: long enough to answer a client that keeps
+/// trying, and short, since a server whose replicas lag may think again.
+pub(crate) const INACTIVE_TTL: Duration = Duration::from_secs(5);
+
+/// Answers remembered in each pool.
+pub(crate) const MAX_ENTRIES: u64 = 10_000;
+
+/// The two pools.
+pub(crate) struct AnswerCache {
+    ttl: Duration,
+    stale: Duration,
+    active: Pool<Held>,
+    inactive: Pool<Duration>,
+}
+
+type Pool<V> = Cache<Fingerprint, V, BuildFingerprintHasher>;
+
+#[derive(Clone)]
+struct Held {
+    answer: Arc<Answer>,
+    until: Duration,
+}
+
+/// What is remembered of a token.
+pub(crate) enum Remembered {
+    Active(Arc<Answer>),
+    Inactive,
+}
+
+/// What time it is, by both clocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) wall: Duration,
+    pub(crate) monotonic: Duration,
+}
+
+impl AnswerCache {
+    /// With a `ttl` of zero nothing is remembered at all. `stale` is for how much longer an answer
+    /// may stand in for one that can't be had.
+    pub(crate) fn new(ttl: Duration, stale: Duration) -> Self {
+        Self { ttl, stale, active: pool(ttl + stale), inactive: pool(INACTIVE_TTL) }
+    }
+
+    /// Whether answers are remembered.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.ttl.is_zero()
+    }
+
+    pub(crate) fn get(&self, token: &Fingerprint, now: Now) -> Option<Remembered> {
+        if !self.is_on() {
+            return None;
+        }
+        if let Some(held) = self.active.get(token)
+            && now.monotonic < held.until
+            && !is_past(&held.answer, now.wall)
+        {
+            return Some(Remembered::Active(held.answer));
+        }
+        let until = self.inactive.get(token)?;
+        (now.monotonic < until).then_some(Remembered::Inactive)
+    }
+
+    /// An answer that is past its ttl and not yet past the time for which it may stand in. It must
+    /// have an `exp`: without one nothing would end it but that time.
+    pub(crate) fn stale(&self, token: &Fingerprint, now: Now) -> Option<Arc<Answer>> {
+        if self.stale.is_zero() || !self.is_on() {
+            return None;
+        }
+        let held = self.active.get(token)?;
+        let usable = now.monotonic < held.until + self.stale
+            && held.answer.expires_at().is_some()
+            && !is_past(&held.answer, now.wall);
+        usable.then_some(held.answer)
+    }
+
+    pub(crate) fn put(&self, token: Fingerprint, answer: &Arc<Answer>, now: Now) {
+        if self.is_on() && !is_past(answer, now.wall) {
+            let held = Held { answer: Arc::clone(answer), until: now.monotonic + self.ttl };
+            self.active.insert(token, held);
+        }
+    }
+
+    pub(crate) fn put_inactive(&self, token: Fingerprint, now: Now) {
+        if self.is_on() {
+            self.active.invalidate(&token);
+            // Nothing is remembered longer than the ttl.
+            self.inactive.insert(token, now.monotonic + self.ttl.min(INACTIVE_TTL));
+        }
+    }
+}
+
+/// Past its `exp`, without the leeway: the server that sets the time can be asked.
+fn is_past(answer: &Answer, wall: Duration) -> bool {
+    answer.expires_at().is_some_and(|exp| wall.as_secs_f64() >= exp)
+}
+
+/// Least recently used out: the newest answer is always kept, which the default policy of the
+/// library does not promise, and a token in use stays in.
+///
+/// The library forgets what is `past_use`, by its own clock, so that nothing said of a person lies
+/// about longer than needed (RFC 7662 §5). Whether an answer still holds is never left to that.
+fn pool<V: Clone + Send + Sync + 'static>(past_use: Duration) -> Pool<V> {
+    Cache::builder()
+        .max_capacity(MAX_ENTRIES)
+        .eviction_policy(EvictionPolicy::lru())
+        .time_to_live(past_use)
+        .build_with_hasher(BuildFingerprintHasher::default())
+}
+
+impl fmt::Debug for AnswerCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerCache").field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Fingerprints;
+
+    fn now(seconds: u64) -> Now {
+        let time = Duration::from_secs(seconds);
+        Now { wall: time, monotonic: time }
+    }
+
+    fn answer(json: &str) -> Arc<Answer> {
+        Arc::new(Answer::parse(json.as_bytes()).unwrap().unwrap())
+    }
+
+    #[test]
+    fn an_answer_holds_for_the_ttl_and_never_past_exp() {
+        let fingerprints = Fingerprints::new(&[]).unwrap();
+        for (name, ttl, json, lasts) in [
+            ("no exp", 60, r#"{"active":true}"#, 60),
+            ("exp later", 60, r#"{"active":true,"exp":1000}"#, 60),
+            ("exp earlier", 60, r#"{"active":true,"exp":2.5}"#, 3),
+            ("exp now", 60, r#"{"active":true,"exp":0}"#, 0),
+            ("exp unreadable", 60, r#"{"active":true,"exp":"2"}"#, 60),
+            ("off", 0, r#"{"active":true}"#, 0),
+        ] {
+            let cache = AnswerCache::new(Duration::from_secs(ttl), Duration::ZERO);
+            let token = fingerprints.of(b"token");
+            cache.put(token, &answer(json), now(0));
+            for second in 0..=62 {
+                let held = matches!(cache.get(&token, now(second)), Some(Remembered::Active(_)));
+                assert_eq!(held, second < lasts, "{name}, second {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stale_answer_stands_in_for_a_bounded_time_and_never_past_exp() {
+        let token = Fingerprints::new(&[]).unwrap().of(b"token");
+        for (name, stale, json, from, to) in [
+            ("bounded", 30, r#"{"active":true,"exp":1000}"#, 60, 90),
+            ("exp earlier", 30, r#"{"active":true,"exp":70}"#, 60, 70),
+            ("exp unknown", 30, r#"{"active":true}"#, 0, 0),
+            ("off", 0, r#"{"active":true,"exp":1000}"#, 0, 0),
+        ] {
+            let cache = AnswerCache::new(DEFAULT_TTL, Duration::from_secs(stale));
+            cache.put(token, &answer(json), now(0));
+            for second in 60..=91 {
+                assert!(cache.get(&token, now(second)).is_none(), "{name}, second {second}");
+                let stands_in = cache.stale(&token, now(second)).is_some();
+                assert_eq!(stands_in, (from..to).contains(&second), "{name}, second {second}");
+            }
+            cache.put_inactive(token, now(60));
+            assert!(cache.stale(&token, now(61)).is_none(), "{name}: it was said to be dead");
+        }
+    }
+
+    #[test]
+    fn the_ttl_does_not_follow_the_wall_clock() {
+        let token = Fingerprints::new(&[]).unwrap().of(b"token");
+        let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
+        let at = |wall, monotonic| Now {
+            wall: Duration::from_secs(wall),
+            monotonic: Duration::from_secs(monotonic),
+        };
+        cache.put(token, &answer(r#"{"active":true,"exp":20000}"#), at(10_000, 0));
+        assert!(cache.get(&token, at(5_000, 60)).is_none(), "the wall clock went back");
+        assert!(cache.get(&token, at(15_000, 59)).is_some(), "the wall clock went ahead");
+        assert!(cache.get(&token, at(20_000, 1)).is_none(), "exp follows the wall clock");
+    }
+
+    #[test]
+    fn inactive_is_remembered_for_less_and_takes_the_place_of_active() {
+        let token = Fingerprints::new(&[]).unwrap().of(b"token");
+        let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
+        cache.put(token, &answer(r#"{"active":true}"#), now(0));
+        cache.put_inactive(token, now(0));
+        assert!(matches!(cache.get(&token, now(4)), Some(Remembered::Inactive)));
+        assert!(cache.get(&token, now(5)).is_none());
+        let cache = AnswerCache::new(Duration::from_secs(2), Duration::ZERO);
+        cache.put_inactive(token, now(0));
+        assert!(matches!(cache.get(&token, now(1)), Some(Remembered::Inactive)));
+        assert!(cache.get(&token, now(2)).is_none(), "nothing holds longer than the ttl");
+    }
+
+    #[test]
+    fn pools_are_bounded_and_dead_tokens_push_no_live_one_out() {
+        let fingerprints = Fingerprints::new(&[]).unwrap();
+        let of = |n: u64| fingerprints.of(&n.to_le_bytes());
+        let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
+        let live = answer(r#"{"active":true}"#);
+        cache.put(of(0), &live, now(0));
+        for n in 1..=2 * MAX_ENTRIES {
+            cache.put_inactive(of(n), now(0));
+        }
+        cache.inactive.run_pending_tasks();
+        assert!(cache.inactive.entry_count() <= MAX_ENTRIES);
+        assert!(cache.get(&of(0), now(1)).is_some());
+        for n in 1..=MAX_ENTRIES {
+            cache.put(of(n), &live, now(0));
+        }
+        cache.active.run_pending_tasks();
+        assert_eq!(cache.active.entry_count(), MAX_ENTRIES);
+        assert!(cache.get(&of(0), now(1)).is_none(), "the oldest goes");
+        assert!(cache.get(&of(MAX_ENTRIES), now(1)).is_some());
+    }
+}

@@ -1,0 +1,110 @@
+//! One call of the introspection endpoint (RFC 7662 §2).
+
+use std::sync::Arc;
+
+use form_urlencoded::Serializer;
+
+use crate::clock::Clock;
+use crate::fetch::{Client, Form, FormAnswer};
+use crate::introspection::answer::{Answer, AnswerFault};
+use crate::introspection::credentials::Credentials;
+use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
+use crate::issuer::Discovery;
+use crate::token::NumericDate;
+use crate::token::json::{self, Value};
+
+/// Asks one endpoint as one client.
+pub(crate) struct IntrospectionClient {
+    pub(crate) http: Client,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) credentials: Credentials,
+    /// What signed answers are judged by, where no other is accepted.
+    pub(crate) signed: Option<SignedAnswers>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Where the endpoint is.
+#[derive(Debug)]
+pub(crate) enum Endpoint {
+    Url(String),
+    /// Where the issuer's metadata says; with `mutual_tls`, its alias for that (RFC 8705 §5).
+    Discovered {
+        discovery: Arc<Discovery>,
+        mutual_tls: bool,
+    },
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Active(Answer),
+    Inactive,
+    /// The server could make nothing of the token.
+    Refused,
+}
+
+impl IntrospectionClient {
+    /// Asks about a token.
+    ///
+    /// # Errors
+    /// What failed on our side or the server's, in fixed words: not the token's fault.
+    pub(crate) async fn ask(&self, token: &str) -> Result<Verdict, String> {
+        let url = self.url().await?;
+        let form = self.form(token)?;
+        let answer = self.http.post(&url, form).await.map_err(|error| error.to_string())?;
+        let read = match answer.status {
+            200 => self.read(&answer).await,
+            400 if blames_the_token(&answer) => return Ok(Verdict::Refused),
+            401 | 400 => return Err("the client credentials were refused, or the call".to_owned()),
+            status => return Err(format!("status {status}")),
+        };
+        match read {
+            Ok(Some(answer)) => Ok(Verdict::Active(answer)),
+            Ok(None) => Ok(Verdict::Inactive),
+            Err(AnswerFault(text)) => Err(text.to_owned()),
+        }
+    }
+
+    async fn url(&self) -> Result<String, String> {
+        let (discovery, mutual_tls) = match &self.endpoint {
+            Endpoint::Url(url) => return Ok(url.clone()),
+            Endpoint::Discovered { discovery, mutual_tls } => (discovery, *mutual_tls),
+        };
+        let metadata = discovery.metadata(self.clock.monotonic()).await?;
+        let alias = metadata.mtls_introspection_endpoint.filter(|_| mutual_tls);
+        alias
+            .or(metadata.introspection_endpoint)
+            .ok_or_else(|| "metadata: no `introspection_endpoint`".to_owned())
+    }
+
+    /// The token as it is, with a hint (RFC 7662 §2.1), and our credentials.
+    fn form(&self, token: &str) -> Result<Form, &'static str> {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("token", token).append_pair("token_type_hint", "access_token");
+        let authorization = self.credentials.add_to(&mut form, self.clock.wall())?;
+        let accept = if self.signed.is_some() { MEDIA_TYPE } else { "application/json" };
+        Ok(Form { accept, authorization, body: form.finish() })
+    }
+
+    async fn read(&self, answer: &FormAnswer) -> Result<Option<Answer>, AnswerFault> {
+        let answer = &answer.answer;
+        match &self.signed {
+            None if answer.may_be_json() => Answer::parse(&answer.body),
+            None => Err(AnswerFault("the answer is not JSON")),
+            // RFC 9701 §8.2: no way back to plain JSON, which whoever stands between could write.
+            Some(signed) if answer.media_type().as_deref() == Some(MEDIA_TYPE) => {
+                signed.open(&answer.body, NumericDate::now(self.clock.wall())).await
+            }
+            Some(_) => Err(AnswerFault("the answer is not signed")),
+        }
+    }
+}
+
+/// Servers answer 400 to a token that they can't read or did not store. That is the token's fault,
+/// unless the error says that it is ours (RFC 6749 §5.2), or it is no error of theirs at all.
+fn blames_the_token(answer: &FormAnswer) -> bool {
+    json::parse(&answer.answer.body)
+        .ok()
+        .and_then(|body| body.get("error").and_then(Value::as_str).map(|e| e != "invalid_client"))
+        .unwrap_or(false)
+}

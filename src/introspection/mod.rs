@@ -1,0 +1,161 @@
+//! Steps 2 to 6 for a token that only its authorization server can read: introspection (RFC 7662),
+//! answered as JSON or signed (RFC 9701).
+//!
+//! Decides, in this order:
+//!
+//! 1. whether an answer about this very token is at hand ([`cache`]), without a lock or a wait;
+//! 2. whether the endpoint may be asked: one call a token at a time, 64 in all, and none while it
+//!    is known to be down ([`breaker`]);
+//! 3. what it says, under a deadline ([`client`], [`signed`], [`answer`]).
+//!
+//! The token goes into the form of a POST, byte for byte, to an endpoint that the configuration or
+//! the issuer's metadata names; nothing in a token changes where it goes. An answer is judged by the
+//! issuer's profile at each request anew. An outage is 503, and so is an answer that can't be
+//! trusted; 401 is for a token that is not active, or fails a check.
+
+mod answer;
+mod breaker;
+mod build;
+mod cache;
+mod client;
+mod client_auth;
+mod credentials;
+mod flight;
+mod introspector;
+mod signed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use answer::Answer;
+pub(crate) use build::Context;
+use cache::DEFAULT_TTL;
+pub use client_auth::ClientAuth;
+pub(crate) use flight::AnswerWait;
+pub(crate) use introspector::{Introspector, Lookup};
+
+/// How an issuer's tokens are introspected (RFC 7662); for
+/// [`Issuer::introspection`](crate::Issuer::introspection).
+///
+/// Unless said otherwise, a token that is a JWT is validated here, and any other is introspected at
+/// the endpoint that the issuer's metadata names. Answers are remembered for 60 s.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_resource_server::{ClientAuth, Introspection, Issuer};
+///
+/// let auth = ClientAuth::client_secret_basic("notes-api", "secret");
+/// let issuer = Issuer::discover("https://as.example.com")
+///     .introspection(Introspection::new(auth).cache_ttl(Duration::from_secs(10)));
+/// # let _ = issuer;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "give it to `Issuer::introspection`"]
+pub struct Introspection {
+    pub(crate) auth: ClientAuth,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) ttl: Duration,
+    pub(crate) stale: Duration,
+    pub(crate) signed: bool,
+    pub(crate) answer_audiences: Vec<String>,
+    pub(crate) audience_optional: bool,
+    pub(crate) opaque: bool,
+    pub(crate) jwts: Jwts,
+}
+
+/// Introspection of one issuer's tokens, ready to be used.
+#[derive(Debug)]
+pub(crate) struct Introspecting {
+    pub(crate) engine: Arc<Introspector>,
+    pub(crate) jwts: Jwts,
+    /// Whether tokens that name no issuer go here.
+    pub(crate) opaque: bool,
+    pub(crate) audience_optional: bool,
+}
+
+/// What is done with a token that is a JWT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Jwts {
+    /// It is validated here, and the authorization server is not asked.
+    Validate,
+    /// It is validated here, and the authorization server is asked as well.
+    ValidateAndIntrospect,
+    /// The authorization server alone is asked.
+    Introspect,
+}
+
+impl Introspection {
+    /// Introspects tokens that are no JWT, as the client `auth`.
+    pub fn new(auth: ClientAuth) -> Self {
+        Self {
+            auth,
+            endpoint: None,
+            ttl: DEFAULT_TTL,
+            stale: Duration::ZERO,
+            signed: false,
+            answer_audiences: Vec::new(),
+            audience_optional: false,
+            opaque: true,
+            jwts: Jwts::Validate,
+        }
+    }
+
+    /// The endpoint's URL; that of the issuer's metadata (`introspection_endpoint`, RFC 8414 §2)
+    /// unless set.
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = Some(url.into());
+        self
+    }
+
+    /// Introspects JWTs too, after they were validated here, so that a revoked one is refused (RFC
+    /// 7009 §3). The handler's claims are those of the token; its scope is what both say.
+    pub fn also_for_jwts(mut self) -> Self {
+        self.jwts = Jwts::ValidateAndIntrospect;
+        self
+    }
+
+    /// Introspects every token of this issuer, and validates none here, be it a JWT. Its keys are
+    /// used for [signed answers](Self::require_signed_answers) alone.
+    pub fn only(mut self) -> Self {
+        self.jwts = Jwts::Introspect;
+        self
+    }
+
+    /// Leaves tokens that are no JWT to another issuer: a token that names no issuer goes to one
+    /// authorization server alone, so only one can be configured for them.
+    pub fn not_for_opaque_tokens(mut self) -> Self {
+        self.opaque = false;
+        self
+    }
+
+    /// How long an answer may be used again: 60 s unless set, at most 300 s. A revoked token is
+    /// accepted for as long (RFC 7662 §4). With zero, every request asks, and none gets an answer
+    /// to a question that was put before it came.
+    pub fn cache_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Asks for signed answers (RFC 9701) and accepts no other. They are signed with one of the
+    /// issuer's keys and algorithms, and are for this server's client id.
+    pub fn require_signed_answers(mut self) -> Self {
+        self.signed = true;
+        self
+    }
+
+    /// The `aud` of signed answers, where it is not the client id (RFC 9701 §5). Given once or more,
+    /// it replaces the client id.
+    pub fn signed_answer_audience(mut self, audience: impl Into<String>) -> Self {
+        self.answer_audiences.push(audience.into());
+        self
+    }
+
+    /// Accepts answers without an audience, for a server that names none (RFC 7662 §2.2 makes it
+    /// optional). What it gives up: such a token may be meant for another API of the same server,
+    /// so only its scope, or that the server answers this client at all, can tell. One that is
+    /// named must still be this API's.
+    pub fn audience_optional(mut self) -> Self {
+        self.audience_optional = true;
+        self
+    }
+}

@@ -1,0 +1,109 @@
+//! Signed answers (RFC 9701): a JWT of the authorization server's about a token.
+
+use std::sync::Arc;
+
+use crate::crypto::AlgorithmSet;
+use crate::fetch::MAX_BODY;
+use crate::introspection::answer::{Answer, AnswerFault};
+use crate::keys::{Keys, Lookup};
+use crate::token::NumericDate;
+use crate::token::header::{Header, HeaderMemo, media_type};
+use crate::token::json::{Object, Value};
+use crate::token::jwt::UnverifiedJwt;
+
+/// Content type and `typ` of a signed answer (RFC 9701 §4, §5).
+const TYPE: &str = "token-introspection+jwt";
+
+/// The same as a media type, to ask for.
+pub(crate) const MEDIA_TYPE: &str = "application/token-introspection+jwt";
+
+/// How far ahead `iat` may lie, in seconds: what two clocks differ by.
+const MAX_IAT_AHEAD: f64 = 60.0;
+
+/// What signed answers are judged by.
+#[derive(Debug)]
+pub(crate) struct SignedAnswers {
+    /// The issuer's own.
+    pub(crate) keys: Keys,
+    pub(crate) algorithms: AlgorithmSet,
+    pub(crate) older_names: bool,
+    pub(crate) issuer: Arc<str>,
+    /// Who this server is to the authorization server: its client id, as a rule.
+    pub(crate) audiences: Vec<Box<str>>,
+}
+
+impl SignedAnswers {
+    /// Reads an answer; `None` when the token is not active. It waits where keys must be fetched.
+    pub(crate) async fn open(
+        &self,
+        jwt: &[u8],
+        now: NumericDate,
+    ) -> Result<Option<Answer>, AnswerFault> {
+        // What an answer's header says is read anew each time: answers are rare.
+        let (mut decoded, known) = (Vec::new(), HeaderMemo::default().load());
+        let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded, &known)
+            .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
+        self.admit(&jwt.header)?;
+        if let Lookup::Wait(wait) = self.find(&jwt.header, false) {
+            wait.done().await;
+        }
+        let Lookup::Found(keys) = self.find(&jwt.header, true) else {
+            return Err(AnswerFault("no key of the issuer fits the signed answer"));
+        };
+        let verified =
+            jwt.verify(|algorithm, input, signature| keys.verify(algorithm, input, signature));
+        let Ok(jwt) = verified else {
+            self.keys.signature_failed();
+            return Err(AnswerFault("the signature of the signed answer is wrong"));
+        };
+        self.read(jwt.claims, now)
+    }
+
+    fn find(&self, header: &Header, waited: bool) -> Lookup<'_> {
+        self.keys.find(header.kid.as_deref(), header.algorithm, &self.issuer, waited)
+    }
+
+    /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: this type and no other, or any JWT of the server's
+    /// would do; and an algorithm of the issuer's list.
+    fn admit(&self, header: &Header) -> Result<(), AnswerFault> {
+        if !header.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
+            return Err(AnswerFault("`typ` of the signed answer is not `token-introspection+jwt`"));
+        }
+        let old = header.legacy_name && !self.older_names;
+        if old || !self.algorithms.contains(header.algorithm) {
+            return Err(AnswerFault("`alg` of the signed answer is not accepted from this issuer"));
+        }
+        Ok(())
+    }
+
+    /// RFC 9701 §5: `iss`, `aud`, `iat` are about the answer; whatever is about the token is inside
+    /// `token_introspection`, and nothing outside it is read.
+    fn read(
+        &self,
+        mut claims: Object<'_>,
+        now: NumericDate,
+    ) -> Result<Option<Answer>, AnswerFault> {
+        if claims.get("iss").and_then(Value::as_str) != Some(&*self.issuer) {
+            return Err(AnswerFault("`iss` of the signed answer is not the issuer"));
+        }
+        let ours = |value: &Value<'_>| {
+            value.as_str().is_some_and(|found| self.audiences.iter().any(|own| **own == *found))
+        };
+        let for_us = match claims.get("aud") {
+            Some(Value::Array(values)) => values.iter().any(ours),
+            Some(value) => ours(value),
+            None => false,
+        };
+        if !for_us {
+            return Err(AnswerFault("`aud` of the signed answer is not this server's client id"));
+        }
+        match claims.get("iat").and_then(Value::as_f64) {
+            Some(iat) if iat <= now.as_secs_f64() + MAX_IAT_AHEAD => {}
+            _ => return Err(AnswerFault("`iat` of the signed answer is missing or ahead")),
+        }
+        match claims.take("token_introspection") {
+            Some(Value::Object(members)) => Answer::of(members),
+            _ => Err(AnswerFault("the signed answer has no object `token_introspection`")),
+        }
+    }
+}

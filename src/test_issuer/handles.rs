@@ -1,0 +1,52 @@
+//! What the issuer knows of the tokens it minted: whether one is active, and what it says.
+
+use std::collections::{HashMap, HashSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::Shared;
+use crate::crypto::sha256;
+
+/// Handles with their claims, and the digests of JWTs, which carry theirs themselves.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    handles: HashMap<String, Map<String, Value>>,
+    jwts: HashSet<[u8; 32]>,
+    revoked: HashSet<String>,
+}
+
+impl Tokens {
+    pub(crate) fn revoke(&mut self, token: &str) {
+        self.revoked.insert(token.to_owned());
+    }
+
+    /// The claims of a token that is active (RFC 7662 §2.2): minted here, not revoked, not expired.
+    pub(crate) fn active(&self, token: &str, now: u64) -> Option<Map<String, Value>> {
+        if self.revoked.contains(token) {
+            return None;
+        }
+        let claims = match self.handles.get(token) {
+            Some(claims) => claims.clone(),
+            None if self.jwts.contains(&sha256(token.as_bytes())) => {
+                let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+                serde_json::from_slice(&payload).ok()?
+            }
+            None => return None,
+        };
+        let expired =
+            claims.get("exp").and_then(Value::as_f64).is_some_and(|exp| exp <= now as f64);
+        (!expired).then_some(claims)
+    }
+}
+
+impl Shared {
+    pub(crate) fn remember_handle(&self, handle: &str, claims: Map<String, Value>) {
+        self.state().tokens.handles.insert(handle.to_owned(), claims);
+    }
+
+    pub(crate) fn remember_jwt(&self, token: &str) {
+        self.state().tokens.jwts.insert(sha256(token.as_bytes()));
+    }
+}

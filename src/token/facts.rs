@@ -1,0 +1,88 @@
+//! What the walk itself learns about a token, whatever type its claims have.
+
+use std::sync::Arc;
+
+use crate::token::{NumericDate, Principal, ScopeSet};
+
+/// The facts that policies and the principal are made of.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    /// The configured name of the issuer, which an alias in the token does not change.
+    pub(crate) issuer: Arc<str>,
+    /// Whether the profile says that a client acts on its own behalf, whatever `sub` is.
+    pub(crate) client_alone: bool,
+    pub(crate) scope: ScopeSet,
+    pub(crate) expires_at: Option<NumericDate>,
+    pub(crate) names: Names,
+}
+
+/// The subject and the client, one behind the other in one text, for one allocation.
+#[derive(Clone, Default)]
+pub(crate) struct Names {
+    text: Box<str>,
+    /// The subject's bytes; the rest is the client's.
+    subject: usize,
+    has_subject: bool,
+    has_client: bool,
+}
+
+impl Names {
+    pub(crate) fn new(subject: Option<&str>, client: Option<&str>) -> Self {
+        let (sub, client_id) = (subject.unwrap_or_default(), client.unwrap_or_default());
+        let mut text = String::with_capacity(sub.len() + client_id.len());
+        text.push_str(sub);
+        text.push_str(client_id);
+        Self {
+            text: text.into(),
+            subject: sub.len(),
+            has_subject: subject.is_some(),
+            has_client: client.is_some(),
+        }
+    }
+}
+
+impl Facts {
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.names.text.get(..self.names.subject).filter(|_| self.names.has_subject)
+    }
+
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.names.text.get(self.names.subject..).filter(|_| self.names.has_client)
+    }
+
+    pub(crate) fn principal(&self) -> Principal<'_> {
+        let iss = &self.issuer;
+        match (self.subject(), self.client_id()) {
+            (Some(sub), client_id) if !self.client_alone && client_id != Some(sub) => {
+                Principal::User { iss, sub }
+            }
+            (_, client_id) => Principal::Client { iss, client_id },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart() {
+        for (subject, client) in [
+            (Some("alice"), Some("app")),
+            (Some("alice"), None),
+            (None, Some("app")),
+            (None, None),
+            (Some(""), Some("")),
+            (Some("é"), Some("ü")),
+        ] {
+            let facts = Facts {
+                issuer: "https://as.example.com".into(),
+                client_alone: false,
+                scope: ScopeSet::default(),
+                expires_at: None,
+                names: Names::new(subject, client),
+            };
+            assert_eq!((facts.subject(), facts.client_id()), (subject, client));
+        }
+    }
+}

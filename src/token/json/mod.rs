@@ -1,0 +1,164 @@
+//! One strict reading of JSON from the network.
+//!
+//! RFC 7515 §4 and RFC 7519 §4 let a parser refuse duplicate names or take the last. This crate
+//! refuses, at every depth, so that two parsers of one program can never read one token in two
+//! ways. Depth and the number of members are bounded before anything is kept.
+
+mod strict;
+#[cfg(test)]
+mod tests;
+mod typed;
+
+use std::borrow::Cow;
+
+use serde::de::{DeserializeSeed as _, Error as _};
+
+use strict::{Budget, Strict};
+
+/// Nesting of a token's JSON. Real tokens nest 4 deep (Keycloak's `resource_access`).
+pub(crate) const MAX_DEPTH: u32 = 32;
+
+/// Members and array elements of one document, all depths together. Real tokens have 15 to 60.
+pub(crate) const MAX_MEMBERS: u32 = 1_000;
+
+/// Reads `bytes` as one JSON object without duplicate names, within the limits, and nothing after it.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, serde_json::Error> {
+    parse_up_to(bytes, MAX_MEMBERS)
+}
+
+/// As [`parse`], with room for a document that is larger than a token.
+pub(crate) fn parse_up_to(bytes: &[u8], members: u32) -> Result<Object<'_>, serde_json::Error> {
+    // Checked as a whole, which is cheaper than string by string.
+    let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let budget = Budget::new(MAX_DEPTH, members);
+    let value = Strict(&budget).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(serde_json::Error::custom("not an object")),
+    }
+}
+
+/// A JSON value that borrows its text where the text has no escapes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value<'a> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    String(Cow<'a, str>),
+    Array(Vec<Value<'a>>),
+    Object(Object<'a>),
+}
+
+impl Value<'_> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A number of any size; those beyond 2^53 lose their last digits.
+    pub(crate) fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Unsigned(number) => Some(*number as f64),
+            Self::Signed(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The same value without borrows, to be kept.
+    #[cfg(feature = "remote")]
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Signed(number) => Value::Signed(number),
+            Self::Float(number) => Value::Float(number),
+            Self::String(text) => Value::String(Cow::Owned(text.into_owned())),
+            Self::Array(values) => {
+                Value::Array(values.into_iter().map(Value::into_owned).collect())
+            }
+            Self::Object(object) => Value::Object(object.into_owned()),
+        }
+    }
+
+    /// The same value without borrows, as the rest of the ecosystem knows it.
+    pub(crate) fn to_owned_value(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Unsigned(number) => (*number).into(),
+            Self::Signed(number) => (*number).into(),
+            Self::Float(number) => (*number).into(),
+            Self::String(text) => serde_json::Value::String(text.as_ref().to_owned()),
+            Self::Array(values) => values.iter().map(Value::to_owned_value).collect(),
+            Self::Object(object) => object
+                .members
+                .iter()
+                .map(|(name, value)| (name.as_ref().to_owned(), value.to_owned_value()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
+}
+
+/// The members of a JSON object, each name once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Object<'a> {
+    members: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// The marks of all names, and perhaps of some that were taken out.
+    marks: u64,
+}
+
+impl<'a> Object<'a> {
+    fn new(members: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
+        let marks = members.iter().fold(0, |marks, (name, _)| marks | mark(name));
+        Self { members, marks }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        if self.marks & mark(name) == 0 {
+            return None;
+        }
+        self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
+        self.members.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// Takes a member out.
+    #[cfg(feature = "remote")]
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        let at = self.members.iter().position(|(own, _)| own == name)?;
+        Some(self.members.swap_remove(at).1)
+    }
+
+    /// The same members without borrows, to be kept.
+    #[cfg(feature = "remote")]
+    pub(crate) fn into_owned(self) -> Object<'static> {
+        let owned = |(name, value): (Cow<'a, str>, Value<'a>)| {
+            (Cow::Owned(name.into_owned()), value.into_owned())
+        };
+        Object { members: self.members.into_iter().map(owned).collect(), marks: self.marks }
+    }
+}
+
+/// One of 64 marks, for a set of names that says at once what is not in it: most of the names that
+/// are looked for in a token are not there.
+fn mark(name: &str) -> u64 {
+    let first = name.as_bytes().first().copied().unwrap_or_default();
+    let last = name.as_bytes().last().copied().unwrap_or_default();
+    let mixed = usize::from(first) + 3 * usize::from(last) + 7 * name.len();
+    1 << (mixed % 64)
+}

@@ -1,0 +1,190 @@
+//! Reads one value under the limits.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
+
+use crate::token::json::{Object, Value};
+
+/// Up to here names are compared one by one, which for a token's dozen is cheaper than hashing.
+const LINEAR_NAMES: usize = 24;
+
+/// Room for the members of a usual object, taken in one allocation.
+const USUAL_MEMBERS: usize = 16;
+
+/// With its feature `arbitrary_precision`, which any crate of a program can turn on, `serde_json`
+/// presents a number as a map with this one name.
+const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
+
+/// What is left of the limits while one document is read.
+pub(super) struct Budget {
+    depth: Cell<u32>,
+    members: Cell<u32>,
+}
+
+impl Budget {
+    pub(super) fn new(depth: u32, members: u32) -> Self {
+        Self { depth: Cell::new(depth), members: Cell::new(members) }
+    }
+
+    fn enter<E: serde::de::Error>(&self) -> Result<(), E> {
+        let left = self.depth.get().checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        self.depth.set(left);
+        Ok(())
+    }
+
+    fn leave(&self) {
+        self.depth.set(self.depth.get() + 1);
+    }
+
+    fn member<E: serde::de::Error>(&self) -> Result<(), E> {
+        let left =
+            self.members.get().checked_sub(1).ok_or_else(|| E::custom("too many members"))?;
+        self.members.set(left);
+        Ok(())
+    }
+}
+
+/// Reads one value under a budget.
+pub(super) struct Strict<'b>(pub(super) &'b Budget);
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Unsigned(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Signed(number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        self.0.enter()?;
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(Strict(self.0))? {
+            self.0.member()?;
+            values.push(value);
+        }
+        self.0.leave();
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        self.0.enter()?;
+        let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::new();
+        let (mut many, mut marks): (Option<HashSet<_>>, u64) = (None, 0);
+        while let Some(Name(name)) = map.next_key()? {
+            self.0.member()?;
+            let mark = mark(&name);
+            let duplicate = if members.len() < LINEAR_NAMES {
+                let alike = marks & mark != 0;
+                marks |= mark;
+                alike && members.iter().any(|(seen, _)| *seen == name)
+            } else {
+                let seen = || members.iter().map(|(seen, _)| seen.clone()).collect();
+                !many.get_or_insert_with(seen).insert(name.clone())
+            };
+            if duplicate {
+                return Err(A::Error::custom("duplicate member name"));
+            }
+            if members.is_empty() {
+                members.reserve_exact(USUAL_MEMBERS);
+            }
+            let value = map.next_value_seed(Strict(self.0))?;
+            members.push((name, value));
+        }
+        self.0.leave();
+        Ok(match members.as_slice() {
+            [(name, Value::String(digits))] if name == ARBITRARY_PRECISION => number(digits)?,
+            _ => Value::Object(Object::new(members)),
+        })
+    }
+}
+
+/// One bit of 64 by length and ends of a name: of two names with other bits, neither is the other.
+fn mark(name: &str) -> u64 {
+    let (first, last) = match name.as_bytes() {
+        [] => (0, 0),
+        [only] => (*only, *only),
+        [first, .., last] => (*first, *last),
+    };
+    1 << ((name.len() as u64 ^ u64::from(first) ^ (u64::from(last) << 2)) & 63)
+}
+
+/// A number that `serde_json` handed over as text; beyond the range of a double it is an error, as
+/// it is without `arbitrary_precision`.
+pub(super) fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>, E> {
+    if let Ok(number) = digits.parse() {
+        return Ok(Value::Unsigned(number));
+    }
+    if let Ok(number) = digits.parse() {
+        return Ok(Value::Signed(number));
+    }
+    match digits.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Value::Float(number)),
+        _ => Err(E::custom("number out of range")),
+    }
+}
+
+/// A member name: borrowed where the text has no escape.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}

@@ -1,0 +1,117 @@
+use super::*;
+
+fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
+    parse(bytes).map(drop)
+}
+
+fn nested(depth: usize) -> Vec<u8> {
+    format!("{}{}", r#"{"a":"#.repeat(depth - 1) + "{", "}".repeat(depth)).into_bytes()
+}
+
+fn members(count: usize) -> Vec<u8> {
+    let members: Vec<_> = (0..count).map(|n| format!("\"m{n}\":{n}")).collect();
+    format!("{{{}}}", members.join(",")).into_bytes()
+}
+
+#[test]
+fn forms() {
+    let cases: &[(&str, &[u8], bool)] = &[
+        ("empty object", b"{}", true),
+        ("nested", br#"{"a":[1,-2,0.5,"x",null,true,{"b":{}}]}"#, true),
+        ("same name in two objects", br#"{"a":{"x":1},"b":{"x":1}}"#, true),
+        ("duplicate", br#"{"a":1,"a":1}"#, false),
+        ("duplicate by escape", br#"{"a":1,"\u0061":1}"#, false),
+        ("duplicate inside", br#"{"cnf":{"jkt":1,"jkt":2}}"#, false),
+        ("duplicate in an array", br#"{"a":[{"x":1,"x":2}]}"#, false),
+        ("array", b"[]", false),
+        ("string", b"\"{}\"", false),
+        ("null", b"null", false),
+        ("trailing", b"{} {}", false),
+        ("trailing text", b"{}x", false),
+        ("not UTF-8", b"{\"a\":\"\xff\"}", false),
+        ("byte order mark", b"\xef\xbb\xbf{}", false),
+        ("number out of range", br#"{"a":1e400}"#, false),
+        ("truncated", br#"{"a":"#, false),
+        ("empty", b"", false),
+    ];
+    for (name, bytes, good) in cases {
+        assert_eq!(check(bytes).is_ok(), *good, "{name}");
+    }
+}
+
+#[test]
+fn depth_and_members_are_bounded_on_both_sides_of_the_edge() {
+    assert!(check(&nested(MAX_DEPTH as usize)).is_ok());
+    assert!(check(&nested(MAX_DEPTH as usize + 1)).is_err());
+    assert!(check(&members(MAX_MEMBERS as usize)).is_ok());
+    assert!(check(&members(MAX_MEMBERS as usize + 1)).is_err());
+}
+
+#[test]
+fn a_late_duplicate_among_many_is_seen() {
+    let mut many = members(200);
+    many.pop();
+    many.extend_from_slice(b",\"m7\":0}");
+    assert!(check(&many).is_err());
+}
+
+#[test]
+fn every_duplicate_among_few_is_seen() {
+    let names: Vec<String> =
+        (0..24).map(|n| ["", "a", "ab", "name", "é", "iss"][n % 6].repeat(n / 6 + 1)).collect();
+    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    let document = |names: &[&str]| {
+        let members: Vec<_> = names.iter().map(|name| format!("\"{name}\":0")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    assert!(check(document(&names).as_bytes()).is_ok());
+    for name in &names {
+        let twice = [names.as_slice(), &[name]].concat();
+        assert!(check(document(&twice).as_bytes()).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn numbers_keep_their_kind() {
+    let object = parse(br#"{"a":1,"b":-1,"c":1.5,"d":18446744073709551615}"#).unwrap();
+    assert_eq!(object.get("a"), Some(&Value::Unsigned(1)));
+    assert_eq!(object.get("b"), Some(&Value::Signed(-1)));
+    assert_eq!(object.get("c"), Some(&Value::Float(1.5)));
+    assert_eq!(object.get("d"), Some(&Value::Unsigned(u64::MAX)));
+    assert_eq!(strict::number::<serde_json::Error>("1.5").unwrap(), Value::Float(1.5));
+    assert!(strict::number::<serde_json::Error>("1e400").is_err());
+}
+
+#[test]
+fn text_without_escapes_is_borrowed() {
+    let object = parse(br#"{"a":"plain","b":"\u0041"}"#).unwrap();
+    assert!(matches!(object.get("a"), Some(Value::String(Cow::Borrowed("plain")))));
+    assert!(matches!(object.get("b"), Some(Value::String(Cow::Owned(text))) if text == "A"));
+}
+
+#[test]
+fn names_are_found_whatever_their_marks() {
+    // More names than there are marks, so that many share one.
+    let text = members(200);
+    let object = parse(&text).unwrap();
+    for n in 0..200 {
+        assert_eq!(object.get(&format!("m{n}")), Some(&Value::Unsigned(n)));
+    }
+    for absent in ["", "m", "m200", "m1a", "n1", "é"] {
+        assert_eq!(object.get(absent), None, "{absent}");
+    }
+    let object = parse(br#"{"":1,"\u00e9":2}"#).unwrap();
+    assert!(object.contains("") && object.contains("é"));
+}
+
+#[cfg(feature = "remote")]
+#[test]
+fn members_that_are_kept_are_the_same() {
+    let text = br#"{"a":[1,-2,0.5,"x",null,true,{"b":"\u0041"}],"c":18446744073709551615}"#;
+    let mut object = parse(text).unwrap();
+    assert_eq!(object.clone().into_owned(), object);
+    assert_eq!(object.take("c"), Some(Value::Unsigned(u64::MAX)));
+    assert!(!object.contains("c") && object.contains("a"));
+}

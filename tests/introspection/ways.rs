@@ -1,0 +1,236 @@
+//! Which tokens are introspected, and where.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+use tower_resource_server::{
+    AccessToken, Error, Introspection, Invalid, Issuer, ResourceServer, scope,
+};
+
+use super::support::*;
+use super::{World, secret, serve, start};
+
+#[tokio::test]
+async fn unless_said_otherwise_a_jwt_is_validated_here_and_any_other_token_introspected() {
+    let world = World::new().await;
+    world.bearer(&world.issuer.token().sign()).await.assert_ok("JWT");
+    assert_eq!(world.calls(), 0);
+    world.bearer(&world.issuer.token().opaque()).await.assert_ok("handle");
+    assert_eq!(world.calls(), 1);
+    // A bad JWT is no opaque token.
+    let bad = world.issuer.token().expires_in(-600).sign();
+    world.bearer(&bad).await.assert_invalid_token("expired");
+    world
+        .bearer(&world.issuer.token().header("alg", "none").sign())
+        .await
+        .assert_invalid_token("alg");
+    assert_eq!(world.calls(), 1);
+    // These are nothing that could be read here.
+    for (n, token) in ["v4.local.payload", "a.b.c.d.e", "ory_at_x.y"].into_iter().enumerate() {
+        world.bearer(token).await.assert_invalid_token("inactive");
+        assert_eq!(world.calls() as usize, 2 + n, "{token}");
+    }
+    // Without introspection they are refused here.
+    let (_, issuer) = start().await;
+    let api =
+        api(builder(Issuer::discover(issuer.url())).allow_http_loopback().build().unwrap().layer());
+    let reply = api.bearer(&issuer.token().opaque()).await;
+    reply.assert_invalid_token("no JWT");
+    assert_eq!(reply.error, Some(Error::NotAJwt));
+}
+
+#[tokio::test]
+async fn metadata_is_fetched_once_and_not_at_all_where_it_is_not_needed() {
+    let (clock, issuer) = start().await;
+    let own = || Introspection::new(secret());
+    let endpoint = issuer.introspection_endpoint();
+    let fixed = || Issuer::new(issuer.url()).jwks(issuer.jwks());
+    for (name, trusted, fetched) in [
+        ("keys and endpoint by it", Issuer::discover(issuer.url()).introspection(own()), 1),
+        ("the endpoint alone", fixed().introspection(own()), 1),
+        ("neither", fixed().introspection(own().endpoint(endpoint)), 0),
+    ] {
+        let before = issuer.counts().metadata;
+        let api = api(serve(trusted, &clock).layer());
+        api.bearer(&issuer.token().sign()).await.assert_ok(name);
+        api.bearer(&issuer.token().opaque()).await.assert_ok(name);
+        assert_eq!(issuer.counts().metadata - before, fetched, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn with_only_every_token_is_introspected_and_no_key_fetched() {
+    let world = World::with(|own| own.only()).await;
+    let jwt = world.issuer.token().header("typ", "JWT").sign();
+    world.bearer(&jwt).await.assert_ok("a JWT that the profile would refuse");
+    world.bearer(&world.issuer.token().opaque()).await.assert_ok("handle");
+    let forged = issuer().token().claim("iss", world.issuer.url()).sign();
+    world.bearer(&forged).await.assert_invalid_token("unknown to the issuer");
+    assert_eq!((world.calls(), world.issuer.counts().jwks), (3, 0));
+    assert_eq!(world.issuer.counts().metadata, 1);
+}
+
+#[tokio::test]
+async fn id_7009_3_1_a_revoked_jwt_is_refused_where_its_issuer_is_asked() {
+    let revoke = async |world: &World, token: &str| {
+        let response = reqwest::Client::new()
+            .post(format!("{}/revoke", world.issuer.url()))
+            .basic_auth("app", Some("secret"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("token={token}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+    };
+    for (name, world, before, after) in [
+        ("validated here", World::new().await, true, true),
+        ("introspected too", World::with(|own| own.also_for_jwts()).await, true, false),
+        ("introspected alone", World::with(|own| own.only()).await, true, false),
+    ] {
+        let check = |reply: Reply, good: bool| {
+            if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+        };
+        let token = world.issuer.token().sign();
+        check(world.bearer(&token).await, before);
+        revoke(&world, &token).await;
+        world.pass(60);
+        check(world.bearer(&token).await, after);
+        assert_eq!(world.issuer.counts().revocation, 1);
+    }
+    let world = World::with(|own| own.also_for_jwts().cache_ttl(Duration::ZERO)).await;
+    let token = world.issuer.token().sign();
+    world.bearer(&token).await.assert_ok("before");
+    revoke(&world, &token).await;
+    world.bearer(&token).await.assert_invalid_token("at once, with ttl 0");
+}
+
+#[tokio::test]
+async fn a_jwt_that_is_introspected_too_needs_both() {
+    let world = World::with(|own| own.also_for_jwts()).await;
+    world.bearer(&world.issuer.token().sign()).await.assert_ok("both");
+    let forged = issuer().token().claim("iss", world.issuer.url()).sign();
+    world.says(json!({}));
+    world.bearer(&forged).await.assert_invalid_token("active, and not signed");
+    let expired = world.issuer.token().expires_in(-600).sign();
+    world.bearer(&expired).await.assert_invalid_token("active, and expired");
+    for (name, members, good) in [
+        ("less", json!({ "aud": null, "sub": null }), true),
+        ("the same", json!({ "iss": world.issuer.url(), "client_id": "app" }), true),
+        ("another subject", json!({ "sub": "bob" }), false),
+        ("another client", json!({ "client_id": "other" }), false),
+        ("another audience", json!({ "aud": "https://other" }), false),
+        ("another issuer", json!({ "iss": "https://other" }), false),
+        ("past", json!({ "exp": 1 }), false),
+        ("bound", json!({ "cnf": { "jkt": "x" } }), false),
+        ("inactive", json!({ "active": false }), false),
+    ] {
+        world.says(members);
+        let reply = world.bearer(&world.issuer.token().sign()).await;
+        if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+    }
+    world.misbehave(super::Fault::Status(500));
+    world.bearer(&world.issuer.token().sign()).await.assert_unavailable("nobody to ask");
+}
+
+#[tokio::test]
+async fn what_the_issuer_says_of_a_jwt_narrows_its_scope_and_never_widens_it() {
+    let world = World::with(|own| own.also_for_jwts()).await;
+    let api = |name| api(world.server.protect(scope(name)));
+    for (name, said, a, b, c) in [
+        ("nothing", json!(null), true, true, false),
+        ("less", json!("a"), true, false, false),
+        ("more", json!("a b c"), true, true, false),
+        ("none", json!(""), false, false, false),
+    ] {
+        world.says(json!({ "scope": said }));
+        let token = world.issuer.token().scope("a b").sign();
+        for (scope, good) in [("a", a), ("b", b), ("c", c)] {
+            let reply = api(scope).bearer(&token).await;
+            if good { reply.assert_ok(name) } else { reply.assert_insufficient_scope(name, scope) }
+        }
+    }
+    world.says(json!({ "scope": ["a"] }));
+    let token = world.issuer.token().scope("a b").sign();
+    api("a").bearer(&token).await.assert_invalid_token("of another shape than the profile's");
+}
+
+#[tokio::test]
+async fn of_several_issuers_one_is_asked_about_opaque_tokens() {
+    let (clock, one) = start().await;
+    let (_, other) = start().await;
+    let introspection = || Introspection::new(secret());
+    let build = |first: Issuer, second: Issuer| {
+        let builder = ResourceServer::builder().issuer(first).issuer(second).audience(AUDIENCE);
+        builder.allow_http_loopback().clock(clock.clone()).build()
+    };
+    let (first, second) = (Issuer::discover(one.url()), Issuer::discover(other.url()));
+    let server = build(first.clone(), second.clone().introspection(introspection())).unwrap();
+    let answer = api(server.layer());
+    answer.bearer(&one.token().sign()).await.assert_ok("JWT of the first");
+    answer.bearer(&other.token().sign()).await.assert_ok("JWT of the second");
+    answer.bearer(&other.token().opaque()).await.assert_ok("handle of the second");
+    answer.bearer(&one.token().opaque()).await.assert_invalid_token("handle of the first");
+    assert_eq!((one.counts().introspection, other.counts().introspection), (0, 2));
+
+    let both = |other| build(first.clone().introspection(introspection()), other);
+    let error = both(second.clone().introspection(introspection())).unwrap_err();
+    assert!(error.to_string().contains("opaque tokens go to another issuer already"), "{error}");
+    let rest = introspection().only().not_for_opaque_tokens();
+    let server = both(second.clone().introspection(rest)).unwrap();
+    let answer = api(server.layer());
+    answer.bearer(&other.token().sign()).await.assert_ok("by its iss");
+    answer.bearer(&one.token().opaque()).await.assert_ok("to the first");
+    answer.bearer(&other.token().opaque()).await.assert_invalid_token("to the first");
+    assert_eq!((one.counts().introspection, other.counts().introspection), (2, 3));
+    let nothing = introspection().not_for_opaque_tokens();
+    assert!(both(second.introspection(nothing)).is_err(), "it would never be asked");
+}
+
+#[tokio::test]
+async fn claims_of_a_type_and_validators_work_as_for_jwts() {
+    #[derive(Debug, Deserialize)]
+    struct Tenant {
+        tenant: u32,
+        iss: String,
+    }
+    let (clock, issuer) = start().await;
+    let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(secret()));
+    let server = builder(trusted)
+        .claims::<Tenant>()
+        .validator(|token: &AccessToken<Tenant>| match token.tenant {
+            7 => Err(Invalid::because("closed")),
+            _ => Ok(()),
+        })
+        .allow_http_loopback()
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let call = async |token: String| {
+        let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
+        server.authenticate(&request.body(()).unwrap().into_parts().0).await
+    };
+    let good = issuer.token().claim("tenant", 1).opaque();
+    for _ in 0..2 {
+        let token = call(good.clone()).await.unwrap().token;
+        assert_eq!((token.tenant, token.iss.as_str()), (1, issuer.url()));
+    }
+    assert_eq!(issuer.counts().introspection, 1);
+    let unfit = call(issuer.token().claim("tenant", "x").opaque()).await.unwrap_err();
+    assert!(matches!(unfit.error(), Error::UnfitClaims { .. }), "{unfit:?}");
+    let refused = issuer.token().claim("tenant", 7).opaque();
+    for _ in 0..2 {
+        let refused = call(refused.clone()).await.unwrap_err();
+        assert!(matches!(refused.error(), Error::Refused { .. }), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_for_many_tenants_has_no_introspection() {
+    let own = Issuer::new("https://as.example.com/{tenantid}/v2.0").jwks(issuer().jwks());
+    let own = own.tenants("tid", |tenant| tenant == "one");
+    assert!(builder(own.clone()).build().is_ok());
+    let introspection = Introspection::new(secret()).endpoint("https://as.example.com/introspect");
+    assert!(builder(own.introspection(introspection)).build().is_err());
+}
