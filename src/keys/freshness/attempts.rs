@@ -13,6 +13,11 @@ pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// would hammer a server in distress.
 pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The most of what a server asks for (Retry-After) that is granted. The pause is up to half as long
+/// again, at random, or a fleet that was told the same comes back in the same second, again and
+/// again; two thirds of the longest pause leave that room within it.
+const MAX_ASKED: Duration = Duration::from_secs(20);
+
 /// Bits of the word that hold a moment in milliseconds: 34 years of uptime.
 const TIME_BITS: u32 = 40;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
@@ -102,7 +107,7 @@ impl Attempts {
     ///
     /// Full jitter: the pause is anything up to the doubled bound, so that a fleet spreads. It
     /// counts from the attempt's start, since an attempt that hung has been a pause, too. `asked`
-    /// is what the server asked for (Retry-After), which is granted up to the bound of all pauses.
+    /// is what the server asked for, which it gets up to a bound, and then the fleet spreads.
     pub(crate) fn failed(
         &self,
         ticket: Ticket,
@@ -115,8 +120,8 @@ impl Attempts {
         self.failures.store(failures, Ordering::Relaxed);
         let bound = MIN_BACKOFF.saturating_mul(1 << before.min(5)).min(MAX_BACKOFF);
         let pause = ticket.started_at.saturating_add(bound.mul_f64(random));
-        let least = asked.unwrap_or_default().clamp(LEAST_PAUSE, MAX_BACKOFF);
-        self.end(ticket, pause.max(now.saturating_add(least)));
+        let asked = asked.unwrap_or_default().min(MAX_ASKED).mul_f64(1.0 + random / 2.0);
+        self.end(ticket, pause.max(now.saturating_add(asked.max(LEAST_PAUSE))));
         failures
     }
 

@@ -156,13 +156,22 @@ fn a_pause_counts_from_the_start_of_the_attempt() {
 }
 
 #[test]
-fn a_server_may_ask_for_a_pause_up_to_the_longest() {
-    for (asked, until) in [(0, ms(500)), (7, s(7)), (30, s(30)), (31, s(30)), (u64::MAX, s(30))] {
+fn a_server_may_ask_for_a_pause_and_a_fleet_that_was_told_the_same_spreads() {
+    for (asked, random, until) in [
+        (0, 0.0, ms(500)),
+        (0, 1.0, ms(1_000)),
+        (7, 0.0, ms(7_000)),
+        (7, 1.0, ms(10_500)),
+        (20, 0.0, ms(20_000)),
+        (21, 0.0, ms(20_000)),
+        (20, 1.0, ms(30_000)),
+        (u64::MAX, 1.0, MAX_BACKOFF),
+    ] {
         let machine = machine();
         let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
-        machine.failed(ticket, None, s(0), 0.0, Some(s(asked)));
-        assert!(decide(&machine, None, UNKNOWN, until - ms(1)).start.is_none(), "{asked}");
-        assert!(decide(&machine, None, UNKNOWN, until).start.is_some(), "{asked}");
+        machine.failed(ticket, None, s(0), random, Some(s(asked)));
+        assert!(decide(&machine, None, UNKNOWN, until - ms(1)).start.is_none(), "{asked} {random}");
+        assert!(decide(&machine, None, UNKNOWN, until).start.is_some(), "{asked} {random}");
     }
 }
 
