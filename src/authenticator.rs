@@ -228,7 +228,7 @@ pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) ->
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     let missing = words.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     // The claim, and not the way inside it: there, a name can be a person's.
-    let claim = match serde_path_to_error::deserialize::<_, C>(claims) {
+    let claim = match serde_path_to_error::deserialize::<_, C>(claims.node()) {
         Err(error) => error.path().iter().next().map(ToString::to_string),
         Ok(_) => None,
     };

@@ -12,23 +12,58 @@ use serde::forward_to_deserialize_any;
 
 use crate::token::json::{Object, Value};
 
-impl Object<'_> {
+impl<'a> Object<'a> {
     /// The object as another type.
     pub(crate) fn to<'de, T: Deserialize<'de>>(&'de self) -> Result<T, Error> {
-        T::deserialize(self)
+        T::deserialize(self.node())
+    }
+
+    /// The object as serde reads it.
+    pub(crate) fn node<'de>(&'de self) -> Node<'de> {
+        Node::Object(self)
     }
 }
 
-/// The members as serde reads them. A name may be read as a number, as `serde_json` does.
-fn entries<'de>(object: &'de Object<'_>) -> impl Iterator<Item = (Name<'de>, &'de Value<'de>)> {
-    object.members.iter().map(|(name, value)| (Name(name), value))
+/// A value as serde reads it.
+#[derive(Clone, Copy)]
+pub(crate) enum Node<'de> {
+    Object(&'de Object<'de>),
+    Value(&'de Value<'de>),
 }
 
-impl<'de> Deserializer<'de> for &'de Object<'_> {
+impl<'de> From<&'de Value<'_>> for Node<'de> {
+    fn from(value: &'de Value<'_>) -> Self {
+        match value {
+            Value::Object(object) => Self::Object(object),
+            value => Self::Value(value),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for Node<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_map(MapDeserializer::new(entries(self)))
+        match self {
+            Self::Object(object) | Self::Value(Value::Object(object)) => {
+                let members = object.members.iter();
+                visitor.visit_map(MapDeserializer::new(
+                    members.map(|(name, value)| (Name(name), Node::from(value))),
+                ))
+            }
+            Self::Value(Value::Null) => visitor.visit_unit(),
+            Self::Value(Value::Bool(value)) => visitor.visit_bool(*value),
+            Self::Value(Value::Unsigned(number)) => visitor.visit_u64(*number),
+            Self::Value(Value::Signed(number)) => visitor.visit_i64(*number),
+            Self::Value(Value::Float(number)) => visitor.visit_f64(*number),
+            Self::Value(Value::String(text)) => visitor.visit_borrowed_str(text),
+            Self::Value(Value::Array(values)) => {
+                let mut values = SeqDeserializer::new(values.iter().map(Node::from));
+                let seen = visitor.visit_seq(&mut values)?;
+                values.end()?;
+                Ok(seen)
+            }
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -40,74 +75,28 @@ impl<'de> Deserializer<'de> for &'de Object<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_some(self)
+        match self {
+            Self::Value(Value::Null) => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
     }
 
-    /// Externally tagged: the one member names the variant.
+    /// Externally tagged: a string, or an object whose one member names the variant.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.members.as_slice() {
-            [(name, value)] => visitor.visit_enum(Variant { name, value: Some(value) }),
-            _ => Err(Error::invalid_value(Unexpected::Map, &"an object with one member")),
-        }
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-impl<'de> Deserializer<'de> for &'de Value<'_> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(*value),
-            Value::Unsigned(number) => visitor.visit_u64(*number),
-            Value::Signed(number) => visitor.visit_i64(*number),
-            Value::Float(number) => visitor.visit_f64(*number),
-            Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Array(values) => {
-                let mut values = SeqDeserializer::new(values.iter());
-                let seen = visitor.visit_seq(&mut values)?;
-                values.end()?;
-                Ok(seen)
+            Self::Value(Value::String(name)) => visitor.visit_enum(Variant { name, value: None }),
+            Self::Object(object) | Self::Value(Value::Object(object)) => {
+                match object.members.as_slice() {
+                    [(name, value)] => visitor.visit_enum(Variant { name, value: Some(value) }),
+                    _ => Err(Error::invalid_value(Unexpected::Map, &"an object with one member")),
+                }
             }
-            Value::Object(object) => object.deserialize_any(visitor),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        match self {
-            Value::String(name) => visitor.visit_enum(Variant { name, value: None }),
-            Value::Object(object) => object.deserialize_enum(name, variants, visitor),
-            _ => Err(Error::custom("neither a string nor an object with one member")),
+            Self::Value(_) => Err(Error::custom("neither a string nor an object with one member")),
         }
     }
 
@@ -117,7 +106,7 @@ impl<'de> Deserializer<'de> for &'de Value<'_> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for &'de Value<'_> {
+impl<'de> IntoDeserializer<'de, Error> for Node<'de> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -224,11 +213,11 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(self.content()?)
+        seed.deserialize(Node::from(self.content()?))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        self.content()?.deserialize_any(visitor)
+        Node::from(self.content()?).deserialize_any(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -236,7 +225,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.content()?.deserialize_any(visitor)
+        Node::from(self.content()?).deserialize_any(visitor)
     }
 }
 
