@@ -6,6 +6,7 @@
 
 #[cfg(feature = "remote")]
 mod cache_control;
+mod entries;
 mod flight;
 mod freshness;
 mod jwk;
