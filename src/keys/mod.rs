@@ -41,13 +41,15 @@ use crate::health::{IssuerHealth, KeyStage};
 pub(crate) use cache_control::max_age;
 pub(crate) use freshness::{Budget, Taken};
 #[cfg(feature = "remote")]
-pub(crate) use freshness::{MAX_FRESHNESS, STALE_IF_ERROR};
+pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
 pub(crate) use pem::{der, pem};
 pub(crate) use remote::{KeySettings, RemoteKeys};
 pub use seed::{InvalidSeed, KeySeed};
 pub(crate) use select::Candidates;
 pub(crate) use set::{KeySet, KeySetFault};
 use snapshot::Snapshot;
+#[cfg(feature = "remote")]
+pub(crate) use source::Failure;
 pub(crate) use source::Source;
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub use thumbprint::jwk_thumbprint;

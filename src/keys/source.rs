@@ -63,6 +63,18 @@ impl<T: Into<String>> From<T> for Failure {
     }
 }
 
+#[cfg(feature = "remote")]
+impl FetchError {
+    /// The failure to fetch this document.
+    pub(crate) fn of(self, document: &str) -> Failure {
+        let retry_after = match self {
+            Self::Busy { retry_after, .. } => Some(retry_after),
+            _ => None,
+        };
+        Failure { problem: format!("{document}: {self}"), retry_after }
+    }
+}
+
 impl Source {
     /// The metadata of the issuer, where the set is found by it.
     #[cfg(feature = "remote")]
@@ -84,10 +96,17 @@ impl Source {
             Self::Discovery(client, discovery) => {
                 let metadata = discovery.metadata(now).await?;
                 let uri = metadata.jwks_uri.ok_or("metadata: no `jwks_uri`")?;
-                get(client, &uri, validator).await
+                let fetched = get(client, &uri, validator).await;
+                // The keys have moved, perhaps.
+                if let Err(FetchError::Status(404 | 410)) = fetched {
+                    discovery.doubt(&uri);
+                }
+                fetched.map_err(|error| error.of("key set"))
             }
             #[cfg(feature = "remote")]
-            Self::JwksUri(client, uri) => get(client, uri, validator).await,
+            Self::JwksUri(client, uri) => {
+                get(client, uri, validator).await.map_err(|error| error.of("key set"))
+            }
             Self::User(source) => {
                 let _ = (validator, now);
                 let keys = source.fetch().await.map_err(|KeySourceError(problem)| problem)?;
@@ -106,16 +125,10 @@ async fn get(
     client: &Client,
     uri: &str,
     validator: Option<&Validator>,
-) -> Result<Fetched, Failure> {
+) -> Result<Fetched, FetchError> {
     let validator = validator.filter(|validator| validator.uri == uri);
     let etag = validator.map(|validator| &validator.etag);
-    let answer = client.get(uri, ACCEPT, etag).await.map_err(|error| Failure {
-        problem: format!("key set: {error}"),
-        retry_after: match error {
-            FetchError::Busy { retry_after, .. } => Some(retry_after),
-            _ => None,
-        },
-    })?;
+    let answer = client.get(uri, ACCEPT, etag).await?;
     let etag = answer.etag().or_else(|| etag.filter(|_| answer.not_modified).cloned());
     Ok(Fetched {
         validator: etag.map(|etag| Validator { uri: uri.to_owned(), etag }),
