@@ -129,7 +129,7 @@ impl Discovery {
         // The place where it was found last time comes first.
         urls.sort_by_key(|url| Some(url.as_str()) != known);
         for url in urls {
-            match self.client.get(&url, "application/json", None).await {
+            match self.client.get(&url, "application/json", None, None).await {
                 Ok(answer) if answer.may_be_json() => {
                     return Ok((parse(&answer.body, &self.issuer)?, url));
                 }

@@ -5,8 +5,11 @@
 //! time decides ([`freshness`]).
 
 #[cfg(feature = "remote")]
+mod bearer;
+#[cfg(feature = "remote")]
 mod cache_control;
 mod entries;
+mod file;
 mod flight;
 mod freshness;
 mod jwk;
@@ -38,7 +41,11 @@ use crate::crypto::Algorithm;
 use crate::health::{IssuerHealth, KeyStage};
 
 #[cfg(feature = "remote")]
+pub(crate) use bearer::BearerFile;
+#[cfg(feature = "remote")]
 pub(crate) use cache_control::max_age;
+#[cfg(feature = "remote")]
+pub(crate) use file::read_now as read_file;
 pub(crate) use freshness::{Budget, Taken};
 #[cfg(feature = "remote")]
 pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};

@@ -29,7 +29,7 @@ use crate::token::Excerpt;
 pub(crate) struct RemoteKeys {
     pub(super) issuer: Arc<str>,
     pub(super) accepted: AlgorithmSet,
-    source: Arc<Source>,
+    pub(super) source: Arc<Source>,
     pub(super) clock: Arc<dyn Clock>,
     observer: Option<Observer>,
     keep_warm: bool,

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
 use crate::keys::entries::entries;
 use crate::keys::jwk::Key;
+use crate::keys::pem;
 use crate::keys::select::{self, Candidates};
 use crate::token::Excerpt;
 use crate::token::json::{self, Object, Value};
@@ -51,6 +52,23 @@ impl KeySet {
             return Err(KeySetFault("no usable key"));
         }
         Ok(set)
+    }
+
+    /// Reads a file: a JWK set, or one public key or certificate as PEM or DER, by how it begins.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and when it is none of these.
+    pub(crate) fn parse_file(content: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
+        const BEGIN: &[u8] = b"-----BEGIN ";
+        let key = match content.trim_ascii_start() {
+            [b'{', ..] => return Self::parse(content, accepted),
+            // RFC 7468 §2: text may stand before it.
+            text if memchr::memmem::find(text, BEGIN).is_some() => pem::pem(text, accepted),
+            // DER: a SEQUENCE.
+            [0x30, ..] => pem::der(content, accepted),
+            _ => Err(KeyFault("neither a JWK set nor a public key or certificate as PEM or DER")),
+        };
+        key.map(Self::single).map_err(|KeyFault(reason)| KeySetFault(reason))
     }
 
     /// A set of one key without a kid.
