@@ -125,6 +125,7 @@ mod interop_jsonwebtoken;
 mod introspection;
 mod issuer;
 mod keys;
+mod runtime;
 
 // Judgement: pure rules on values and `now`.
 mod credentials;

@@ -86,7 +86,7 @@ async fn a_file_is_a_key_set_or_one_key() {
         ("a certificate as PEM", certificate.pem().into_bytes(), true),
         ("a certificate as DER", certificate.der().to_vec(), true),
         ("half a key set", set.as_bytes()[..set.len() / 2].to_vec(), false),
-        ("one JWK, no set", set[set.find('[').unwrap() + 1..].as_bytes().to_vec(), false),
+        ("one JWK, no set", set.as_bytes()[set.find('[').unwrap() + 1..].to_vec(), false),
         ("a byte order mark", format!("\u{feff}{set}").into_bytes(), false),
         ("an array", b"[]".to_vec(), false),
         ("HTML", b"<!doctype html>".to_vec(), false),
@@ -162,7 +162,8 @@ async fn what_is_no_key_set_takes_no_keys_away() {
     world.scratch.write("keys", &set);
     world.bearer(&token).await.assert_ok("before");
     let path = world.scratch.path("keys");
-    let breaks: [(&str, fn(&Path, &str)); 5] = [
+    type Break = fn(&Path, &str);
+    let breaks: [(&str, Break); 5] = [
         ("half written", |path, set| std::fs::write(path, &set[..set.len() / 2]).unwrap()),
         ("empty", |path, _| std::fs::write(path, "").unwrap()),
         ("no keys", |path, _| std::fs::write(path, r#"{"keys":[]}"#).unwrap()),

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::introspection::answer::Answer;
 use crate::introspection::client::{IntrospectionClient, Verdict};
 use crate::introspection::introspector::{Introspector, Lookup, RETRY_AFTER};
+use crate::runtime;
 
 /// How long a call may take in all: metadata, the call, keys for its signature.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
@@ -53,9 +54,9 @@ impl AnswerWait {
     /// Returns with the answer, or when the limit is reached.
     pub(crate) async fn done(mut self) -> Outcome {
         let introspector = Arc::clone(&self.introspector);
-        let outcome = tokio::time::timeout(WAIT, self.outcome())
+        let outcome = runtime::within(WAIT, self.outcome())
             .await
-            .unwrap_or_else(|_| Err(introspector.unavailable("no answer in time", RETRY_AFTER)));
+            .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)));
         outcome.or_else(|error| introspector.stale(&self.fingerprint, &error).ok_or(error))
     }
 
@@ -113,6 +114,6 @@ impl Drop for Landing {
 }
 
 pub(super) async fn fly(mut landing: Landing, client: Arc<IntrospectionClient>, token: String) {
-    let brought = tokio::time::timeout(CALL_DEADLINE, client.ask(&token)).await;
-    landing.land(brought.unwrap_or_else(|_| Err("no answer in time".to_owned())));
+    let brought = runtime::within(CALL_DEADLINE, client.ask(&token)).await;
+    landing.land(brought.unwrap_or_else(|| Err("no answer in time".to_owned())));
 }

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -20,6 +19,7 @@ use crate::introspection::breaker::{Admission, Breaker};
 use crate::introspection::cache::{AnswerCache, Now, Remembered};
 use crate::introspection::client::{IntrospectionClient, Verdict};
 use crate::introspection::flight::{AnswerWait, Flight, Joined, Landing, Outcome, fly};
+use crate::runtime;
 use crate::telemetry;
 use crate::token::Excerpt;
 use crate::token::jwt::MAX_TOKEN;
@@ -184,9 +184,9 @@ impl Introspector {
         if let Some(remembered) = self.remembered(&fingerprint) {
             return Ok(Joined::Remembered(remembered));
         }
-        let runtime = Handle::try_current().map_err(|_| {
+        let runtime = runtime::current().map_err(|unfit| {
             telemetry::introspection_without_runtime(&self.issuer);
-            self.unavailable("no tokio runtime to call it from", RETRY_AFTER)
+            self.unavailable(unfit.problem(), RETRY_AFTER)
         })?;
         let probe = self.admit(&mut state)?;
         state.begun += 1;
