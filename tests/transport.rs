@@ -354,3 +354,33 @@ async fn a_service_account_of_the_cluster_is_let_in() {
     let other = builder(trusted.profile(Profile::rfc9068())).build().unwrap();
     ask(&other, &pod().sign()).await.assert_invalid_token("by another profile");
 }
+
+/// The roots of the system are read from the environment, which a process gets at its start: so this
+/// test runs itself as another process, for which the cluster's CA is one of the system's.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn roots_of_the_system_do_not_vouch_for_an_issuer_with_its_own() {
+    const TOKEN: &str = "TRANSPORT_TEST_TOKEN";
+    const URI: &str = "TRANSPORT_TEST_URI";
+    if let (Ok(token), Ok(uri)) = (std::env::var(TOKEN), std::env::var(URI)) {
+        let issuer = || Issuer::new(ISSUER).jwks_uri(uri.as_str());
+        let server = builder(issuer()).build().unwrap();
+        ask(&server, &token).await.assert_ok("the system's roots");
+        let stranger = issuer().only_root_certificates(Authority::new().pem());
+        let server = builder(stranger).build().unwrap();
+        ask(&server, &token).await.assert_unavailable("the system's roots, beside its own");
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let ca = cluster.mount.write("ca.crt", cluster.authority.pem());
+    let output = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "roots_of_the_system_do_not_vouch_for_an_issuer_with_its_own"])
+        .env("SSL_CERT_FILE", ca)
+        .env(TOKEN, cluster.token())
+        .env(URI, cluster.tls.url(JWKS))
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(cluster.shown().len(), 1, "the child process asked once");
+}
