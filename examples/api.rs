@@ -2,20 +2,24 @@
 //! will do. Each refused request is explained on the terminal.
 //!
 //! `cargo run --example api -- --issuer https://as.example.com --audience https://api.example.com`
+//!
+//! With `--client-id` and a secret, the authorization server is asked about opaque tokens.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use tower_resource_server::{
-    AccessToken, Algorithm, Claims, Issuer, Policy, ProblemJson, Profile, ResourceServer,
-    authenticated,
+    AccessToken, Algorithm, Claims, ClientAuth, Introspection, Issuer, Policy, ProblemJson,
+    Profile, ResourceServer, authenticated,
 };
 
 /// Protects GET /api/read, POST /api/write and GET /api/whoami; GET /open is open.
-#[derive(Debug, Parser)]
+// Not `Debug`: it has a secret.
+#[derive(Parser)]
 struct Options {
     /// The authorization server, exactly as it spells itself in `iss`.
     #[arg(long, value_name = "URL")]
@@ -41,6 +45,25 @@ struct Options {
     /// The scope that POST /api/write asks for.
     #[arg(long, value_name = "SCOPE", default_value = "write")]
     scope_write: String,
+    /// Who this API is to the authorization server, which it asks about opaque tokens (RFC 7662).
+    #[arg(long, value_name = "ID", requires = "client_secret")]
+    client_id: Option<String>,
+    /// The secret for that. Other users of this machine see a command line; an environment variable
+    /// they don't.
+    #[arg(long, value_name = "SECRET", env = "CLIENT_SECRET", hide_env_values = true)]
+    client_secret: Option<String>,
+    /// Where to ask, for a server whose metadata does not tell.
+    #[arg(long, value_name = "URL", requires = "client_id")]
+    introspection_endpoint: Option<String>,
+    /// Ask about JWTs as well, after they were validated here, so that revoked ones are refused.
+    #[arg(long, requires = "client_id")]
+    jwt_and_introspect: bool,
+    /// Ask for signed answers, and accept no other (RFC 9701).
+    #[arg(long, requires = "client_id")]
+    signed_answers: bool,
+    /// For how many seconds an answer is good.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "client_id")]
+    introspection_ttl: u64,
     /// Accept an issuer at http://127.0.0.1, http://[::1] or http://localhost.
     #[arg(long)]
     allow_http_loopback: bool,
@@ -89,6 +112,9 @@ fn server(options: &Options) -> Result<Server, Box<dyn std::error::Error>> {
     if !options.algorithms.is_empty() {
         issuer = issuer.algorithms(options.algorithms.iter().copied());
     }
+    if let Some(introspection) = introspection(options) {
+        issuer = issuer.introspection(introspection);
+    }
     let (first, more) = options.audience.split_first().ok_or("--audience is needed")?;
     let mut builder = ResourceServer::builder().issuer(issuer).audience(first);
     for audience in more {
@@ -98,6 +124,22 @@ fn server(options: &Options) -> Result<Server, Box<dyn std::error::Error>> {
         builder = builder.allow_http_loopback();
     }
     Ok(builder.refusal_body(ProblemJson).build()?)
+}
+
+fn introspection(options: &Options) -> Option<Introspection> {
+    let (id, secret) = options.client_id.as_ref().zip(options.client_secret.as_ref())?;
+    let mut introspection = Introspection::new(ClientAuth::client_secret_basic(id, secret))
+        .cache_ttl(Duration::from_secs(options.introspection_ttl));
+    if let Some(endpoint) = &options.introspection_endpoint {
+        introspection = introspection.endpoint(endpoint);
+    }
+    if options.jwt_and_introspect {
+        introspection = introspection.also_for_jwts();
+    }
+    if options.signed_answers {
+        introspection = introspection.require_signed_answers();
+    }
+    Some(introspection)
 }
 
 async fn echo(token: AccessToken) -> Json<Value> {

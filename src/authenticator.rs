@@ -20,9 +20,9 @@ use crate::issuer::Resolved;
 use crate::issuer::{Pending, Trust, Waited};
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
-use crate::token::jwt::UnverifiedJwt;
+use crate::token::jwt::JwtHead;
 #[cfg(feature = "remote")]
-use crate::token::jwt::is_opaque;
+use crate::token::jwt::{has_no_header, has_three_parts};
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 
 /// Turns validated claims into the API's own type.
@@ -60,9 +60,25 @@ pub(crate) struct Verdict<C> {
 impl<C: Send + Sync + 'static> Authenticator<C> {
     /// Judges a token, waiting for the network where it must.
     pub(crate) async fn authenticate(self: Arc<Self>, token: String) -> Result<Verdict<C>, Error> {
-        match self.judge(&token, &Waited::default()) {
+        self.authenticate_as(token, Waited::default()).await
+    }
+
+    /// The same, with the authorization server asked about the token now.
+    pub(crate) async fn authenticate_now(
+        self: Arc<Self>,
+        token: String,
+    ) -> Result<Verdict<C>, Error> {
+        self.authenticate_as(token, Waited { asks_now: true, ..Waited::default() }).await
+    }
+
+    async fn authenticate_as(
+        self: Arc<Self>,
+        token: String,
+        waited: Waited,
+    ) -> Result<Verdict<C>, Error> {
+        match self.judge(&token, &waited) {
             Ok(verdict) => Ok(verdict),
-            Err(pending) => self.resume(token, pending).await,
+            Err(pending) => self.resume(token, pending, waited).await,
         }
     }
 
@@ -71,8 +87,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         self: Arc<Self>,
         token: String,
         mut pending: Pending,
+        mut waited: Waited,
     ) -> Result<Verdict<C>, Error> {
-        let mut waited = Waited::default();
         loop {
             let again = match pending {
                 Pending::Refused(error) => return Err(error),
@@ -112,11 +128,22 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         if let Some(issuer) = trust.introspects_all() {
             return self.introspect(&trust, &issuer, token, waited);
         }
+        // A handle is told by its parts, before anything of it is read.
+        #[cfg(feature = "remote")]
+        if let Some(issuer) =
+            trust.introspects_opaque().filter(|_| !has_three_parts(token.as_bytes()))
+        {
+            return self.introspect(&trust, &issuer, token, waited);
+        }
         let (mut decoded, known) = (Vec::new(), self.headers.load());
-        let jwt = match UnverifiedJwt::parse(token.as_bytes(), &mut decoded, &known) {
+        let jwt = JwtHead::parse(token.as_bytes(), &known).and_then(|head| {
+            trust.foresee(&head.header)?;
+            head.open(&mut decoded)
+        });
+        let jwt = match jwt {
             Ok(jwt) => jwt,
             #[cfg(feature = "remote")]
-            Err(error) if is_opaque(token.as_bytes(), &error) => {
+            Err(error) if has_no_header(token.as_bytes(), &error) => {
                 let issuer = trust.introspects_opaque().ok_or(error)?;
                 return self.introspect(&trust, &issuer, token, waited);
             }
@@ -133,8 +160,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
         let mut facts = issuer.validate(&claims, now)?;
         #[cfg(feature = "remote")]
-        if issuer.introspects(Jwts::ValidateAndIntrospect) {
-            let answer = issuer.introspect(token, trust.generation, waited)?;
+        if waited.asks_now || issuer.introspects(Jwts::ValidateAndIntrospect) {
+            let answer = issuer.introspect(token, trust.generation, waited, now)?;
             issuer.narrow(&mut facts, &claims, &answer, now)?;
         }
         let claims = (self.read_claims)(&claims, &facts)?;
@@ -151,15 +178,24 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         token: &str,
         waited: &Waited,
     ) -> Result<Verdict<C>, Pending> {
-        let answer = issuer.introspect(token, trust.generation, waited)?;
-        let (members, now) = (answer.members(), NumericDate::now(self.clock.wall()));
-        issuer.validate_introspected(members, now, false)?;
+        let now = NumericDate::now(self.clock.wall());
+        let answer = issuer.introspect(token, trust.generation, waited, now)?;
+        let token = match answer.passed() {
+            Some((times, token)) => {
+                issuer.recheck(times, now)?;
+                token
+            }
+            None => {
+                let members = answer.members();
+                let times = issuer.validate_introspected(members, now, false)?;
+                let facts = issuer.read(members, now)?;
+                let claims = (self.read_claims)(members, &facts)?;
+                let token = AccessToken::new(facts, claims);
+                answer.pass(times, &token);
+                token
+            }
+        };
         issuer.prove();
-        let token = answer.token(|| {
-            let facts = issuer.read(members, now)?;
-            let claims = (self.read_claims)(members, &facts)?;
-            Ok(AccessToken::new(facts, claims))
-        })?;
         self.conclude(trust, token)
     }
 

@@ -94,12 +94,13 @@ fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
     let Some((scheme, rest)) = line.as_bytes().split_at_checked(BEARER.len()) else {
         return Err(Error::UnsupportedScheme);
     };
-    if !scheme.eq_ignore_ascii_case(BEARER) || rest.first().copied().is_some_and(is_tchar) {
+    if !scheme.eq_ignore_ascii_case(BEARER) {
         return Err(Error::UnsupportedScheme);
     }
     let token = rest.trim_ascii_start_spaces();
     if token.len() == rest.len() {
-        return Err(Error::MalformedCredentials);
+        let goes_on = rest.first().copied().is_some_and(is_tchar);
+        return Err(if goes_on { Error::UnsupportedScheme } else { Error::MalformedCredentials });
     }
     let token = token68(token).ok_or(Error::MalformedCredentials)?;
     Ok(Credentials { token: Cow::Borrowed(token), method: Method::Header })
@@ -156,14 +157,33 @@ pub(crate) fn without_query_token(uri: &Uri) -> Uri {
 fn token68(bytes: &[u8]) -> Option<&str> {
     let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
     let (body, _) = bytes.split_at(bytes.len() - padding);
-    // Without an early exit, so that the compiler looks at many octets at once.
-    let good = body.iter().fold(true, |good, byte| {
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        // `-`, `.`, `/` and the digits stand in a row.
-        let digit = byte.wrapping_sub(b'-') < 13;
-        good & (letter | digit | (*byte == b'_') | (*byte == b'~') | (*byte == b'+'))
-    });
+    // In blocks, so that the compiler looks at many octets at once. The last block is the last
+    // octets, some of which it may have seen before.
+    let (blocks, short) = body.as_chunks::<BLOCK>();
+    let good = blocks.iter().all(is_of_token68)
+        && match body.last_chunk::<BLOCK>() {
+            Some(last) => is_of_token68(last),
+            None => short.iter().copied().all(is_token68_char),
+        };
     if good && !body.is_empty() { std::str::from_utf8(bytes).ok() } else { None }
+}
+
+/// Octets of a token that are looked at together.
+const BLOCK: usize = 16;
+
+/// Without an early exit within the block.
+#[inline(always)]
+fn is_of_token68(block: &[u8; BLOCK]) -> bool {
+    block.iter().fold(true, |good, byte| good & is_token68_char(*byte))
+}
+
+/// Without a branch.
+#[inline(always)]
+fn is_token68_char(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    // `-`, `.`, `/` and the digits stand in a row.
+    let digit = byte.wrapping_sub(b'-') < 13;
+    letter | digit | (byte == b'_') | (byte == b'~') | (byte == b'+')
 }
 
 /// A character of an HTTP token (RFC 9110 §5.6.2), of which a scheme's name is made.
@@ -232,13 +252,15 @@ mod tests {
         const ALPHABET: &[u8] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
         for byte in 0..=u8::MAX {
-            // Long enough that octets are looked at in blocks, and at every place in one.
-            for at in [0, 15, 40, 63] {
-                let mut text = [b'a'; 64];
-                text[at] = byte;
-                let padding_at_the_end = byte == b'=' && at == 63;
-                let good = ALPHABET.contains(&byte) || padding_at_the_end;
-                assert_eq!(token68(&text).is_some(), good, "{byte:#x} at {at}");
+            // Of such lengths that there is no whole block, one and less than another, and more.
+            for length in [1, 15, 16, 17, 31, 43, 64] {
+                for at in [0, 14, 15, 16, 30, 40, 63].into_iter().filter(|at| *at < length) {
+                    let mut text = vec![b'a'; length];
+                    text[at] = byte;
+                    let padding_at_the_end = byte == b'=' && at == length - 1 && length > 1;
+                    let good = ALPHABET.contains(&byte) || padding_at_the_end;
+                    assert_eq!(token68(&text).is_some(), good, "{byte:#x} at {at} of {length}");
+                }
             }
         }
     }

@@ -95,7 +95,6 @@ pub enum Event {
 }
 
 /// Who is told of events. It must not block: it runs where the event happened.
-#[allow(dead_code, reason = "for the builder, which does not set it yet")]
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
 impl Event {

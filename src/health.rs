@@ -4,6 +4,26 @@ use std::time::Duration;
 
 use crate::token::Excerpt;
 
+/// How a server stands; from [`ResourceServer::health`](crate::ResourceServer::health).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Health {
+    /// How often the trusted issuers were [replaced](crate::ResourceServer::reload).
+    pub generation: u64,
+    /// The configured issuers, in their order.
+    pub issuers: Vec<IssuerHealth>,
+    /// The tenants at hand that a [resolver](crate::IssuerResolver) found.
+    pub tenants: Vec<IssuerHealth>,
+}
+
+impl Health {
+    /// Whether requests with tokens of every configured issuer can be answered. Tenants don't count:
+    /// one that is down is no reason to take the API away from the others.
+    pub fn is_ready(&self) -> bool {
+        self.issuers.iter().all(IssuerHealth::is_usable)
+    }
+}
+
 /// How the keys of one issuer stand.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -25,13 +45,38 @@ pub struct IssuerHealth {
     pub last_error: Option<Excerpt>,
     /// How many fetches have failed since the last that succeeded.
     pub failures: u32,
+    /// How its introspection stands, where it is asked about tokens.
+    pub introspection: Option<IntrospectionHealth>,
+}
+
+/// How the introspection of one issuer stands. Counts are of this process, since it started or since
+/// the last reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IntrospectionHealth {
+    /// Whether calls are held back, since several failed in a row: requests are answered 503.
+    pub open: bool,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Tokens that a remembered answer was at hand for.
+    pub hits: u64,
+    /// Tokens that a shared cache had an answer for.
+    pub shared_hits: u64,
+    /// Calls made.
+    pub calls: u64,
+    /// Requests that were answered 503 without a call.
+    pub held_back: u64,
 }
 
 impl IssuerHealth {
     /// Whether requests with tokens of this issuer can be answered.
     pub fn is_usable(&self) -> bool {
         match self.keys {
-            KeyStage::Fixed | KeyStage::Fresh | KeyStage::Ahead | KeyStage::Stale => true,
+            KeyStage::Fixed
+            | KeyStage::Unused
+            | KeyStage::Fresh
+            | KeyStage::Ahead
+            | KeyStage::Stale => true,
             KeyStage::Missing | KeyStage::Expired => false,
         }
     }
@@ -42,6 +87,8 @@ impl IssuerHealth {
 pub enum KeyStage {
     /// Given in code: they do not change.
     Fixed,
+    /// Not needed: the issuer is asked about every token.
+    Unused,
     /// No set was fetched yet. Requests wait for the first one.
     Missing,
     /// Fresh.
@@ -52,4 +99,19 @@ pub enum KeyStage {
     Stale,
     /// Past the cap: requests are answered 503 until a fetch succeeds.
     Expired,
+}
+
+impl KeyStage {
+    /// The stage in one word, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Unused => "unused",
+            Self::Missing => "missing",
+            Self::Fresh => "fresh",
+            Self::Ahead => "ahead",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+        }
+    }
 }

@@ -85,6 +85,7 @@
 //! |---|---|---|
 //! | `remote` | keys and metadata over HTTPS, introspection | yes |
 //! | `axum` | `AccessToken` as a handler's argument | yes |
+//! | `redis` | introspection answers shared through Redis or Valkey | |
 //! | `jsonwebtoken` | conversions from that crate's types | |
 //! | `test-issuer` | the issuer for tests | |
 //!
@@ -109,6 +110,8 @@
 #[cfg(feature = "axum")]
 mod extract;
 mod layer;
+mod operate;
+mod readiness;
 mod rejection;
 mod server;
 
@@ -162,19 +165,27 @@ pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;
 pub use event::Event;
-pub use health::{IssuerHealth, KeyStage};
+pub use health::{Health, IntrospectionHealth, IssuerHealth, KeyStage};
+#[cfg(feature = "redis")]
+pub use introspection::RedisStore;
 #[cfg(feature = "remote")]
-pub use introspection::{ClientAuth, Introspection};
+pub use introspection::{
+    AnswerStore, AnswerStoreError, AnswerStoreFuture, ClientAuth, Introspection, SharedCache,
+};
 pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
 pub use keys::{
     FetchedKeys, InvalidSeed, KeyFuture, KeySeed, KeySource, KeySourceError, jwk_thumbprint,
 };
 pub use layer::{
-    FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireFuture,
-    RequireLayer, RequireService, ResourceServerLayer, ResourceServerService, ResponseFuture,
+    FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireLayer,
+    ResourceServerLayer, ResourceServerService, ResponseFuture,
 };
+pub use operate::NotReady;
+#[cfg(feature = "remote")]
+pub use policy::introspected_now;
 pub use policy::{Policy, Requirement, all_of, any_of, authenticated, scope, user};
 pub use profile::Profile;
+pub use readiness::ReadinessService;
 pub use rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
 pub use server::{Authenticated, ResourceServer};
 pub use token::{

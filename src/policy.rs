@@ -97,6 +97,20 @@ impl Policy {
         ScopeToken::parse(token).map(|token| Self(Node::Scope(token)))
     }
 
+    /// Asks the authorization server about the token, at each request anew; see
+    /// [`introspected_now`].
+    ///
+    /// ```
+    /// use tower_resource_server::scope;
+    ///
+    /// let transfer = scope("transfer").and_introspected_now();
+    /// # let _ = transfer;
+    /// ```
+    #[cfg(feature = "remote")]
+    pub fn and_introspected_now(self) -> Requirement {
+        Requirement::from(self).and_introspected_now()
+    }
+
     /// Adds a check of the API's own, asked after the policy allowed the token. It can refuse with
     /// 403, never admit.
     ///
@@ -176,12 +190,40 @@ impl TryFrom<String> for Policy {
 #[derive(Clone)]
 pub struct Requirement {
     policy: Policy,
+    introspected_now: bool,
     checks: Vec<Check>,
 }
 
 type Check = Arc<dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync>;
 
+/// Asks the authorization server about the token, at each request anew (RFC 7662): for the few
+/// routes on which a token that was revoked a moment ago must not pass.
+///
+/// No remembered answer will do, and no call that began before the request came. The answer narrows
+/// what the token says: the scope is what both say. It needs an issuer with
+/// [`Issuer::introspection`](crate::Issuer::introspection); without one the answer is 500, and the
+/// log names the fix.
+///
+/// It is a condition beside the policy and no part of it: asking is no alternative to a scope, so no
+/// `any_of` can make it one. [`Policy::and_introspected_now`] adds it to a policy.
+#[cfg(feature = "remote")]
+pub fn introspected_now() -> Requirement {
+    authenticated().and_introspected_now()
+}
+
 impl Requirement {
+    /// Asks the authorization server, too; see [`introspected_now`].
+    #[cfg(feature = "remote")]
+    pub fn and_introspected_now(mut self) -> Self {
+        self.introspected_now = true;
+        self
+    }
+
+    /// Whether the authorization server is to be asked.
+    pub(crate) fn asks_now(&self) -> bool {
+        self.introspected_now
+    }
+
     /// Adds a check; see [`Policy::and_check`].
     pub fn and_check<C: Send + Sync + 'static>(
         mut self,
@@ -226,7 +268,7 @@ impl Requirement {
 
 impl<P: Into<Policy>> From<P> for Requirement {
     fn from(policy: P) -> Self {
-        Self { policy: policy.into(), checks: Vec::new() }
+        Self { policy: policy.into(), introspected_now: false, checks: Vec::new() }
     }
 }
 
@@ -234,6 +276,7 @@ impl fmt::Debug for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Requirement")
             .field("policy", &self.policy.0)
+            .field("introspected_now", &self.introspected_now)
             .field("checks", &self.checks.len())
             .finish()
     }

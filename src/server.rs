@@ -2,6 +2,7 @@
 //! server come.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::layer::{
     FormTokenLayer, Gate, Guard, OptionalResourceServerLayer, RequireLayer, ResourceServerLayer,
+    Role,
 };
 use crate::policy::Requirement;
 use crate::rejection::{EmptyBody, Refusal};
@@ -35,6 +37,7 @@ pub(crate) struct Shared<C, R> {
     pub(crate) challenge: ChallengeConfig,
     pub(crate) body: R,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) keeps_tokens: AtomicBool,
     /// Held while what is trusted is replaced, so that two replacements come one after the other.
     pub(crate) reload: Mutex<()>,
 }
@@ -64,13 +67,13 @@ impl<C, R> ResourceServer<C, R> {
     /// Authentication: only requests with a valid access token reach the inner service; others are
     /// answered 400, 401 or 503.
     pub fn layer(&self) -> ResourceServerLayer<C, R> {
-        ResourceServerLayer::new(Gate::new(self.clone(), None, false))
+        ResourceServerLayer::new(Gate::new(self.clone(), None, Role::Authenticate))
     }
 
     /// Authentication where there are credentials: requests without any, or with those of another
     /// scheme, pass as anonymous. A bad token is refused as by [`layer`](Self::layer).
     pub fn optional_layer(&self) -> OptionalResourceServerLayer<C, R> {
-        OptionalResourceServerLayer::new(Gate::new(self.clone(), None, true))
+        OptionalResourceServerLayer::new(Gate::new(self.clone(), None, Role::AuthenticateIfPresent))
     }
 
     /// Authorization for a route inside the layer: 403 unless the token meets the requirement.
@@ -78,13 +81,14 @@ impl<C, R> ResourceServer<C, R> {
     /// It looks only at what this server's layer concluded; without that layer it answers 500 and
     /// logs the fix.
     pub fn require(&self, requirement: impl Into<Requirement>) -> RequireLayer<C, R> {
-        RequireLayer::new(self.clone(), self.guard(requirement.into()))
+        let guard = self.guard(requirement.into());
+        RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 
     /// Authentication and authorization in one, so that a 401, too, names the route's scopes.
     pub fn protect(&self, requirement: impl Into<Requirement>) -> ResourceServerLayer<C, R> {
         let guard = self.guard(requirement.into());
-        ResourceServerLayer::new(Gate::new(self.clone(), Some(guard), false))
+        ResourceServerLayer::new(Gate::new(self.clone(), Some(guard), Role::Authenticate))
     }
 
     /// Accepts tokens in form bodies, too (RFC 6750 §2.2): a layer to put outside this server's
@@ -145,11 +149,19 @@ impl<C, R> ResourceServer<C, R> {
     }
 
     fn guard(&self, requirement: Requirement) -> Arc<Guard> {
+        if requirement.asks_now() {
+            self.shared.keeps_tokens.store(true, Ordering::Relaxed);
+        }
         // The configuration was checked by `build` and scopes are checked by their type, so this
         // cannot fail; if it did, the server's own challenges are as valid.
         let challenges = Challenges::build(&self.shared.challenge, &requirement.scopes())
             .unwrap_or_else(|_| self.challenges().clone());
         Arc::new(Guard { requirement, challenges })
+    }
+
+    /// Whether a route asks about tokens anew, for which their text is kept with the request.
+    pub(crate) fn keeps_tokens(&self) -> bool {
+        self.shared.keeps_tokens.load(Ordering::Relaxed)
     }
 
     pub(crate) fn challenges(&self) -> &Challenges {

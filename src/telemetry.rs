@@ -110,6 +110,24 @@ pub(crate) fn introspection_is_back(issuer: &str) {
     tracing::info!(target: TARGET, issuer, "introspection is back");
 }
 
+/// The store of shared answers fails; said once until it is back.
+#[cfg(feature = "remote")]
+pub(crate) fn shared_cache_failed(issuer: &str, does: &'static str, problem: &str) {
+    tracing::warn!(target: TARGET, issuer, does, problem, "the shared cache fails, requests do without it");
+}
+
+/// The store of shared answers can be used again.
+#[cfg(feature = "remote")]
+pub(crate) fn shared_cache_is_back(issuer: &str, does: &'static str) {
+    tracing::info!(target: TARGET, issuer, does, "the shared cache is back");
+}
+
+/// A value in the store of shared answers is not used.
+#[cfg(feature = "remote")]
+pub(crate) fn shared_answer_unusable(issuer: &str, reason: &'static str) {
+    tracing::warn!(target: TARGET, issuer, reason, "an answer in the shared cache is not used");
+}
+
 /// An introspection call was due and there is no runtime to run it on.
 #[cfg(feature = "remote")]
 pub(crate) fn introspection_without_runtime(issuer: &str) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_resource_server::test_issuer::{Documents, Endpoint, Fault, TestIssuer};
-use tower_resource_server::{Algorithm, Issuer, ResourceServer, TestClock};
+use tower_resource_server::{Algorithm, Error, Issuer, ResourceServer, TestClock};
 
 use support::*;
 
@@ -104,7 +104,9 @@ async fn an_hour_of_outages_of_every_kind_is_not_noticed_by_requests_with_a_key(
     at_once(api.bearer(&token)).expect("it waits").assert_ok("at the cap");
     world.issuer.stop();
     world.pass(1);
-    api.bearer(&token).await.assert_unavailable("past the cap");
+    let reply = api.bearer(&token).await;
+    reply.assert_unavailable("past the cap");
+    assert!(matches!(reply.error, Some(Error::KeysUnavailable { .. })));
     world.issuer.set_fault(Endpoint::Jwks, Fault::None);
     world.issuer.restart().await.unwrap();
     world.pass(31);

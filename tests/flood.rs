@@ -88,3 +88,41 @@ fn resident_kib() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
+
+#[tokio::test]
+async fn a_flood_hides_nothing_from_tokens_with_known_kids() {
+    use tower_resource_server::Error;
+
+    let clock = TestClock::starting_now();
+    let issuer = TestIssuer::builder().clock(clock.clone()).start().await.unwrap();
+    let server = builder(issuer.url()).allow_http_loopback().clock(clock.clone()).build().unwrap();
+    let api = api(server.layer());
+    let foreign = |kid: &str| {
+        issuer.token().claim("iss", "https://other.example.com").header("kid", kid).sign()
+    };
+    api.bearer(&issuer.token().sign()).await.assert_ok("warm");
+    // Before a flood, the operator is told what is wrong first.
+    let reply = api.bearer(&foreign("forged")).await;
+    reply.assert_invalid_token("foreign");
+    assert!(matches!(reply.error, Some(Error::UntrustedIssuer { .. })));
+
+    let forged = issuer.token().header("kid", "forged").sign();
+    for _ in 0..5 {
+        api.bearer(&forged).await.assert_invalid_token("forged");
+    }
+    let asked = issuer.counts().jwks;
+    let reply = at_once(api.bearer(&foreign("forged"))).expect("it waits");
+    reply.assert_invalid_token("foreign, in a flood");
+    assert!(matches!(reply.error, Some(Error::UnknownKey { .. })), "the kid alone decides");
+    let reply = api.bearer(&foreign("key-1")).await;
+    assert!(matches!(reply.error, Some(Error::UntrustedIssuer { .. })), "a known kid");
+    api.bearer(&issuer.token().sign()).await.assert_ok("valid");
+    assert_eq!(issuer.counts().jwks, asked);
+
+    // A rotation is accepted with the next refill of the budget.
+    issuer.add_key(Algorithm::ES256);
+    let new = issuer.token().sign();
+    at_once(api.bearer(&new)).expect("it waits").assert_invalid_token("the budget is spent");
+    clock.advance(Duration::from_secs(10));
+    api.bearer(&new).await.assert_ok("rotated");
+}

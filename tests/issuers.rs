@@ -352,6 +352,7 @@ fn a_runtime_without_a_timer_is_an_outage_and_no_panic() {
         }
         let reply = api(platform.layer()).bearer(&tenants[0].token().sign()).await;
         reply.assert_unavailable("a tenant, without a timer");
+        assert!(server.ready(Duration::from_secs(3_600)).await.is_err(), "at once");
     });
     assert_eq!(fetches.load(Ordering::SeqCst), 0);
     clock.advance(Duration::from_secs(31));

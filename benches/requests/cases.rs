@@ -1,5 +1,8 @@
 //! What is measured.
 
+#[path = "introspected.rs"]
+pub mod introspected;
+
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::hint::black_box;
@@ -15,12 +18,12 @@ use http::{Request, Response};
 use http_body_util::Full;
 use serde::Deserialize;
 use tower::{Layer, Service, service_fn};
-use tower_resource_server::test_issuer::TestIssuer;
+use tower_resource_server::test_issuer::{TestIssuer, TokenBuilder};
 use tower_resource_server::{
     Algorithm, FetchedKeys, Issuer, KeyFuture, KeySource, ResourceServer, TestClock, scope,
 };
 
-type Body = Full<Bytes>;
+pub type Body = Full<Bytes>;
 /// Makes the calls and returns the last answer.
 pub type Batch = Box<dyn FnOnce() -> Option<Response<Body>>>;
 
@@ -56,6 +59,7 @@ pub fn all() -> Vec<Case> {
         family.add_to(&mut cases);
     }
     add_refusals(&mut cases);
+    introspected::add_to(&mut cases);
     cases
 }
 
@@ -201,21 +205,25 @@ const BARE: &str = "bare service";
 const ISSUER: &str = "https://as.example.com";
 const AUDIENCE: &str = "https://api.example.com";
 
-/// Twelve claims, as servers send them. Ed25519 goes by its older name, the one that
-/// `jsonwebtoken` knows.
+/// Ed25519 goes by its older name, the one that `jsonwebtoken` knows.
 fn token(issuer: &TestIssuer) -> String {
-    let mut token = issuer
+    let mut token = describe(issuer);
+    if issuer.jwks().contains("Ed25519") {
+        token = token.header("alg", "EdDSA");
+    }
+    token.sign()
+}
+
+/// Twelve claims, as servers send them.
+pub fn describe(issuer: &TestIssuer) -> TokenBuilder<'_> {
+    issuer
         .token()
         .subject("248289761001")
         .scope("openid profile notes:read notes:write")
         .claim("nbf", 1_700_000_000)
         .claim("auth_time", 1_700_000_000)
         .claim("acr", "urn:mace:incommon:iap:silver")
-        .claim("tenant", "7d8c4f5e-0b1a-4a6e-9b1d-2f3c4d5e6f70");
-    if issuer.jwks().contains("Ed25519") {
-        token = token.header("alg", "EdDSA");
-    }
-    token.sign()
+        .claim("tenant", "7d8c4f5e-0b1a-4a6e-9b1d-2f3c4d5e6f70")
 }
 
 /// A server whose keys come through the engine, as those of a remote issuer do.
@@ -253,7 +261,7 @@ where
     service.call(build()).await.unwrap().status().as_u16()
 }
 
-type Build = Box<dyn FnMut() -> Request<Body>>;
+pub type Build = Box<dyn FnMut() -> Request<Body>>;
 
 fn plain() -> Request<Body> {
     let request = Request::get("https://api.example.com/notes/1").header("host", "api.example.com");
@@ -270,12 +278,12 @@ fn authorization(value: &str) -> Build {
     })
 }
 
-fn bearer(token: &str) -> Build {
+pub fn bearer(token: &str) -> Build {
     authorization(&format!("Bearer {token}"))
 }
 
 /// The service that is protected. It does nothing.
-fn service() -> impl Service<
+pub fn service() -> impl Service<
     Request<Body>,
     Response = Response<Body>,
     Error = Infallible,
@@ -292,24 +300,36 @@ fn sent<S>(name: &'static str, base: Base, service: S, mut build: Build, status:
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + 'static,
 {
-    let prepare = move |calls: usize| -> Batch {
-        let requests: Vec<_> = (0..calls).map(|_| build()).collect();
-        let mut service = service.clone();
-        Box::new(move || {
-            let mut context = Context::from_waker(Waker::noop());
-            let mut last = None;
-            for request in requests {
-                let response = pin!(service.call(request)).poll(&mut context);
-                let Poll::Ready(Ok(response)) = response else {
-                    panic!("{name} waits");
-                };
-                assert_eq!(response.status().as_u16(), status, "{name}");
-                last = Some(black_box(response));
-            }
-            last
-        })
-    };
+    let prepare =
+        move |calls: usize| -> Batch { send(name, service.clone(), &mut build, calls, status) };
     Case { name, base, prepare: Box::new(prepare) }
+}
+
+/// Builds requests, to be sent to a service one after the other.
+fn send<S>(
+    name: &'static str,
+    mut service: S,
+    build: &mut Build,
+    calls: usize,
+    status: u16,
+) -> Batch
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + 'static,
+{
+    let requests: Vec<_> = (0..calls).map(|_| build()).collect();
+    Box::new(move || {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut last = None;
+        for request in requests {
+            let response = pin!(service.call(request)).poll(&mut context);
+            let Poll::Ready(Ok(response)) = response else {
+                panic!("{name} waits");
+            };
+            assert_eq!(response.status().as_u16(), status, "{name}");
+            last = Some(black_box(response));
+        }
+        last
+    })
 }
 
 /// A case without a request.

@@ -6,6 +6,7 @@ mod trust;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::authenticator::{
 };
 use crate::clock::Clock;
 use crate::config_error::ConfigError;
+use crate::event::Event;
 use crate::issuer::{Issuer, IssuerResolver};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
@@ -279,6 +281,44 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
+    /// How long past their freshness keys are used while their issuer does not answer: 1 h unless set,
+    /// at most 24 h. Longer bridges longer outages; it also is how long a key that was withdrawn
+    /// because it leaked can be kept alive by whoever can block the fetch.
+    pub fn stale_if_error(mut self, time: Duration) -> Self {
+        self.settings.stale_if_error = time;
+        self
+    }
+
+    /// Refreshes keys by a timer, too, and not only when requests come in: for an API with so few of
+    /// them that its keys would lapse in between. The timer starts with the first fetch, and ends with
+    /// the server.
+    pub fn keep_warm(mut self) -> Self {
+        self.settings.keep_warm = true;
+        self
+    }
+
+    /// Tells of what happens to the keys of issuers: to count, or to raise an alarm. The same facts
+    /// are in the log. `observer` runs where the event happened, perhaps within a request, so it must
+    /// not block.
+    ///
+    /// ```
+    /// use tower_resource_server::{Event, ResourceServer};
+    ///
+    /// let builder = ResourceServer::builder()
+    ///     .issuer("https://as.example.com")
+    ///     .audience("https://api.example.com")
+    ///     .on_event(|event| {
+    ///         if let Event::Stale { issuer, usable_for } = event {
+    ///             eprintln!("{issuer} is down; its keys hold for {} s", usable_for.as_secs());
+    ///         }
+    ///     });
+    /// # let _ = builder;
+    /// ```
+    pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.settings.observer = Some(Arc::new(observer));
+        self
+    }
+
     /// Another source of time, for tests; see [`TestClock`](crate::TestClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.clock = Arc::new(clock);
@@ -298,6 +338,7 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
     pub fn build(mut self) -> Result<ResourceServer<C, R>, ConfigError> {
         let mut problems = std::mem::take(&mut self.settings.problems);
         let settings = Arc::new(self.settings);
+        problems.extend(settings.key_settings(None).freshness.problem());
         let (issuers, audiences) = (&settings.issuers, &settings.audiences);
         let trust = settings.trust(issuers, audiences, None, &mut problems);
         let (challenge, challenges) = settings.challenges(&mut problems);
@@ -317,6 +358,7 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             challenge,
             body: self.body,
             settings,
+            keeps_tokens: AtomicBool::new(false),
             reload: Mutex::default(),
         }))
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
 use crate::clock::{Clock, SystemClock};
+use crate::event::Observer;
 use crate::issuer::{Issuer, IssuerResolver};
+use crate::keys::{FreshnessSettings, KeySeed, KeySettings, STALE_IF_ERROR};
 use crate::token::ScopeToken;
 
 /// How far clocks may differ, unless set.
@@ -24,6 +26,9 @@ pub(crate) struct Settings {
     #[cfg(feature = "remote")]
     pub(crate) client: crate::fetch::ClientSettings,
     pub(crate) query_token: bool,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) keep_warm: bool,
+    pub(crate) observer: Option<Observer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) problems: Vec<String>,
 }
@@ -42,6 +47,9 @@ impl Settings {
             #[cfg(feature = "remote")]
             client: crate::fetch::ClientSettings::default(),
             query_token: false,
+            stale_if_error: STALE_IF_ERROR,
+            keep_warm: false,
+            observer: None,
             clock: Arc::new(SystemClock::new()),
             problems: Vec::new(),
         }
@@ -77,6 +85,16 @@ impl Settings {
                 problems.push(format!("challenge: {}", problem.escape_debug()));
                 (config, None)
             }
+        }
+    }
+
+    /// What the engine of an issuer's keys runs under.
+    pub(crate) fn key_settings(&self, seed: Option<KeySeed>) -> KeySettings {
+        KeySettings {
+            freshness: FreshnessSettings { stale_if_error: self.stale_if_error },
+            keep_warm: self.keep_warm,
+            observer: self.observer.clone(),
+            seed,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::introspection::{Context, Introspecting};
 use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
-use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
+use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -165,6 +165,7 @@ impl Settings {
             keys: &trusted.keys,
             algorithms: trusted.algorithms,
             older_names: trusted.older_names,
+            leeway: Duration::from_secs(trusted.leeway),
             client: self.client(issuer),
             clock: &self.clock,
         });
@@ -217,7 +218,7 @@ impl Settings {
                 algorithms,
                 source,
                 clock,
-                KeySettings::default(),
+                self.key_settings(issuer.seed.clone()),
             )))
         };
         let keys = match &issuer.keys {

@@ -11,8 +11,12 @@ mod key;
 mod random;
 mod roca;
 #[cfg(feature = "remote")]
+mod seal;
+#[cfg(feature = "remote")]
 mod sign;
 mod spki;
+#[cfg(feature = "redis")]
+mod tls;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};
@@ -24,4 +28,8 @@ pub(crate) use key::{KeyFault, VerificationKey};
 pub(crate) use random::random_octets;
 pub(crate) use random::random_unit;
 #[cfg(feature = "remote")]
+pub(crate) use seal::{OVERHEAD as SEALING_OVERHEAD, SECRET as SEALING_SECRET, Sealer};
+#[cfg(feature = "remote")]
 pub(crate) use sign::SigningKey;
+#[cfg(feature = "redis")]
+pub(crate) use tls::tls_client;

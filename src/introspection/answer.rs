@@ -2,12 +2,14 @@
 //!
 //! Decides the form alone: one strict JSON object whose `active` is a JSON boolean. Of a token that
 //! is not active nothing else is read. What the members of an active one are worth is the profile's
-//! to judge, at each request anew.
+//! to judge. An answer that passed once can fail again by time alone, which is judged at each
+//! request anew: the answer does not change, and a configuration keeps its answers to itself.
 
 use std::fmt;
 use std::sync::OnceLock;
 
 use crate::error::Error;
+use crate::profile::Times;
 use crate::token::json::{self, Object, Value};
 use crate::token::{AccessToken, AnyToken};
 
@@ -18,8 +20,14 @@ const IDENTIFYING: [&str; 3] = ["sub", "client_id", "jti"];
 pub(crate) struct Answer {
     /// Its members, without `active`. They play the part that a JWT's claims do.
     members: Object<'static>,
-    /// What the members became for the handler, when they were first used.
-    token: OnceLock<AnyToken>,
+    expires_at: Option<f64>,
+    passed: OnceLock<Passed>,
+}
+
+/// What the members became when they had passed every check for the first time.
+struct Passed {
+    times: Times,
+    token: AnyToken,
 }
 
 /// Why an answer can't be used, in fixed words.
@@ -39,11 +47,21 @@ impl Answer {
         match members.take("active") {
             Some(Value::Bool(false)) => Ok(None),
             Some(Value::Bool(true)) => {
-                Ok(Some(Self { members: members.into_owned(), token: OnceLock::new() }))
+                let members = members.into_owned();
+                let expires_at = members.get("exp").and_then(Value::as_f64);
+                Ok(Some(Self { members, expires_at, passed: OnceLock::new() }))
             }
             Some(_) => Err(AnswerFault("`active` is not a JSON boolean")),
             None => Err(AnswerFault("the answer has no `active`")),
         }
+    }
+
+    /// The answer as JSON text, to be [read](Self::parse) again.
+    pub(crate) fn document(&self) -> Vec<u8> {
+        let owned = |(name, value): (&str, &Value<'_>)| (name.to_owned(), value.to_owned_value());
+        let mut members: serde_json::Map<_, _> = self.members.iter().map(owned).collect();
+        members.insert("active".to_owned(), true.into());
+        serde_json::Value::Object(members).to_string().into_bytes()
     }
 
     pub(crate) fn members(&self) -> &Object<'static> {
@@ -52,7 +70,7 @@ impl Answer {
 
     /// When the token expires, in seconds, where the answer says so in a way that can be read.
     pub(crate) fn expires_at(&self) -> Option<f64> {
-        self.members.get("exp").and_then(Value::as_f64)
+        self.expires_at
     }
 
     /// Holds the answer against the claims of the JWT that it is about: it may say less, and
@@ -71,18 +89,16 @@ impl Answer {
         }
     }
 
-    /// The members as the handler's token: read once, then shared.
-    pub(crate) fn token<C: Send + Sync + 'static>(
-        &self,
-        read: impl FnOnce() -> Result<AccessToken<C>, Error>,
-    ) -> Result<AccessToken<C>, Error> {
-        if let Some(token) = self.token.get().and_then(AnyToken::downcast) {
-            return Ok(token);
-        }
-        let token = read()?;
+    /// The handler's token, and the times by which it may fail, of an answer that passed before.
+    pub(crate) fn passed<C: Send + Sync + 'static>(&self) -> Option<(&Times, AccessToken<C>)> {
+        let Passed { times, token } = self.passed.get()?;
+        Some((times, token.downcast()?))
+    }
+
+    /// Remembers that every check of the members was passed, and what they are to the handler.
+    pub(crate) fn pass<C: Send + Sync + 'static>(&self, times: Times, token: &AccessToken<C>) {
         // Another request may have been quicker, with the same.
-        let _ = self.token.set(AnyToken::from(token.clone()));
-        Ok(token)
+        let _ = self.passed.set(Passed { times, token: AnyToken::from(token.clone()) });
     }
 }
 

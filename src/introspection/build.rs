@@ -1,6 +1,7 @@
 //! From the settings of one issuer to its engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::crypto::AlgorithmSet;
@@ -8,6 +9,7 @@ use crate::fetch::{Client, ClientSettings};
 use crate::introspection::cache::{AnswerCache, MAX_STALE, MAX_TTL};
 use crate::introspection::client::{Endpoint, IntrospectionClient};
 use crate::introspection::introspector::Introspector;
+use crate::introspection::shared::SharedAnswers;
 use crate::introspection::signed::SignedAnswers;
 use crate::introspection::{Introspecting, Introspection, Jwts};
 use crate::issuer::{Discovery, check_url};
@@ -20,6 +22,7 @@ pub(crate) struct Context<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
+    pub(crate) leeway: Duration,
     /// `needs_tls` and `identity` are set here.
     pub(crate) client: ClientSettings,
     pub(crate) clock: &'a Arc<dyn Clock>,
@@ -42,6 +45,9 @@ impl Introspection {
             problems
                 .push("accept_stale_answers: with a `cache_ttl` of zero there is none".to_owned());
         }
+        if self.shared.is_some() && self.ttl.is_zero() {
+            problems.push("shared_cache: with a `cache_ttl` of zero nothing is shared".to_owned());
+        }
         if !self.opaque && self.jwts == Jwts::Validate {
             problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
         }
@@ -60,6 +66,7 @@ impl Introspection {
         let (Ok(credentials), Ok((http, endpoint)), []) = (credentials, clients, &*problems) else {
             return Err(problems);
         };
+        let shared = self.shared(&context, &audiences).map_err(|text| vec![text])?;
         let signed = self.signed.then(|| SignedAnswers {
             keys: context.keys.clone(),
             algorithms: context.algorithms,
@@ -74,6 +81,7 @@ impl Introspection {
             context.generation,
             client,
             AnswerCache::new(self.ttl, self.stale),
+            shared,
             Arc::clone(context.clock),
         )
         .ok_or_else(|| vec!["the system has no randomness".to_owned()])?;
@@ -83,6 +91,34 @@ impl Introspection {
             opaque: self.opaque,
             audience_optional: self.audience_optional,
         })
+    }
+
+    /// The second tier. What an answer depends on besides the token: whom we ask, as which client,
+    /// and whose word we take for it.
+    fn shared(
+        &self,
+        context: &Context<'_>,
+        audiences: &[Box<str>],
+    ) -> Result<Option<Arc<SharedAnswers>>, String> {
+        let Some(cache) = &self.shared else { return Ok(None) };
+        let (method, client) = self.auth.caller();
+        let algorithms = format!("{:?} {}", context.algorithms, context.older_names);
+        let mut parts = vec![context.issuer.as_bytes(), method.as_bytes(), client.as_bytes()];
+        parts.push(self.endpoint.as_deref().unwrap_or("discovered").as_bytes());
+        if self.signed {
+            parts.extend([b"signed", algorithms.as_bytes()]);
+            parts.extend(audiences.iter().map(|audience| audience.as_bytes()));
+        }
+        SharedAnswers::new(
+            cache,
+            &parts,
+            Arc::clone(context.issuer),
+            self.ttl,
+            context.leeway,
+            Arc::clone(context.clock),
+        )
+        .map(|shared| Some(Arc::new(shared)))
+        .ok_or_else(|| "shared_cache: no keys come from the secret".to_owned())
     }
 
     /// Who this server is in a signed answer (RFC 9701 §5).

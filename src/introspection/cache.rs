@@ -1,7 +1,8 @@
 //! Answers, remembered for a while.
 //!
 //! What is remembered is the fact that the authorization server vouched for a token, never what
-//! that allows: `exp`, `nbf`, audience, sender and policy are judged at each use anew. A token is
+//! that allows: times and policy are judged at each use anew, the rest once under one configuration,
+//! since no other ever sees the answer. A token is
 //! known by its [`Fingerprint`] alone. How long an answer holds is judged when it is read, by the
 //! clocks of this crate.
 //!
@@ -16,6 +17,7 @@ use moka::sync::Cache;
 
 use crate::crypto::{BuildFingerprintHasher, Fingerprint};
 use crate::introspection::answer::Answer;
+use crate::token::NumericDate;
 
 /// How long an answer holds unless set: what a revoked token may live on for (RFC 7662 §4).
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -59,7 +61,7 @@ pub(crate) enum Remembered {
 /// What time it is, by both clocks.
 #[derive(Clone, Copy)]
 pub(crate) struct Now {
-    pub(crate) wall: Duration,
+    pub(crate) wall: NumericDate,
     pub(crate) monotonic: Duration,
 }
 
@@ -102,24 +104,27 @@ impl AnswerCache {
         usable.then_some(held.answer)
     }
 
-    pub(crate) fn put(&self, token: Fingerprint, answer: &Arc<Answer>, now: Now) {
+    /// Remembers an answer to a question that was put `age` ago.
+    pub(crate) fn put(&self, token: Fingerprint, answer: &Arc<Answer>, now: Now, age: Duration) {
         if self.is_on() && !is_past(answer, now.wall) {
-            let held = Held { answer: Arc::clone(answer), until: now.monotonic + self.ttl };
-            self.active.insert(token, held);
+            let until = now.monotonic + self.ttl.saturating_sub(age);
+            self.active.insert(token, Held { answer: Arc::clone(answer), until });
         }
     }
 
-    pub(crate) fn put_inactive(&self, token: Fingerprint, now: Now) {
+    /// Remembers that a token is not active, as was said to a question put `age` ago.
+    pub(crate) fn put_inactive(&self, token: Fingerprint, now: Now, age: Duration) {
         if self.is_on() {
             self.active.invalidate(&token);
             // Nothing is remembered longer than the ttl.
-            self.inactive.insert(token, now.monotonic + self.ttl.min(INACTIVE_TTL));
+            let left = self.ttl.min(INACTIVE_TTL).saturating_sub(age);
+            self.inactive.insert(token, now.monotonic + left);
         }
     }
 }
 
 /// Past its `exp`, without the leeway: the server that sets the time can be asked.
-fn is_past(answer: &Answer, wall: Duration) -> bool {
+pub(crate) fn is_past(answer: &Answer, wall: NumericDate) -> bool {
     answer.expires_at().is_some_and(|exp| wall.as_secs_f64() >= exp)
 }
 
@@ -149,7 +154,7 @@ mod tests {
 
     fn now(seconds: u64) -> Now {
         let time = Duration::from_secs(seconds);
-        Now { wall: time, monotonic: time }
+        Now { wall: NumericDate::now(time), monotonic: time }
     }
 
     fn answer(json: &str) -> Arc<Answer> {
@@ -169,7 +174,7 @@ mod tests {
         ] {
             let cache = AnswerCache::new(Duration::from_secs(ttl), Duration::ZERO);
             let token = fingerprints.of(b"token");
-            cache.put(token, &answer(json), now(0));
+            cache.put(token, &answer(json), now(0), Duration::ZERO);
             for second in 0..=62 {
                 let held = matches!(cache.get(&token, now(second)), Some(Remembered::Active(_)));
                 assert_eq!(held, second < lasts, "{name}, second {second}");
@@ -187,13 +192,13 @@ mod tests {
             ("off", 0, r#"{"active":true,"exp":1000}"#, 0, 0),
         ] {
             let cache = AnswerCache::new(DEFAULT_TTL, Duration::from_secs(stale));
-            cache.put(token, &answer(json), now(0));
+            cache.put(token, &answer(json), now(0), Duration::ZERO);
             for second in 60..=91 {
                 assert!(cache.get(&token, now(second)).is_none(), "{name}, second {second}");
                 let stands_in = cache.stale(&token, now(second)).is_some();
                 assert_eq!(stands_in, (from..to).contains(&second), "{name}, second {second}");
             }
-            cache.put_inactive(token, now(60));
+            cache.put_inactive(token, now(60), Duration::ZERO);
             assert!(cache.stale(&token, now(61)).is_none(), "{name}: it was said to be dead");
         }
     }
@@ -203,10 +208,10 @@ mod tests {
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         let at = |wall, monotonic| Now {
-            wall: Duration::from_secs(wall),
+            wall: NumericDate::now(Duration::from_secs(wall)),
             monotonic: Duration::from_secs(monotonic),
         };
-        cache.put(token, &answer(r#"{"active":true,"exp":20000}"#), at(10_000, 0));
+        cache.put(token, &answer(r#"{"active":true,"exp":20000}"#), at(10_000, 0), Duration::ZERO);
         assert!(cache.get(&token, at(5_000, 60)).is_none(), "the wall clock went back");
         assert!(cache.get(&token, at(15_000, 59)).is_some(), "the wall clock went ahead");
         assert!(cache.get(&token, at(20_000, 1)).is_none(), "exp follows the wall clock");
@@ -216,14 +221,26 @@ mod tests {
     fn inactive_is_remembered_for_less_and_takes_the_place_of_active() {
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
-        cache.put(token, &answer(r#"{"active":true}"#), now(0));
-        cache.put_inactive(token, now(0));
+        cache.put(token, &answer(r#"{"active":true}"#), now(0), Duration::ZERO);
+        cache.put_inactive(token, now(0), Duration::ZERO);
         assert!(matches!(cache.get(&token, now(4)), Some(Remembered::Inactive)));
         assert!(cache.get(&token, now(5)).is_none());
         let cache = AnswerCache::new(Duration::from_secs(2), Duration::ZERO);
-        cache.put_inactive(token, now(0));
+        cache.put_inactive(token, now(0), Duration::ZERO);
         assert!(matches!(cache.get(&token, now(1)), Some(Remembered::Inactive)));
         assert!(cache.get(&token, now(2)).is_none(), "nothing holds longer than the ttl");
+    }
+
+    #[test]
+    fn an_answer_is_as_old_as_its_question_be_it_older_than_this_process() {
+        let token = Fingerprints::new(&[]).unwrap().of(b"token");
+        let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
+        cache.put(token, &answer(r#"{"active":true}"#), now(0), Duration::from_secs(50));
+        assert!(matches!(cache.get(&token, now(9)), Some(Remembered::Active(_))));
+        assert!(cache.get(&token, now(10)).is_none());
+        cache.put_inactive(token, now(10), Duration::from_secs(3));
+        assert!(matches!(cache.get(&token, now(11)), Some(Remembered::Inactive)));
+        assert!(cache.get(&token, now(12)).is_none());
     }
 
     #[test]
@@ -232,15 +249,15 @@ mod tests {
         let of = |n: u64| fingerprints.of(&n.to_le_bytes());
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         let live = answer(r#"{"active":true}"#);
-        cache.put(of(0), &live, now(0));
+        cache.put(of(0), &live, now(0), Duration::ZERO);
         for n in 1..=2 * MAX_ENTRIES {
-            cache.put_inactive(of(n), now(0));
+            cache.put_inactive(of(n), now(0), Duration::ZERO);
         }
         cache.inactive.run_pending_tasks();
         assert!(cache.inactive.entry_count() <= MAX_ENTRIES);
         assert!(cache.get(&of(0), now(1)).is_some());
         for n in 1..=MAX_ENTRIES {
-            cache.put(of(n), &live, now(0));
+            cache.put(of(n), &live, now(0), Duration::ZERO);
         }
         cache.active.run_pending_tasks();
         assert_eq!(cache.active.entry_count(), MAX_ENTRIES);

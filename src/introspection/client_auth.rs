@@ -107,6 +107,20 @@ impl ClientAuth {
         }
     }
 
+    /// Whom the server takes us for, which its answers may depend on: the method, and the client or
+    /// what stands for it. It may be secret.
+    pub(crate) fn caller(&self) -> (&'static str, &str) {
+        let caller = match &self.method {
+            Method::Bearer { token } => token,
+            Method::Basic { client_id, .. }
+            | Method::Post { client_id, .. }
+            | Method::PrivateKeyJwt { client_id, .. }
+            | Method::SecretJwt { client_id, .. }
+            | Method::MutualTls { client_id, .. } => client_id,
+        };
+        (self.name(), caller)
+    }
+
     /// The certificate and key to connect with, PEM.
     pub(crate) fn identity(&self) -> Option<&[u8]> {
         match &self.method {

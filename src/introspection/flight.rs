@@ -1,119 +1,115 @@
-//! A call under way, and who waits for its end.
+//! One question about a token, on its way: a detached task, which no request can cancel.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::crypto::Fingerprint;
 use crate::error::Error;
 use crate::introspection::answer::Answer;
+use crate::introspection::cache::Now;
 use crate::introspection::client::{IntrospectionClient, Verdict};
-use crate::introspection::introspector::{Introspector, Lookup, RETRY_AFTER};
+use crate::introspection::introspector::{Introspector, Outcome, RETRY_AFTER, Sought};
+use crate::introspection::record::Shared;
+use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
 /// How long a call may take in all: metadata, the call, keys for its signature.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a request waits: for the call that it began or joined, which says itself how it ended.
-/// One that wants no older answer may have to wait for the end of a call first; it waits no longer
-/// for that.
-pub(crate) const WAIT: Duration = Duration::from_secs(6);
-
-/// A call under way.
-pub(super) struct Flight {
-    pub(super) number: u64,
-    pub(super) outcome: watch::Receiver<Option<Outcome>>,
+/// A call of the endpoint.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) asked: Now,
+    pub(crate) probe: bool,
 }
 
-pub(super) type Outcome = Result<Arc<Answer>, Error>;
-
-/// What a request that has to wait comes to.
-pub(super) enum Joined {
-    Remembered(Lookup),
-    Flight { outcome: watch::Receiver<Option<Outcome>>, fresh: bool, begun: u64 },
+/// What a flight brought: an answer, `None` for a token that is not active, to a question that was
+/// put `age` ago.
+pub(crate) struct Brought {
+    pub(crate) answer: Option<Answer>,
+    pub(crate) age: Duration,
 }
 
-/// A wait for an answer.
-pub(crate) struct AnswerWait {
-    pub(super) introspector: Arc<Introspector>,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) token: String,
-    pub(super) came_at: u64,
-    pub(super) outcome: watch::Receiver<Option<Outcome>>,
-    /// Whether the answer to come is to a question put no earlier than this request allows.
-    pub(super) fresh: bool,
-}
-
-impl AnswerWait {
-    /// The configuration under which the server is asked.
-    pub(crate) fn generation(&self) -> u64 {
-        self.introspector.generation()
-    }
-
-    /// Returns with the answer, or when the limit is reached.
-    pub(crate) async fn done(mut self) -> Outcome {
-        let introspector = Arc::clone(&self.introspector);
-        let outcome = runtime::within(WAIT, self.outcome())
-            .await
-            .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)));
-        outcome.or_else(|error| introspector.stale(&self.fingerprint, &error).ok_or(error))
-    }
-
-    async fn outcome(&mut self) -> Outcome {
-        loop {
-            let outcome = match self.outcome.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone(),
-                // Whoever flies reports in any case; a lost sender is the end of the server.
-                Err(_) => None,
-            };
-            if self.fresh {
-                return outcome.unwrap_or_else(|| {
-                    Err(self.introspector.unavailable("the call was aborted", RETRY_AFTER))
-                });
-            }
-            let joined =
-                self.introspector.join(self.fingerprint, &self.token, Some(self.came_at))?;
-            match joined {
-                Joined::Flight { outcome, fresh, .. } => {
-                    self.outcome = outcome;
-                    self.fresh = fresh;
-                }
-                Joined::Remembered(Lookup::Active(answer)) => return Ok(answer),
-                Joined::Remembered(Lookup::Refused(error)) => return Err(error),
-                Joined::Remembered(Lookup::Wait(wait)) => *self = wait,
-            }
-        }
-    }
-}
-
-/// The end of a call. It reports even when its task panics or is dropped.
-pub(super) struct Landing {
-    pub(super) introspector: Weak<Introspector>,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) sender: Option<watch::Sender<Option<Outcome>>>,
-    pub(super) asked_at: Duration,
-    pub(super) probe: bool,
+/// The end of a flight. It reports even when its task panics or is dropped.
+pub(crate) struct Landing {
+    pub(crate) introspector: Weak<Introspector>,
+    pub(super) sought: Sought,
+    pub(crate) sender: Option<watch::Sender<Option<Outcome>>>,
+    /// The call of the endpoint, once there is one.
+    pub(crate) call: Option<Call>,
 }
 
 impl Landing {
-    fn land(&mut self, brought: Result<Verdict, String>) {
-        let Some(sender) = self.sender.take() else { return };
-        if let Some(introspector) = self.introspector.upgrade() {
-            let outcome =
-                introspector.conclude(self.fingerprint, self.asked_at, self.probe, brought);
-            sender.send_replace(Some(outcome));
+    /// Begins the call, unless it has begun. `None` when there is none to be made, which was
+    /// reported, or when the server is gone.
+    fn call(&mut self) -> Option<Call> {
+        if self.call.is_none() {
+            match self.introspector.upgrade()?.begin_call() {
+                Ok(call) => self.call = Some(call),
+                Err(error) => {
+                    self.land(Err(error));
+                }
+            }
         }
+        self.call
+    }
+
+    fn land(&mut self, brought: Result<Brought, Error>) -> Option<Outcome> {
+        let sender = self.sender.take()?;
+        let introspector = self.introspector.upgrade()?;
+        let outcome = introspector.conclude(self.sought, self.call, brought);
+        sender.send_replace(Some(outcome.clone()));
+        Some(outcome)
+    }
+
+    /// Lands with what the endpoint said.
+    fn land_call(&mut self, call: Call, said: Result<Verdict, String>) -> Option<Outcome> {
+        let introspector = self.introspector.upgrade()?;
+        // An answer is as old as its question: the token may have been revoked since.
+        let age = introspector.now().monotonic.saturating_sub(call.asked.monotonic);
+        let brought = match said {
+            Ok(Verdict::Active(answer)) => Ok(Brought { answer: Some(answer), age }),
+            Ok(Verdict::Inactive | Verdict::Refused) => Ok(Brought { answer: None, age }),
+            Err(problem) => Err(introspector.unavailable(&problem, RETRY_AFTER)),
+        };
+        self.land(brought)
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.land(Err("the call was aborted".to_owned()));
+        if let (Some(_), Some(introspector)) = (&self.sender, self.introspector.upgrade()) {
+            self.land(Err(introspector.unavailable("the call was aborted", RETRY_AFTER)));
+        }
     }
 }
 
-pub(super) async fn fly(mut landing: Landing, client: Arc<IntrospectionClient>, token: String) {
-    let brought = runtime::within(CALL_DEADLINE, client.ask(&token)).await;
-    landing.land(brought.unwrap_or_else(|| Err("no answer in time".to_owned())));
+/// Asks the shared cache, where there is one that will do, then the endpoint; and tells the shared
+/// cache what it heard.
+pub(crate) async fn fly(
+    mut landing: Landing,
+    shared: Option<Arc<SharedAnswers>>,
+    to_tell: Option<Arc<SharedAnswers>>,
+    client: Arc<IntrospectionClient>,
+    token: String,
+) {
+    if let Some(shared) = &shared
+        && let Some(Shared { answer, age }) = shared.get(&token).await
+    {
+        landing.land(Ok(Brought { answer, age }));
+        return;
+    }
+    let Some(call) = landing.call() else { return };
+    let said = runtime::within(CALL_DEADLINE, client.ask(&token)).await;
+    let said = said.unwrap_or_else(|| Err("no answer in time".to_owned()));
+    let outcome = landing.land_call(call, said);
+    // Nobody waits for this.
+    if let (Some(shared), Some(outcome)) = (to_tell, outcome) {
+        match outcome {
+            Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,
+            Err(Error::Inactive) => shared.put(&token, None, call.asked).await,
+            Err(_) => {}
+        }
+    }
 }

@@ -12,23 +12,30 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::crypto::{BuildFingerprintHasher, Fingerprint, Fingerprints, random_unit};
+use crate::crypto::{Fingerprint, Fingerprints, random_unit};
 use crate::error::Error;
+use crate::health::IntrospectionHealth;
 use crate::introspection::answer::Answer;
 use crate::introspection::breaker::{Admission, Breaker};
 use crate::introspection::cache::{AnswerCache, Now, Remembered};
-use crate::introspection::client::{IntrospectionClient, Verdict};
-use crate::introspection::flight::{AnswerWait, Flight, Joined, Landing, Outcome, fly};
+use crate::introspection::client::IntrospectionClient;
+use crate::introspection::flight::{Brought, Call, Landing, fly};
+use crate::introspection::shared::SharedAnswers;
+use crate::introspection::wait::{AnswerWait, Joined};
 use crate::runtime;
 use crate::telemetry;
-use crate::token::Excerpt;
 use crate::token::jwt::MAX_TOKEN;
+use crate::token::{Excerpt, NumericDate};
 
 /// Calls under way at one endpoint: what an authorization server bears from one of its clients.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 
+/// Tokens looked up in a shared cache at once, calls included: what a process that begins with an
+/// empty memory needs, and a bound to what a flood of tokens can pile up.
+pub(crate) const MAX_LOOKUPS: usize = 1024;
+
 /// When to try again where nothing better is known.
-pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Asks one endpoint, and remembers what it said.
 pub(crate) struct Introspector {
@@ -38,36 +45,44 @@ pub(crate) struct Introspector {
     clock: Arc<dyn Clock>,
     fingerprints: Fingerprints,
     cache: AnswerCache,
+    shared: Option<Arc<SharedAnswers>>,
     state: Mutex<State>,
     counters: Counters,
 }
 
 #[derive(Default)]
 struct State {
-    flights: HashMap<Fingerprint, Flight, BuildFingerprintHasher>,
-    /// Counts the calls, by which a request knows those that began after it came.
+    flights: HashMap<Sought, Flight>,
+    /// Counts the flights, by which a request knows those that began after it came.
     begun: u64,
+    /// Those of the flights that call the endpoint.
+    calls: usize,
     breaker: Breaker,
 }
+
+/// A token that an answer is sought about, and whether the endpoint itself has to be asked, and now.
+/// The two kinds of question never share a call: what another server was told will do for one of them
+/// alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Sought {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) asks_now: bool,
+}
+
+/// A question under way: to the shared cache first, where there is one, then to the endpoint.
+struct Flight {
+    number: u64,
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
+pub(crate) type Outcome = Result<Arc<Answer>, Error>;
 
 #[derive(Default)]
 struct Counters {
     hits: AtomicU64,
+    shared_hits: AtomicU64,
     calls: AtomicU64,
     held_back: AtomicU64,
-}
-
-/// How an endpoint stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct IntrospectionHealth {
-    /// Whether the breaker holds calls back.
-    pub(crate) open: bool,
-    pub(crate) in_flight: usize,
-    /// Requests answered from memory.
-    pub(crate) hits: u64,
-    pub(crate) calls: u64,
-    /// Requests for which no call was made: too many under way, or the endpoint is down.
-    pub(crate) held_back: u64,
 }
 
 /// What a look for an answer came to.
@@ -85,6 +100,7 @@ impl Introspector {
         generation: u64,
         client: IntrospectionClient,
         cache: AnswerCache,
+        shared: Option<Arc<SharedAnswers>>,
         clock: Arc<dyn Clock>,
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
@@ -95,37 +111,41 @@ impl Introspector {
             clock,
             fingerprints,
             cache,
+            shared,
             state: Mutex::default(),
             counters: Counters::default(),
         })
     }
 
-    /// The configuration that this belongs to.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Looks for an answer about a token, without waiting.
-    pub(crate) fn lookup(self: &Arc<Self>, token: &str) -> Lookup {
+    /// Looks for an answer about a token, without waiting. `now` is the time by which the request is
+    /// judged. With `asks_now`, only an answer to a question put from now on will do, and nothing
+    /// stands in for it.
+    pub(crate) fn lookup(
+        self: &Arc<Self>,
+        token: &str,
+        now: NumericDate,
+        asks_now: bool,
+    ) -> Lookup {
         // What is too long to be a token is not worth a call.
         if token.len() > MAX_TOKEN {
             return Lookup::Refused(Error::TokenTooLarge { size: token.len(), limit: MAX_TOKEN });
         }
-        let fingerprint = self.fingerprints.of(token.as_bytes());
-        if let Some(remembered) = self.remembered(&fingerprint) {
+        let sought = Sought { fingerprint: self.fingerprints.of(token.as_bytes()), asks_now };
+        let now = Now { wall: now, monotonic: self.clock.monotonic() };
+        if !asks_now && let Some(remembered) = self.remembered(&sought.fingerprint, now) {
             return remembered;
         }
-        match self.join(fingerprint, token, None) {
+        match self.join(sought, token, None) {
             Ok(Joined::Remembered(remembered)) => remembered,
             Ok(Joined::Flight { outcome, fresh, begun }) => Lookup::Wait(AnswerWait {
                 introspector: Arc::clone(self),
-                fingerprint,
+                sought,
                 token: if fresh { String::new() } else { token.to_owned() },
                 came_at: begun,
                 outcome,
                 fresh,
             }),
-            Err(error) => match self.stale(&fingerprint, &error) {
+            Err(error) => match self.stale(&sought, &error) {
                 Some(answer) => Lookup::Active(answer),
                 None => Lookup::Refused(error),
             },
@@ -133,32 +153,46 @@ impl Introspector {
     }
 
     /// What was said last, where the endpoint fails and it may stand in.
-    pub(super) fn stale(&self, fingerprint: &Fingerprint, error: &Error) -> Option<Arc<Answer>> {
+    pub(super) fn stale(&self, sought: &Sought, error: &Error) -> Option<Arc<Answer>> {
         match error {
-            Error::IntrospectionUnavailable { .. } => self.cache.stale(fingerprint, self.now()),
+            Error::IntrospectionUnavailable { .. } if !sought.asks_now => {
+                self.cache.stale(&sought.fingerprint, self.now())
+            }
             _ => None,
         }
     }
 
-    #[allow(dead_code, reason = "health is the next to use it")]
+    /// Whether answers are signed, for which the issuer's keys are needed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.client.signed.is_some()
+    }
+
+    /// The configuration that this belongs to.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How the endpoint stands.
     pub(crate) fn health(&self) -> IntrospectionHealth {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = self.state();
         IntrospectionHealth {
             open: state.breaker.is_open(),
-            in_flight: state.flights.len(),
+            in_flight: state.calls,
             hits: read(&self.counters.hits),
+            shared_hits: read(&self.counters.shared_hits),
             calls: read(&self.counters.calls),
             held_back: read(&self.counters.held_back),
         }
     }
 
-    fn now(&self) -> Now {
-        Now { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
+    pub(crate) fn now(&self) -> Now {
+        let wall = NumericDate::now(self.clock.wall());
+        Now { wall, monotonic: self.clock.monotonic() }
     }
 
-    fn remembered(&self, fingerprint: &Fingerprint) -> Option<Lookup> {
-        let remembered = self.cache.get(fingerprint, self.now())?;
+    fn remembered(&self, fingerprint: &Fingerprint, now: Now) -> Option<Lookup> {
+        let remembered = self.cache.get(fingerprint, now)?;
         self.counters.hits.fetch_add(1, Ordering::Relaxed);
         Some(match remembered {
             Remembered::Active(answer) => Lookup::Active(answer),
@@ -170,103 +204,129 @@ impl Introspector {
     /// when `came_at` calls had begun, and that wants no older answer, only a later one is fresh.
     pub(super) fn join(
         self: &Arc<Self>,
-        fingerprint: Fingerprint,
+        sought: Sought,
         token: &str,
         came_at: Option<u64>,
     ) -> Result<Joined, Error> {
         let mut state = self.state();
         let begun = state.begun;
-        if let Some(flight) = state.flights.get(&fingerprint) {
-            let fresh = self.cache.is_on() || came_at.is_some_and(|came| flight.number >= came);
+        if let Some(flight) = state.flights.get(&sought) {
+            let any_will_do = self.cache.is_on() && !sought.asks_now;
+            let fresh = any_will_do || came_at.is_some_and(|came| flight.number >= came);
             return Ok(Joined::Flight { outcome: flight.outcome.clone(), fresh, begun });
         }
         // One that ended between our look and our lock has left its answer.
-        if let Some(remembered) = self.remembered(&fingerprint) {
+        if !sought.asks_now
+            && let Some(remembered) = self.remembered(&sought.fingerprint, self.now())
+        {
             return Ok(Joined::Remembered(remembered));
         }
         let runtime = runtime::current().map_err(|unfit| {
             telemetry::introspection_without_runtime(&self.issuer);
             self.unavailable(unfit.problem(), RETRY_AFTER)
         })?;
-        let probe = self.admit(&mut state)?;
+        // What another server was told will do, whether or not the endpoint can be called.
+        let shared = self.shared.clone().filter(|_| !sought.asks_now);
+        let call = match &shared {
+            None => Some(self.admit(&mut state)?),
+            Some(_) if state.flights.len() < MAX_LOOKUPS => None,
+            Some(_) => return Err(self.held_back("too many tokens are looked up", RETRY_AFTER)),
+        };
         state.begun += 1;
-        self.counters.calls.fetch_add(1, Ordering::Relaxed);
         let (sender, outcome) = watch::channel(None);
-        state.flights.insert(fingerprint, Flight { number: begun, outcome: outcome.clone() });
+        state.flights.insert(sought, Flight { number: begun, outcome: outcome.clone() });
         // A runtime that shuts down drops the task at once, and its landing then asks for the lock.
         drop(state);
-        let landing = Landing {
-            introspector: Arc::downgrade(self),
-            fingerprint,
-            sender: Some(sender),
-            asked_at: self.clock.monotonic(),
-            probe,
-        };
-        runtime.spawn(fly(landing, Arc::clone(&self.client), token.to_owned()));
+        let landing =
+            Landing { introspector: Arc::downgrade(self), sought, sender: Some(sender), call };
+        let (to_tell, client) = (self.shared.clone(), Arc::clone(&self.client));
+        runtime.spawn(fly(landing, shared, to_tell, client, token.to_owned()));
         Ok(Joined::Flight { outcome, fresh: true, begun })
     }
 
-    /// Whether the endpoint bears one more call, and whether that call is a probe.
-    fn admit(&self, state: &mut State) -> Result<bool, Error> {
-        let held_back = |problem, retry_after| {
-            self.counters.held_back.fetch_add(1, Ordering::Relaxed);
-            Err(self.unavailable(problem, retry_after))
-        };
-        if state.flights.len() >= MAX_IN_FLIGHT {
-            return held_back("too many calls are under way", RETRY_AFTER);
+    /// Begins a call, if the endpoint bears one more.
+    fn admit(&self, state: &mut State) -> Result<Call, Error> {
+        if state.calls >= MAX_IN_FLIGHT {
+            return Err(self.held_back("too many calls are under way", RETRY_AFTER));
         }
-        match state.breaker.ask(self.clock.monotonic()) {
-            Admission::Call => Ok(false),
-            Admission::Probe => Ok(true),
+        let asked = self.now();
+        let probe = match state.breaker.ask(asked.monotonic) {
+            Admission::Call => false,
+            Admission::Probe => true,
             Admission::Wait { retry_after } => {
-                held_back("it failed several times in a row and is left alone", retry_after)
+                let problem = "it failed several times in a row and is left alone";
+                return Err(self.held_back(problem, retry_after));
             }
-        }
+        };
+        state.calls += 1;
+        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        Ok(Call { asked, probe })
     }
 
-    /// Takes in what a call brought.
+    /// The same for a flight that has taken off already.
+    pub(crate) fn begin_call(&self) -> Result<Call, Error> {
+        self.admit(&mut self.state())
+    }
+
+    /// Takes in what a flight brought.
     pub(super) fn conclude(
         &self,
-        fingerprint: Fingerprint,
-        asked_at: Duration,
-        probe: bool,
-        brought: Result<Verdict, String>,
+        sought: Sought,
+        call: Option<Call>,
+        brought: Result<Brought, Error>,
     ) -> Outcome {
-        let now = self.now();
-        // An answer is as old as its question: the token may have been revoked since.
-        let asked = Now { monotonic: asked_at, ..now };
-        let outcome = match brought {
-            Ok(Verdict::Active(answer)) => {
+        let outcome = brought.and_then(|Brought { answer, age }| match answer {
+            Some(answer) => {
                 let answer = Arc::new(answer);
-                self.cache.put(fingerprint, &answer, asked);
+                self.cache.put(sought.fingerprint, &answer, self.now(), age);
                 Ok(answer)
             }
-            Ok(Verdict::Inactive | Verdict::Refused) => {
-                self.cache.put_inactive(fingerprint, asked);
+            None => {
+                self.cache.put_inactive(sought.fingerprint, self.now(), age);
                 Err(Error::Inactive)
             }
-            Err(problem) => Err(self.unavailable(&problem, RETRY_AFTER)),
-        };
+        });
         let mut state = self.state();
-        let failure = match &outcome {
-            Ok(_) | Err(Error::Inactive) => {
-                state.breaker.succeeded();
-                None
+        state.flights.remove(&sought);
+        match call {
+            Some(call) => self.ended(state, call, &outcome),
+            None if matches!(outcome, Ok(_) | Err(Error::Inactive)) => {
+                self.counters.shared_hits.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) => Some((error, state.breaker.failed(now.monotonic, probe, random_unit()))),
-        };
-        state.flights.remove(&fingerprint);
-        drop(state);
-        match failure {
-            Some((error, opened)) => telemetry::introspection_failed(&self.issuer, error, opened),
-            None if probe => telemetry::introspection_is_back(&self.issuer),
             None => {}
         }
         outcome
     }
 
+    /// Learns from how a call ended.
+    fn ended(&self, mut state: MutexGuard<'_, State>, call: Call, outcome: &Outcome) {
+        state.calls -= 1;
+        let failure = match outcome {
+            Ok(_) | Err(Error::Inactive) => {
+                state.breaker.succeeded();
+                None
+            }
+            Err(error) => {
+                let now = self.clock.monotonic();
+                Some((error, state.breaker.failed(now, call.probe, random_unit())))
+            }
+        };
+        drop(state);
+        match failure {
+            Some((error, opened)) => telemetry::introspection_failed(&self.issuer, error, opened),
+            None if call.probe => telemetry::introspection_is_back(&self.issuer),
+            None => {}
+        }
+    }
+
     #[cold]
-    pub(super) fn unavailable(&self, problem: &str, retry_after: Duration) -> Error {
+    fn held_back(&self, problem: &str, retry_after: Duration) -> Error {
+        self.counters.held_back.fetch_add(1, Ordering::Relaxed);
+        self.unavailable(problem, retry_after)
+    }
+
+    #[cold]
+    pub(crate) fn unavailable(&self, problem: &str, retry_after: Duration) -> Error {
         let issuer = Excerpt::of(&self.issuer);
         Error::IntrospectionUnavailable { issuer, problem: Excerpt::of(problem), retry_after }
     }

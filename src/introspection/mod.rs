@@ -4,14 +4,15 @@
 //! Decides, in this order:
 //!
 //! 1. whether an answer about this very token is at hand ([`cache`]), without a lock or a wait;
-//! 2. whether the endpoint may be asked: one call a token at a time, 64 in all, and none while it
+//! 2. whether another server was given one, where answers are [`shared`];
+//! 3. whether the endpoint may be asked: one call a token at a time, 64 in all, and none while it
 //!    is known to be down ([`breaker`]);
-//! 3. what it says, under a deadline ([`client`], [`signed`], [`answer`]).
+//! 4. what it says, under a deadline ([`client`], [`signed`], [`answer`]).
 //!
 //! The token goes into the form of a POST, byte for byte, to an endpoint that the configuration or
 //! the issuer's metadata names; nothing in a token changes where it goes. An answer is judged by the
-//! issuer's profile at each request anew. An outage is 503, and so is an answer that can't be
-//! trusted; 401 is for a token that is not active, or fails a check.
+//! issuer's profile, by its times at each request anew. An outage is 503, and so is an answer that
+//! can't be trusted; 401 is for a token that is not active, or fails a check.
 
 mod answer;
 mod breaker;
@@ -22,17 +23,26 @@ mod client_auth;
 mod credentials;
 mod flight;
 mod introspector;
+mod record;
+#[cfg(feature = "redis")]
+mod redis;
+mod shared;
 mod signed;
+mod store;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub(crate) use answer::Answer;
 pub(crate) use build::Context;
 use cache::DEFAULT_TTL;
 pub use client_auth::ClientAuth;
-pub(crate) use flight::AnswerWait;
 pub(crate) use introspector::{Introspector, Lookup};
+pub use store::{AnswerStore, AnswerStoreError, AnswerStoreFuture, SharedCache};
+pub(crate) use wait::AnswerWait;
 
 /// How an issuer's tokens are introspected (RFC 7662); for
 /// [`Issuer::introspection`](crate::Issuer::introspection).
@@ -55,6 +65,7 @@ pub struct Introspection {
     pub(crate) auth: ClientAuth,
     pub(crate) endpoint: Option<String>,
     pub(crate) ttl: Duration,
+    pub(crate) shared: Option<SharedCache>,
     pub(crate) stale: Duration,
     pub(crate) signed: bool,
     pub(crate) answer_audiences: Vec<String>,
@@ -91,6 +102,7 @@ impl Introspection {
             auth,
             endpoint: None,
             ttl: DEFAULT_TTL,
+            shared: None,
             stale: Duration::ZERO,
             signed: false,
             answer_audiences: Vec::new(),
@@ -133,6 +145,16 @@ impl Introspection {
     /// to a question that was put before it came.
     pub fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
+        self
+    }
+
+    /// Shares answers with other servers, so that together they ask once. An answer holds no longer
+    /// for it: [`cache_ttl`](Self::cache_ttl) counts from the question, whoever put it. (Where the
+    /// clocks of two servers differ, by up to the leeway, a store that keeps what it should have
+    /// dropped can add as much.) A store that is slow or down costs a request 250 ms at most, and
+    /// then nothing until it is back.
+    pub fn shared_cache(mut self, cache: SharedCache) -> Self {
+        self.shared = Some(cache);
         self
     }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::crypto::Algorithm;
 #[cfg(feature = "remote")]
 use crate::introspection::Introspection;
-use crate::keys::KeySource;
+use crate::keys::{KeySeed, KeySource};
 use crate::profile::Profile;
 
 #[cfg(feature = "remote")]
@@ -59,6 +59,7 @@ pub struct Issuer {
     pub(crate) profile: Profile,
     pub(crate) leeway: Option<Duration>,
     pub(crate) tenants: Option<TenantRule>,
+    pub(crate) seed: Option<KeySeed>,
     pub(crate) keys: KeyConfig,
     #[cfg(feature = "remote")]
     pub(crate) transport: Transport,
@@ -118,6 +119,7 @@ impl Issuer {
             profile: Profile::default(),
             leeway: None,
             tenants: None,
+            seed: None,
             keys: KeyConfig::Discover,
             #[cfg(feature = "remote")]
             transport: Transport::default(),
@@ -184,6 +186,18 @@ impl Issuer {
     #[cfg(feature = "remote")]
     pub fn introspection(mut self, introspection: Introspection) -> Self {
         self.introspection = Some(introspection);
+        self
+    }
+
+    /// Starts from the key set that another process
+    /// [exported](crate::ResourceServer::export_keys), until the first fetch succeeds: so that an API
+    /// starts while its issuer is down. A seed of another issuer, or older than keys may be, is
+    /// ignored, and an [`Event`](crate::Event) tells so.
+    ///
+    /// It counts for keys that are fetched. Whoever can write where seeds are kept can put keys into
+    /// them: keep them as safe as the rest of the configuration.
+    pub fn seed(mut self, seed: KeySeed) -> Self {
+        self.seed = Some(seed);
         self
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
+use crate::health::{IssuerHealth, KeyStage};
 #[cfg(feature = "remote")]
 use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as AnswerLookup};
 #[cfg(feature = "remote")]
@@ -12,6 +13,8 @@ use crate::issuer::Transport;
 use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
 use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
 use crate::keys::{KeyWait, Keys, Lookup};
+#[cfg(feature = "remote")]
+use crate::profile::Times;
 use crate::profile::{Expected, Profile};
 use crate::token::header::Header;
 use crate::token::json::{Object, Value};
@@ -62,9 +65,13 @@ pub(crate) enum Pending {
     Answer(Box<AnswerWait>),
 }
 
-/// What a request has waited for already; nobody waits for the same thing twice.
+/// What a request has waited for already, since nobody waits for the same thing twice; and what it
+/// insists on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
+    /// Whether the authorization server is to be asked now, whatever is remembered.
+    #[cfg_attr(not(feature = "remote"), allow(dead_code))]
+    pub(crate) asks_now: bool,
     pub(crate) issuer: Option<Resolution>,
     pub(crate) keys: bool,
     /// What the authorization server said, and the generation that asked.
@@ -96,6 +103,23 @@ impl From<Error> for Pending {
 }
 
 impl Trust {
+    /// Refuses what is lost already, before the claims are read: in a flood of forged kids, a token
+    /// whose kid no issuer has, while every issuer's set is fresh and its budget to look again is
+    /// spent. It would be refused all the same, at thrice the cost.
+    pub(crate) fn foresee(&self, header: &Header) -> Result<(), Error> {
+        let Some(kid) = header.kid.as_deref() else {
+            return Ok(());
+        };
+        let lost = |issuer: &Arc<TrustedIssuer>| {
+            issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
+        };
+        if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
+            let kid = Some(Excerpt::of(kid));
+            return Err(Error::UnknownKey { kid, algorithm: header.algorithm });
+        }
+        Ok(())
+    }
+
     /// The issuer that the token names, by exact comparison (RFC 9068 §4).
     pub(crate) fn resolve(
         &self,
@@ -175,6 +199,7 @@ impl Resolved<'_> {
         token: &str,
         generation: u64,
         waited: &Waited,
+        now: NumericDate,
     ) -> Result<Arc<Answer>, Pending> {
         if let Some((own, answer)) = &waited.answer
             && *own == generation
@@ -182,9 +207,11 @@ impl Resolved<'_> {
             return Ok(Arc::clone(answer));
         }
         let Some(introspection) = &self.introspection else {
-            return Err(Error::NotAJwt.into());
+            let fix = "`introspected_now` on the token of an issuer without introspection: give it \
+                       `Issuer::introspection`, or leave the condition out";
+            return Err(Error::Wiring { fix: fix.into() }.into());
         };
-        match introspection.engine.lookup(token) {
+        match introspection.engine.lookup(token, now, waited.asks_now) {
             AnswerLookup::Active(answer) => Ok(answer),
             AnswerLookup::Refused(error) => Err(error.into()),
             AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),
@@ -205,7 +232,7 @@ impl TrustedIssuer {
         answer: &Object<'_>,
         now: NumericDate,
         vouched: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Times, Error> {
         if answer.contains("cnf") {
             return Err(Error::UnconfirmedSender);
         }
@@ -216,6 +243,11 @@ impl TrustedIssuer {
             |iss| self.is_named(iss),
             vouched || optional,
         )
+    }
+
+    /// Judges anew what can fail of an answer that passed before: its times.
+    pub(crate) fn recheck(&self, times: &Times, now: NumericDate) -> Result<(), Error> {
+        times.check(now, self.leeway)
     }
 
     /// Judges what is said of a token that was validated here. It takes away and never adds: the
@@ -253,6 +285,52 @@ impl TrustedIssuer {
     fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
         let iss = claims.get("iss").and_then(Value::as_str);
         iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
+    }
+
+    /// Whether tokens or answers of this issuer are verified with its keys.
+    #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
+    fn needs_keys(&self) -> bool {
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            return introspection.jwts != Jwts::Introspect || introspection.engine.is_signed();
+        }
+        true
+    }
+
+    /// Whether the authorization server alone is asked about its JWTs, whose keys then don't count.
+    #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
+    fn introspects_jwts(&self) -> bool {
+        #[cfg(feature = "remote")]
+        return self.introspects(Jwts::Introspect);
+        #[cfg(not(feature = "remote"))]
+        false
+    }
+
+    /// How the issuer stands.
+    pub(crate) fn health(&self) -> IssuerHealth {
+        let mut health = self.keys.health(&self.name);
+        if !self.needs_keys() {
+            health.keys = KeyStage::Unused;
+        }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            health.introspection = Some(introspection.engine.health());
+        }
+        health
+    }
+
+    /// Returns when the issuer's tokens can be judged.
+    pub(crate) async fn ready(&self) {
+        if self.needs_keys() {
+            self.keys.ready().await;
+        }
+    }
+
+    /// Has the keys fetched if that is due.
+    pub(crate) fn wake(&self) {
+        if self.needs_keys() {
+            self.keys.wake();
+        }
     }
 
     /// Judges what the header says about the token: its kind and its algorithm.

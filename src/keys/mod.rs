@@ -46,9 +46,9 @@ pub(crate) use bearer::BearerFile;
 pub(crate) use cache_control::max_age;
 #[cfg(feature = "remote")]
 pub(crate) use file::read_now as read_file;
-pub(crate) use freshness::{Budget, Taken};
+pub(crate) use freshness::{Budget, FreshnessSettings, STALE_IF_ERROR, Taken};
 #[cfg(feature = "remote")]
-pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
+pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS};
 pub(crate) use pem::{der, pem};
 pub(crate) use remote::{KeySettings, RemoteKeys};
 pub use seed::{InvalidSeed, KeySeed};
@@ -125,8 +125,16 @@ impl Keys {
         }
     }
 
+    /// Whether a flood of unknown kids is on and this is one of them: see
+    /// [`Freshness::is_flooded`](freshness::Freshness::is_flooded).
+    pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
+        match self {
+            Self::Static(_) => false,
+            Self::Remote(keys) => keys.is_flooded_with(kid),
+        }
+    }
+
     /// How the keys of `issuer` stand.
-    #[allow(dead_code, reason = "for `ResourceServer::health`")]
     pub(crate) fn health(&self, issuer: &str) -> IssuerHealth {
         match self {
             Self::Remote(keys) => keys.health(),
@@ -139,16 +147,32 @@ impl Keys {
                 next_refresh: None,
                 last_error: None,
                 failures: 0,
+                introspection: None,
             },
         }
     }
 
     /// Returns when there are usable keys; see [`RemoteKeys::ready`].
-    #[allow(dead_code, reason = "for `ResourceServer::ready`")]
     pub(crate) async fn ready(&self) {
         match self {
             Self::Static(_) => {}
             Self::Remote(keys) => keys.ready().await,
+        }
+    }
+
+    /// Has the keys fetched if that is due, and waits for nothing.
+    pub(crate) fn wake(&self) {
+        match self {
+            Self::Static(_) => {}
+            Self::Remote(keys) => drop(keys.wake()),
+        }
+    }
+
+    /// The set at hand, for the next process.
+    pub(crate) fn export(&self) -> Option<KeySeed> {
+        match self {
+            Self::Static(_) => None,
+            Self::Remote(keys) => keys.export(),
         }
     }
 

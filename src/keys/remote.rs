@@ -146,6 +146,17 @@ impl RemoteKeys {
         }
     }
 
+    /// Whether this kid can only be refused: the set is fresh and has no key for it, and may not be
+    /// fetched to see if it has one by now.
+    pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
+        let now = self.clock.monotonic();
+        let view = self.freshness.view();
+        let snapshot = self.snapshot.load();
+        snapshot.as_ref().is_some_and(|snapshot| {
+            self.freshness.is_flooded(view, &snapshot.life, now) && !snapshot.keys.may_have(kid)
+        })
+    }
+
     /// A signature failed under a known kid: perhaps its key was replaced. Nobody waits.
     pub(crate) fn signature_failed(self: &Arc<Self>) {
         let now = self.clock.monotonic();

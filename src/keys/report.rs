@@ -26,12 +26,12 @@ impl RemoteKeys {
             next_refresh: Some(self.due_in()),
             last_error: self.last_error.load().as_deref().cloned(),
             failures: self.freshness.failures(),
+            introspection: None,
         }
     }
 
     /// The set at hand, for the next process; none when there is none, and for a file, which the next
     /// process has as well.
-    #[allow(dead_code, reason = "for `ResourceServer::export_keys`")]
     pub(crate) fn export(&self) -> Option<KeySeed> {
         if matches!(*self.source, Source::File(_)) {
             return None;

@@ -81,6 +81,11 @@ impl KeySet {
         select::candidates(&self.keys, kid, algorithm, iss)
     }
 
+    /// Whether some key may be meant by this kid: one that has it, or one that has none.
+    pub(crate) fn may_have(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid.as_deref().is_none_or(|own| own == kid))
+    }
+
     /// Whether `signature` verifies with one of the candidates.
     pub(crate) fn verify(
         &self,

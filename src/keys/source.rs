@@ -194,9 +194,9 @@ pub type KeyFuture<'a> =
 
 /// Fetches the key set of one issuer, for servers that are reached in a way of their own.
 ///
-/// It is asked by the engine that keeps the keys fresh: one call at a time, under a deadline, and
-/// with a budget that no request can exceed. It decides neither when it is asked nor what becomes
-/// of its answer.
+/// It is asked by the engine that keeps the keys fresh: one call at a time, under a deadline of 10 s,
+/// and with a budget that no request can exceed. It decides neither when it is asked nor what becomes
+/// of its answer, of which 64 KiB are read at most. Should it panic, that is a failed fetch.
 ///
 /// ```
 /// use tower_resource_server::{FetchedKeys, KeyFuture, KeySource};

@@ -387,6 +387,7 @@ async fn health_tells_how_keys_stand() {
         next_refresh: Some(Duration::ZERO),
         last_error: None,
         failures: 0,
+        introspection: None,
     };
     assert_eq!(world.keys.health(), empty);
     assert!(!empty.is_usable());

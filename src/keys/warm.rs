@@ -21,7 +21,6 @@ impl RemoteKeys {
     /// through all pauses. It has no limit of its own.
     ///
     /// Without a tokio runtime, or with one that has no timer, it returns at once: nothing can be fetched.
-    #[allow(dead_code, reason = "for `ResourceServer::ready`")]
     pub(crate) async fn ready(self: &Arc<Self>) {
         while !self.is_usable() && runtime::current().is_ok() {
             match self.wake() {

@@ -100,10 +100,10 @@ where
                 }
                 StateProj::Waiting { waiting, held } => {
                     let verdict = ready!(waiting.verdict.as_mut().poll(cx));
-                    let method = waiting.method;
+                    let (presented, method) = (waiting.presented.clone(), waiting.method);
                     let held = held.take().expect("polled after completion");
                     let Held { mut service, mut request, gate } = *held;
-                    let next = match gate.resume(&mut request, verdict, method) {
+                    let next = match gate.resume(&mut request, verdict, presented, method) {
                         Ok(passed) => State::Inner { future: service.call(request), passed },
                         Err(refusal) => State::Refused {
                             response: Some(refusal.into_response_with(gate.server().body())),

@@ -10,19 +10,30 @@ use http::{HeaderMap, Request};
 
 use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
-use crate::credentials::{self, Method};
+use crate::credentials::{self, Credentials, Method};
 use crate::error::Error;
 use crate::issuer::{Pending, Waited};
 use crate::policy::Requirement;
 use crate::rejection::Refusal;
 use crate::server::ResourceServer;
-use crate::token::{AnyToken, Outcome};
+use crate::token::{AnyToken, Outcome, Presented};
 
 /// A server, and what one of its layers asks beyond a valid token.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
     guard: Option<Arc<Guard>>,
-    optional: bool,
+    role: Role,
+}
+
+/// What a layer does with a request that nobody of its server has judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Authenticates it.
+    Authenticate,
+    /// Authenticates it if it has credentials.
+    AuthenticateIfPresent,
+    /// Holds it for a mistake of wiring: another layer has to authenticate.
+    Require,
 }
 
 /// The requirement of a route, with the challenges that name its scopes.
@@ -51,16 +62,13 @@ pub(crate) struct Passed {
 /// A verdict to come.
 pub(crate) struct Waiting<C> {
     pub(crate) verdict: Pin<Box<dyn Future<Output = Result<Verdict<C>, Error>> + Send>>,
+    pub(crate) presented: Presented,
     pub(crate) method: Method,
 }
 
 impl<C, R> Gate<C, R> {
-    pub(crate) fn new(
-        server: ResourceServer<C, R>,
-        guard: Option<Arc<Guard>>,
-        optional: bool,
-    ) -> Self {
-        Self { server, guard, optional }
+    pub(crate) fn new(server: ResourceServer<C, R>, guard: Option<Arc<Guard>>, role: Role) -> Self {
+        Self { server, guard, role }
     }
 
     pub(crate) fn server(&self) -> &ResourceServer<C, R> {
@@ -79,38 +87,47 @@ impl<C, R> Gate<C, R> {
 impl<C: Send + Sync + 'static, R> Gate<C, R> {
     /// Judges a request as far as it goes without waiting.
     pub(crate) fn judge<B>(&self, request: &mut Request<B>) -> Judgement<C> {
+        if self.role == Role::Require {
+            return match self.required(request) {
+                Ok((token, presented)) => self.finish(&token, presented),
+                Err(refusal) => Judgement::Refuse(refusal),
+            };
+        }
         // The same server around this one has judged the request already.
-        if let Some(token) = self.concluded(request) {
-            return self.finish(&token, Passed { private: false });
+        if let Some((token, presented)) = self.concluded(request) {
+            return self.finish(&token, presented);
         }
         let credentials =
             self.server.credentials(request.uri(), request.headers(), request.extensions());
-        let credentials = match credentials {
+        let Credentials { token, method } = match credentials {
             Ok(credentials) => credentials,
-            Err(Error::MissingCredentials | Error::UnsupportedScheme) if self.optional => {
-                self.conclude(request, self.generation(), None);
+            Err(Error::MissingCredentials | Error::UnsupportedScheme)
+                if self.role == Role::AuthenticateIfPresent =>
+            {
+                self.conclude(request, self.generation(), None, Presented::Unkept);
                 return Judgement::Pass(Passed { private: false });
             }
             Err(error) => return Judgement::Refuse(Refusal::new(error, self.challenges())),
         };
+        let presented = match self.server.keeps_tokens() {
+            true => Presented::Kept((&*token).into()),
+            false => Presented::Unkept,
+        };
         let authenticator = self.server.authenticator();
-        match authenticator.judge(&credentials.token, &Waited::default()) {
-            Ok(verdict) => {
-                let method = credentials.method;
-                match self.admit(request, verdict, method) {
-                    Ok(passed) => Judgement::Pass(passed),
-                    Err(refusal) => Judgement::Refuse(refusal),
-                }
-            }
-            Err(Pending::Refused(error)) => {
-                Judgement::Refuse(Refusal::new(error, self.challenges()))
-            }
+        let waited = Waited { asks_now: self.asks_now(), ..Waited::default() };
+        let judged = match authenticator.judge(&token, &waited) {
+            Ok(verdict) => self.admit(request, verdict, presented, method),
+            Err(Pending::Refused(error)) => self.refuse(error),
             Err(pending) => {
-                let token = credentials.token.into_owned();
-                let method = credentials.method;
-                let verdict = Arc::clone(authenticator).resume(token, pending);
-                Judgement::Wait(Waiting { verdict: Box::pin(verdict), method })
+                let token = token.into_owned();
+                let verdict = Arc::clone(authenticator).resume(token, pending, waited);
+                let verdict = Box::pin(verdict);
+                return Judgement::Wait(Waiting { verdict, presented, method });
             }
+        };
+        match judged {
+            Ok(passed) => Judgement::Pass(passed),
+            Err(refusal) => Judgement::Refuse(refusal),
         }
     }
 
@@ -119,10 +136,11 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         &self,
         request: &mut Request<B>,
         verdict: Result<Verdict<C>, Error>,
+        presented: Presented,
         method: Method,
     ) -> Result<Passed, Refusal> {
         match verdict {
-            Ok(verdict) => self.admit(request, verdict, method),
+            Ok(verdict) => self.admit(request, verdict, presented, method),
             Err(error) => self.refuse(error),
         }
     }
@@ -131,6 +149,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         &self,
         request: &mut Request<B>,
         verdict: Verdict<C>,
+        presented: Presented,
         method: Method,
     ) -> Result<Passed, Refusal> {
         let token = AnyToken::from(verdict.token);
@@ -139,7 +158,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         {
             return self.refuse(error);
         }
-        self.conclude(request, verdict.generation, Some(token));
+        self.conclude(request, verdict.generation, Some(token), presented);
         let private = method == Method::Query;
         if private {
             hide_query_token(request);
@@ -147,28 +166,73 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Ok(Passed { private })
     }
 
-    fn finish(&self, token: &AnyToken, passed: Passed) -> Judgement<C> {
-        match &self.guard {
-            None => Judgement::Pass(passed),
-            Some(guard) => match guard.requirement.evaluate(token) {
-                Ok(()) => Judgement::Pass(passed),
-                Err(error) => Judgement::Refuse(Refusal::new(error, &guard.challenges)),
-            },
+    /// Goes on with what was concluded before.
+    fn finish(&self, token: &AnyToken, presented: Presented) -> Judgement<C> {
+        let Some(guard) = &self.guard else {
+            return Judgement::Pass(Passed { private: false });
+        };
+        if let Err(error) = guard.requirement.evaluate(token) {
+            return Judgement::Refuse(Refusal::new(error, &guard.challenges));
+        }
+        match (guard.requirement.asks_now(), &presented) {
+            (false, _) => Judgement::Pass(Passed { private: false }),
+            #[cfg(feature = "test-issuer")]
+            (true, Presented::Injected) => Judgement::Pass(Passed { private: false }),
+            (true, Presented::Kept(text)) => {
+                // The whole walk again, and what it concludes replaces what was concluded before.
+                let authenticator = Arc::clone(self.server.authenticator());
+                let verdict = Box::pin(authenticator.authenticate_now(text.as_ref().to_owned()));
+                Judgement::Wait(Waiting { verdict, presented, method: Method::Header })
+            }
+            (true, Presented::Unkept) => Judgement::Refuse(Refusal::wiring(
+                "`introspected_now` was added while a request was under way: build the routes before \
+                 they are served",
+            )),
         }
     }
 
+    fn asks_now(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.requirement.asks_now())
+    }
+
     /// The token of a request that this very server judged under its present configuration.
-    fn concluded<B>(&self, request: &Request<B>) -> Option<AnyToken> {
+    fn concluded<B>(&self, request: &Request<B>) -> Option<(AnyToken, Presented)> {
         let outcome = request.extensions().get::<Outcome>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
             return None;
         }
-        outcome.token.clone()
+        Some((outcome.token.clone()?, outcome.presented.clone()))
     }
 
-    fn conclude<B>(&self, request: &mut Request<B>, generation: u64, token: Option<AnyToken>) {
+    /// What the layer outside concluded, which a route relies on.
+    fn required<B>(&self, request: &Request<B>) -> Result<(AnyToken, Presented), Refusal> {
+        let Some(outcome) = request.extensions().get::<Outcome>() else {
+            return Err(Refusal::wiring(
+                "`require` without its server's layer around it: put `.layer(api.layer())` after \
+                 the routes, or use `api.protect(..)`",
+            ));
+        };
+        if outcome.server != *self.server.id() {
+            return Err(Refusal::wiring(
+                "`require` behind the layer of another server: use the server whose layer is \
+                 around this route",
+            ));
+        }
+        match &outcome.token {
+            Some(token) => Ok((token.clone(), outcome.presented.clone())),
+            None => self.refuse(Error::MissingCredentials),
+        }
+    }
+
+    fn conclude<B>(
+        &self,
+        request: &mut Request<B>,
+        generation: u64,
+        token: Option<AnyToken>,
+        presented: Presented,
+    ) {
         let server = self.server.id().clone();
-        request.extensions_mut().insert(Outcome { server, generation, token });
+        request.extensions_mut().insert(Outcome { server, generation, token, presented });
     }
 
     fn generation(&self) -> u64 {
@@ -209,7 +273,7 @@ pub(crate) fn add_private(headers: &mut HeaderMap) {
 
 impl<C, R> Clone for Gate<C, R> {
     fn clone(&self) -> Self {
-        Self { server: self.server.clone(), guard: self.guard.clone(), optional: self.optional }
+        Self { server: self.server.clone(), guard: self.guard.clone(), role: self.role }
     }
 }
 
@@ -218,7 +282,7 @@ impl<C, R> fmt::Debug for Gate<C, R> {
         f.debug_struct("Gate")
             .field("server", &self.server)
             .field("guard", &self.guard)
-            .field("optional", &self.optional)
+            .field("role", &self.role)
             .finish()
     }
 }

@@ -13,11 +13,11 @@
 mod form;
 mod future;
 mod gate;
-mod require;
 mod service;
 
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
-pub(crate) use gate::{Gate, Guard, add_private};
-pub use require::{RequireFuture, RequireLayer, RequireService};
-pub use service::{OptionalResourceServerLayer, ResourceServerLayer, ResourceServerService};
+pub(crate) use gate::{Gate, Guard, Role, add_private};
+pub use service::{
+    OptionalResourceServerLayer, RequireLayer, ResourceServerLayer, ResourceServerService,
+};

@@ -25,6 +25,11 @@ pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
+/// Guards a route inside the layer; from [`ResourceServer::require`](crate::ResourceServer::require).
+pub struct RequireLayer<C = Claims, R = EmptyBody> {
+    gate: Gate<C, R>,
+}
+
 /// A protected service.
 pub struct ResourceServerService<S, C = Claims, R = EmptyBody> {
     inner: S,
@@ -107,6 +112,7 @@ macro_rules! layer {
 
 layer!(ResourceServerLayer);
 layer!(OptionalResourceServerLayer);
+layer!(RequireLayer);
 
 impl<S: fmt::Debug, C, R> fmt::Debug for ResourceServerService<S, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

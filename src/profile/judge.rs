@@ -17,6 +17,46 @@ use crate::token::{Excerpt, Facts, Names, NumericDate, ScopeSet};
 /// §4.1.6 leaves it open).
 const MAX_IAT_AHEAD: f64 = 60.0;
 
+/// The times of a token, to be held against the clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    exp: Option<NumericDate>,
+    nbf: Option<NumericDate>,
+    iat: Option<NumericDate>,
+}
+
+impl Times {
+    fn read(claims: &Object<'_>) -> Result<Self, Error> {
+        Ok(Self { exp: date(claims, "exp")?, nbf: date(claims, "nbf")?, iat: date(claims, "iat")? })
+    }
+
+    /// RFC 7519 §4.1.4 to §4.1.6. The leeway is in seconds.
+    #[allow(
+        clippy::neg_cmp_op_on_partial_ord,
+        reason = "a NaN, which JSON cannot write, would fail each comparison closed"
+    )]
+    pub(crate) fn check(&self, now: NumericDate, leeway: u64) -> Result<(), Error> {
+        let seconds = now.as_secs_f64();
+        // The leeway moves our own time, never the token's number.
+        if let Some(exp) = self.exp
+            && !(exp.as_secs_f64() > seconds - leeway as f64)
+        {
+            return Err(Error::Expired { exp, now, leeway });
+        }
+        if let Some(nbf) = self.nbf
+            && !(nbf.as_secs_f64() <= seconds + leeway as f64)
+        {
+            return Err(Error::NotYetValid { nbf, now, leeway });
+        }
+        if let Some(iat) = self.iat
+            && !(iat.as_secs_f64() <= seconds + MAX_IAT_AHEAD)
+        {
+            return Err(Error::IssuedAhead { iat, now });
+        }
+        Ok(())
+    }
+}
+
 impl Profile {
     /// Judges the header's `typ` (RFC 9068 §4, RFC 8725 §3.11 and §3.12), by allow-list.
     pub(crate) fn check_type(&self, typ: Option<&str>) -> Result<(), Error> {
@@ -39,8 +79,9 @@ impl Profile {
         claims: &Object<'_>,
         expected: &Expected<'_>,
     ) -> Result<Facts, Error> {
-        let exp = date(claims, "exp")?.ok_or_else(|| missing("exp"))?;
-        self.check_times(claims, Some(exp), expected)?;
+        let times = Times::read(claims)?;
+        let exp = times.exp.ok_or_else(|| missing("exp"))?;
+        times.check(expected.now, expected.leeway)?;
         self.check_audience(claims, expected)?.ok_or_else(|| missing(&self.audience))?;
         self.check_required(claims)?;
         if !self.strict {
@@ -50,8 +91,8 @@ impl Profile {
     }
 
     /// Judges the members of an introspection answer (RFC 7662 §2.2), which may lack what a JWT
-    /// has: `iss` and `exp` always, `aud` where `audience_optional` says so. It takes nothing from
-    /// them, so that an answer at hand can be judged at each request anew.
+    /// has: `iss` and `exp` always, `aud` where `audience_optional` says so. Of one that passes it
+    /// hands out the times: they alone can fail later, when the same answer is judged again.
     #[cfg(feature = "remote")]
     pub(crate) fn validate_introspected(
         &self,
@@ -59,7 +100,7 @@ impl Profile {
         expected: &Expected<'_>,
         is_issuer: impl Fn(&str) -> bool,
         audience_optional: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Times, Error> {
         match claims.get("iss") {
             None => {}
             Some(Value::String(iss)) if is_issuer(iss) => {}
@@ -68,8 +109,8 @@ impl Profile {
             }
             Some(_) => return Err(malformed("iss")),
         }
-        let exp = date(claims, "exp")?;
-        self.check_times(claims, exp, expected)?;
+        let times = Times::read(claims)?;
+        times.check(expected.now, expected.leeway)?;
         match self.check_audience(claims, expected)? {
             None if !audience_optional => return Err(missing(&self.audience)),
             _ => {}
@@ -89,7 +130,8 @@ impl Profile {
             }
             Some(_) => return Err(malformed("token_type")),
         }
-        check_named_kind(claims)
+        check_named_kind(claims)?;
+        Ok(times)
     }
 
     /// The scope that an introspection answer states, if it does.
@@ -102,37 +144,6 @@ impl Profile {
             return Ok(None);
         }
         self.read_scope(claims).map(Some)
-    }
-
-    #[allow(
-        clippy::neg_cmp_op_on_partial_ord,
-        reason = "a NaN, which JSON cannot write, would fail each comparison closed"
-    )]
-    fn check_times(
-        &self,
-        claims: &Object<'_>,
-        exp: Option<NumericDate>,
-        expected: &Expected<'_>,
-    ) -> Result<(), Error> {
-        let (now, leeway) = (expected.now, expected.leeway);
-        let seconds = now.as_secs_f64();
-        // The leeway moves our own time, never the token's number.
-        if let Some(exp) = exp
-            && !(exp.as_secs_f64() > seconds - leeway as f64)
-        {
-            return Err(Error::Expired { exp, now, leeway });
-        }
-        if let Some(nbf) = date(claims, "nbf")?
-            && !(nbf.as_secs_f64() <= seconds + leeway as f64)
-        {
-            return Err(Error::NotYetValid { nbf, now, leeway });
-        }
-        if let Some(iat) = date(claims, "iat")?
-            && !(iat.as_secs_f64() <= seconds + MAX_IAT_AHEAD)
-        {
-            return Err(Error::IssuedAhead { iat, now });
-        }
-        Ok(())
     }
 
     /// The claim that plays the audience's part, and `aud` itself wherever it stands: a token that

@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 use crate::token::NumericDate;
 
+#[cfg(feature = "remote")]
+pub(crate) use judge::Times;
+
 /// The claims that RFC 9068 §2.2 requires beyond `iss`, `aud` and `exp`.
 const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 

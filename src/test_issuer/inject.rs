@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{TOKEN_LIFETIME, keys};
 use crate::issuer::TrustedIssuer;
 use crate::server::ResourceServer;
-use crate::token::{AccessToken, NumericDate, Outcome, json as strict};
+use crate::token::{AccessToken, NumericDate, Outcome, Presented, json as strict};
 
 /// Puts an [`AccessToken`] with these claims into every request, as if `server` had authenticated
 /// it: its handlers, [`require`](ResourceServer::require) and layers accept it. No key, no issuer
@@ -103,6 +103,7 @@ fn outcome<C: Send + Sync + 'static, R>(
         server: server.id().clone(),
         generation: trust.generation,
         token: Some(AccessToken::new(facts, claims).into()),
+        presented: Presented::Injected,
     })
 }
 

@@ -168,6 +168,19 @@ pub(crate) struct Outcome {
     pub(crate) generation: u64,
     /// The token, or `None` for an anonymous request behind an optional layer.
     pub(crate) token: Option<AnyToken>,
+    /// The token as it was presented, for a route that asks about it anew.
+    pub(crate) presented: Presented,
+}
+
+/// What a conclusion keeps of the token's text.
+#[derive(Clone)]
+pub(crate) enum Presented {
+    /// Nothing, since no route of the server asks for it.
+    Unkept,
+    Kept(Arc<str>),
+    /// There is none: the token was put here by a test, and passes for asked about.
+    #[cfg(feature = "test-issuer")]
+    Injected,
 }
 
 /// The identity of one server: equal to its clones only.

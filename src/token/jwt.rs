@@ -34,24 +34,20 @@ pub(crate) struct VerifiedJwt<'a> {
     header_text: &'a [u8],
 }
 
-impl<'a> UnverifiedJwt<'a> {
-    /// Reads a token. The text is known to be ASCII without spaces (token68). `decoded` is room for
-    /// what the reading borrows from, `known` are headers read before.
-    pub(crate) fn parse(
-        token: &'a [u8],
-        decoded: &'a mut Vec<u8>,
-        known: &'a Remembrance,
-    ) -> Result<Self, Error> {
-        Self::parse_up_to(MAX_TOKEN, token, decoded, known)
+/// A JWT of which only the header was read.
+pub(crate) struct JwtHead<'a> {
+    pub(crate) header: SeenHeader<'a>,
+    jws: CompactJws<'a>,
+}
+
+impl<'a> JwtHead<'a> {
+    /// Reads a token's header. The text is known to be ASCII without spaces (token68); `known` are
+    /// headers read before.
+    pub(crate) fn parse(token: &'a [u8], known: &'a Remembrance) -> Result<Self, Error> {
+        Self::parse_up_to(MAX_TOKEN, token, known)
     }
 
-    /// As [`parse`](Self::parse), with room for a JWT that is larger than a token.
-    pub(crate) fn parse_up_to(
-        limit: usize,
-        token: &'a [u8],
-        decoded: &'a mut Vec<u8>,
-        known: &'a Remembrance,
-    ) -> Result<Self, Error> {
+    fn parse_up_to(limit: usize, token: &'a [u8], known: &'a Remembrance) -> Result<Self, Error> {
         if token.len() > limit {
             return Err(Error::TokenTooLarge { size: token.len(), limit });
         }
@@ -60,6 +56,12 @@ impl<'a> UnverifiedJwt<'a> {
             Some(header) => header,
             None => SeenHeader::Read(Header::parse(&decode(jws.header)?)?),
         };
+        Ok(Self { header, jws })
+    }
+
+    /// Reads the rest. `decoded` is room for what the reading borrows from.
+    pub(crate) fn open(self, decoded: &'a mut Vec<u8>) -> Result<UnverifiedJwt<'a>, Error> {
+        let Self { header, jws } = self;
         // One buffer for two parts: each decodes to less than its own length.
         decoded.resize(jws.payload.len() + jws.signature.len(), 0);
         let (payload, signature) = decoded.split_at_mut(jws.payload.len());
@@ -68,7 +70,20 @@ impl<'a> UnverifiedJwt<'a> {
         let claims = json::parse(payload)
             .map_err(|_| malformed("the claims are not one strict JSON object"))?;
         let (header_text, signing_input) = (jws.header, jws.signing_input);
-        Ok(Self { header, claims, header_text, signing_input, signature })
+        Ok(UnverifiedJwt { header, claims, header_text, signing_input, signature })
+    }
+}
+
+impl<'a> UnverifiedJwt<'a> {
+    /// Reads a JWT that is no access token, in one go, with room for `limit` bytes.
+    #[cfg(any(feature = "remote", test))]
+    pub(crate) fn parse_up_to(
+        limit: usize,
+        jwt: &'a [u8],
+        decoded: &'a mut Vec<u8>,
+        known: &'a Remembrance,
+    ) -> Result<Self, Error> {
+        JwtHead::parse_up_to(limit, jwt, known)?.open(decoded)
     }
 
     /// The crypto boundary. `verify` is given the algorithm, the signing input and the signature.
@@ -121,18 +136,19 @@ impl<'a> CompactJws<'a> {
     }
 }
 
-/// Whether a token that does not parse is no JWT at all, rather than a bad one: it has not three
-/// parts, or the first of them is no JSON. Only its authorization server can read such a token.
+/// Whether a token has the three parts of a JWT; one that has not is opaque whatever is in it.
 #[cfg(feature = "remote")]
-pub(crate) fn is_opaque(token: &[u8], error: &Error) -> bool {
-    match error {
-        Error::NotAJwt | Error::EncryptedToken => true,
-        Error::MalformedToken { .. } => {
-            let first = token.split(|byte| *byte == b'.').next().unwrap_or_default();
-            !decode(first).is_ok_and(|header| json::parse(&header).is_ok())
-        }
-        _ => false,
-    }
+pub(crate) fn has_three_parts(token: &[u8]) -> bool {
+    CompactJws::split(token).is_ok()
+}
+
+/// Whether a token of three parts that does not parse is no JWT at all, rather than a bad one: its
+/// first part is no JSON. Only its authorization server can read such a token.
+#[cfg(feature = "remote")]
+pub(crate) fn has_no_header(token: &[u8], error: &Error) -> bool {
+    let Error::MalformedToken { .. } = error else { return false };
+    let first = token.split(|byte| *byte == b'.').next().unwrap_or_default();
+    !decode(first).is_ok_and(|header| json::parse(&header).is_ok())
 }
 
 /// Canonical base64url without padding (RFC 7515 §2): no other character, no spare bits.
@@ -162,7 +178,7 @@ mod tests {
 
     fn parse(token: &[u8]) -> Result<(), Error> {
         let memo = HeaderMemo::default();
-        UnverifiedJwt::parse(token, &mut Vec::new(), &memo.load()).map(drop)
+        UnverifiedJwt::parse_up_to(MAX_TOKEN, token, &mut Vec::new(), &memo.load()).map(drop)
     }
 
     #[test]
@@ -204,9 +220,11 @@ mod tests {
             ("no alg", "e30.e30.AA", false),
         ] {
             let error = parse(token.as_bytes()).unwrap_err();
-            assert_eq!(is_opaque(token.as_bytes(), &error), opaque, "{name}");
+            let token = token.as_bytes();
+            let found = !has_three_parts(token) || has_no_header(token, &error);
+            assert_eq!(found, opaque, "{name}");
         }
         let token = vec![b'A'; MAX_TOKEN + 1];
-        assert!(!is_opaque(&token, &parse(&token).unwrap_err()));
+        assert!(!has_no_header(&token, &parse(&token).unwrap_err()));
     }
 }

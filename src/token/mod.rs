@@ -11,7 +11,7 @@ mod scope;
 mod text;
 
 pub use access::{AccessToken, Principal};
-pub(crate) use access::{AnyToken, Outcome, ServerId};
+pub(crate) use access::{AnyToken, Outcome, Presented, ServerId};
 pub use claims::Claims;
 pub use date::NumericDate;
 pub(crate) use facts::{Facts, Names};

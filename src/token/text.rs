@@ -12,6 +12,11 @@ pub struct Excerpt(Box<str>);
 
 impl Excerpt {
     pub(crate) fn of(text: &str) -> Self {
+        // Most texts need no escape, and a flood of refusals makes many of them.
+        let plain = |byte: u8| matches!(byte, b' '..=b'~') && !b"\"'\\".contains(&byte);
+        if text.len() <= MAX_EXCERPT && text.bytes().all(plain) {
+            return Self(text.into());
+        }
         let mut excerpt = String::with_capacity(text.len().min(MAX_EXCERPT));
         for character in text.chars() {
             let escaped = character.escape_debug();
@@ -49,6 +54,8 @@ mod tests {
     #[test]
     fn foreign_text_is_escaped_and_cut() {
         assert_eq!(Excerpt::of("a\r\nb\u{1b}").as_str(), "a\\r\\nb\\u{1b}");
+        assert_eq!(Excerpt::of("a \"b\" 'c' \\").as_str(), "a \\\"b\\\" \\'c\\' \\\\");
+        assert_eq!(Excerpt::of("é").as_str(), "é");
         let at_the_limit = "x".repeat(MAX_EXCERPT);
         assert_eq!(Excerpt::of(&at_the_limit).as_str(), at_the_limit);
         assert_eq!(Excerpt::of(&"x".repeat(MAX_EXCERPT + 1)).as_str(), at_the_limit + "…");

@@ -9,9 +9,13 @@ mod support;
 mod tls;
 
 mod load;
+mod now;
 mod outage;
+#[cfg(feature = "redis")]
+mod redis;
 mod rfc7662;
 mod rfc9701;
+mod shared;
 mod ways;
 
 use std::time::Duration;

@@ -326,6 +326,51 @@ async fn id_7662_2_2_5_times_are_enforced_here_too() {
 }
 
 #[tokio::test]
+async fn a_remembered_answer_is_judged_by_the_time_of_each_request() {
+    let world = World::new().await;
+    let now = tower_resource_server::Clock::wall(&world.clock).as_secs();
+    for (name, members, fails_at) in [
+        ("nbf", json!({ "nbf": now }), now - 61),
+        ("iat", json!({ "iat": now }), now - 61),
+        ("exp", json!({ "exp": now + 30 }), now + 90),
+    ] {
+        let before = world.calls();
+        world.says(members);
+        world.bearer(name).await.assert_ok(name);
+        // Only the wall clock steps, so that the answer stays as young as it is.
+        world.clock.set_wall(fails_at);
+        world.says(json!({ "aud": "https://other.example.com" }));
+        world.bearer(name).await.assert_invalid_token(name);
+        world.clock.set_wall(now);
+        let asked_again = u32::from(name == "exp");
+        assert_eq!(world.calls() - before, 1 + asked_again, "{name}");
+        if asked_again == 0 {
+            world.bearer(name).await.assert_ok("it is remembered, and in time again");
+        }
+        assert_eq!(world.calls() - before, 1 + asked_again, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_remembered_answer_that_fails_a_check_fails_it_again() {
+    let world = World::new().await;
+    for (name, members) in [
+        ("audience", json!({ "aud": "https://other.example.com" })),
+        ("issuer", json!({ "iss": "https://other.example.com" })),
+        ("bound", json!({ "cnf": { "jkt": "x" } })),
+        ("scope", json!({ "scope": 1 })),
+    ] {
+        let before = world.calls();
+        world.says(members);
+        world.bearer(name).await.assert_invalid_token(name);
+        world.says(json!({}));
+        world.bearer(name).await.assert_invalid_token(name);
+        assert_eq!(world.calls() - before, 1, "{name}");
+        world.bearer(&format!("{name}2")).await.assert_ok("another token");
+    }
+}
+
+#[tokio::test]
 async fn id_7662_2_2_6_an_answer_is_for_one_client() {
     let (clock, issuer) = start().await;
     let token = issuer.token().opaque();

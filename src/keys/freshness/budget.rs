@@ -40,7 +40,7 @@ impl Budget {
 
     pub(crate) fn take(&self, now: Duration) -> Taken {
         let now = nanos(now);
-        let allowance = self.period.saturating_mul(self.burst.saturating_sub(1));
+        let allowance = self.allowance();
         let taken = self.full_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
             (full_at <= now.saturating_add(allowance))
                 .then(|| full_at.max(now).saturating_add(self.period))
@@ -54,6 +54,17 @@ impl Budget {
             }
             Err(_) => Taken::Spent { first: first(&self.told) },
         }
+    }
+
+    /// Whether nothing is left and somebody was told so. It takes nothing.
+    pub(crate) fn is_spent(&self, now: Duration) -> bool {
+        let full_at = self.full_at.load(Ordering::Acquire);
+        self.told.load(Ordering::Relaxed) && full_at > nanos(now).saturating_add(self.allowance())
+    }
+
+    /// How far ahead of now the bucket may be filled.
+    fn allowance(&self) -> u64 {
+        self.period.saturating_mul(self.burst.saturating_sub(1))
     }
 
     /// Puts one back that was taken and not used.

@@ -37,7 +37,6 @@ pub(crate) struct FreshnessSettings {
 
 impl FreshnessSettings {
     /// What is wrong with the settings, naming the setting and its value.
-    #[allow(dead_code, reason = "for the builder, which does not set it yet")]
     pub(crate) fn problem(&self) -> Option<String> {
         let Self { stale_if_error } = *self;
         (stale_if_error > MAX_STALE_IF_ERROR).then(|| {

@@ -25,12 +25,12 @@ use std::time::Duration;
 
 pub(crate) use attempts::{Attempt, MAX_BACKOFF, Phase, Ticket, View};
 pub(crate) use budget::{Budget, Taken};
-pub(crate) use life::{FreshnessSettings, Life, Stage};
 #[cfg_attr(
     not(feature = "remote"),
     allow(unused_imports, reason = "metadata is fetched with it")
 )]
-pub(crate) use life::{MAX_FRESHNESS, STALE_IF_ERROR};
+pub(crate) use life::MAX_FRESHNESS;
+pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
 use budget::first;
@@ -220,6 +220,14 @@ impl Freshness {
         };
         let note = Some(Note::UnknownKid);
         Ok(Decision { answer: Answer::Wait(wait), start: Some(ticket), note })
+    }
+
+    /// Whether an unknown kid is refused by 401 without a fetch, and the operator knows of it: the set
+    /// is fresh, no attempt is under way, and the budget is spent.
+    pub(crate) fn is_flooded(&self, view: View, life: &Life, now: Duration) -> bool {
+        life.stage(now) == Stage::Fresh
+            && !matches!(view.phase(now), Phase::UnderWay(_))
+            && self.unknown_kid.is_spent(now)
     }
 
     /// A request can't wait after all: the answer without waiting.

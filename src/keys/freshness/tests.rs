@@ -365,3 +365,24 @@ fn of_many_threads_one_starts() {
     });
     assert!(tickets.into_inner() > 0);
 }
+
+#[test]
+fn a_flood_is_on_when_an_unknown_kid_is_refused_and_somebody_knows() {
+    let (machine, life) = (machine(), life(0));
+    let is_flooded = |now| machine.is_flooded(machine.view(), &life, now);
+    for _ in 0..2 {
+        assert!(!is_flooded(s(1)));
+        let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(1)));
+        assert!(!is_flooded(s(1)), "an attempt is under way");
+        machine.succeeded(ticket);
+    }
+    assert!(!is_flooded(s(1)), "nobody was told yet");
+    assert_eq!(decide(&machine, Some(&life), UNKNOWN, s(1)).note, Some(Note::BudgetSpent));
+    for now in [s(1), ms(10_999)] {
+        assert!(is_flooded(now), "{now:?}");
+        let decision = decide(&machine, Some(&life), UNKNOWN, now);
+        assert_eq!(decision.answer, Answer::Unknown, "it foretells what would be decided");
+    }
+    assert!(!is_flooded(s(11)), "one more may be fetched");
+    assert!(!machine.is_flooded(machine.view(), &life, s(299)), "not fresh any more");
+}

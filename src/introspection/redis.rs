@@ -1,0 +1,272 @@
+//! Redis or Valkey as a store of shared answers.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, RedisError, RedisResult, Value};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::config_error::ConfigError;
+use crate::crypto::tls_client;
+use crate::introspection::shared::MAX_VALUE;
+use crate::introspection::store::{AnswerStore, AnswerStoreError, AnswerStoreFuture};
+
+/// Redis or Valkey, for [`SharedCache`](crate::SharedCache).
+///
+/// It uses `GETRANGE` and `SET` with keys that begin with `tower-resource-server:introspection:`, so
+/// a user with these rights alone is enough:
+///
+/// ```text
+/// ACL SETUSER notes-api on >password ~tower-resource-server:introspection:* +getrange +set
+/// ```
+///
+/// Values go by themselves, after `cache_ttl` at the latest. A Redis for caches alone should evict
+/// what is used least (`maxmemory-policy allkeys-lru`). One connection carries all calls; it is made
+/// when it is first needed, and anew when it broke. `Debug` shows the address, never a password.
+///
+/// ```
+/// use tower_resource_server::{ClientAuth, Introspection, RedisStore, SharedCache};
+///
+/// # fn main() -> Result<(), tower_resource_server::ConfigError> {
+/// # let secret = [7; 32];
+/// let store = RedisStore::new("rediss://notes-api:password@redis.example.com:6379")?;
+/// let introspection = Introspection::new(ClientAuth::client_secret_basic("notes-api", "secret"))
+///     .shared_cache(SharedCache::new(store, secret)?);
+/// # let _ = introspection;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RedisStore {
+    client: Client,
+    tls: Option<Tls>,
+    connection: Mutex<Slot>,
+    /// Held by whoever connects.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+struct Tls {
+    connector: TlsConnector,
+    host: String,
+    port: u16,
+    name: ServerName<'static>,
+}
+
+#[derive(Default)]
+struct Slot {
+    connection: Option<MultiplexedConnection>,
+    /// Counts the connections, by which one that broke is known.
+    made: u64,
+}
+
+impl RedisStore {
+    /// At a URL such as `rediss://user:password@host:6379/0`, with TLS, or `redis://`, without: for
+    /// a network where nobody can read the password. The server's certificate is checked against
+    /// the system's root certificates. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When it is no such URL, or the system has no root certificates for TLS.
+    pub fn new(url: &str) -> Result<Self, ConfigError> {
+        Self::with_root_certificates(url, "")
+    }
+
+    /// The same, with root certificates (PEM) besides those of the system.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), or when they are no PEM certificates.
+    pub fn with_root_certificates(url: &str, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        let problem = |text: &str| ConfigError::one(format!("RedisStore: {text}"));
+        // Nothing of the URL is said: it may hold a password.
+        let no_url = || problem("no URL such as rediss://user:password@host:6379/0");
+        let (encrypted, plain) = match url.split_once(':') {
+            Some(("rediss" | "valkeys", rest)) => (true, format!("redis:{rest}")),
+            _ => (false, url.to_owned()),
+        };
+        // Of others than these, one says to trust any certificate.
+        if plain.contains('#') {
+            return Err(no_url());
+        }
+        let client = Client::open(plain).map_err(|_| no_url())?;
+        let tls = match client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, port) if encrypted => Some(Tls {
+                connector: tls_client(pem.as_ref()).map_err(|text| problem(&text))?,
+                host: host.clone(),
+                port: *port,
+                name: ServerName::try_from(host.clone()).map_err(|_| no_url())?,
+            }),
+            _ if encrypted => return Err(no_url()),
+            _ if !pem.as_ref().is_empty() => {
+                return Err(problem("root certificates: the URL is not of `rediss`"));
+            }
+            _ => None,
+        };
+        Ok(Self { client, tls, connection: Mutex::default(), connecting: Default::default() })
+    }
+
+    /// Sends a command; once more where the connection turns out to be dead, as one that nobody
+    /// used for a while may be.
+    async fn run(&self, command: &Cmd) -> Result<Value, AnswerStoreError> {
+        let (mut used, at_hand) = self.connection().await.map_err(said)?;
+        let mut sent = used.send(command).await;
+        if at_hand && sent.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
+            drop(used);
+            (used, _) = self.connection().await.map_err(said)?;
+            sent = used.send(command).await;
+        }
+        sent.map_err(said)
+    }
+
+    /// The connection, and whether it was there before.
+    async fn connection(&self) -> RedisResult<(Used<'_>, bool)> {
+        if let Some(used) = self.at_hand() {
+            return Ok((used, true));
+        }
+        let _alone = self.connecting.lock().await;
+        if let Some(used) = self.at_hand() {
+            return Ok((used, true));
+        }
+        let connection = self.connect().await?;
+        let mut slot = self.slot();
+        slot.made += 1;
+        slot.connection = Some(connection.clone());
+        Ok((Used { store: self, connection, number: slot.made, keep: false }, false))
+    }
+
+    fn at_hand(&self) -> Option<Used<'_>> {
+        let slot = self.slot();
+        let connection = slot.connection.clone()?;
+        Some(Used { store: self, connection, number: slot.made, keep: false })
+    }
+
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        // Whoever calls has a deadline for all of it.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let Some(tls) = &self.tls else {
+            return self.client.get_multiplexed_async_connection_with_config(&config).await;
+        };
+        let stream = TcpStream::connect((tls.host.as_str(), tls.port)).await?;
+        stream.set_nodelay(true)?;
+        let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+        let settings = self.client.get_connection_info().redis_settings();
+        let (connection, driver) =
+            MultiplexedConnection::new_with_config(settings, stream, config).await?;
+        tokio::spawn(driver);
+        Ok(connection)
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use. Unless the server answered over it, it is given up: a host that is gone says
+/// nothing, and the system would wait for it for minutes.
+struct Used<'a> {
+    store: &'a RedisStore,
+    connection: MultiplexedConnection,
+    number: u64,
+    keep: bool,
+}
+
+impl Used<'_> {
+    async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        let sent = self.connection.send_packed_command(command).await;
+        self.keep = !sent.as_ref().is_err_and(RedisError::is_unrecoverable_error);
+        sent
+    }
+}
+
+impl Drop for Used<'_> {
+    fn drop(&mut self) {
+        if !self.keep {
+            let mut slot = self.store.slot();
+            if slot.made == self.number {
+                slot.connection = None;
+            }
+        }
+    }
+}
+
+impl AnswerStore for RedisStore {
+    fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>> {
+        Box::pin(async move {
+            // Never more than can be a value; of what is not there, Redis gives nothing.
+            let mut command = redis::cmd("GETRANGE");
+            command.arg(key).arg(0).arg(MAX_VALUE);
+            match self.run(&command).await? {
+                Value::BulkString(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+                Value::Nil => Ok(None),
+                _ => Err(AnswerStoreError::new("the server's answer is no value")),
+            }
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Duration) -> AnswerStoreFuture<'a, ()> {
+        Box::pin(async move {
+            let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+            let mut command = redis::cmd("SET");
+            command.arg(key).arg(value).arg("PX").arg(millis);
+            self.run(&command).await.map(drop)
+        })
+    }
+}
+
+/// In the client's fixed words and the server's code: the server's own text may quote what it was
+/// sent.
+fn said(error: RedisError) -> AnswerStoreError {
+    AnswerStoreError(match error.code() {
+        Some(code) => format!("the server says {}", code.escape_debug()),
+        None if error.is_connection_refusal() => "can't connect".to_owned(),
+        None => error.category().to_owned(),
+    })
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("address", &self.client.get_connection_info().addr().to_string())
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_what_is_said_of_them() {
+        for (url, shown) in [
+            ("redis://127.0.0.1", Some("127.0.0.1:6379")),
+            ("redis://user:hunter2@redis.example.com:7000/2", Some("redis.example.com:7000")),
+            ("rediss://user:hunter2@redis.example.com", Some("redis.example.com:6379")),
+            ("valkeys://:hunter2@[::1]:7000", Some("::1:7000")),
+            ("rediss://user:hunter2@redis.example.com#insecure", None),
+            ("rediss://user:hunter2@", None),
+            ("https://user:hunter2@redis.example.com", None),
+            ("hunter2", None),
+            ("", None),
+        ] {
+            let built = RedisStore::new(url);
+            let text = format!("{built:?}");
+            assert!(!text.contains("hunter2"), "{text}");
+            match (&built, shown) {
+                (Ok(store), Some(shown)) => {
+                    assert!(text.contains(&format!("{shown:?}")), "{url}: {text}");
+                    let encrypted = url.starts_with("rediss") || url.starts_with("valkeys");
+                    assert_eq!(store.tls.is_some(), encrypted, "{url}");
+                }
+                (Err(_), None) => {}
+                _ => panic!("{url}: {text}"),
+            }
+        }
+        for (url, pem) in [("rediss://127.0.0.1", "no PEM"), ("redis://127.0.0.1", "PEM")] {
+            let problem = RedisStore::with_root_certificates(url, pem).unwrap_err().to_string();
+            assert!(problem.contains("root certificates"), "{problem}");
+        }
+    }
+}

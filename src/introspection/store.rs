@@ -1,0 +1,136 @@
+//! Where several servers keep the answers that they share.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config_error::ConfigError;
+use crate::crypto::SEALING_SECRET;
+
+/// A future that an [`AnswerStore`] answers with.
+pub type AnswerStoreFuture<'a, T> =
+    Pin<Box<dyn Future<Output = Result<T, AnswerStoreError>> + Send + 'a>>;
+
+/// A store that several servers reach, such as Redis (`RedisStore`, feature `redis`).
+///
+/// It sees nothing that it could use: a key is a keyed hash, a value is sealed, and what does not
+/// open is as good as not there. It decides nothing either: how long an answer holds is judged by
+/// the server that reads it. Each call has 250 ms, and a store that fails is left alone for a while;
+/// requests then do without it.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use std::time::Duration;
+/// use tower_resource_server::{AnswerStore, AnswerStoreFuture};
+///
+/// /// For the servers of one process.
+/// #[derive(Default)]
+/// struct Shelf(Mutex<HashMap<String, Vec<u8>>>);
+///
+/// impl AnswerStore for Shelf {
+///     fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>> {
+///         Box::pin(async move { Ok(self.0.lock().unwrap().get(key).cloned()) })
+///     }
+///
+///     fn put<'a>(&'a self, key: &'a str, value: Vec<u8>, _: Duration) -> AnswerStoreFuture<'a, ()> {
+///         Box::pin(async move {
+///             self.0.lock().unwrap().insert(key.to_owned(), value);
+///             Ok(())
+///         })
+///     }
+/// }
+/// # let _ = Shelf::default();
+/// ```
+pub trait AnswerStore: Send + Sync + 'static {
+    /// The value last put under `key`, if there is one still.
+    fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>>;
+
+    /// Puts `value` under `key`, in place of what was there. After `ttl` it is of no use and should
+    /// go.
+    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Duration) -> AnswerStoreFuture<'a, ()>;
+}
+
+/// Why a store could not be used, in words fit for a log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnswerStoreError(pub(crate) String);
+
+impl AnswerStoreError {
+    /// An error with an explanation, which must hold no secret.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self(problem.into())
+    }
+}
+
+impl fmt::Display for AnswerStoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AnswerStoreError {}
+
+/// A second tier for the answers of an introspection endpoint, shared by all servers that have the
+/// same secret; for [`Introspection::shared_cache`](crate::Introspection::shared_cache).
+///
+/// Servers with the same secret trust each other: an answer that one of them was given is used by
+/// all whose issuer, endpoint and client are the same. `Debug` shows no secret.
+#[derive(Clone)]
+#[must_use = "give it to `Introspection::shared_cache`"]
+pub struct SharedCache {
+    pub(crate) store: Arc<dyn AnswerStore>,
+    pub(crate) secret: [u8; SEALING_SECRET],
+}
+
+impl SharedCache {
+    /// Keeps answers in `store`, sealed under keys that come from `secret`: 32 random octets, the
+    /// same for all servers that are to share and known to nobody else.
+    ///
+    /// # Errors
+    /// When `secret` has another length.
+    pub fn new(store: impl AnswerStore, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        let secret = secret.as_ref();
+        match secret.try_into() {
+            Ok(secret) => Ok(Self { store: Arc::new(store), secret }),
+            Err(_) => Err(ConfigError::one(format!(
+                "shared_cache: the secret has {} octets, not {SEALING_SECRET}",
+                secret.len()
+            ))),
+        }
+    }
+}
+
+impl fmt::Debug for SharedCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedCache(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl AnswerStore for Nowhere {
+        fn get<'a>(&'a self, _: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn put<'a>(&'a self, _: &'a str, _: Vec<u8>, _: Duration) -> AnswerStoreFuture<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[test]
+    fn the_secret_has_32_octets_and_is_not_shown() {
+        for (length, good) in [(0, false), (31, false), (32, true), (33, false), (64, false)] {
+            let built = SharedCache::new(Nowhere, vec![b'S'; length]);
+            assert_eq!(built.is_ok(), good, "{length}");
+            let shown = format!("{built:?}");
+            assert!(!shown.contains("SS") && !shown.contains("83"), "{shown}");
+        }
+    }
+}

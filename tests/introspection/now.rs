@@ -1,0 +1,170 @@
+//! Routes that ask about the token at each request anew.
+
+use http::StatusCode;
+use serde_json::json;
+use tower::ServiceBuilder;
+use tower_resource_server::test_issuer::{Fault, inject};
+use tower_resource_server::{
+    Error, Introspection, Issuer, Requirement, authenticated, danger, introspected_now, scope,
+};
+
+use super::support::*;
+use super::{World, serve, start};
+
+/// What a client sees of a route that requires this, inside the server's layer.
+async fn required(world: &World, requirement: impl Into<Requirement>, token: &str) -> Reply {
+    let layers =
+        ServiceBuilder::new().layer(world.server.layer()).layer(world.server.require(requirement));
+    api(layers).bearer(token).await
+}
+
+#[tokio::test]
+async fn a_revoked_jwt_is_refused_at_once_where_the_route_asks() {
+    let world = World::new().await;
+    let token = world.issuer.token().scope("transfer").sign();
+    let transfer = || scope("transfer").and_introspected_now();
+    required(&world, transfer(), &token).await.assert_ok("active");
+    assert_eq!(world.calls(), 1);
+    world.issuer.revoke(&token);
+    required(&world, scope("transfer"), &token).await.assert_ok("a route that does not ask");
+    required(&world, transfer(), &token).await.assert_invalid_token("revoked");
+    assert_eq!(world.calls(), 2);
+}
+
+#[tokio::test]
+async fn nothing_that_was_said_before_will_do() {
+    let world = World::new().await;
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("asked");
+    world.bearer(&token).await.assert_ok("remembered");
+    assert_eq!(world.calls(), 1);
+    for calls in 2..5 {
+        required(&world, introspected_now(), &token).await.assert_ok("asked anew");
+        assert_eq!(world.calls(), calls);
+    }
+    world.issuer.revoke(&token);
+    world.bearer(&token).await.assert_ok("remembered");
+    required(&world, introspected_now(), &token).await.assert_invalid_token("revoked");
+    // What was learned there counts everywhere.
+    world.bearer(&token).await.assert_invalid_token("known to be revoked");
+    assert_eq!(world.calls(), 5);
+}
+
+#[tokio::test]
+async fn a_call_that_began_before_the_request_will_not_do() {
+    use std::time::Duration;
+
+    let world = World::new().await;
+    let token = world.issuer.token().opaque();
+    world.misbehave(Fault::Slow(Duration::from_millis(300)));
+    let early = tokio::spawn({
+        let (api, token) = (api(world.server.layer()), token.clone());
+        async move { api.bearer(&token).await }
+    });
+    while world.calls() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The question is on its way; the answer to it was settled before the token was revoked.
+    let late = required(&world, introspected_now(), &token).await;
+    late.assert_ok("asked by a call of its own");
+    early.await.unwrap().assert_ok("the early one");
+    assert!(world.calls() >= 2, "the early call answered for the late request");
+}
+
+#[tokio::test]
+async fn protect_asks_once_in_all() {
+    let world = World::new().await;
+    let api = api(world.server.protect(scope("transfer").and_introspected_now()));
+    let token = world.issuer.token().scope("transfer").opaque();
+    api.bearer(&token).await.assert_ok("active");
+    assert_eq!(world.calls(), 1);
+    api.bearer(&token).await.assert_ok("asked anew");
+    assert_eq!(world.calls(), 2);
+    world.issuer.revoke(&token);
+    api.bearer(&token).await.assert_invalid_token("revoked");
+}
+
+#[tokio::test]
+async fn the_answer_can_narrow_the_scope_and_the_handler_sees_it() {
+    let world = World::new().await;
+    let token = world.issuer.token().scope("read transfer").sign();
+    world.says(json!({ "scope": "transfer other" }));
+    let reply = required(&world, scope("transfer").and_introspected_now(), &token).await;
+    reply.assert_ok("both say transfer");
+    assert_eq!(reply.json()["scope"], "transfer");
+    world.says(json!({ "scope": "read" }));
+    let reply = required(&world, scope("transfer").and_introspected_now(), &token).await;
+    reply.assert_insufficient_scope("narrowed", "transfer");
+}
+
+#[tokio::test]
+async fn who_lacks_the_scope_is_refused_without_a_question() {
+    let world = World::new().await;
+    let token = world.issuer.token().scope("read").sign();
+    let reply = required(&world, scope("transfer").and_introspected_now(), &token).await;
+    reply.assert_insufficient_scope("no scope", "transfer");
+    assert_eq!(world.calls(), 0);
+}
+
+#[tokio::test]
+async fn an_outage_is_ours_and_no_old_answer_stands_in() {
+    let stale = std::time::Duration::from_secs(600);
+    let world =
+        World::with(|introspection| danger::accept_stale_answers(introspection, stale)).await;
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("asked");
+    world.pass(100);
+    world.misbehave(Fault::Status(500));
+    world.bearer(&token).await.assert_ok("an old answer stands in");
+    required(&world, introspected_now(), &token).await.assert_unavailable("asked now");
+    world.misbehave(Fault::None);
+    world.pass(60);
+    required(&world, introspected_now(), &token).await.assert_ok("it answers again");
+}
+
+#[tokio::test]
+async fn without_introspection_it_is_a_mistake_of_ours() {
+    let (clock, issuer) = start().await;
+    let server = serve(Issuer::discover(issuer.url()), &clock);
+    let api = api(server.protect(introspected_now()));
+    let reply = api.bearer(&issuer.token().sign()).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!reply.ran && matches!(reply.error, Some(Error::Wiring { .. })));
+}
+
+#[tokio::test]
+async fn anonymous_requests_are_refused_and_injected_tokens_pass() {
+    let world = World::new().await;
+    let layers = ServiceBuilder::new()
+        .layer(world.server.optional_layer())
+        .layer(world.server.require(introspected_now()));
+    api(layers).anonymous().await.assert_invited("anonymous");
+
+    let injected = inject(&world.server, json!({ "scope": "transfer" }));
+    let layers = ServiceBuilder::new()
+        .layer(injected)
+        .layer(world.server.require(scope("transfer").and_introspected_now()));
+    api(layers).anonymous().await.assert_ok("injected");
+    assert_eq!(world.calls(), 0);
+}
+
+#[tokio::test]
+async fn every_request_of_many_gets_an_answer_of_its_own_time() {
+    let world = World::with(Introspection::also_for_jwts).await;
+    let token = world.issuer.token().sign();
+    let layers = || {
+        ServiceBuilder::new()
+            .layer(world.server.layer())
+            .layer(world.server.require(authenticated().and_introspected_now()))
+    };
+    let requests = (0..100).map(|_| {
+        let (api, token) = (api(layers()), token.clone());
+        async move { api.bearer(&token).await }
+    });
+    for reply in futures::future::join_all(requests).await {
+        reply.assert_ok("asked");
+    }
+    // Those that came together share calls; no call serves a request that came after it began.
+    let calls = world.calls();
+    assert!((2..=100).contains(&calls), "{calls}");
+}

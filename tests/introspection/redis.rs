@@ -1,0 +1,410 @@
+//! Answers that several servers share through a real Redis. Each test has one of its own; without a
+//! `redis-server` or `valkey-server` on the path they are skipped, and say so.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use tower_resource_server::{
+    Clock as _, Introspection, Issuer, RedisStore, ResourceServer, SharedCache, TestClock,
+};
+
+use super::support::*;
+use super::tls::{Authority, Tls};
+use super::{World, secret, serve};
+
+const SECRET: [u8; 32] = [42; 32];
+
+/// How often what happens behind the requests' backs is looked for.
+const PATIENCE: usize = 2_000;
+
+static SKIPPED: Once = Once::new();
+
+/// By which a process of a test knows what to do.
+const TASK: &str = "SHARED_CACHE_TASK";
+
+/// A Redis that keeps nothing when it is killed.
+struct Redis {
+    child: Child,
+    binary: &'static str,
+    address: SocketAddr,
+    folder: std::path::PathBuf,
+}
+
+impl Redis {
+    async fn start() -> Option<Self> {
+        let binary = ["redis-server", "valkey-server"].into_iter().find(|binary| {
+            let version = Command::new(binary).arg("--version").stdout(Stdio::null()).status();
+            version.is_ok_and(|status| status.success())
+        });
+        let Some(binary) = binary else {
+            // Past the harness, which would keep it to itself.
+            SKIPPED.call_once(|| {
+                let _ = std::io::stderr().write_all(b"SKIPPED: no redis-server\n");
+            });
+            return None;
+        };
+        // Free a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let folder = std::env::temp_dir().join(format!("trs-redis-{}", address.port()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let child = launch(binary, address, &folder);
+        let mut own = Self { child, binary, address, folder };
+        own.is_up().await;
+        Some(own)
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    async fn restart(&mut self) {
+        self.child = launch(self.binary, self.address, &self.folder);
+        self.is_up().await;
+    }
+
+    /// Waits for it, and tries again where another process was quicker to take the port.
+    async fn is_up(&mut self) {
+        while tokio::net::TcpStream::connect(self.address).await.is_err() {
+            if self.child.try_wait().unwrap().is_some() {
+                self.child = launch(self.binary, self.address, &self.folder);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    fn cache(&self) -> SharedCache {
+        SharedCache::new(RedisStore::new(&self.url()).unwrap(), SECRET).unwrap()
+    }
+
+    async fn connect(&self) -> MultiplexedConnection {
+        let client = ::redis::Client::open(self.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        let mut redis = self.connect().await;
+        ::redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap()
+    }
+
+    async fn get(&self, key: &str) -> Vec<u8> {
+        let mut redis = self.connect().await;
+        ::redis::cmd("GET").arg(key).query_async(&mut redis).await.unwrap()
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) {
+        let mut redis = self.connect().await;
+        ::redis::cmd("SET").arg(key).arg(value).exec_async(&mut redis).await.unwrap();
+    }
+
+    /// Waits until there are `keys`: answers are put behind the requests' backs.
+    async fn has(&self, keys: usize) {
+        for _ in 0..PATIENCE {
+            if self.keys().await.len() >= keys {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{keys} answers were not put");
+    }
+}
+
+fn launch(binary: &str, address: SocketAddr, folder: &std::path::Path) -> Child {
+    Command::new(binary)
+        .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
+        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .arg(folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn another(world: &World, cache: SharedCache) -> ResourceServer {
+    let own = Introspection::new(secret()).shared_cache(cache);
+    serve(Issuer::discover(world.issuer.url()).introspection(own), &world.clock)
+}
+
+async fn ask(server: &ResourceServer, token: &str) -> Reply {
+    api(server.layer()).bearer(token).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_share_answers() {
+    let Some(redis) = Redis::start().await else { return };
+    let world = World::with(|own| own.shared_cache(redis.cache())).await;
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("asked here");
+    world.bearer("dead").await.assert_invalid_token("asked here");
+    redis.has(2).await;
+    let now = world.clock.wall().as_secs();
+    let task = [&redis.url(), world.issuer.url(), &now.to_string(), &token].join(" ");
+    let other = async |task: &str| {
+        tokio::process::Command::new(std::env::current_exe().unwrap())
+            .args(["redis::the_other_process", "--exact", "--ignored", "--nocapture"])
+            .env(TASK, task)
+            .output()
+            .await
+            .unwrap()
+    };
+    let done = other(&task).await;
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!(world.calls(), 2, "one for each token, by both processes together");
+    // What fails there fails here.
+    let unknown = task.replace(&token, "unknown");
+    assert!(!other(&unknown).await.status.success());
+    assert_eq!(world.calls(), 3);
+}
+
+/// What `two_processes_share_answers` runs as a process of its own.
+#[tokio::test]
+#[ignore = "it is started by another test"]
+async fn the_other_process() {
+    let Ok(task) = std::env::var(TASK) else { return };
+    let [redis, issuer, now, token] = task.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let cache = SharedCache::new(RedisStore::new(redis).unwrap(), SECRET).unwrap();
+    let own = Introspection::new(secret()).shared_cache(cache);
+    let trusted = Issuer::discover(issuer).introspection(own);
+    let server = serve(trusted, &TestClock::at(now.parse().unwrap()));
+    ask(&server, token).await.assert_ok("shared");
+    ask(&server, "dead").await.assert_invalid_token("shared");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_killed_and_restarted_under_load_loses_no_request_and_opens_nothing() {
+    const REQUESTS: usize = 1_200;
+    let Some(mut redis) = Redis::start().await else { return };
+    let world = Arc::new(World::with(|own| own.shared_cache(redis.cache())).await);
+    let known = world.issuer.token().opaque();
+    world.bearer(&known).await.assert_ok("known");
+    // Redis still has the answer about this one when its ttl is over.
+    let revoked = world.issuer.token().opaque();
+    world.bearer(&revoked).await.assert_ok("not yet revoked");
+    redis.has(2).await;
+    world.issuer.revoke(&revoked);
+    world.pass(60);
+    let tokens: Vec<_> = (0..REQUESTS).map(|_| world.issuer.token().opaque()).collect();
+    let (tokens, next) = (Arc::new(tokens), Arc::new(AtomicUsize::new(0)));
+    let load = || {
+        let (world, tokens, next) = (Arc::clone(&world), Arc::clone(&tokens), Arc::clone(&next));
+        let (known, revoked) = (known.clone(), revoked.clone());
+        tokio::spawn(async move {
+            loop {
+                let n = next.fetch_add(1, Ordering::SeqCst);
+                let Some(token) = tokens.get(n) else { return };
+                match n % 4 {
+                    0 => world.bearer(token).await.assert_ok("fresh"),
+                    1 => world.bearer(&known).await.assert_ok("known"),
+                    2 => world.bearer(&revoked).await.assert_invalid_token("revoked"),
+                    _ => {
+                        let forged = format!("forged-{n}");
+                        world.bearer(&forged).await.assert_invalid_token("forged");
+                    }
+                }
+                // Redis' pauses are by the test's clock.
+                if n.is_multiple_of(100) {
+                    world.pass(1);
+                }
+            }
+        })
+    };
+    let reached = async |n: usize| {
+        while next.load(Ordering::SeqCst) < n {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let workers: Vec<_> = (0..8).map(|_| load()).collect();
+    reached(REQUESTS / 3).await;
+    redis.kill();
+    let killed_at = next.load(Ordering::SeqCst);
+    reached(2 * REQUESTS / 3).await;
+    redis.restart().await;
+    assert!(killed_at < next.load(Ordering::SeqCst), "requests went on without it");
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    // It is used again without any help.
+    world.pass(30);
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("the probe");
+    let before = redis.keys().await.len();
+    world.pass(30);
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("after it");
+    redis.has(before + 1).await;
+    let calls = world.calls();
+    ask(&another(&world, redis.cache()), &token).await.assert_ok("shared");
+    assert_eq!(world.calls(), calls);
+    world.bearer(&revoked).await.assert_invalid_token("revoked");
+}
+
+#[tokio::test]
+async fn a_connection_that_broke_is_made_anew_without_a_word() {
+    let Some(redis) = Redis::start().await else { return };
+    let world = World::with(|own| own.shared_cache(redis.cache())).await;
+    let tokens: Vec<_> = (0..10).map(|_| world.issuer.token().opaque()).collect();
+    for (n, token) in tokens.iter().enumerate() {
+        world.bearer(token).await.assert_ok("asked");
+        redis.has(n + 1).await;
+        let mut own = redis.connect().await;
+        let kill = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
+        ::redis::cmd("CLIENT").arg(&kill).exec_async(&mut own).await.unwrap();
+    }
+    let other = another(&world, redis.cache());
+    for token in &tokens {
+        ask(&other, token).await.assert_ok("all were put");
+    }
+    assert_eq!(world.calls(), 10);
+}
+
+#[tokio::test]
+async fn values_changed_in_redis_are_misses() {
+    let Some(redis) = Redis::start().await else { return };
+    let world = World::with(|own| own.shared_cache(redis.cache())).await;
+    let tokens = [world.issuer.token().opaque(), world.issuer.token().opaque()];
+    for token in &tokens {
+        world.bearer(token).await.assert_ok("asked");
+    }
+    redis.has(2).await;
+    let keys = redis.keys().await;
+    let good = [redis.get(&keys[0]).await, redis.get(&keys[1]).await];
+    let mut tampered = good[0].clone();
+    tampered[20] ^= 1;
+    for (name, first, second, misses) in [
+        ("as they were", &good[0][..], &good[1][..], 0),
+        ("tampered", &tampered, &good[1], 1),
+        ("truncated", &good[0][..good[0].len() - 1], &good[1], 1),
+        ("empty", &[], &good[1], 1),
+        ("swapped", &good[1], &good[0], 2),
+        ("oversize", &[7; 1 << 20], &good[1], 1),
+    ] {
+        redis.set(&keys[0], first).await;
+        redis.set(&keys[1], second).await;
+        let (other, calls) = (another(&world, redis.cache()), world.calls());
+        for token in &tokens {
+            ask(&other, token).await.assert_ok(name);
+        }
+        assert_eq!(world.calls() - calls, misses, "{name}");
+    }
+    // Another type under the key is no answer, and is put right by the next one.
+    let mut own = redis.connect().await;
+    ::redis::cmd("DEL").arg(&keys).exec_async(&mut own).await.unwrap();
+    for key in &keys {
+        ::redis::cmd("RPUSH").arg(key).arg("x").exec_async(&mut own).await.unwrap();
+    }
+    let calls = world.calls();
+    ask(&another(&world, redis.cache()), &tokens[0]).await.assert_ok("a list");
+    assert_eq!(world.calls(), calls + 1);
+    let types = async |key: &String| {
+        let mut own = redis.connect().await;
+        ::redis::cmd("TYPE").arg(key).query_async::<String>(&mut own).await.unwrap()
+    };
+    while types(&keys[0]).await != "string" && types(&keys[1]).await != "string" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn another_secret_finds_nothing() {
+    let Some(redis) = Redis::start().await else { return };
+    let world = World::with(|own| own.shared_cache(redis.cache())).await;
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("asked");
+    redis.has(1).await;
+    let store = || RedisStore::new(&redis.url()).unwrap();
+    for (name, secret, calls) in [("the same", [42; 32], 1), ("another", [43; 32], 2)] {
+        let cache = SharedCache::new(store(), secret).unwrap();
+        ask(&another(&world, cache), &token).await.assert_ok(name);
+        assert_eq!(world.calls(), calls, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn redis_holds_no_token_and_no_claim_and_drops_what_is_over() {
+    let Some(redis) = Redis::start().await else { return };
+    let world = World::with(|own| own.shared_cache(redis.cache())).await;
+    let token = world.issuer.token().subject("alice-liddell").scope("notes:read").opaque();
+    world.bearer(&token).await.assert_ok("asked");
+    world.bearer("dead-token").await.assert_invalid_token("asked");
+    redis.has(2).await;
+    let mut own = redis.connect().await;
+    let mut lives = Vec::new();
+    for key in redis.keys().await {
+        let all = [key.as_bytes(), &redis.get(&key).await].concat();
+        for secret in [&token, "dead-token", "alice", "notes", "active", world.issuer.url()] {
+            let found = all.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!found, "{secret} in {key}");
+        }
+        let left: u64 = ::redis::cmd("PTTL").arg(&key).query_async(&mut own).await.unwrap();
+        lives.push(left);
+    }
+    lives.sort_unstable();
+    assert!(lives[0] <= 5_000 && (5_001..=60_000).contains(&lives[1]), "{lives:?}");
+}
+
+#[tokio::test]
+async fn a_user_with_two_rights_and_a_password_is_enough() {
+    let Some(redis) = Redis::start().await else { return };
+    let mut own = redis.connect().await;
+    let keys = "~tower-resource-server:introspection:*";
+    let rights = ["SETUSER", "api", "on", ">hunter2", keys, "+getrange", "+set"];
+    ::redis::cmd("ACL").arg(&rights).exec_async(&mut own).await.unwrap();
+    let url = format!("redis://api:hunter2@{}", redis.address);
+    let cache = |url: &str| SharedCache::new(RedisStore::new(url).unwrap(), SECRET).unwrap();
+    let world = World::with(|own| own.shared_cache(cache(&url))).await;
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("asked");
+    redis.has(1).await;
+    ask(&another(&world, cache(&url)), &token).await.assert_ok("shared");
+    assert_eq!(world.calls(), 1);
+    let wrong = url.replace("hunter2", "hunter3");
+    ask(&another(&world, cache(&wrong)), &token).await.assert_ok("asked, for want of a cache");
+    assert_eq!(world.calls(), 2);
+    let shown = format!("{:?} {:?} {:?}", world.server, cache(&url), RedisStore::new(&url));
+    assert!(shown.contains("RedisStore") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[tokio::test]
+async fn over_tls_the_certificate_is_checked() {
+    let Some(redis) = Redis::start().await else { return };
+    let (trusted, stranger) = (Authority::new(), Authority::new());
+    let tls = Tls::start(&trusted, redis.address, None).await;
+    let url = tls.url("").replace("https:", "rediss:");
+    let cache = |authority: &Authority| {
+        let store = RedisStore::with_root_certificates(&url, authority.pem()).unwrap();
+        SharedCache::new(store, SECRET).unwrap()
+    };
+    let world = World::with(|own| own.shared_cache(cache(&trusted))).await;
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("asked");
+    redis.has(1).await;
+    for (name, authority, calls) in [("trusted", &trusted, 1), ("a stranger", &stranger, 2)] {
+        ask(&another(&world, cache(authority)), &token).await.assert_ok(name);
+        assert_eq!(world.calls(), calls, "{name}");
+    }
+    assert_eq!(tls.connections(), 2, "both servers of the trusted one");
+    // The name counts, and not only who signed.
+    let address = url.replace("localhost", "127.0.0.1");
+    let store = RedisStore::with_root_certificates(&address, trusted.pem()).unwrap();
+    ask(&another(&world, SharedCache::new(store, SECRET).unwrap()), &token).await.assert_ok("x");
+    assert_eq!(world.calls(), 3);
+}
