@@ -28,8 +28,9 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 #[derive(Clone, Default)]
 pub(crate) struct ClientSettings {
     pub(crate) allow_http_loopback: bool,
-    /// Further root certificates, PEM.
+    /// Root certificates, PEM: beside those of the system, or instead of them.
     pub(crate) root_certificates: Vec<Vec<u8>>,
+    pub(crate) only_these_roots: bool,
     pub(crate) proxy: Option<String>,
     pub(crate) user_agent: Option<String>,
     /// Whether any URL is https, for which root certificates are needed.
@@ -100,18 +101,23 @@ impl Client {
             )));
         let mut roots = Vec::new();
         for pem in &settings.root_certificates {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|_| "root_certificates: no PEM certificates".to_owned())?;
-            roots.extend(certificates);
+            match reqwest::Certificate::from_pem_bundle(pem) {
+                Ok(certificates) if !certificates.is_empty() => roots.extend(certificates),
+                Ok(_) | Err(_) if settings.only_these_roots => {
+                    return Err("only_root_certificates: no PEM certificates".to_owned());
+                }
+                Ok(_) | Err(_) => return Err("root_certificates: no PEM certificates".to_owned()),
+            }
         }
-        builder = if settings.needs_tls {
+        builder = if settings.needs_tls && !settings.only_these_roots {
             builder.tls_certs_merge(roots)
         } else {
-            // Nothing is asked over TLS, so a machine without root certificates is good enough.
+            // Where nothing is asked over TLS, a machine without root certificates is good enough.
             builder.tls_certs_only(roots)
         };
         if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|_| "proxy: is no URL".to_owned())?;
+            // What is asked by http is on this very machine, and a proxy would read all of it.
+            let proxy = reqwest::Proxy::https(proxy).map_err(|_| "proxy: is no URL".to_owned())?;
             builder = builder.proxy(proxy);
         }
         if let Some(pem) = &settings.identity {
@@ -126,17 +132,22 @@ impl Client {
         Ok(Self { http, allow_http_loopback: settings.allow_http_loopback })
     }
 
-    /// Fetches a small document. With `etag`, 304 is an answer, too.
+    /// Fetches a small document. With `etag`, 304 is an answer, too. What `authorization` holds is
+    /// secret, so it goes nowhere but to `url`.
     pub(crate) async fn get(
         &self,
         url: &str,
         accept: &'static str,
         etag: Option<&HeaderValue>,
+        authorization: Option<HeaderValue>,
     ) -> Result<Answer, FetchError> {
         check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
         let mut request = self.http.get(url).header(ACCEPT, accept);
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
+        }
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
         }
         let mut response = request.send().await?;
         let status = response.status().as_u16();

@@ -128,6 +128,7 @@ mod interop_jsonwebtoken;
 mod introspection;
 mod issuer;
 mod keys;
+mod runtime;
 
 // Judgement: pure rules on values and `now`.
 mod credentials;

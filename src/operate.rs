@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::health::{Health, IssuerHealth};
 use crate::keys::KeySeed;
+use crate::runtime;
 use crate::server::ResourceServer;
 
 /// Issuers that had no usable keys when the deadline came.
@@ -71,7 +72,8 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// The issuers that have no usable keys when the deadline comes; at once outside a tokio runtime.
+    /// The issuers that have no usable keys when the deadline comes; at once outside a tokio runtime, and in one
+    /// without a timer (`enable_time`).
     pub async fn ready(&self, deadline: Duration) -> Result<(), NotReady> {
         let trust = self.authenticator().trust.load_full();
         let all = async {
@@ -81,9 +83,7 @@ impl<C, R> ResourceServer<C, R> {
                 issuer.ready().await;
             }
         };
-        if tokio::runtime::Handle::try_current().is_ok() {
-            let _ = tokio::time::timeout(deadline, all).await;
-        }
+        let _ = runtime::within(deadline, all).await;
         let unready = |health: &IssuerHealth| !health.is_usable();
         let health = trust.issuers.iter().map(|issuer| issuer.health());
         let issuers: Vec<_> = health.filter(unready).map(|health| health.issuer).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{AUDIENCE, ISSUER, api, builder, issuer, trusting};
+use support::{AUDIENCE, Counted, ISSUER, api, builder, issuer, trusting};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{
     Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, ResourceServer, TestClock,
@@ -331,4 +331,40 @@ fn templates_that_cannot_be_are_build_errors() {
     assert!(!build(tenants(TEMPLATE).alias("x")), "an alias of no tenant");
     assert!(!build(Issuer::new(TEMPLATE).jwks(keys.clone())), "no rule");
     assert!(!build(Issuer::new(TEMPLATE).tenants("tid", |_| true)), "no metadata");
+}
+
+/// `Builder::new_current_thread().build()`, say: no deadline can be kept, so nothing is fetched.
+#[test]
+fn a_runtime_without_a_timer_is_an_outage_and_no_panic() {
+    let issuer = issuer();
+    let clock = TestClock::starting_now();
+    let keys = Counted { document: issuer.jwks(), fetches: Arc::default() };
+    let fetches = Arc::clone(&keys.fetches);
+    let server = builder(Issuer::new(ISSUER).key_source(keys)).clock(clock.clone()).build();
+    let server = server.unwrap();
+    let (tenants, _, platform) = platform(1);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let (bare, whole) = (runtime.build().unwrap(), runtime.enable_time().build().unwrap());
+    let token = issuer.token().sign();
+    bare.block_on(async {
+        for _ in 0..3 {
+            api(server.layer()).bearer(&token).await.assert_unavailable("without a timer");
+        }
+        let reply = api(platform.layer()).bearer(&tenants[0].token().sign()).await;
+        reply.assert_unavailable("a tenant, without a timer");
+        assert!(server.ready(Duration::from_secs(3_600)).await.is_err(), "at once");
+    });
+    assert_eq!(fetches.load(Ordering::SeqCst), 0);
+    clock.advance(Duration::from_secs(31));
+    whole.block_on(async {
+        api(server.layer()).bearer(&token).await.assert_ok("with a timer");
+        let reply = api(platform.layer()).bearer(&tenants[0].token().sign()).await;
+        reply.assert_ok("a tenant, with a timer");
+    });
+    bare.block_on(async {
+        api(server.layer()).bearer(&token).await.assert_ok("keys at hand");
+        let unknown = issuer.token().header("kid", "unknown").sign();
+        api(server.layer()).bearer(&unknown).await.assert_invalid_token("no fetch for a new kid");
+    });
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
 }

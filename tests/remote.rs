@@ -3,21 +3,22 @@
 
 #![cfg(feature = "remote")]
 
+#[path = "support/scripted.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod scripted;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "support/tls.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod tls;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_resource_server::test_issuer::{Documents, Endpoint, Fault, TestIssuer};
 use tower_resource_server::{Algorithm, Issuer, ResourceServer, ResourceServerLayer, TestClock};
 
+use scripted::{ENDLESS, OAUTH, OPENID, Scripted};
 use support::*;
 use tls::{Authority, Tls};
 
@@ -69,92 +70,6 @@ impl World {
         panic!("the issuer was asked {} times, not {jwks}", self.issuer.counts().jwks);
     }
 }
-
-/// A server that answers each path with the very octets that a test gave it, once a connection.
-struct Scripted {
-    url: String,
-    answers: Arc<Mutex<HashMap<String, Vec<u8>>>>,
-    requests: Arc<Mutex<Vec<String>>>,
-    sent: Arc<AtomicUsize>,
-    task: tokio::task::AbortHandle,
-}
-
-/// Instead of the end of an answer: octets without end.
-const ENDLESS: &[u8] = b"<endless>";
-
-impl Scripted {
-    async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let answers: Arc<Mutex<HashMap<String, Vec<u8>>>> = Arc::default();
-        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
-        let sent: Arc<AtomicUsize> = Arc::default();
-        let (shared, log, count) = (Arc::clone(&answers), Arc::clone(&requests), Arc::clone(&sent));
-        let task = tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let (shared, log, count) =
-                    (Arc::clone(&shared), Arc::clone(&log), Arc::clone(&count));
-                tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        head.push(stream.read_u8().await?);
-                    }
-                    let head = String::from_utf8_lossy(&head).into_owned();
-                    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                    log.lock().unwrap().push(path.clone());
-                    let answer = shared.lock().unwrap().get(&path).cloned();
-                    let answer = answer.unwrap_or_else(|| Self::answer("404 Not Found", "", ""));
-                    if let Some(start) = answer.strip_suffix(ENDLESS) {
-                        stream.write_all(start).await?;
-                        loop {
-                            stream.write_all(&[b' '; 4_096]).await?;
-                            count.fetch_add(4_096, Ordering::SeqCst);
-                        }
-                    }
-                    stream.write_all(&answer).await?;
-                    stream.shutdown().await
-                });
-            }
-        });
-        Self { url, answers, requests, sent, task: task.abort_handle() }
-    }
-
-    fn answer(status: &str, fields: &str, body: &str) -> Vec<u8> {
-        let length = body.len();
-        format!(
-            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{fields}\r\n{body}"
-        )
-        .into_bytes()
-    }
-
-    fn set(&self, path: &str, answer: Vec<u8>) {
-        self.answers.lock().unwrap().insert(path.to_owned(), answer);
-    }
-
-    fn set_json(&self, path: &str, body: &str) {
-        self.set(path, Self::answer("200 OK", "content-type: application/json\r\n", body));
-    }
-
-    /// The metadata of `issuer` at this path, with keys at that URL.
-    fn set_metadata(&self, path: &str, issuer: &str, jwks_uri: &str) {
-        let document = serde_json::json!({ "issuer": issuer, "jwks_uri": jwks_uri });
-        self.set_json(path, &document.to_string());
-    }
-
-    fn asked(&self, path: &str) -> usize {
-        self.requests.lock().unwrap().iter().filter(|asked| *asked == path).count()
-    }
-}
-
-impl Drop for Scripted {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-const OAUTH: &str = "/.well-known/oauth-authorization-server";
-const OPENID: &str = "/.well-known/openid-configuration";
 
 /// A server that trusts `issuer`, by this clock.
 fn discovering(issuer: &str, clock: &TestClock) -> ResourceServer {
@@ -751,4 +666,124 @@ async fn a_dropped_server_ends_its_fetch() {
     drop((api, world.server));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(alive() < before, "the task is gone");
+}
+
+#[tokio::test]
+async fn keys_that_moved_are_looked_for_in_the_metadata_again() {
+    let host = Scripted::start().await;
+    let issuer = TestIssuer::in_process(&host.url);
+    for (status, moves) in [("404 Not Found", true), ("410 Gone", true), ("403 Forbidden", false)] {
+        let clock = TestClock::starting_now();
+        let token = issuer.token().expires_in(100_000).sign();
+        host.set_json("/old", &issuer.jwks());
+        host.set_metadata(OAUTH, &host.url, &format!("{}/old", host.url));
+        let api = api(discovering(&host.url, &clock).layer());
+        api.bearer(&token).await.assert_ok("the old place");
+        host.set("/old", Scripted::answer(status, "", ""));
+        host.set_json("/new", &issuer.jwks());
+        host.set_metadata(OAUTH, &host.url, &format!("{}/new", host.url));
+        let (metadata, new) = (host.asked(OAUTH), host.asked("/new"));
+        // The keys are stale by then, and the metadata is fresh.
+        clock.advance(Duration::from_secs(2_000));
+        let before = host.asked("/old");
+        settled(&api, &token, || host.asked("/old") > before).await;
+        assert_eq!(host.asked(OAUTH), metadata, "{status}: fresh until the keys are gone");
+        clock.advance(Duration::from_secs(31));
+        let before = host.asked("/old") + host.asked("/new");
+        settled(&api, &token, || host.asked("/old") + host.asked("/new") > before).await;
+        let found = (host.asked(OAUTH) - metadata, host.asked("/new") - new);
+        assert_eq!(found, if moves { (1, 1) } else { (0, 0) }, "{status}");
+    }
+}
+
+/// A doubt costs one look at the metadata, and what is at hand stays where that look fails.
+#[tokio::test]
+async fn metadata_in_doubt_is_used_where_there_is_no_other() {
+    let host = Scripted::start().await;
+    let clock = TestClock::starting_now();
+    let issuer = TestIssuer::in_process(&host.url);
+    let token = issuer.token().expires_in(100_000).sign();
+    host.set_json("/jwks", &issuer.jwks());
+    host.set_metadata(OAUTH, &host.url, &issuer.jwks_uri());
+    let api = api(discovering(&host.url, &clock).layer());
+    api.bearer(&token).await.assert_ok("warm");
+    host.set("/jwks", Scripted::answer("404 Not Found", "", ""));
+    host.set(OAUTH, Scripted::answer("500 Internal Server Error", "", ""));
+    for (round, metadata) in [(1, 1), (2, 2), (3, 3)] {
+        clock.advance(Duration::from_secs(if round == 1 { 290 } else { 31 }));
+        let before = host.asked("/jwks");
+        settled(&api, &token, || host.asked("/jwks") > before).await;
+        assert_eq!(host.asked(OAUTH), metadata, "one a failed fetch, round {round}");
+    }
+    host.set_json("/jwks", &issuer.jwks());
+    clock.advance(Duration::from_secs(31));
+    let before = host.asked("/jwks");
+    settled(&api, &token, || host.asked("/jwks") > before).await;
+    clock.advance(Duration::from_secs(250));
+    let before = host.asked("/jwks");
+    settled(&api, &token, || host.asked("/jwks") > before).await;
+    assert_eq!(host.asked(OAUTH), 4, "no doubt after a success");
+}
+
+/// Sends requests until something has come of them at the issuer, and gives the answer time to be
+/// taken in.
+async fn settled<S>(api: &Api<S>, token: &str, done: impl Fn() -> bool)
+where
+    S: tower::Service<
+            http::Request<Body>,
+            Response = http::Response<Body>,
+            Error = std::convert::Infallible,
+        > + Clone,
+{
+    for _ in 0..1_000 {
+        api.bearer(token).await.assert_ok("keys are at hand");
+        if done() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("nobody was asked");
+}
+
+#[tokio::test]
+async fn metadata_servers_in_trouble_are_left_alone() {
+    for (name, answer, others, pause) in [
+        ("not found", Scripted::answer("404 Not Found", "", ""), 1, 0),
+        ("forbidden", Scripted::answer("403 Forbidden", "", ""), 1, 0),
+        ("too many", Scripted::answer("429 Too Many Requests", "", ""), 0, 0),
+        (
+            "too many, 20 s",
+            Scripted::answer("429 Too Many Requests", "retry-after: 20\r\n", ""),
+            0,
+            20,
+        ),
+        (
+            "busy, 20 s",
+            Scripted::answer("503 Service Unavailable", "retry-after: 20\r\n", ""),
+            0,
+            20,
+        ),
+        ("broken", Scripted::answer("500 Internal Server Error", "", ""), 0, 0),
+    ] {
+        let host = Scripted::start().await;
+        let clock = TestClock::starting_now();
+        let issuer = TestIssuer::in_process(&host.url);
+        let token = issuer.token().sign();
+        host.set(OAUTH, answer);
+        let api = api(discovering(&host.url, &clock).layer());
+        let reply = api.bearer(&token).await;
+        reply.assert_unavailable(name);
+        assert_eq!((host.asked(OAUTH), host.asked(OPENID)), (1, others), "{name}");
+        host.set_json("/jwks", &issuer.jwks());
+        host.set_metadata(OAUTH, &host.url, &issuer.jwks_uri());
+        if pause > 0 {
+            assert_eq!(reply.headers[http::header::RETRY_AFTER], pause.to_string(), "{name}");
+            clock.advance(Duration::from_secs(pause - 1));
+            api.bearer(&token).await.assert_unavailable(&format!("{name}, too early"));
+            assert_eq!(host.asked(OAUTH), 1, "{name}");
+        }
+        clock.advance(Duration::from_secs(if pause > 0 { 1 } else { 31 }));
+        api.bearer(&token).await.assert_ok(&format!("{name}, later"));
+    }
 }

@@ -1,6 +1,9 @@
 //! No token, and nothing of a person, in logs, answers and `Debug`: a binary of its own, since it
 //! listens to everything that is logged.
 
+#[cfg(feature = "remote")]
+#[path = "support/scratch.rs"]
+mod scratch;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -16,6 +19,8 @@ use tower_resource_server::{
     ProblemJson, Profile, Refusal, scope,
 };
 
+#[cfg(feature = "remote")]
+use scratch::Scratch;
 use support::*;
 
 /// Everything that this process logs, at TRACE.
@@ -347,4 +352,37 @@ async fn id_7662_5_1_what_is_said_of_a_token_stays_out_of_logs_and_debug() {
         let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
         assert!(!seen.contains(&encoded[..8]), "{text} was seen, encoded");
     }
+}
+
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn the_token_for_a_key_server_stays_out_of_logs_and_debug() {
+    use tower_resource_server::test_issuer::{Endpoint, Fault};
+
+    let log = Log::listen();
+    let issuer = TestIssuer::start().await.unwrap();
+    let secret = "shown-to-the-key-server";
+    let folder = Scratch::new();
+    let good = folder.write("token", secret);
+    let bad = folder.write("bad", format!("{secret} {secret}"));
+    let mut seen = String::new();
+    for (file, fault, ok) in [
+        (&good, Fault::None, true),
+        (&good, Fault::Status(401), false),
+        (&good, Fault::Redirect("/elsewhere".into()), false),
+        (&bad, Fault::None, false),
+    ] {
+        issuer.set_fault(Endpoint::Jwks, fault);
+        let trusted = Issuer::new(issuer.url()).jwks_uri(issuer.jwks_uri()).bearer_token_file(file);
+        let builder = builder(trusted.clone()).allow_http_loopback();
+        seen += &format!("{trusted:?} {builder:?}");
+        let server = builder.build().unwrap();
+        let reply = api(server.layer()).bearer(&issuer.token().sign()).await;
+        seen += &format!("{:?} {:?} {server:?}", reply.headers, reply.error);
+        if ok { reply.assert_ok("shown") } else { reply.assert_unavailable("not let in") }
+    }
+    seen += &log.text();
+    assert!(seen.contains("it holds no token"), "the log has the facts");
+    assert!(seen.contains("bearer_token_file"), "the path may be seen");
+    assert!(!seen.contains(secret), "{seen}");
 }

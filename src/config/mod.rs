@@ -327,7 +327,11 @@ impl<S, C, R> Builder<S, C, R> {
 }
 
 impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
-    /// Builds the server. Nothing is fetched yet.
+    /// Builds the server. Nothing is fetched yet, and no runtime is needed.
+    ///
+    /// Requests are served in a tokio runtime whose timer is on (`enable_time`), as that of
+    /// `#[tokio::main]` is: without it no fetch can have a deadline, so none is made, and requests
+    /// that need one are answered 503.
     ///
     /// # Errors
     /// Every setting that can't be, by name and value.

@@ -9,6 +9,8 @@ use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
 use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
+#[cfg(feature = "remote")]
+use crate::keys::BearerFile;
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
@@ -114,6 +116,8 @@ impl Settings {
         for audience in &issuer.audiences {
             self.check_audience(audience, problem);
         }
+        #[cfg(feature = "remote")]
+        check_bearer(issuer, problem);
         let algorithms = accepted_algorithms(issuer, problem);
         let keys = self.keys(issuer, algorithms, previous, problem)?;
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
@@ -128,6 +132,8 @@ impl Settings {
             profile: issuer.profile.clone(),
             leeway: leeway.as_secs(),
             source: issuer.keys.clone(),
+            #[cfg(feature = "remote")]
+            transport: issuer.transport.clone(),
             keys,
             #[cfg(feature = "remote")]
             introspection: None,
@@ -160,10 +166,7 @@ impl Settings {
             algorithms: trusted.algorithms,
             older_names: trusted.older_names,
             leeway: Duration::from_secs(trusted.leeway),
-            client: crate::fetch::ClientSettings {
-                allow_http_loopback: self.allow_http_loopback,
-                ..self.client.clone()
-            },
+            client: self.client(issuer),
             clock: &self.clock,
         });
         match built {
@@ -203,6 +206,7 @@ impl Settings {
             *known.name == *issuer.name
                 && known.algorithms == algorithms
                 && known.source.is_same(&issuer.keys)
+                && is_reached_alike(known, issuer)
         };
         if let Some(known) = previous.find(same) {
             return Some(known.keys.clone());
@@ -226,6 +230,10 @@ impl Settings {
             KeyConfig::Secret(secret, algorithm) => {
                 one_key(VerificationKey::secret(secret, *algorithm), "secret")
             }
+            KeyConfig::File(path) if path.as_os_str().is_empty() => {
+                Err("file ``: must not be empty".to_owned())
+            }
+            KeyConfig::File(path) => Ok(remote(Source::File(path.as_path().into()))),
             KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
             KeyConfig::Discover | KeyConfig::JwksUri(_) => self.remote_source(issuer).map(remote),
         };
@@ -234,10 +242,19 @@ impl Settings {
 
     #[cfg(feature = "remote")]
     fn remote_source(&self, issuer: &Issuer) -> Result<Source, String> {
-        let client = crate::fetch::Client::new(&self.client(issuer))?;
+        let mut settings = self.client(issuer);
+        let url = match &issuer.keys {
+            KeyConfig::JwksUri(uri) => uri,
+            _ => &issuer.name,
+        };
+        settings.needs_tls = url.starts_with("https:");
+        let client = crate::fetch::Client::new(&settings)?;
         match &issuer.keys {
             KeyConfig::JwksUri(uri) => match check_url(uri, self.allow_http_loopback) {
-                Ok(_) => Ok(Source::JwksUri(client, uri.clone())),
+                Ok(_) => {
+                    let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
+                    Ok(Source::JwksUri { client, uri: uri.clone(), bearer })
+                }
                 Err(text) => Err(format!("jwks_uri `{}`: {text}", uri.escape_debug())),
             },
             _ => {
@@ -253,17 +270,43 @@ impl Settings {
         Err("its keys are remote: give them in code, or turn on the feature `remote`".to_owned())
     }
 
+    /// How this issuer is reached; whether TLS is needed depends on what is asked.
     #[cfg(feature = "remote")]
     fn client(&self, issuer: &Issuer) -> crate::fetch::ClientSettings {
-        let url = match &issuer.keys {
-            KeyConfig::JwksUri(uri) => uri,
-            _ => &issuer.name,
-        };
-        crate::fetch::ClientSettings {
-            allow_http_loopback: self.allow_http_loopback,
-            needs_tls: url.starts_with("https:"),
-            ..self.client.clone()
+        let mut settings = self.client.clone();
+        settings.allow_http_loopback = self.allow_http_loopback;
+        if !issuer.transport.roots.is_empty() {
+            settings.root_certificates.clone_from(&issuer.transport.roots);
+            settings.only_these_roots = true;
         }
+        settings
+    }
+}
+
+/// An engine fetches as it was told to when it was made, so other roots or another token file need
+/// another one.
+#[cfg(feature = "remote")]
+fn is_reached_alike(known: &TrustedIssuer, issuer: &Issuer) -> bool {
+    known.transport == issuer.transport
+}
+
+#[cfg(not(feature = "remote"))]
+fn is_reached_alike(_: &TrustedIssuer, _: &Issuer) -> bool {
+    true
+}
+
+#[cfg(feature = "remote")]
+fn check_bearer(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+    match &issuer.transport.bearer_token_file {
+        None => {}
+        Some(path) if path.as_os_str().is_empty() => {
+            problem("bearer_token_file ``: must not be empty");
+        }
+        Some(_) if matches!(issuer.keys, KeyConfig::JwksUri(_)) => {}
+        Some(_) => problem(
+            "bearer_token_file: needs `jwks_uri`; the token goes to a URL that is configured, never \
+             to one that metadata names",
+        ),
     }
 }
 

@@ -70,7 +70,8 @@ impl IntrospectionClient {
             Endpoint::Url(url) => return Ok(url.clone()),
             Endpoint::Discovered { discovery, mutual_tls } => (discovery, *mutual_tls),
         };
-        let metadata = discovery.metadata(self.clock.monotonic()).await?;
+        let metadata = discovery.metadata(self.clock.monotonic()).await;
+        let metadata = metadata.map_err(|failure| failure.problem)?;
         let alias = metadata.mtls_introspection_endpoint.filter(|_| mutual_tls);
         alias
             .or(metadata.introspection_endpoint)

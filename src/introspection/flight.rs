@@ -12,6 +12,7 @@ use crate::introspection::client::{IntrospectionClient, Verdict};
 use crate::introspection::introspector::{Introspector, Outcome, RETRY_AFTER, Sought};
 use crate::introspection::record::Shared;
 use crate::introspection::shared::SharedAnswers;
+use crate::runtime;
 
 /// How long a call may take in all: metadata, the call, keys for its signature.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
@@ -100,8 +101,8 @@ pub(crate) async fn fly(
         return;
     }
     let Some(call) = landing.call() else { return };
-    let said = tokio::time::timeout(CALL_DEADLINE, client.ask(&token)).await;
-    let said = said.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    let said = runtime::within(CALL_DEADLINE, client.ask(&token)).await;
+    let said = said.unwrap_or_else(|| Err("no answer in time".to_owned()));
     let outcome = landing.land_call(call, said);
     // Nobody waits for this.
     if let (Some(shared), Some(outcome)) = (to_tell, outcome) {

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -23,6 +22,7 @@ use crate::introspection::client::IntrospectionClient;
 use crate::introspection::flight::{Brought, Call, Landing, fly};
 use crate::introspection::shared::SharedAnswers;
 use crate::introspection::wait::{AnswerWait, Joined};
+use crate::runtime;
 use crate::telemetry;
 use crate::token::jwt::MAX_TOKEN;
 use crate::token::{Excerpt, NumericDate};
@@ -221,9 +221,9 @@ impl Introspector {
         {
             return Ok(Joined::Remembered(remembered));
         }
-        let runtime = Handle::try_current().map_err(|_| {
+        let runtime = runtime::current().map_err(|unfit| {
             telemetry::introspection_without_runtime(&self.issuer);
-            self.unavailable("no tokio runtime to call it from", RETRY_AFTER)
+            self.unavailable(unfit.problem(), RETRY_AFTER)
         })?;
         // What another server was told will do, whether or not the endpoint can be called.
         let shared = self.shared.clone().filter(|_| !sought.asks_now);

@@ -16,6 +16,7 @@ use crate::introspection::breaker::{Admission, Breaker};
 use crate::introspection::cache::{INACTIVE_TTL, Now};
 use crate::introspection::record::{self, Shared, Unusable};
 use crate::introspection::store::{AnswerStore, AnswerStoreFuture, SharedCache};
+use crate::runtime;
 use crate::telemetry;
 
 /// How long the store is waited for: a store that is slower than the endpoint is no help. Those of
@@ -133,16 +134,16 @@ impl SharedAnswers {
             Admission::Wait { .. } => return None,
         };
         let report = Report { shared: self, line, probe, done: false };
-        match tokio::time::timeout(STORE_DEADLINE, call()).await {
-            Ok(Ok(value)) => {
+        match runtime::within(STORE_DEADLINE, call()).await {
+            Some(Ok(value)) => {
                 report.succeeded();
                 Some(value)
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 report.failed(&error.0);
                 None
             }
-            Err(_) => {
+            None => {
                 report.failed("no answer in time");
                 None
             }

@@ -9,14 +9,14 @@
 //!
 //! The first document whose `issuer` is the configured one, byte for byte, is used alone: members
 //! of two documents are never mixed. A document with another `issuer` ends the search, since it
-//! speaks for someone else (RFC 8414 §3.3).
+//! speaks for someone else (RFC 8414 §3.3). So does a server in trouble (429, 5xx, no answer): it is
+//! asked no more under another name, and not before its `Retry-After`.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::fetch::{Client, FetchError};
-use crate::keys::{MAX_FRESHNESS, STALE_IF_ERROR};
+use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
 use crate::token::json::{self, Value};
 
 /// How long metadata is fresh: endpoints move even less often than keys.
@@ -30,7 +30,14 @@ const OPENID: &str = "/.well-known/openid-configuration";
 pub(crate) struct Discovery {
     issuer: String,
     client: Client,
-    cached: Mutex<Option<Cached>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cached: Option<Cached>,
+    /// Until when the server asked to be left alone.
+    busy_until: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +45,8 @@ struct Cached {
     metadata: Metadata,
     url: String,
     fetched_at: Duration,
+    /// Whether what it names was gone, so that it is looked at again whatever its age.
+    doubted: bool,
 }
 
 /// What a resource server needs of the metadata.
@@ -52,52 +61,87 @@ pub(crate) struct Metadata {
 
 impl Discovery {
     pub(crate) fn new(issuer: &str, client: Client) -> Self {
-        Self { issuer: issuer.to_owned(), client, cached: Mutex::new(None) }
+        Self { issuer: issuer.to_owned(), client, state: Mutex::default() }
     }
 
     /// The metadata: from the last fetch while it is fresh, from the network after that, and from
     /// the last fetch again for an hour while the network fails.
-    pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, String> {
-        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, Failure> {
+        let (cached, doubted, busy_until) = {
+            let mut state = self.state();
+            // One fetch answers a doubt; should it fail, the metadata at hand is all there is.
+            let cached = state.cached.as_mut();
+            let doubted = cached.is_some_and(|cached| std::mem::take(&mut cached.doubted));
+            (state.cached.clone(), doubted, state.busy_until)
+        };
         if let Some(cached) = &cached
             && now < cached.fetched_at + METADATA_FRESHNESS
+            && !doubted
         {
             return Ok(cached.metadata.clone());
         }
-        match self.fetch(cached.as_ref().map(|cached| cached.url.as_str())).await {
+        let fetched = if now < busy_until {
+            let problem = "metadata: the server asked to be left alone".to_owned();
+            Err(Failure { problem, retry_after: Some(busy_until - now) })
+        } else {
+            self.fetch(cached.as_ref().map(|cached| cached.url.as_str())).await
+        };
+        match fetched {
             Ok((metadata, url)) => {
-                let fetched = Cached { metadata: metadata.clone(), url, fetched_at: now };
-                *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
-                Ok(metadata)
+                let cached = Cached { metadata, url, fetched_at: now, doubted: false };
+                Ok(self.state().cached.insert(cached).metadata.clone())
             }
-            Err(error) => match cached {
-                Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
-                    Ok(cached.metadata)
+            Err(failure) => {
+                if let Some(pause) = failure.retry_after {
+                    let until = now.saturating_add(pause.min(MAX_BACKOFF));
+                    let mut state = self.state();
+                    state.busy_until = state.busy_until.max(until);
                 }
-                _ => Err(error),
-            },
+                match cached {
+                    Some(cached)
+                        if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR =>
+                    {
+                        Ok(cached.metadata)
+                    }
+                    _ => Err(failure),
+                }
+            }
         }
     }
 
-    async fn fetch(&self, known: Option<&str>) -> Result<(Metadata, String), String> {
+    /// There is nothing under this `jwks_uri` any more: the metadata that names it is looked at
+    /// again when it is next needed.
+    pub(crate) fn doubt(&self, jwks_uri: &str) {
+        if let Some(cached) = &mut self.state().cached
+            && cached.metadata.jwks_uri.as_deref() == Some(jwks_uri)
+        {
+            cached.doubted = true;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn fetch(&self, known: Option<&str>) -> Result<(Metadata, String), Failure> {
         let mut problem = "metadata: found nowhere".to_owned();
         let mut urls = well_known_urls(&self.issuer);
         // The place where it was found last time comes first.
         urls.sort_by_key(|url| Some(url.as_str()) != known);
         for url in urls {
-            match self.client.get(&url, "application/json", None).await {
+            match self.client.get(&url, "application/json", None, None).await {
                 Ok(answer) if answer.may_be_json() => {
-                    return parse(&answer.body, &self.issuer).map(|metadata| (metadata, url));
+                    return Ok((parse(&answer.body, &self.issuer)?, url));
                 }
                 Ok(_) => problem = "metadata: the answer is not JSON".to_owned(),
                 // Not found here, perhaps elsewhere; but a server in trouble is left alone.
-                Err(FetchError::Status(status)) if (300..500).contains(&status) => {
+                Err(FetchError::Status(status @ (300..=428 | 430..=499))) => {
                     problem = format!("metadata: status {status}");
                 }
-                Err(error) => return Err(format!("metadata: {error}")),
+                Err(error) => return Err(error.of("metadata")),
             }
         }
-        Err(problem)
+        Err(problem.into())
     }
 }
 

@@ -9,9 +9,12 @@ mod discovery;
 pub mod providers;
 mod template;
 mod tenants;
+#[cfg(feature = "remote")]
+mod transport;
 mod trust;
 mod url;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +29,8 @@ pub(crate) use discovery::Discovery;
 pub(crate) use template::{TENANT, TenantRule, tenant_of};
 pub use tenants::{IssuerFuture, IssuerResolver, IssuerResolverError};
 pub(crate) use tenants::{IssuerWait, Resolution, Tenants};
+#[cfg(feature = "remote")]
+pub(crate) use transport::Transport;
 #[cfg(feature = "remote")]
 pub(crate) use trust::Resolved;
 pub(crate) use trust::{Pending, Trust, TrustedIssuer, Waited};
@@ -57,6 +62,8 @@ pub struct Issuer {
     pub(crate) seed: Option<KeySeed>,
     pub(crate) keys: KeyConfig,
     #[cfg(feature = "remote")]
+    pub(crate) transport: Transport,
+    #[cfg(feature = "remote")]
     pub(crate) introspection: Option<Introspection>,
 }
 
@@ -68,6 +75,7 @@ pub(crate) enum KeyConfig {
     Jwks(Vec<u8>),
     Pem(Vec<u8>),
     Der(Vec<u8>),
+    File(PathBuf),
     Secret(Vec<u8>, Algorithm),
     Source(Arc<dyn KeySource>),
 }
@@ -82,6 +90,7 @@ impl KeyConfig {
             (Self::Jwks(own), Self::Jwks(other)) => own == other,
             (Self::Pem(own), Self::Pem(other)) => own == other,
             (Self::Der(own), Self::Der(other)) => own == other,
+            (Self::File(own), Self::File(other)) => own == other,
             // Made anew, which costs nothing; secrets are not compared.
             (Self::Secret(..), Self::Secret(..)) => false,
             (Self::Source(own), Self::Source(other)) => Arc::ptr_eq(own, other),
@@ -98,8 +107,8 @@ impl Issuer {
     }
 
     /// An issuer; without one of [`jwks_uri`](Self::jwks_uri), [`jwks`](Self::jwks),
-    /// [`pem`](Self::pem), [`secret`](Self::secret) or [`key_source`](Self::key_source) it is
-    /// [discovered](Self::discover).
+    /// [`pem`](Self::pem), [`der`](Self::der), [`file`](Self::file), [`secret`](Self::secret) or
+    /// [`key_source`](Self::key_source) it is [discovered](Self::discover).
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -112,6 +121,8 @@ impl Issuer {
             tenants: None,
             seed: None,
             keys: KeyConfig::Discover,
+            #[cfg(feature = "remote")]
+            transport: Transport::default(),
             #[cfg(feature = "remote")]
             introspection: None,
         }
@@ -141,6 +152,20 @@ impl Issuer {
     /// of which only the key counts.
     pub fn der(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.keys = KeyConfig::Der(der.into());
+        self
+    }
+
+    /// Uses the keys in a file, and what replaces it: a JWK set (RFC 7517 §5), or one public key or
+    /// certificate as PEM or DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and
+    /// [`der`](Self::der); which of them is told by the content. At most 64 KiB.
+    ///
+    /// It is kept as a fetched set is: read when the first request needs it, again within a minute,
+    /// and at once for a `kid` that it does not have. The name is looked up each time, so a mounted
+    /// secret, whose link is swapped, is followed. A file that is missing, half written or no key
+    /// leaves the last good keys in use, for an hour at most. The read is a task of tokio's blocking
+    /// threads, so requests are served in a tokio runtime.
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.keys = KeyConfig::File(path.into());
         self
     }
 
@@ -259,6 +284,7 @@ impl std::fmt::Debug for KeyConfig {
             Self::Jwks(_) => "Jwks(..)",
             Self::Pem(_) => "Pem(..)",
             Self::Der(_) => "Der(..)",
+            Self::File(path) => return write!(f, "File({path:?})"),
             Self::Secret(..) => "Secret(..)",
             Self::Source(_) => "Source(..)",
         })

@@ -20,12 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::issuer::{Issuer, TrustedIssuer};
 use crate::keys::{Budget, Taken};
+use crate::runtime;
 use crate::telemetry;
 
 /// Tenants that are kept, each with its keys.
@@ -162,10 +162,10 @@ pub(crate) struct IssuerWait(watch::Receiver<Resolution>);
 impl IssuerWait {
     pub(crate) async fn done(mut self) -> Resolution {
         let answered = self.0.wait_for(|resolution| *resolution != Resolution::Open);
-        match tokio::time::timeout(RESOLVE_WAIT, answered).await {
-            Ok(Ok(resolution)) => *resolution,
+        match runtime::within(RESOLVE_WAIT, answered).await {
+            Some(Ok(resolution)) => *resolution,
             // Too late, or the task is gone.
-            Ok(Err(_)) | Err(_) => Resolution::Open,
+            Some(Err(_)) | None => Resolution::Open,
         }
     }
 }
@@ -221,9 +221,12 @@ impl Tenants {
         {
             return None;
         }
-        let Ok(runtime) = Handle::try_current() else {
-            telemetry::resolve_failed(iss, "there is no tokio runtime");
-            return None;
+        let runtime = match runtime::current() {
+            Ok(runtime) => runtime,
+            Err(unfit) => {
+                telemetry::resolve_failed(iss, unfit.problem());
+                return None;
+            }
         };
         let (answer, answered) = watch::channel(Resolution::Open);
         resolving.insert(iss.into(), answered.clone());
@@ -310,8 +313,8 @@ async fn resolve(
     question: Question,
     answer: watch::Sender<Resolution>,
 ) {
-    let resolved = tokio::time::timeout(RESOLVE_DEADLINE, resolver.resolve(&question.iss)).await;
-    let resolved = resolved.unwrap_or_else(|_| Err(IssuerResolverError::new("no answer in time")));
+    let resolved = runtime::within(RESOLVE_DEADLINE, resolver.resolve(&question.iss)).await;
+    let resolved = resolved.unwrap_or_else(|| Err(IssuerResolverError::new("no answer in time")));
     if let Some(tenants) = question.tenants.upgrade() {
         let resolution = tenants.conclude(&question.iss, resolved);
         // Off the list first, so that whoever looks again after this answer may ask again.

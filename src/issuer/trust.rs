@@ -8,6 +8,8 @@ use crate::error::Error;
 use crate::health::{IssuerHealth, KeyStage};
 #[cfg(feature = "remote")]
 use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as AnswerLookup};
+#[cfg(feature = "remote")]
+use crate::issuer::Transport;
 use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
 use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
 use crate::keys::{KeyWait, Keys, Lookup};
@@ -42,6 +44,9 @@ pub(crate) struct TrustedIssuer {
     pub(crate) leeway: u64,
     /// Where the keys come from, as it was configured.
     pub(crate) source: KeyConfig,
+    /// And how the issuer is reached.
+    #[cfg(feature = "remote")]
+    pub(crate) transport: Transport,
     pub(crate) keys: Keys,
     #[cfg(feature = "remote")]
     pub(crate) introspection: Option<Introspecting>,

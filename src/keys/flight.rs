@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::keys::freshness::Ticket;
 use crate::keys::remote::RemoteKeys;
 use crate::keys::source::{Failure, Fetched, Source, Validator};
+use crate::runtime;
 
 /// How long a whole attempt may take: the metadata and the keys, each of which has 5 s. No request
 /// waits that long; the attempt is for those that come later.
@@ -44,6 +45,6 @@ pub(crate) async fn fetch(
     validator: Option<Validator>,
     now: Duration,
 ) {
-    let fetched = tokio::time::timeout(DEADLINE, source.fetch(validator.as_ref(), now)).await;
-    flight.land(fetched.unwrap_or_else(|_| Err("no answer in time".into())));
+    let fetched = runtime::within(DEADLINE, source.fetch(validator.as_ref(), now)).await;
+    flight.land(fetched.unwrap_or_else(|| Err("no answer in time".into())));
 }

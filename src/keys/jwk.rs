@@ -17,10 +17,7 @@ pub(crate) struct Key {
 
 impl Key {
     /// Reads one entry of `keys`.
-    pub(crate) fn parse(jwk: &Value<'_>, accepted: AlgorithmSet) -> Result<Self, KeyFault> {
-        let Value::Object(jwk) = jwk else {
-            return Err(KeyFault("no JSON object"));
-        };
+    pub(crate) fn parse(jwk: &Object<'_>, accepted: AlgorithmSet) -> Result<Self, KeyFault> {
         check_use(jwk)?;
         // RFC 7517 §9.2: a private key in a public document is a compromised key.
         if ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"].iter().any(|name| jwk.contains(name)) {

@@ -7,7 +7,7 @@ use crate::crypto::random_unit;
 use crate::event::Event;
 use crate::keys::freshness::Ticket;
 use crate::keys::remote::RemoteKeys;
-use crate::keys::set::{KeySet, KeySetFault};
+use crate::keys::set::KeySetFault;
 use crate::keys::snapshot::Snapshot;
 use crate::keys::source::{Failure, Fetched};
 use crate::token::Excerpt;
@@ -55,7 +55,7 @@ impl RemoteKeys {
             (Some(document), Some(before)) if document == before.document => {
                 (Arc::clone(&before.keys), document)
             }
-            (Some(document), _) => match KeySet::parse(&document, self.accepted) {
+            (Some(document), _) => match self.source.parse(&document, self.accepted) {
                 Ok(keys) => (Arc::new(keys), document),
                 Err(KeySetFault(problem)) => return Err(format!("key set: {problem}").into()),
             },

@@ -5,7 +5,11 @@
 //! time decides ([`freshness`]).
 
 #[cfg(feature = "remote")]
+mod bearer;
+#[cfg(feature = "remote")]
 mod cache_control;
+mod entries;
+mod file;
 mod flight;
 mod freshness;
 mod jwk;
@@ -37,16 +41,22 @@ use crate::crypto::Algorithm;
 use crate::health::{IssuerHealth, KeyStage};
 
 #[cfg(feature = "remote")]
+pub(crate) use bearer::BearerFile;
+#[cfg(feature = "remote")]
 pub(crate) use cache_control::max_age;
 #[cfg(feature = "remote")]
-pub(crate) use freshness::MAX_FRESHNESS;
+pub(crate) use file::read_now as read_file;
 pub(crate) use freshness::{Budget, FreshnessSettings, STALE_IF_ERROR, Taken};
+#[cfg(feature = "remote")]
+pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS};
 pub(crate) use pem::{der, pem};
 pub(crate) use remote::{KeySettings, RemoteKeys};
 pub use seed::{InvalidSeed, KeySeed};
 pub(crate) use select::Candidates;
 pub(crate) use set::{KeySet, KeySetFault};
 use snapshot::Snapshot;
+#[cfg(feature = "remote")]
+pub(crate) use source::Failure;
 pub(crate) use source::Source;
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub use thumbprint::jwk_thumbprint;

@@ -22,6 +22,7 @@ use crate::keys::freshness::{
 };
 use crate::keys::snapshot::Snapshot;
 use crate::keys::{Candidates, Found, KeySeed, KeyWait, Lookup, Source, warm};
+use crate::runtime::{self, Unfit};
 use crate::telemetry;
 use crate::token::Excerpt;
 
@@ -29,7 +30,7 @@ use crate::token::Excerpt;
 pub(crate) struct RemoteKeys {
     pub(super) issuer: Arc<str>,
     pub(super) accepted: AlgorithmSet,
-    source: Arc<Source>,
+    pub(super) source: Arc<Source>,
     pub(super) clock: Arc<dyn Clock>,
     observer: Option<Observer>,
     keep_warm: bool,
@@ -125,9 +126,9 @@ impl RemoteKeys {
                 Some(Note::UnknownKid) | None => {}
             }
             if let Answer::Wait(wait) = answer
-                && Handle::try_current().is_err()
+                && (!started || Handle::try_current().is_err())
             {
-                // There is no runtime, hence no timer to end the wait.
+                // There is no runtime, or no timer to end the wait.
                 if wait.counted {
                     self.wait_is_over();
                 }
@@ -186,12 +187,20 @@ impl RemoteKeys {
 
     /// Runs an attempt as a task of its own; whether there is a runtime to do so.
     fn launch(self: &Arc<Self>, ticket: Ticket, now: Duration) -> bool {
-        let Ok(runtime) = Handle::try_current() else {
-            if self.freshness.stranded(ticket) {
-                self.emit(|issuer| Event::NoRuntime { issuer });
+        let runtime = match runtime::current() {
+            Ok(runtime) => runtime,
+            Err(Unfit::Absent) => {
+                if self.freshness.stranded(ticket) {
+                    self.emit(|issuer| Event::NoRuntime { issuer });
+                }
+                self.ended.send_replace(());
+                return false;
             }
-            self.ended.send_replace(());
-            return false;
+            Err(unfit @ Unfit::WithoutTimer) => {
+                // As a failure, so that the pauses after it bound how often this is found out.
+                self.land(ticket, Err(unfit.problem().into()));
+                return false;
+            }
         };
         self.freshness.launched();
         let validator = self.snapshot.load().as_ref().and_then(|set| set.validator.clone());

@@ -1,9 +1,9 @@
 //! What can be asked about an issuer's keys from outside a request.
 
 use crate::health::{IssuerHealth, KeyStage};
-use crate::keys::KeySeed;
 use crate::keys::freshness::Stage;
 use crate::keys::remote::RemoteKeys;
+use crate::keys::{KeySeed, Source};
 
 impl RemoteKeys {
     /// How the keys stand.
@@ -30,8 +30,12 @@ impl RemoteKeys {
         }
     }
 
-    /// The set at hand, for the next process; none when there is none.
+    /// The set at hand, for the next process; none when there is none, and for a file, which the next
+    /// process has as well.
     pub(crate) fn export(&self) -> Option<KeySeed> {
+        if matches!(*self.source, Source::File(_)) {
+            return None;
+        }
         KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?)
     }
 }

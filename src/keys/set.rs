@@ -1,21 +1,17 @@
 //! A key set: parsed once, prepared once, then only read.
 //!
-//! Strict on the document, lenient on its entries (RFC 7517 §5): one key of an unknown kind must
-//! not take the others with it.
+//! Strict on the document, lenient on its entries (RFC 7517 §5): one key of an unknown kind, or in
+//! bad JSON, must not take the others with it.
 
 use std::fmt;
 
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
+use crate::keys::entries::entries;
 use crate::keys::jwk::Key;
+use crate::keys::pem;
 use crate::keys::select::{self, Candidates};
 use crate::token::Excerpt;
-use crate::token::json::{self, Value};
-
-/// Entries of one set. Real sets have 1 to 20, Entra ID's common one about 30.
-pub(crate) const MAX_KEYS: usize = 100;
-
-/// JSON members of a set, so that 100 keys with certificates fit.
-const MAX_MEMBERS: u32 = 4_000;
+use crate::token::json::{self, Object, Value};
 
 /// The prepared keys of one issuer.
 pub(crate) struct KeySet {
@@ -38,28 +34,41 @@ impl KeySet {
     /// Reads a JWK set.
     ///
     /// # Errors
-    /// When the document is no strict JSON object with an array `keys` of at most 100 entries, or
-    /// when no entry can be used: such an answer must not replace a good set.
+    /// When the document is no JSON object with one array `keys` of at most 100 entries, or when no
+    /// entry can be used: such an answer must not replace a good set.
     pub(crate) fn parse(document: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
-        let document = json::parse_up_to(document, MAX_MEMBERS)
-            .map_err(|_| KeySetFault("not one strict JSON object"))?;
-        let Some(Value::Array(entries)) = document.get("keys") else {
-            return Err(KeySetFault("no array `keys`"));
-        };
-        if entries.len() > MAX_KEYS {
-            return Err(KeySetFault("more than 100 keys"));
-        }
-        let mut set = Self { keys: Vec::with_capacity(entries.len()), skipped: Vec::new() };
-        for entry in entries {
-            match Key::parse(entry, accepted) {
+        let mut set = Self { keys: Vec::new(), skipped: Vec::new() };
+        for entry in entries(document)? {
+            // As strict as with a token, and within the same limits.
+            let read = json::parse(entry.as_bytes());
+            let read = read.map_err(|_| KeyFault("not one strict JSON object"));
+            let kid = read.as_ref().ok().and_then(kid_of);
+            match read.and_then(|jwk| Key::parse(&jwk, accepted)) {
                 Ok(key) => set.keys.push(key),
-                Err(KeyFault(reason)) => set.skipped.push(Skipped { kid: kid_of(entry), reason }),
+                Err(KeyFault(reason)) => set.skipped.push(Skipped { kid, reason }),
             }
         }
         if set.keys.is_empty() {
             return Err(KeySetFault("no usable key"));
         }
         Ok(set)
+    }
+
+    /// Reads a file: a JWK set, or one public key or certificate as PEM or DER, by how it begins.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and when it is none of these.
+    pub(crate) fn parse_file(content: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
+        const BEGIN: &[u8] = b"-----BEGIN ";
+        let key = match content.trim_ascii_start() {
+            [b'{', ..] => return Self::parse(content, accepted),
+            // RFC 7468 §2: text may stand before it.
+            text if memchr::memmem::find(text, BEGIN).is_some() => pem::pem(text, accepted),
+            // DER: a SEQUENCE.
+            [0x30, ..] => pem::der(content, accepted),
+            _ => Err(KeyFault("neither a JWK set nor a public key or certificate as PEM or DER")),
+        };
+        key.map(Self::single).map_err(|KeyFault(reason)| KeySetFault(reason))
     }
 
     /// A set of one key without a kid.
@@ -118,9 +127,6 @@ impl fmt::Debug for KeySet {
     }
 }
 
-fn kid_of(entry: &Value<'_>) -> Option<Excerpt> {
-    match entry {
-        Value::Object(jwk) => jwk.get("kid").and_then(Value::as_str).map(Excerpt::of),
-        _ => None,
-    }
+fn kid_of(jwk: &Object<'_>) -> Option<Excerpt> {
+    jwk.get("kid").and_then(Value::as_str).map(Excerpt::of)
 }

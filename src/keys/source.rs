@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::crypto::AlgorithmSet;
 #[cfg(feature = "remote")]
 use crate::fetch::{Client, FetchError};
 #[cfg(feature = "remote")]
 use crate::issuer::Discovery;
+#[cfg(feature = "remote")]
+use crate::keys::bearer::BearerFile;
+use crate::keys::file;
+use crate::keys::set::{KeySet, KeySetFault};
 
 /// Bytes of a key set, wherever it comes from. Real ones have 1 to 20 KiB.
 pub(crate) const MAX_DOCUMENT: usize = 64 * 1024;
+
+/// How long a file is fresh: to look at one costs next to nothing, so this is the least that the
+/// schedule allows.
+const FILE_FRESHNESS: Duration = Duration::from_secs(60);
 
 /// What a key set is asked for as (RFC 7517 §8.5).
 #[cfg(feature = "remote")]
@@ -26,9 +36,11 @@ pub(crate) enum Source {
     /// The `jwks_uri` of the issuer's metadata.
     #[cfg(feature = "remote")]
     Discovery(Client, Arc<Discovery>),
-    /// A configured URL.
+    /// A configured URL, and the token that is shown there.
     #[cfg(feature = "remote")]
-    JwksUri(Client, String),
+    JwksUri { client: Client, uri: String, bearer: Option<BearerFile> },
+    /// A file of this machine.
+    File(Arc<Path>),
     /// Code of the API's own.
     User(Arc<dyn KeySource>),
 }
@@ -63,13 +75,39 @@ impl<T: Into<String>> From<T> for Failure {
     }
 }
 
+#[cfg(feature = "remote")]
+impl FetchError {
+    /// The failure to fetch this document.
+    pub(crate) fn of(self, document: &str) -> Failure {
+        let retry_after = match self {
+            Self::Busy { retry_after, .. } => Some(retry_after),
+            _ => None,
+        };
+        Failure { problem: format!("{document}: {self}"), retry_after }
+    }
+}
+
 impl Source {
     /// The metadata of the issuer, where the set is found by it.
     #[cfg(feature = "remote")]
     pub(crate) fn discovery(&self) -> Option<&Arc<Discovery>> {
         match self {
             Self::Discovery(_, discovery) => Some(discovery),
-            Self::JwksUri(..) | Self::User(_) => None,
+            Self::JwksUri { .. } | Self::File(_) | Self::User(_) => None,
+        }
+    }
+
+    /// Reads what was fetched. A server has a media type and one form to answer in; a file has neither.
+    pub(crate) fn parse(
+        &self,
+        document: &[u8],
+        accepted: AlgorithmSet,
+    ) -> Result<KeySet, KeySetFault> {
+        match self {
+            Self::File(_) => KeySet::parse_file(document, accepted),
+            #[cfg(feature = "remote")]
+            Self::Discovery(..) | Self::JwksUri { .. } => KeySet::parse(document, accepted),
+            Self::User(_) => KeySet::parse(document, accepted),
         }
     }
 
@@ -84,10 +122,28 @@ impl Source {
             Self::Discovery(client, discovery) => {
                 let metadata = discovery.metadata(now).await?;
                 let uri = metadata.jwks_uri.ok_or("metadata: no `jwks_uri`")?;
-                get(client, &uri, validator).await
+                let fetched = get(client, &uri, validator, None).await;
+                // The keys have moved, perhaps.
+                if let Err(FetchError::Status(404 | 410)) = fetched {
+                    discovery.doubt(&uri);
+                }
+                fetched.map_err(|error| error.of("key set"))
             }
             #[cfg(feature = "remote")]
-            Self::JwksUri(client, uri) => get(client, uri, validator).await,
+            Self::JwksUri { client, uri, bearer } => {
+                let authorization = match bearer {
+                    Some(bearer) => Some(bearer.authorization().await?),
+                    None => None,
+                };
+                let fetched = get(client, uri, validator, authorization).await;
+                fetched.map_err(|error| error.of("key set"))
+            }
+            Self::File(path) => {
+                let content = file::read(path, MAX_DOCUMENT).await;
+                let content = content.map_err(|problem| format!("key file: {problem}"))?;
+                let (document, max_age) = (Some(content.into()), Some(FILE_FRESHNESS));
+                Ok(Fetched { document, validator: None, max_age })
+            }
             Self::User(source) => {
                 let _ = (validator, now);
                 let keys = source.fetch().await.map_err(|KeySourceError(problem)| problem)?;
@@ -106,16 +162,11 @@ async fn get(
     client: &Client,
     uri: &str,
     validator: Option<&Validator>,
-) -> Result<Fetched, Failure> {
+    authorization: Option<HeaderValue>,
+) -> Result<Fetched, FetchError> {
     let validator = validator.filter(|validator| validator.uri == uri);
     let etag = validator.map(|validator| &validator.etag);
-    let answer = client.get(uri, ACCEPT, etag).await.map_err(|error| Failure {
-        problem: format!("key set: {error}"),
-        retry_after: match error {
-            FetchError::Busy { retry_after, .. } => Some(retry_after),
-            _ => None,
-        },
-    })?;
+    let answer = client.get(uri, ACCEPT, etag, authorization).await?;
     let etag = answer.etag().or_else(|| etag.filter(|_| answer.not_modified).cloned());
     Ok(Fetched {
         validator: etag.map(|etag| Validator { uri: uri.to_owned(), etag }),
@@ -130,7 +181,8 @@ impl fmt::Debug for Source {
             #[cfg(feature = "remote")]
             Self::Discovery(..) => "Discovery",
             #[cfg(feature = "remote")]
-            Self::JwksUri(..) => "JwksUri",
+            Self::JwksUri { .. } => "JwksUri",
+            Self::File(_) => "File",
             Self::User(_) => "User",
         })
     }

@@ -234,7 +234,10 @@ async fn an_attempt_ends_however_its_task_ends() {
             Script::Answer("x".repeat(64 * 1024 + 1)),
             "failed 1 `key set: more than 65536 bytes` None",
         ),
-        (Script::Answer("[]".into()), "failed 1 `key set: not one strict JSON object` None"),
+        (
+            Script::Answer("[]".into()),
+            "failed 1 `key set: not one JSON object with one member `keys`` None",
+        ),
         (Script::Answer(document(&[])), "failed 1 `key set: no usable key` None"),
     ] {
         let world = World::new([script, Script::Answer(document(&["a"]))]);

@@ -6,6 +6,7 @@ use crate::crypto::Algorithm;
 use crate::keys::Lookup;
 use crate::keys::freshness::Wait;
 use crate::keys::remote::RemoteKeys;
+use crate::runtime;
 
 /// A wait for the end of an attempt to fetch, at most as long as its limit.
 pub(crate) struct KeyWait {
@@ -43,8 +44,7 @@ impl KeyWait {
                 self.keys.ended(again.wait.attempt).await;
             }
         };
-        // Real time, also under a test's clock, so that a wait always ends.
-        let _ = tokio::time::timeout(self.wait.limit, end).await;
+        let _ = runtime::within(self.wait.limit, end).await;
     }
 }
 

@@ -3,9 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
 use crate::keys::remote::RemoteKeys;
+use crate::runtime;
 
 /// The longest sleep of a timer, so that a clock that was stepped, or a machine that was suspended,
 /// is noticed.
@@ -21,9 +20,9 @@ impl RemoteKeys {
     /// Returns when there is a usable set, having it fetched if there is none, again and again
     /// through all pauses. It has no limit of its own.
     ///
-    /// Without a tokio runtime it returns at once: nothing can be fetched.
+    /// Without a tokio runtime, or with one that has no timer, it returns at once: nothing can be fetched.
     pub(crate) async fn ready(self: &Arc<Self>) {
-        while !self.is_usable() && Handle::try_current().is_ok() {
+        while !self.is_usable() && runtime::current().is_ok() {
             match self.wake() {
                 Some(attempt) => self.ended(attempt).await,
                 None => sleep(self.due_in(), LONGEST_SLEEP_UNREADY).await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
-use tower_resource_server::test_issuer::Fault;
+use tower_resource_server::test_issuer::{Endpoint, Fault};
 use tower_resource_server::{Introspection, Issuer, danger};
 
 use super::support::*;
@@ -199,4 +199,22 @@ async fn a_stale_answer_stands_in_only_where_that_was_chosen() {
         let built = builder(Issuer::discover(ISSUER).introspection(own)).build();
         assert_eq!(built.is_ok(), good, "{ttl}, {stale}");
     }
+}
+
+/// Keys and endpoint are found by one document, whose server is spared by both.
+#[tokio::test]
+async fn a_busy_metadata_server_is_left_alone_for_tokens_of_both_kinds() {
+    let world = World::new().await;
+    let (jwt, opaque) = (world.issuer.token().sign(), world.issuer.token().opaque());
+    world.issuer.set_fault(Endpoint::Metadata, Fault::Busy(20));
+    world.bearer(&jwt).await.assert_unavailable("a JWT");
+    assert_eq!(world.issuer.counts().metadata, 1);
+    world.issuer.set_fault(Endpoint::Metadata, Fault::None);
+    world.pass(19);
+    world.bearer(&opaque).await.assert_unavailable("an opaque token, too early");
+    assert_eq!(world.issuer.counts().metadata, 1);
+    world.pass(1);
+    world.bearer(&opaque).await.assert_ok("an opaque token, later");
+    world.bearer(&jwt).await.assert_ok("a JWT, later");
+    assert_eq!(world.issuer.counts().metadata, 2);
 }

@@ -41,6 +41,8 @@ fn id_7517_5_1_a_set_is_an_object_with_an_array_of_keys() {
         ("keys as object", r#"{"keys":{}}"#.to_owned()),
         ("empty", r#"{"keys":[]}"#.to_owned()),
         ("keys twice", format!(r#"{{"keys":[],{}"#, &good[1..])),
+        ("keys twice, once by an escape", format!(r#"{{"\u006beys":[],{}"#, &good[1..])),
+        ("something behind it", format!("{good} {{}}")),
         ("byte order mark", format!("\u{feff}{good}")),
     ] {
         assert!(builder(Issuer::new(ISSUER).jwks(set)).build().is_err(), "{name}");
@@ -98,9 +100,42 @@ async fn assert_key_is_used(name: &str, change: impl FnOnce(&mut Value)) {
 #[tokio::test]
 async fn id_7517_4_1_unknown_members_are_ignored_and_duplicates_refused() {
     assert_key_is_used("unknown member", |key| key["x-unknown"] = json!({ "a": [1] })).await;
-    let issuer = issuer();
-    let set = issuer.jwks().replace("\"kty\":\"EC\"", "\"kty\":\"EC\",\"kty\":\"EC\"");
-    assert!(builder(Issuer::new(ISSUER).jwks(set)).build().is_err(), "duplicate member");
+    // What is wrong inside one entry costs that entry alone, as with one of an unknown kind.
+    let (own, other) = (issuer(), issuer());
+    other.rotate();
+    let entry = |issuer: &TestIssuer| changed(issuer, |_| {}).to_string();
+    let with = |member: &str| entry(&own).replacen('{', &format!("{{{member},"), 1);
+    let nested = |depth: usize| format!("\"a\":{}{}", "[".repeat(depth), "]".repeat(depth));
+    let members = |count: usize| {
+        let members: Vec<_> = (0..count).map(|n| format!("\"x{n}\":0")).collect();
+        members.join(",")
+    };
+    for (name, text, used) in [
+        ("as published", entry(&own), true),
+        ("a duplicate member", with(r#""kty":"EC""#), false),
+        ("a duplicate member by an escape", with(r#""\u006bty":"EC""#), false),
+        ("a duplicate in an unknown member", with(r#""a":{"b":1,"b":2}"#), false),
+        ("a number out of range", with(r#""a":1e400"#), false),
+        ("a large number", with(r#""a":1e300"#), true),
+        ("half a surrogate pair", with(r#""a":"\ud800""#), false),
+        ("nested 31 deep beneath the key", with(&nested(31)), true),
+        ("nested 32 deep beneath the key", with(&nested(32)), false),
+        ("nested 10,000 deep", with(&nested(10_000)), false),
+        ("990 members", with(&members(990)), true),
+        ("1,001 members", with(&members(1_001)), false),
+    ] {
+        let set = format!(r#"{{"x":{{"keys":[]}},"keys":[{text},{}],"y":1}}"#, entry(&other));
+        let api = api(builder(Issuer::new(ISSUER).jwks(set)).build().unwrap().layer());
+        api.bearer(&other.token().sign()).await.assert_ok(&format!("another key beside {name}"));
+        let reply = api.bearer(&own.token().sign()).await;
+        if used {
+            reply.assert_ok(name)
+        } else {
+            reply.assert_invalid_token(name)
+        }
+        let alone = builder(Issuer::new(ISSUER).jwks(format!(r#"{{"keys":[{text}]}}"#))).build();
+        assert_eq!(alone.is_ok(), used, "{name}, alone");
+    }
 }
 
 #[tokio::test]

@@ -33,12 +33,16 @@
 //! ```
 
 mod clouds;
+#[cfg(feature = "remote")]
+mod cluster;
 mod servers;
 mod workloads;
 
 use crate::config_error::ConfigError;
 
 pub use clouds::{cognito, cognito_resource_bound, entra_v1, entra_v2, entra_v2_multitenant};
+#[cfg(feature = "remote")]
+pub use cluster::kubernetes_in_cluster;
 pub use servers::{
     auth0, auth0_rfc9068, fusionauth, fusionauth_entities, hydra, keycloak, okta, pingfederate,
     pingone, zitadel,

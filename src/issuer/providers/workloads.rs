@@ -69,8 +69,9 @@ pub fn gitlab_ci<V: Into<String>>(
 /// (`system:serviceaccount:<namespace>:<name>`) and pod and node under `kubernetes.io`. Every pod
 /// can ask for a token with your audience: a route should decide by `sub`.
 ///
-/// The cluster's key set often needs the cluster's CA, and a token to fetch it: give the keys by
-/// another method of [`Issuer`] where it does.
+/// The key set of most clusters needs the cluster's CA, and a token to fetch it: inside the cluster,
+/// that is what `kubernetes_in_cluster` is for; elsewhere, see `Issuer::only_root_certificates` and
+/// `Issuer::bearer_token_file` (feature `remote`).
 ///
 /// It gives up `typ`, `client_id` and scopes. The old tokens of secrets have neither `exp` nor
 /// `aud`, and are refused.

@@ -23,15 +23,10 @@ pub(crate) const MAX_MEMBERS: u32 = 1_000;
 
 /// Reads `bytes` as one JSON object without duplicate names, within the limits, and nothing after it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, serde_json::Error> {
-    parse_up_to(bytes, MAX_MEMBERS)
-}
-
-/// As [`parse`], with room for a document that is larger than a token.
-pub(crate) fn parse_up_to(bytes: &[u8], members: u32) -> Result<Object<'_>, serde_json::Error> {
     // Checked as a whole, which is cheaper than string by string.
     let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let budget = Budget::new(MAX_DEPTH, members);
+    let budget = Budget::new(MAX_DEPTH, MAX_MEMBERS);
     let value = Strict(&budget).deserialize(&mut deserializer)?;
     deserializer.end()?;
     match value {

@@ -21,6 +21,11 @@ const USUAL_MEMBERS: usize = 16;
 /// presents a number as a map with this one name.
 const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
+/// What `serde_json` calls the one member of a map that stands for unread text, where its feature
+/// `raw_value` is on, as it is here. A `serde_json::Value` made of such a claim would be what its text
+/// says, which nobody has judged.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+
 /// What is left of the limits while one document is read.
 pub(super) struct Budget {
     depth: Cell<u32>,
@@ -113,6 +118,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let (mut many, mut marks): (Option<HashSet<_>>, u64) = (None, 0);
         while let Some(Name(name)) = map.next_key()? {
             self.0.member()?;
+            if name == RAW_VALUE {
+                return Err(A::Error::custom("reserved member name"));
+            }
             let mark = mark(&name);
             let duplicate = if members.len() < LINEAR_NAMES {
                 let alike = marks & mark != 0;

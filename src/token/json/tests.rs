@@ -31,6 +31,8 @@ fn forms() {
         ("not UTF-8", b"{\"a\":\"\xff\"}", false),
         ("byte order mark", b"\xef\xbb\xbf{}", false),
         ("number out of range", br#"{"a":1e400}"#, false),
+        ("a name of serde_json's", br#"{"a":{"$serde_json::private::RawValue":"1"}}"#, false),
+        ("nearly that name", br#"{"a":{"$serde_json::private::RawValu":"1"}}"#, true),
         ("truncated", br#"{"a":"#, false),
         ("empty", b"", false),
     ];

@@ -1,0 +1,51 @@
+//! How one issuer is reached, where that differs from the others: its own roots, and a token for its
+//! key server.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::issuer::Issuer;
+
+/// What an issuer's requests need beyond the settings of the server.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct Transport {
+    /// PEM. Where there are any, no others are trusted.
+    pub(crate) roots: Vec<Vec<u8>>,
+    pub(crate) bearer_token_file: Option<PathBuf>,
+}
+
+impl Issuer {
+    /// Trusts these root certificates, and no others, when anything is asked of this issuer: its
+    /// metadata, its keys, its introspection endpoint. PEM text of one or more; given twice, all of
+    /// them count.
+    ///
+    /// Neither the roots of the system nor those of
+    /// [`Builder::root_certificates`](crate::Builder::root_certificates) are trusted then: whoever
+    /// runs one of the many public authorities can't stand in for a private issuer.
+    pub fn only_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.transport.roots.push(pem.into());
+        self
+    }
+
+    /// Shows the token in this file (`Authorization: Bearer`, RFC 6750 §2.1) when the key set is
+    /// fetched. The file is read at each fetch, so a token that is replaced in time needs no reload;
+    /// it has at most 16 KiB, and white space around the token is dropped. Where it can't be read,
+    /// nothing is fetched, and the keys at hand stay.
+    ///
+    /// The token goes to the [`jwks_uri`](Self::jwks_uri) of this issuer and nowhere else: to no URL
+    /// that metadata names, and to none that a redirect leads to. Without a `jwks_uri`,
+    /// [`build`](crate::Builder::build) refuses the setting.
+    pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.transport.bearer_token_file = Some(path.into());
+        self
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("roots", &self.roots.len())
+            .field("bearer_token_file", &self.bearer_token_file)
+            .finish()
+    }
+}
