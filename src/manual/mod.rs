@@ -1,5 +1,6 @@
 //! What does not fit beside one item: defaults and their reasons, attacks and what stops them, how
-//! keys are kept fresh, non-features, and what each vendor's authorization server sends.
+//! keys are kept fresh, opaque and revoked tokens, non-features, and what each vendor's authorization
+//! server sends.
 
 #[doc = include_str!("attacks.md")]
 pub mod attacks {}
@@ -9,6 +10,9 @@ pub mod axum {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
+
+#[doc = include_str!("introspection.md")]
+pub mod introspection {}
 
 #[doc = include_str!("keys.md")]
 pub mod keys {}
