@@ -11,8 +11,7 @@
 //! of two documents are never mixed. A document with another `issuer` ends the search, since it
 //! speaks for someone else (RFC 8414 §3.3).
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::fetch::{Client, FetchError};
@@ -21,6 +20,14 @@ use crate::token::json::{self, Value};
 
 /// How long metadata is fresh: endpoints move even less often than keys.
 const METADATA_FRESHNESS: Duration = MAX_FRESHNESS;
+
+/// How long older metadata is used, once it was asked for anew, before it is asked for again: a
+/// server in trouble is left alone, and whoever needs an endpoint does not wait for it.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// How long new metadata is waited for where older is at hand: an introspection call has 5 s for
+/// this and all the rest.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -38,6 +45,8 @@ struct Cached {
     metadata: Metadata,
     url: String,
     fetched_at: Duration,
+    /// When to ask again.
+    due_at: Duration,
 }
 
 /// What a resource server needs of the metadata.
@@ -56,27 +65,37 @@ impl Discovery {
     }
 
     /// The metadata: from the last fetch while it is fresh, from the network after that, and from
-    /// the last fetch again for an hour while the network fails.
+    /// the last fetch again for an hour while the network fails. While one asks for it anew, others
+    /// go on with what is at hand.
     pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, String> {
-        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(cached) = &cached
-            && now < cached.fetched_at + METADATA_FRESHNESS
-        {
-            return Ok(cached.metadata.clone());
-        }
-        match self.fetch(cached.as_ref().map(|cached| cached.url.as_str())).await {
-            Ok((metadata, url)) => {
-                let fetched = Cached { metadata: metadata.clone(), url, fetched_at: now };
-                *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+        let at_hand = match &mut *self.cached() {
+            Some(cached) if now < cached.due_at => return Ok(cached.metadata.clone()),
+            Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
+                cached.due_at = now + RETRY_AFTER;
+                Some(cached.clone())
+            }
+            _ => None,
+        };
+        let fetched = match &at_hand {
+            Some(cached) => tokio::time::timeout(PATIENCE, self.fetch(Some(&cached.url)))
+                .await
+                .unwrap_or_else(|_| Err("metadata: no answer in time".to_owned())),
+            None => self.fetch(None).await,
+        };
+        match (fetched, at_hand) {
+            (Ok((metadata, url)), _) => {
+                let due_at = now + METADATA_FRESHNESS;
+                let fetched = Cached { metadata: metadata.clone(), url, fetched_at: now, due_at };
+                *self.cached() = Some(fetched);
                 Ok(metadata)
             }
-            Err(error) => match cached {
-                Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
-                    Ok(cached.metadata)
-                }
-                _ => Err(error),
-            },
+            (Err(_), Some(cached)) => Ok(cached.metadata),
+            (Err(error), None) => Err(error),
         }
+    }
+
+    fn cached(&self) -> MutexGuard<'_, Option<Cached>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch(&self, known: Option<&str>) -> Result<(Metadata, String), String> {

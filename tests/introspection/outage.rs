@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
-use tower_resource_server::test_issuer::Fault;
+use tower_resource_server::test_issuer::{Endpoint, Fault};
 use tower_resource_server::{Introspection, Issuer, danger};
 
 use super::support::*;
@@ -199,4 +199,24 @@ async fn a_stale_answer_stands_in_only_where_that_was_chosen() {
         let built = builder(Issuer::discover(ISSUER).introspection(own)).build();
         assert_eq!(built.is_ok(), good, "{ttl}, {stale}");
     }
+}
+
+#[tokio::test]
+async fn metadata_that_hangs_takes_no_known_endpoint_with_it() {
+    let world = World::new().await;
+    world.bearer(&world.issuer.token().opaque()).await.assert_ok("metadata is fetched");
+    let fetched = world.issuer.counts().metadata;
+    world.pass(60 * 60);
+    world.issuer.set_fault(Endpoint::Metadata, Fault::Hang);
+    for _ in 0..10 {
+        let token = world.issuer.token().expires_in(100_000).opaque();
+        world.bearer(&token).await.assert_ok("the endpoint is known and answers");
+    }
+    let attempts = world.issuer.counts().metadata - fetched;
+    assert_eq!(attempts, 1, "one that fails is not asked for again at once");
+    world.issuer.set_fault(Endpoint::Metadata, Fault::None);
+    world.pass(60);
+    let token = world.issuer.token().expires_in(100_000).opaque();
+    world.bearer(&token).await.assert_ok("metadata is there again");
+    assert_eq!(world.issuer.counts().metadata - fetched, 2);
 }
