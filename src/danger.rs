@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::introspection::Introspection;
 
 /// Accepts a remembered answer for `at_most` longer than its
-/// [`cache_ttl`](Introspection::cache_ttl), at most 1 h, while the introspection endpoint fails.
+/// [`cache_ttl`](Introspection::cache_ttl), at most 1 h, while the introspection endpoint fails, or
+/// has as many calls under way as it is given at once.
 ///
 /// What it gives up: a token that was revoked stays accepted for as long, and whoever can disturb
-/// the endpoint can make it so. It is for an API that had better serve the clients it knows than
-/// nobody. The answer must have an `exp` and is never used past it, nor after the server has said
-/// that the token is not active.
+/// the endpoint, be it with a flood of tokens, can make it so. It is for an API that had better
+/// serve the clients it knows than nobody. The answer must have an `exp` and is never used past it,
+/// nor after the server has said that the token is not active.
 ///
 /// ```
 /// use std::time::Duration;

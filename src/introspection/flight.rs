@@ -55,12 +55,13 @@ impl Landing {
         self.call
     }
 
+    /// Reports; the outcome is handed back if it is the latest word on the token.
     fn land(&mut self, brought: Result<Brought, Error>) -> Option<Outcome> {
         let sender = self.sender.take()?;
         let introspector = self.introspector.upgrade()?;
-        let outcome = introspector.conclude(self.sought, self.call, brought);
+        let (outcome, is_latest) = introspector.conclude(self.sought, self.call, brought);
         sender.send_replace(Some(outcome.clone()));
-        Some(outcome)
+        is_latest.then_some(outcome)
     }
 
     /// Lands with what the endpoint said.

@@ -69,10 +69,19 @@ pub(super) struct Sought {
     pub(super) asks_now: bool,
 }
 
+impl Sought {
+    /// The other kind of question about the same token.
+    fn other(self) -> Self {
+        Self { asks_now: !self.asks_now, ..self }
+    }
+}
+
 /// A question under way: to the shared cache first, where there is one, then to the endpoint.
 struct Flight {
     number: u64,
     outcome: watch::Receiver<Option<Outcome>>,
+    /// When a question of the other kind about the same token was put, if it was answered meanwhile.
+    overtaken_by: Option<Duration>,
 }
 
 pub(crate) type Outcome = Result<Arc<Answer>, Error>;
@@ -234,7 +243,8 @@ impl Introspector {
         };
         state.begun += 1;
         let (sender, outcome) = watch::channel(None);
-        state.flights.insert(sought, Flight { number: begun, outcome: outcome.clone() });
+        let flight = Flight { number: begun, outcome: outcome.clone(), overtaken_by: None };
+        state.flights.insert(sought, flight);
         // A runtime that shuts down drops the task at once, and its landing then asks for the lock.
         drop(state);
         let landing =
@@ -268,26 +278,39 @@ impl Introspector {
         self.admit(&mut self.state())
     }
 
-    /// Takes in what a flight brought.
+    /// Takes in what a flight brought, and says whether that is the latest word on the token. An
+    /// answer that is not, since a later question was answered before it, is for those who wait for
+    /// it and is not remembered: the token may be known to be dead.
     pub(super) fn conclude(
         &self,
         sought: Sought,
         call: Option<Call>,
         brought: Result<Brought, Error>,
-    ) -> Outcome {
-        let outcome = brought.and_then(|Brought { answer, age }| match answer {
-            Some(answer) => {
-                let answer = Arc::new(answer);
-                self.cache.put(sought.fingerprint, &answer, self.now(), age);
-                Ok(answer)
+    ) -> (Outcome, bool) {
+        let now = self.now();
+        let mut state = self.state();
+        let overtaken_by = state.flights.remove(&sought).and_then(|flight| flight.overtaken_by);
+        let mut is_latest = true;
+        let outcome = brought.and_then(|Brought { answer, age }| {
+            let asked = now.monotonic.saturating_sub(age);
+            if let Some(other) = state.flights.get_mut(&sought.other()) {
+                other.overtaken_by = Some(asked);
             }
-            None => {
-                self.cache.put_inactive(sought.fingerprint, self.now(), age);
-                Err(Error::Inactive)
+            match answer {
+                Some(answer) => {
+                    let answer = Arc::new(answer);
+                    is_latest = overtaken_by.is_none_or(|other| other < asked);
+                    if is_latest {
+                        self.cache.put(sought.fingerprint, &answer, now, age);
+                    }
+                    Ok(answer)
+                }
+                None => {
+                    self.cache.put_inactive(sought.fingerprint, now, age);
+                    Err(Error::Inactive)
+                }
             }
         });
-        let mut state = self.state();
-        state.flights.remove(&sought);
         match call {
             Some(call) => self.ended(state, call, &outcome),
             None if matches!(outcome, Ok(_) | Err(Error::Inactive)) => {
@@ -295,7 +318,7 @@ impl Introspector {
             }
             None => {}
         }
-        outcome
+        (outcome, is_latest)
     }
 
     /// Learns from how a call ended.

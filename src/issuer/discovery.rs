@@ -17,10 +17,19 @@ use std::time::Duration;
 
 use crate::fetch::{Client, FetchError};
 use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
+use crate::runtime;
 use crate::token::json::{self, Value};
 
 /// How long metadata is fresh: endpoints move even less often than keys.
 const METADATA_FRESHNESS: Duration = MAX_FRESHNESS;
+
+/// How long older metadata is used, once it was asked for anew, before it is asked for again: a
+/// server in trouble is left alone, and whoever needs an endpoint does not wait for it.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// How long new metadata is waited for where older is at hand: an introspection call has 5 s for
+/// this and all the rest.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -45,8 +54,8 @@ struct Cached {
     metadata: Metadata,
     url: String,
     fetched_at: Duration,
-    /// Whether what it names was gone, so that it is looked at again whatever its age.
-    doubted: bool,
+    /// When to ask again: at once where what it names was gone.
+    due_at: Duration,
 }
 
 /// What a resource server needs of the metadata.
@@ -65,46 +74,47 @@ impl Discovery {
     }
 
     /// The metadata: from the last fetch while it is fresh, from the network after that, and from
-    /// the last fetch again for an hour while the network fails.
+    /// the last fetch again for an hour while the network fails. While one asks for it anew, others
+    /// go on with what is at hand.
     pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, Failure> {
-        let (cached, doubted, busy_until) = {
-            let mut state = self.state();
-            // One fetch answers a doubt; should it fail, the metadata at hand is all there is.
-            let cached = state.cached.as_mut();
-            let doubted = cached.is_some_and(|cached| std::mem::take(&mut cached.doubted));
-            (state.cached.clone(), doubted, state.busy_until)
+        let (at_hand, busy_until) = {
+            let State { cached, busy_until } = &mut *self.state();
+            let at_hand = match cached {
+                Some(cached) if now < cached.due_at => return Ok(cached.metadata.clone()),
+                Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
+                    // A doubt is over with one look, whatever that brings.
+                    let fresh_until = cached.fetched_at + METADATA_FRESHNESS;
+                    cached.due_at = fresh_until.max(now + RETRY_AFTER);
+                    Some(cached.clone())
+                }
+                _ => None,
+            };
+            (at_hand, *busy_until)
         };
-        if let Some(cached) = &cached
-            && now < cached.fetched_at + METADATA_FRESHNESS
-            && !doubted
-        {
-            return Ok(cached.metadata.clone());
-        }
         let fetched = if now < busy_until {
             let problem = "metadata: the server asked to be left alone".to_owned();
             Err(Failure { problem, retry_after: Some(busy_until - now) })
         } else {
-            self.fetch(cached.as_ref().map(|cached| cached.url.as_str())).await
+            match &at_hand {
+                Some(cached) => runtime::within(PATIENCE, self.fetch(Some(&cached.url)))
+                    .await
+                    .unwrap_or_else(|| Err("metadata: no answer in time".to_owned().into())),
+                None => self.fetch(None).await,
+            }
         };
-        match fetched {
-            Ok((metadata, url)) => {
-                let cached = Cached { metadata, url, fetched_at: now, doubted: false };
+        match (fetched, at_hand) {
+            (Ok((metadata, url)), _) => {
+                let due_at = now + METADATA_FRESHNESS;
+                let cached = Cached { metadata, url, fetched_at: now, due_at };
                 Ok(self.state().cached.insert(cached).metadata.clone())
             }
-            Err(failure) => {
+            (Err(failure), at_hand) => {
                 if let Some(pause) = failure.retry_after {
                     let until = now.saturating_add(pause.min(MAX_BACKOFF));
                     let mut state = self.state();
                     state.busy_until = state.busy_until.max(until);
                 }
-                match cached {
-                    Some(cached)
-                        if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR =>
-                    {
-                        Ok(cached.metadata)
-                    }
-                    _ => Err(failure),
-                }
+                at_hand.map(|cached| cached.metadata).ok_or(failure)
             }
         }
     }
@@ -115,7 +125,7 @@ impl Discovery {
         if let Some(cached) = &mut self.state().cached
             && cached.metadata.jwks_uri.as_deref() == Some(jwks_uri)
         {
-            cached.doubted = true;
+            cached.due_at = Duration::ZERO;
         }
     }
 

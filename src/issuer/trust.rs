@@ -13,9 +13,9 @@ use crate::issuer::Transport;
 use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
 use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
 use crate::keys::{KeyWait, Keys, Lookup};
-#[cfg(feature = "remote")]
-use crate::profile::Times;
 use crate::profile::{Expected, Profile};
+#[cfg(feature = "remote")]
+use crate::profile::{Lacking, Times};
 use crate::token::header::Header;
 use crate::token::json::{Object, Value};
 use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
@@ -226,7 +226,7 @@ impl TrustedIssuer {
         self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
     }
 
-    /// Judges an answer. `vouched` says that the token's audience was found in the token itself.
+    /// Judges an answer. `vouched` says that the token itself was found to have what is asked for.
     pub(crate) fn validate_introspected(
         &self,
         answer: &Object<'_>,
@@ -236,12 +236,16 @@ impl TrustedIssuer {
         if answer.contains("cnf") {
             return Err(Error::UnconfirmedSender);
         }
-        let optional = self.introspection.as_ref().is_some_and(|own| own.audience_optional);
+        let lacking = match &self.introspection {
+            _ if vouched => Lacking::WhatTheTokenHas,
+            Some(own) if own.audience_optional => Lacking::Audience,
+            _ => Lacking::Nothing,
+        };
         self.profile.validate_introspected(
             answer,
             &self.expected(answer, now),
             |iss| self.is_named(iss),
-            vouched || optional,
+            lacking,
         )
     }
 

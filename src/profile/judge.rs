@@ -1,5 +1,6 @@
 //! The judgement: type, times, audience, required claims; and what is read from them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -23,6 +24,16 @@ pub(crate) struct Times {
     exp: Option<NumericDate>,
     nbf: Option<NumericDate>,
     iat: Option<NumericDate>,
+}
+
+/// What an introspection answer may lack.
+#[cfg(feature = "remote")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lacking {
+    Nothing,
+    Audience,
+    /// It is about a JWT that was validated.
+    WhatTheTokenHas,
 }
 
 impl Times {
@@ -91,15 +102,17 @@ impl Profile {
     }
 
     /// Judges the members of an introspection answer (RFC 7662 §2.2), which may lack what a JWT
-    /// has: `iss` and `exp` always, `aud` where `audience_optional` says so. Of one that passes it
-    /// hands out the times: they alone can fail later, when the same answer is judged again.
+    /// has: `iss` and `exp` always, what RFC 9068 asks of a JWT alone, and the audience where it is
+    /// optional. What the API asked for by name it must have, unless the token itself was found to
+    /// have it. Of one that passes it hands out the times: they alone can fail later, when the same
+    /// answer is judged again.
     #[cfg(feature = "remote")]
     pub(crate) fn validate_introspected(
         &self,
         claims: &Object<'_>,
         expected: &Expected<'_>,
         is_issuer: impl Fn(&str) -> bool,
-        audience_optional: bool,
+        lacking: Lacking,
     ) -> Result<Times, Error> {
         match claims.get("iss") {
             None => {}
@@ -112,11 +125,16 @@ impl Profile {
         let times = Times::read(claims)?;
         times.check(expected.now, expected.leeway)?;
         match self.check_audience(claims, expected)? {
-            None if !audience_optional => return Err(missing(&self.audience)),
+            None if lacking == Lacking::Nothing => return Err(missing(&self.audience)),
             _ => {}
         }
+        if lacking != Lacking::WhatTheTokenHas {
+            self.check_named(&self.named, claims)?;
+        }
         for (name, values) in &self.required_values {
-            check_value(claims, name, values)?;
+            if lacking != Lacking::WhatTheTokenHas || !is_absent(claims, name) {
+                check_value(claims, name, values)?;
+            }
         }
         // RFC 7662 §2.2: `token_type` as in RFC 6749 §5.1, where case does not count (§7.1). Any
         // other type than Bearer asks for a proof that nothing here can check.
@@ -160,7 +178,16 @@ impl Profile {
     }
 
     fn check_required(&self, claims: &Object<'_>) -> Result<(), Error> {
-        for name in &self.required {
+        self.check_named(&self.required, claims)?;
+        self.check_named(&self.named, claims)?;
+        for (name, values) in &self.required_values {
+            check_value(claims, name, values)?;
+        }
+        Ok(())
+    }
+
+    fn check_named(&self, names: &[Cow<'static, str>], claims: &Object<'_>) -> Result<(), Error> {
+        for name in names {
             match claims.get(name) {
                 None | Some(Value::Null) => return Err(missing(name)),
                 // RFC 9068 §2.2 gives these a type; of a claim that the API named, presence counts.
@@ -168,9 +195,6 @@ impl Profile {
                 Some(_) if *name != "sub" && *name != self.client && *name != "jti" => {}
                 Some(_) => return Err(malformed(name)),
             }
-        }
-        for (name, values) in &self.required_values {
-            check_value(claims, name, values)?;
         }
         Ok(())
     }

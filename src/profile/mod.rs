@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::token::NumericDate;
 
 #[cfg(feature = "remote")]
-pub(crate) use judge::Times;
+pub(crate) use judge::{Lacking, Times};
 
 /// The claims that RFC 9068 §2.2 requires beyond `iss`, `aud` and `exp`.
 const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
@@ -33,7 +33,10 @@ const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 #[derive(Clone, Debug)]
 pub struct Profile {
     strict: bool,
+    /// By RFC 9068, of a JWT alone.
     required: Vec<Cow<'static, str>>,
+    /// By the API, of introspection answers, too.
+    named: Vec<Cow<'static, str>>,
     required_values: Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>,
     client_signs: Vec<ClientSign>,
     audience: Cow<'static, str>,
@@ -73,6 +76,7 @@ impl Profile {
         Self {
             strict: true,
             required: RFC9068_REQUIRED.into_iter().map(Cow::Borrowed).collect(),
+            named: Vec::new(),
             required_values: Vec::new(),
             client_signs: Vec::new(),
             audience: "aud".into(),
@@ -110,7 +114,7 @@ impl Profile {
     /// under its own name, so with that profile the new name is required in its place.
     pub fn client_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
-        for required in &mut self.required {
+        for required in self.required.iter_mut().chain(&mut self.named) {
             if *required == self.client {
                 required.clone_from(&name);
             }
@@ -127,9 +131,9 @@ impl Profile {
         self
     }
 
-    /// Refuses tokens without the claim `name`.
+    /// Refuses tokens without the claim `name`, be it in an introspection answer.
     pub fn require_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.required.push(name.into());
+        self.named.push(name.into());
         self
     }
 

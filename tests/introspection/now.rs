@@ -72,6 +72,50 @@ async fn a_call_that_began_before_the_request_will_not_do() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_overtaken_is_not_remembered() {
+    use std::time::Duration;
+
+    for (name, revoked) in [("revoked meanwhile", true), ("still active", false)] {
+        let stale = Duration::from_secs(600);
+        let world = World::with(|own| danger::accept_stale_answers(own, stale)).await;
+        let token = world.issuer.token().opaque();
+        // The early question is answered before the late one is put, and arrives after it.
+        world.misbehave(Fault::Slow(Duration::from_millis(400)));
+        let early = tokio::spawn({
+            let (api, token) = (api(world.server.layer()), token.clone());
+            async move { api.bearer(&token).await }
+        });
+        while world.calls() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.misbehave(Fault::None);
+        world.clock.advance(Duration::from_millis(1));
+        if revoked {
+            world.issuer.revoke(&token);
+        }
+        let late = api(world.server.protect(introspected_now())).bearer(&token).await;
+        if revoked {
+            late.assert_invalid_token(name)
+        } else {
+            late.assert_ok(name)
+        }
+        assert!(!early.is_finished(), "{name}: the early answer came too soon");
+        early.await.unwrap().assert_ok("asked before");
+        let reply = world.bearer(&token).await;
+        if revoked {
+            reply.assert_invalid_token(name)
+        } else {
+            reply.assert_ok(name)
+        }
+        assert_eq!(world.calls(), 2, "{name}: what the later call brought is remembered");
+        world.pass(100);
+        world.misbehave(Fault::Status(500));
+        let reply = world.bearer(&token).await;
+        if revoked { reply.assert_unavailable(name) } else { reply.assert_ok(name) }
+    }
+}
+
+#[tokio::test]
 async fn protect_asks_once_in_all() {
     let world = World::new().await;
     let api = api(world.server.protect(scope("transfer").and_introspected_now()));

@@ -220,3 +220,23 @@ async fn a_busy_metadata_server_is_left_alone_for_tokens_of_both_kinds() {
     world.bearer(&jwt).await.assert_ok("a JWT, later");
     assert_eq!(world.issuer.counts().metadata, 2);
 }
+
+#[tokio::test]
+async fn metadata_that_hangs_takes_no_known_endpoint_with_it() {
+    let world = World::new().await;
+    world.bearer(&world.issuer.token().opaque()).await.assert_ok("metadata is fetched");
+    let fetched = world.issuer.counts().metadata;
+    world.pass(60 * 60);
+    world.issuer.set_fault(Endpoint::Metadata, Fault::Hang);
+    for _ in 0..10 {
+        let token = world.issuer.token().expires_in(100_000).opaque();
+        world.bearer(&token).await.assert_ok("the endpoint is known and answers");
+    }
+    let attempts = world.issuer.counts().metadata - fetched;
+    assert_eq!(attempts, 1, "one that fails is not asked for again at once");
+    world.issuer.set_fault(Endpoint::Metadata, Fault::None);
+    world.pass(60);
+    let token = world.issuer.token().expires_in(100_000).opaque();
+    world.bearer(&token).await.assert_ok("metadata is there again");
+    assert_eq!(world.issuer.counts().metadata - fetched, 2);
+}

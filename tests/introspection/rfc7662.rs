@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tower_resource_server::test_issuer::{Fault, TestClient, TestIssuer};
+use tower_resource_server::test_issuer::{Endpoint, Fault, TestClient, TestIssuer};
 use tower_resource_server::{Algorithm, ClientAuth, Error, Introspection, Issuer, Profile, scope};
 
 use super::support::*;
@@ -296,13 +296,51 @@ async fn what_is_no_access_token_is_refused_though_it_is_active() {
             if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
         }
     }
+}
+
+#[tokio::test]
+async fn what_the_profile_asks_for_by_name_an_answer_must_have() {
     let (clock, issuer) = start().await;
-    let profile = Profile::rfc9068().require_value("tenant", "mine");
-    let introspection = Introspection::new(secret());
-    let trusted = Issuer::discover(issuer.url()).profile(profile).introspection(introspection);
-    let api = api(serve(trusted, &clock).layer());
-    api.bearer(&issuer.token().claim("tenant", "mine").opaque()).await.assert_ok("required value");
-    api.bearer(&issuer.token().opaque()).await.assert_invalid_token("required value missing");
+    let profile = Profile::rfc9068().require_claim("plan").require_value("tenant", "mine");
+    let trusted = |introspection| {
+        Issuer::discover(issuer.url()).profile(profile.clone()).introspection(introspection)
+    };
+    let api_of = |introspection| api(serve(trusted(introspection), &clock).layer());
+    let opaque = api_of(Introspection::new(secret()));
+    let only = api_of(Introspection::new(secret()).only());
+    for (name, plan, tenant, good) in [
+        ("both", json!("x"), json!("mine"), true),
+        ("no claim", json!(null), json!("mine"), false),
+        ("no value", json!("x"), json!(null), false),
+        ("another value", json!("x"), json!("other"), false),
+    ] {
+        let token = || {
+            let token = issuer.token().claim("plan", plan.clone());
+            token.claim("tenant", tenant.clone()).without("jti").without("iat")
+        };
+        for (way, api, token) in
+            [("opaque", &opaque, token().opaque()), ("only", &only, token().sign())]
+        {
+            for _ in 0..2 {
+                let reply = api.bearer(&token).await;
+                let name = format!("{name}, {way}");
+                if good { reply.assert_ok(&name) } else { reply.assert_invalid_token(&name) }
+            }
+        }
+    }
+    // What the token itself has, the answer need not repeat, and must not contradict.
+    let both = api_of(Introspection::new(secret()).also_for_jwts());
+    for (name, tenant, good) in [
+        ("silent", json!(null), true),
+        ("the same", json!("mine"), true),
+        ("another", json!("x"), false),
+    ] {
+        let answer = json!({ "active": true, "tenant": tenant });
+        issuer.set_fault(Endpoint::Introspection, Fault::Body(answer.to_string()));
+        let token = issuer.token().claim("plan", "x").claim("tenant", "mine").sign();
+        let reply = both.bearer(&token).await;
+        if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+    }
 }
 
 #[tokio::test]
