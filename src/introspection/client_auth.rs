@@ -18,7 +18,7 @@ use crate::introspection::credentials::{Assertion, Credentials};
 /// ```
 /// use tower_resource_server::{ClientAuth, Introspection};
 ///
-/// let auth = ClientAuth::client_secret_basic("notes-api", std::env::var("SECRET").unwrap_or_default());
+/// let auth = ClientAuth::client_secret_basic("notes-api", "the secret of this API");
 /// let introspection = Introspection::new(auth);
 /// # let _ = introspection;
 /// ```
@@ -137,6 +137,14 @@ impl ClientAuth {
         let client_id = self.client_id().map(str::to_owned);
         if client_id.as_deref() == Some("") {
             return Err("client_id ``: must not be empty".to_owned());
+        }
+        // A secret that was not filled in would be tried on the server by every start.
+        if let Method::Basic { secret, .. }
+        | Method::Post { secret, .. }
+        | Method::Bearer { token: secret } = &self.method
+            && secret.is_empty()
+        {
+            return Err(format!("{}: the secret must not be empty", self.name()));
         }
         let key_fault = |KeyFault(text)| format!("{}: {text}", self.name());
         let key = match &self.method {

@@ -58,6 +58,9 @@ fn an_assertion_names_the_client_and_the_server_and_is_never_the_same() {
 fn what_can_t_be_is_said_without_the_secret() {
     for (auth, expected) in [
         (ClientAuth::client_secret_basic("", SECRET), "client_id"),
+        (ClientAuth::client_secret_basic("app", ""), "client_secret_basic: the secret"),
+        (ClientAuth::client_secret_post("app", ""), "client_secret_post: the secret"),
+        (ClientAuth::bearer_token(""), "bearer_token: the secret"),
         (ClientAuth::client_secret_jwt("app", &SECRET[1..]), "client_secret_jwt: secret"),
         (ClientAuth::private_key_jwt("app", Algorithm::ES256, SECRET), "private_key_jwt: no PEM"),
         (ClientAuth::bearer_token(format!("{SECRET}\n")), "bearer_token"),
