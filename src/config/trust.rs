@@ -53,7 +53,7 @@ impl Settings {
         }
         #[cfg(feature = "remote")]
         check_opaque(&trusted, problems);
-        let tenants = self.tenants(audiences, generation, previous);
+        let tenants = self.tenants(audiences, &trusted, generation, previous);
         Trust { generation, issuers: trusted, tenants }
     }
 
@@ -61,17 +61,24 @@ impl Settings {
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
+        configured: &[Arc<TrustedIssuer>],
         generation: u64,
         previous: Option<&Trust>,
     ) -> Option<Arc<Tenants>> {
         let resolver = Arc::clone(self.resolver.as_ref()?);
         let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
+        let configured = configured.to_vec();
         let known = previous.and_then(|trust| trust.tenants.as_ref());
         let known = known.map_or_else(Vec::new, |tenants| tenants.known());
         let prepare = move |issuer: &Issuer| {
             let mut problems = Vec::new();
             let known = known.iter().map(|tenant| &tenant.issuer);
             let mut problem = |text: &str| problems.push(text.to_owned());
+            // Its subjects would be those of an issuer that never vouched for them.
+            let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
+            if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
+                problem("has a name of a configured issuer");
+            }
             let prepared = settings.trusted(issuer, &audiences, generation, known, &mut problem);
             prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
