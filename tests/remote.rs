@@ -639,6 +639,26 @@ async fn cache_control_moves_the_freshness() {
     world.refreshed(2).await;
 }
 
+/// RFC 9110 §5.3: several lines of one field are one list.
+#[tokio::test]
+async fn cache_control_is_read_from_all_its_lines() {
+    let host = Scripted::start().await;
+    let issuer = TestIssuer::in_process(&host.url);
+    for (fields, next) in [
+        ("cache-control: max-age=3600\r\n", 2_000..3_600),
+        ("cache-control: max-age=3600\r\ncache-control: no-cache\r\n", 0..60),
+        ("cache-control: public\r\ncache-control: max-age=3600\r\n", 2_000..3_600),
+    ] {
+        host.set("/jwks", Scripted::answer("200 OK", fields, &issuer.jwks()));
+        let trusted = Issuer::new(&host.url).jwks_uri(format!("{}/jwks", host.url));
+        let clock = TestClock::starting_now();
+        let server = builder(trusted).clock(clock).allow_http_loopback().build().unwrap();
+        api(server.layer()).bearer(&issuer.token().sign()).await.assert_ok(fields);
+        let refresh = server.health().issuers[0].next_refresh.unwrap().as_secs();
+        assert!(next.contains(&refresh), "{fields}: {refresh}");
+    }
+}
+
 #[tokio::test]
 async fn an_explicit_jwks_uri_needs_no_metadata_and_iss_is_checked_all_the_same() {
     let issuer = TestIssuer::start().await.unwrap();
