@@ -360,6 +360,25 @@ fn templates_that_cannot_be_are_build_errors() {
     assert!(!build(Issuer::new(TEMPLATE).tenants("tid", |_| true)), "no metadata");
 }
 
+#[test]
+fn an_issuer_that_a_template_before_it_stands_for_is_a_build_error() {
+    let keys = issuer().jwks();
+    let build = |issuers: [Issuer; 2]| {
+        let [first, second] = issuers;
+        builder(first).issuer(second).build().is_ok()
+    };
+    let template = || {
+        let allow = |tenant: &str| ["a", "b"].contains(&tenant);
+        Issuer::new(TEMPLATE).jwks(keys.clone()).tenants("tid", allow)
+    };
+    let one = |tenant: &str| Issuer::new(TEMPLATE.replace("{tenantid}", tenant)).jwks(keys.clone());
+    assert!(!build([template(), one("a")]), "its rules would never count");
+    assert!(build([one("a"), template()]), "rules of its own for one tenant");
+    assert!(build([template(), one("c")]), "a tenant that the rule leaves out");
+    let alias = TEMPLATE.replace("{tenantid}", "a");
+    assert!(!build([template(), one("c").alias(alias)]), "by its alias");
+}
+
 /// `Builder::new_current_thread().build()`, say: no deadline can be kept, so nothing is fetched.
 #[test]
 fn a_runtime_without_a_timer_is_an_outage_and_no_panic() {

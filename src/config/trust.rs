@@ -42,7 +42,10 @@ impl Settings {
             let name = issuer.name.escape_debug().to_string();
             let mut problem = |text: &str| problems.push(format!("issuer `{name}`: {text}"));
             for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
-                if !names.insert(spelling.clone()) {
+                // The first that is named so judges, so the rules of a later one would never count. A
+                // tenant with rules of its own comes before its template.
+                let stands_for = |earlier: &Arc<TrustedIssuer>| earlier.is_named(spelling);
+                if !names.insert(spelling.clone()) || trusted.iter().any(stands_for) {
                     problem("is trusted twice; an issuer is one value with one set of rules");
                 }
             }
