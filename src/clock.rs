@@ -86,7 +86,10 @@ impl TestClock {
         let mut wall = self.shared.wall.lock().unwrap_or_else(PoisonError::into_inner);
         *wall = wall.saturating_add(time);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.shared.monotonic_nanos.fetch_add(nanos, Ordering::SeqCst);
+        let monotonic = &self.shared.monotonic_nanos;
+        // It never goes back, not even at its end. The lock keeps other writers out.
+        let next = monotonic.load(Ordering::SeqCst).saturating_add(nanos);
+        monotonic.store(next, Ordering::SeqCst);
     }
 
     /// Steps the wall clock alone, as an administrator or NTP would; it may go back.
@@ -118,6 +121,15 @@ impl fmt::Debug for TestClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_clock_stops_at_its_end() {
+        let clock = TestClock::at(0);
+        clock.advance(Duration::from_secs(1));
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.wall(), Duration::MAX);
+        assert_eq!(clock.monotonic(), Duration::from_nanos(u64::MAX));
+    }
 
     #[test]
     fn a_clock_before_1970_accepts_nothing() {

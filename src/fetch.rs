@@ -206,9 +206,11 @@ impl Answer {
 
     /// How long the answer is fresh, where it says so.
     pub(crate) fn max_age(&self) -> Option<Duration> {
-        let text =
-            |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        crate::keys::max_age(text(CACHE_CONTROL)?, text(AGE))
+        // RFC 9110 §5.3: several lines of one field are one list.
+        let lines = self.headers.get_all(CACHE_CONTROL).iter();
+        let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
+        let age = self.headers.get(AGE).and_then(|value| value.to_str().ok());
+        crate::keys::max_age(&lines.join(","), age)
     }
 
     /// Whether the content type says JSON, by its name or its suffix. Key servers get away

@@ -72,11 +72,9 @@ impl IssuerHealth {
     /// Whether requests with tokens of this issuer can be answered.
     pub fn is_usable(&self) -> bool {
         match self.keys {
-            KeyStage::Fixed
-            | KeyStage::Unused
-            | KeyStage::Fresh
-            | KeyStage::Ahead
-            | KeyStage::Stale => true,
+            KeyStage::Fixed | KeyStage::Fresh | KeyStage::Ahead | KeyStage::Stale => true,
+            // Whoever is asked about every token has to answer.
+            KeyStage::Unused => !self.introspection.as_ref().is_some_and(|health| health.open),
             KeyStage::Missing | KeyStage::Expired => false,
         }
     }

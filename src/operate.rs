@@ -1,6 +1,8 @@
 //! The handle in operation: is it ready, how does it stand, what does the next process start from?
 
 use std::fmt;
+use std::future::{Future as _, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::health::{Health, IssuerHealth};
@@ -77,11 +79,15 @@ impl<C, R> ResourceServer<C, R> {
     pub async fn ready(&self, deadline: Duration) -> Result<(), NotReady> {
         let trust = self.authenticator().trust.load_full();
         let all = async {
-            // One after the other: the fetches of all were started before the first is waited for.
             self.wake();
-            for issuer in &trust.issuers {
-                issuer.ready().await;
-            }
+            // Side by side: each tries again by itself, whoever else is down.
+            let mut waits: Vec<_> =
+                trust.issuers.iter().map(|issuer| Box::pin(issuer.ready())).collect();
+            poll_fn(|cx| {
+                waits.retain_mut(|wait| wait.as_mut().poll(cx).is_pending());
+                if waits.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
         };
         let _ = runtime::within(deadline, all).await;
         let unready = |health: &IssuerHealth| !health.is_usable();

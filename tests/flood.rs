@@ -71,6 +71,7 @@ async fn a_flood_of_forged_kids_costs_its_budget_and_nobody_else_anything() {
     assert_eq!((count(&forged), count(&valid)), (FLOOD, FLOOD / 100));
     // 100 s for the flood and 10 s for the rotation: a burst of 2, and one more each 10 s.
     let asked = issuer.counts().jwks - asked_before;
+    println!("{asked} fetches for {FLOOD} forged kids");
     assert!((3..=2 + 11).contains(&asked), "{asked} fetches");
     if let (Some(before), Some(after)) = (resident, resident_kib()) {
         println!("resident: {before} KiB after 10,000 forged kids, {after} KiB after {FLOOD}");

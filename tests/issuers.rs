@@ -100,7 +100,9 @@ struct Directory {
 
 impl IssuerResolver for Directory {
     fn allows(&self, iss: &str) -> bool {
-        iss.strip_prefix("https://t").is_some_and(|rest| rest.ends_with(".example.com"))
+        let rest = iss.strip_prefix("https://t").and_then(|rest| rest.strip_suffix(".example.com"));
+        let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        rest.is_some_and(|tenant| tenant.bytes().all(is_label))
     }
 
     fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
@@ -112,6 +114,13 @@ impl IssuerResolver for Directory {
             }
             if iss.contains("wrong") {
                 return Ok(Some(trusting(&self.tenants[0])));
+            }
+            // Signed by the tenant's own keys, and called what an issuer of the API is called.
+            if let Some(name) = iss.strip_prefix("https://t-as-").and(Some(ISSUER)) {
+                return Ok(Some(Issuer::new(name).jwks(self.tenants[0].jwks()).alias(iss)));
+            }
+            if iss.contains("both") {
+                return Ok(Some(Issuer::new(iss).jwks(self.tenants[0].jwks()).alias(ISSUER)));
             }
             if iss.contains("panic") {
                 panic!("a bug of the directory");
@@ -177,6 +186,24 @@ async fn a_directory_that_fails_is_our_outage() {
         api.bearer(&token).await.assert_unavailable(name);
     }
     api.bearer(&tenants[0].token().sign()).await.assert_ok("another tenant");
+}
+
+#[tokio::test]
+async fn a_resolver_gives_no_tenant_the_name_of_a_configured_issuer() {
+    let own = issuer();
+    for (name, configured, good) in [
+        ("its name", Some(trusting(&own)), false),
+        ("its alias", Some(trusting(&TestIssuer::in_process(OTHER)).alias(ISSUER)), false),
+        ("a name of nobody's", None, true),
+    ] {
+        let (tenants, _, server) = platform(1);
+        server.reload(configured, [AUDIENCE]).unwrap();
+        let api = api(server.layer());
+        for iss in ["https://t-as-own.example.com", "https://t-both.example.com"] {
+            let reply = api.bearer(&tenants[0].token().claim("iss", iss).sign()).await;
+            if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+        }
+    }
 }
 
 #[tokio::test]
@@ -331,6 +358,25 @@ fn templates_that_cannot_be_are_build_errors() {
     assert!(!build(tenants(TEMPLATE).alias("x")), "an alias of no tenant");
     assert!(!build(Issuer::new(TEMPLATE).jwks(keys.clone())), "no rule");
     assert!(!build(Issuer::new(TEMPLATE).tenants("tid", |_| true)), "no metadata");
+}
+
+#[test]
+fn an_issuer_that_a_template_before_it_stands_for_is_a_build_error() {
+    let keys = issuer().jwks();
+    let build = |issuers: [Issuer; 2]| {
+        let [first, second] = issuers;
+        builder(first).issuer(second).build().is_ok()
+    };
+    let template = || {
+        let allow = |tenant: &str| ["a", "b"].contains(&tenant);
+        Issuer::new(TEMPLATE).jwks(keys.clone()).tenants("tid", allow)
+    };
+    let one = |tenant: &str| Issuer::new(TEMPLATE.replace("{tenantid}", tenant)).jwks(keys.clone());
+    assert!(!build([template(), one("a")]), "its rules would never count");
+    assert!(build([one("a"), template()]), "rules of its own for one tenant");
+    assert!(build([template(), one("c")]), "a tenant that the rule leaves out");
+    let alias = TEMPLATE.replace("{tenantid}", "a");
+    assert!(!build([template(), one("c").alias(alias)]), "by its alias");
 }
 
 /// `Builder::new_current_thread().build()`, say: no deadline can be kept, so nothing is fetched.

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use support::{AUDIENCE, api, at_once, builder};
 use tower::ServiceExt as _;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
 use tower_resource_server::{
-    ClientAuth, Event, Introspection, Issuer, KeySeed, KeyStage, ResourceServer, TestClock,
+    ClientAuth, Event, FetchedKeys, Introspection, Issuer, KeyFuture, KeySeed, KeySource,
+    KeySourceError, KeyStage, ResourceServer, TestClock,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -55,6 +57,43 @@ async fn ready_names_who_is_not_and_heals() {
     down.restart().await.unwrap();
     server.ready(SOON).await.unwrap();
     assert!(server.health().is_ready());
+}
+
+/// Answers a key set from the second time on.
+struct FailsOnce(String, AtomicBool);
+
+impl KeySource for FailsOnce {
+    fn fetch(&self) -> KeyFuture<'_> {
+        Box::pin(async {
+            if self.1.swap(true, Ordering::SeqCst) {
+                Ok(FetchedKeys::new(self.0.clone()))
+            } else {
+                Err(KeySourceError::new("not yet"))
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_holds_up_no_other_in_ready() {
+    let down = TestIssuer::start().await.unwrap();
+    down.stop();
+    let keys = FailsOnce(support::issuer().jwks(), AtomicBool::new(false));
+    let late = Issuer::new(support::ISSUER).key_source(keys);
+    let server = builder(down.url()).issuer(late).allow_http_loopback().build().unwrap();
+    let waiting = server.clone();
+    let mut ready = tokio::spawn(async move { waiting.ready(SOON).await });
+    let heals = async {
+        while !server.health().issuers[1].is_usable() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = heals => {}
+        ended = &mut ready => panic!("the other was tried once only: {ended:?}"),
+    }
+    down.restart().await.unwrap();
+    ready.await.unwrap().unwrap();
 }
 
 #[test]

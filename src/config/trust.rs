@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
-use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
+use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url, shown};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
@@ -39,10 +39,13 @@ impl Settings {
         let mut names = HashSet::new();
         let mut trusted = Vec::new();
         for issuer in issuers {
-            let name = issuer.name.escape_debug().to_string();
+            let name = shown(&issuer.name);
             let mut problem = |text: &str| problems.push(format!("issuer `{name}`: {text}"));
             for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
-                if !names.insert(spelling.clone()) {
+                // The first that is named so judges, so the rules of a later one would never count. A
+                // tenant with rules of its own comes before its template.
+                let stands_for = |earlier: &Arc<TrustedIssuer>| earlier.is_named(spelling);
+                if !names.insert(spelling.clone()) || trusted.iter().any(stands_for) {
                     problem("is trusted twice; an issuer is one value with one set of rules");
                 }
             }
@@ -53,7 +56,7 @@ impl Settings {
         }
         #[cfg(feature = "remote")]
         check_opaque(&trusted, problems);
-        let tenants = self.tenants(audiences, generation, previous);
+        let tenants = self.tenants(audiences, &trusted, generation, previous);
         Trust { generation, issuers: trusted, tenants }
     }
 
@@ -61,17 +64,24 @@ impl Settings {
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
+        configured: &[Arc<TrustedIssuer>],
         generation: u64,
         previous: Option<&Trust>,
     ) -> Option<Arc<Tenants>> {
         let resolver = Arc::clone(self.resolver.as_ref()?);
         let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
+        let configured = configured.to_vec();
         let known = previous.and_then(|trust| trust.tenants.as_ref());
         let known = known.map_or_else(Vec::new, |tenants| tenants.known());
         let prepare = move |issuer: &Issuer| {
             let mut problems = Vec::new();
             let known = known.iter().map(|tenant| &tenant.issuer);
             let mut problem = |text: &str| problems.push(text.to_owned());
+            // Its subjects would be those of an issuer that never vouched for them.
+            let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
+            if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
+                problem("has a name of a configured issuer");
+            }
             let prepared = settings.trusted(issuer, &audiences, generation, known, &mut problem);
             prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
@@ -86,7 +96,7 @@ impl Settings {
         // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
         let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
         if http && check_url(audience, self.allow_http_loopback).is_err() {
-            problem(&format!("audience `{}`: must be https", audience.escape_debug()));
+            problem(&format!("audience `{}`: must be https", shown(audience)));
         }
     }
 
@@ -255,7 +265,7 @@ impl Settings {
                     let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
                     Ok(Source::JwksUri { client, uri: uri.clone(), bearer })
                 }
-                Err(text) => Err(format!("jwks_uri `{}`: {text}", uri.escape_debug())),
+                Err(text) => Err(format!("jwks_uri `{}`: {text}", shown(uri))),
             },
             _ => {
                 let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
@@ -321,7 +331,7 @@ fn check_opaque(issuers: &[Arc<TrustedIssuer>], problems: &mut Vec<String>) {
         problems.push(format!(
             "issuer `{}`: introspection: opaque tokens go to another issuer already; see \
              `Introspection::not_for_opaque_tokens`",
-            issuer.name.escape_debug()
+            shown(&issuer.name)
         ));
     }
 }

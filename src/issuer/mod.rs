@@ -34,7 +34,7 @@ pub(crate) use transport::Transport;
 #[cfg(feature = "remote")]
 pub(crate) use trust::Resolved;
 pub(crate) use trust::{Pending, Trust, TrustedIssuer, Waited};
-pub(crate) use url::check_url;
+pub(crate) use url::{check_url, shown};
 
 /// A trusted authorization server.
 ///

@@ -35,7 +35,9 @@ const MAX_TENANTS: usize = 100;
 const MAX_RESOLVING: usize = 64;
 
 /// Questions to the resolver: so many at once, and one more each period. A flood of made-up names
-/// then costs the platform's directory ten questions a second, and delays a new tenant by seconds.
+/// then costs the platform's directory ten questions a second. Names that the rule allows compete for
+/// them, so while it lasts a tenant that is not at hand may be told to come back: the closer the rule,
+/// the fewer names there are to make up.
 const RESOLVE_BURST: u32 = 50;
 const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
 
@@ -64,7 +66,10 @@ pub type IssuerFuture<'a> =
 ///
 /// impl IssuerResolver for Tenants {
 ///     fn allows(&self, iss: &str) -> bool {
-///         iss.strip_prefix("https://").is_some_and(|host| host.ends_with(".as.example.com"))
+///         // All between the two is the tenant's: one label, so that no other host is named.
+///         let rest = iss.strip_prefix("https://").and_then(|rest| rest.strip_suffix(".as.example.com"));
+///         let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+///         rest.is_some_and(|tenant| !tenant.is_empty() && tenant.bytes().all(is_label))
 ///     }
 ///
 ///     fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
@@ -75,10 +80,16 @@ pub type IssuerFuture<'a> =
 ///
 /// assert!(Tenants.allows("https://t1.as.example.com"));
 /// assert!(!Tenants.allows("https://as.evil.example"));
+/// assert!(!Tenants.allows("https://evil.example/.as.example.com"));
 /// ```
 pub trait IssuerResolver: Send + Sync + 'static {
     /// Whether a token may name this issuer. `iss` is any text a stranger can write: compare it with
-    /// what is trusted, host and all, and fetch nothing.
+    /// what is trusted, host and all, and fetch nothing. A look at the ends of the text is no such
+    /// comparison: `https://evil.example/.as.example.com` begins and ends well.
+    ///
+    /// It is asked for every token, also of a tenant at hand, so it is what takes a tenant's trust
+    /// away at once; an answer of [`resolve`](Self::resolve) is kept until a reload, or until the
+    /// tenant has to make room.
     fn allows(&self, iss: &str) -> bool;
 
     /// The issuer of this name, which `allows` let pass; `None` when there is no such tenant.

@@ -215,7 +215,7 @@ async fn a_busy_metadata_server_is_left_alone_for_tokens_of_both_kinds() {
     assert_eq!(world.issuer.counts().metadata, 1);
     world.pass(1);
     world.bearer(&opaque).await.assert_ok("an opaque token, later");
-    // The engine of keys takes up to half as long again, so that a fleet spreads.
+    // The pause before keys are fetched is up to half as long again, so that a fleet spreads.
     world.pass(10);
     world.bearer(&jwt).await.assert_ok("a JWT, later");
     assert_eq!(world.issuer.counts().metadata, 2);

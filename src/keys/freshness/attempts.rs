@@ -18,11 +18,12 @@ pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(500);
 /// again; two thirds of the longest pause leave that room within it.
 const MAX_ASKED: Duration = Duration::from_secs(20);
 
-/// Bits of the word that hold a moment in milliseconds: 34 years of uptime.
-const TIME_BITS: u32 = 40;
+/// Bits of the word that hold a moment in milliseconds: 557 years, since a clock may count from
+/// the Unix epoch, and a moment that did not fit would be a pause that is over already.
+const TIME_BITS: u32 = 44;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 const UNDER_WAY: u64 = 1 << TIME_BITS;
-/// Above it the attempt's number, which wraps after 8 million: at one a second, in three months;
+/// Above it the attempt's number, which wraps after half a million: at two a second, in three days;
 /// and nobody holds on to a number for longer than a wait lasts.
 const NUMBER_SHIFT: u32 = TIME_BITS + 1;
 

@@ -13,6 +13,9 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
+/// Seconds.
+const YEAR: u64 = 365 * 24 * 60 * 60;
+
 const KNOWN: Asked = Asked { known: true, waited: false };
 const UNKNOWN: Asked = Asked { known: false, waited: false };
 const WAITED: Asked = Asked { known: false, waited: true };
@@ -98,6 +101,20 @@ fn a_clock_at_its_end_overflows_nothing() {
     assert_eq!(life.stage(Duration::MAX), Stage::Expired, "never used for ever");
     let ticket = started(decide(&machine, None, UNKNOWN, Duration::MAX));
     machine.failed(ticket, None, Duration::MAX, 1.0, Some(Duration::MAX));
+}
+
+/// A clock may count from anywhere, the Unix epoch among others, so no pause may be lost in the room
+/// that a moment has.
+#[test]
+fn a_failure_pauses_whatever_a_clock_counts_from() {
+    for now in [s(0), s(56 * YEAR), s(500 * YEAR)] {
+        let machine = machine();
+        let ticket = started(decide(&machine, None, UNKNOWN, now));
+        machine.failed(ticket, None, now, 1.0, None);
+        let before = machine.view().phase(now + ms(999));
+        assert_eq!(before, Phase::Paused { until: now + s(1) }, "{now:?}");
+        assert_eq!(machine.view().phase(now + s(1)), Phase::Idle, "{now:?}");
+    }
 }
 
 #[test]
