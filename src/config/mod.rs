@@ -6,8 +6,8 @@ mod trust;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -299,7 +299,8 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// Tells of what happens to the keys of issuers: to count, or to raise an alarm. The same facts
     /// are in the log. `observer` runs where the event happened, perhaps within a request, so it must
-    /// not block.
+    /// not block. No lock is held while it runs: it may ask for the health of the server, or reload
+    /// it.
     ///
     /// ```
     /// use tower_resource_server::{Event, ResourceServer};
@@ -352,6 +353,7 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             validators: self.validators,
             headers: HeaderMemo::default(),
         };
+        authenticator.trust.load().tell_of_seeds();
         Ok(ResourceServer::new(Shared {
             authenticator: Arc::new(authenticator),
             id: ServerId::new(challenges),
@@ -359,7 +361,6 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             body: self.body,
             settings,
             keeps_tokens: AtomicBool::new(false),
-            reload: Mutex::default(),
         }))
     }
 }

@@ -83,10 +83,11 @@ impl Settings {
                 problem("has a name of a configured issuer");
             }
             let prepared = settings.trusted(issuer, &audiences, generation, known, &mut problem);
-            prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
+            let prepared = prepared.filter(|_| problems.is_empty());
+            prepared.inspect(|issuer| issuer.keys.tell_of_seed()).ok_or_else(|| problems.join("; "))
         };
         let clock = Arc::clone(&self.clock);
-        Some(Arc::new(Tenants::new(resolver, Box::new(prepare), clock)))
+        Some(Arc::new(Tenants::new(generation, resolver, Box::new(prepare), clock)))
     }
 
     fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {
@@ -212,13 +213,17 @@ impl Settings {
         mut previous: impl Iterator<Item = &'a TrustedIssuer>,
         problem: &mut impl FnMut(&str),
     ) -> Option<Keys> {
-        let same = |known: &&TrustedIssuer| {
+        let same_place = |known: &&TrustedIssuer| {
             *known.name == *issuer.name
-                && known.algorithms == algorithms
                 && known.source.is_same(&issuer.keys)
                 && is_reached_alike(known, issuer)
         };
-        if let Some(known) = previous.find(same) {
+        let known = previous.find(same_place);
+        // Without keys at hand, a seed is better than what the engine before it can do.
+        if let Some(known) = known
+            && known.algorithms == algorithms
+            && (known.keys.is_usable() || issuer.seed.is_none())
+        {
             return Some(known.keys.clone());
         }
         let remote = |source| {
@@ -243,10 +248,13 @@ impl Settings {
             KeyConfig::File(path) if path.as_os_str().is_empty() => {
                 Err("file ``: must not be empty".to_owned())
             }
-            KeyConfig::File(path) => Ok(remote(Source::File(path.as_path().into()))),
+            KeyConfig::File(path) => Ok(remote(Source::file(path))),
             KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
             KeyConfig::Discover | KeyConfig::JwksUri(_) => self.remote_source(issuer).map(remote),
         };
+        if let (Ok(keys), Some(known)) = (&keys, known) {
+            keys.take_over(&known.keys);
+        }
         keys.map_err(|text| problem(&text)).ok()
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::crypto::AlgorithmSet;
 use crate::fetch::MAX_BODY;
 use crate::introspection::answer::{Answer, AnswerFault};
-use crate::keys::{Keys, Lookup};
+use crate::introspection::flight::CALL_DEADLINE;
+use crate::keys::{Keys, KeysWaited, Lookup};
+use crate::runtime::Deadline;
 use crate::token::NumericDate;
 use crate::token::header::{Header, HeaderMemo, media_type};
 use crate::token::json::{Object, Value};
@@ -44,10 +46,12 @@ impl SignedAnswers {
         let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded, &known)
             .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
         self.admit(&jwt.header)?;
-        if let Lookup::Wait(wait) = self.find(&jwt.header, false) {
-            wait.done().await;
+        let mut waited = None;
+        if let Lookup::Wait(wait) = self.find(&jwt.header, None) {
+            waited = Some(wait.waited());
+            wait.done(Deadline::after(CALL_DEADLINE)).await;
         }
-        let Lookup::Found(keys) = self.find(&jwt.header, true) else {
+        let Lookup::Found(keys) = self.find(&jwt.header, waited.as_ref()) else {
             return Err(AnswerFault("no key of the issuer fits the signed answer"));
         };
         let verified =
@@ -59,7 +63,7 @@ impl SignedAnswers {
         self.read(jwt.claims, now)
     }
 
-    fn find(&self, header: &Header, waited: bool) -> Lookup<'_> {
+    fn find(&self, header: &Header, waited: Option<&KeysWaited>) -> Lookup<'_> {
         self.keys.find(header.kid.as_deref(), header.algorithm, &self.issuer, waited)
     }
 

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::issuer::{Issuer, TrustedIssuer};
 use crate::keys::{Budget, Taken};
-use crate::runtime;
+use crate::runtime::{self, Deadline};
 use crate::telemetry;
 
 /// Tenants that are kept, each with its keys.
@@ -120,6 +120,8 @@ pub(crate) type Prepare = Box<dyn Fn(&Issuer) -> Result<TrustedIssuer, String> +
 
 /// The tenants of one configuration.
 pub(crate) struct Tenants {
+    /// The configuration that they are tenants under.
+    generation: u64,
     resolver: Arc<dyn IssuerResolver>,
     prepare: Prepare,
     clock: Arc<dyn Clock>,
@@ -168,12 +170,17 @@ pub(crate) enum Search {
 }
 
 /// A wait for the resolver.
-pub(crate) struct IssuerWait(watch::Receiver<Resolution>);
+pub(crate) struct IssuerWait(u64, watch::Receiver<Resolution>);
 
 impl IssuerWait {
-    pub(crate) async fn done(mut self) -> Resolution {
-        let answered = self.0.wait_for(|resolution| *resolution != Resolution::Open);
-        match runtime::within(RESOLVE_WAIT, answered).await {
+    /// The configuration under which the resolver is asked.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0
+    }
+
+    pub(crate) async fn done(mut self, deadline: Deadline) -> Resolution {
+        let answered = self.1.wait_for(|resolution| *resolution != Resolution::Open);
+        match deadline.within(RESOLVE_WAIT, answered).await {
             Some(Ok(resolution)) => *resolution,
             // Too late, or the task is gone.
             Some(Err(_)) | None => Resolution::Open,
@@ -183,11 +190,13 @@ impl IssuerWait {
 
 impl Tenants {
     pub(crate) fn new(
+        generation: u64,
         resolver: Arc<dyn IssuerResolver>,
         prepare: Prepare,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            generation,
             resolver,
             prepare,
             clock,
@@ -203,7 +212,7 @@ impl Tenants {
     }
 
     /// Looks for a tenant, without blocking. `waited` is what a wait has brought.
-    pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<Resolution>) -> Search {
+    pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<&(u64, Resolution)>) -> Search {
         if !self.resolver.allows(iss) {
             return Search::Untrusted;
         }
@@ -214,7 +223,9 @@ impl Tenants {
             }
             return Search::Found(Arc::clone(tenant));
         }
-        match waited {
+        // What was waited for under another configuration was another question.
+        let waited = waited.filter(|(generation, _)| *generation == self.generation);
+        match waited.map(|(_, resolution)| *resolution) {
             None => self.ask(iss).map_or(Search::Unavailable, Search::Wait),
             Some(Resolution::Unknown) => Search::Untrusted,
             Some(Resolution::Open | Resolution::Known) => Search::Unavailable,
@@ -223,15 +234,6 @@ impl Tenants {
 
     /// Joins the question under way or asks; `None` where too many are.
     fn ask(self: &Arc<Self>, iss: &str) -> Option<IssuerWait> {
-        let mut resolving = self.resolving();
-        if let Some(answer) = resolving.get(iss) {
-            return Some(IssuerWait(answer.clone()));
-        }
-        if resolving.len() >= MAX_RESOLVING
-            || self.budget.take(self.clock.monotonic()) != Taken::Granted
-        {
-            return None;
-        }
         let runtime = match runtime::current() {
             Ok(runtime) => runtime,
             Err(unfit) => {
@@ -239,13 +241,22 @@ impl Tenants {
                 return None;
             }
         };
+        let mut resolving = self.resolving();
+        if let Some(answer) = resolving.get(iss) {
+            return Some(IssuerWait(self.generation, answer.clone()));
+        }
+        if resolving.len() >= MAX_RESOLVING
+            || self.budget.take(self.clock.monotonic()) != Taken::Granted
+        {
+            return None;
+        }
         let (answer, answered) = watch::channel(Resolution::Open);
         resolving.insert(iss.into(), answered.clone());
         // A runtime that shuts down drops the task at once, and its question then asks for the lock.
         drop(resolving);
         let question = Question { tenants: Arc::downgrade(self), iss: iss.into() };
         runtime.spawn(resolve(Arc::clone(&self.resolver), question, answer));
-        Some(IssuerWait(answered))
+        Some(IssuerWait(self.generation, answered))
     }
 
     /// Takes in what the resolver said.

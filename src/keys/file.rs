@@ -7,21 +7,58 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
-/// Reads a file on a thread where it may block, as files on a network do.
+use tokio::sync::{Semaphore, oneshot};
+
+/// A file that is read again and again, where a read may block, as files on a network do.
 ///
-/// # Errors
-/// In words fit for a log, without anything that the file holds.
-pub(crate) async fn read(path: &Arc<Path>, limit: usize) -> Result<Vec<u8>, String> {
-    let path = Arc::clone(path);
-    let read = tokio::task::spawn_blocking(move || read_now(&path, limit)).await;
-    read.unwrap_or_else(|_| Err("the read was aborted".to_owned()))
+/// A read that hangs can't be stopped. So there is one at a time, on a thread of its own: it takes
+/// none of tokio's blocking threads, and a runtime that shuts down does not wait for it. The next
+/// read waits for the end of the one before, however long its own caller has patience.
+pub(crate) struct Reader {
+    path: Arc<Path>,
+    limit: usize,
+    one_at_a_time: Arc<Semaphore>,
+}
+
+impl Reader {
+    /// At most `limit` bytes are read.
+    pub(crate) fn new(path: &Path, limit: usize) -> Self {
+        Self { path: path.into(), limit, one_at_a_time: Arc::new(Semaphore::new(1)) }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// In words fit for a log, without anything that the file holds.
+    pub(crate) async fn read(&self) -> Result<Vec<u8>, String> {
+        let (path, limit) = (Arc::clone(&self.path), self.limit);
+        let place = Arc::clone(&self.one_at_a_time).acquire_owned().await;
+        // It is never closed.
+        let place = place.map_err(|_| "the read was aborted".to_owned())?;
+        let (answer, answered) = oneshot::channel();
+        let read = move || {
+            let content = read_now(&path, limit);
+            // The place goes with the thread, and not with who waits for it.
+            drop(place);
+            // An error means that nobody waits any more.
+            let _ = answer.send(content);
+        };
+        let started = thread::Builder::new().name("read-file".to_owned()).spawn(read);
+        started.map_err(|error| format!("no thread to read on: {error}"))?;
+        answered.await.unwrap_or_else(|_| Err("the read was aborted".to_owned()))
+    }
 }
 
 /// Reads a file.
 ///
 /// # Errors
-/// As [`read`].
+/// In words fit for a log, without anything that the file holds.
 pub(crate) fn read_now(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
     let failed = |problem: &str| format!("{problem}: {}", path.display());
     let open = || {
