@@ -236,6 +236,103 @@ async fn events_tell_of_a_rotation_and_an_outage() {
     assert!(seen.iter().any(|name| name == "RefreshFailed"), "{seen:?}");
 }
 
+/// Runs it on a thread of its own; a deadlock is a failure and no test that hangs.
+fn ends(name: &str, work: impl FnOnce() + Send + 'static) {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _runtime = runtime.enter();
+        work();
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("{name}: it hangs"));
+}
+
+#[test]
+fn an_observer_may_reload_and_ask_for_the_health() {
+    ends("observer", || {
+        let issuer = support::issuer();
+        let keys = FailsOnce(issuer.jwks(), AtomicBool::new(true));
+        let trusted = Issuer::new(support::ISSUER).key_source(keys);
+        let own: Arc<std::sync::OnceLock<ResourceServer>> = Arc::default();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (server, told, again) = (Arc::clone(&own), Arc::clone(&seen), trusted.clone());
+        let builder = builder(trusted.clone()).on_event(move |event| {
+            told.lock().unwrap().push(format!("{event:?}"));
+            if let Some(server) = server.get() {
+                let before = server.health().generation;
+                server.reload([again.clone()], [AUDIENCE]).unwrap();
+                assert_eq!(server.health().generation, before + 1);
+            }
+        });
+        own.set(builder.build().unwrap()).unwrap();
+        let server = own.get().unwrap();
+        let token = issuer.token().sign();
+        futures::executor::block_on(async {
+            // A seed that is not used is an event of the reload itself.
+            let seed = format!(
+                r#"{{"version":1,"issuer":"{}","fetched_at":0,"freshness":1,"document":"{{}}"}}"#,
+                support::ISSUER
+            );
+            let seeded = trusted.clone().seed(KeySeed::from_json(seed.as_bytes()).unwrap());
+            server.reload([seeded], [AUDIENCE]).unwrap();
+        });
+        assert_eq!(server.health().generation, 2, "one, and the observer's");
+        let _ = at_once(api(server.layer()).bearer(&token));
+        assert!(seen.lock().unwrap()[0].starts_with("SeedIgnored"), "{seen:?}");
+    });
+}
+
+#[test]
+fn a_subscriber_may_ask_for_the_health() {
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+    struct Asks(Arc<std::sync::OnceLock<ResourceServer>>, Arc<AtomicBool>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Asks {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            if let Some(server) = self.0.get() {
+                let _ = server.health();
+                let _ = server.export_keys();
+                self.1.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+
+    struct Nobody;
+
+    impl tower_resource_server::IssuerResolver for Nobody {
+        fn allows(&self, iss: &str) -> bool {
+            iss == "https://tenant.example.com"
+        }
+
+        fn resolve<'a>(&'a self, _: &'a str) -> tower_resource_server::IssuerFuture<'a> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    ends("subscriber", || {
+        let own: Arc<std::sync::OnceLock<ResourceServer>> = Arc::default();
+        let asked = Arc::new(AtomicBool::new(false));
+        let asks = Asks(Arc::clone(&own), Arc::clone(&asked));
+        let subscriber = tracing_subscriber::registry().with(asks);
+        let _default = tracing::subscriber::set_default(subscriber);
+        let issuer = support::issuer();
+        let keys = FailsOnce(issuer.jwks(), AtomicBool::new(false));
+        let builder = builder(Issuer::new(support::ISSUER).key_source(keys));
+        own.set(builder.issuer_resolver(Nobody).build().unwrap()).unwrap();
+        let api = api(own.get().unwrap().layer());
+        let tenant = issuer.token().claim("iss", "https://tenant.example.com").sign();
+        // Without a runtime that runs, and in one that lacks a timer, failures are logged, too.
+        let bare = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        bare.block_on(async {
+            api.bearer(&tenant).await.assert_unavailable("no timer");
+            api.bearer(&issuer.token().sign()).await.assert_unavailable("no timer");
+        });
+        assert!(asked.load(Ordering::SeqCst), "something was logged");
+    });
+}
+
 #[tokio::test]
 async fn keys_are_kept_warm_without_requests() {
     let issuer = TestIssuer::start().await.unwrap();

@@ -8,7 +8,8 @@ use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
-use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url, shown};
+use crate::issuer::{Issuer, KeyConfig, TENANT, TenantSettings, Tenants, Trust, TrustedIssuer};
+use crate::issuer::{check_url, shown};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
@@ -50,7 +51,10 @@ impl Settings {
                 }
             }
             let known = previous.iter().flat_map(|trust| &trust.issuers).map(|issuer| &**issuer);
-            if let Some(issuer) = self.trusted(issuer, audiences, generation, known, &mut problem) {
+            let keep_warm = self.keep_warm;
+            let issuer =
+                self.trusted(issuer, audiences, generation, known, keep_warm, &mut problem);
+            if let Some(issuer) = issuer {
                 trusted.push(Arc::new(issuer));
             }
         }
@@ -60,7 +64,8 @@ impl Settings {
         Trust { generation, issuers: trusted, tenants }
     }
 
-    /// The tenants that the resolver finds; their keys at hand are kept, too.
+    /// The tenants that the resolver finds. Those that had a valid token are known already, with their
+    /// keys.
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
@@ -71,23 +76,27 @@ impl Settings {
         let resolver = Arc::clone(self.resolver.as_ref()?);
         let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
         let configured = configured.to_vec();
-        let known = previous.and_then(|trust| trust.tenants.as_ref());
-        let known = known.map_or_else(Vec::new, |tenants| tenants.known());
-        let prepare = move |issuer: &Issuer| {
+        let keep_warm = self.keep_warm;
+        let tenant_settings =
+            TenantSettings { generation, most: self.max_tenants.max(1), keep_warm };
+        let prepare = move |issuer: &Issuer, known: Option<&TrustedIssuer>| {
             let mut problems = Vec::new();
-            let known = known.iter().map(|tenant| &tenant.issuer);
             let mut problem = |text: &str| problems.push(text.to_owned());
             // Its subjects would be those of an issuer that never vouched for them.
             let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
             if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
                 problem("has a name of a configured issuer");
             }
-            let prepared = settings.trusted(issuer, &audiences, generation, known, &mut problem);
-            let prepared = prepared.filter(|_| problems.is_empty());
-            prepared.inspect(|issuer| issuer.keys.tell_of_seed()).ok_or_else(|| problems.join("; "))
+            let known = known.into_iter();
+            // Nobody has vouched for the name yet.
+            let warm = false;
+            let prepared =
+                settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
+            prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
         let clock = Arc::clone(&self.clock);
-        Some(Arc::new(Tenants::new(generation, resolver, Box::new(prepare), clock)))
+        let before = previous.and_then(|trust| trust.tenants.as_deref());
+        Some(Tenants::new(tenant_settings, resolver, Box::new(prepare), clock, before))
     }
 
     fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {
@@ -108,6 +117,7 @@ impl Settings {
         audiences: &[String],
         #[cfg_attr(not(feature = "remote"), allow(unused_variables))] generation: u64,
         previous: impl Iterator<Item = &'a TrustedIssuer>,
+        keep_warm: bool,
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
         let name = self.check_tenants(issuer, problem);
@@ -130,7 +140,7 @@ impl Settings {
         #[cfg(feature = "remote")]
         check_bearer(issuer, problem);
         let algorithms = accepted_algorithms(issuer, problem);
-        let keys = self.keys(issuer, algorithms, previous, problem)?;
+        let keys = self.keys(issuer, algorithms, previous, keep_warm, problem)?;
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
         #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
         let mut trusted = TrustedIssuer {
@@ -211,6 +221,7 @@ impl Settings {
         issuer: &Issuer,
         algorithms: AlgorithmSet,
         mut previous: impl Iterator<Item = &'a TrustedIssuer>,
+        keep_warm: bool,
         problem: &mut impl FnMut(&str),
     ) -> Option<Keys> {
         let same_place = |known: &&TrustedIssuer| {
@@ -233,7 +244,7 @@ impl Settings {
                 algorithms,
                 source,
                 clock,
-                self.key_settings(issuer.seed.clone()),
+                self.key_settings(issuer.seed.clone(), keep_warm),
             )))
         };
         let keys = match &issuer.keys {

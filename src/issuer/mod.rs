@@ -28,7 +28,7 @@ use crate::profile::Profile;
 pub(crate) use discovery::Discovery;
 pub(crate) use template::{TENANT, TenantRule, tenant_of};
 pub use tenants::{IssuerFuture, IssuerResolver, IssuerResolverError};
-pub(crate) use tenants::{IssuerWait, Resolution, Tenants};
+pub(crate) use tenants::{IssuerWait, MAX_TENANTS, Resolution, TenantSettings, Tenants};
 #[cfg(feature = "remote")]
 pub(crate) use transport::Transport;
 #[cfg(feature = "remote")]

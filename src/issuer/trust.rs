@@ -110,6 +110,8 @@ impl Trust {
     /// Tells of seeds that are not used, once.
     pub(crate) fn tell_of_seeds(&self) {
         self.issuers.iter().for_each(|issuer| issuer.keys.tell_of_seed());
+        let tenants = self.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
+        tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
     }
 
     /// Refuses what is lost already, before the claims are read: in a flood of forged kids, a token

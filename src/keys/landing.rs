@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::crypto::random_unit;
 use crate::event::Event;
+use crate::flight::Ended;
 use crate::keys::freshness::Ticket;
 use crate::keys::remote::RemoteKeys;
 use crate::keys::set::KeySetFault;
@@ -12,13 +13,21 @@ use crate::keys::source::{Failure, Fetched};
 use crate::token::Excerpt;
 
 impl RemoteKeys {
-    /// Takes in what an attempt brought; `known` is the set that was at hand when it began.
+    /// Takes in how an attempt ended; `known` is the set that was at hand when it began, to which "not
+    /// modified" refers.
     pub(crate) fn land(
         &self,
         ticket: Ticket,
-        fetched: Result<Fetched, Failure>,
+        ended: Ended<Result<Fetched, Failure>>,
         known: Option<&Snapshot>,
     ) {
+        if matches!(ended, Ended::Gone) {
+            // It died with its runtime, which is no fault of the server's.
+            self.freshness.cancelled(ticket);
+            self.ended.send_replace(());
+            return;
+        }
+        let fetched = ended.done().unwrap_or_else(|problem| Err(problem.into()));
         let now = self.clock.monotonic();
         if !self.freshness.is_current(&ticket) {
             // It was given up, and what it brings may be older than what another one brought.
@@ -51,12 +60,6 @@ impl RemoteKeys {
                 }
             }
         }
-    }
-
-    /// The attempt died with its runtime, which is no fault of the server's.
-    pub(crate) fn dropped(&self, ticket: Ticket) {
-        self.freshness.cancelled(ticket);
-        self.ended.send_replace(());
     }
 
     /// Puts a set to work, unless one of a later attempt is: this one was given up a moment ago then.

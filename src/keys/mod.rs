@@ -10,7 +10,6 @@ mod bearer;
 mod cache_control;
 mod entries;
 mod file;
-mod flight;
 mod freshness;
 mod jwk;
 mod landing;

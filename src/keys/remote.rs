@@ -17,9 +17,9 @@ use tokio::task::AbortHandle;
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, AlgorithmSet};
 use crate::event::{Event, Observer};
-use crate::keys::flight::{self, Flight};
+use crate::flight::{self, Ended};
 use crate::keys::freshness::{
-    Answer, Asked, Attempt, Freshness, FreshnessSettings, Note, Phase, Ticket,
+    Answer, Asked, Attempt, DEADLINE, Freshness, FreshnessSettings, Note, Phase, Ticket,
 };
 use crate::keys::snapshot::Snapshot;
 use crate::keys::{Candidates, Found, KeySeed, KeyWait, KeysWaited, Lookup, Source, warm};
@@ -251,16 +251,23 @@ impl RemoteKeys {
             }
             Err(unfit @ Unfit::WithoutTimer) => {
                 // As a failure, so that the pauses after it bound how often this is found out.
-                self.land(ticket, Err(unfit.problem().into()), None);
+                self.land(ticket, Ended::Done(Err(unfit.problem().into())), None);
                 return false;
             }
         };
         self.freshness.launched();
         // Whoever waits for an attempt that was given up for this one looks again.
         self.ended.send_replace(());
-        let flight = Flight::new(self, ticket, self.snapshot.load_full());
-        let task = runtime.spawn(flight::fetch(flight, Arc::clone(&self.source), now));
-        if let Some(given_up) = self.task.swap(Some(Arc::new(task.abort_handle()))) {
+        let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
+        let validator = known.as_ref().and_then(|known| known.validator.clone());
+        let work = async move { source.fetch(validator.as_ref(), now).await };
+        let keys = Arc::downgrade(self);
+        let task = flight::launch(&runtime, DEADLINE, work, move |ended| {
+            if let Some(keys) = keys.upgrade() {
+                keys.land(ticket, ended, known.as_deref());
+            }
+        });
+        if let Some(given_up) = self.task.swap(Some(Arc::new(task))) {
             given_up.abort();
         }
         let is_alive = |timer: &Arc<AbortHandle>| !timer.is_finished() && self.timer_beats(now);

@@ -235,7 +235,7 @@ async fn an_observer_that_panics_breaks_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_ends_however_its_task_ends() {
     for (script, problem) in [
-        (Script::Panic, "failed 1 `the fetch was aborted` None"),
+        (Script::Panic, "failed 1 `the attempt panicked` None"),
         (Script::Hang, "failed 1 `no answer in time` None"),
         (
             Script::Answer("x".repeat(64 * 1024 + 1)),
