@@ -114,6 +114,7 @@ impl Introspection {
             &parts,
             Arc::clone(context.issuer),
             self.ttl,
+            self.stale,
             context.leeway,
             Arc::clone(context.clock),
         )
