@@ -73,6 +73,7 @@ impl Introspection {
             older_names: context.older_names,
             issuer: Arc::clone(context.issuer),
             audiences,
+            leeway: context.leeway,
         });
         let clock = Arc::clone(context.clock);
         let client = IntrospectionClient { http, endpoint, credentials, signed, clock };
