@@ -296,7 +296,12 @@ impl Introspector {
                 self.cache.put(token, &Arc::new(answer), now, age);
                 None
             }
-            Some(_) if self.cache.is_dead_since(&token, now, age_at_most) => None,
+            Some(_) if self.cache.is_dead_since(&token, now, age_at_most) => {
+                // The store does not compare, clocks differ, or someone put an old value back.
+                let reason = "it may be older than a revocation seen here";
+                telemetry::shared_answer_unusable(&self.issuer, reason);
+                None
+            }
             answer => Some(Brought { answer, age }),
         }
     }

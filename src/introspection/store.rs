@@ -74,7 +74,9 @@ pub trait AnswerStore: Send + Sync + 'static {
 
     /// Puts `value` under `key`, unless there is a value already whose version is the same or
     /// higher; then it does nothing, and that is no error. The two must be one atomic step, also
-    /// against other servers. After `ttl` the value is of no use and should go, with its version.
+    /// against other servers. After `ttl` the value is of no use and should go, with its version. A
+    /// store may drop values earlier, as caches do; an older one may then be written again, and holds
+    /// for what is left of its own time.
     ///
     /// The version tells when the authorization server was asked: milliseconds since the epoch,
     /// times two, and one more for a token that is not active, so that "inactive" wins a tie. It is

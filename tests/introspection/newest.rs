@@ -7,7 +7,7 @@ use serde_json::json;
 use tower_resource_server::test_issuer::{Endpoint, Fault};
 use tower_resource_server::{Clock as _, Introspection, TestClock, danger, introspected_now};
 
-use super::shared::{Shelf, ShelfFault, another, ask, trusted, world};
+use super::shared::{Log, Shelf, ShelfFault, another, ask, trusted, world};
 use super::support::*;
 use super::{World, secret, serve};
 
@@ -149,7 +149,46 @@ async fn a_newer_active_is_shared_and_an_older_inactive_is_not() {
 }
 
 #[tokio::test]
+async fn a_read_of_the_store_that_a_revocation_overtook_is_not_believed() {
+    for (name, revoked) in [("revoked", true), ("not revoked", false)] {
+        let shelf = Shelf::default();
+        let world = world(&shelf).await;
+        let token = world.issuer.token().opaque();
+        ask(&another(&world, &shelf, &world.clock), &token).await.assert_ok(name);
+        shelf.has(1).await;
+        world.pass(1);
+        let gets = shelf.gets();
+        shelf.misbehave(ShelfFault::SlowReads);
+        let early = tokio::spawn({
+            let (api, token) = (api(world.server.layer()), token.clone());
+            async move { api.bearer(&token).await }
+        });
+        while shelf.gets() == gets {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if revoked {
+            world.issuer.revoke(&token);
+        }
+        let asking = api(world.server.protect(introspected_now()));
+        let newer = asking.bearer(&token).await;
+        assert!(!early.is_finished(), "{name}: the read came too soon");
+        let early = early.await.unwrap();
+        if revoked {
+            newer.assert_invalid_token(name);
+            early.assert_invalid_token(name);
+        } else {
+            newer.assert_ok(name);
+            early.assert_ok(name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_saw_a_revocation_believes_no_store_that_lies() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _guard = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
     let shelf = Shelf::default();
     let world = world(&shelf).await;
     let token = world.issuer.token().opaque();
@@ -169,6 +208,8 @@ async fn who_saw_a_revocation_believes_no_store_that_lies() {
         world.bearer(&token).await.assert_invalid_token("asked all the same");
         assert_eq!(world.calls(), calls + 1, "after {seconds} s more");
     }
+    assert_eq!(log.count("it may be older than a revocation seen here"), 3);
+    assert_eq!(log.count(&token), 0);
     // The neighbour: one that saw nothing can't know, until the ttl ends.
     shelf.replace(old.clone());
     ask(&another(&world, &shelf, &world.clock), &token).await.assert_ok("59 s old");

@@ -46,6 +46,8 @@ pub(super) enum ShelfFault {
     Late,
     /// Keeps what was written last, whatever its version.
     Careless,
+    /// Looks at once, and says what it saw a while later.
+    SlowReads,
 }
 
 impl Shelf {
@@ -90,7 +92,7 @@ impl Shelf {
         }
     }
 
-    fn gets(&self) -> usize {
+    pub(super) fn gets(&self) -> usize {
         self.0.gets.load(Ordering::SeqCst)
     }
 
@@ -121,7 +123,11 @@ impl AnswerStore for Shelf {
         Box::pin(async move {
             self.0.gets.fetch_add(1, Ordering::SeqCst);
             self.act(false).await?;
-            Ok(self.0.values.lock().unwrap().get(key).map(|(_, value)| value.clone()))
+            let seen = self.0.values.lock().unwrap().get(key).map(|(_, value)| value.clone());
+            if *self.0.fault.lock().unwrap() == ShelfFault::SlowReads {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(seen)
         })
     }
 
@@ -496,10 +502,10 @@ async fn the_log_says_once_that_the_store_fails_and_names_what_is_not_used() {
 
 /// What was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn count(&self, text: &str) -> usize {
+    pub(super) fn count(&self, text: &str) -> usize {
         String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
     }
 }
