@@ -230,7 +230,7 @@ impl AnswerStore for RedisStore {
             let mut command = redis::cmd("GETRANGE");
             command.arg(key).arg(0).arg(VERSION + MAX_VALUE);
             match self.run(&command).await.map_err(said)? {
-                // What the version says is for the script alone: whoever writes here could have set it.
+                // The version is for the script alone: anyone who can write here can set it.
                 Value::BulkString(mut stored) => {
                     let value = stored.split_off(stored.len().min(VERSION));
                     Ok(Some(value).filter(|_| !stored.is_empty()))
