@@ -4,7 +4,7 @@ use crate::config_error::ConfigError;
 use crate::crypto::Algorithm;
 use crate::issuer::Issuer;
 use crate::issuer::providers::{check, is_host};
-use crate::profile::Profile;
+use crate::profile::{AnswerProfile, Profile};
 
 /// Keycloak, by the URL of the realm: `https://sso.example.com/realms/demo`.
 ///
@@ -103,15 +103,18 @@ pub fn okta(issuer: &str) -> Result<Issuer, ConfigError> {
 /// It sends `typ: JWT`, and in `aud` the ids of the project and of its applications: the audience
 /// to configure is the project's id. There is no scope claim in the JWT, so that no scope check
 /// passes; roles are an object under `urn:zitadel:iam:org:project:<id>:roles`, for
-/// [`and_check`](crate::Policy::and_check). A service account is a user here, with a `sub` of
-/// its own, and is not told from one.
+/// [`and_check`](crate::Policy::and_check). A service account has a `sub` like a user's and its own
+/// name as `client_id`; it is told by `aud`, in which a user's token has the client, and its has not.
+/// That is no proof against a service account that asks for a project of its own name.
 ///
 /// It gives up `typ` and `client_id`. ID tokens may have the same `aud`; they are kept out by
 /// `jti`, which they have not.
 ///
-/// Source: Zitadel Docs, "Claims" (<https://zitadel.com/docs/apis/openidoauth/claims>).
+/// Sources: Zitadel Docs, "Claims" (<https://zitadel.com/docs/apis/openidoauth/claims>); what a
+/// service account's token has is that of `token_client_credentials.go` in its `internal/api/oidc`.
 pub fn zitadel(instance_url: impl Into<String>) -> Issuer {
-    Issuer::discover(instance_url).profile(Profile::jwt().require_claim("jti"))
+    Issuer::discover(instance_url)
+        .profile(Profile::jwt().require_claim("jti").client_if_not_in_audience())
 }
 
 /// Ory Hydra, or Ory Network, with `strategies.access_token: jwt`; by default access tokens are
@@ -152,7 +155,10 @@ pub fn fusionauth(server_url: &str, issuer: &str) -> Issuer {
     fusionauth_issuer(
         server_url,
         issuer,
-        Profile::jwt().client_claim("applicationId").require_claim("applicationId"),
+        Profile::jwt()
+            .client_claim("applicationId")
+            .require_claim("applicationId")
+            .answers(AnswerProfile::rfc7662().client_claim("applicationId")),
     )
 }
 
@@ -164,7 +170,11 @@ pub fn fusionauth(server_url: &str, issuer: &str) -> Issuer {
 ///
 /// Source: FusionAuth Docs, "Tokens", "Client Credentials Access Token".
 pub fn fusionauth_entities(server_url: &str, issuer: &str) -> Issuer {
-    fusionauth_issuer(server_url, issuer, Profile::jwt().client_claim("sub").require_claim("sub"))
+    let profile = Profile::jwt()
+        .client_claim("sub")
+        .require_claim("sub")
+        .answers(AnswerProfile::rfc7662().client_claim("sub"));
+    fusionauth_issuer(server_url, issuer, profile)
 }
 
 fn fusionauth_issuer(server_url: &str, issuer: &str, profile: Profile) -> Issuer {
