@@ -819,9 +819,12 @@ fn under(sample: &Sample, profile: Profile) -> Issuer {
     Issuer::new("https://as.example.com").alias(alias).profile(profile)
 }
 
+/// A name, a token and its audience; who acts by RFC 9068 and by `jwt`; the vendor's own profile.
+type Acting = (&'static str, Sample, &'static str, Kind, Kind, Option<fn() -> Issuer>);
+
 /// Tokens that clients get for themselves, and workloads.
 #[rustfmt::skip]
-fn machines() -> Vec<(&'static str, Sample, &'static str, Kind, Kind, Option<fn() -> Issuer>)> {
+fn machines() -> Vec<Acting> {
     use Kind::{Client, Refused, Unknown};
     let id = Sample::read;
     let entity = id("fusionauth-user").without("applicationId").without("email").without("roles")
@@ -837,7 +840,6 @@ fn machines() -> Vec<(&'static str, Sample, &'static str, Kind, Kind, Option<fn(
     let bare = keycloak_typed.clone().without("clientHost").without("clientAddress");
     let keycloak = || providers::keycloak("https://sso.example.test/realms/demo");
     vec![
-        // Name, token, audience; who acts by RFC 9068, by `jwt`, by the profile for the vendor.
         ("Auth0", id("auth0-m2m"), API, Refused, Client, Some(auth0)),
         ("Entra app", id("entra-v2-app"), ENTRA_API, Refused, Client, Some(entra_v2)),
         ("Entra app without idtyp", id("entra-v2-app").without("idtyp"), ENTRA_API, Refused, Client, Some(entra_v2)),
@@ -868,7 +870,7 @@ fn machines() -> Vec<(&'static str, Sample, &'static str, Kind, Kind, Option<fn(
 
 /// Tokens of users.
 #[rustfmt::skip]
-fn users() -> Vec<(&'static str, Sample, &'static str, Kind, Kind, Option<fn() -> Issuer>)> {
+fn users() -> Vec<Acting> {
     use Kind::{Client, Refused, Unknown, User};
     let id = Sample::read;
     let ping = id("pingfederate").with("iss", "https://ping.example.test").with("aud", API).with("sub", "alice");

@@ -266,7 +266,7 @@ impl TrustedIssuer {
     ) -> Result<(), Error> {
         self.validate_introspected(answer.members(), now, true)?;
         answer.check_against(claims)?;
-        self.profile.narrow(facts, answer.members())?;
+        self.profile.narrow(facts, claims, answer.members())?;
         if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
             && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
         {

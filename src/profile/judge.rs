@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
-#[cfg(feature = "remote")]
-use crate::profile::claim::check_named_kind;
 use crate::profile::claim::{
-    check_audience, check_kind, check_value, date, is_absent, malformed, missing, text,
+    check_audience, check_kind, check_value, date, malformed, missing, text,
 };
+#[cfg(feature = "remote")]
+use crate::profile::claim::{check_named_kind, is_absent};
 #[cfg(feature = "remote")]
 use crate::profile::signs::is_answer_member;
 use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim};
@@ -208,11 +208,10 @@ impl Profile {
         expected: &Expected<'_>,
     ) -> Result<Facts, Error> {
         let (subject, client) = (text(members, "sub")?, self.answer_client(members)?);
-        let carried = self.signs.of_clients.iter().filter(|sign| sign.counts_in_answers());
-        let of_clients = carried.chain(&self.answers.signs.of_clients);
+        let of_users = &self.answers.signs.of_users;
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
-            actor: self.actor(members, subject, client, of_clients, &self.answers.signs),
+            actor: self.actor(members, subject, client, self.answer_signs(), of_users),
             scope: self.answer_scope(members)?.unwrap_or_default(),
             expires_at: date(members, "exp")?,
             names: Names::new(subject, client),
@@ -222,44 +221,71 @@ impl Profile {
     /// Takes from the facts of a JWT what an answer that was judged does not grant, too. It adds
     /// nothing: a token of which it is unknown who acts stays one, whatever the answer names.
     #[cfg(feature = "remote")]
-    pub(crate) fn narrow(&self, facts: &mut Facts, members: &Object<'_>) -> Result<(), Error> {
-        // Both spell the client in their own way. Where the subject is the client, a JWT names none.
-        if let Some(own) = facts.client_id()
-            && self.client != "sub"
-        {
-            let names = ["client_id", self.client.as_ref()];
-            let said = names.into_iter().chain(self.answers.client.as_deref());
-            for value in said.filter_map(|name| members.get(name)) {
-                if *value != Value::Null && value.as_str() != Some(own) {
-                    return Err(Error::ContradictedByIntrospection { claim: "client_id" });
-                }
-            }
+    pub(crate) fn narrow(
+        &self,
+        facts: &mut Facts,
+        claims: &Object<'_>,
+        members: &Object<'_>,
+    ) -> Result<(), Error> {
+        self.check_same_client(facts, claims, members)?;
+        if let Some(scope) = self.answer_scope(members)? {
+            facts.scope = facts.scope.common_with(&scope);
         }
-        let mut scopes = vec![self.answer_scope(members)?];
+        // A server may repeat a JWT's scope claim, too, in a shape of its own choice.
         if self.scope != "scope" {
-            // A server may repeat a JWT's claims, by any of its shapes.
             let shape = match members.get(&self.scope) {
                 Some(Value::Array(_)) => ScopeShape::Array,
                 _ => ScopeShape::Words,
             };
-            scopes.push(read_scope(members, &self.scope, shape)?);
-        }
-        for scope in scopes.iter().flatten() {
-            facts.scope = facts.scope.common_with(scope);
+            if let Some(scope) = read_scope(members, &self.scope, shape)? {
+                facts.scope = facts.scope.common_with(&scope);
+            }
         }
         let client = self.answer_client(members)?;
-        if let Some(subject) = facts.subject() {
+        let is_client = facts.subject().is_some_and(|subject| {
             let acting = Acting { claims: members, subject, client };
-            let carried = self.signs.of_clients.iter().filter(|sign| sign.counts_in_answers());
-            let mut signs = carried.chain(&self.answers.signs.of_clients);
-            if client == Some(subject)
-                || signs.any(|sign| sign.is_positive() && sign.tells_client(acting))
+            client == Some(subject)
+                || self.answer_signs().any(|sign| sign.is_positive() && sign.tells_client(acting))
                 || (!self.any_subject && is_machine(members, subject))
-            {
-                facts.actor = Actor::Client;
+        });
+        if is_client {
+            facts.actor = Actor::Client;
+        }
+        Ok(())
+    }
+
+    /// A JWT and an answer name one client, each in its own way. Where a profile takes the subject for
+    /// the client, its JWTs name none.
+    #[cfg(feature = "remote")]
+    fn check_same_client(
+        &self,
+        facts: &Facts,
+        claims: &Object<'_>,
+        members: &Object<'_>,
+    ) -> Result<(), Error> {
+        let named = facts.client_id().or_else(|| {
+            let name = other_client_claim(claims, &self.client)?;
+            claims.get(name)?.as_str()
+        });
+        let Some(own) = named.filter(|_| self.client != "sub") else {
+            return Ok(());
+        };
+        let names = ["client_id", self.client.as_ref()];
+        let said = names.into_iter().chain(self.answers.client.as_deref());
+        for value in said.filter_map(|name| members.get(name)) {
+            if *value != Value::Null && value.as_str() != Some(own) {
+                return Err(Error::ContradictedByIntrospection { claim: "client_id" });
             }
         }
         Ok(())
+    }
+
+    /// The signs by which an answer is a client's own: those of the profile that count in both
+    /// formats, and those of answers.
+    #[cfg(feature = "remote")]
+    fn answer_signs(&self) -> impl Iterator<Item = &Sign> {
+        let carried = self.signs.of_clients.iter().filter(|sign| sign.counts_in_answers());
+        carried.chain(&self.answers.signs.of_clients)
     }
 
     /// The claim that plays the audience's part, and `aud` itself wherever it stands: a token that
@@ -329,9 +355,10 @@ impl Profile {
         expected: &Expected<'_>,
     ) -> Result<Facts, Error> {
         let (subject, client) = (text(claims, "sub")?, text(claims, &self.client)?);
+        let Signs { of_clients, of_users } = &self.signs;
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
-            actor: self.actor(claims, subject, client, &self.signs.of_clients, &self.signs),
+            actor: self.actor(claims, subject, client, of_clients, of_users),
             scope: read_scope(claims, &self.scope, self.scope_shape)?.unwrap_or_default(),
             expires_at: exp,
             names: Names::new(subject, client),
@@ -345,9 +372,9 @@ impl Profile {
         subject: Option<&str>,
         client: Option<&str>,
         of_clients: impl IntoIterator<Item = &'s Sign>,
-        signs: &Signs,
+        of_users: &[Sign],
     ) -> Actor {
-        let is_user = || signs.of_users.iter().any(|sign| sign.tells_user(claims));
+        let is_user = || of_users.iter().any(|sign| sign.tells_user(claims));
         let Some(subject) = subject else {
             // Servers leave `sub` out of a client's own token (PingOne, Kinde). A token of a user
             // can't be told from it by that, unless something else in it can only be a user's.

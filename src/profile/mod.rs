@@ -221,11 +221,12 @@ impl Profile {
     /// Takes a token with the claim `name` for a user's: an identity claim that only users have.
     /// The claim must hold something: null, false, and an empty text, array or object do not count.
     ///
-    /// This and the next one are for servers whose tokens name no client. They tell of a token of
-    /// which nothing else is known, and never make a user of one that is a client's by any sign, that
-    /// has no `sub`, or whose `sub` is the client.
+    /// This and the next one are for servers whose tokens name no client. They decide only where
+    /// nothing else does: they never make a user of a token that any sign calls a client's, that has
+    /// no `sub`, or whose `sub` is the client. They are about JWTs; for introspection answers, see
+    /// [`answers`](Self::answers).
     ///
-    /// What to look out for: service accounts can have an e-mail address, too.
+    /// Choose a claim that no service account has: some of them have an e-mail address, too.
     ///
     /// ```
     /// use tower_resource_server::Profile;

@@ -1,4 +1,4 @@
-//! Who acts with a token: a user, a client on its own behalf, or nobody can tell. Pure.
+//! Who acts with a token: a user, a client on its own behalf, or unknown. Pure.
 //!
 //! RFC 9068 §5 asks that a client's own token is never taken for a user's. Its §2.2 gives such a
 //! token a `sub` that stands for the client, which many servers do not: theirs is a service user's
@@ -18,7 +18,7 @@ pub(crate) struct Signs {
     pub(crate) of_users: Vec<Sign>,
 }
 
-/// What tells a client's own token, or a user's.
+/// What shows that a token is a client's own, or a user's.
 #[derive(Clone, Debug)]
 pub(crate) enum Sign {
     Present(Cow<'static, str>),
@@ -38,6 +38,7 @@ pub(crate) struct Acting<'a> {
 
 /// The members that RFC 7662 §2.2 gives an answer. There, that one of them is present says nothing
 /// of who acts, although a server may put it into no JWT but a client's own (Keycloak's `client_id`).
+#[cfg(feature = "remote")]
 const ANSWER_MEMBERS: [&str; 12] = [
     "active",
     "scope",
@@ -53,6 +54,7 @@ const ANSWER_MEMBERS: [&str; 12] = [
     "jti",
 ];
 
+#[cfg(feature = "remote")]
 pub(super) fn is_answer_member(name: &str) -> bool {
     ANSWER_MEMBERS.contains(&name)
 }
@@ -117,9 +119,9 @@ fn has_value(claims: &Object<'_>, name: &str, value: &str) -> bool {
 /// Claims by which servers name the client.
 const CLIENT_CLAIMS: [&str; 5] = ["client_id", "azp", "cid", "appid", "clientId"];
 
-/// Whether the token says in the words of its own server that no user is behind it, whatever the
-/// profile knows of that server. It only takes away: a profile that names the client wrongly, or by
-/// a claim that is not enough, makes no user of a machine.
+/// Whether the token says in the words of its own server that a client acts for itself. It counts
+/// under every profile, and it only takes away: a profile that names the wrong claim for the client,
+/// or the right one where that is not enough, makes no user of a machine.
 pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let is_subject = |name: &str| text(name) == Some(subject);
@@ -150,7 +152,7 @@ pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
         || subject.starts_with("spiffe://")
 }
 
-/// A claim that seems to name the client, to be told to the operator.
+/// A claim that seems to name the client, for the operator's log.
 pub(super) fn other_client_claim(claims: &Object<'_>, known: &str) -> Option<&'static str> {
     let names = CLIENT_CLAIMS.into_iter().chain(["applicationId"]);
     names.into_iter().find(|name| *name != known && !is_absent(claims, name))

@@ -25,8 +25,8 @@ struct Inner<C> {
 ///
 /// A client that acts for itself is never taken for a user, although RFC 9068 §2.2 lets `sub`
 /// carry its `client_id` (§5). A user is a pair, since two issuers can use one `sub`. Where nothing
-/// tells the two apart, it is neither; the methods of [`Profile`](crate::Profile) whose names begin
-/// with `client_` and `user_` say what tells.
+/// shows which of the two acts, the answer is [`Unknown`](Self::Unknown). The rules are in
+/// [`manual::providers`](crate::manual::providers).
 ///
 /// `Debug` shows the issuer alone: `sub` and `client_id` are no text for logs (RFC 9068 §6).
 ///
@@ -52,15 +52,14 @@ pub enum Principal<'a> {
         sub: &'a str,
     },
     /// A client on its own behalf: the token has no `sub`, its `sub` is the client, or another sign
-    /// tells it.
+    /// shows it.
     Client {
         /// The issuer.
         iss: &'a str,
         /// The client, where the token names it.
         client_id: Option<&'a str>,
     },
-    /// A user or a client: the token has a `sub`, and nothing tells whose. [`user`](crate::user())
-    /// refuses it.
+    /// A user or a client: nothing in the token shows which. [`user`](crate::user()) refuses it.
     Unknown {
         /// The issuer.
         iss: &'a str,

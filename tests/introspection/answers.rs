@@ -510,6 +510,18 @@ async fn an_answer_that_names_another_client_than_the_jwt_contradicts_it() {
     }
 }
 
+/// The profile reads no `azp`; the token names its client there all the same.
+#[tokio::test]
+async fn a_client_that_the_profile_does_not_read_is_contradicted_too() {
+    for (name, said, good) in [("the same", "app", true), ("another", "y", false)] {
+        let world = both(Profile::jwt()).await;
+        world.says(json!({ "client_id": said }));
+        let token = world.issuer.token().without("client_id").claim("azp", "app").sign();
+        let reply = world.bearer(&token).await;
+        if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+    }
+}
+
 #[tokio::test]
 async fn an_answer_makes_a_client_of_a_jwts_user_and_never_a_user_of_anything() {
     let azp = || Profile::jwt().client_claim("azp");

@@ -104,8 +104,8 @@ pub fn okta(issuer: &str) -> Result<Issuer, ConfigError> {
 /// to configure is the project's id. There is no scope claim in the JWT, so that no scope check
 /// passes; roles are an object under `urn:zitadel:iam:org:project:<id>:roles`, for
 /// [`and_check`](crate::Policy::and_check). A service account has a `sub` like a user's and its own
-/// name as `client_id`; it is told by `aud`, in which a user's token has the client, and its has not.
-/// That is no proof against a service account that asks for a project of its own name.
+/// name as `client_id`. Its `aud` does not have that name, while a user's token has the client in `aud`:
+/// that is the sign used here. A service account that asks for a project of its own name can evade it.
 ///
 /// It gives up `typ` and `client_id`. ID tokens may have the same `aud`; they are kept out by
 /// `jti`, which they have not.
