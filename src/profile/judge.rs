@@ -243,7 +243,8 @@ impl Profile {
         }
         let client = self.answer_client(members)?;
         let is_client = facts.subject().is_some_and(|subject| {
-            let acting = Acting { claims: members, subject, client };
+            let client_claim = self.client.as_ref();
+            let acting = Acting { claims: members, subject, client, client_claim };
             client == Some(subject)
                 || self.answer_signs().any(|sign| sign.is_positive() && sign.tells_client(acting))
                 || (!self.any_subject && is_machine(members, subject))
@@ -380,7 +381,7 @@ impl Profile {
             // can't be told from it by that, unless something else in it can only be a user's.
             return if is_user() { Actor::Unknown(None) } else { Actor::Client };
         };
-        let acting = Acting { claims, subject, client };
+        let acting = Acting { claims, subject, client, client_claim: &self.client };
         if client == Some(subject)
             || self.client == "sub"
             || of_clients.into_iter().any(|sign| sign.tells_client(acting))

@@ -94,7 +94,8 @@ impl Profile {
     ///
     /// What it gives up: `typ` no longer tells an access token from an ID token (RFC 9068 §5), so
     /// the audience has to, and so do the claims that only other kinds of JWT carry. Use an
-    /// audience that no client id equals.
+    /// audience that no client id equals. What else such a server does with `sub` is not known either:
+    /// see [who acts](crate::manual::providers).
     pub fn jwt() -> Self {
         Self { strict: false, required: Vec::new(), ..Self::rfc9068() }
     }

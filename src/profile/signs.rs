@@ -34,6 +34,8 @@ pub(crate) struct Acting<'a> {
     pub(crate) claims: &'a Object<'a>,
     pub(crate) subject: &'a str,
     pub(crate) client: Option<&'a str>,
+    /// What the profile calls the client. A sign by its value counts under any name.
+    pub(crate) client_claim: &'a str,
 }
 
 /// The members that RFC 7662 §2.2 gives an answer. There, that one of them is present says nothing
@@ -82,7 +84,10 @@ impl Sign {
         match self {
             Self::Present(name) => !is_absent(acting.claims, name),
             Self::Absent(name) => is_absent(acting.claims, name),
-            Self::Value(name, value) => has_value(acting.claims, name, value),
+            Self::Value(name, value) => {
+                has_value(acting.claims, name, value)
+                    || (*name == acting.client_claim && acting.client == Some(value))
+            }
             Self::SubjectEnds(suffix) => acting.subject.ends_with(suffix.as_ref()),
             Self::ClientNotInAudience => {
                 !acting.client.is_some_and(|client| has_value(acting.claims, "aud", client))

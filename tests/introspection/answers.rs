@@ -299,6 +299,18 @@ async fn the_client_of_an_answer_is_not_sought_under_the_name_of_jwts() {
             json!({ "sub": "alice", "client_id": "svc", "username": "al" }),
             "User",
         ),
+        (
+            "a sign by the client's name",
+            jwt().client_if_value("azp", "svc"),
+            json!({ "sub": "alice", "client_id": "svc" }),
+            "Client",
+        ),
+        (
+            "another client's name",
+            jwt().client_if_value("azp", "svc"),
+            json!({ "sub": "alice", "client_id": "app" }),
+            "User",
+        ),
         // What tells a user admits, so it is said of each format.
         (
             "users of JWTs",
@@ -477,6 +489,14 @@ async fn an_answer_narrows_the_scope_of_a_jwt_that_has_it_under_another_name() {
             b.assert_insufficient_scope(name, "b")
         }
     }
+    // Of a JWT it is an array, of an answer a text, under one name.
+    let world = both(Profile::jwt().scope_array_claim("scope")).await;
+    world.says(json!({ "scope": "a" }));
+    let token = world.issuer.token().claim("scope", json!(["a", "b"])).sign();
+    let reply = world.bearer(&token).await;
+    reply.assert_ok("one name");
+    assert_eq!(reply.json()["scope"], "a");
+
     let world = both(Profile::jwt().scope_claim("scp")).await;
     world.says(json!({ "scp": 5 }));
     let token = world.issuer.token().without("scope").claim("scp", "a b").sign();

@@ -10,8 +10,9 @@ use crate::profile::{AnswerProfile, Profile};
 ///
 /// It sends `typ: JWT` (`at+jwt` where the client is set so), a claim `typ` that says `Bearer` or
 /// `DPoP`, the client in `azp`, and `scope` as a string. The client's own token has a `sub` that is
-/// neither client nor user; it is told by `client_id` or `clientHost`, which the scope
-/// `service_account` adds. Roles are in `realm_access.roles` and `resource_access`.
+/// neither client nor user. Its signs are `client_id` and `clientHost`, which the scope
+/// `service_account` adds, and a `preferred_username` that begins with `service-account-`; keep one of
+/// the two scopes, or such a token looks like a user's. Roles are in `realm_access.roles` and `resource_access`.
 ///
 /// `aud` names this API only where an audience mapper of a client scope says so. Without one it is
 /// `account`, or absent, and the token is refused: add the mapper, do not accept `account`, which
