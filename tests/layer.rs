@@ -420,6 +420,113 @@ async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_claim() {
     api.bearer(&good).await.assert_ok("fits");
 }
 
+/// Sends payloads to an API with claims of type `T`: good ones, then bad ones.
+async fn judge_typed<T>(good: &[&str], bad: &[&str])
+where
+    T: serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    let issuer = issuer();
+    let api = api(builder(trusting(&issuer)).claims::<T>().build().unwrap().layer());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = |member: &str| {
+        let payload = format!(
+            r#"{{"iss":"{ISSUER}","sub":"alice","aud":"{AUDIENCE}","client_id":"app","jti":"1",
+                "iat":{now},"exp":{}{member}}}"#,
+            now + 300
+        );
+        issuer.token().raw_payload(payload).sign()
+    };
+    for member in good {
+        api.bearer(&token(member)).await.assert_ok(member);
+    }
+    for member in bad {
+        api.bearer(&token(member)).await.assert_invalid_token(member);
+    }
+}
+
+#[tokio::test]
+async fn the_variant_of_an_own_type_is_named_by_text() {
+    #[derive(serde::Deserialize)]
+    #[serde(tag = "level")]
+    enum Level {
+        Admin,
+        Reader,
+    }
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Inside {
+        role: Level,
+    }
+    judge_typed::<Level>(
+        &[r#","level":"Admin""#, r#","level":"Reader""#],
+        &[r#","level":0"#, r#","level":1"#, r#","level":0.0"#, r#","level":"0""#, ""],
+    )
+    .await;
+    judge_typed::<Inside>(
+        &[r#","role":{"level":"Reader"}"#],
+        &[r#","role":{"level":0}"#, r#","role":{"level":1}"#, r#","role":0"#, r#","role":[0]"#],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_of_an_own_map_has_one_spelling() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Limits {
+        limits: std::collections::HashMap<u32, u64>,
+    }
+    judge_typed::<Limits>(
+        &[r#","limits":{"1":5,"2":1000}"#],
+        &[
+            r#","limits":{"1":5,"+1":1000}"#,
+            r#","limits":{"+1":5}"#,
+            r#","limits":{"1":5,"01":1000}"#,
+            r#","limits":{"0":5,"-0":1000}"#,
+            r#","limits":{"1":5,"1":1000}"#,
+            r#","limits":{"1":5,"\u0031":1000}"#,
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn claims_of_a_type_without_content_fit() {
+    #[derive(serde::Deserialize)]
+    struct Nothing;
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Member {
+        nothing: Nothing,
+    }
+    judge_typed::<()>(&["", r#","x":1"#], &[r#","x":1,"x":1"#]).await;
+    judge_typed::<Nothing>(&["", r#","x":1"#], &[r#","exp":1"#]).await;
+    judge_typed::<std::marker::PhantomData<u8>>(&[""], &[r#","exp":1"#]).await;
+    // As a member it is null, as elsewhere.
+    judge_typed::<Member>(&[r#","nothing":null"#], &[r#","nothing":{}"#, ""]).await;
+}
+
+/// Whatever features of `serde_json` are on.
+#[tokio::test]
+async fn names_of_serde_json_are_no_members() {
+    let bad = [
+        r#","x":{"$serde_json::private::Number":"1"}"#,
+        r#","x":{"\u0024serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::Number":"+1795000000"}"#,
+        r#","nbf":{"$serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::Number":"1","y":2}"#,
+        r#","x":{"y":2,"$serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::RawValue":"1"}"#,
+    ];
+    let good = [r#","x":{"$serde_json::private::number":"1"}"#, r#","nbf":1.5"#, r#","nbf":-0"#];
+    judge_typed::<serde_json::Value>(&good, &bad).await;
+    judge_typed::<()>(&good, &bad).await;
+    let fractions = format!(r#","x":[{}0.5]"#, "0.5,".repeat(599));
+    let deep = format!(r#","x":{}0.5{}"#, "[".repeat(31), "]".repeat(31));
+    let too_deep = format!(r#","x":{}0.5{}"#, "[".repeat(32), "]".repeat(32));
+    judge_typed::<serde_json::Value>(&[&fractions, &deep], &[&too_deep]).await;
+}
+
 #[test]
 fn every_problem_of_a_configuration_is_reported_at_once() {
     let error = ResourceServer::builder()

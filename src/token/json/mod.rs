@@ -4,6 +4,8 @@
 //! refuses, at every depth, so that two parsers of one program can never read one token in two
 //! ways. Depth and the number of members are bounded before anything is kept.
 
+#[cfg(test)]
+mod oracle;
 mod strict;
 #[cfg(test)]
 mod tests;
