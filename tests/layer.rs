@@ -420,6 +420,116 @@ async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_claim() {
     api.bearer(&good).await.assert_ok("fits");
 }
 
+#[tokio::test]
+async fn the_log_names_the_claim_whatever_shape_the_type_has() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Inner {
+        level: Option<u8>,
+        tenant: u32,
+    }
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Flat {
+        sub: String,
+        #[serde(flatten)]
+        inner: Inner,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    #[allow(dead_code, reason = "only read")]
+    enum Untagged {
+        Level { level: u8 },
+        Tenant { tenant: u32 },
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(tag = "kind")]
+    #[allow(dead_code, reason = "only read")]
+    enum Tagged {
+        Person { level: Option<u8> },
+        Machine,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(try_from = "Inner")]
+    struct Tried;
+    impl TryFrom<Inner> for Tried {
+        type Error = String;
+
+        fn try_from(inner: Inner) -> Result<Self, String> {
+            match inner.level {
+                Some(0) => Err("secret-value".to_owned()),
+                _ => Ok(Self),
+            }
+        }
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read")]
+    struct Closed {
+        iss: String,
+        sub: String,
+        aud: String,
+        client_id: String,
+        jti: String,
+        iat: u64,
+        exp: u64,
+        scope: Option<String>,
+        tenant: Option<u32>,
+        own: Option<Box<Closed>>,
+    }
+    async fn told<T>(claims: serde_json::Value) -> Option<String>
+    where
+        T: serde::de::DeserializeOwned + Send + Sync + 'static,
+    {
+        let issuer = issuer();
+        let api = api(builder(trusting(&issuer)).claims::<T>().build().unwrap().layer());
+        let mut token = issuer.token();
+        for (name, value) in claims.as_object().unwrap() {
+            token = token.claim(name, value.clone());
+        }
+        let reply = api.bearer(&token.sign()).await;
+        let told = reply.error.as_ref().map(ToString::to_string);
+        assert!(!told.as_deref().is_some_and(|told| told.contains("secret-value")), "{told:?}");
+        let text = "the claims do not fit the type of the API: ";
+        told.map(|told| told.strip_prefix(text).unwrap_or(&told).replace('`', ""))
+    }
+    let form = |claim: &str| Some(format!("{claim} has another type or form"));
+    let json = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap();
+
+    let flat = told::<Flat>;
+    assert_eq!(flat(json(r#"{"tenant":1,"level":"secret-value"}"#)).await, form("level"));
+    assert_eq!(
+        flat(json(r#"{"tenant":"secret-value"}"#)).await,
+        form("one of sub, tenant"),
+        "without either, one is missed"
+    );
+    assert_eq!(flat(json("{}")).await.as_deref(), Some("tenant is missing"));
+    assert_eq!(flat(json(r#"{"tenant":1}"#)).await, None);
+
+    let untagged = told::<Untagged>;
+    let all = Some("no claim alone, but all of them together".to_owned());
+    assert_eq!(untagged(json(r#"{"level":"secret-value"}"#)).await, all);
+    assert_eq!(untagged(json(r#"{"level":1}"#)).await, None);
+
+    let tagged = told::<Tagged>;
+    assert_eq!(tagged(json(r#"{"kind":"secret-value"}"#)).await, form("kind"));
+    assert_eq!(tagged(json(r#"{"kind":0}"#)).await, form("kind"));
+    assert_eq!(tagged(json(r#"{"kind":"Person","level":"secret-value"}"#)).await, form("level"));
+    assert_eq!(tagged(json("{}")).await.as_deref(), Some("kind is missing"));
+    assert_eq!(tagged(json(r#"{"kind":"Machine"}"#)).await, None);
+
+    let tried = told::<Tried>;
+    assert_eq!(tried(json(r#"{"tenant":1,"level":0}"#)).await, form("level"));
+    assert_eq!(tried(json(r#"{"tenant":"secret-value","level":1}"#)).await, form("tenant"));
+    assert_eq!(tried(json(r#"{"tenant":1,"level":1}"#)).await, None);
+
+    let closed = told::<Closed>;
+    assert_eq!(closed(json(r#"{"mail":"x"}"#)).await.as_deref(), Some("mail is not expected"));
+    assert_eq!(closed(json(r#"{"own":{"secret-value":1}}"#)).await, form("own"));
+    assert_eq!(closed(json(r#"{"tenant":"secret-value"}"#)).await, form("tenant"));
+    assert_eq!(closed(json(r#"{"tenant":1}"#)).await, None);
+}
+
 /// Sends payloads to an API with claims of type `T`: good ones, then bad ones.
 async fn judge_typed<T>(good: &[&str], bad: &[&str])
 where

@@ -134,6 +134,12 @@ impl<'a> Object<'a> {
         self.members.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
+    /// The same members but one.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let others = self.members.iter().filter(|(own, _)| own != name);
+        Self { members: others.cloned().collect(), marks: self.marks }
+    }
+
     /// Takes a member out.
     #[cfg(feature = "remote")]
     pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
