@@ -11,6 +11,9 @@ use crate::token::{Facts, NumericDate, ScopeSet};
 /// The claims of a verified access token: the registered ones by name, the rest as JSON.
 ///
 /// `Debug` shows no claim about a person; serialize the value where those are wanted (RFC 9068 §6).
+///
+/// It is not `Deserialize`: which claims hold the scope and the client, the profile says, and no text
+/// does. A type of one's own can hold a [`NumericDate`] and a [`ScopeSet`].
 #[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Claims {
