@@ -204,7 +204,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             None => {
                 let members = answer.members();
                 let times = issuer.validate_introspected(members, now, false)?;
-                let facts = issuer.read(members, now)?;
+                let facts = issuer.read_answer(members, now)?;
                 let claims = (self.read_claims)(members, &facts)?;
                 let token = AccessToken::new(facts, claims);
                 answer.pass(times, &token);
@@ -239,18 +239,44 @@ pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) ->
     claims.to().map_err(|error| unfit::<C>(claims, &error.to_string()))
 }
 
+/// How many claims are tried one by one for the one that does not fit; real tokens have a dozen.
+const MAX_TRIED: usize = 64;
+
 /// Says which claim does not fit, and quotes no value, as serde's own words would.
+///
+/// Where a type keeps members in a buffer first (`flatten`, `untagged`, a tag, `try_from`), serde's
+/// path is empty. So each claim is left out in turn: without the one that does not fit, the outcome is
+/// another.
 #[cold]
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
-    let missing = words.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let field = |start| words.strip_prefix(start).and_then(|rest: &str| rest.split('`').next());
+    let missing = field("missing field `");
     // The claim, and not the way inside it: there, a name can be a person's.
-    let claim = match serde_path_to_error::deserialize::<_, C>(claims.node()) {
+    let path = match serde_path_to_error::deserialize::<_, C>(claims.node()) {
         Err(error) => error.path().iter().next().map(ToString::to_string),
         Ok(_) => None,
     };
-    let problem = match missing {
-        Some(field) => format!("{field} is missing"),
-        None => format!("{} has another type or form", claim.unwrap_or_default()),
+    let (mut certain, mut possible) = (Vec::new(), Vec::new());
+    for (name, _) in claims.iter().take(MAX_TRIED) {
+        match claims.without(name).to::<C>().map_err(|error| error.to_string()) {
+            Err(same) if same == words => {}
+            // It may be that it is only missed, before the fault is come upon.
+            Err(other) if other == format!("missing field `{name}`") => possible.push(name),
+            Ok(_) | Err(_) => certain.push(name),
+        }
+    }
+    let named = |names: &[&str]| match names {
+        [] => None,
+        [one] if field("unknown field `") == Some(*one) => Some(format!("{one} is not expected")),
+        [one] => Some(format!("{one} has another type or form")),
+        names => Some(format!("one of {} has another type or form", names.join(", "))),
     };
+    let seen = path.as_deref().filter(|path| certain.contains(path) || possible.contains(path));
+    let problem = named(seen.as_slice())
+        .or_else(|| named(&certain))
+        .or_else(|| missing.map(|field| format!("{field} is missing")))
+        .or_else(|| named(&possible))
+        .or_else(|| path.as_deref().and_then(|path| named(&[path])))
+        .unwrap_or_else(|| "no claim alone, but all of them together".to_owned());
     Error::UnfitClaims { problem: Excerpt::of(&problem) }
 }

@@ -96,6 +96,21 @@ async fn an_issuer_that_is_down_holds_up_no_other_in_ready() {
     ready.await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn ready_waits_for_the_issuers_that_a_reload_has_put_there() {
+    let (up, down) = (TestIssuer::start().await.unwrap(), TestIssuer::start().await.unwrap());
+    down.stop();
+    for (name, next, good) in [("up", &up, true), ("down", &down, false)] {
+        let server = remote(&down);
+        let waiting = server.clone();
+        let deadline = if good { SOON } else { Duration::from_millis(1_500) };
+        let ready = tokio::spawn(async move { waiting.ready(deadline).await });
+        tokio::task::yield_now().await;
+        server.reload([next.url()], [AUDIENCE]).unwrap();
+        assert_eq!(ready.await.unwrap().is_ok(), good, "{name}");
+    }
+}
+
 #[test]
 fn ready_outside_a_runtime_ends_at_once() {
     let server = builder("https://as.example.com").build().unwrap();

@@ -158,6 +158,18 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// The type that handlers get the claims as. Claims that do not fit it are refused with 401
     /// `invalid_token`, and the log names the claim. Comes before [`validator`](Self::validator).
+    ///
+    /// The type is read as `serde_json` reads it, but:
+    /// - A name that stands twice, at any depth, refuses the token before.
+    /// - A map's key that is a number or a boolean has one spelling, the one that Rust prints: `1`, and
+    ///   not `+1`, `01` or `1.0`. A key of another type with two spellings for one value (an alias of a
+    ///   variant, an `IpAddr`) keeps the last, as everywhere in serde: read such names as `String`.
+    /// - An integer beyond 64 bits is a double, and `serde_json::value::RawValue` fits nothing.
+    /// - `()`, a unit struct and `PhantomData` take any claims.
+    ///
+    /// Inside `flatten` and `untagged` serde keeps what it reads in a buffer, in which it takes a
+    /// number for a variant of a tagged enum, whatever is read from. Leave those out for a claim that
+    /// grants something.
     pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Builder<S, T, R> {
         if !self.validators.is_empty() {
             let problem = "claims: comes before `validator`, whose claims are of the type set here";

@@ -8,7 +8,9 @@ mod support;
 #[path = "../support/tls.rs"]
 mod tls;
 
+mod answers;
 mod load;
+mod newest;
 mod now;
 mod outage;
 #[cfg(feature = "redis")]
