@@ -408,8 +408,15 @@ struct Fetches(Arc<std::sync::Mutex<std::collections::BTreeMap<String, usize>>>)
 
 struct Of(Fetches, String, String);
 
+/// What the source answers where nothing can be fetched.
+const DOWN: &str = "down";
+
 impl tower_resource_server::KeySource for Of {
     fn fetch(&self) -> tower_resource_server::KeyFuture<'_> {
+        if self.2 == DOWN {
+            let down = tower_resource_server::KeySourceError::new(DOWN);
+            return Box::pin(std::future::ready(Err(down)));
+        }
         *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += 1;
         let keys = tower_resource_server::FetchedKeys::new(self.2.clone());
         Box::pin(std::future::ready(Ok(keys)))
@@ -431,6 +438,42 @@ impl IssuerResolver for Warm {
         let keys = Of(self.fetches.clone(), iss.to_owned(), self.jwks.clone());
         Box::pin(std::future::ready(Ok(Some(Issuer::new(iss).key_source(keys)))))
     }
+}
+
+/// A directory whose next answer names another place for the keys.
+struct Moving(Fetches, std::sync::Mutex<Vec<String>>);
+
+impl IssuerResolver for Moving {
+    fn allows(&self, iss: &str) -> bool {
+        iss == ISSUER
+    }
+
+    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+        let keys = Of(self.0.clone(), iss.to_owned(), self.1.lock().unwrap().remove(0));
+        Box::pin(std::future::ready(Ok(Some(Issuer::new(iss).key_source(keys)))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_keys_have_moved_is_replaced_when_they_are_at_hand() {
+    let (issuer, clock) = (issuer(), TestClock::starting_now());
+    let old = issuer.token().expires_in(100_000).sign();
+    let before = issuer.jwks();
+    issuer.rotate();
+    let new = issuer.token().expires_in(100_000).sign();
+    let places = vec![before, DOWN.to_owned(), issuer.jwks()];
+    let directory = Moving(Fetches::default(), std::sync::Mutex::new(places));
+    let builder = ResourceServer::builder().issuer_resolver(directory).audience(AUDIENCE);
+    let server = builder.clock(clock.clone()).build().unwrap();
+    let api = api(server.layer());
+    api.bearer(&old).await.assert_ok("resolved");
+    for (name, seconds) in [("another place, which is down", 600), ("tried again soon", 61)] {
+        clock.advance(Duration::from_secs(seconds));
+        support::at_once(api.bearer(&old)).expect(name).assert_ok(name);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+    }
+    support::at_once(api.bearer(&new)).expect("it waits").assert_ok("the keys of the third place");
+    api.bearer(&old).await.assert_invalid_token("which has no others");
 }
 
 #[tokio::test(start_paused = true)]

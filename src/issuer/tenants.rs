@@ -547,7 +547,7 @@ impl Tenants {
         let resolution = match said {
             Ok(Some(tenant)) => {
                 let tenant = Arc::new(tenant);
-                self.keep(&tenant);
+                self.take_in(&tenant);
                 Resolution::Known(tenant)
             }
             Ok(None) => {
@@ -589,6 +589,31 @@ impl Tenants {
             due_at: AtomicU64::new(millis(due_at)),
             proven: AtomicBool::new(proven),
         })
+    }
+
+    /// Puts a tenant to work. In the place of one that has keys it comes with keys: they may be
+    /// fetched from another place now, and nobody has to wait for that.
+    fn take_in(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+        let has_keys = |tenant: &Arc<Tenant>| tenant.issuer.keys.is_usable();
+        let replaces_keys = self.known.load().get(&tenant.name).is_some_and(has_keys);
+        match runtime::current() {
+            Ok(runtime) if replaces_keys && !has_keys(tenant) => {
+                let (own, next) = (Arc::downgrade(self), Arc::clone(tenant));
+                let work = async move {
+                    next.issuer.ready().await;
+                    next
+                };
+                flight::launch(&runtime, RESOLVE_DEADLINE, work, move |ended| {
+                    // Else the one before it stays.
+                    if let (Ended::Done(next), Some(own)) = (ended, own.upgrade())
+                        && own.known.load().contains_key(&next.name)
+                    {
+                        own.keep(&next);
+                    }
+                });
+            }
+            Ok(_) | Err(_) => self.keep(tenant),
+        }
     }
 
     /// A tenant is used by a request.

@@ -30,6 +30,7 @@ impl Reader {
         Self { path: path.into(), limit, read: read_now, one_at_a_time }
     }
 
+    #[cfg(feature = "remote")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
