@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::issuer::{Issuer, IssuerResolver};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
+use crate::shown::AllShown;
 use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims, ServerId};
 
@@ -368,7 +369,7 @@ impl<S, C, R> fmt::Debug for Builder<S, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("issuers", &self.settings.issuers)
-            .field("audiences", &self.settings.audiences)
+            .field("audiences", &AllShown(&self.settings.audiences))
             .finish_non_exhaustive()
     }
 }
