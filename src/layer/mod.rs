@@ -13,11 +13,13 @@
 mod form;
 mod future;
 mod gate;
+mod private;
 mod service;
 
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
-pub(crate) use gate::{Gate, Guard, Role, add_private};
+pub(crate) use gate::{Gate, Guard, Role};
+pub(crate) use private::add_private;
 pub use service::{
     OptionalResourceServerLayer, RequireLayer, ResourceServerLayer, ResourceServerService,
 };
