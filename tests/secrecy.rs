@@ -402,6 +402,47 @@ fn what_asks_an_endpoint_shows_no_secret_of_its_url() {
     }
 }
 
+/// A key server and an endpoint that are known by a key in the query, while they answer and while they
+/// don't.
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn logs_and_errors_show_no_query_of_a_url_that_is_fetched() {
+    use tower_resource_server::test_issuer::{Endpoint, Fault};
+    use tower_resource_server::{ClientAuth, Introspection};
+
+    let log = Log::listen();
+    let issuer = TestIssuer::start().await.unwrap();
+    let query = URL_SECRETS[2];
+    let with_query = |url: String| format!("{url}?key={query}");
+    let mut seen = Seen::default();
+    for (fault, ok) in [(Fault::None, true), (Fault::Status(500), false), (Fault::Truncated, false)]
+    {
+        issuer.set_fault(Endpoint::Jwks, fault.clone());
+        issuer.set_fault(Endpoint::Introspection, fault);
+        let own = Introspection::new(ClientAuth::client_secret_basic("notes-api", "s3cr3t"))
+            .endpoint(with_query(issuer.introspection_endpoint()));
+        let trusted =
+            Issuer::new(issuer.url()).jwks_uri(with_query(issuer.jwks_uri())).introspection(own);
+        let server = builder(trusted).allow_http_loopback().build().unwrap();
+        let api = api(server.layer());
+        for token in [issuer.token().sign(), issuer.token().opaque()] {
+            let reply = api.bearer(&token).await;
+            if ok {
+                reply.assert_ok("asked")
+            } else {
+                reply.assert_unavailable("down")
+            }
+            seen.take(&reply);
+        }
+        seen.0 += &format!("{server:?} {:?}", server.health());
+    }
+    seen.0 += &log.text();
+    assert!(
+        seen.0.contains("introspection failed") && seen.0.contains("keys could not be fetched")
+    );
+    assert_no_url_secret(&seen.0);
+}
+
 /// What is not a secret of a URL still shows.
 #[test]
 fn debug_shows_urls_that_have_no_secret_as_they_are() {

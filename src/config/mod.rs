@@ -275,8 +275,9 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// Accepts tokens in the query as `access_token`, too (RFC 6750 §2.3), and takes them out of
-    /// the URI that the handler sees. OAuth 2.1 §5.1 dropped this method, because URLs are logged:
-    /// leave it off unless a client can send nothing else.
+    /// the URI that the handler sees. The answer is `Cache-Control: private`, and fields that some
+    /// caches obey instead, such as `CDN-Cache-Control`, are removed. OAuth 2.1 §5.1 dropped this
+    /// method, because URLs are logged: leave it off unless a client can send nothing else.
     pub fn query_token(mut self) -> Self {
         self.settings.query_token = true;
         self

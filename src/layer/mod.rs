@@ -6,8 +6,8 @@
 //!   and the request's body is not read;
 //! - a valid token: it goes into the request's extensions, and the request to the inner service.
 //!
-//! It adds nothing to the answers of the inner service (but `Cache-Control: private` where the
-//! token came in the query), keeps its errors as they are, and boxes a future only for a request
+//! It changes nothing of the answers of the inner service (but that shared caches must not keep them
+//! where the token came in the query: `Cache-Control: private`), keeps its errors as they are, and boxes a future only for a request
 //! that has to wait for the network.
 
 mod form;
