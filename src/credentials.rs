@@ -115,43 +115,52 @@ fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
     if lines.next().is_some() {
         return Err(Error::RepeatedCredentials);
     }
-    let Some(rest) = after_bearer(line.as_bytes()) else {
-        return Err(without_bearer(line.as_bytes()));
+    let line = line.as_bytes();
+    // A scheme is a token (RFC 9110 §11.1), so it ends where the characters of one end.
+    let bearer = line.split_at_checked(BEARER.len());
+    let Some((_, rest)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER)) else {
+        return Err(another_scheme(line));
     };
     let token = rest.trim_ascii_start_spaces();
     if token.len() == rest.len() {
-        return Err(Error::MalformedCredentials);
+        let goes_on = rest.first().copied().is_some_and(is_tchar);
+        return Err(if goes_on { another_scheme(line) } else { Error::MalformedCredentials });
     }
     let token = token68(token).ok_or(Error::MalformedCredentials)?;
     Ok(Credentials { token: Cow::Borrowed(token), method: Method::Header })
 }
 
-/// What follows the scheme, if that is `Bearer`. A scheme is a token (RFC 9110 §11.1), so it ends
-/// where the characters of one end.
-fn after_bearer(line: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = line.split_at_checked(BEARER.len())?;
-    let goes_on = rest.first().copied().is_some_and(is_tchar);
-    (scheme.eq_ignore_ascii_case(BEARER) && !goes_on).then_some(rest)
+/// What a line is that does not begin with the scheme `Bearer`. HTTP/2 hands a field over with the
+/// blanks around it, which its sender must leave out (RFC 9113 §8.2.1); and two lines that some proxy
+/// made one are joined by a comma (RFC 9110 §5.3). Another reader could find a token there, so it must
+/// not pass as anonymous.
+#[inline]
+fn another_scheme(line: &[u8]) -> Error {
+    let begins_with_a_scheme = line.first().is_some_and(u8::is_ascii_alphabetic);
+    let hides_bearer = (!begins_with_a_scheme || has_comma(line)) && hides_bearer(line);
+    if hides_bearer { Error::MalformedCredentials } else { Error::UnsupportedScheme }
 }
 
-/// What a line is that does not begin with `Bearer`. HTTP/2 hands a field over with the blanks
-/// around it, which its sender must leave out (RFC 9113 §8.2.1); and two lines that some proxy made
-/// one are joined by a comma (RFC 9110 §5.3). Another reader could find a token there, so it must not
-/// pass as anonymous.
+/// In blocks, as for a token68.
+#[inline]
+fn has_comma(line: &[u8]) -> bool {
+    let any = |block: &[u8]| block.iter().fold(false, |any, byte| any | (*byte == b','));
+    let (blocks, short) = line.as_chunks::<8>();
+    let last = line.last_chunk::<8>().map_or(short, |last| last);
+    blocks.iter().fold(false, |found, block| found | any(block)) | any(last)
+}
+
+/// Whether any element of a list may be a Bearer token, once what belongs to no scheme is left out.
 #[cold]
-fn without_bearer(line: &[u8]) -> Error {
-    let begins_with_a_scheme = line.first().copied().is_some_and(is_tchar);
-    if begins_with_a_scheme && memchr::memchr(b',', line).is_none() {
-        return Error::UnsupportedScheme;
-    }
-    let may_be_bearer = |element: &[u8]| {
+fn hides_bearer(line: &[u8]) -> bool {
+    line.split(|byte| *byte == b',').any(|element| {
         let begins_at = element.iter().position(|byte| is_tchar(*byte)).unwrap_or(element.len());
-        element.get(begins_at..).is_some_and(|element| after_bearer(element).is_some())
-    };
-    if line.split(|byte| *byte == b',').any(may_be_bearer) {
-        return Error::MalformedCredentials;
-    }
-    Error::UnsupportedScheme
+        let (_, element) = element.split_at(begins_at);
+        element.split_at_checked(BEARER.len()).is_some_and(|(scheme, rest)| {
+            let goes_on = rest.first().copied().is_some_and(is_tchar);
+            scheme.eq_ignore_ascii_case(BEARER) && !goes_on
+        })
+    })
 }
 
 fn from_form(form: &FormToken) -> Result<Credentials<'_>, Error> {

@@ -120,10 +120,17 @@ impl Default for HeaderMemo {
 impl HeaderMemo {
     /// The header of this text, if it is remembered.
     pub(crate) fn find(&self, text: &[u8]) -> Option<SeenHeader> {
-        self.places(text).find_map(|place| {
-            let remembered = place.load();
-            (*remembered.text == *text).then_some(SeenHeader::Known(remembered))
-        })
+        let first = place_of(text);
+        let remembered = self.0.get(first)?.load();
+        if *remembered.text == *text {
+            return Some(SeenHeader::Known(remembered));
+        }
+        // The second place is taken after the first, and none is ever given up.
+        if remembered.is_nothing() {
+            return None;
+        }
+        let remembered = self.0.get(first ^ 1)?.load();
+        (*remembered.text == *text).then_some(SeenHeader::Known(remembered))
     }
 
     /// Remembers a header that was read. `chance` is a number that is as good as random.
@@ -131,22 +138,25 @@ impl HeaderMemo {
         let SeenHeader::Read(header) = header else {
             return;
         };
-        let free = self.places(text).find(|place| *place.load().text == *NO_HEADER);
-        let place = match free {
-            None if !chance.is_multiple_of(PUSHES_OUT) => return,
+        let first = place_of(text);
+        let places = [first, first ^ 1].map(|place| self.0.get(place));
+        let free = places.into_iter().flatten().find(|place| place.load().is_nothing());
+        let place = match (free, places) {
+            (Some(free), _) => free,
             // Which of the two goes is left to chance, too.
-            None => self.places(text).nth(usize::from(chance / PUSHES_OUT) % 2),
-            free => free,
+            (None, [Some(first), Some(second)]) if chance.is_multiple_of(PUSHES_OUT) => {
+                if (chance / PUSHES_OUT).is_multiple_of(2) { first } else { second }
+            }
+            (None, _) => return,
         };
         // Of two requests at the same moment one is forgotten again, and remembered next time.
-        if let Some(place) = place {
-            place.store(Arc::new(Remembered { text: text.into(), header }));
-        }
+        place.store(Arc::new(Remembered { text: text.into(), header }));
     }
+}
 
-    fn places(&self, text: &[u8]) -> impl Iterator<Item = &ArcSwap<Remembered>> {
-        let first = place_of(text);
-        [first, first ^ 1].into_iter().filter_map(|place| self.0.get(place))
+impl Remembered {
+    fn is_nothing(&self) -> bool {
+        *self.text == *NO_HEADER
     }
 }
 
