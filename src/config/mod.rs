@@ -53,7 +53,7 @@ pub struct Ready(());
 ///
 /// // Every problem is reported at once.
 /// let error = ResourceServer::builder()
-///     .issuer(Issuer::new("http://as.example.com").jwks(jwks))
+///     .issuer(Issuer::new("https://as.example.com").jwks("{}"))
 ///     .audience("")
 ///     .build()
 ///     .unwrap_err();

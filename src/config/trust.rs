@@ -8,7 +8,10 @@ use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
-use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
+#[cfg(feature = "remote")]
+use crate::issuer::check_url;
+use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT, Tenants, Trust, TrustedIssuer};
+use crate::issuer::{check_issuer, check_normal, is_http_loopback};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
@@ -87,7 +90,8 @@ impl Settings {
             prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
         let clock = Arc::clone(&self.clock);
-        Some(Arc::new(Tenants::new(resolver, Box::new(prepare), clock)))
+        let allow_http = self.allow_http_loopback;
+        Some(Arc::new(Tenants::new(resolver, Box::new(prepare), clock, allow_http)))
     }
 
     fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {
@@ -96,7 +100,7 @@ impl Settings {
         }
         // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
         let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-        if http && check_url(audience, self.allow_http_loopback).is_err() {
+        if http && !(self.allow_http_loopback && is_http_loopback(audience)) {
             problem(&format!("audience `{}`: must be https", shown(audience)));
         }
     }
@@ -110,12 +114,7 @@ impl Settings {
         previous: impl Iterator<Item = &'a TrustedIssuer>,
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
-        let name = self.check_tenants(issuer, problem);
-        match check_url(&name, self.allow_http_loopback) {
-            Ok(uri) if uri.query().is_some() => problem("must have no query (RFC 8414 section 2)"),
-            Ok(_) => {}
-            Err(text) => problem(text),
-        }
+        self.check_name(issuer, problem);
         // An alias is compared and never fetched from; servers write other things than URLs.
         if issuer.aliases.iter().any(String::is_empty) {
             problem("alias ``: must not be empty");
@@ -189,21 +188,26 @@ impl Settings {
         }
     }
 
-    /// The issuer's name as the URL that it is, with a tenant in its place.
-    fn check_tenants(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) -> String {
-        let places = issuer.name.matches(TENANT).count();
-        match &issuer.tenants {
-            None if places > 0 => problem("has a place for the tenant; see `Issuer::tenants`"),
-            Some(_) if places != 1 => problem("tenants: the name needs one `{tenantid}`"),
-            Some(_) if matches!(issuer.keys, KeyConfig::Discover) => {
-                problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+    /// The issuer's name. Only one that is fetched from, or that stands for names in tokens, has to be
+    /// a URL; any other is compared with `iss` as bytes.
+    fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+        let allow_http = self.allow_http_loopback;
+        let checked = match &issuer.tenants {
+            Some(_) => {
+                check_template(issuer, problem);
+                let named = issuer.name.replace(TENANT, PLACEHOLDER);
+                check_normal(&named, allow_http)
             }
-            Some(_) if !issuer.aliases.is_empty() => {
-                problem("tenants: an alias would belong to no tenant");
+            None if issuer.name.contains(TENANT) => {
+                return problem("has a place for the tenant; see `Issuer::tenants`");
             }
-            _ => {}
+            None if issuer.is_fetched_from() => check_issuer(&issuer.name, allow_http).map(|_| ()),
+            None if issuer.name.is_empty() => return problem("must not be empty"),
+            None => return,
+        };
+        if let Err(fault) = checked {
+            problem(&fault.to_string().replace(PLACEHOLDER, TENANT));
         }
-        issuer.name.replace(TENANT, "tenant")
     }
 
     fn keys<'a>(
@@ -254,26 +258,20 @@ impl Settings {
     #[cfg(feature = "remote")]
     fn remote_source(&self, issuer: &Issuer) -> Result<Source, String> {
         let mut settings = self.client(issuer);
-        let url = match &issuer.keys {
-            KeyConfig::JwksUri(uri) => uri,
-            _ => &issuer.name,
-        };
-        settings.needs_tls = url.starts_with("https:");
-        let client = crate::fetch::Client::new(&settings)?;
-        match &issuer.keys {
-            KeyConfig::JwksUri(uri) => match check_url(uri, self.allow_http_loopback) {
-                Ok(_) => {
-                    let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
-                    Ok(Source::JwksUri { client, uri: uri.clone(), bearer })
-                }
-                Err(text) => Err(format!("jwks_uri `{}`: {text}", shown(uri))),
-            },
-            _ => {
-                let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
-                let discovery = Arc::new(discovery);
-                Ok(Source::Discovery(client, discovery))
-            }
+        if let KeyConfig::JwksUri(uri) = &issuer.keys {
+            let url = check_url(uri, self.allow_http_loopback)
+                .map_err(|fault| format!("jwks_uri `{}`: {fault}", shown(uri)))?;
+            settings.needs_tls = url.scheme() == "https";
+            let client = crate::fetch::Client::new(&settings)?;
+            let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
+            return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
         }
+        // A name that is none is reported where names are.
+        let url = check_issuer(&issuer.name, self.allow_http_loopback);
+        settings.needs_tls = url.is_ok_and(|url| url.scheme() == "https");
+        let client = crate::fetch::Client::new(&settings)?;
+        let discovery = Arc::new(crate::issuer::Discovery::new(&issuer.name, client.clone()));
+        Ok(Source::Discovery(client, discovery))
     }
 
     #[cfg(not(feature = "remote"))]
@@ -291,6 +289,16 @@ impl Settings {
             settings.only_these_roots = true;
         }
         settings
+    }
+}
+
+fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+    if issuer.name.matches(TENANT).count() != 1 {
+        problem("tenants: the name needs one `{tenantid}`");
+    } else if matches!(issuer.keys, KeyConfig::Discover) {
+        problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+    } else if !issuer.aliases.is_empty() {
+        problem("tenants: an alias would belong to no tenant");
     }
 }
 

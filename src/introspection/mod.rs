@@ -117,6 +117,11 @@ impl Introspection {
         }
     }
 
+    /// Whether the endpoint is looked for in the issuer's metadata.
+    pub(crate) fn is_discovered(&self) -> bool {
+        self.endpoint.is_none()
+    }
+
     /// The endpoint's URL; that of the issuer's metadata (`introspection_endpoint`, RFC 8414 §2)
     /// unless set.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {

@@ -2,8 +2,9 @@
 //!
 //! Decides, for an `iss` that no configured issuer has:
 //!
-//! - whether the API's own rule allows the name at all: asked first, before anything is fetched,
-//!   since the name comes from a token that nobody has verified;
+//! - whether the name is a URL in normal form, so that the API's rule judges the very URL that would
+//!   be fetched; then whether that rule allows the name: both before anything is fetched, since the
+//!   name comes from a token that nobody has verified;
 //! - whether the tenant is known already; if not, the API's resolver is asked, once for all requests
 //!   that wait, by a task that no request can cancel, and not more often than a budget allows;
 //! - which tenant goes when there is no more room: one that never had a valid token before one that
@@ -23,6 +24,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::issuer::url::is_normal;
 use crate::issuer::{Issuer, TrustedIssuer};
 use crate::keys::{Budget, Taken};
 use crate::runtime;
@@ -83,9 +85,14 @@ pub type IssuerFuture<'a> =
 /// assert!(!Tenants.allows("https://evil.example/.as.example.com"));
 /// ```
 pub trait IssuerResolver: Send + Sync + 'static {
-    /// Whether a token may name this issuer. `iss` is any text a stranger can write: compare it with
+    /// Whether a token may name this issuer. `iss` is a URL that a stranger wrote: compare it with
     /// what is trusted, host and all, and fetch nothing. A look at the ends of the text is no such
     /// comparison: `https://evil.example/.as.example.com` begins and ends well.
+    ///
+    /// The URL is in normal form: https (or http to this machine, where that is switched on), without
+    /// user name, query, fragment, default port, upper case in the host, dot segments, empty segments
+    /// or encoded delimiters. The layer refuses other names before it asks, so what is compared here
+    /// is what is fetched.
     ///
     /// It is asked for every token, also of a tenant at hand, so it is what takes a tenant's trust
     /// away at once; an answer of [`resolve`](Self::resolve) is kept until a reload, or until the
@@ -123,6 +130,7 @@ pub(crate) struct Tenants {
     resolver: Arc<dyn IssuerResolver>,
     prepare: Prepare,
     clock: Arc<dyn Clock>,
+    allow_http_loopback: bool,
     known: ArcSwap<HashMap<Box<str>, Arc<Tenant>>>,
     resolving: Mutex<HashMap<Box<str>, watch::Receiver<Resolution>>>,
     budget: Budget,
@@ -186,11 +194,13 @@ impl Tenants {
         resolver: Arc<dyn IssuerResolver>,
         prepare: Prepare,
         clock: Arc<dyn Clock>,
+        allow_http_loopback: bool,
     ) -> Self {
         Self {
             resolver,
             prepare,
             clock,
+            allow_http_loopback,
             known: ArcSwap::default(),
             resolving: Mutex::default(),
             budget: Budget::new(RESOLVE_BURST, RESOLVE_PERIOD),
@@ -204,15 +214,18 @@ impl Tenants {
 
     /// Looks for a tenant, without blocking. `waited` is what a wait has brought.
     pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<Resolution>) -> Search {
-        if !self.resolver.allows(iss) {
+        let known = self.known.load().get(iss).cloned();
+        // The name of a tenant that is known has passed this check.
+        let is_url = known.is_some() || is_normal(iss, self.allow_http_loopback);
+        if !is_url || !self.resolver.allows(iss) {
             return Search::Untrusted;
         }
-        if let Some(tenant) = self.known.load().get(iss) {
+        if let Some(tenant) = known {
             let now = self.clock.monotonic().as_secs();
             if tenant.used_at.load(Ordering::Relaxed) != now {
                 tenant.used_at.store(now, Ordering::Relaxed);
             }
-            return Search::Found(Arc::clone(tenant));
+            return Search::Found(tenant);
         }
         match waited {
             None => self.ask(iss).map_or(Search::Unavailable, Search::Wait),
