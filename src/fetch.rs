@@ -13,7 +13,7 @@ use http::header::{
     IF_NONE_MATCH, RETRY_AFTER,
 };
 
-use crate::issuer::check_url;
+use crate::issuer::{UrlFault, check_url};
 
 /// How long a connection may take; a server that is further away than this is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -141,7 +141,7 @@ impl Client {
         etag: Option<&HeaderValue>,
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, FetchError> {
-        check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
+        let url = check_url(url, self.allow_http_loopback)?;
         let mut request = self.http.get(url).header(ACCEPT, accept);
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
@@ -169,7 +169,7 @@ impl Client {
 
     /// Posts a form. What it holds is secret, so it goes nowhere but to `url`.
     pub(crate) async fn post(&self, url: &str, form: Form) -> Result<FormAnswer, FetchError> {
-        check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
+        let url = check_url(url, self.allow_http_loopback)?;
         let mut request = self
             .http
             .post(url)
@@ -226,6 +226,12 @@ impl Answer {
     pub(crate) fn media_type(&self) -> Option<String> {
         let text = self.headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
         Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    }
+}
+
+impl From<UrlFault> for FetchError {
+    fn from(fault: UrlFault) -> Self {
+        Self::Url(fault.problem)
     }
 }
 

@@ -8,11 +8,14 @@ use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
-use crate::issuer::{Issuer, KeyConfig, TENANT, TenantSettings, Tenants, Trust, TrustedIssuer};
-use crate::issuer::{check_url, shown};
+#[cfg(feature = "remote")]
+use crate::issuer::check_url;
+use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT, TenantSettings, Tenants, Trust};
+use crate::issuer::{TrustedIssuer, check_issuer, check_normal, is_http_loopback};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
+use crate::shown::shown;
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -77,8 +80,12 @@ impl Settings {
         let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
         let configured = configured.to_vec();
         let keep_warm = self.keep_warm;
-        let tenant_settings =
-            TenantSettings { generation, most: self.max_tenants.max(1), keep_warm };
+        let tenant_settings = TenantSettings {
+            generation,
+            most: self.max_tenants.max(1),
+            keep_warm,
+            allow_http_loopback: self.allow_http_loopback,
+        };
         let prepare = move |issuer: &Issuer, known: Option<&TrustedIssuer>| {
             let mut problems = Vec::new();
             let mut problem = |text: &str| problems.push(text.to_owned());
@@ -105,7 +112,7 @@ impl Settings {
         }
         // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
         let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-        if http && check_url(audience, self.allow_http_loopback).is_err() {
+        if http && !(self.allow_http_loopback && is_http_loopback(audience)) {
             problem(&format!("audience `{}`: must be https", shown(audience)));
         }
     }
@@ -120,12 +127,7 @@ impl Settings {
         keep_warm: bool,
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
-        let name = self.check_tenants(issuer, problem);
-        match check_url(&name, self.allow_http_loopback) {
-            Ok(uri) if uri.query().is_some() => problem("must have no query (RFC 8414 section 2)"),
-            Ok(_) => {}
-            Err(text) => problem(text),
-        }
+        self.check_name(issuer, problem);
         // An alias is compared and never fetched from; servers write other things than URLs.
         if issuer.aliases.iter().any(String::is_empty) {
             problem("alias ``: must not be empty");
@@ -199,21 +201,26 @@ impl Settings {
         }
     }
 
-    /// The issuer's name as the URL that it is, with a tenant in its place.
-    fn check_tenants(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) -> String {
-        let places = issuer.name.matches(TENANT).count();
-        match &issuer.tenants {
-            None if places > 0 => problem("has a place for the tenant; see `Issuer::tenants`"),
-            Some(_) if places != 1 => problem("tenants: the name needs one `{tenantid}`"),
-            Some(_) if matches!(issuer.keys, KeyConfig::Discover) => {
-                problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+    /// The issuer's name. Only one that is fetched from, or that stands for names in tokens, has to be
+    /// a URL; any other is compared with `iss` as bytes.
+    fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+        let allow_http = self.allow_http_loopback;
+        let checked = match &issuer.tenants {
+            Some(_) => {
+                check_template(issuer, problem);
+                let named = issuer.name.replace(TENANT, PLACEHOLDER);
+                check_normal(&named, allow_http)
             }
-            Some(_) if !issuer.aliases.is_empty() => {
-                problem("tenants: an alias would belong to no tenant");
+            None if issuer.name.contains(TENANT) => {
+                return problem("has a place for the tenant; see `Issuer::tenants`");
             }
-            _ => {}
+            None if issuer.is_fetched_from() => check_issuer(&issuer.name, allow_http).map(|_| ()),
+            None if issuer.name.is_empty() => return problem("must not be empty"),
+            None => return,
+        };
+        if let Err(fault) = checked {
+            problem(&fault.to_string().replace(PLACEHOLDER, TENANT));
         }
-        issuer.name.replace(TENANT, "tenant")
     }
 
     fn keys<'a>(
@@ -272,26 +279,20 @@ impl Settings {
     #[cfg(feature = "remote")]
     fn remote_source(&self, issuer: &Issuer) -> Result<Source, String> {
         let mut settings = self.client(issuer);
-        let url = match &issuer.keys {
-            KeyConfig::JwksUri(uri) => uri,
-            _ => &issuer.name,
-        };
-        settings.needs_tls = url.starts_with("https:");
-        let client = crate::fetch::Client::new(&settings)?;
-        match &issuer.keys {
-            KeyConfig::JwksUri(uri) => match check_url(uri, self.allow_http_loopback) {
-                Ok(_) => {
-                    let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
-                    Ok(Source::JwksUri { client, uri: uri.clone(), bearer })
-                }
-                Err(text) => Err(format!("jwks_uri `{}`: {text}", shown(uri))),
-            },
-            _ => {
-                let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
-                let discovery = Arc::new(discovery);
-                Ok(Source::Discovery(client, discovery))
-            }
+        if let KeyConfig::JwksUri(uri) = &issuer.keys {
+            let url = check_url(uri, self.allow_http_loopback)
+                .map_err(|fault| format!("jwks_uri `{}`: {fault}", shown(uri)))?;
+            settings.needs_tls = url.scheme() == "https";
+            let client = crate::fetch::Client::new(&settings)?;
+            let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
+            return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
         }
+        // A name that is none is reported where names are.
+        let url = check_issuer(&issuer.name, self.allow_http_loopback);
+        settings.needs_tls = url.is_ok_and(|url| url.scheme() == "https");
+        let client = crate::fetch::Client::new(&settings)?;
+        let discovery = Arc::new(crate::issuer::Discovery::new(&issuer.name, client.clone()));
+        Ok(Source::Discovery(client, discovery))
     }
 
     #[cfg(not(feature = "remote"))]
@@ -309,6 +310,16 @@ impl Settings {
             settings.only_these_roots = true;
         }
         settings
+    }
+}
+
+fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+    if issuer.name.matches(TENANT).count() != 1 {
+        problem("tenants: the name needs one `{tenantid}`");
+    } else if matches!(issuer.keys, KeyConfig::Discover) {
+        problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+    } else if !issuer.aliases.is_empty() {
+        problem("tenants: an alias would belong to no tenant");
     }
 }
 

@@ -1,5 +1,6 @@
 //! One call of the introspection endpoint (RFC 7662 §2).
 
+use std::fmt;
 use std::sync::Arc;
 
 use form_urlencoded::Serializer;
@@ -10,6 +11,7 @@ use crate::introspection::answer::{Answer, AnswerFault};
 use crate::introspection::credentials::Credentials;
 use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::issuer::Discovery;
+use crate::shown::Shown;
 use crate::token::NumericDate;
 use crate::token::json::{self, Value};
 
@@ -24,7 +26,6 @@ pub(crate) struct IntrospectionClient {
 }
 
 /// Where the endpoint is.
-#[derive(Debug)]
 pub(crate) enum Endpoint {
     Url(String),
     /// Where the issuer's metadata says; with `mutual_tls`, its alias for that (RFC 8705 §5).
@@ -114,4 +115,17 @@ fn blames_the_token(answer: &FormAnswer) -> bool {
         .ok()
         .and_then(|body| body.get("error").and_then(Value::as_str).map(|e| e != "invalid_client"))
         .unwrap_or(false)
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "Url({:?})", Shown(url)),
+            Self::Discovered { discovery, mutual_tls } => f
+                .debug_struct("Discovered")
+                .field("discovery", discovery)
+                .field("mutual_tls", mutual_tls)
+                .finish(),
+        }
+    }
 }

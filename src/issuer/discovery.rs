@@ -12,12 +12,14 @@
 //! speaks for someone else (RFC 8414 §3.3). So does a server in trouble (429, 5xx, no answer): it is
 //! asked no more under another name, and not before its `Retry-After`.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::fetch::{Client, FetchError};
 use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
 use crate::runtime;
+use crate::shown::Shown;
 use crate::token::json::{self, Value};
 
 /// How long metadata is fresh: endpoints move even less often than keys.
@@ -35,21 +37,20 @@ const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
 /// The metadata of one issuer, fetched when it is needed.
-#[derive(Debug)]
 pub(crate) struct Discovery {
     issuer: String,
     client: Client,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     cached: Option<Cached>,
     /// Until when the server asked to be left alone.
     busy_until: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Cached {
     metadata: Metadata,
     url: String,
@@ -59,7 +60,7 @@ struct Cached {
 }
 
 /// What a resource server needs of the metadata.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Metadata {
     pub(crate) jwks_uri: Option<String>,
     /// RFC 8414 §2.
@@ -152,6 +153,13 @@ impl Discovery {
             }
         }
         Err(problem.into())
+    }
+}
+
+/// What the metadata says may have secrets in its URLs.
+impl fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Discovery").field("issuer", &Shown(&self.issuer)).finish_non_exhaustive()
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Decides, for an `iss` that no configured issuer has:
 //!
-//! - whether the API's own rule allows the name at all: asked first, before anything is fetched,
-//!   since the name comes from a token that nobody has verified;
+//! - whether the name is a URL in normal form, so that the API's rule judges the very URL that would
+//!   be fetched; then whether that rule allows the name: both before anything is fetched, since the
+//!   name comes from a token that nobody has verified;
 //! - whether the tenant is known already; if not, the API's resolver is asked, once for all requests
 //!   that wait, by a task that no request can cancel, and not more often than a budget allows. Names
 //!   take turns in the order in which they came; what was said of a name is remembered for a while;
@@ -30,6 +31,7 @@ use tokio::runtime::Handle;
 use crate::clock::Clock;
 use crate::crypto::random_unit;
 use crate::flight::{self, Ended, Flights, Landing, Waiter};
+use crate::issuer::url::is_normal;
 use crate::issuer::{Issuer, TrustedIssuer};
 use crate::keys::{Budget, Taken};
 use crate::runtime::{self, Deadline};
@@ -117,9 +119,14 @@ pub type IssuerFuture<'a> =
 /// assert!(!Tenants.allows("https://evil.example/.as.example.com"));
 /// ```
 pub trait IssuerResolver: Send + Sync + 'static {
-    /// Whether a token may name this issuer. `iss` is any text a stranger can write: compare it with
+    /// Whether a token may name this issuer. `iss` is a URL that a stranger wrote: compare it with
     /// what is trusted, host and all, and fetch nothing. A look at the ends of the text is no such
     /// comparison: `https://evil.example/.as.example.com` begins and ends well.
+    ///
+    /// The URL is in normal form: https (or http to this machine, where that is switched on), without
+    /// user name, query, fragment, default port, upper case in the host, dot segments, empty segments
+    /// or encoded delimiters. The layer refuses other names before it asks, so what is compared here
+    /// is what is fetched.
     ///
     /// It is asked for every token, also of a tenant at hand, so it is what takes a tenant's trust
     /// away at once. An answer of [`resolve`](Self::resolve) is asked for again after ten minutes.
@@ -167,6 +174,8 @@ pub(crate) struct TenantSettings {
     pub(crate) most: usize,
     /// Whether the keys of proven ones are fetched without waiting for a request.
     pub(crate) keep_warm: bool,
+    /// Whether a tenant's name may be `http://` to this machine.
+    pub(crate) allow_http_loopback: bool,
 }
 
 /// The tenants of one configuration.
@@ -432,12 +441,15 @@ impl Tenants {
     /// Looks for a tenant, without blocking. `waited` is what a wait has brought, and under which
     /// configuration.
     pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<&(u64, Resolution)>) -> Search {
-        if !self.resolver.allows(iss) {
+        let known = self.known.load().get(iss).cloned();
+        // The name of a tenant that is known has passed this check.
+        let is_url = known.is_some() || is_normal(iss, self.settings.allow_http_loopback);
+        if !is_url || !self.resolver.allows(iss) {
             return Search::Untrusted;
         }
-        if let Some(tenant) = self.known.load().get(iss) {
-            self.used(tenant);
-            return Search::Found(Arc::clone(tenant));
+        if let Some(tenant) = known {
+            self.used(&tenant);
+            return Search::Found(tenant);
         }
         match waited {
             Some((generation, resolution)) if *generation == self.settings.generation => {
