@@ -96,6 +96,49 @@ async fn an_issuer_that_is_down_holds_up_no_other_in_ready() {
     ready.await.unwrap().unwrap();
 }
 
+/// Answers from the second time on, and never the first.
+struct HangsOnce(String, AtomicBool);
+
+impl KeySource for HangsOnce {
+    fn fetch(&self) -> KeyFuture<'_> {
+        Box::pin(async {
+            if !self.1.swap(true, Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            Ok(FetchedKeys::new(self.0.clone()))
+        })
+    }
+}
+
+/// Each caller has a runtime of its own, which nobody drives once its request is answered; and with it
+/// stands still what the request has started.
+#[test]
+fn an_issuer_is_not_held_up_by_a_runtime_that_nobody_drives() {
+    let (issuer, clock) = (support::issuer(), TestClock::starting_now());
+    let keys = HangsOnce(issuer.jwks(), AtomicBool::new(false));
+    let builder = builder(Issuer::new(support::ISSUER).key_source(keys)).clock(clock.clone());
+    let server = builder.build().unwrap();
+    let token = format!("Bearer {}", issuer.token().sign());
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.headers.insert("authorization", token.parse().unwrap());
+    let mut runtimes = Vec::new();
+    let mut authenticate = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(true).build().unwrap();
+        let status = match runtime.block_on(server.authenticate(&parts)) {
+            Ok(_) => StatusCode::OK,
+            Err(refusal) => refusal.into_response::<Full<Bytes>>().status(),
+        };
+        runtimes.push(runtime);
+        status
+    };
+    assert_eq!(authenticate(), StatusCode::SERVICE_UNAVAILABLE, "the keys don't come");
+    clock.advance(Duration::from_millis(11_999));
+    assert_eq!(authenticate(), StatusCode::SERVICE_UNAVAILABLE, "they may still come");
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(authenticate(), StatusCode::OK, "fetched again");
+}
+
 #[tokio::test]
 async fn ready_waits_for_the_issuers_that_a_reload_has_put_there() {
     let (up, down) = (TestIssuer::start().await.unwrap(), TestIssuer::start().await.unwrap());
