@@ -810,9 +810,15 @@ async fn a_reload_drops_at_once_what_is_not_allowed_any_more() {
 
     // The rule forbids one.
     platform.directory.forbidden.lock().unwrap().insert("https://own.example.com".to_owned());
-    platform.ask(&own).await.assert_invalid_token("forbidden, already before a reload");
     platform.reload();
-    assert_eq!(names(), ["https://other.example.com"]);
+    assert_eq!(names(), ["https://other.example.com"], "without a request for it");
+    platform.ask(&own).await.assert_invalid_token("forbidden");
+    // Without a reload it goes with the first request.
+    *platform.directory.forbidden.lock().unwrap() = ["https://other.example.com".to_owned()].into();
+    platform.ask(&other).await.assert_invalid_token("forbidden");
+    assert!(names().is_empty());
+    platform.directory.forbidden.lock().unwrap().clear();
+    platform.ask(&other).await.assert_ok("allowed again");
     platform.ask(&other).await.assert_ok("at hand");
     // The configuration has one of the name now, with other keys.
     let configured = TestIssuer::in_process("https://other.example.com");
@@ -882,6 +888,22 @@ fn a_question_on_a_runtime_that_is_not_driven_counts_as_ended_in_time() {
         platform.ask(&token).await.assert_ok("asked again");
     });
     assert_eq!(platform.asked(), 2);
+}
+
+#[test]
+fn on_a_runtime_that_is_gone_a_question_ends() {
+    let platform = Platform::new(None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let token = platform.token("own");
+    {
+        let _gone = handle.enter();
+        let reply = support::at_once(platform.ask(&token));
+        reply.expect("it waits for nothing").assert_unavailable("nobody could ask");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { platform.ask(&token).await.assert_ok("at once") });
 }
 
 #[test]

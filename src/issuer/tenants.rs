@@ -83,6 +83,10 @@ const RESOLVE_AGAIN: Duration = Duration::from_secs(600);
 /// And how long after a question that had no answer.
 const RESOLVE_AGAIN_RETRY: Duration = Duration::from_secs(60);
 
+/// Questions that one wait goes through where they end without a word, as they do on a runtime that
+/// shuts down.
+const QUESTIONS: u32 = 3;
+
 /// How exactly the last use of a tenant is known: requests write it no more often.
 const USE_GRAIN: u64 = 1_000;
 
@@ -322,7 +326,8 @@ impl IssuerWait {
     /// Returns with what the resolver said, or when the time is up.
     pub(crate) async fn done(self, deadline: Deadline) -> Resolution {
         let said = async {
-            loop {
+            let mut questions = QUESTIONS;
+            while questions > 0 {
                 match self.tenants.turn(&self.name) {
                     Turn::Answered(resolution) => return resolution,
                     Turn::UnderWay(mut waiter) => {
@@ -330,11 +335,13 @@ impl IssuerWait {
                             return resolution;
                         }
                         // It ended without a word; another is asked.
+                        questions -= 1;
                     }
                     // Whoever waits looks after the queue, so that it depends on no task.
                     Turn::Queued => tokio::time::sleep(RESOLVE_PERIOD).await,
                 }
             }
+            Resolution::Open
         };
         deadline.within(RESOLVE_WAIT, said).await.unwrap_or(Resolution::Open)
     }
@@ -445,6 +452,10 @@ impl Tenants {
         // The name of a tenant that is known has passed this check.
         let is_url = known.is_some() || is_normal(iss, self.settings.allow_http_loopback);
         if !is_url || !self.resolver.allows(iss) {
+            if known.is_some() {
+                // Nothing is fetched for it any more, either.
+                self.forget(iss);
+            }
             return Search::Untrusted;
         }
         if let Some(tenant) = known {

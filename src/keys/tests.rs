@@ -357,6 +357,28 @@ async fn a_wait_goes_on_to_an_attempt_that_can_say_something() {
     assert_eq!(world.asked(), 1, "the other was never made");
 }
 
+/// Tasks are dropped as they are started there, so an attempt ends before anyone waits for it.
+#[test]
+fn on_a_runtime_that_is_gone_a_request_is_refused_and_ends() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let world = World::new([Script::Answer(document(&["a"]))]);
+    {
+        let _gone = handle.enter();
+        let mut request = Box::pin(world.find("a"));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let polled = std::future::Future::poll(request.as_mut(), &mut context);
+        let std::task::Poll::Ready(found) = polled else {
+            panic!("it waits for nothing");
+        };
+        assert_eq!(found, "unavailable");
+    }
+    assert_eq!((world.asked(), world.keys.health().failures), (0, 0));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(world.find("a")), "found");
+}
+
 #[tokio::test]
 async fn a_set_goes_on_under_other_algorithms() {
     let both = document(&["a"]).replace("]}", &format!(",{P256}]}}"));

@@ -8,6 +8,11 @@ use crate::keys::freshness::{Attempt, Wait};
 use crate::keys::remote::RemoteKeys;
 use crate::runtime::Deadline;
 
+/// Attempts that one wait goes through: one that began before it, one of its own, and two that may die
+/// with a runtime that shuts down. Without a bound, a request on such a runtime would begin them for
+/// ever.
+const ATTEMPTS: u32 = 4;
+
 /// A wait for keys, at most as long as its limit.
 pub(crate) struct KeyWait {
     keys: Arc<RemoteKeys>,
@@ -57,7 +62,7 @@ impl KeyWait {
     pub(crate) async fn done(mut self, deadline: Deadline) {
         let limit = self.wait.limit;
         let end = async {
-            loop {
+            for _ in 0..ATTEMPTS {
                 self.keys.ended(self.wait.attempt).await;
                 // Its place goes first, so that all who wait can wait again.
                 self.leave();
