@@ -50,8 +50,8 @@ impl IntrospectionClient {
     /// What failed on our side or the server's, in fixed words: not the token's fault.
     pub(crate) async fn ask(&self, token: &str) -> Result<Verdict, String> {
         let url = self.url().await?;
-        let form = self.form(token)?;
-        let answer = self.http.post(&url, form).await.map_err(|error| error.to_string())?;
+        let answer = self.http.post(&url, || self.form(token)).await;
+        let answer = answer.map_err(|error| error.to_string())?;
         let read = match answer.status {
             200 => self.read(&answer).await,
             400 if blames_the_token(&answer) => return Ok(Verdict::Refused),
