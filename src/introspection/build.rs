@@ -56,6 +56,11 @@ impl Introspection {
         {
             problems.push(format!("endpoint `{}`: {text}", crate::issuer::shown(url)));
         }
+        if let (Some(url), Some(_)) = (&self.endpoint, self.auth.identity())
+            && !is_https(url)
+        {
+            problems.push("mutual_tls: needs an `endpoint` that is https".to_owned());
+        }
         let audiences = self.signed_audiences();
         if self.signed && audiences.is_empty() {
             let text = "require_signed_answers: needs a client id or `signed_answer_audience`";
@@ -151,4 +156,9 @@ impl Introspection {
         settings.tls.is_needed |= settings.tls.identity.is_some();
         Ok((Client::new(&settings)?, endpoint))
     }
+}
+
+/// Whether a client shows its certificate there.
+pub(super) fn is_https(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }

@@ -7,6 +7,7 @@ use form_urlencoded::Serializer;
 use crate::clock::Clock;
 use crate::fetch::{Client, Form, FormAnswer};
 use crate::introspection::answer::{Answer, AnswerFault};
+use crate::introspection::build::is_https;
 use crate::introspection::credentials::Credentials;
 use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::issuer::Discovery;
@@ -73,9 +74,14 @@ impl IntrospectionClient {
         let metadata = discovery.metadata(self.clock.monotonic()).await;
         let metadata = metadata.map_err(|failure| failure.problem)?;
         let alias = metadata.mtls_introspection_endpoint.filter(|_| mutual_tls);
-        alias
+        let url = alias
             .or(metadata.introspection_endpoint)
-            .ok_or_else(|| "metadata: no `introspection_endpoint`".to_owned())
+            .ok_or_else(|| "metadata: no `introspection_endpoint`".to_owned())?;
+        // Without TLS the server would be asked by a client that shows nothing.
+        if mutual_tls && !is_https(&url) {
+            return Err("metadata: the endpoint for a client certificate is not https".to_owned());
+        }
+        Ok(url)
     }
 
     /// The token as it is, with a hint (RFC 7662 §2.1), and our credentials.

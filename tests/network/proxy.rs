@@ -169,6 +169,39 @@ fn other_settings_of_the_client_that_can_not_work_are_config_errors_too() {
     }
 }
 
+/// A certificate that is shown to nobody identifies nobody.
+#[tokio::test]
+async fn a_client_certificate_needs_an_endpoint_that_asks_for_it() {
+    let authority = Authority::new();
+    let auth = || ClientAuth::mutual_tls("api", authority.identity("api"));
+    for (name, endpoint, good) in [
+        ("https", "https://127.0.0.1/introspect", true),
+        ("http on this machine", "http://127.0.0.1/introspect", false),
+    ] {
+        let introspection = Introspection::new(auth()).endpoint(endpoint);
+        let issuer = Issuer::discover(ISSUER).introspection(introspection);
+        let built = builder(issuer).allow_http_loopback().build();
+        assert_eq!(built.is_ok(), good, "{name}");
+    }
+    let host = Scripted::start().await;
+    let document = serde_json::json!({
+        "issuer": host.url,
+        "introspection_endpoint": format!("{}/introspect", host.url),
+    });
+    host.set_json(OAUTH, &document.to_string());
+    host.set_json("/introspect", &format!(r#"{{"active":true,"aud":"{AUDIENCE}"}}"#));
+    for (name, auth, good) in [
+        ("a secret", ClientAuth::client_secret_basic("api", "a secret"), true),
+        ("a certificate", auth(), false),
+    ] {
+        let issuer = Issuer::discover(&host.url).introspection(Introspection::new(auth));
+        let server = builder(issuer).allow_http_loopback().build().unwrap();
+        let reply = ask(&server, "opaque").await;
+        if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+    assert_eq!(host.asked("/introspect"), 1);
+}
+
 #[tokio::test]
 async fn what_is_fetched_goes_through_the_proxy_and_shows_its_password_there_alone() {
     for (password, url_part, good) in [
