@@ -9,11 +9,11 @@
 //! | closed by its server while it was idle | it is closed here first, and a request that broke on it is sent again on a new one |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use tokio::time::Instant;
 
+use crate::clock::real_time;
 use crate::crypto::TlsConfig;
 use crate::fetch::proxy::Proxy;
 use crate::fetch::{CONNECT_TIMEOUT, ClientSettings, FetchError, TOTAL_TIMEOUT};
@@ -96,17 +96,19 @@ impl Pool {
             pool: Arc::clone(self),
             client: present.client.clone(),
             number: present.number,
-            began: Instant::now(),
+            began: real_time(),
             ended: false,
         }
     }
 
     /// Makes a new pool in the place of this one. Who uses that one goes on with it.
     fn renew(&self, number: u64) {
-        let now = Instant::now();
+        let now = real_time();
         {
             let mut present = self.present();
-            let is_young = present.since.is_some_and(|since| now - since < RENEWAL_PERIOD);
+            let is_young = present
+                .since
+                .is_some_and(|since| now.saturating_duration_since(since) < RENEWAL_PERIOD);
             if present.number != number || is_young {
                 return;
             }
@@ -184,7 +186,7 @@ impl Attempt {
 /// Whoever asked may have had a deadline of its own, and then drops the attempt.
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.ended && self.began.elapsed() >= HUNG_AFTER {
+        if !self.ended && real_time().saturating_duration_since(self.began) >= HUNG_AFTER {
             self.pool.renew(self.number);
         }
     }
