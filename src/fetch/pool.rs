@@ -15,6 +15,7 @@ use http::HeaderValue;
 
 use crate::clock::real_time;
 use crate::crypto::TlsConfig;
+use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
 use crate::fetch::{CONNECT_TIMEOUT, ClientSettings, FetchError, TOTAL_TIMEOUT};
 use crate::runtime;
@@ -48,6 +49,7 @@ struct HttpSettings {
     tls: Arc<TlsConfig>,
     proxy: Option<Proxy>,
     user_agent: HeaderValue,
+    names: Names,
 }
 
 struct Present {
@@ -79,6 +81,7 @@ impl Pool {
             tls: settings.configs.get(&settings.tls)?,
             proxy: settings.proxy.clone(),
             user_agent: settings.user_agent.clone().unwrap_or(OWN),
+            names: settings.names.clone(),
         };
         let failed = |error: reqwest::Error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -140,7 +143,8 @@ impl HttpSettings {
             .redirect(reqwest::redirect::Policy::none())
             // A request is sent again here alone, since some are made for one use.
             .retry(reqwest::retry::never())
-            // The name's resolution is part of it.
+            .dns_resolver(self.names.clone())
+            // To look the name up is part of it.
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .http2_keep_alive_interval(PING_INTERVAL)
