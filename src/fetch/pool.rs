@@ -30,7 +30,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an attempt has to last so that its end without an answer speaks against the connection:
-/// it may also end because nobody wants its answer any more.
+/// an attempt is also dropped when its server is.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
 /// A pool lives so long at least: a server that is down altogether costs no more new ones than that.
@@ -104,7 +104,7 @@ impl Pool {
         }
     }
 
-    /// Makes a new pool in the place of this one. Who uses that one goes on with it.
+    /// Replaces the pool of this number by a new one. Requests under way keep the old one.
     fn renew(&self, number: u64) {
         let now = real_time();
         {
@@ -187,7 +187,7 @@ impl Attempt {
     }
 }
 
-/// Whoever asked may have had a deadline of its own, and then drops the attempt.
+/// A caller whose own deadline comes first drops the attempt.
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.ended && real_time().saturating_duration_since(self.began) >= HUNG_AFTER {
