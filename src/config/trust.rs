@@ -282,14 +282,14 @@ impl Settings {
         if let KeyConfig::JwksUri(uri) = &issuer.keys {
             let url = check_url(uri, self.allow_http_loopback)
                 .map_err(|fault| format!("jwks_uri `{}`: {fault}", shown(uri)))?;
-            settings.needs_tls = url.scheme() == "https";
+            settings.tls.is_needed = url.scheme() == "https";
             let client = crate::fetch::Client::new(&settings)?;
             let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
             return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
         }
         // A name that is none is reported where names are.
         let url = check_issuer(&issuer.name, self.allow_http_loopback);
-        settings.needs_tls = url.is_ok_and(|url| url.scheme() == "https");
+        settings.tls.is_needed = url.is_ok_and(|url| url.scheme() == "https");
         let client = crate::fetch::Client::new(&settings)?;
         let discovery = Arc::new(crate::issuer::Discovery::new(&issuer.name, client.clone()));
         Ok(Source::Discovery(client, discovery))
@@ -306,8 +306,11 @@ impl Settings {
         let mut settings = self.client.clone();
         settings.allow_http_loopback = self.allow_http_loopback;
         if !issuer.transport.roots.is_empty() {
-            settings.root_certificates.clone_from(&issuer.transport.roots);
-            settings.only_these_roots = true;
+            settings.tls.root_certificates.clone_from(&issuer.transport.roots);
+            settings.tls.only_these_roots = true;
+        }
+        if issuer.transport.no_proxy {
+            settings.proxy = None;
         }
         settings
     }
