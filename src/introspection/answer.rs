@@ -73,14 +73,15 @@ impl Answer {
         self.expires_at
     }
 
-    /// Holds the answer against the claims of the JWT that it is about: it may say less, and
-    /// nothing else.
+    /// Compares the answer with the claims of the JWT that it is about: it may say less, and
+    /// nothing else. A member of another type is something else.
     pub(crate) fn check_against(&self, claims: &Object<'_>) -> Result<(), Error> {
         let differs = |claim: &&'static str| {
             match (self.members.get(claim), claims.get(claim)) {
-                (Some(Value::String(said)), Some(Value::String(own))) => said != own,
                 // Null and absent say nothing.
-                _ => false,
+                (None | Some(Value::Null), _) | (_, None | Some(Value::Null)) => false,
+                (Some(Value::String(said)), Some(Value::String(own))) => said != own,
+                (Some(said), Some(own)) => said.to_owned_value() != own.to_owned_value(),
             }
         };
         match IDENTIFYING.into_iter().find(differs) {
@@ -137,17 +138,41 @@ mod tests {
 
     #[test]
     fn an_answer_may_say_less_than_the_token_and_nothing_else() {
-        let claims = json::parse(br#"{"sub":"alice","client_id":"app","jti":"1"}"#).unwrap();
-        for (answer, good) in [
-            (r#"{"active":true}"#, true),
-            (r#"{"active":true,"sub":"alice","client_id":"app","jti":"1","x":2}"#, true),
-            (r#"{"active":true,"sub":null}"#, true),
-            (r#"{"active":true,"sub":"bob"}"#, false),
-            (r#"{"active":true,"client_id":"other"}"#, false),
-            (r#"{"active":true,"jti":"2"}"#, false),
+        let claims = r#"{"sub":"alice","client_id":"app","jti":"1"}"#;
+        for (claims, answer, good) in [
+            (claims, r#"{"active":true}"#, true),
+            (claims, r#"{"active":true,"sub":"alice","client_id":"app","jti":"1","x":2}"#, true),
+            (claims, r#"{"active":true,"sub":"bob"}"#, false),
+            (claims, r#"{"active":true,"client_id":"other"}"#, false),
+            (claims, r#"{"active":true,"jti":"2"}"#, false),
+            (claims, r#"{"active":true,"sub":null,"client_id":null,"jti":null}"#, true),
+            // Another type.
+            (claims, r#"{"active":true,"sub":5}"#, false),
+            (claims, r#"{"active":true,"sub":true}"#, false),
+            (claims, r#"{"active":true,"sub":["alice"]}"#, false),
+            (claims, r#"{"active":true,"sub":{"sub":"alice"}}"#, false),
+            (claims, r#"{"active":true,"client_id":false}"#, false),
+            (claims, r#"{"active":true,"client_id":["app"]}"#, false),
+            (claims, r#"{"active":true,"jti":1}"#, false),
+            (claims, r#"{"active":true,"jti":[]}"#, false),
+            // The JWT's claim is not a string.
+            (r#"{"jti":1}"#, r#"{"active":true,"jti":"1"}"#, false),
+            (r#"{"jti":1}"#, r#"{"active":true,"jti":2}"#, false),
+            (r#"{"jti":1}"#, r#"{"active":true,"jti":1}"#, true),
+            (r#"{"jti":-1.5}"#, r#"{"active":true,"jti":-1.5}"#, true),
+            (r#"{"jti":true}"#, r#"{"active":true,"jti":"true"}"#, false),
+            (r#"{"jti":["1"]}"#, r#"{"active":true,"jti":"1"}"#, false),
+            (r#"{"jti":["1"]}"#, r#"{"active":true,"jti":["1"]}"#, true),
+            (r#"{"jti":["1"]}"#, r#"{"active":true,"jti":["1","2"]}"#, false),
+            (r#"{"jti":{"a":1}}"#, r#"{"active":true,"jti":{"a":2}}"#, false),
+            (r#"{"jti":1}"#, r#"{"active":true,"jti":null}"#, true),
+            // The JWT says nothing of it.
+            (r#"{"jti":null}"#, r#"{"active":true,"jti":"1"}"#, true),
+            ("{}", r#"{"active":true,"sub":"bob","client_id":["x"],"jti":1}"#, true),
         ] {
             let read = Answer::parse(answer.as_bytes()).unwrap().unwrap();
-            assert_eq!(read.check_against(&claims).is_ok(), good, "{answer}");
+            let own = json::parse(claims.as_bytes()).unwrap();
+            assert_eq!(read.check_against(&own).is_ok(), good, "{claims} {answer}");
         }
     }
 }

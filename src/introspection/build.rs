@@ -73,6 +73,7 @@ impl Introspection {
             older_names: context.older_names,
             issuer: Arc::clone(context.issuer),
             audiences,
+            leeway: context.leeway,
         });
         let clock = Arc::clone(context.clock);
         let client = IntrospectionClient { http, endpoint, credentials, signed, clock };
@@ -114,6 +115,7 @@ impl Introspection {
             &parts,
             Arc::clone(context.issuer),
             self.ttl,
+            self.stale,
             context.leeway,
             Arc::clone(context.clock),
         )

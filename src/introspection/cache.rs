@@ -7,9 +7,14 @@
 //! clocks of this crate.
 //!
 //! Inactive tokens have a pool of their own, so that a flood of them pushes no live one out.
+//!
+//! The newest question decides, in whatever order the answers arrive. That a token was found
+//! inactive, or past its `exp`, is therefore remembered for as long as an answer to an older
+//! question could be used, although it is repeated to clients for 5 s only. At the same time of
+//! asking, "inactive" wins.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
@@ -29,7 +34,7 @@ pub(crate) const MAX_TTL: Duration = Duration::from_secs(300);
 /// their server fails.
 pub(crate) const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 
-/// How long it is remembered that a token is not active: long enough to answer a client that keeps
+/// How long a token is refused since it was not active: long enough to answer a client that keeps
 /// trying, and short, since a server whose replicas lag may think again.
 pub(crate) const INACTIVE_TTL: Duration = Duration::from_secs(5);
 
@@ -41,14 +46,27 @@ pub(crate) struct AnswerCache {
     ttl: Duration,
     stale: Duration,
     active: Pool<Held>,
-    inactive: Pool<Duration>,
+    inactive: Pool<Dead>,
+    /// Held to write: what is newer is decided over both pools.
+    writing: Mutex<()>,
 }
 
 type Pool<V> = Cache<Fingerprint, V, BuildFingerprintHasher>;
 
 #[derive(Clone)]
 struct Held {
-    answer: Arc<Answer>,
+    /// `None` for a token that was active, and whose newest answer says that this is over. A flood
+    /// of other inactive tokens can't push that out.
+    answer: Option<Arc<Answer>>,
+    /// The end of the ttl, counted from the question: the later, the newer the answer.
+    until: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Dead {
+    /// Until then the token is refused without a question.
+    refused_until: Duration,
+    /// As in [`Held`].
     until: Duration,
 }
 
@@ -69,7 +87,9 @@ impl AnswerCache {
     /// With a `ttl` of zero nothing is remembered at all. `stale` is for how much longer an answer
     /// may stand in for one that can't be had.
     pub(crate) fn new(ttl: Duration, stale: Duration) -> Self {
-        Self { ttl, stale, active: pool(ttl + stale), inactive: pool(INACTIVE_TTL) }
+        // No answer older than an "inactive" can be used for longer than this.
+        let (active, inactive) = (pool(ttl + stale), pool(ttl + stale));
+        Self { ttl, stale, active, inactive, writing: Mutex::default() }
     }
 
     /// Whether answers are remembered.
@@ -82,13 +102,14 @@ impl AnswerCache {
             return None;
         }
         if let Some(held) = self.active.get(token)
+            && let Some(answer) = held.answer
             && now.monotonic < held.until
-            && !is_past(&held.answer, now.wall)
+            && !is_past(&answer, now.wall)
         {
-            return Some(Remembered::Active(held.answer));
+            return Some(Remembered::Active(answer));
         }
-        let until = self.inactive.get(token)?;
-        (now.monotonic < until).then_some(Remembered::Inactive)
+        let dead = self.inactive.get(token)?;
+        (now.monotonic < dead.refused_until).then_some(Remembered::Inactive)
     }
 
     /// An answer that is past its ttl and not yet past the time for which it may stand in. It must
@@ -98,28 +119,81 @@ impl AnswerCache {
             return None;
         }
         let held = self.active.get(token)?;
+        let answer = held.answer?;
         let usable = now.monotonic < held.until + self.stale
-            && held.answer.expires_at().is_some()
-            && !is_past(&held.answer, now.wall);
-        usable.then_some(held.answer)
+            && answer.expires_at().is_some()
+            && !is_past(&answer, now.wall);
+        usable.then_some(answer)
     }
 
-    /// Remembers an answer to a question that was put `age` ago.
-    pub(crate) fn put(&self, token: Fingerprint, answer: &Arc<Answer>, now: Now, age: Duration) {
-        if self.is_on() && !is_past(answer, now.wall) {
-            let until = now.monotonic + self.ttl.saturating_sub(age);
-            self.active.insert(token, Held { answer: Arc::clone(answer), until });
+    /// Remembers an answer to a question that was put `age` ago, and says whether it is the newest.
+    /// One that is past its `exp` takes the place of an older one all the same.
+    pub(crate) fn put(
+        &self,
+        token: Fingerprint,
+        answer: &Arc<Answer>,
+        now: Now,
+        age: Duration,
+    ) -> bool {
+        if !self.is_on() {
+            return true;
         }
+        let until = self.until(now, age);
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.active.get(&token);
+        let newer_is_active = held.is_some_and(|held| held.answer.is_some() && held.until > until);
+        if newer_is_active || self.dead_by(&token) >= Some(until) {
+            return false;
+        }
+        let answer = (!is_past(answer, now.wall)).then(|| Arc::clone(answer));
+        self.active.insert(token, Held { answer, until });
+        true
     }
 
-    /// Remembers that a token is not active, as was said to a question put `age` ago.
-    pub(crate) fn put_inactive(&self, token: Fingerprint, now: Now, age: Duration) {
-        if self.is_on() {
-            self.active.invalidate(&token);
-            // Nothing is remembered longer than the ttl.
-            let left = self.ttl.min(INACTIVE_TTL).saturating_sub(age);
-            self.inactive.insert(token, now.monotonic + left);
+    /// Remembers that a token is not active, as was said to a question put `age` ago, and says
+    /// whether nothing newer is known.
+    pub(crate) fn put_inactive(&self, token: Fingerprint, now: Now, age: Duration) -> bool {
+        if !self.is_on() {
+            return true;
         }
+        let until = self.until(now, age);
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = self.active.get(&token) {
+            if held.until > until {
+                return false;
+            }
+            self.active.insert(token, Held { answer: None, until });
+        }
+        let mut dead = Dead { refused_until: now.monotonic + self.refused_for(age), until };
+        if let Some(known) = self.inactive.get(&token) {
+            dead.refused_until = dead.refused_until.max(known.refused_until);
+            dead.until = dead.until.max(known.until);
+        }
+        self.inactive.insert(token, dead);
+        true
+    }
+
+    /// For how much longer a token is refused that was not active `age` ago. Nothing is remembered
+    /// for longer than the ttl.
+    pub(crate) fn refused_for(&self, age: Duration) -> Duration {
+        self.ttl.min(INACTIVE_TTL).saturating_sub(age)
+    }
+
+    /// Whether the token was found inactive, or past its `exp`, by a question no older than `age`.
+    pub(crate) fn is_dead_since(&self, token: &Fingerprint, now: Now, age: Duration) -> bool {
+        self.is_on() && self.dead_by(token) >= Some(self.until(now, age))
+    }
+
+    /// How new the newest answer is by which the token is dead.
+    fn dead_by(&self, token: &Fingerprint) -> Option<Duration> {
+        let held = self.active.get(token).filter(|held| held.answer.is_none());
+        let dead = self.inactive.get(token).map(|dead| dead.until);
+        held.map(|held| held.until).max(dead)
+    }
+
+    /// Exact for each answer that can be used: none is older than the ttl or than this process.
+    fn until(&self, now: Now, age: Duration) -> Duration {
+        (now.monotonic + self.ttl).saturating_sub(age)
     }
 }
 
@@ -241,6 +315,90 @@ mod tests {
         cache.put_inactive(token, now(10), Duration::from_secs(3));
         assert!(matches!(cache.get(&token, now(11)), Some(Remembered::Inactive)));
         assert!(cache.get(&token, now(12)).is_none());
+    }
+
+    #[test]
+    fn the_newest_question_decides_in_whatever_order_the_answers_arrive() {
+        // Each answer: the second when it was asked for, and what it says.
+        const GOOD: Option<&str> = Some(r#"{"active":true,"exp":1000}"#);
+        const OVER: Option<&str> = Some(r#"{"active":true,"exp":1}"#);
+        const DEAD: Option<&str> = None;
+        let token = Fingerprints::new(&[]).unwrap().of(b"token");
+        for (name, answers, remembered) in [
+            ("active alone", &[(10, GOOD)][..], Some(true)),
+            ("a newer active", &[(10, GOOD), (11, GOOD)], Some(true)),
+            ("inactive after active", &[(10, GOOD), (11, DEAD)], Some(false)),
+            ("active lands after newer inactive", &[(11, DEAD), (10, GOOD)], Some(false)),
+            ("a tie", &[(10, GOOD), (10, DEAD)], Some(false)),
+            ("a tie, the other way round", &[(10, DEAD), (10, GOOD)], Some(false)),
+            ("active after inactive", &[(10, DEAD), (11, GOOD)], Some(true)),
+            ("inactive lands after newer active", &[(11, GOOD), (10, DEAD)], Some(true)),
+            ("past exp after active", &[(10, GOOD), (11, OVER)], None),
+            ("active lands after a newer one past exp", &[(11, OVER), (10, GOOD)], None),
+            ("past exp lands after newer active", &[(11, GOOD), (10, OVER)], Some(true)),
+            ("past exp, then active", &[(10, OVER), (11, GOOD)], Some(true)),
+            ("between two inactive", &[(10, DEAD), (12, DEAD), (11, GOOD)], Some(false)),
+            ("active, dead, late active", &[(9, GOOD), (11, DEAD), (10, GOOD)], Some(false)),
+        ] {
+            let cache = AnswerCache::new(DEFAULT_TTL, Duration::from_secs(30));
+            for (asked, answered) in answers {
+                let age = Duration::from_secs(12 - asked);
+                match answered {
+                    Some(json) => cache.put(token, &answer(json), now(12), age),
+                    None => cache.put_inactive(token, now(12), age),
+                };
+            }
+            let found = cache.get(&token, now(12));
+            let found = found.map(|found| matches!(found, Remembered::Active(_)));
+            assert_eq!(found, remembered, "{name}");
+            // Nor does what was overtaken stand in later.
+            let stands_in = cache.stale(&token, now(75)).is_some();
+            assert_eq!(stands_in, remembered == Some(true), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_seen_revocation_counts_for_as_long_as_an_older_answer_could_be_used() {
+        let token = Fingerprints::new(&[]).unwrap().of(b"token");
+        let live = answer(r#"{"active":true,"exp":1000}"#);
+        for (ttl, stale) in [(1, 0), (60, 0), (60, 30), (1, 600)] {
+            let (ttl, stale) = (Duration::from_secs(ttl), Duration::from_secs(stale));
+            for was_active in [true, false] {
+                for later in 0..=(ttl + stale).as_secs() {
+                    let cache = AnswerCache::new(ttl, stale);
+                    if was_active {
+                        cache.put(token, &live, now(90), Duration::ZERO);
+                    }
+                    cache.put_inactive(token, now(100), Duration::ZERO);
+                    let (now, age) = (now(100 + later), Duration::from_secs(later));
+                    assert!(cache.is_dead_since(&token, now, age), "{later}");
+                    assert!(!cache.put(token, &live, now, age + Duration::from_nanos(1)));
+                    assert!(!cache.put(token, &live, now, age), "a tie, {later} s later");
+                    assert!(!matches!(cache.get(&token, now), Some(Remembered::Active(_))));
+                    assert!(cache.stale(&token, now).is_none(), "{later}");
+                    if let Some(age) = age.checked_sub(Duration::from_nanos(1)) {
+                        assert!(!cache.is_dead_since(&token, now, age), "{later}");
+                        assert!(cache.put(token, &live, now, age), "asked later");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_dead_tokens_pushes_no_seen_revocation_out() {
+        let fingerprints = Fingerprints::new(&[]).unwrap();
+        let of = |n: u64| fingerprints.of(&n.to_le_bytes());
+        let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
+        let live = answer(r#"{"active":true}"#);
+        cache.put(of(0), &live, now(0), Duration::ZERO);
+        cache.put_inactive(of(0), now(1), Duration::ZERO);
+        for n in 1..=2 * MAX_ENTRIES {
+            cache.put_inactive(of(n), now(1), Duration::ZERO);
+        }
+        cache.inactive.run_pending_tasks();
+        assert!(!cache.put(of(0), &live, now(2), Duration::from_secs(2)), "asked before");
+        assert!(cache.put(of(0), &live, now(2), Duration::ZERO), "asked after");
     }
 
     #[test]

@@ -51,9 +51,11 @@ impl IntrospectionClient {
     pub(crate) async fn ask(&self, token: &str) -> Result<Verdict, String> {
         let url = self.url().await?;
         let form = self.form(token)?;
+        // Just before the call, whose answer can't have been signed earlier.
+        let asked = NumericDate::now(self.clock.wall());
         let answer = self.http.post(&url, form).await.map_err(|error| error.to_string())?;
         let read = match answer.status {
-            200 => self.read(&answer).await,
+            200 => self.read(&answer, asked).await,
             400 if blames_the_token(&answer) => return Ok(Verdict::Refused),
             401 | 400 => return Err("the client credentials were refused, or the call".to_owned()),
             status => return Err(format!("status {status}")),
@@ -87,14 +89,18 @@ impl IntrospectionClient {
         Ok(Form { accept, authorization, body: form.finish() })
     }
 
-    async fn read(&self, answer: &FormAnswer) -> Result<Option<Answer>, AnswerFault> {
+    async fn read(
+        &self,
+        answer: &FormAnswer,
+        asked: NumericDate,
+    ) -> Result<Option<Answer>, AnswerFault> {
         let answer = &answer.answer;
         match &self.signed {
             None if answer.may_be_json() => Answer::parse(&answer.body),
             None => Err(AnswerFault("the answer is not JSON")),
             // RFC 9701 §8.2: no way back to plain JSON, which whoever stands between could write.
             Some(signed) if answer.media_type().as_deref() == Some(MEDIA_TYPE) => {
-                signed.open(&answer.body, NumericDate::now(self.clock.wall())).await
+                signed.open(&answer.body, asked, &*self.clock).await
             }
             Some(_) => Err(AnswerFault("the answer is not signed")),
         }

@@ -10,7 +10,6 @@ use crate::introspection::answer::Answer;
 use crate::introspection::cache::Now;
 use crate::introspection::client::{IntrospectionClient, Verdict};
 use crate::introspection::introspector::{Introspector, Outcome, RETRY_AFTER, Sought};
-use crate::introspection::record::Shared;
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
@@ -96,9 +95,11 @@ pub(crate) async fn fly(
     token: String,
 ) {
     if let Some(shared) = &shared
-        && let Some(Shared { answer, age }) = shared.get(&token).await
+        && let Some(found) = shared.get(&token).await
+        && let Some(introspector) = landing.introspector.upgrade()
+        && let Some(brought) = introspector.usable(landing.sought, found)
     {
-        landing.land(Ok(Brought { answer, age }));
+        landing.land(Ok(brought));
         return;
     }
     let Some(call) = landing.call() else { return };

@@ -17,9 +17,10 @@ use crate::error::Error;
 use crate::health::IntrospectionHealth;
 use crate::introspection::answer::Answer;
 use crate::introspection::breaker::{Admission, Breaker};
-use crate::introspection::cache::{AnswerCache, Now, Remembered};
+use crate::introspection::cache::{AnswerCache, Now, Remembered, is_past};
 use crate::introspection::client::IntrospectionClient;
 use crate::introspection::flight::{Brought, Call, Landing, fly};
+use crate::introspection::record::Shared;
 use crate::introspection::shared::SharedAnswers;
 use crate::introspection::wait::{AnswerWait, Joined};
 use crate::runtime;
@@ -220,7 +221,9 @@ impl Introspector {
         let mut state = self.state();
         let begun = state.begun;
         if let Some(flight) = state.flights.get(&sought) {
-            let any_will_do = self.cache.is_on() && !sought.asks_now;
+            // One that was overtaken brings an answer that is known to be old.
+            let any_will_do =
+                self.cache.is_on() && !sought.asks_now && flight.overtaken_by.is_none();
             let fresh = any_will_do || came_at.is_some_and(|came| flight.number >= came);
             return Ok(Joined::Flight { outcome: flight.outcome.clone(), fresh, begun });
         }
@@ -278,6 +281,31 @@ impl Introspector {
         self.admit(&mut self.state())
     }
 
+    /// What may be used of an answer that another server was given. One that is not surely newer
+    /// than a revocation seen here is as good as not there. What is no answer any more, since the
+    /// token was inactive some time ago or has expired, still counts against older ones.
+    pub(super) fn usable(&self, sought: Sought, shared: Shared) -> Option<Brought> {
+        let (token, now) = (sought.fingerprint, self.now());
+        let Shared { answer, age, age_at_most } = shared;
+        match answer {
+            None if self.cache.refused_for(age).is_zero() => {
+                self.cache.put_inactive(token, now, age);
+                None
+            }
+            Some(answer) if is_past(&answer, now.wall) => {
+                self.cache.put(token, &Arc::new(answer), now, age);
+                None
+            }
+            Some(_) if self.cache.is_dead_since(&token, now, age_at_most) => {
+                // The store does not compare, clocks differ, or someone put an old value back.
+                let reason = "it may be older than a revocation seen here";
+                telemetry::shared_answer_unusable(&self.issuer, reason);
+                None
+            }
+            answer => Some(Brought { answer, age }),
+        }
+    }
+
     /// Takes in what a flight brought, and says whether that is the latest word on the token. An
     /// answer that is not, since a later question was answered before it, is for those who wait for
     /// it and is not remembered: the token may be known to be dead.
@@ -299,14 +327,12 @@ impl Introspector {
             match answer {
                 Some(answer) => {
                     let answer = Arc::new(answer);
-                    is_latest = overtaken_by.is_none_or(|other| other < asked);
-                    if is_latest {
-                        self.cache.put(sought.fingerprint, &answer, now, age);
-                    }
+                    is_latest = overtaken_by.is_none_or(|other| other < asked)
+                        && self.cache.put(sought.fingerprint, &answer, now, age);
                     Ok(answer)
                 }
                 None => {
-                    self.cache.put_inactive(sought.fingerprint, now, age);
+                    is_latest = self.cache.put_inactive(sought.fingerprint, now, age);
                     Err(Error::Inactive)
                 }
             }

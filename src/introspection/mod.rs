@@ -151,7 +151,8 @@ impl Introspection {
     /// Shares answers with other servers, so that together they ask once. An answer holds no longer
     /// for it: [`cache_ttl`](Self::cache_ttl) counts from the question, whoever put it. (Where the
     /// clocks of two servers differ, by up to the leeway, a store that keeps what it should have
-    /// dropped can add as much.) A store that is slow or down costs a request 250 ms at most, and
+    /// dropped can add as much.) Of two answers, the one to the newer question counts, by the clocks
+    /// of the servers that asked: keep them in step. A store that is slow or down costs a request 250 ms at most, and
     /// then nothing until it is back.
     pub fn shared_cache(mut self, cache: SharedCache) -> Self {
         self.shared = Some(cache);
@@ -159,7 +160,8 @@ impl Introspection {
     }
 
     /// Asks for signed answers (RFC 9701) and accepts no other. They are signed with one of the
-    /// issuer's keys and algorithms, and are for this server's client id.
+    /// issuer's keys and algorithms, and are for this server's client id. One that was signed before the
+    /// question, by more than the issuer's leeway, is refused as replayed.
     pub fn require_signed_answers(mut self) -> Self {
         self.signed = true;
         self

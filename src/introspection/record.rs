@@ -6,15 +6,20 @@
 //! the rest    of an active one: its members, a JSON object
 //! ```
 //!
+//! The first two are the record's version, sealed with the rest: of two records, the one about the
+//! newer question counts, and at the same time the one that says "not active". The store is given
+//! the version as well, to compare by; what it was given there is never believed.
+//!
 //! Two servers have two clocks. What the other one noted is held against ours, as claims are: an
 //! answer from further ahead than the leeway is not used, and one from within it is taken for new.
 //! So it lives no longer than ttl and leeway together, whatever either clock shows.
+//!
+//! That a token is not active is repeated for 5 s, and counts against older answers for as long as
+//! one of them could be used.
 
 use std::time::Duration;
 
 use crate::introspection::answer::Answer;
-use crate::introspection::cache::{INACTIVE_TTL, is_past};
-use crate::token::NumericDate;
 
 /// Octets in front of the members.
 const HEAD: usize = 9;
@@ -26,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) answer: Option<Answer>,
     /// The time since the server was asked.
     pub(crate) age: Duration,
+    /// The same at most, as the clocks of two servers may differ by the leeway.
+    pub(crate) age_at_most: Duration,
 }
 
 /// Why a record is not used.
@@ -35,26 +42,38 @@ pub(crate) enum Unusable {
     Malformed,
     /// Its clock is ahead of ours by more than the leeway.
     Ahead,
-    /// It is too old, or the token has expired.
+    /// It is too old.
     Over,
+}
+
+/// The version of a record, by which a store knows which of two is newer: the milliseconds since
+/// the epoch when the server was asked, times two, and one more for a token that is not active.
+pub(crate) fn version(is_active: bool, asked: Duration) -> u64 {
+    millis(asked).saturating_mul(2).saturating_add(u64::from(!is_active))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What is shared of an answer that was asked for at `asked`, by the wall clock.
 pub(crate) fn write(answer: Option<&Answer>, asked: Duration) -> Vec<u8> {
-    let millis = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
     let mut record = vec![u8::from(answer.is_some())];
-    record.extend(millis.to_be_bytes());
+    record.extend(millis(asked).to_be_bytes());
     if let Some(answer) = answer {
         record.extend(answer.document());
     }
     record
 }
 
-/// Reads a record, and judges whether it holds at `now`, by the wall clock.
+/// Reads a record, and judges whether it counts at `now`, by the wall clock. One that says "not
+/// active" counts for as long as older answers can be used: the ttl, and `stale` on top. Whether the
+/// token has expired is not judged here: such a record, too, counts against older answers.
 pub(crate) fn read(
     record: &[u8],
     now: Duration,
     ttl: Duration,
+    stale: Duration,
     leeway: Duration,
 ) -> Result<Shared, Unusable> {
     let (head, document) = record.split_first_chunk::<HEAD>().ok_or(Unusable::Malformed)?;
@@ -70,10 +89,11 @@ pub(crate) fn read(
     }
     let age = now.saturating_sub(asked);
     let holds = match &answer {
-        Some(answer) => age < ttl && !is_past(answer, NumericDate::now(now)),
-        None => age < ttl.min(INACTIVE_TTL),
+        Some(_) => age < ttl,
+        None => age < ttl.saturating_add(stale),
     };
-    if holds { Ok(Shared { answer, age }) } else { Err(Unusable::Over) }
+    let age_at_most = age.saturating_add(leeway);
+    if holds { Ok(Shared { answer, age, age_at_most }) } else { Err(Unusable::Over) }
 }
 
 #[cfg(test)]
@@ -95,8 +115,8 @@ mod tests {
         let json = r#"{"active":true,"sub":"é\n","n":[1,-2,1.5,null,true],"o":{"exp":7}}"#;
         let answer = active(json);
         let record = write(answer.as_ref(), at(100));
-        let shared = read(&record, at(107), TTL, at(0)).unwrap();
-        assert_eq!(shared.age, at(7));
+        let shared = read(&record, at(107), TTL, at(0), at(3)).unwrap();
+        assert_eq!((shared.age, shared.age_at_most), (at(7), at(10)));
         let (written, read) = (answer.unwrap(), shared.answer.unwrap());
         let sorted = |answer: &Answer| {
             let mut members: Vec<_> = answer.members().iter().collect();
@@ -104,35 +124,54 @@ mod tests {
             format!("{members:?}")
         };
         assert_eq!(sorted(&written), sorted(&read));
-        assert!(super::read(&write(None, at(100)), at(101), TTL, at(0)).unwrap().answer.is_none());
+        let dead = super::read(&write(None, at(100)), at(101), TTL, at(0), at(0)).unwrap();
+        assert!(dead.answer.is_none());
     }
 
     #[test]
     fn how_long_a_record_holds() {
-        for (name, json, leeway, from, to) in [
-            ("active", Some(r#"{"active":true}"#), 0, 100, 160),
-            ("inactive", None, 0, 100, 105),
-            ("exp earlier", Some(r#"{"active":true,"exp":130}"#), 0, 100, 130),
-            ("exp later", Some(r#"{"active":true,"exp":1000}"#), 0, 100, 160),
-            ("from ahead, within the leeway", Some(r#"{"active":true}"#), 30, 70, 160),
-            ("inactive, from ahead", None, 30, 70, 105),
+        for (name, json, stale, leeway, from, to) in [
+            ("active", Some(r#"{"active":true}"#), 0, 0, 100, 160),
+            ("active, stale", Some(r#"{"active":true}"#), 5, 0, 100, 160),
+            ("inactive", None, 0, 0, 100, 160),
+            ("inactive, stale", None, 5, 0, 100, 165),
+            ("past exp", Some(r#"{"active":true,"exp":130}"#), 0, 0, 100, 160),
+            ("from ahead, within the leeway", Some(r#"{"active":true}"#), 0, 30, 70, 160),
+            ("inactive, from ahead", None, 0, 30, 70, 160),
         ] {
             let record = write(json.and_then(active).as_ref(), at(100));
             for now in 60..170 {
-                let read = read(&record, at(now), TTL, at(leeway));
+                let read = read(&record, at(now), TTL, at(stale), at(leeway));
                 assert_eq!(read.is_ok(), (from..to).contains(&now), "{name}, second {now}");
                 let expected = if now < from { Unusable::Ahead } else { Unusable::Over };
                 assert!(read.is_ok() || read.is_err_and(|why| why == expected), "{name}, {now}");
             }
         }
         let record = write(None, at(100));
-        assert!(read(&record, at(102), at(2), at(0)).is_err(), "nothing holds longer than the ttl");
+        let read = read(&record, at(102), at(2), at(0), at(0));
+        assert!(read.is_err(), "nothing holds longer than the ttl");
+    }
+
+    #[test]
+    fn the_newer_question_has_the_higher_version_and_inactive_wins_a_tie() {
+        let ms = Duration::from_millis;
+        let ascending = [
+            ("active", version(true, ms(1_000))),
+            ("inactive, at the same time", version(false, ms(1_000))),
+            ("active, later", version(true, ms(1_001))),
+            ("inactive, later", version(false, ms(1_001))),
+            ("a clock that is wrong", version(true, Duration::MAX)),
+        ];
+        for pair in ascending.windows(2) {
+            assert!(pair[0].1 < pair[1].1, "{} < {}", pair[0].0, pair[1].0);
+        }
+        assert_eq!(version(true, at(1_700_000_000)), 3_400_000_000_000);
     }
 
     #[test]
     fn what_is_no_record_is_not_used() {
         let good = write(active(r#"{"active":true}"#).as_ref(), at(100));
-        assert!(read(&good, at(100), TTL, at(0)).is_ok());
+        assert!(read(&good, at(100), TTL, at(0), at(0)).is_ok());
         let dead = write(None, at(100));
         let mut other_kind = good.clone();
         other_kind[0] = 2;
@@ -146,12 +185,13 @@ mod tests {
             ("says inactive", [&good[..9], br#"{"active":false}"#].concat()),
             ("no JSON", [&good[..9], b"x"].concat()),
         ] {
-            let read = read(&record, at(100), TTL, at(0));
+            let read = read(&record, at(100), TTL, at(0), at(0));
             assert_eq!(read.unwrap_err(), Unusable::Malformed, "{name}");
         }
         let mut far = good;
         far[1..9].fill(0xff);
-        assert_eq!(read(&far, at(100), TTL, at(0)).unwrap_err(), Unusable::Ahead);
-        assert!(read(&far, Duration::MAX, TTL, at(300)).is_err(), "no overflow");
+        assert_eq!(read(&far, at(100), TTL, at(0), at(0)).unwrap_err(), Unusable::Ahead);
+        let read = read(&far, Duration::MAX, TTL, Duration::MAX, at(300));
+        assert!(read.is_err(), "no overflow");
     }
 }

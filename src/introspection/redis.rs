@@ -17,11 +17,13 @@ use crate::introspection::store::{AnswerStore, AnswerStoreError, AnswerStoreFutu
 
 /// Redis or Valkey, for [`SharedCache`](crate::SharedCache).
 ///
-/// It uses `GETRANGE` and `SET` with keys that begin with `tower-resource-server:introspection:`, so
-/// a user with these rights alone is enough:
+/// It uses `GETRANGE` and `SET` with keys that begin with `tower-resource-server:introspection:`, and
+/// a script (`EVALSHA`, `EVAL`) that uses no other, since comparing and writing must be one step. A
+/// user with these rights alone is enough:
 ///
 /// ```text
-/// ACL SETUSER notes-api on >password ~tower-resource-server:introspection:* +getrange +set
+/// ACL SETUSER notes-api on >password ~tower-resource-server:introspection:* \
+///     +getrange +set +evalsha +eval
 /// ```
 ///
 /// Values go by themselves, after `cache_ttl` at the latest. A Redis for caches alone should evict
@@ -47,6 +49,34 @@ pub struct RedisStore {
     /// Held by whoever connects.
     connecting: tokio::sync::Mutex<()>,
 }
+
+/// Octets in front of each value in Redis: its version, big endian.
+const VERSION: usize = 8;
+
+/// Writes a value unless the one there has the same version or a higher one. Versions are compared
+/// octet by octet: Lua's numbers are doubles, and its text is compared by the locale. What is too
+/// short or of another type is not ours, and is replaced.
+const SCRIPT: &str = "\
+local known = redis.pcall('GETRANGE', KEYS[1], 0, 7)
+if type(known) == 'table' then
+  if not string.find(known.err or '', 'WRONGTYPE', 1, true) then return known end
+elseif #known == 8 then
+  local newer = false
+  for i = 1, 8 do
+    local old, new = string.byte(known, i), string.byte(ARGV[1], i)
+    if old ~= new then
+      newer = new > old
+      break
+    end
+  end
+  if not newer then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'PX', ARGV[3])
+return 1
+";
+
+/// The name under which Redis keeps the script, once it has seen it.
+const SCRIPT_SHA1: &str = "34b4fd8d1f2387fda500044bfdfc23f85fb50564";
 
 struct Tls {
     connector: TlsConnector,
@@ -108,15 +138,15 @@ impl RedisStore {
 
     /// Sends a command; once more where the connection turns out to be dead, as one that nobody
     /// used for a while may be.
-    async fn run(&self, command: &Cmd) -> Result<Value, AnswerStoreError> {
-        let (mut used, at_hand) = self.connection().await.map_err(said)?;
+    async fn run(&self, command: &Cmd) -> RedisResult<Value> {
+        let (mut used, at_hand) = self.connection().await?;
         let mut sent = used.send(command).await;
         if at_hand && sent.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
             drop(used);
-            (used, _) = self.connection().await.map_err(said)?;
+            (used, _) = self.connection().await?;
             sent = used.send(command).await;
         }
-        sent.map_err(said)
+        sent
     }
 
     /// The connection, and whether it was there before.
@@ -174,7 +204,9 @@ struct Used<'a> {
 
 impl Used<'_> {
     async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        // What the server refuses comes as a value.
         let sent = self.connection.send_packed_command(command).await;
+        let sent = sent.and_then(Value::extract_error);
         self.keep = !sent.as_ref().is_err_and(RedisError::is_unrecoverable_error);
         sent
     }
@@ -196,21 +228,42 @@ impl AnswerStore for RedisStore {
         Box::pin(async move {
             // Never more than can be a value; of what is not there, Redis gives nothing.
             let mut command = redis::cmd("GETRANGE");
-            command.arg(key).arg(0).arg(MAX_VALUE);
-            match self.run(&command).await? {
-                Value::BulkString(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+            command.arg(key).arg(0).arg(VERSION + MAX_VALUE);
+            match self.run(&command).await.map_err(said)? {
+                // What the version says is for the script alone: whoever writes here could have set it.
+                Value::BulkString(mut stored) => {
+                    let value = stored.split_off(stored.len().min(VERSION));
+                    Ok(Some(value).filter(|_| !stored.is_empty()))
+                }
                 Value::Nil => Ok(None),
                 _ => Err(AnswerStoreError::new("the server's answer is no value")),
             }
         })
     }
 
-    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Duration) -> AnswerStoreFuture<'a, ()> {
+    fn put_if_newer<'a>(
+        &'a self,
+        key: &'a str,
+        version: u64,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> AnswerStoreFuture<'a, ()> {
         Box::pin(async move {
             let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
-            let mut command = redis::cmd("SET");
-            command.arg(key).arg(value).arg("PX").arg(millis);
-            self.run(&command).await.map(drop)
+            let call = |name: &str, script: &str| {
+                let mut command = redis::cmd(name);
+                command.arg(script).arg(1).arg(key);
+                command.arg(version.to_be_bytes().as_slice()).arg(value.as_slice()).arg(millis);
+                command
+            };
+            let done = match self.run(&call("EVALSHA", SCRIPT_SHA1)).await {
+                // A server that was restarted does not know the script, and learns it this way.
+                Err(error) if error.code() == Some("NOSCRIPT") => {
+                    self.run(&call("EVAL", SCRIPT)).await
+                }
+                done => done,
+            };
+            done.map(drop).map_err(said)
         })
     }
 }
@@ -237,6 +290,16 @@ impl fmt::Debug for RedisStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_script_has_the_name_by_which_it_is_called() {
+        let digest = aws_lc_rs::digest::digest(
+            &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY,
+            SCRIPT.as_bytes(),
+        );
+        let name: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+        assert_eq!(name, SCRIPT_SHA1);
+    }
 
     #[test]
     fn urls_and_what_is_said_of_them() {

@@ -13,7 +13,7 @@ use crate::crypto::{SEALING_OVERHEAD, Sealer, random_unit};
 use crate::fetch::MAX_BODY;
 use crate::introspection::answer::Answer;
 use crate::introspection::breaker::{Admission, Breaker};
-use crate::introspection::cache::{INACTIVE_TTL, Now};
+use crate::introspection::cache::Now;
 use crate::introspection::record::{self, Shared, Unusable};
 use crate::introspection::store::{AnswerStore, AnswerStoreFuture, SharedCache};
 use crate::runtime;
@@ -36,6 +36,8 @@ pub(crate) struct SharedAnswers {
     store: Arc<dyn AnswerStore>,
     sealer: Sealer,
     ttl: Duration,
+    /// For how much longer an answer may stand in.
+    stale: Duration,
     leeway: Duration,
     clock: Arc<dyn Clock>,
     reads: Line,
@@ -64,6 +66,7 @@ impl SharedAnswers {
         context: &[&[u8]],
         issuer: Arc<str>,
         ttl: Duration,
+        stale: Duration,
         leeway: Duration,
         clock: Arc<dyn Clock>,
     ) -> Option<Self> {
@@ -71,7 +74,7 @@ impl SharedAnswers {
         let line = |does| Line { does, state: Mutex::default() };
         let (reads, writes) = (line("read"), line("write"));
         let store = Arc::clone(&cache.store);
-        Some(Self { issuer, store, sealer, ttl, leeway, clock, reads, writes })
+        Some(Self { issuer, store, sealer, ttl, stale, leeway, clock, reads, writes })
     }
 
     /// What is known of a token and may still be used.
@@ -80,7 +83,9 @@ impl SharedAnswers {
         let value = self.call(&self.reads, || self.store.get(&key)).await??;
         let sealed = if value.len() <= MAX_VALUE { value.as_slice() } else { &[] };
         let read = match self.sealer.open(&key, sealed) {
-            Some(record) => record::read(&record, self.clock.wall(), self.ttl, self.leeway),
+            Some(record) => {
+                record::read(&record, self.clock.wall(), self.ttl, self.stale, self.leeway)
+            }
             None => Err(Unusable::Malformed),
         };
         match read {
@@ -99,23 +104,28 @@ impl SharedAnswers {
         }
     }
 
-    /// Shares an answer, `None` for a token that is not active, that was asked for at `asked`.
+    /// Shares an answer, `None` for a token that is not active, that was asked for at `asked`. It
+    /// takes the place of an older one and of no newer one, whichever is written first.
     pub(crate) async fn put(&self, token: &str, answer: Option<&Answer>, asked: Now) {
         let now = self.clock.monotonic();
         let mut left = match answer {
             Some(_) => self.ttl,
-            None => self.ttl.min(INACTIVE_TTL),
+            // As long as an older answer can be used, somewhere.
+            None => self.ttl + self.stale,
         };
         left = left.saturating_sub(now.saturating_sub(asked.monotonic));
         let key = self.key(token);
         // A clock out of all bounds makes it as old as can be, and nobody will use it.
         let asked = Duration::try_from_secs_f64(asked.wall.as_secs_f64()).unwrap_or_default();
+        // A double of today's size is off by up to 120 ns, which must cost no millisecond.
+        let asked = asked.saturating_add(Duration::from_nanos(500));
+        let version = record::version(answer.is_some(), asked);
         let record = record::write(answer, asked);
         let Some(value) = self.sealer.seal(&key, record) else { return };
         if left.is_zero() || value.len() > MAX_VALUE {
             return;
         }
-        self.call(&self.writes, || self.store.put(&key, value, left)).await;
+        self.call(&self.writes, || self.store.put_if_newer(&key, version, value, left)).await;
     }
 
     fn key(&self, token: &str) -> String {

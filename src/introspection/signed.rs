@@ -1,11 +1,19 @@
 //! Signed answers (RFC 9701): a JWT of the authorization server's about a token.
+//!
+//! The JWT has times of its own, besides those of the token inside it. An answer that was signed
+//! before the question was put is refused: it may be a recorded one, from before the token was
+//! revoked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::crypto::AlgorithmSet;
+use crate::error::Error;
 use crate::fetch::MAX_BODY;
 use crate::introspection::answer::{Answer, AnswerFault};
 use crate::keys::{Keys, Lookup};
+use crate::profile::Times;
 use crate::token::NumericDate;
 use crate::token::header::{Header, HeaderMemo, media_type};
 use crate::token::json::{Object, Value};
@@ -17,9 +25,6 @@ const TYPE: &str = "token-introspection+jwt";
 /// The same as a media type, to ask for.
 pub(crate) const MEDIA_TYPE: &str = "application/token-introspection+jwt";
 
-/// How far ahead `iat` may lie, in seconds: what two clocks differ by.
-const MAX_IAT_AHEAD: f64 = 60.0;
-
 /// What signed answers are judged by.
 #[derive(Debug)]
 pub(crate) struct SignedAnswers {
@@ -30,14 +35,18 @@ pub(crate) struct SignedAnswers {
     pub(crate) issuer: Arc<str>,
     /// Who this server is to the authorization server: its client id, as a rule.
     pub(crate) audiences: Vec<Box<str>>,
+    /// What the server's clock and ours may differ by.
+    pub(crate) leeway: Duration,
 }
 
 impl SignedAnswers {
-    /// Reads an answer; `None` when the token is not active. It waits where keys must be fetched.
+    /// Reads the answer to a question that was put at `asked`; `None` when the token is not active.
+    /// It waits where keys must be fetched.
     pub(crate) async fn open(
         &self,
         jwt: &[u8],
-        now: NumericDate,
+        asked: NumericDate,
+        clock: &dyn Clock,
     ) -> Result<Option<Answer>, AnswerFault> {
         // What an answer's header says is read anew each time: answers are rare.
         let (mut decoded, known) = (Vec::new(), HeaderMemo::default().load());
@@ -56,7 +65,8 @@ impl SignedAnswers {
             self.keys.signature_failed();
             return Err(AnswerFault("the signature of the signed answer is wrong"));
         };
-        self.read(jwt.claims, now)
+        // The wait for keys took time.
+        self.read(jwt.claims, asked, NumericDate::now(clock.wall()))
     }
 
     fn find(&self, header: &Header, waited: bool) -> Lookup<'_> {
@@ -76,11 +86,13 @@ impl SignedAnswers {
         Ok(())
     }
 
-    /// RFC 9701 §5: `iss`, `aud`, `iat` are about the answer; whatever is about the token is inside
-    /// `token_introspection`, and nothing outside it is read.
+    /// RFC 9701 §5: `iss`, `aud`, `iat` are about the answer, and so are `exp` and `nbf` where they
+    /// are there (RFC 7519 §4.1.4, §4.1.5). What is about the token is inside `token_introspection`;
+    /// nothing else outside it is read.
     fn read(
         &self,
         mut claims: Object<'_>,
+        asked: NumericDate,
         now: NumericDate,
     ) -> Result<Option<Answer>, AnswerFault> {
         if claims.get("iss").and_then(Value::as_str) != Some(&*self.issuer) {
@@ -97,13 +109,37 @@ impl SignedAnswers {
         if !for_us {
             return Err(AnswerFault("`aud` of the signed answer is not this server's client id"));
         }
-        match claims.get("iat").and_then(Value::as_f64) {
-            Some(iat) if iat <= now.as_secs_f64() + MAX_IAT_AHEAD => {}
-            _ => return Err(AnswerFault("`iat` of the signed answer is missing or ahead")),
-        }
+        self.check_times(&claims, asked, now)?;
         match claims.take("token_introspection") {
             Some(Value::Object(members)) => Answer::of(members),
             _ => Err(AnswerFault("the signed answer has no object `token_introspection`")),
         }
+    }
+
+    /// `exp`, `nbf` and an `iat` from ahead are judged as a token's are. RFC 9701 §5 requires `iat`,
+    /// which tells an answer to this question from one that was recorded earlier.
+    fn check_times(
+        &self,
+        claims: &Object<'_>,
+        asked: NumericDate,
+        now: NumericDate,
+    ) -> Result<(), AnswerFault> {
+        let judged = Times::read(claims).and_then(|times| times.check(now, self.leeway.as_secs()));
+        judged.map_err(|error| {
+            AnswerFault(match error {
+                Error::Expired { .. } => "`exp` of the signed answer is past",
+                Error::NotYetValid { .. } => "`nbf` of the signed answer is ahead",
+                Error::IssuedAhead { .. } => "`iat` of the signed answer is ahead",
+                _ => "a time of the signed answer is malformed",
+            })
+        })?;
+        let Some(iat) = claims.get("iat").and_then(Value::as_f64) else {
+            return Err(AnswerFault("`iat` of the signed answer is missing"));
+        };
+        // Servers write whole seconds, so an answer may seem to be up to one older than it is.
+        if iat < asked.as_secs_f64().floor() - self.leeway.as_secs_f64() {
+            return Err(AnswerFault("`iat` of the signed answer is before the question"));
+        }
+        Ok(())
     }
 }

@@ -20,6 +20,10 @@ pub type AnswerStoreFuture<'a, T> =
 /// the server that reads it. Each call has 250 ms, and a store that fails is left alone for a while;
 /// requests then do without it.
 ///
+/// One thing is asked of it: a write that is late must not undo a newer one. An "active" that was
+/// asked for before a token was revoked may be written after the "inactive" that was asked for
+/// later. So each value comes with a version, and comparing and writing are one step.
+///
 /// ```
 /// use std::collections::HashMap;
 /// use std::sync::Mutex;
@@ -28,29 +32,65 @@ pub type AnswerStoreFuture<'a, T> =
 ///
 /// /// For the servers of one process.
 /// #[derive(Default)]
-/// struct Shelf(Mutex<HashMap<String, Vec<u8>>>);
+/// struct Shelf(Mutex<HashMap<String, (u64, Vec<u8>)>>);
 ///
 /// impl AnswerStore for Shelf {
 ///     fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>> {
-///         Box::pin(async move { Ok(self.0.lock().unwrap().get(key).cloned()) })
+///         Box::pin(async move {
+///             Ok(self.0.lock().unwrap().get(key).map(|(_, value)| value.clone()))
+///         })
 ///     }
 ///
-///     fn put<'a>(&'a self, key: &'a str, value: Vec<u8>, _: Duration) -> AnswerStoreFuture<'a, ()> {
+///     fn put_if_newer<'a>(
+///         &'a self,
+///         key: &'a str,
+///         version: u64,
+///         value: Vec<u8>,
+///         _ttl: Duration,
+///     ) -> AnswerStoreFuture<'a, ()> {
 ///         Box::pin(async move {
-///             self.0.lock().unwrap().insert(key.to_owned(), value);
+///             // One lock for both: nothing can be written between the look and the write.
+///             let mut values = self.0.lock().unwrap();
+///             if values.get(key).is_none_or(|(known, _)| *known < version) {
+///                 values.insert(key.to_owned(), (version, value));
+///             }
 ///             Ok(())
 ///         })
 ///     }
 /// }
-/// # let _ = Shelf::default();
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_resource_server::AnswerStoreError> {
+/// let (shelf, minute) = (Shelf::default(), Duration::from_secs(60));
+/// shelf.put_if_newer("key", 2, b"newer".to_vec(), minute).await?;
+/// shelf.put_if_newer("key", 1, b"older".to_vec(), minute).await?;
+/// assert_eq!(shelf.get("key").await?.as_deref(), Some(&b"newer"[..]));
+/// # Ok(())
+/// # }
 /// ```
 pub trait AnswerStore: Send + Sync + 'static {
     /// The value last put under `key`, if there is one still.
     fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>>;
 
-    /// Puts `value` under `key`, in place of what was there. After `ttl` it is of no use and should
-    /// go.
-    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Duration) -> AnswerStoreFuture<'a, ()>;
+    /// Puts `value` under `key`, unless there is a value already whose version is the same or
+    /// higher; then it does nothing, and that is no error. The two must be one atomic step, also
+    /// against other servers. After `ttl` the value is of no use and should go, with its version. A
+    /// store may drop values earlier, as caches do; an older one may then be written again, and holds
+    /// for what is left of its own time.
+    ///
+    /// The version tells when the authorization server was asked: milliseconds since the epoch,
+    /// times two, and one more for a token that is not active, so that "inactive" wins a tie. It is
+    /// sealed in the value as well, and a server that reads judges by that one. The time is that of
+    /// the wall clock of the server that asked. Where the clocks of two servers differ, an answer
+    /// can count as newer than it is by that much, so keep them in step: a revocation that was seen
+    /// by a server whose clock is behind may then not reach the others before the ttl ends.
+    fn put_if_newer<'a>(
+        &'a self,
+        key: &'a str,
+        version: u64,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> AnswerStoreFuture<'a, ()>;
 }
 
 /// Why a store could not be used, in words fit for a log.
@@ -119,7 +159,13 @@ mod tests {
             Box::pin(async { Ok(None) })
         }
 
-        fn put<'a>(&'a self, _: &'a str, _: Vec<u8>, _: Duration) -> AnswerStoreFuture<'a, ()> {
+        fn put_if_newer<'a>(
+            &'a self,
+            _: &'a str,
+            _: u64,
+            _: Vec<u8>,
+            _: Duration,
+        ) -> AnswerStoreFuture<'a, ()> {
             Box::pin(async { Ok(()) })
         }
     }

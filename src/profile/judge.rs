@@ -37,7 +37,7 @@ pub(crate) enum Lacking {
 }
 
 impl Times {
-    fn read(claims: &Object<'_>) -> Result<Self, Error> {
+    pub(crate) fn read(claims: &Object<'_>) -> Result<Self, Error> {
         Ok(Self { exp: date(claims, "exp")?, nbf: date(claims, "nbf")?, iat: date(claims, "iat")? })
     }
 

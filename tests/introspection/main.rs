@@ -9,6 +9,7 @@ mod support;
 mod tls;
 
 mod load;
+mod newest;
 mod now;
 mod outage;
 #[cfg(feature = "redis")]

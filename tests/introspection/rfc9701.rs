@@ -127,6 +127,158 @@ async fn id_9701_5_2_the_answer_is_of_the_issuer_for_this_server() {
     }
 }
 
+#[tokio::test]
+async fn id_9701_5_2_an_answer_signed_before_the_question_is_refused() {
+    let world = signing().await;
+    let good = claims(&world);
+    let now = good["iat"].as_i64().unwrap();
+    let week = 7 * 24 * 60 * 60;
+    for (name, iat, accepted) in [
+        ("now", json!(now), true),
+        ("before, within the leeway", json!(now - 60), true),
+        ("before, with a fraction", json!(now as f64 - 59.5), true),
+        ("before the leeway", json!(now - 61), false),
+        ("before the leeway by a fraction", json!(now as f64 - 60.5), false),
+        ("a week old", json!(now - week), false),
+        ("1970", json!(0), false),
+        ("before 1970", json!(-1), false),
+        ("far from ahead", json!(now + week), false),
+        ("ahead by what clocks differ", json!(now + 60), true),
+        ("ahead by more", json!(now + 61), false),
+        ("in milliseconds", json!(now * 1_000), false),
+        ("null", Value::Null, false),
+        ("text", json!(now.to_string()), false),
+        ("a boolean", json!(true), false),
+        ("an array", json!([now]), false),
+        ("an object", json!({ "iat": now }), false),
+    ] {
+        let world = World { server: signing_server(&world), ..reuse(&world) };
+        let mut claims = good.clone();
+        claims["iat"] = iat;
+        answers(&world, &world.issuer, &claims, ("x", json!(1)));
+        let reply = world.bearer("token").await;
+        if accepted { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+    // By the leeway that is set for the issuer.
+    for (leeway, iat, accepted) in [
+        (0, now, true),
+        (0, now - 1, false),
+        (1, now - 1, true),
+        (1, now - 2, false),
+        (300, now - 300, true),
+        (300, now - 301, false),
+    ] {
+        let world = World { server: with_leeway(&world, leeway), ..reuse(&world) };
+        let mut claims = good.clone();
+        claims["iat"] = json!(iat);
+        answers(&world, &world.issuer, &claims, ("x", json!(1)));
+        let (name, reply) = (format!("leeway {leeway}"), world.bearer("token").await);
+        if accepted { reply.assert_ok(&name) } else { reply.assert_unavailable(&name) }
+    }
+}
+
+#[tokio::test]
+async fn whole_seconds_of_the_server_are_not_held_against_it() {
+    let world = signing().await;
+    let world = World { server: with_leeway(&world, 0), ..reuse(&world) };
+    world.clock.advance(std::time::Duration::from_millis(900));
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("signed in the second of the question");
+}
+
+#[tokio::test]
+async fn id_7519_4_1_4_exp_and_nbf_of_a_signed_answer_count() {
+    let world = signing().await;
+    let good = claims(&world);
+    let now = good["iat"].as_i64().unwrap();
+    for (name, claim, value, accepted) in [
+        ("exp ahead", "exp", json!(now + 1), true),
+        ("exp past, within the leeway", "exp", json!(now - 59), true),
+        ("exp past", "exp", json!(now - 60), false),
+        ("exp long past", "exp", json!(1), false),
+        ("exp null", "exp", Value::Null, false),
+        ("exp as text", "exp", json!((now + 100).to_string()), false),
+        ("exp an array", "exp", json!([now + 100]), false),
+        ("nbf past", "nbf", json!(now - 1_000), true),
+        ("nbf ahead, within the leeway", "nbf", json!(now + 60), true),
+        ("nbf ahead", "nbf", json!(now + 61), false),
+        ("nbf null", "nbf", Value::Null, false),
+        ("nbf as text", "nbf", json!(now.to_string()), false),
+        ("nbf a boolean", "nbf", json!(true), false),
+    ] {
+        let world = World { server: signing_server(&world), ..reuse(&world) };
+        let mut claims = good.clone();
+        claims[claim] = value;
+        answers(&world, &world.issuer, &claims, ("x", json!(1)));
+        let reply = world.bearer("token").await;
+        if accepted { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_answer_does_not_bring_a_revoked_token_back() {
+    let world = signing().await;
+    let token = world.issuer.token().opaque();
+    let recorded = claims(&world);
+    world.issuer.revoke(&token);
+    for (seconds, replayed) in [(60, true), (1, false)] {
+        world.pass(seconds);
+        answers(&world, &world.issuer, &recorded, ("x", json!(1)));
+        let world = World { server: signing_server(&world), ..reuse(&world) };
+        let reply = world.bearer(&token).await;
+        if replayed {
+            reply.assert_ok("within the leeway nobody can tell");
+        } else {
+            reply.assert_unavailable("replayed");
+        }
+    }
+    world.misbehave(Fault::None);
+    world.bearer(&token).await.assert_invalid_token("the server's own word");
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_judged_by_when_it_was_asked_for() {
+    use std::time::Duration;
+
+    let world = signing().await;
+    let token = world.issuer.token().opaque();
+    world.misbehave(Fault::Slow(Duration::from_millis(300)));
+    let early = tokio::spawn({
+        let (api, token) = (api(world.server.layer()), token.clone());
+        async move { api.bearer(&token).await }
+    });
+    while world.calls() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    world.pass(100);
+    early.await.unwrap().assert_ok("signed 100 s ago, and asked for then");
+}
+
+#[tokio::test]
+async fn a_signed_answer_that_is_shared_is_not_held_to_a_later_question() {
+    let shelf = super::shared::Shelf::default();
+    let own = || Introspection::new(secret()).require_signed_answers().shared_cache(shelf.cache());
+    let world = World::with(|_| own()).await;
+    let token = world.issuer.token().opaque();
+    world.bearer(&token).await.assert_ok("asked");
+    shelf.has(1).await;
+    let trusted = || Issuer::discover(world.issuer.url()).introspection(own());
+    for (leeway, seconds) in [(0, 59), (60, 0)] {
+        world.pass(seconds);
+        let trusted = trusted().leeway(std::time::Duration::from_secs(leeway));
+        let other = World { server: serve(trusted, &world.clock), ..reuse(&world) };
+        other.bearer(&token).await.assert_ok("59 s later");
+        assert_eq!(world.calls(), 1);
+    }
+}
+
+fn with_leeway(world: &World, seconds: u64) -> tower_resource_server::ResourceServer {
+    let introspection = Introspection::new(secret()).require_signed_answers();
+    let trusted = Issuer::discover(world.issuer.url()).introspection(introspection);
+    serve(trusted.leeway(std::time::Duration::from_secs(seconds)), &world.clock)
+}
+
 fn signing_server(world: &World) -> tower_resource_server::ResourceServer {
     let introspection = Introspection::new(secret()).require_signed_answers();
     serve(Issuer::discover(world.issuer.url()).introspection(introspection), &world.clock)
@@ -162,16 +314,19 @@ async fn id_9701_5_3_what_is_outside_token_introspection_means_nothing() {
     answers(&world, &world.issuer, &outside, ("x", json!(1)));
     world.bearer("one").await.assert_unavailable("active outside only");
     let mut outside = claims(&world);
+    // As a token it would have expired by now, by the leeway alone.
+    outside["exp"] = json!(outside["iat"].as_u64().unwrap() - 30);
     for (name, value) in [("sub", "mallory"), ("scope", "admin"), ("client_id", "evil")] {
         outside[name] = json!(value);
     }
-    outside["exp"] = json!(1);
     answers(&world, &world.issuer, &outside, ("x", json!(1)));
     let reply = world.bearer("two").await;
     reply.assert_ok("exp outside is not the token's");
     let echo = reply.json();
     assert_eq!((&echo["sub"], &echo["scope"]), (&json!("alice"), &json!("")));
     assert_eq!(echo["client_id"], Value::Null);
+    world.bearer("two").await.assert_ok("and it does not end what is remembered");
+    assert_eq!(world.calls(), 2);
 }
 
 #[tokio::test]

@@ -23,45 +23,81 @@ const PATIENCE: usize = 10_000;
 
 /// A store that says what it was asked, and fails on command.
 #[derive(Clone, Debug, Default)]
-struct Shelf(Arc<Inner>);
+pub(super) struct Shelf(Arc<Inner>);
 
 #[derive(Debug, Default)]
-struct Inner {
-    values: Mutex<HashMap<String, Vec<u8>>>,
+pub(super) struct Inner {
+    values: Mutex<HashMap<String, (u64, Vec<u8>)>>,
+    late: Mutex<Vec<(String, u64, Vec<u8>)>>,
     fault: Mutex<ShelfFault>,
     gets: AtomicUsize,
     puts: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum ShelfFault {
+pub(super) enum ShelfFault {
     #[default]
     None,
     Fails,
     Hangs,
     /// Reads well, and can't be written.
     ReadOnly,
+    /// What is written arrives when it is told to catch up.
+    Late,
+    /// Keeps what was written last, whatever its version.
+    Careless,
+    /// Looks at once, and says what it saw a while later.
+    SlowReads,
 }
 
 impl Shelf {
-    fn cache(&self) -> SharedCache {
+    pub(super) fn cache(&self) -> SharedCache {
         SharedCache::new(self.clone(), SECRET).unwrap()
     }
 
-    fn misbehave(&self, fault: ShelfFault) {
+    pub(super) fn misbehave(&self, fault: ShelfFault) {
         *self.0.fault.lock().unwrap() = fault;
     }
 
-    fn values(&self) -> HashMap<String, Vec<u8>> {
-        self.0.values.lock().unwrap().clone()
+    pub(super) fn values(&self) -> HashMap<String, Vec<u8>> {
+        let values = self.0.values.lock().unwrap().clone();
+        values.into_iter().map(|(key, (_, value))| (key, value)).collect()
     }
 
-    fn gets(&self) -> usize {
+    /// Puts these values there, with whatever version the key had.
+    pub(super) fn replace(&self, values: HashMap<String, Vec<u8>>) {
+        let mut own = self.0.values.lock().unwrap();
+        let version = |key: &String| own.get(key).map_or(0, |(version, _)| *version);
+        let with = |(key, value)| (version(&key), key, value);
+        let values: Vec<_> = values.into_iter().map(with).collect();
+        *own = values.into_iter().map(|(version, key, value)| (key, (version, value))).collect();
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.values.lock().unwrap().clear();
+    }
+
+    /// Lets the late writes arrive.
+    pub(super) fn catch_up(&self) {
+        for (key, version, value) in std::mem::take(&mut *self.0.late.lock().unwrap()) {
+            self.write(key, version, value);
+        }
+    }
+
+    fn write(&self, key: String, version: u64, value: Vec<u8>) {
+        let careless = *self.0.fault.lock().unwrap() == ShelfFault::Careless;
+        let mut values = self.0.values.lock().unwrap();
+        if careless || values.get(&key).is_none_or(|(known, _)| *known < version) {
+            values.insert(key, (version, value));
+        }
+    }
+
+    pub(super) fn gets(&self) -> usize {
         self.0.gets.load(Ordering::SeqCst)
     }
 
     /// Waits until `puts` answers were put: nobody else does.
-    async fn has(&self, puts: usize) {
+    pub(super) async fn has(&self, puts: usize) {
         for _ in 0..PATIENCE {
             if self.0.puts.load(Ordering::SeqCst) >= puts {
                 return;
@@ -77,7 +113,7 @@ impl Shelf {
             ShelfFault::Fails => Err(AnswerStoreError::new("told to")),
             ShelfFault::ReadOnly if writes => Err(AnswerStoreError::new("told to")),
             ShelfFault::Hangs => std::future::pending().await,
-            ShelfFault::None | ShelfFault::ReadOnly => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -87,16 +123,29 @@ impl AnswerStore for Shelf {
         Box::pin(async move {
             self.0.gets.fetch_add(1, Ordering::SeqCst);
             self.act(false).await?;
-            Ok(self.0.values.lock().unwrap().get(key).cloned())
+            let seen = self.0.values.lock().unwrap().get(key).map(|(_, value)| value.clone());
+            if *self.0.fault.lock().unwrap() == ShelfFault::SlowReads {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(seen)
         })
     }
 
-    fn put<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Duration) -> AnswerStoreFuture<'a, ()> {
+    fn put_if_newer<'a>(
+        &'a self,
+        key: &'a str,
+        version: u64,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> AnswerStoreFuture<'a, ()> {
         Box::pin(async move {
             assert!(ttl > Duration::ZERO && ttl <= Duration::from_secs(300));
             let acted = self.act(true).await;
-            if acted.is_ok() {
-                self.0.values.lock().unwrap().insert(key.to_owned(), value);
+            let late = *self.0.fault.lock().unwrap() == ShelfFault::Late;
+            if late {
+                self.0.late.lock().unwrap().push((key.to_owned(), version, value));
+            } else if acted.is_ok() {
+                self.write(key.to_owned(), version, value);
             }
             self.0.puts.fetch_add(1, Ordering::SeqCst);
             acted
@@ -104,20 +153,20 @@ impl AnswerStore for Shelf {
     }
 }
 
-async fn world(shelf: &Shelf) -> World {
+pub(super) async fn world(shelf: &Shelf) -> World {
     World::with(|own| own.shared_cache(shelf.cache())).await
 }
 
 /// Another server of the same API, with an empty memory and a clock of its own.
-fn another(world: &World, shelf: &Shelf, clock: &TestClock) -> ResourceServer {
+pub(super) fn another(world: &World, shelf: &Shelf, clock: &TestClock) -> ResourceServer {
     serve(trusted(world, Introspection::new(secret()).shared_cache(shelf.cache())), clock)
 }
 
-fn trusted(world: &World, introspection: Introspection) -> Issuer {
+pub(super) fn trusted(world: &World, introspection: Introspection) -> Issuer {
     Issuer::discover(world.issuer.url()).introspection(introspection)
 }
 
-async fn ask(server: &ResourceServer, token: &str) -> Reply {
+pub(super) async fn ask(server: &ResourceServer, token: &str) -> Reply {
     api(server.layer()).bearer(token).await
 }
 
@@ -222,7 +271,7 @@ async fn clocks_that_differ_lengthen_no_life_beyond_ttl_and_leeway() {
         world.issuer.revoke(&token);
         clock.advance(Duration::from_secs(holds - 1));
         ask(&other, &token).await.assert_ok(name);
-        shelf.0.values.lock().unwrap().clear();
+        shelf.clear();
         clock.advance(Duration::from_secs(1));
         ask(&other, &token).await.assert_invalid_token(name);
         // Should the store forget nothing: what a server is told that begins to run at the end of
@@ -230,7 +279,7 @@ async fn clocks_that_differ_lengthen_no_life_beyond_ttl_and_leeway() {
         let end = 60 + behind - ahead;
         assert!(end <= 60 + leeway, "{name}");
         for (after, good) in [(end - 1, true), (end, false)] {
-            *shelf.0.values.lock().unwrap() = kept.clone();
+            shelf.replace(kept.clone());
             let clock = TestClock::at(now + after + ahead - behind);
             let reply = ask(&another(&world, &shelf, &clock), &token).await;
             if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
@@ -257,7 +306,7 @@ async fn a_store_that_keeps_too_long_lengthens_no_life() {
     ask(&other, &short).await.assert_invalid_token("at exp");
     ask(&other, &long).await.assert_ok("before the ttl");
     world.pass(40);
-    shelf.0.values.lock().unwrap().extend(kept);
+    shelf.replace(kept);
     ask(&another(&world, &shelf, &world.clock), &long).await.assert_invalid_token("at the ttl");
 }
 
@@ -287,7 +336,7 @@ async fn what_does_not_open_is_not_there() {
     for (name, change, misses) in changes {
         let (keys, mut values): (Vec<_>, Vec<_>) = good.clone().into_iter().unzip();
         change(&mut values);
-        *shelf.0.values.lock().unwrap() = keys.into_iter().zip(values).collect();
+        shelf.replace(keys.into_iter().zip(values).collect());
         let (other, calls) = (another(&world, &shelf, &world.clock), world.calls());
         for token in &tokens {
             ask(&other, token).await.assert_ok(name);
@@ -442,7 +491,7 @@ async fn the_log_says_once_that_the_store_fails_and_names_what_is_not_used() {
     let early = TestClock::at(tower_resource_server::Clock::wall(&world.clock).as_secs() - 61);
     ask(&another(&world, &shelf, &early), &token).await.assert_ok("asked");
     assert_eq!(log.count("ahead of our clock"), 1);
-    for value in shelf.0.values.lock().unwrap().values_mut() {
+    for (_, value) in shelf.0.values.lock().unwrap().values_mut() {
         value[0] ^= 1;
     }
     ask(&another(&world, &shelf, &world.clock), &token).await.assert_ok("asked");
@@ -453,10 +502,10 @@ async fn the_log_says_once_that_the_store_fails_and_names_what_is_not_used() {
 
 /// What was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn count(&self, text: &str) -> usize {
+    pub(super) fn count(&self, text: &str) -> usize {
         String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
     }
 }

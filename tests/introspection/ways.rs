@@ -135,6 +135,29 @@ async fn a_jwt_that_is_introspected_too_needs_both() {
 }
 
 #[tokio::test]
+async fn a_member_of_another_type_contradicts_the_token() {
+    for (name, members, good) in [
+        ("the same", json!({ "sub": "bob", "client_id": "app", "jti": "7" }), true),
+        ("absent and null", json!({ "sub": null, "client_id": null }), true),
+        ("sub another", json!({ "sub": "eve" }), false),
+        ("sub a number", json!({ "sub": 5 }), false),
+        ("sub a boolean", json!({ "sub": true }), false),
+        ("sub an array", json!({ "sub": ["bob"] }), false),
+        ("sub an object", json!({ "sub": { "bob": 1 } }), false),
+        ("client_id a number", json!({ "sub": "bob", "client_id": 1 }), false),
+        ("client_id an array", json!({ "sub": "bob", "client_id": ["app"] }), false),
+        ("jti a number", json!({ "sub": "bob", "jti": 7 }), false),
+        ("jti an object", json!({ "sub": "bob", "jti": {} }), false),
+    ] {
+        let world = World::with(Introspection::also_for_jwts).await;
+        let token = world.issuer.token().subject("bob").claim("client_id", "app").claim("jti", "7");
+        world.says(members);
+        let reply = world.bearer(&token.sign()).await;
+        if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+    }
+}
+
+#[tokio::test]
 async fn what_the_issuer_says_of_a_jwt_narrows_its_scope_and_never_widens_it() {
     let world = World::with(|own| own.also_for_jwts()).await;
     let api = |name| api(world.server.protect(scope(name)));
