@@ -784,7 +784,7 @@ async fn metadata_servers_in_trouble_are_left_alone() {
             0,
             20,
         ),
-        ("broken", Scripted::answer("500 Internal Server Error", "", ""), 0, 0),
+        ("broken", Scripted::answer("500 Internal Server Error", "", ""), 1, 0),
     ] {
         let host = Scripted::start().await;
         let clock = TestClock::starting_now();

@@ -255,21 +255,30 @@ impl<S, C, R> Builder<S, C, R> {
     /// those of the system.
     #[cfg(feature = "remote")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.settings.client.root_certificates.push(pem.into());
+        let set = self.settings.client.add_root_certificates(pem.into());
+        self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
 
     /// The proxy for requests of this server's own; those of the environment are not used.
+    ///
+    /// Its URL begins with `http://` or `https://`. A user name and a password in it, percent-encoded,
+    /// are shown to the proxy as Basic (RFC 7617). Anything else is refused by [`build`](Self::build),
+    /// SOCKS too, and nothing is ever fetched past a proxy because it was not understood. What is asked
+    /// by http is on this very machine and goes to no proxy; neither does what is asked of an issuer
+    /// with [`Issuer::no_proxy`](crate::Issuer::no_proxy).
     #[cfg(feature = "remote")]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.settings.client.proxy = Some(url.into());
+        let set = self.settings.client.set_proxy(&url.into());
+        self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
 
     /// The `User-Agent` of requests of this server's own.
     #[cfg(feature = "remote")]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
-        self.settings.client.user_agent = Some(user_agent.into());
+        let set = self.settings.client.set_user_agent(&user_agent.into());
+        self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
 

@@ -257,7 +257,7 @@ impl Settings {
             KeyConfig::JwksUri(uri) => uri,
             _ => &issuer.name,
         };
-        settings.needs_tls = url.starts_with("https:");
+        settings.tls.is_needed = url.starts_with("https:");
         let client = crate::fetch::Client::new(&settings)?;
         match &issuer.keys {
             KeyConfig::JwksUri(uri) => match check_url(uri, self.allow_http_loopback) {
@@ -286,8 +286,11 @@ impl Settings {
         let mut settings = self.client.clone();
         settings.allow_http_loopback = self.allow_http_loopback;
         if !issuer.transport.roots.is_empty() {
-            settings.root_certificates.clone_from(&issuer.transport.roots);
-            settings.only_these_roots = true;
+            settings.tls.root_certificates.clone_from(&issuer.transport.roots);
+            settings.tls.only_these_roots = true;
+        }
+        if issuer.transport.no_proxy {
+            settings.proxy = None;
         }
         settings
     }

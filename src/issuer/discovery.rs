@@ -1,6 +1,6 @@
 //! Authorization server metadata: RFC 8414 and OpenID Connect Discovery 1.0.
 //!
-//! Where it is looked for, in this order, until something answers 200 with JSON:
+//! Where it is looked for, in this order, until something answers 200 with JSON of this issuer:
 //!
 //! | issuer | URLs |
 //! |---|---|
@@ -8,14 +8,20 @@
 //! | `https://as/t1` | `https://as/.well-known/oauth-authorization-server/t1`, `https://as/.well-known/openid-configuration/t1`, `https://as/t1/.well-known/openid-configuration` |
 //!
 //! The first document whose `issuer` is the configured one, byte for byte, is used alone: members
-//! of two documents are never mixed. A document with another `issuer` ends the search, since it
-//! speaks for someone else (RFC 8414 §3.3). So does a server in trouble (429, 5xx, no answer): it is
-//! asked no more under another name, and not before its `Retry-After`.
+//! of two documents are never mixed. A document with another `issuer` is not used, since it speaks
+//! for another server (RFC 8414 §3.3), and servers do answer a name that they don't know with the
+//! document of their root, with an error page or with `null`. So such an answer, and an error of the
+//! server, leads to the next name; the search fails only where no name has the document.
+//!
+//! All names are on one host, so three things end the search: the host can't be connected to; it does
+//! not answer in time; it asks for a pause (429, or 503 with `Retry-After`), which counts for the host,
+//! and is kept. So that no name is in the way of the others for ever, the next search begins with the
+//! name after the one that ended it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::fetch::{Client, FetchError};
+use crate::fetch::{Client, FetchError, TOTAL_TIMEOUT};
 use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
 use crate::runtime;
 use crate::token::json::{self, Value};
@@ -24,12 +30,15 @@ use crate::token::json::{self, Value};
 const METADATA_FRESHNESS: Duration = MAX_FRESHNESS;
 
 /// How long older metadata is used, once it was asked for anew, before it is asked for again: a
-/// server in trouble is left alone, and whoever needs an endpoint does not wait for it.
+/// server in trouble is left alone, and a request that needs an endpoint does not wait for it.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// How long new metadata is waited for where older is at hand: an introspection call has 5 s for
 /// this and all the rest.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a search may take, whatever the number of names.
+const DEADLINE: Duration = TOTAL_TIMEOUT;
 
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -47,6 +56,8 @@ struct State {
     cached: Option<Cached>,
     /// Until when the server asked to be left alone.
     busy_until: Duration,
+    /// The URL that ended the last search, by its silence or by asking for a pause.
+    last_resort: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +67,15 @@ struct Cached {
     fetched_at: Duration,
     /// When to ask again: at once where what it names was gone.
     due_at: Duration,
+}
+
+/// Why a document is not the metadata of the issuer.
+#[derive(Debug, PartialEq, Eq)]
+enum Unfit {
+    NotJson,
+    AnotherIssuer,
+    /// It is that of the issuer, and of no use here.
+    NoUrls,
 }
 
 /// What a resource server needs of the metadata.
@@ -78,7 +98,7 @@ impl Discovery {
     /// go on with what is at hand.
     pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, Failure> {
         let (at_hand, busy_until) = {
-            let State { cached, busy_until } = &mut *self.state();
+            let State { cached, busy_until, .. } = &mut *self.state();
             let at_hand = match cached {
                 Some(cached) if now < cached.due_at => return Ok(cached.metadata.clone()),
                 Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
@@ -95,12 +115,12 @@ impl Discovery {
             let problem = "metadata: the server asked to be left alone".to_owned();
             Err(Failure { problem, retry_after: Some(busy_until - now) })
         } else {
-            match &at_hand {
-                Some(cached) => runtime::within(PATIENCE, self.fetch(Some(&cached.url)))
-                    .await
-                    .unwrap_or_else(|| Err("metadata: no answer in time".to_owned().into())),
-                None => self.fetch(None).await,
-            }
+            let (known, limit) = match &at_hand {
+                Some(cached) => (Some(cached.url.as_str()), PATIENCE),
+                None => (None, DEADLINE),
+            };
+            let fetched = runtime::within(limit, self.fetch(known)).await;
+            fetched.unwrap_or_else(|| Err("metadata: no answer in time".into()))
         };
         match (fetched, at_hand) {
             (Ok((metadata, url)), _) => {
@@ -134,47 +154,82 @@ impl Discovery {
     }
 
     async fn fetch(&self, known: Option<&str>) -> Result<(Metadata, String), Failure> {
-        let mut problem = "metadata: found nowhere".to_owned();
+        let last_resort = self.state().last_resort.clone();
         let mut urls = well_known_urls(&self.issuer);
+        // The order goes round, so that two such names can't take turns before a third.
+        let ended_at = urls.iter().position(|(_, url)| Some(url) == last_resort.as_ref());
+        urls.rotate_left(ended_at.map_or(0, |at| at + 1));
         // The place where it was found last time comes first.
-        urls.sort_by_key(|url| Some(url.as_str()) != known);
-        for url in urls {
-            match self.client.get(&url, "application/json", None, None).await {
-                Ok(answer) if answer.may_be_json() => {
-                    return Ok((parse(&answer.body, &self.issuer)?, url));
-                }
-                Ok(_) => problem = "metadata: the answer is not JSON".to_owned(),
-                // Not found here, perhaps elsewhere; but a server in trouble is left alone.
-                Err(FetchError::Status(status @ (300..=428 | 430..=499))) => {
-                    problem = format!("metadata: status {status}");
-                }
-                Err(error) => return Err(error.of("metadata")),
-            }
+        if known != last_resort.as_deref() {
+            urls.sort_by_key(|(_, url)| Some(url.as_str()) != known);
         }
-        Err(problem.into())
+        let mut problems = String::from("metadata: ");
+        for (name, url) in urls {
+            // Noted before: the deadline may end the search while the answer is awaited.
+            self.state().last_resort = Some(url.clone());
+            let answer = self.client.get(&url, "application/json", None, None).await;
+            if !answer.as_ref().is_err_and(speaks_for_the_host) {
+                self.state().last_resort = None;
+            }
+            let problem = match answer {
+                Ok(answer) if answer.may_be_json() => match parse(&answer.body, &self.issuer) {
+                    Ok(metadata) => return Ok((metadata, url)),
+                    // Another document would be mixed with this one.
+                    Err(unfit @ Unfit::NoUrls) => return Err(unfit.problem().into()),
+                    Err(unfit) => unfit.problem().to_owned(),
+                },
+                Ok(_) => Unfit::NotJson.problem().to_owned(),
+                Err(FetchError::Connect) => return Err(FetchError::Connect.of("metadata")),
+                Err(error) if speaks_for_the_host(&error) => {
+                    let Failure { problem, retry_after } = error.of(name);
+                    return Err(Failure { problem: problems + &problem, retry_after });
+                }
+                Err(error) => error.to_string(),
+            };
+            problems += &format!("{name}: {problem}; ");
+        }
+        Err(problems.trim_end_matches("; ").into())
     }
 }
 
-/// The URLs under which an issuer's metadata may be.
-fn well_known_urls(issuer: &str) -> Vec<String> {
+/// Whether the next name on the same host would not be answered either, or should not be asked.
+fn speaks_for_the_host(error: &FetchError) -> bool {
+    matches!(error, FetchError::Timeout | FetchError::Busy { .. } | FetchError::Status(429))
+}
+
+impl Unfit {
+    /// Short, since there is one for each name, and a log line has room for 128 bytes.
+    fn problem(&self) -> &'static str {
+        match self {
+            Self::NotJson => "not strict JSON",
+            Self::AnotherIssuer => "another `issuer`",
+            Self::NoUrls => "metadata: no `jwks_uri`",
+        }
+    }
+}
+
+/// The URLs under which an issuer's metadata may be, each with its name in a log.
+fn well_known_urls(issuer: &str) -> Vec<(&'static str, String)> {
     // RFC 8414 §3.1 and OpenID Connect Discovery §4.1: a final slash of the issuer is dropped.
     let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
     let host_end = issuer.find("://").map_or(0, |at| at + "://".len());
     let path_at = issuer[host_end..].find('/').map_or(issuer.len(), |at| host_end + at);
     let (host, path) = issuer.split_at(path_at);
-    let mut urls = vec![format!("{host}{RFC8414}{path}"), format!("{host}{OPENID}{path}")];
+    let mut urls = vec![
+        ("RFC 8414", format!("{host}{RFC8414}{path}")),
+        ("OpenID", format!("{host}{OPENID}{path}")),
+    ];
     if !path.is_empty() {
-        urls.push(format!("{issuer}{OPENID}"));
+        urls.push(("OpenID in the path", format!("{issuer}{OPENID}")));
     }
     urls
 }
 
-fn parse(document: &[u8], issuer: &str) -> Result<Metadata, String> {
-    let document =
-        json::parse(document).map_err(|_| "metadata: not one strict JSON object".to_owned())?;
+fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
+    let document = json::parse(document).map_err(|_| Unfit::NotJson)?;
     // RFC 8414 §3.3 and §4: identical, code point by code point.
     if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
-        return Err("metadata: `issuer` is not the configured one, byte for byte".to_owned());
+        return Err(Unfit::AnotherIssuer);
     }
     const INTROSPECTION: &str = "introspection_endpoint";
     let url = |value: Option<&Value<'_>>| value.and_then(Value::as_str).map(str::to_owned);
@@ -188,7 +243,7 @@ fn parse(document: &[u8], issuer: &str) -> Result<Metadata, String> {
     };
     // A document that serves nobody here is looked at again soon, and not kept for an hour.
     if metadata.jwks_uri.is_none() && metadata.introspection_endpoint.is_none() {
-        return Err("metadata: no `jwks_uri`".to_owned());
+        return Err(Unfit::NoUrls);
     }
     Ok(metadata)
 }
@@ -231,7 +286,8 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(well_known_urls(issuer), expected, "{issuer}");
+            let urls = well_known_urls(issuer).into_iter().map(|(_, url)| url);
+            assert_eq!(urls.collect::<Vec<_>>(), expected, "{issuer}");
         }
     }
 
