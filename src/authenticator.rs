@@ -22,7 +22,7 @@ use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
 use crate::token::jwt::JwtHead;
 #[cfg(feature = "remote")]
-use crate::token::jwt::{has_no_header, has_three_parts};
+use crate::token::jwt::is_jwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 
 /// Turns validated claims into the API's own type.
@@ -128,27 +128,15 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         if let Some(issuer) = trust.introspects_all() {
             return self.introspect(&trust, &issuer, token, waited);
         }
-        // A handle is told by its parts, before anything of it is read.
+        // What is a JWT by its form is judged strictly or refused; only the rest is opaque.
         #[cfg(feature = "remote")]
-        if let Some(issuer) =
-            trust.introspects_opaque().filter(|_| !has_three_parts(token.as_bytes()))
-        {
+        if let Some(issuer) = trust.introspects_opaque().filter(|_| !is_jwt(token.as_bytes())) {
             return self.introspect(&trust, &issuer, token, waited);
         }
-        let (mut decoded, known) = (Vec::new(), self.headers.load());
-        let jwt = JwtHead::parse(token.as_bytes(), &known).and_then(|head| {
-            trust.foresee(&head.header)?;
-            head.open(&mut decoded)
-        });
-        let jwt = match jwt {
-            Ok(jwt) => jwt,
-            #[cfg(feature = "remote")]
-            Err(error) if has_no_header(token.as_bytes(), &error) => {
-                let issuer = trust.introspects_opaque().ok_or(error)?;
-                return self.introspect(&trust, &issuer, token, waited);
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let mut decoded = Vec::new();
+        let head = JwtHead::parse(token.as_bytes(), Some(&self.headers))?;
+        trust.foresee(&head.header)?;
+        let jwt = head.open(&mut decoded)?;
         let issuer = trust.resolve(&jwt.claims, waited)?;
         #[cfg(feature = "remote")]
         if issuer.introspects(Jwts::Introspect) {

@@ -145,6 +145,7 @@ mod config_error;
 mod error;
 mod event;
 mod health;
+mod shown;
 mod telemetry;
 mod token;
 

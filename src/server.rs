@@ -12,7 +12,7 @@ use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::{ChallengeConfig, Challenges};
 use crate::config::{Builder, Settings};
 use crate::config_error::ConfigError;
-use crate::credentials::{self, Credentials, FormTokens};
+use crate::credentials::{self, Credentials, FormTokens, Query};
 use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::layer::{
@@ -188,7 +188,10 @@ impl<C, R> ResourceServer<C, R> {
         extensions: &'a Extensions,
     ) -> Result<Credentials<'a>, Error> {
         let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
-        let query = if self.shared.settings.query_token { uri.query() } else { None };
+        let query = match self.shared.settings.query_token {
+            true => Query { uri: uri.query(), kept: extensions.get() },
+            false => Query::default(),
+        };
         credentials::extract(headers, form, query)
     }
 }

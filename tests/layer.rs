@@ -291,6 +291,190 @@ async fn the_optional_layer_passes_absent_credentials_and_no_bad_ones() {
     assert_eq!(reply.json()["sub"], "alice");
 }
 
+/// HTTP/2 hands a field over with the blanks around it, and a proxy may have made one line of two.
+/// What another reader could take for a Bearer token must not pass as anonymous.
+#[tokio::test]
+async fn what_could_be_a_bearer_token_is_never_anonymous() {
+    let issuer = issuer();
+    let api = api(server(&issuer).optional_layer());
+    let token = issuer.token().sign();
+    for (name, before, scheme, between, behind) in [
+        ("leading blank", " ", "Bearer", " ", ""),
+        ("leading tab", "\t", "Bearer", " ", ""),
+        ("blanks", " \t  ", "bearer", " ", ""),
+        ("trailing blank", "", "Bearer", " ", " "),
+        ("trailing tab", "", "Bearer", " ", "\t"),
+        ("a tab", "", "Bearer", "\t", ""),
+        ("a tab, leading blank", " ", "BEARER", "\t", ""),
+        ("a colon", "", "Bearer", ":", ""),
+        ("no-break space", "\u{a0}", "Bearer", " ", ""),
+        ("no-break space between", "", "Bearer", "\u{a0}", ""),
+        ("a quoted string", "\"", "Bearer", " ", "\""),
+        ("an empty element", ", ", "Bearer", " ", ""),
+        ("behind another", "Basic eA==, ", "Bearer", " ", ""),
+        ("before another", "", "Bearer", " ", ", Basic eA=="),
+    ] {
+        let value = format!("{before}{scheme}{between}{token}{behind}");
+        let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        let request = get().header(AUTHORIZATION, value).body(Body::default()).unwrap();
+        let reply = api.send(request).await;
+        reply.assert_invalid_request(name);
+        assert!(!reply.ran, "{name}");
+    }
+    for alone in ["Bearer", " Bearer", "\tbearer\t"] {
+        api.authorization(alone).await.assert_invalid_request(alone);
+    }
+    for other in
+        ["", " ", "\t", "Basic eA==", " Basic eA==", "BearerToken t", "Digest a=\"b\", c=d"]
+    {
+        let reply = api.authorization(other).await;
+        reply.assert_ok(other);
+        assert_eq!(reply.json()["anonymous"], true, "{other:?}");
+    }
+    api.bearer(&token).await.assert_ok("neighbour");
+}
+
+/// A request with `query`, and what it has to say elsewhere.
+fn by_query(query: &str) -> http::request::Builder {
+    Request::get(format!("https://api.example.com/notes?{query}"))
+}
+
+/// A query token is taken out of the URI by the first layer that lets it pass. Every later layer judges
+/// it as well.
+#[tokio::test]
+async fn a_query_token_is_evidence_for_every_layer_it_passes() {
+    let issuer = issuer();
+    let query_server = || builder(trusting(&issuer)).query_token().build().unwrap();
+    let (one, two, without) = (query_server(), query_server(), server(&issuer));
+    let reload = {
+        let (one, trusted) = (one.clone(), trusting(&issuer));
+        tower::util::MapRequestLayer::new(move |request: Request<Body>| {
+            one.reload([trusted.clone()], [AUDIENCE]).unwrap();
+            request
+        })
+    };
+    let request = || {
+        by_query(&format!("a=1&access_token={}", issuer.token().subject("alice").sign()))
+            .body(Body::default())
+            .unwrap()
+    };
+    let assert_alice = |reply: &Reply, name: &str| {
+        reply.assert_ok(name);
+        let seen = reply.json();
+        assert_eq!(seen["sub"], "alice", "{name}: {seen}");
+        assert_eq!(seen["uri"], "https://api.example.com/notes?a=1", "{name}");
+        assert_eq!(reply.headers["cache-control"], "private", "{name}");
+    };
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(one.optional_layer());
+    assert_alice(&api(layers).send(request()).await, "the same server");
+    let layers =
+        ServiceBuilder::new().layer(one.layer()).layer(reload.clone()).layer(one.optional_layer());
+    assert_alice(&api(layers).send(request()).await, "a reload in between");
+    let layers = ServiceBuilder::new().layer(one.optional_layer()).layer(reload).layer(one.layer());
+    assert_alice(&api(layers).send(request()).await, "optional first");
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(two.layer());
+    assert_alice(&api(layers).send(request()).await, "two servers");
+    let layers = ServiceBuilder::new()
+        .layer(one.optional_layer())
+        .layer(two.optional_layer())
+        .layer(one.layer())
+        .layer(two.protect(tower_resource_server::authenticated()));
+    assert_alice(&api(layers).send(request()).await, "two servers in turns");
+    let layers = ServiceBuilder::new().layer(without.optional_layer()).layer(one.layer());
+    assert_alice(&api(layers).send(request()).await, "a server without the method around");
+
+    // A server without the method sees none, as it saw none before.
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(without.layer());
+    api(layers).send(request()).await.assert_invited("a server without the method");
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(without.optional_layer());
+    let reply = api(layers).send(request()).await;
+    assert_eq!(reply.json()["anonymous"], true);
+
+    // Whatever the request says, what is bad for one of them is refused.
+    let elsewhere = builder(trusting(&issuer).audience("https://other.example.com"));
+    let elsewhere = elsewhere.query_token().build().unwrap();
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(elsewhere.optional_layer());
+    let reply = api(layers).send(request()).await;
+    reply.assert_invalid_token("for another audience");
+    assert!(!reply.ran);
+}
+
+/// What lies between two layers may write the head anew; the query token counts as if it still were
+/// where it was.
+#[tokio::test]
+async fn a_query_token_that_was_taken_out_excludes_other_methods() {
+    let issuer = issuer();
+    let query_server = || builder(trusting(&issuer)).query_token().build().unwrap();
+    let (one, two) = (query_server(), query_server());
+    let token = issuer.token().subject("alice").sign();
+    let second = issuer.token().subject("bob").sign();
+    let (same, other) = (format!("access_token={token}"), format!("access_token={second}"));
+    let doubled = format!("{same}&{same}");
+    for (name, query, header, ok) in [
+        ("as it is", None, None, true),
+        ("another path and query", Some("b=2"), None, true),
+        ("the token put back", Some(same.as_str()), None, true),
+        ("another scheme", None, Some("Basic eA==".to_owned()), true),
+        ("another token", Some(other.as_str()), None, false),
+        ("the token twice", Some(doubled.as_str()), None, false),
+        ("the token in the header", None, Some(format!("Bearer {token}")), false),
+        ("another token in the header", None, Some(format!("Bearer {second}")), false),
+    ] {
+        let query = query.map(str::to_owned);
+        let between = tower::util::MapRequestLayer::new(move |mut request: Request<Body>| {
+            if let Some(query) = &query {
+                *request.uri_mut() = format!("/elsewhere?{query}").parse().unwrap();
+            }
+            if let Some(header) = &header {
+                request.headers_mut().insert(AUTHORIZATION, header.parse().unwrap());
+            }
+            request
+        });
+        let layers =
+            ServiceBuilder::new().layer(one.layer()).layer(between).layer(two.optional_layer());
+        let request = by_query(&same).body(Body::default()).unwrap();
+        let reply = api(layers).send(request).await;
+        if ok {
+            reply.assert_ok(name);
+            let seen = reply.json();
+            assert_eq!(seen["sub"], "alice", "{name}");
+            assert!(!seen["uri"].as_str().unwrap().contains(&token), "{name}: {seen}");
+        } else {
+            reply.assert_invalid_request(name);
+            assert!(!reply.ran, "{name}");
+        }
+    }
+    let both = by_query(&same).header(AUTHORIZATION, format!("Bearer {token}"));
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(two.layer());
+    api(layers).send(both.body(Body::default()).unwrap()).await.assert_invalid_request("at once");
+}
+
+/// A handler that hands all of a request's extensions on does not hand the token on.
+#[tokio::test]
+async fn a_query_token_stays_in_the_request_and_private() {
+    let issuer = issuer();
+    let one = builder(trusting(&issuer)).query_token().build().unwrap();
+    let (parts, ()) =
+        by_query(&format!("access_token={}", issuer.token().sign())).body(()).unwrap().into_parts();
+    let head = one.authenticate(&parts).await.unwrap();
+    assert_eq!(head.response_headers["cache-control"], "private");
+    let inner = tower::service_fn(|request: Request<Body>| async move {
+        assert!(!format!("{:?}", request.extensions()).contains("access_token"));
+        let mut response = Response::new(Body::default());
+        *response.extensions_mut() = request.extensions().clone();
+        Ok::<_, Infallible>(response)
+    });
+    let service = one.layer().layer(inner);
+    let request = by_query(&format!("access_token={}", issuer.token().sign()));
+    let response = service.oneshot(request.body(Body::default()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    // With what is left of it in another request, nobody is authenticated.
+    let other = builder(trusting(&issuer)).query_token().build().unwrap();
+    let mut request = without();
+    *request.extensions_mut() = response.extensions().clone();
+    api(other.layer()).send(request).await.assert_invited("nothing was handed on");
+}
+
 #[tokio::test]
 async fn anonymous_behind_require_is_invited() {
     let issuer = issuer();
@@ -437,7 +621,7 @@ fn every_problem_of_a_configuration_is_reported_at_once() {
         .unwrap_err();
     let told = error.to_string();
     for expected in [
-        "issuer `http://as.example.com/?x`: must be https",
+        "issuer `http://as.example.com/?..`: must be https",
         "issuer `https://as.example.com`: jwks: no array `keys`",
         "is trusted twice",
         "secret: secret is shorter",

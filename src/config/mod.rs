@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::issuer::{Issuer, IssuerResolver};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
+use crate::shown::AllShown;
 use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims, ServerId};
 
@@ -283,8 +284,9 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// Accepts tokens in the query as `access_token`, too (RFC 6750 §2.3), and takes them out of
-    /// the URI that the handler sees. OAuth 2.1 §5.1 dropped this method, because URLs are logged:
-    /// leave it off unless a client can send nothing else.
+    /// the URI that the handler sees. The answer is `Cache-Control: private`, and fields that some
+    /// caches obey instead, such as `CDN-Cache-Control`, are removed. OAuth 2.1 §5.1 dropped this
+    /// method, because URLs are logged: leave it off unless a client can send nothing else.
     pub fn query_token(mut self) -> Self {
         self.settings.query_token = true;
         self
@@ -377,7 +379,7 @@ impl<S, C, R> fmt::Debug for Builder<S, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("issuers", &self.settings.issuers)
-            .field("audiences", &self.settings.audiences)
+            .field("audiences", &AllShown(&self.settings.audiences))
             .finish_non_exhaustive()
     }
 }

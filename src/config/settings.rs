@@ -68,7 +68,8 @@ impl Settings {
         if let Some(uri) = &config.error_uri
             && !is_error_uri(uri)
         {
-            problems.push(format!("error_uri `{}`: must be an absolute URI", uri.escape_debug()));
+            problems
+                .push(format!("error_uri `{}`: must be an absolute URI", crate::shown::shown(uri)));
         }
         let mut scope = Vec::new();
         for text in &self.challenge_scope {

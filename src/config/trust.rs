@@ -8,10 +8,11 @@ use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
-use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url, shown};
+use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
+use crate::shown::shown;
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);

@@ -54,7 +54,7 @@ impl Introspection {
         if let Some(url) = &self.endpoint
             && let Err(text) = check_url(url, context.client.allow_http_loopback)
         {
-            problems.push(format!("endpoint `{}`: {text}", crate::issuer::shown(url)));
+            problems.push(format!("endpoint `{}`: {text}", crate::shown::shown(url)));
         }
         if let (Some(url), Some(_)) = (&self.endpoint, self.auth.identity())
             && !is_https(url)

@@ -1,5 +1,6 @@
 //! One call of the introspection endpoint (RFC 7662 §2).
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::introspection::build::is_https;
 use crate::introspection::credentials::Credentials;
 use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::issuer::Discovery;
+use crate::shown::Shown;
 use crate::token::NumericDate;
 use crate::token::json::{self, Value};
 
@@ -26,7 +28,6 @@ pub(crate) struct IntrospectionClient {
 }
 
 /// Where the endpoint is.
-#[derive(Debug)]
 pub(crate) enum Endpoint {
     Url(String),
     /// Where the issuer's metadata says; with `mutual_tls`, its alias for that (RFC 8705 §5).
@@ -236,6 +237,19 @@ mod tests {
             assert_eq!(fault.as_ref().map(|fault| fault.blames), expected, "{name}");
             let asked = fault.and_then(|fault| fault.retry_after);
             assert_eq!(asked.is_some(), [429, 503].contains(&status), "{name}");
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "Url({:?})", Shown(url)),
+            Self::Discovered { discovery, mutual_tls } => f
+                .debug_struct("Discovered")
+                .field("discovery", discovery)
+                .field("mutual_tls", mutual_tls)
+                .finish(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::introspection::answer::{Answer, AnswerFault};
 use crate::keys::{Keys, Lookup};
 use crate::profile::Times;
 use crate::token::NumericDate;
-use crate::token::header::{Header, HeaderMemo, media_type};
+use crate::token::header::{Header, media_type};
 use crate::token::json::{Object, Value};
 use crate::token::jwt::UnverifiedJwt;
 
@@ -48,9 +48,8 @@ impl SignedAnswers {
         asked: NumericDate,
         clock: &dyn Clock,
     ) -> Result<Option<Answer>, AnswerFault> {
-        // What an answer's header says is read anew each time: answers are rare.
-        let (mut decoded, known) = (Vec::new(), HeaderMemo::default().load());
-        let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded, &known)
+        let mut decoded = Vec::new();
+        let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded)
             .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
         self.admit(&jwt.header)?;
         if let Lookup::Wait(wait) = self.find(&jwt.header, false) {

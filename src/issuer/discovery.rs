@@ -18,12 +18,14 @@
 //! and is kept. So that no name is in the way of the others for ever, the next search begins with the
 //! name after the one that ended it.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::fetch::{Client, FetchError, TOTAL_TIMEOUT};
 use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
 use crate::runtime;
+use crate::shown::Shown;
 use crate::token::json::{self, Value};
 
 /// How long metadata is fresh: endpoints move even less often than keys.
@@ -44,14 +46,13 @@ const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
 /// The metadata of one issuer, fetched when it is needed.
-#[derive(Debug)]
 pub(crate) struct Discovery {
     issuer: String,
     client: Client,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     cached: Option<Cached>,
     /// Until when the server asked to be left alone.
@@ -60,7 +61,7 @@ struct State {
     last_resort: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Cached {
     metadata: Metadata,
     url: String,
@@ -79,7 +80,7 @@ enum Unfit {
 }
 
 /// What a resource server needs of the metadata.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Metadata {
     pub(crate) jwks_uri: Option<String>,
     /// RFC 8414 §2.
@@ -205,6 +206,13 @@ impl Unfit {
             Self::AnotherIssuer => "another `issuer`",
             Self::NoUrls => "metadata: no `jwks_uri`",
         }
+    }
+}
+
+/// What the metadata says may have secrets in its URLs.
+impl fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Discovery").field("issuer", &Shown(&self.issuer)).finish_non_exhaustive()
     }
 }
 

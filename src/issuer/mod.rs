@@ -23,6 +23,7 @@ use crate::crypto::Algorithm;
 use crate::introspection::Introspection;
 use crate::keys::{KeySeed, KeySource};
 use crate::profile::Profile;
+use crate::shown::{AllShown, Shown};
 
 #[cfg(feature = "remote")]
 pub(crate) use discovery::Discovery;
@@ -34,7 +35,7 @@ pub(crate) use transport::Transport;
 #[cfg(feature = "remote")]
 pub(crate) use trust::Resolved;
 pub(crate) use trust::{Pending, Trust, TrustedIssuer, Waited};
-pub(crate) use url::{check_url, shown};
+pub(crate) use url::check_url;
 
 /// A trusted authorization server.
 ///
@@ -49,7 +50,9 @@ pub(crate) use url::{check_url, shown};
 ///     .algorithms([Algorithm::ES256]);
 /// # let _ = issuer;
 /// ```
-#[derive(Clone, Debug)]
+///
+/// `Debug` shows no key and no secret, and of a URL neither user and password nor query and fragment.
+#[derive(Clone)]
 pub struct Issuer {
     pub(crate) name: String,
     pub(crate) aliases: Vec<String>,
@@ -276,11 +279,32 @@ impl From<String> for Issuer {
     }
 }
 
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Issuer");
+        shown
+            .field("name", &Shown(&self.name))
+            .field("aliases", &AllShown(&self.aliases))
+            .field("audiences", &AllShown(&self.audiences))
+            .field("algorithms", &self.algorithms)
+            .field("older_names", &self.older_names)
+            .field("profile", &self.profile)
+            .field("leeway", &self.leeway)
+            .field("tenants", &self.tenants)
+            .field("seed", &self.seed)
+            .field("keys", &self.keys);
+        #[cfg(feature = "remote")]
+        shown.field("transport", &self.transport).field("introspection", &self.introspection);
+        // A field that is not listed here is not shown.
+        shown.finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for KeyConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Discover => "Discover",
-            Self::JwksUri(uri) => return write!(f, "JwksUri({uri:?})"),
+            Self::JwksUri(uri) => return write!(f, "JwksUri({:?})", Shown(uri)),
             Self::Jwks(_) => "Jwks(..)",
             Self::Pem(_) => "Pem(..)",
             Self::Der(_) => "Der(..)",

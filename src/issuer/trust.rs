@@ -1,5 +1,6 @@
 //! What is trusted right now: the issuers of one configuration, ready to judge.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::keys::{KeyWait, Keys, Lookup};
 use crate::profile::{Expected, Profile};
 #[cfg(feature = "remote")]
 use crate::profile::{Lacking, Times};
+use crate::shown::{AllShown, Shown};
 use crate::token::header::Header;
 use crate::token::json::{Object, Value};
 use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
@@ -31,7 +33,6 @@ pub(crate) struct Trust {
 }
 
 /// One issuer, with all that its tokens are judged by.
-#[derive(Debug)]
 pub(crate) struct TrustedIssuer {
     pub(crate) name: Arc<str>,
     pub(crate) aliases: Vec<Box<str>>,
@@ -138,11 +139,11 @@ impl Trust {
             Some(Search::Found(tenant)) => Ok(Resolved::Tenant(tenant)),
             Some(Search::Wait(wait)) => Err(Pending::Issuer(wait)),
             Some(Search::Unavailable) => Err(Pending::Refused(Error::IssuerUnavailable {
-                issuer: Excerpt::of(iss),
+                issuer: Excerpt::of_url(iss),
                 retry_after: RESOLVE_RETRY,
             })),
             Some(Search::Untrusted) | None => {
-                Err(Pending::Refused(Error::UntrustedIssuer { found: Excerpt::of(iss) }))
+                Err(Pending::Refused(Error::UntrustedIssuer { found: Excerpt::of_url(iss) }))
             }
         }
     }
@@ -371,7 +372,7 @@ impl TrustedIssuer {
                 algorithm: header.algorithm,
             })),
             Lookup::Unavailable { retry_after } => Err(Pending::Refused(Error::KeysUnavailable {
-                issuer: Excerpt::of(&self.name),
+                issuer: Excerpt::of_url(&self.name),
                 retry_after,
             })),
             Lookup::Wait(wait) => Err(Pending::Keys(wait)),
@@ -403,5 +404,26 @@ impl TrustedIssuer {
             Some(_) => self.own_name(claims).into(),
         };
         Expected { issuer, audiences: &self.audiences, leeway: self.leeway, now }
+    }
+}
+
+impl fmt::Debug for TrustedIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("TrustedIssuer");
+        shown
+            .field("name", &Shown(&self.name))
+            .field("aliases", &AllShown(&self.aliases))
+            .field("audiences", &AllShown(&self.audiences))
+            .field("algorithms", &self.algorithms)
+            .field("older_names", &self.older_names)
+            .field("tenants", &self.tenants)
+            .field("profile", &self.profile)
+            .field("leeway", &self.leeway)
+            .field("source", &self.source)
+            .field("keys", &self.keys);
+        #[cfg(feature = "remote")]
+        shown.field("transport", &self.transport).field("introspection", &self.introspection);
+        // A field that is not listed here is not shown.
+        shown.finish_non_exhaustive()
     }
 }

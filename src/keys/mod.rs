@@ -39,6 +39,7 @@ use arc_swap::Guard;
 
 use crate::crypto::Algorithm;
 use crate::health::{IssuerHealth, KeyStage};
+use crate::shown::redacted;
 
 #[cfg(feature = "remote")]
 pub(crate) use bearer::BearerFile;
@@ -139,7 +140,7 @@ impl Keys {
         match self {
             Self::Remote(keys) => keys.health(),
             Self::Static(keys) => IssuerHealth {
-                issuer: issuer.to_owned(),
+                issuer: redacted(issuer).into_owned(),
                 keys: KeyStage::Fixed,
                 key_ids: keys.kids(),
                 skipped: keys.skipped().len(),

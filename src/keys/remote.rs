@@ -4,6 +4,7 @@
 //! fetches that are decided on, publishes what they bring and tells what happened. A request with a
 //! usable key at hand takes no lock and awaits nothing; it reads a snapshot and one atomic.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::keys::freshness::{
 use crate::keys::snapshot::Snapshot;
 use crate::keys::{Candidates, Found, KeySeed, KeyWait, Lookup, Source, warm};
 use crate::runtime::{self, Unfit};
+use crate::shown::redacted;
 use crate::telemetry;
 use crate::token::Excerpt;
 
@@ -218,7 +220,11 @@ impl RemoteKeys {
     }
 
     pub(super) fn emit(&self, event: impl FnOnce(Arc<str>) -> Event) {
-        telemetry::event(&event(Arc::clone(&self.issuer)), self.observer.as_ref());
+        let issuer = match redacted(&self.issuer) {
+            Cow::Borrowed(_) => Arc::clone(&self.issuer),
+            Cow::Owned(shown) => shown.into(),
+        };
+        telemetry::event(&event(issuer), self.observer.as_ref());
     }
 
     /// Returns when this attempt has ended.

@@ -10,6 +10,7 @@ use crate::keys::freshness::Freshness;
 use crate::keys::set::KeySet;
 use crate::keys::snapshot::Snapshot;
 use crate::keys::source::MAX_DOCUMENT;
+use crate::shown::Shown;
 
 /// How far ahead of our clock the time in a seed may be: it may come from another machine, whose
 /// clock differs as much as an issuer's may (RFC 9068 §4).
@@ -115,7 +116,7 @@ impl KeySeed {
 impl fmt::Debug for KeySeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeySeed")
-            .field("issuer", &self.issuer)
+            .field("issuer", &Shown(&self.issuer))
             .field("fetched_at", &self.fetched_at)
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use crate::shown::{AllShown, Shown};
 use crate::token::json::{Object, Value};
 use crate::token::{Facts, NumericDate, ScopeSet};
 
@@ -113,8 +114,8 @@ fn strings<'a>(value: &'a Value<'_>) -> impl Iterator<Item = &'a str> {
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
-            .field("iss", &self.iss)
-            .field("aud", &self.aud)
+            .field("iss", &self.iss.as_deref().map(Shown))
+            .field("aud", &AllShown(&self.aud))
             .field("exp", &self.exp)
             .finish_non_exhaustive()
     }
