@@ -14,10 +14,12 @@ use serde::de::DeserializeOwned;
 use crate::clock::Clock;
 use crate::error::Error;
 #[cfg(feature = "remote")]
-use crate::introspection::Jwts;
+use crate::introspection::{Jwts, WAIT as ANSWER_WAIT};
 #[cfg(feature = "remote")]
 use crate::issuer::Resolved;
 use crate::issuer::{Pending, Trust, Waited};
+#[cfg(feature = "remote")]
+use crate::runtime::Deadline;
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
 use crate::token::jwt::JwtHead;
@@ -89,6 +91,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         mut pending: Pending,
         mut waited: Waited,
     ) -> Result<Verdict<C>, Error> {
+        // One for all answers: each reload makes the question another one.
+        #[cfg(feature = "remote")]
+        let mut deadline = Deadline::new(ANSWER_WAIT);
         loop {
             let again = match pending {
                 Pending::Refused(error) => return Err(error),
@@ -100,7 +105,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 #[cfg(feature = "remote")]
                 Pending::Answer(wait) => {
                     let generation = wait.generation();
-                    let said = wait.done().await;
+                    let said = wait.done(&mut deadline).await;
                     // Under another configuration it is another question, whatever was said.
                     self.trust.load().generation == generation
                         && waited

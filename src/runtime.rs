@@ -6,6 +6,12 @@
 
 use std::panic::catch_unwind;
 use std::time::Duration;
+#[cfg(feature = "remote")]
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
 
 use tokio::runtime::Handle;
 
@@ -46,6 +52,38 @@ pub(crate) fn current() -> Result<Handle, Unfit> {
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     current().ok()?;
     tokio::time::timeout(limit, future).await.ok()
+}
+
+/// One deadline for several waits, which begins with the first.
+#[cfg(feature = "remote")]
+#[derive(Debug)]
+pub(crate) struct Deadline {
+    limit: Duration,
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+#[cfg(feature = "remote")]
+impl Deadline {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, timer: None }
+    }
+
+    /// As [`within`], for what is left.
+    pub(crate) async fn within<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let timer = match &mut self.timer {
+            Some(timer) => timer,
+            none => {
+                current().ok()?;
+                none.insert(Box::pin(tokio::time::sleep(self.limit)))
+            }
+        };
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub(crate) struct Answer {
     /// Its members, without `active`. They play the part that a JWT's claims do.
     members: Object<'static>,
     expires_at: Option<f64>,
+    weight: usize,
     passed: OnceLock<Passed>,
 }
 
@@ -49,7 +50,8 @@ impl Answer {
             Some(Value::Bool(true)) => {
                 let members = members.into_owned();
                 let expires_at = members.get("exp").and_then(Value::as_f64);
-                Ok(Some(Self { members, expires_at, passed: OnceLock::new() }))
+                let weight = weigh(&members);
+                Ok(Some(Self { members, expires_at, weight, passed: OnceLock::new() }))
             }
             Some(_) => Err(AnswerFault("`active` is not a JSON boolean")),
             None => Err(AnswerFault("the answer has no `active`")),
@@ -71,6 +73,11 @@ impl Answer {
     /// When the token expires, in seconds, where the answer says so in a way that can be read.
     pub(crate) fn expires_at(&self) -> Option<f64> {
         self.expires_at
+    }
+
+    /// About how many octets the members take in memory: at least the length of the document.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Compares the answer with the claims of the JWT that it is about: it may say less, and
@@ -101,6 +108,24 @@ impl Answer {
         // Another request may have been quicker, with the same.
         let _ = self.passed.set(Passed { times, token: AnyToken::from(token.clone()) });
     }
+}
+
+fn weigh(members: &Object<'_>) -> usize {
+    fn of(value: &Value<'_>) -> usize {
+        size_of::<Value<'_>>()
+            + match value {
+                Value::String(text) => text.len(),
+                Value::Array(values) => values.iter().map(of).sum(),
+                Value::Object(members) => weigh(members),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Unsigned(_)
+                | Value::Signed(_)
+                | Value::Float(_) => 0,
+            }
+    }
+    let member = |(name, value): (&str, &Value<'_>)| size_of::<String>() + name.len() + of(value);
+    members.iter().map(member).sum()
 }
 
 /// What is said of a token may be personal (RFC 7662 §5).

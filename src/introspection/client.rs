@@ -192,6 +192,19 @@ fn refusal(answer: &FormAnswer, has_answered: bool) -> Result<Verdict, CallFault
     Err(CallFault { blames, problem, retry_after })
 }
 
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "Url({:?})", Shown(url)),
+            Self::Discovered { discovery, mutual_tls } => f
+                .debug_struct("Discovered")
+                .field("discovery", discovery)
+                .field("mutual_tls", mutual_tls)
+                .finish(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,19 +250,6 @@ mod tests {
             assert_eq!(fault.as_ref().map(|fault| fault.blames), expected, "{name}");
             let asked = fault.and_then(|fault| fault.retry_after);
             assert_eq!(asked.is_some(), [429, 503].contains(&status), "{name}");
-        }
-    }
-}
-
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(url) => write!(f, "Url({:?})", Shown(url)),
-            Self::Discovered { discovery, mutual_tls } => f
-                .debug_struct("Discovered")
-                .field("discovery", discovery)
-                .field("mutual_tls", mutual_tls)
-                .finish(),
         }
     }
 }

@@ -329,12 +329,20 @@ impl TrustedIssuer {
         if self.needs_keys() {
             self.keys.ready().await;
         }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            introspection.engine.ready().await;
+        }
     }
 
-    /// Has the keys fetched if that is due.
+    /// Starts a fetch of keys if that is due, and a probe of an introspection endpoint that failed.
     pub(crate) fn wake(&self) {
         if self.needs_keys() {
             self.keys.wake();
+        }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            let _ = introspection.engine.probe();
         }
     }
 

@@ -8,6 +8,7 @@ mod support;
 #[path = "../support/tls.rs"]
 mod tls;
 
+mod fair;
 mod load;
 mod newest;
 mod now;
@@ -16,6 +17,7 @@ mod outage;
 mod redis;
 mod rfc7662;
 mod rfc9701;
+mod runtimes;
 mod shared;
 mod ways;
 
