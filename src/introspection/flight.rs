@@ -208,13 +208,16 @@ fn land(
     let late = result.as_ref().is_err_and(|failed| failed.late);
     let call = result.as_ref().ok().and_then(|brought| brought.call);
     let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
+    // Before a request reads it, which needs its members no longer when they have passed.
+    let to_share = call.filter(|_| is_latest).map(|call| {
+        let answer = outcome.as_ref().map(|answer| Arc::new(answer.unpassed()));
+        (answer.map_err(Clone::clone), call)
+    });
     // The question itself is over, so this is the only owner.
     if let Some(landing) = Arc::into_inner(landing) {
-        landing.tell(Told { outcome: outcome.clone(), late });
+        landing.tell(Told { outcome, late });
     }
-    if let Some(call) = call
-        && is_latest
-    {
+    if let Some((outcome, call)) = to_share {
         share(outcome, call);
     }
 }

@@ -264,9 +264,13 @@ impl TrustedIssuer {
         answer: &Answer,
         now: NumericDate,
     ) -> Result<(), Error> {
-        self.validate_introspected(answer.members(), now, true)?;
-        answer.check_against(claims)?;
-        if let Some(scope) = self.profile.introspected_scope(answer.members())? {
+        let Some(members) = answer.members() else {
+            let fix = "an answer about a JWT was read as one about an opaque token";
+            return Err(Error::Wiring { fix: fix.into() });
+        };
+        self.validate_introspected(&members, now, true)?;
+        Answer::check_against(&members, claims)?;
+        if let Some(scope) = self.profile.introspected_scope(&members)? {
             facts.scope = facts.scope.common_with(&scope);
         }
         if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
