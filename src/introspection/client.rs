@@ -74,6 +74,9 @@ pub(crate) enum Blames {
     Rate,
     /// This token, which got an answer that no other need get.
     Token,
+    /// Nobody in particular: the connection broke, which an odd token can bring about, and a server
+    /// that restarts.
+    Accident,
     /// Nothing: the call came to no end.
     Nothing,
 }
@@ -89,11 +92,8 @@ impl From<FetchError> for CallFault {
         let blames = match error {
             FetchError::Connect | FetchError::Url(_) | FetchError::Form(_) => Blames::Connection,
             FetchError::Timeout => Blames::Silence,
-            // An odd token may break a connection, or be answered with too much.
-            FetchError::Transport
-            | FetchError::TooLarge
-            | FetchError::Status(_)
-            | FetchError::Busy { .. } => Blames::Token,
+            FetchError::Transport => Blames::Accident,
+            FetchError::TooLarge | FetchError::Status(_) | FetchError::Busy { .. } => Blames::Token,
         };
         Self::new(blames, error.to_string())
     }

@@ -302,6 +302,8 @@ impl Introspector {
         let known = self.known.contains_key(&sought.fingerprint);
         // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
         let runtime = runtime::current();
+        // Dropped after the lock.
+        let overdue;
         let mut state = self.state();
         let begun = state.flights.begun();
         if let Some(waiter) = state.flights.join(&sought, now.monotonic) {
@@ -332,7 +334,7 @@ impl Introspector {
                 return Err(self.unavailable(unfit.problem(), RETRY_AFTER));
             }
         };
-        let overdue = state.give_up_overdue(now.monotonic);
+        overdue = state.give_up_overdue(now.monotonic);
         // What another server was told will do, whether or not the endpoint can be called.
         let asks_shared = self.shared.is_some() && !sought.asks_now;
         let turn = if asks_shared {
@@ -667,7 +669,11 @@ impl Introspector {
                 let until = now.monotonic.saturating_add(held_for);
                 self.said.insert(token, Said { problem: fault.problem.into(), until });
             }
-            Blames::Connection | Blames::Silence | Blames::Rate | Blames::Nothing => {}
+            Blames::Connection
+            | Blames::Silence
+            | Blames::Rate
+            | Blames::Accident
+            | Blames::Nothing => {}
         }
     }
 
@@ -731,7 +737,7 @@ impl State {
                 *busy = until.max(*busy);
                 0
             }
-            Blames::Token => 0,
+            Blames::Token | Blames::Accident => 0,
             Blames::Nothing => {
                 if call.probe {
                     self.breaker.probe_was_lost(now);
