@@ -19,7 +19,7 @@ use http::header::{
 };
 
 use crate::fetch::pool::{Attempt, Pool};
-use crate::issuer::check_url;
+use crate::issuer::{UrlFault, check_url};
 
 pub(crate) use settings::ClientSettings;
 
@@ -95,9 +95,9 @@ impl Client {
         etag: Option<&HeaderValue>,
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, FetchError> {
-        check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
+        let url = check_url(url, self.allow_http_loopback)?;
         let request = |http: &reqwest::Client| {
-            let mut request = http.get(url).header(ACCEPT, accept);
+            let mut request = http.get(url.clone()).header(ACCEPT, accept);
             if let Some(etag) = etag {
                 request = request.header(IF_NONE_MATCH, etag);
             }
@@ -127,11 +127,11 @@ impl Client {
         url: &str,
         form: impl Fn() -> Result<Form, &'static str>,
     ) -> Result<FormAnswer, FetchError> {
-        check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
+        let url = check_url(url, self.allow_http_loopback)?;
         let request = |http: &reqwest::Client| {
             let form = form().map_err(FetchError::Form)?;
             let request = http
-                .post(url)
+                .post(url.clone())
                 .header(ACCEPT, form.accept)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form.body);
@@ -212,6 +212,12 @@ impl Answer {
     pub(crate) fn media_type(&self) -> Option<String> {
         let text = self.headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
         Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    }
+}
+
+impl From<UrlFault> for FetchError {
+    fn from(fault: UrlFault) -> Self {
+        Self::Url(fault.problem)
     }
 }
 

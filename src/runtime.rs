@@ -6,14 +6,9 @@
 
 use std::panic::catch_unwind;
 use std::time::Duration;
-#[cfg(feature = "remote")]
-use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    task::Poll,
-};
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 /// Why nothing can be started here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,35 +49,21 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
     tokio::time::timeout(limit, future).await.ok()
 }
 
-/// One deadline for several waits, which begins with the first.
-#[cfg(feature = "remote")]
-#[derive(Debug)]
-pub(crate) struct Deadline {
-    limit: Duration,
-    timer: Option<Pin<Box<tokio::time::Sleep>>>,
-}
+/// When all waits of one request are over, however many there are. In real time, as
+/// [`within`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
 
-#[cfg(feature = "remote")]
 impl Deadline {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, timer: None }
+    pub(crate) fn after(limit: Duration) -> Self {
+        // Made for its deadline and never polled.
+        Self(current().ok().map(|_| tokio::time::sleep(limit).deadline()))
     }
 
-    /// As [`within`], for what is left.
-    pub(crate) async fn within<F: Future>(&mut self, future: F) -> Option<F::Output> {
-        let timer = match &mut self.timer {
-            Some(timer) => timer,
-            none => {
-                current().ok()?;
-                none.insert(Box::pin(tokio::time::sleep(self.limit)))
-            }
-        };
-        let mut future = pin!(future);
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
-        })
-        .await
+    /// Waits for `future`, at most so long, and not beyond the deadline.
+    pub(crate) async fn within<F: Future>(self, limit: Duration, future: F) -> Option<F::Output> {
+        let future = tokio::time::timeout_at(self.0?, future);
+        within(limit, future).await?.ok()
     }
 }
 

@@ -703,6 +703,223 @@ async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_claim() {
     api.bearer(&good).await.assert_ok("fits");
 }
 
+#[tokio::test]
+async fn the_log_names_the_claim_whatever_shape_the_type_has() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Inner {
+        level: Option<u8>,
+        tenant: u32,
+    }
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Flat {
+        sub: String,
+        #[serde(flatten)]
+        inner: Inner,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    #[allow(dead_code, reason = "only read")]
+    enum Untagged {
+        Level { level: u8 },
+        Tenant { tenant: u32 },
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(tag = "kind")]
+    #[allow(dead_code, reason = "only read")]
+    enum Tagged {
+        Person { level: Option<u8> },
+        Machine,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(try_from = "Inner")]
+    struct Tried;
+    impl TryFrom<Inner> for Tried {
+        type Error = String;
+
+        fn try_from(inner: Inner) -> Result<Self, String> {
+            match inner.level {
+                Some(0) => Err("secret-value".to_owned()),
+                _ => Ok(Self),
+            }
+        }
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read")]
+    struct Closed {
+        iss: String,
+        sub: String,
+        aud: String,
+        client_id: String,
+        jti: String,
+        iat: u64,
+        exp: u64,
+        scope: Option<String>,
+        tenant: Option<u32>,
+        own: Option<Box<Closed>>,
+    }
+    async fn told<T>(claims: serde_json::Value) -> Option<String>
+    where
+        T: serde::de::DeserializeOwned + Send + Sync + 'static,
+    {
+        let issuer = issuer();
+        let api = api(builder(trusting(&issuer)).claims::<T>().build().unwrap().layer());
+        let mut token = issuer.token();
+        for (name, value) in claims.as_object().unwrap() {
+            token = token.claim(name, value.clone());
+        }
+        let reply = api.bearer(&token.sign()).await;
+        let told = reply.error.as_ref().map(ToString::to_string);
+        assert!(!told.as_deref().is_some_and(|told| told.contains("secret-value")), "{told:?}");
+        let text = "the claims do not fit the type of the API: ";
+        told.map(|told| told.strip_prefix(text).unwrap_or(&told).replace('`', ""))
+    }
+    let form = |claim: &str| Some(format!("{claim} has another type or form"));
+    let json = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap();
+
+    let flat = told::<Flat>;
+    assert_eq!(flat(json(r#"{"tenant":1,"level":"secret-value"}"#)).await, form("level"));
+    assert_eq!(
+        flat(json(r#"{"tenant":"secret-value"}"#)).await,
+        form("one of sub, tenant"),
+        "without either, one is missed"
+    );
+    assert_eq!(flat(json("{}")).await.as_deref(), Some("tenant is missing"));
+    assert_eq!(flat(json(r#"{"tenant":1}"#)).await, None);
+
+    let untagged = told::<Untagged>;
+    let all = Some("no claim alone, but all of them together".to_owned());
+    assert_eq!(untagged(json(r#"{"level":"secret-value"}"#)).await, all);
+    assert_eq!(untagged(json(r#"{"level":1}"#)).await, None);
+
+    let tagged = told::<Tagged>;
+    assert_eq!(tagged(json(r#"{"kind":"secret-value"}"#)).await, form("kind"));
+    assert_eq!(tagged(json(r#"{"kind":0}"#)).await, form("kind"));
+    assert_eq!(tagged(json(r#"{"kind":"Person","level":"secret-value"}"#)).await, form("level"));
+    assert_eq!(tagged(json("{}")).await.as_deref(), Some("kind is missing"));
+    assert_eq!(tagged(json(r#"{"kind":"Machine"}"#)).await, None);
+
+    let tried = told::<Tried>;
+    assert_eq!(tried(json(r#"{"tenant":1,"level":0}"#)).await, form("level"));
+    assert_eq!(tried(json(r#"{"tenant":"secret-value","level":1}"#)).await, form("tenant"));
+    assert_eq!(tried(json(r#"{"tenant":1,"level":1}"#)).await, None);
+
+    let closed = told::<Closed>;
+    assert_eq!(closed(json(r#"{"mail":"x"}"#)).await.as_deref(), Some("mail is not expected"));
+    assert_eq!(closed(json(r#"{"own":{"secret-value":1}}"#)).await, form("own"));
+    assert_eq!(closed(json(r#"{"tenant":"secret-value"}"#)).await, form("tenant"));
+    assert_eq!(closed(json(r#"{"tenant":1}"#)).await, None);
+}
+
+/// Sends payloads to an API with claims of type `T`: good ones, then bad ones.
+async fn judge_typed<T>(good: &[&str], bad: &[&str])
+where
+    T: serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    let issuer = issuer();
+    let api = api(builder(trusting(&issuer)).claims::<T>().build().unwrap().layer());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = |member: &str| {
+        let payload = format!(
+            r#"{{"iss":"{ISSUER}","sub":"alice","aud":"{AUDIENCE}","client_id":"app","jti":"1",
+                "iat":{now},"exp":{}{member}}}"#,
+            now + 300
+        );
+        issuer.token().raw_payload(payload).sign()
+    };
+    for member in good {
+        api.bearer(&token(member)).await.assert_ok(member);
+    }
+    for member in bad {
+        api.bearer(&token(member)).await.assert_invalid_token(member);
+    }
+}
+
+#[tokio::test]
+async fn the_variant_of_an_own_type_is_named_by_text() {
+    #[derive(serde::Deserialize)]
+    #[serde(tag = "level")]
+    enum Level {
+        Admin,
+        Reader,
+    }
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Inside {
+        role: Level,
+    }
+    judge_typed::<Level>(
+        &[r#","level":"Admin""#, r#","level":"Reader""#],
+        &[r#","level":0"#, r#","level":1"#, r#","level":0.0"#, r#","level":"0""#, ""],
+    )
+    .await;
+    judge_typed::<Inside>(
+        &[r#","role":{"level":"Reader"}"#],
+        &[r#","role":{"level":0}"#, r#","role":{"level":1}"#, r#","role":0"#, r#","role":[0]"#],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_of_an_own_map_has_one_spelling() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Limits {
+        limits: std::collections::HashMap<u32, u64>,
+    }
+    judge_typed::<Limits>(
+        &[r#","limits":{"1":5,"2":1000}"#],
+        &[
+            r#","limits":{"1":5,"+1":1000}"#,
+            r#","limits":{"+1":5}"#,
+            r#","limits":{"1":5,"01":1000}"#,
+            r#","limits":{"0":5,"-0":1000}"#,
+            r#","limits":{"1":5,"1":1000}"#,
+            r#","limits":{"1":5,"\u0031":1000}"#,
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn claims_of_a_type_without_content_fit() {
+    #[derive(serde::Deserialize)]
+    struct Nothing;
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Member {
+        nothing: Nothing,
+    }
+    judge_typed::<()>(&["", r#","x":1"#], &[r#","x":1,"x":1"#]).await;
+    judge_typed::<Nothing>(&["", r#","x":1"#], &[r#","exp":1"#]).await;
+    judge_typed::<std::marker::PhantomData<u8>>(&[""], &[r#","exp":1"#]).await;
+    // As a member it is null, as elsewhere.
+    judge_typed::<Member>(&[r#","nothing":null"#], &[r#","nothing":{}"#, ""]).await;
+}
+
+/// Whatever features of `serde_json` are on.
+#[tokio::test]
+async fn names_of_serde_json_are_no_members() {
+    let bad = [
+        r#","x":{"$serde_json::private::Number":"1"}"#,
+        r#","x":{"\u0024serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::Number":"+1795000000"}"#,
+        r#","nbf":{"$serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::Number":"1","y":2}"#,
+        r#","x":{"y":2,"$serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::RawValue":"1"}"#,
+    ];
+    let good = [r#","x":{"$serde_json::private::number":"1"}"#, r#","nbf":1.5"#, r#","nbf":-0"#];
+    judge_typed::<serde_json::Value>(&good, &bad).await;
+    judge_typed::<()>(&good, &bad).await;
+    let fractions = format!(r#","x":[{}0.5]"#, "0.5,".repeat(599));
+    let deep = format!(r#","x":{}0.5{}"#, "[".repeat(31), "]".repeat(31));
+    let too_deep = format!(r#","x":{}0.5{}"#, "[".repeat(32), "]".repeat(32));
+    judge_typed::<serde_json::Value>(&[&fractions, &deep], &[&too_deep]).await;
+}
+
 #[test]
 fn every_problem_of_a_configuration_is_reported_at_once() {
     let error = ResourceServer::builder()

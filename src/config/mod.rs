@@ -6,8 +6,8 @@ mod trust;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -53,7 +53,7 @@ pub struct Ready(());
 ///
 /// // Every problem is reported at once.
 /// let error = ResourceServer::builder()
-///     .issuer(Issuer::new("http://as.example.com").jwks(jwks))
+///     .issuer(Issuer::new("https://as.example.com").jwks("{}"))
 ///     .audience("")
 ///     .build()
 ///     .unwrap_err();
@@ -159,6 +159,18 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// The type that handlers get the claims as. Claims that do not fit it are refused with 401
     /// `invalid_token`, and the log names the claim. Comes before [`validator`](Self::validator).
+    ///
+    /// The type is read as `serde_json` reads it, but:
+    /// - A name that stands twice, at any depth, refuses the token before.
+    /// - A map's key that is a number or a boolean has one spelling, the one that Rust prints: `1`, and
+    ///   not `+1`, `01` or `1.0`. A key of another type with two spellings for one value (an alias of a
+    ///   variant, an `IpAddr`) keeps the last, as everywhere in serde: read such names as `String`.
+    /// - An integer beyond 64 bits is a double, and `serde_json::value::RawValue` fits nothing.
+    /// - `()`, a unit struct and `PhantomData` take any claims.
+    ///
+    /// Inside `flatten` and `untagged` serde keeps what it reads in a buffer, in which it takes a
+    /// number for a variant of a tagged enum, whatever is read from. Leave those out for a claim that
+    /// grants something.
     pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Builder<S, T, R> {
         if !self.validators.is_empty() {
             let problem = "claims: comes before `validator`, whose claims are of the type set here";
@@ -302,15 +314,27 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// Refreshes keys by a timer, too, and not only when requests come in: for an API with so few of
     /// them that its keys would lapse in between. The timer starts with the first fetch, and ends with
-    /// the server.
+    /// the server. Of tenants that a resolver finds, it is for those that had a valid token.
     pub fn keep_warm(mut self) -> Self {
         self.settings.keep_warm = true;
         self
     }
 
+    /// How many tenants of an [`IssuerResolver`] are kept, each with its keys: 1,000 unless set. Beyond
+    /// them the least recently used has to be resolved anew with its next token.
+    ///
+    /// It counts tenants that had a valid token. Others are on probation, beside them: a tenth as many,
+    /// and at least 16. Where a tenant has a key set of 10 KiB, it takes some 40 KiB of memory, and a
+    /// thousand of them 40 MB.
+    pub fn max_tenants(mut self, most: usize) -> Self {
+        self.settings.max_tenants = most;
+        self
+    }
+
     /// Tells of what happens to the keys of issuers: to count, or to raise an alarm. The same facts
     /// are in the log. `observer` runs where the event happened, perhaps within a request, so it must
-    /// not block.
+    /// not block. No lock is held while it runs: it may ask for the health of the server, or reload
+    /// it.
     ///
     /// ```
     /// use tower_resource_server::{Event, ResourceServer};
@@ -349,7 +373,10 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
     pub fn build(mut self) -> Result<ResourceServer<C, R>, ConfigError> {
         let mut problems = std::mem::take(&mut self.settings.problems);
         let settings = Arc::new(self.settings);
-        problems.extend(settings.key_settings(None).freshness.problem());
+        problems.extend(settings.key_settings(None, false).freshness.problem());
+        if settings.max_tenants == 0 {
+            problems.push("max_tenants 0: at least one".to_owned());
+        }
         let (issuers, audiences) = (&settings.issuers, &settings.audiences);
         let trust = settings.trust(issuers, audiences, None, &mut problems);
         let (challenge, challenges) = settings.challenges(&mut problems);
@@ -363,6 +390,7 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             validators: self.validators,
             headers: HeaderMemo::default(),
         };
+        authenticator.trust.load().tell_of_seeds();
         Ok(ResourceServer::new(Shared {
             authenticator: Arc::new(authenticator),
             id: ServerId::new(challenges),
@@ -370,7 +398,6 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             body: self.body,
             settings,
             keeps_tokens: AtomicBool::new(false),
-            reload: Mutex::default(),
         }))
     }
 }

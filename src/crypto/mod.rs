@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod digest;
+mod edwards;
 #[cfg(feature = "remote")]
 mod fingerprint;
 mod key;

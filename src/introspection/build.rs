@@ -52,9 +52,9 @@ impl Introspection {
             problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
         }
         if let Some(url) = &self.endpoint
-            && let Err(text) = check_url(url, context.client.allow_http_loopback)
+            && let Err(fault) = check_url(url, context.client.allow_http_loopback)
         {
-            problems.push(format!("endpoint `{}`: {text}", crate::shown::shown(url)));
+            problems.push(format!("endpoint `{}`: {fault}", crate::shown::shown(url)));
         }
         if let (Some(url), Some(_)) = (&self.endpoint, self.auth.identity())
             && !is_https(url)
@@ -143,7 +143,9 @@ impl Introspection {
     fn clients(&self, context: &Context<'_>) -> Result<(Client, Endpoint), String> {
         let url = self.endpoint.as_deref().unwrap_or(context.issuer);
         let mut settings = context.client.clone();
-        settings.tls.is_needed = url.starts_with("https:");
+        // A URL that is none is reported where it is configured.
+        settings.tls.is_needed =
+            check_url(url, settings.allow_http_loopback).is_ok_and(|url| url.scheme() == "https");
         let endpoint = match &self.endpoint {
             Some(url) => Endpoint::Url(url.clone()),
             None => {

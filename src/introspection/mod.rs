@@ -46,7 +46,7 @@ use cache::DEFAULT_TTL;
 pub use client_auth::ClientAuth;
 pub(crate) use introspector::{Introspector, Lookup};
 pub use store::{AnswerStore, AnswerStoreError, AnswerStoreFuture, SharedCache};
-pub(crate) use wait::{AnswerWait, WAIT};
+pub(crate) use wait::AnswerWait;
 
 /// How an issuer's tokens are introspected (RFC 7662); for
 /// [`Issuer::introspection`](crate::Issuer::introspection).
@@ -118,6 +118,11 @@ impl Introspection {
         }
     }
 
+    /// Whether the endpoint is looked for in the issuer's metadata.
+    pub(crate) fn is_discovered(&self) -> bool {
+        self.endpoint.is_none()
+    }
+
     /// The endpoint's URL; that of the issuer's metadata (`introspection_endpoint`, RFC 8414 §2)
     /// unless set.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
@@ -158,16 +163,16 @@ impl Introspection {
     /// for it: [`cache_ttl`](Self::cache_ttl) counts from the question, whoever put it. (Where the
     /// clocks of two servers differ, by up to the leeway, a store that keeps what it should have
     /// dropped can add as much.) Of two answers, the one to the newer question counts, by the clocks
-    /// of the servers that asked: keep them in step. A store that is slow or down costs a request 250 ms at most, and
-    /// then nothing until it is back.
+    /// of the servers that asked: keep them in step. A store that is slow or down costs a request
+    /// 250 ms at most, and then nothing until it is back.
     pub fn shared_cache(mut self, cache: SharedCache) -> Self {
         self.shared = Some(cache);
         self
     }
 
     /// Asks for signed answers (RFC 9701) and accepts no other. They are signed with one of the
-    /// issuer's keys and algorithms, and are for this server's client id. One that was signed before the
-    /// question, by more than the issuer's leeway, is refused as replayed.
+    /// issuer's keys and algorithms, and are for this server's client id. One that was signed before
+    /// the question, by more than the issuer's leeway, is refused as replayed.
     pub fn require_signed_answers(mut self) -> Self {
         self.signed = true;
         self

@@ -82,9 +82,9 @@ impl AnswerWait {
         self.introspector.generation()
     }
 
-    /// Returns with the answer, or when the deadline is reached.
-    pub(crate) async fn done(mut self, deadline: &mut Deadline) -> Outcome {
-        let outcome = deadline.within(self.outcome()).await;
+    /// Returns with the answer, or when the limit is reached.
+    pub(crate) async fn done(mut self, deadline: Deadline) -> Outcome {
+        let outcome = deadline.within(WAIT, self.outcome()).await;
         let introspector = self.introspector;
         outcome
             .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)))

@@ -13,10 +13,11 @@ use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as An
 use crate::issuer::Transport;
 use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
 use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
-use crate::keys::{KeyWait, Keys, Lookup};
+use crate::keys::{KeyWait, Keys, KeysWaited, Lookup};
 use crate::profile::{Expected, Profile};
 #[cfg(feature = "remote")]
 use crate::profile::{Lacking, Times};
+use crate::runtime::Deadline;
 use crate::shown::{AllShown, Shown};
 use crate::token::header::Header;
 use crate::token::json::{Object, Value};
@@ -73,8 +74,11 @@ pub(crate) struct Waited {
     /// Whether the authorization server is to be asked now, whatever is remembered.
     #[cfg_attr(not(feature = "remote"), allow(dead_code))]
     pub(crate) asks_now: bool,
-    pub(crate) issuer: Option<Resolution>,
-    pub(crate) keys: bool,
+    /// When all its waits are over, from the first one on.
+    pub(crate) deadline: Option<Deadline>,
+    /// What the resolver said, and the generation that asked.
+    pub(crate) issuer: Option<(u64, Resolution)>,
+    pub(crate) keys: Option<KeysWaited>,
     /// What the authorization server said, and the generation that asked.
     #[cfg(feature = "remote")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
@@ -104,6 +108,13 @@ impl From<Error> for Pending {
 }
 
 impl Trust {
+    /// Tells of seeds that are not used, once.
+    pub(crate) fn tell_of_seeds(&self) {
+        self.issuers.iter().for_each(|issuer| issuer.keys.tell_of_seed());
+        let tenants = self.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
+        tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
+    }
+
     /// Refuses what is lost already, before the claims are read: in a flood of forged kids, a token
     /// whose kid no issuer has, while every issuer's set is fresh and its budget to look again is
     /// spent. It would be refused all the same, at thrice the cost.
@@ -135,7 +146,7 @@ impl Trust {
         if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.is_named(iss)) {
             return Ok(Resolved::Configured(issuer));
         }
-        match self.tenants.as_ref().map(|tenants| tenants.find(iss, waited.issuer)) {
+        match self.tenants.as_ref().map(|tenants| tenants.find(iss, waited.issuer.as_ref())) {
             Some(Search::Found(tenant)) => Ok(Resolved::Tenant(tenant)),
             Some(Search::Wait(wait)) => Err(Pending::Issuer(wait)),
             Some(Search::Unavailable) => Err(Pending::Refused(Error::IssuerUnavailable {
@@ -256,7 +267,8 @@ impl TrustedIssuer {
     }
 
     /// Judges what is said of a token that was validated here. It takes away and never adds: the
-    /// scope is what both say, and the token expires by what is earlier.
+    /// scope is what both say, the token expires by what is earlier, and a user acts only where the
+    /// token says so and the answer does not deny it.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,
@@ -270,9 +282,7 @@ impl TrustedIssuer {
         };
         self.validate_introspected(&members, now, true)?;
         Answer::check_against(&members, claims)?;
-        if let Some(scope) = self.profile.introspected_scope(&members)? {
-            facts.scope = facts.scope.common_with(&scope);
-        }
+        self.profile.narrow(facts, claims, &members)?;
         if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
             && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
         {
@@ -369,7 +379,7 @@ impl TrustedIssuer {
         waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
-        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys) {
+        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys.as_ref()) {
             Lookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     found.verify(algorithm, input, signature)
@@ -404,8 +414,18 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// Reads claims without judging them: of an answer that was judged, and of an injected token.
-    #[cfg(any(feature = "remote", feature = "test-issuer"))]
+    /// Reads an answer that was judged.
+    #[cfg(feature = "remote")]
+    pub(crate) fn read_answer(
+        &self,
+        members: &Object<'_>,
+        now: NumericDate,
+    ) -> Result<Facts, Error> {
+        self.profile.read_answer(members, &self.expected(members, now))
+    }
+
+    /// Reads the claims of an injected token.
+    #[cfg(feature = "test-issuer")]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
         self.profile.read(claims, &self.expected(claims, now))
     }

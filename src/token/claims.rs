@@ -12,6 +12,9 @@ use crate::token::{Facts, NumericDate, ScopeSet};
 /// The claims of a verified access token: the registered ones by name, the rest as JSON.
 ///
 /// `Debug` shows no claim about a person; serialize the value where those are wanted (RFC 9068 §6).
+///
+/// It is not `Deserialize`: which claims hold the scope and the client, the profile says, and no text
+/// does. A type of one's own can hold a [`NumericDate`] and a [`ScopeSet`].
 #[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Claims {
@@ -124,14 +127,14 @@ impl fmt::Debug for Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Names, json};
+    use crate::token::{Actor, Names, json};
 
     /// The names of a serialized object, as they stand in its text.
     fn names(payload: &str, client_id: Option<&str>) -> Vec<String> {
         let claims = json::parse(payload.as_bytes()).unwrap();
         let facts = Facts {
             issuer: "i".into(),
-            client_alone: false,
+            actor: Actor::Client,
             scope: ScopeSet::new("a"),
             expires_at: None,
             names: Names::new(None, client_id),

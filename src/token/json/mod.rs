@@ -4,6 +4,8 @@
 //! refuses, at every depth, so that two parsers of one program can never read one token in two
 //! ways. Depth and the number of members are bounded before anything is kept.
 
+#[cfg(test)]
+mod oracle;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -117,10 +119,16 @@ impl<'a> Object<'a> {
         Self { members, marks }
     }
 
+    /// Inlined, so that the mark of a name in code is a constant: most names are absent.
+    #[inline]
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
         if self.marks & mark(name) == 0 {
             return None;
         }
+        self.find(name)
+    }
+
+    fn find(&self, name: &str) -> Option<&Value<'a>> {
         self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
@@ -130,6 +138,12 @@ impl<'a> Object<'a> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
         self.members.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// The same members but one.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let others = self.members.iter().filter(|(own, _)| own != name);
+        Self { members: others.cloned().collect(), marks: self.marks }
     }
 
     /// Takes a member out.
@@ -151,6 +165,7 @@ impl<'a> Object<'a> {
 
 /// One of 64 marks, for a set of names that says at once what is not in it: most of the names that
 /// are looked for in a token are not there.
+#[inline]
 fn mark(name: &str) -> u64 {
     let first = name.as_bytes().first().copied().unwrap_or_default();
     let last = name.as_bytes().last().copied().unwrap_or_default();
