@@ -23,6 +23,12 @@ pub trait Clock: Send + Sync + 'static {
     fn monotonic(&self) -> Duration;
 }
 
+/// Real time, for what tokio's timers end: a test's clock does not move them.
+#[cfg(feature = "remote")]
+pub(crate) fn real_time() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// The system's clocks.
 #[derive(Clone, Debug)]
 pub(crate) struct SystemClock {

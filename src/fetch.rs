@@ -4,6 +4,7 @@
 //! not followed: where keys come from is configured, not suggested. Only https, or http on this
 //! very machine where that was switched on.
 
+mod names;
 mod pool;
 mod proxy;
 mod settings;

@@ -106,8 +106,8 @@ impl<C, R> ResourceServer<C, R> {
     /// A request is judged by the old ones or by the new, never by a mixture; one that waits is judged
     /// by the new, and waits again for what the new ones lack, within its one deadline. An issuer that
     /// is no longer among them is refused from the next request on. One whose keys come from the same
-    /// place as before keeps the keys at hand, also where its algorithms are others now; where no
-    /// keys are at hand, a new [seed](Issuer::seed) is used.
+    /// place as before keeps its keys, also where its algorithms are others now; where there
+    /// are no keys, a new [seed](Issuer::seed) is used.
     ///
     /// ```
     /// use tower_resource_server::{Issuer, ResourceServer};

@@ -321,7 +321,7 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// How many tenants of an [`IssuerResolver`] are kept, each with its keys: 1,000 unless set. Beyond
-    /// them the least recently used has to be resolved anew with its next token.
+    /// them the least recently used has to be resolved again with its next token.
     ///
     /// It counts tenants that had a valid token. Others are on probation, beside them: a tenth as many,
     /// and at least 16. Where a tenant has a key set of 10 KiB, it takes some 40 KiB of memory, and a

@@ -237,7 +237,7 @@ impl Settings {
                 && is_reached_alike(known, issuer)
         };
         let known = previous.find(same_place);
-        // Without keys at hand, a seed is better than what the engine before it can do.
+        // Without keys, a seed is better than what the engine before it can do.
         if let Some(known) = known
             && known.algorithms == algorithms
             && (known.keys.is_usable() || issuer.seed.is_none())

@@ -9,12 +9,13 @@
 //! | closed by its server while it was idle | it is closed here first, and a request that broke on it is sent again on a new one |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use tokio::time::Instant;
 
+use crate::clock::real_time;
 use crate::crypto::TlsConfig;
+use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
 use crate::fetch::{CONNECT_TIMEOUT, ClientSettings, FetchError, TOTAL_TIMEOUT};
 use crate::runtime;
@@ -29,7 +30,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an attempt has to last so that its end without an answer speaks against the connection:
-/// it may also end because nobody wants its answer any more.
+/// an attempt is also dropped when its server is.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
 /// A pool lives so long at least: a server that is down altogether costs no more new ones than that.
@@ -48,6 +49,7 @@ struct HttpSettings {
     tls: Arc<TlsConfig>,
     proxy: Option<Proxy>,
     user_agent: HeaderValue,
+    names: Names,
 }
 
 struct Present {
@@ -79,6 +81,7 @@ impl Pool {
             tls: settings.configs.get(&settings.tls)?,
             proxy: settings.proxy.clone(),
             user_agent: settings.user_agent.clone().unwrap_or(OWN),
+            names: settings.names.clone(),
         };
         let failed = |error: reqwest::Error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -96,17 +99,19 @@ impl Pool {
             pool: Arc::clone(self),
             client: present.client.clone(),
             number: present.number,
-            began: Instant::now(),
+            began: real_time(),
             ended: false,
         }
     }
 
-    /// Makes a new pool in the place of this one. Who uses that one goes on with it.
+    /// Replaces the pool of this number by a new one. Requests under way keep the old one.
     fn renew(&self, number: u64) {
-        let now = Instant::now();
+        let now = real_time();
         {
             let mut present = self.present();
-            let is_young = present.since.is_some_and(|since| now - since < RENEWAL_PERIOD);
+            let is_young = present
+                .since
+                .is_some_and(|since| now.saturating_duration_since(since) < RENEWAL_PERIOD);
             if present.number != number || is_young {
                 return;
             }
@@ -138,7 +143,8 @@ impl HttpSettings {
             .redirect(reqwest::redirect::Policy::none())
             // A request is sent again here alone, since some are made for one use.
             .retry(reqwest::retry::never())
-            // The name's resolution is part of it.
+            .dns_resolver(self.names.clone())
+            // To look the name up is part of it.
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .http2_keep_alive_interval(PING_INTERVAL)
@@ -181,10 +187,10 @@ impl Attempt {
     }
 }
 
-/// Whoever asked may have had a deadline of its own, and then drops the attempt.
+/// A caller whose own deadline comes first drops the attempt.
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.ended && self.began.elapsed() >= HUNG_AFTER {
+        if !self.ended && real_time().saturating_duration_since(self.began) >= HUNG_AFTER {
             self.pool.renew(self.number);
         }
     }

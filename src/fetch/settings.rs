@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use http::HeaderValue;
 
 use crate::crypto::{Roots, TlsConfig, certificates, tls_config};
+use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
 
 /// The protocols that are offered (RFC 7301), in this order.
@@ -20,6 +21,8 @@ pub(crate) struct ClientSettings {
     pub(crate) tls: TlsSettings,
     /// Those of the server that the client is for.
     pub(crate) configs: Arc<TlsConfigs>,
+    /// Names of hosts, which the clients of a server look up together.
+    pub(super) names: Names,
 }
 
 /// How connections over TLS are made.

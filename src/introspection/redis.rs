@@ -35,7 +35,7 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 ///
 /// Values go by themselves, after `cache_ttl` at the latest. A Redis for caches alone should evict
 /// what is used least (`maxmemory-policy allkeys-lru`). One connection carries all calls; it is made
-/// when it is first needed, and anew when it broke: in the background, within 5 s, so that requests
+/// when it is first needed, and again when it broke: in the background, within 5 s, so that requests
 /// wait for a server that is far away no longer than for an answer. `Debug` shows the address, never a password.
 ///
 /// ```
@@ -171,7 +171,7 @@ impl RedisStore {
         Ok((used, false))
     }
 
-    /// Joins whoever connects, or begins to: a task that no caller takes down with it, since callers
+    /// Joins the attempt to connect, or begins one: a task that no caller cancels, since callers
     /// have less time than a connection may need.
     fn connecting(&self) -> Result<Waiter<RedisResult<()>>, &'static str> {
         let runtime = runtime::current().map_err(runtime::Unfit::problem)?;

@@ -19,10 +19,13 @@
 //! name after the one that ended it.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
+
 use crate::fetch::{Client, FetchError, TOTAL_TIMEOUT};
+use crate::flight::{Ended, Flights, Landing, MARGIN, Waiter, launch};
 use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
 use crate::runtime;
 use crate::shown::Shown;
@@ -45,15 +48,20 @@ const DEADLINE: Duration = TOTAL_TIMEOUT;
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
-/// The metadata of one issuer, fetched when it is needed.
-pub(crate) struct Discovery {
+/// The metadata of one issuer, fetched when it is needed, by one search at a time (single flight).
+pub(crate) struct Discovery(Arc<Shared>);
+
+/// What a search has, too. It does not keep the [`Discovery`] alive, whose end is also its own.
+struct Shared {
     issuer: String,
     client: Client,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    /// The search under way, which all who have no metadata wait for.
+    searches: Flights<(), Result<Metadata, Failure>>,
+    task: Option<AbortHandle>,
     cached: Option<Cached>,
     /// Until when the server asked to be left alone.
     busy_until: Duration,
@@ -89,65 +97,169 @@ pub(crate) struct Metadata {
     pub(crate) mtls_introspection_endpoint: Option<String>,
 }
 
+/// What there is without a wait.
+enum Found {
+    Fresh(Metadata),
+    /// The server asked to be left alone for so long.
+    Busy(Duration),
+    /// A search is under way; it was begun just now where there is a landing.
+    Searching(Waiter<Result<Metadata, Failure>>, Option<Begun>),
+    Unfit(&'static str),
+}
+
+/// A search to be launched.
+struct Begun {
+    landing: Landing<Result<Metadata, Failure>>,
+    runtime: tokio::runtime::Handle,
+    /// Where the metadata was found last time.
+    known: Option<String>,
+}
+
 impl Discovery {
     pub(crate) fn new(issuer: &str, client: Client) -> Self {
-        Self { issuer: issuer.to_owned(), client, state: Mutex::default() }
+        let state = State {
+            searches: Flights::new(DEADLINE),
+            task: None,
+            cached: None,
+            busy_until: Duration::ZERO,
+            last_resort: None,
+        };
+        let state = Mutex::new(state);
+        Self(Arc::new(Shared { issuer: issuer.to_owned(), client, state }))
     }
 
     /// The metadata: from the last fetch while it is fresh, from the network after that, and from
-    /// the last fetch again for an hour while the network fails. While one asks for it anew, others
-    /// go on with what is at hand.
+    /// the last fetch again for an hour while the network fails. While it is fetched again, others
+    /// use what is available; where nothing is, they wait for the same search.
     pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, Failure> {
-        let (at_hand, busy_until) = {
-            let State { cached, busy_until, .. } = &mut *self.state();
-            let at_hand = match cached {
-                Some(cached) if now < cached.due_at => return Ok(cached.metadata.clone()),
-                Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
-                    // A doubt is over with one look, whatever that brings.
-                    let fresh_until = cached.fetched_at + METADATA_FRESHNESS;
-                    cached.due_at = fresh_until.max(now + RETRY_AFTER);
-                    Some(cached.clone())
+        // A search that ended with its runtime says nothing of the server, so there may be one more.
+        for _ in 0..2 {
+            let (usable, found) = self.look(now);
+            let limit = if usable.is_some() { PATIENCE } else { DEADLINE + MARGIN };
+            let failure = match found {
+                Found::Fresh(metadata) => return Ok(metadata),
+                Found::Busy(pause) => Failure {
+                    problem: "metadata: the server asked to be left alone".to_owned(),
+                    retry_after: Some(pause),
+                },
+                Found::Unfit(problem) => problem.into(),
+                Found::Searching(mut waiter, begun) => {
+                    if let Some(begun) = begun {
+                        self.search(begun, now);
+                    }
+                    match runtime::within(limit, waiter.outcome()).await {
+                        Some(Some(Ok(metadata))) => return Ok(metadata),
+                        Some(Some(Err(failure))) => failure,
+                        Some(None) if usable.is_none() => continue,
+                        Some(None) => "metadata: the fetch was aborted".into(),
+                        None => "metadata: no answer in time".into(),
+                    }
                 }
-                _ => None,
             };
-            (at_hand, *busy_until)
-        };
-        let fetched = if now < busy_until {
-            let problem = "metadata: the server asked to be left alone".to_owned();
-            Err(Failure { problem, retry_after: Some(busy_until - now) })
-        } else {
-            let (known, limit) = match &at_hand {
-                Some(cached) => (Some(cached.url.as_str()), PATIENCE),
-                None => (None, DEADLINE),
-            };
-            let fetched = runtime::within(limit, self.fetch(known)).await;
-            fetched.unwrap_or_else(|| Err("metadata: no answer in time".into()))
-        };
-        match (fetched, at_hand) {
-            (Ok((metadata, url)), _) => {
-                let due_at = now + METADATA_FRESHNESS;
-                let cached = Cached { metadata, url, fetched_at: now, due_at };
-                Ok(self.state().cached.insert(cached).metadata.clone())
-            }
-            (Err(failure), at_hand) => {
-                if let Some(pause) = failure.retry_after {
-                    let until = now.saturating_add(pause.min(MAX_BACKOFF));
-                    let mut state = self.state();
-                    state.busy_until = state.busy_until.max(until);
-                }
-                at_hand.map(|cached| cached.metadata).ok_or(failure)
-            }
+            return usable.ok_or(failure);
         }
+        Err("metadata: the fetch was aborted".into())
+    }
+
+    /// What there is, and older metadata that may be used should the rest fail.
+    fn look(&self, now: Duration) -> (Option<Metadata>, Found) {
+        let state = &mut *self.0.state();
+        let (mut usable, mut known) = (None, None);
+        match &mut state.cached {
+            Some(cached) if now < cached.due_at => {
+                return (None, Found::Fresh(cached.metadata.clone()));
+            }
+            Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
+                // A doubt is over with one look, whatever that brings.
+                let fresh_until = cached.fetched_at + METADATA_FRESHNESS;
+                cached.due_at = fresh_until.max(now + RETRY_AFTER);
+                (usable, known) = (Some(cached.metadata.clone()), Some(cached.url.clone()));
+            }
+            _ => {}
+        }
+        let found = if now < state.busy_until {
+            Found::Busy(state.busy_until - now)
+        } else if let Some(waiter) = state.searches.join(&(), now) {
+            Found::Searching(waiter, None)
+        } else {
+            match runtime::current() {
+                Err(unfit) => Found::Unfit(unfit.problem()),
+                Ok(runtime) => {
+                    let (landing, waiter) = state.searches.begin((), now);
+                    Found::Searching(waiter, Some(Begun { landing, runtime, known }))
+                }
+            }
+        };
+        (usable, found)
+    }
+
+    /// Launches a search. No request can cancel it.
+    fn search(&self, begun: Begun, now: Duration) {
+        let Begun { landing, runtime, known } = begun;
+        let (searcher, shared) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        let work = async move { searcher.fetch(known.as_deref()).await };
+        let task = launch(&runtime, DEADLINE, work, move |ended| shared.land(landing, ended, now));
+        self.0.state().task = Some(task);
     }
 
     /// There is nothing under this `jwks_uri` any more: the metadata that names it is looked at
     /// again when it is next needed.
     pub(crate) fn doubt(&self, jwks_uri: &str) {
-        if let Some(cached) = &mut self.state().cached
+        if let Some(cached) = &mut self.0.state().cached
             && cached.metadata.jwks_uri.as_deref() == Some(jwks_uri)
         {
             cached.due_at = Duration::ZERO;
         }
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        // Its task reports at once, for which it takes the lock.
+        let task = self.0.state().task.take();
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    /// Takes in what a search that began at `now` brought.
+    fn land(
+        &self,
+        landing: Landing<Result<Metadata, Failure>>,
+        ended: Ended<Result<(Metadata, String), Failure>>,
+        now: Duration,
+    ) {
+        let mut state = self.state();
+        let is_present = state.searches.land(&(), &landing);
+        let fetched = match ended {
+            // Who waits for it finds out by the dropped landing.
+            Ended::Gone => return,
+            Ended::Done(fetched) => fetched,
+            Ended::Late => Err("metadata: no answer in time".into()),
+            Ended::Panicked => Err("metadata: the attempt panicked".into()),
+        };
+        let outcome = match fetched {
+            Ok((metadata, url)) => {
+                // A search that was given up may end after a later one.
+                if is_present || state.cached.is_none() {
+                    let due_at = now + METADATA_FRESHNESS;
+                    let metadata = metadata.clone();
+                    state.cached = Some(Cached { metadata, url, fetched_at: now, due_at });
+                }
+                Ok(metadata)
+            }
+            Err(failure) => {
+                if let Some(pause) = failure.retry_after {
+                    let until = now.saturating_add(pause.min(MAX_BACKOFF));
+                    state.busy_until = state.busy_until.max(until);
+                }
+                Err(failure)
+            }
+        };
+        drop(state);
+        landing.tell(outcome);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -193,6 +305,14 @@ impl Discovery {
     }
 }
 
+/// What the metadata says may have secrets in its URLs.
+impl fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuer = Shown(&self.0.issuer);
+        f.debug_struct("Discovery").field("issuer", &issuer).finish_non_exhaustive()
+    }
+}
+
 /// Whether the next name on the same host would not be answered either, or should not be asked.
 fn speaks_for_the_host(error: &FetchError) -> bool {
     matches!(error, FetchError::Timeout | FetchError::Busy { .. } | FetchError::Status(429))
@@ -206,13 +326,6 @@ impl Unfit {
             Self::AnotherIssuer => "another `issuer`",
             Self::NoUrls => "metadata: no `jwks_uri`",
         }
-    }
-}
-
-/// What the metadata says may have secrets in its URLs.
-impl fmt::Debug for Discovery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Discovery").field("issuer", &Shown(&self.issuer)).finish_non_exhaustive()
     }
 }
 

@@ -337,7 +337,7 @@ impl IssuerWait {
                         // It ended without a word; another is asked.
                         questions -= 1;
                     }
-                    // Whoever waits looks after the queue, so that it depends on no task.
+                    // Each waiting request looks after the queue, so that it depends on no task.
                     Turn::Queued => tokio::time::sleep(RESOLVE_PERIOD).await,
                 }
             }

@@ -13,7 +13,7 @@ use crate::keys::source::{Failure, Fetched};
 use crate::token::Excerpt;
 
 impl RemoteKeys {
-    /// Takes in how an attempt ended; `known` is the set that was at hand when it began, to which "not
+    /// Takes in how an attempt ended; `known` is the set that was in use when it began, to which "not
     /// modified" refers.
     pub(crate) fn land(
         &self,

@@ -495,7 +495,7 @@ impl World {
         match setback {
             Some(setback) => {
                 let usable = setback.usable_for.is_some();
-                assert_eq!(usable, self.seen.usable(self.now), "what is told");
+                assert_eq!(usable, self.seen.usable(self.now), "what is reported");
                 self.seen.failed(self.now);
             }
             None if current => self.seen.cancelled(cause),

@@ -48,7 +48,7 @@ pub(crate) struct RemoteKeys {
     /// When the timer last ran, in milliseconds of the monotonic clock: it may be on a runtime that
     /// nobody drives any more.
     pub(super) beat: AtomicU64,
-    /// Why the seed is not used, until somebody is told.
+    /// Why the seed is not used, until that was reported.
     ignored_seed: ArcSwapOption<&'static str>,
 }
 
@@ -114,8 +114,8 @@ impl RemoteKeys {
         }
     }
 
-    /// Tells of a seed that is not used: once, and by whoever has put the engine to work, since an
-    /// observer may call back.
+    /// Reports a seed that is not used, once. Called after the engine is in use, since an observer may
+    /// call back.
     pub(crate) fn tell_of_seed(&self) {
         if let Some(reason) = self.ignored_seed.swap(None) {
             self.emit(|issuer| Event::SeedIgnored { issuer, reason: &reason });
@@ -258,7 +258,7 @@ impl RemoteKeys {
             }
         };
         self.freshness.launched();
-        // Whoever waits for an attempt that was given up for this one looks again.
+        // Requests that wait for an attempt which was given up for this one look again.
         self.ended.send_replace(());
         let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
         let validator = known.as_ref().and_then(|known| known.validator.clone());

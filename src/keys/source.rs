@@ -62,6 +62,7 @@ pub(crate) struct Validator {
 }
 
 /// Why a source brought nothing.
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// In words fit for a log.
     pub(crate) problem: String,

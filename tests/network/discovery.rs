@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Issuer, ResourceServer, TestClock};
+use tower_resource_server::{ClientAuth, Introspection, Issuer, ResourceServer, TestClock};
 
 use super::ask;
 use super::scripted::{HANGING, Scripted};
@@ -212,4 +213,92 @@ async fn a_name_that_hangs_is_asked_last_the_next_time() {
     world.clock.advance(Duration::from_secs(31));
     ask(&server, &world.token()).await.assert_ok("by the second name");
     assert_eq!(world.asked(), [1, 1, 0]);
+}
+
+/// The issuer with an endpoint for opaque tokens, which its metadata names.
+fn introspecting(world: &World) -> ResourceServer {
+    let introspection = Introspection::new(ClientAuth::client_secret_basic("api", "a secret"));
+    let issuer = Issuer::discover(world.issuer.url()).introspection(introspection);
+    builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap()
+}
+
+fn publish_endpoint(world: &World, name: &str) {
+    let endpoint = format!("{}/t1/introspect", world.host.url);
+    world.host.set_json("/t1/introspect", &format!(r#"{{"active":true,"aud":"{AUDIENCE}"}}"#));
+    let document = serde_json::json!({
+        "issuer": world.issuer.url(),
+        "jwks_uri": world.jwks_uri(),
+        "introspection_endpoint": endpoint,
+    });
+    world.host.set_json(name, &document.to_string());
+}
+
+#[tokio::test]
+async fn sixty_tokens_at_a_cold_start_cost_one_search() {
+    for (name, place, asked) in [("the first", 0, [1, 0, 0]), ("the third", 2, [1, 1, 1])] {
+        let world = World::start().await;
+        publish_endpoint(&world, NAMES[place]);
+        let server = introspecting(&world);
+        let jwt = world.token();
+        let requests = (0..60).map(|number| {
+            let (server, opaque, jwt) = (server.clone(), format!("opaque-{number}"), jwt.clone());
+            async move {
+                let token = if number % 3 == 0 { jwt } else { opaque };
+                ask(&server, &token).await.assert_ok(name);
+            }
+        });
+        join_all(requests).await;
+        assert_eq!(world.asked(), asked, "{name}");
+        world.clock.advance(Duration::from_secs(59 * 60));
+        ask(&server, "another").await.assert_ok(name);
+        assert_eq!(world.asked(), asked, "{name}, fresh for an hour");
+    }
+    // One that fails is shared, too.
+    let world = World::start().await;
+    let server = introspecting(&world);
+    let requests = (0..20).map(|number| {
+        let server = server.clone();
+        async move { ask(&server, &format!("opaque-{number}")).await.assert_unavailable("nothing") }
+    });
+    join_all(requests).await;
+    assert_eq!(world.asked(), [1, 1, 1]);
+    publish_endpoint(&world, NAMES[1]);
+    world.clock.advance(Duration::from_secs(31));
+    ask(&server, "later").await.assert_ok("found at last");
+}
+
+/// A search belongs to no request and to no runtime: one that was lost is made again.
+#[test]
+fn a_search_that_is_lost_with_its_runtime_holds_nobody_up() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let outside = runtime();
+    for (name, is_dropped, advance) in [("dropped", true, 0), ("not driven any more", false, 7)] {
+        let world = outside.block_on(World::start());
+        world.host.set(NAMES[0], HANGING.to_vec());
+        let server = introspecting(&world);
+        let lost = runtime();
+        let asking = server.clone();
+        lost.block_on(async move {
+            tokio::spawn(async move { ask(&asking, "lost").await });
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        });
+        outside.block_on(async {
+            while world.asked()[0] == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let lost = if is_dropped {
+            drop(lost);
+            None
+        } else {
+            Some(lost)
+        };
+        publish_endpoint(&world, NAMES[1]);
+        world.clock.advance(Duration::from_secs(advance));
+        let reply = outside.block_on(async {
+            tokio::time::timeout(Duration::from_secs(2), ask(&server, "next")).await
+        });
+        reply.expect("at once").assert_ok(name);
+        drop(lost);
+    }
 }

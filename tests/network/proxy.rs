@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -275,9 +275,11 @@ fn a_hundred_issuers_build_about_as_fast_as_one() {
     };
     let (_, one) = build(1);
     let (server, hundred) = build(100);
-    assert!(hundred < one * 10, "{one:?} and {hundred:?}");
+    // Apart, a hundred took 2 s.
+    let limit = (one * 10).max(Duration::from_millis(500));
+    assert!(hundred < limit, "{one:?} and {hundred:?}");
     let began = Instant::now();
     let names: Vec<_> = (0..100).map(|number| format!("https://new{number}.example.com")).collect();
     server.reload(names, [AUDIENCE]).unwrap();
-    assert!(began.elapsed() < one * 10, "{one:?} and {:?} for a reload", began.elapsed());
+    assert!(began.elapsed() < limit, "{one:?} and {:?} for a reload", began.elapsed());
 }

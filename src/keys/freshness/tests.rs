@@ -430,7 +430,7 @@ fn a_flood_is_on_when_an_unknown_kid_is_refused_and_somebody_knows() {
     assert!(!is_flooded(s(299)), "not fresh any more");
 }
 
-/// What a request is told at `now` that waited for an attempt which `end` ended.
+/// The answer at `now` to a request that waited for an attempt which `end` ended.
 fn waited_for(
     end: impl FnOnce(&Freshness, Ticket, Duration) -> Option<Life>,
     joined: bool,
