@@ -134,6 +134,8 @@ pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
     let ends = |name: &str, suffix: &str| text(name).is_some_and(|own| own.ends_with(suffix));
     // Okta (`cid`), Google's service accounts (`azp`), Cloud Foundry (`client_id`, `cid`).
     CLIENT_CLAIMS.iter().any(|name| is_subject(name))
+        // Zitadel, in answers: `sub` is the id of an account that has the client's name.
+        || text("username").is_some_and(|own| text("client_id") == Some(own))
         // Entra ID: `sub` is the service principal itself, which is granted roles and no scopes.
         || (is_subject("oid") && is_absent(claims, "scp"))
         || has_value(claims, "idtyp", "app")
@@ -143,14 +145,19 @@ pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
         || has_value(claims, "gty", "client-credentials")
         || has_value(claims, "gty", "client_credentials")
         || has_value(claims, "grant_type", "client_credentials")
-        // Oracle.
+        // Oracle; IBM Cloud.
         || has_value(claims, "sub_type", "client")
+        || has_value(claims, "sub_type", "ServiceId")
+        // Casdoor.
+        || has_value(claims, "type", "application")
         // Keycloak, in JWTs (`preferred_username`) and answers (`username`).
         || !is_absent(claims, "clientHost")
+        || !is_absent(claims, "clientAddress")
         || starts("preferred_username", "service-account-")
         || starts("username", "service-account-")
         // authentik.
         || (starts("preferred_username", "ak-") && ends("preferred_username", "-client_credentials"))
+        || (subject.starts_with("ak-") && subject.ends_with("-client_credentials"))
         // Auth0, Kubernetes, SPIFFE.
         || subject.ends_with("@clients")
         || subject.starts_with("system:serviceaccount:")
