@@ -838,6 +838,13 @@ fn machines() -> Vec<Acting> {
         .with("client_id", "svc-id").with("sub_type", "client");
     let keycloak_typed = id("keycloak-client-credentials").header("typ", "at+jwt");
     let bare = keycloak_typed.clone().without("clientHost").without("clientAddress");
+    let nameless = keycloak_typed.clone().without("clientHost").without("preferred_username");
+    let authentik_named = id("authentik-user").without("preferred_username").without("email")
+        .with("sub", "ak-api-client_credentials");
+    let ibm = id("auth0-m2m").without("azp").without("gty").with("sub", "ServiceId-7d2b")
+        .with("iam_id", "iam-ServiceId-7d2b").with("sub_type", "ServiceId").with("client_id", "default");
+    let casdoor = id("auth0-m2m").without("gty").with("sub", "admin/api").with("name", "api")
+        .with("type", "application").with("azp", "8f3c");
     let keycloak = || providers::keycloak("https://sso.example.test/realms/demo");
     vec![
         ("Auth0", id("auth0-m2m"), API, Refused, Client, Some(auth0)),
@@ -863,6 +870,10 @@ fn machines() -> Vec<Acting> {
         ("authentik", authentik, "client-abc", Refused, Client, Some(|| Issuer::new("https://id.example.test/application/o/api/").profile(Profile::jwt().client_claim("azp")))),
         ("Cloud Foundry", uaa, API, Refused, Client, None),
         ("Oracle", oracle, API, Refused, Client, None),
+        ("authentik, user name as sub", authentik_named, "client-abc", Refused, Client, None),
+        ("Keycloak, no clientHost and no name", nameless, "account", Client, Client, Some(keycloak)),
+        ("IBM Cloud", ibm, API, Refused, Client, None),
+        ("Casdoor", casdoor, API, Refused, Client, None),
         // Its `client_id` is the name of a service account. Only its own profile knows.
         ("Zitadel", zitadel, "344374183645413380", Refused, Kind::User, Some(|| providers::zitadel("https://demo.zitadel.test"))),
     ]

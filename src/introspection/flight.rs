@@ -46,6 +46,8 @@ pub(crate) enum Turn {
 pub(crate) struct Brought {
     pub(crate) answer: Option<Answer>,
     pub(crate) age: Duration,
+    /// The same at most, where another server put the question.
+    pub(crate) age_at_most: Duration,
     /// The call that brought it.
     pub(crate) call: Option<Call>,
 }
@@ -173,7 +175,7 @@ impl Running {
         let late = said.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
         introspector
             .call_ended(self.sought, self.call, said)
-            .map(|answer| Brought { answer, age, call: Some(self.call) })
+            .map(|answer| Brought { answer, age, age_at_most: age, call: Some(self.call) })
             .map_err(|error| Failed { error, late })
     }
 }
@@ -206,18 +208,18 @@ fn land(
         }
     };
     let late = result.as_ref().is_err_and(|failed| failed.late);
-    let call = result.as_ref().ok().and_then(|brought| brought.call);
-    let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
-    // Before a request reads it, which needs its members no longer when they have passed.
-    let to_share = call.filter(|_| is_latest).map(|call| {
-        let answer = outcome.as_ref().map(|answer| Arc::new(answer.unpassed()));
-        (answer.map_err(Clone::clone), call)
+    // A copy from before other requests can see the answer: once its members have passed for one of
+    // them, they are gone.
+    let to_share = result.as_ref().ok().and_then(|Brought { answer, call, .. }| {
+        let answer = answer.as_ref().map(|answer| Arc::new(answer.unpassed()));
+        call.map(|call| (answer.ok_or(Error::Inactive), call))
     });
+    let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
     // The question itself is over, so this is the only owner.
     if let Some(landing) = Arc::into_inner(landing) {
         landing.tell(Told { outcome, late });
     }
-    if let Some((outcome, call)) = to_share {
+    if let Some((outcome, call)) = to_share.filter(|_| is_latest) {
         share(outcome, call);
     }
 }

@@ -537,7 +537,7 @@ impl Introspector {
                 telemetry::shared_answer_unusable(&self.issuer, reason);
                 None
             }
-            answer => Some(Brought { answer, age, call: None }),
+            answer => Some(Brought { answer, age, age_at_most, call: None }),
         }
     }
 
@@ -555,7 +555,7 @@ impl Introspector {
         // Overdue, it may have been overtaken by the next of its kind.
         let present = state.flights.land(&sought, landing);
         let overtaken_by = if present { state.overtaken.remove(&sought) } else { None };
-        let Brought { answer, age, call } = match brought {
+        let Brought { answer, age, age_at_most, call } = match brought {
             Ok(brought) => brought,
             Err(Failed { error, .. }) => return (Err(error), false),
         };
@@ -570,7 +570,7 @@ impl Introspector {
             Some(answer) => {
                 let answer = Arc::new(answer);
                 let is_latest = overtaken_by.is_none_or(|other| other < asked)
-                    && self.cache.put(sought.fingerprint, &answer, now, age);
+                    && self.cache.put_shared(sought.fingerprint, &answer, now, age, age_at_most);
                 if self.has_expired(&answer, now) {
                     // It is refused by its `exp`, and need not be asked for again at once.
                     self.cache.put_inactive(sought.fingerprint, now, age);

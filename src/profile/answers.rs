@@ -49,7 +49,8 @@ impl AnswerProfile {
         self
     }
 
-    /// Reads the scope from the member `name`, an array of strings, where `scope` is absent.
+    /// Reads the scope from the member `name`, an array of strings, where `scope` is absent. With
+    /// `scope` for the name, that member itself must be an array.
     pub fn scope_array_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = Some((name.into(), ScopeShape::Array));
         self

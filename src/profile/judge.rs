@@ -194,7 +194,9 @@ impl Profile {
     #[cfg(feature = "remote")]
     fn answer_scope(&self, members: &Object<'_>) -> Result<Option<ScopeSet>, Error> {
         let (name, shape) = match &self.answers.scope {
-            Some((name, shape)) if is_absent(members, "scope") => (name.as_ref(), *shape),
+            Some((name, shape)) if name == "scope" || is_absent(members, "scope") => {
+                (name.as_ref(), *shape)
+            }
             _ => ("scope", ScopeShape::Words),
         };
         read_scope(members, name, shape)

@@ -330,6 +330,19 @@ async fn the_client_of_an_answer_is_not_sought_under_the_name_of_jwts() {
             json!({ "sub": "alice", "kind": "user" }),
             "User",
         ),
+        // Zitadel's service accounts: `sub` is the id of an account.
+        (
+            "a user name that is the client",
+            jwt(),
+            json!({ "sub": "3453", "client_id": "ci-bot", "username": "ci-bot" }),
+            "Client",
+        ),
+        (
+            "another user name",
+            jwt(),
+            json!({ "sub": "3453", "client_id": "ci-bot", "username": "alice" }),
+            "User",
+        ),
         (
             "a user's sign on a client",
             jwt().answers(AnswerProfile::rfc7662().user_if_present("email")),
@@ -392,6 +405,20 @@ async fn scope_audience_and_required_claims_of_an_answer_have_the_names_of_rfc_7
             json!({ "scp": "b" }),
             None,
         ),
+        // For a server that writes an array under RFC 7662's own name.
+        (
+            "an array of the RFC's name, said so",
+            said(AnswerProfile::rfc7662().scope_array_claim("scope")),
+            json!({ "scope": ["a", "b"] }),
+            Some("a b"),
+        ),
+        (
+            "text where an array of that name was said",
+            said(AnswerProfile::rfc7662().scope_array_claim("scope")),
+            json!({ "scope": "a b" }),
+            None,
+        ),
+        ("an array, not said so", scp(), json!({ "scope": ["a", "b"] }), None),
         ("aud", resource(), json!({}), Some("")),
         ("aud and the other", resource(), json!({ "resource": API }), Some("")),
         ("aud, and the other foreign", resource(), json!({ "resource": other }), None),
