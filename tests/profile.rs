@@ -401,4 +401,7 @@ fn debug_of_a_principal_shows_neither_subject_nor_client() {
         assert!(shown.starts_with(expected) && shown.contains(iss), "{shown}");
         assert!(!shown.contains("alice") && !shown.contains("my-app"), "{shown}");
     }
+    let iss = "https://user:hunter2@as.example.com";
+    let shown = format!("{:?}", Principal::User { iss, sub });
+    assert!(shown.contains("as.example.com") && !shown.contains("hunter2"), "{shown}");
 }

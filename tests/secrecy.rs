@@ -325,6 +325,7 @@ fn secret_urls() -> Vec<(String, &'static str)> {
         ),
         (format!("https://{user}:{password}/x@as.example.com/t1"), "https://.."),
         (format!("https://{user}:{password}?x@as.example.com/t1"), "https://.."),
+        (format!("https://{user}/{password}@as.example.com/t1"), "https://.."),
         (format!("{user}:{password}@as.example.com/t1"), "as.example.com/t1"),
         (format!("https:{user}:{password}@as.example.com/t1"), "as.example.com/t1"),
     ]

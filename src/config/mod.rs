@@ -166,11 +166,9 @@ impl<S, C, R> Builder<S, C, R> {
     ///   not `+1`, `01` or `1.0`. A key of another type with two spellings for one value (an alias of a
     ///   variant, an `IpAddr`) keeps the last, as everywhere in serde: read such names as `String`.
     /// - An integer beyond 64 bits is a double, and `serde_json::value::RawValue` fits nothing.
+    /// - The name of a variant is text. Inside `flatten` and `untagged`, where serde keeps what it reads
+    ///   in a buffer, `serde_json` lets a number stand for a variant of a tagged enum.
     /// - `()`, a unit struct and `PhantomData` take any claims.
-    ///
-    /// Inside `flatten` and `untagged` serde keeps what it reads in a buffer, in which it takes a
-    /// number for a variant of a tagged enum, whatever is read from. Leave those out for a claim that
-    /// grants something.
     pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Builder<S, T, R> {
         if !self.validators.is_empty() {
             let problem = "claims: comes before `validator`, whose claims are of the type set here";

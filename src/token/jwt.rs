@@ -175,7 +175,8 @@ fn begins_an_object(text: &[u8]) -> bool {
         held -= 8;
         let octet = (bits >> held) as u8;
         match octet {
-            b' ' | b'\t' | b'\n' | b'\r' => {}
+            // Two of them are none to JSON (RFC 8259 §2), and many readers trim them all the same.
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => {}
             // The octets of a byte order mark in UTF-8.
             0xef | 0xbb | 0xbf if !is_open => {}
             b'{' if !is_open => is_open = true,
@@ -300,6 +301,8 @@ mod tests {
             ("something behind", jwt(br#"{"alg":"ES256"}x"#), true),
             ("not UTF-8", jwt(b"{\"alg\":\"\xff\"}"), true),
             ("white space before", jwt(b" \t\r\n{\"alg\":\"none\"}"), true),
+            ("other white space before", jwt(b"\x0c\x0b{\"alg\":\"none\"}"), true),
+            ("a NUL before", jwt(b"\x00{\"alg\":\"none\"}"), false),
             ("white space inside", jwt(b"{ \n\t\"alg\":\"none\"}"), true),
             ("white space alone inside", jwt(b"{ }"), true),
             ("a byte order mark", jwt(b"\xef\xbb\xbf{\"alg\":\"ES256\"}"), true),
