@@ -163,6 +163,8 @@ impl Discovery {
 
     /// What there is, and older metadata that may be used should the rest fail.
     fn look(&self, now: Duration) -> (Option<Metadata>, Found) {
+        // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
+        let runtime = runtime::current();
         let state = &mut *self.0.state();
         let (mut usable, mut known) = (None, None);
         match &mut state.cached {
@@ -182,7 +184,7 @@ impl Discovery {
         } else if let Some(waiter) = state.searches.join(&(), now) {
             Found::Searching(waiter, None)
         } else {
-            match runtime::current() {
+            match runtime {
                 Err(unfit) => Found::Unfit(unfit.problem()),
                 Ok(runtime) => {
                     let (landing, waiter) = state.searches.begin((), now);
