@@ -321,6 +321,48 @@ async fn a_request_that_waits_for_keys_over_a_reload_waits_for_the_new_ones() {
     }
 }
 
+/// A configuration that is read again and again may name a seed that is too old by now.
+#[tokio::test(start_paused = true)]
+async fn a_seed_that_cannot_be_takes_no_fetch_away() {
+    use std::sync::atomic::AtomicBool;
+    use tower_resource_server::{Event, KeySeed};
+
+    let issuer = issuer();
+    let old = serde_json::json!({
+        "version": 1, "issuer": ISSUER, "fetched_at": 1, "freshness": 300,
+        "document": issuer.jwks(),
+    });
+    let old = KeySeed::from_json(old.to_string().as_bytes()).unwrap();
+    let from = Issuer::new(ISSUER).key_source(Slow(Duration::from_secs(2), issuer.jwks()));
+    for (name, seed) in [("no seed", None), ("a seed that is too old", Some(old))] {
+        let next = || match &seed {
+            Some(seed) => from.clone().seed(seed.clone()),
+            None => from.clone(),
+        };
+        let told = Arc::new(AtomicBool::new(false));
+        let note = Arc::clone(&told);
+        let server = builder(from.clone()).on_event(move |event| {
+            if matches!(event, Event::SeedIgnored { .. }) {
+                note.store(true, Ordering::SeqCst);
+            }
+        });
+        let server = server.build().unwrap();
+        let api = api(server.layer());
+        let token = issuer.token().sign();
+        let reloads = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(900)).await;
+                server.reload([next()], [AUDIENCE]).unwrap();
+            }
+        };
+        tokio::select! {
+            reply = api.bearer(&token) => reply.assert_ok(name),
+            () = reloads => {}
+        }
+        assert_eq!(told.load(Ordering::SeqCst), seed.is_some(), "{name}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_has_one_deadline_through_however_many_reloads() {
     let issuer = issuer();
