@@ -137,8 +137,8 @@ pub trait IssuerResolver: Send + Sync + 'static {
     ///
     /// The URL is in normal form: https (or http to this machine, where that is switched on), without
     /// user name, query, fragment, default port, upper case in the host, dot segments, empty segments
-    /// or encoded delimiters. The layer refuses other names before it asks, so what is compared here
-    /// is what is fetched.
+    /// or encoded delimiters; and it has 1,024 bytes at most. The layer refuses other names before it
+    /// asks, so what is compared here is what is fetched.
     ///
     /// It is asked for every token, also of a tenant at hand, so it is what takes a tenant's trust
     /// away at once. An answer of [`resolve`](Self::resolve) is asked for again after ten minutes.
