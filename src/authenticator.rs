@@ -107,14 +107,16 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     let before = waited.issuer.replace((generation, resolution));
                     before.is_some_and(|(own, _)| own == generation)
                 }
-                Pending::Keys(wait) => {
+                Pending::Keys(wait, tenant) => {
+                    waited.keep(tenant);
                     let keys = wait.waited();
                     wait.done(deadline).await;
                     let before = waited.keys.replace(keys);
                     before.zip(waited.keys.as_ref()).is_some_and(|(one, other)| one.is_of(other))
                 }
                 #[cfg(feature = "remote")]
-                Pending::Answer(wait) => {
+                Pending::Answer(wait, tenant) => {
+                    waited.keep(tenant);
                     let generation = wait.generation();
                     let said = wait.done(deadline).await;
                     // Under another configuration it is another question, whatever was said.

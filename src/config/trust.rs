@@ -272,6 +272,11 @@ impl Settings {
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
+            // The seed can't be used, which is no reason to give up a fetch that is under way.
+            if known.algorithms == algorithms && !keys.is_usable() {
+                known.keys.note_seed_of(keys);
+                return Some(known.keys.clone());
+            }
         }
         keys.map_err(|text| problem(&text)).ok()
     }

@@ -16,7 +16,8 @@
 //! All names are on one host, so three things end the search: the host can't be connected to; it does
 //! not answer in time; it asks for a pause (429, or 503 with `Retry-After`), which counts for the host,
 //! and is kept. So that no name is in the way of the others for ever, the next search begins with the
-//! name after the one that ended it.
+//! name after the one that ended it; or with that one, where those before it had left it less than the
+//! whole time of a search.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,7 +67,7 @@ struct State {
     /// Until when the server asked to be left alone.
     busy_until: Duration,
     /// The URL that ended the last search, by its silence or by asking for a pause.
-    last_resort: Option<String>,
+    last_resort: Option<LastResort>,
 }
 
 #[derive(Clone)]
@@ -76,6 +77,13 @@ struct Cached {
     fetched_at: Duration,
     /// When to ask again: at once where what it names was gone.
     due_at: Duration,
+}
+
+#[derive(Clone)]
+struct LastResort {
+    url: String,
+    /// Whether it had the whole time of a search, or said itself that the search is over.
+    had_its_turn: bool,
 }
 
 /// Why a document is not the metadata of the issuer.
@@ -163,6 +171,8 @@ impl Discovery {
 
     /// What there is, and older metadata that may be used should the rest fail.
     fn look(&self, now: Duration) -> (Option<Metadata>, Found) {
+        // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
+        let runtime = runtime::current();
         let state = &mut *self.0.state();
         let (mut usable, mut known) = (None, None);
         match &mut state.cached {
@@ -182,7 +192,7 @@ impl Discovery {
         } else if let Some(waiter) = state.searches.join(&(), now) {
             Found::Searching(waiter, None)
         } else {
-            match runtime::current() {
+            match runtime {
                 Err(unfit) => Found::Unfit(unfit.problem()),
                 Ok(runtime) => {
                     let (landing, waiter) = state.searches.begin((), now);
@@ -270,20 +280,25 @@ impl Shared {
         let last_resort = self.state().last_resort.clone();
         let mut urls = well_known_urls(&self.issuer);
         // The order goes round, so that two such names can't take turns before a third.
-        let ended_at = urls.iter().position(|(_, url)| Some(url) == last_resort.as_ref());
-        urls.rotate_left(ended_at.map_or(0, |at| at + 1));
+        let mut known_first = known.is_some();
+        if let Some(LastResort { url: last, had_its_turn }) = &last_resort
+            && let Some(ended_at) = urls.iter().position(|(_, url)| url == last)
+        {
+            urls.rotate_left(ended_at + usize::from(*had_its_turn));
+            known_first &= *had_its_turn && known != Some(last);
+        }
         // The place where it was found last time comes first.
-        if known != last_resort.as_deref() {
+        if known_first {
             urls.sort_by_key(|(_, url)| Some(url.as_str()) != known);
         }
         let mut problems = String::from("metadata: ");
-        for (name, url) in urls {
+        for (place, (name, url)) in urls.into_iter().enumerate() {
             // Noted before: the deadline may end the search while the answer is awaited.
-            self.state().last_resort = Some(url.clone());
+            let resort = |had_its_turn| LastResort { url: url.clone(), had_its_turn };
+            self.state().last_resort = Some(resort(place == 0));
             let answer = self.client.get(&url, "application/json", None, None).await;
-            if !answer.as_ref().is_err_and(speaks_for_the_host) {
-                self.state().last_resort = None;
-            }
+            let ends = answer.as_ref().is_err_and(speaks_for_the_host);
+            self.state().last_resort = ends.then(|| resort(true));
             let problem = match answer {
                 Ok(answer) if answer.may_be_json() => match parse(&answer.body, &self.issuer) {
                     Ok(metadata) => return Ok((metadata, url)),

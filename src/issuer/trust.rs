@@ -60,11 +60,12 @@ pub(crate) enum Pending {
     Refused(Error),
     /// It goes on when the issuer is known, or when waiting for that has taken too long.
     Issuer(IssuerWait),
-    /// It goes on when keys have come, or when waiting for them has taken too long.
-    Keys(KeyWait),
-    /// It goes on when the authorization server has answered.
+    /// It goes on when keys have come, or when waiting for them has taken too long. A tenant that the
+    /// request has found stays its own meanwhile.
+    Keys(KeyWait, Option<Arc<Tenant>>),
+    /// It goes on when the authorization server has answered; with the tenant as before.
     #[cfg(feature = "remote")]
-    Answer(Box<AnswerWait>),
+    Answer(Box<AnswerWait>, Option<Arc<Tenant>>),
 }
 
 /// What a request has waited for already, since nobody waits for the same thing twice; and what it
@@ -82,6 +83,15 @@ pub(crate) struct Waited {
     /// What the authorization server said, and the generation that asked.
     #[cfg(feature = "remote")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
+}
+
+impl Waited {
+    /// Keeps the tenant that a request has found, so that it is not looked for again.
+    pub(crate) fn keep(&mut self, tenant: Option<Arc<Tenant>>) {
+        if let Some(tenant) = tenant {
+            self.issuer = Some(tenant.resolution());
+        }
+    }
 }
 
 /// The issuer that a token is judged by.
@@ -167,9 +177,20 @@ impl Resolved<'_> {
         jwt: UnverifiedJwt<'a>,
         waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
-        let verified = TrustedIssuer::verify(self, jwt, waited)?;
+        let verified =
+            TrustedIssuer::verify(self, jwt, waited).map_err(|pending| match pending {
+                Pending::Keys(wait, _) => Pending::Keys(wait, self.tenant()),
+                pending => pending,
+            })?;
         self.prove();
         Ok(verified)
+    }
+
+    fn tenant(&self) -> Option<Arc<Tenant>> {
+        match self {
+            Self::Configured(_) => None,
+            Self::Tenant(tenant) => Some(Arc::clone(tenant)),
+        }
     }
 
     /// The issuer vouched for a token.
@@ -226,7 +247,7 @@ impl Resolved<'_> {
         match introspection.engine.lookup(token, now, waited.asks_now) {
             AnswerLookup::Active(answer) => Ok(answer),
             AnswerLookup::Refused(error) => Err(error.into()),
-            AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),
+            AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait), self.tenant())),
         }
     }
 }
@@ -397,7 +418,7 @@ impl TrustedIssuer {
                 issuer: Excerpt::of_url(&self.name),
                 retry_after,
             })),
-            Lookup::Wait(wait) => Err(Pending::Keys(wait)),
+            Lookup::Wait(wait) => Err(Pending::Keys(wait, None)),
         }
     }
 

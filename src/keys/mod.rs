@@ -175,6 +175,13 @@ impl Keys {
         }
     }
 
+    /// Reports the seed of another engine, which can't be used, as if it were its own.
+    pub(crate) fn note_seed_of(&self, other: &Self) {
+        if let (Self::Remote(own), Self::Remote(other)) = (self, other) {
+            own.note_seed_of(other);
+        }
+    }
+
     /// Whether there are keys to verify with.
     pub(crate) fn is_usable(&self) -> bool {
         match self {

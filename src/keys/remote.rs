@@ -114,6 +114,11 @@ impl RemoteKeys {
         }
     }
 
+    /// Reports the seed of another engine, which was made for it in vain.
+    pub(crate) fn note_seed_of(&self, other: &Self) {
+        self.ignored_seed.store(other.ignored_seed.swap(None));
+    }
+
     /// Reports a seed that is not used, once. Called after the engine is in use, since an observer may
     /// call back.
     pub(crate) fn tell_of_seed(&self) {
