@@ -5,7 +5,7 @@
 //! the program can't even read a file, and its end would wait for them. So a name is looked up once at a
 //! time, on a thread of its own that nothing waits for at the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -25,6 +25,13 @@ const OVERDUE: Duration = Duration::from_secs(10);
 /// Threads at one time, those of overdue lookups included.
 const MAX_THREADS: usize = 64;
 
+/// Those of them that only names may have that were found before: a token can bring the name of a
+/// tenant that takes long to look up, and keeps no known one waiting.
+const RESERVED: usize = 16;
+
+/// Names of which it is known that they were found, the first ones.
+const MAX_FOUND: usize = 1_000;
+
 /// What a lookup brought; no text of the system's.
 type Found = Option<Arc<[IpAddr]>>;
 
@@ -42,6 +49,7 @@ struct State {
     under_way: HashMap<Box<str>, UnderWay>,
     begun: u64,
     threads: usize,
+    found: HashSet<Box<str>>,
 }
 
 struct UnderWay {
@@ -80,7 +88,8 @@ impl Names {
         {
             return Ok(under_way.found.clone());
         }
-        if state.threads >= MAX_THREADS {
+        let reserved = if state.found.contains(name) { 0 } else { RESERVED };
+        if state.threads >= MAX_THREADS - reserved {
             return Err("too many names are being looked up");
         }
         let (sender, found) = watch::channel(None);
@@ -97,6 +106,9 @@ impl Names {
             .name("resolve".to_owned())
             .spawn(move || {
                 let addresses = lookup(&end.name).ok().filter(|addresses| !addresses.is_empty());
+                if addresses.is_some() {
+                    end.found();
+                }
                 // Off the list first, so that who looks again after this answer looks up again.
                 drop(end);
                 sender.send_replace(Some(addresses.map(Into::into)));
@@ -117,6 +129,15 @@ impl Resolve for Names {
             let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
+    }
+}
+
+impl End {
+    fn found(&self) {
+        let mut state = lock(&self.state);
+        if state.found.len() < MAX_FOUND {
+            state.found.insert(self.name.clone());
+        }
     }
 }
 
@@ -208,11 +229,31 @@ mod tests {
             let _ = released.lock().unwrap().recv();
             Ok(Vec::new())
         });
-        for number in 0..MAX_THREADS {
+        for number in 0..MAX_THREADS - RESERVED {
             assert!(names.join(&number.to_string()).is_ok(), "{number}");
         }
         assert!(names.join("one more").is_err());
         assert!(names.join("0").is_ok(), "one that is under way");
+        drop(release);
+    }
+
+    #[tokio::test]
+    async fn names_that_hang_leave_threads_for_those_that_were_found_before() {
+        let (release, released) = channel::<()>();
+        let released = Mutex::new(released);
+        let names = Names::by(move |name| {
+            if name.starts_with("hangs") {
+                let _ = released.lock().unwrap().recv();
+            }
+            if name == "unknown" { Ok(Vec::new()) } else { Ok(vec![Ipv4Addr::LOCALHOST.into()]) }
+        });
+        assert!(resolve(&names, "known").await.is_some());
+        assert!(resolve(&names, "unknown").await.is_none());
+        assert!((0..MAX_THREADS).any(|number| names.join(&format!("hangs{number}")).is_err()));
+        for (name, found) in [("known", true), ("unknown", false), ("new", false)] {
+            assert_eq!(names.join(name).is_ok(), found, "{name}");
+        }
+        assert!(resolve(&names, "known").await.is_some());
         drop(release);
     }
 
