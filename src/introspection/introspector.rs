@@ -773,7 +773,9 @@ impl State {
                 *busy = until.max(*busy);
                 0
             }
-            Blames::Token | Blames::Accident => 0,
+            Blames::Token => 0,
+            // Not by the text of a probe, and nobody answered it.
+            Blames::Accident => u32::from(call.probe),
             Blames::Nothing => {
                 if call.probe {
                     self.breaker.probe_was_lost(now);

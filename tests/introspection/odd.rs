@@ -32,6 +32,8 @@ struct Endpoint {
     down: AtomicBool,
     /// A text that is no token is answered 403 by a firewall.
     walled: AtomicBool,
+    /// The connection breaks where the answer should be.
+    broken: AtomicBool,
     calls: AtomicUsize,
 }
 
@@ -41,6 +43,10 @@ impl Endpoint {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        if self.broken.load(Ordering::SeqCst) {
+            let broken = async { Err::<bytes::Bytes, _>(std::io::Error::other("of the test")) };
+            return Response::new(axum::body::Body::from_stream(futures::stream::once(broken)));
         }
         let mut parts = token.split('-');
         match (parts.next(), parts.next()) {
@@ -162,6 +168,26 @@ async fn the_probe_of_a_server_that_is_down_is_its_only_call() {
         assert_eq!(odd.calls() - before, 1, "round {n}");
     }
     odd.down(false);
+    odd.pass(31);
+    odd.bearer("good").await.assert_ok("back");
+}
+
+/// A connection that breaks is held against nobody, but it is no answer to a probe either.
+#[tokio::test]
+async fn a_probe_on_a_connection_that_breaks_is_not_answered() {
+    let odd = Odd::start(None).await;
+    odd.endpoint.broken.store(true, Ordering::SeqCst);
+    for n in 0..10 {
+        odd.bearer(&format!("good-{n}")).await.assert_unavailable("broken");
+    }
+    assert!(!odd.health().open, "that opens nothing");
+    odd.endpoint.broken.store(false, Ordering::SeqCst);
+    odd.fail().await;
+    odd.endpoint.broken.store(true, Ordering::SeqCst);
+    odd.pass(31);
+    odd.bearer("good").await.assert_unavailable("broken");
+    assert!(odd.health().open, "nor does it close anything");
+    odd.endpoint.broken.store(false, Ordering::SeqCst);
     odd.pass(31);
     odd.bearer("good").await.assert_ok("back");
 }
