@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tower_resource_server::test_issuer::Fault;
 
@@ -191,4 +192,40 @@ fn who_waits_for_a_call_whose_runtime_ends_asks_on_its_own() {
 /// A runtime may not be dropped within another.
 fn drop_elsewhere(runtime: Runtime) {
     std::thread::spawn(move || drop(runtime)).join().unwrap();
+}
+
+/// A runtime ends while its requests wait, are asked about or are in the queue; those of another
+/// that want the same tokens all get their answers.
+#[test]
+fn a_runtime_that_ends_in_a_burst_takes_nobody_with_it() {
+    let living = living();
+    let shelf = Shelf::default();
+    for (name, shared) in [("alone", None), ("with a store", Some(shelf.cache()))] {
+        let world = living.block_on(World::with(|own| match shared.clone() {
+            Some(cache) => own.shared_cache(cache),
+            None => own,
+        }));
+        world.misbehave(Fault::Slow(Duration::from_millis(50)));
+        let tokens: Vec<_> = (0..150).map(|_| world.issuer.token().opaque()).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let dying = Runtime::new().unwrap();
+                let all = join_all(tokens.iter().map(|token| world.bearer(token)));
+                let soon = Duration::from_millis(30);
+                let waits = async { tokio::time::timeout(soon, all).await };
+                assert!(dying.block_on(waits).is_err(), "{name}: they wait");
+                dying.shutdown_timeout(Duration::ZERO);
+            });
+            let replies = living.block_on(async {
+                tokio::time::sleep(Duration::from_millis(15)).await;
+                join_all(tokens.iter().map(|token| world.bearer(token))).await
+            });
+            for reply in replies {
+                reply.assert_ok(name);
+            }
+        });
+        let health = world.server.health().issuers[0].introspection.clone().unwrap();
+        assert!(!health.open, "{name}");
+        assert_eq!((health.in_flight, health.queued, health.waiting), (0, 0, 0), "{name}");
+    }
 }
