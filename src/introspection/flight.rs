@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::flight::{self, Ended, Landing};
+use crate::flight::{self, Ended, Landing, Waiter};
 use crate::introspection::answer::Answer;
 use crate::introspection::cache::Now;
 use crate::introspection::client::{Blames, CallFault, IntrospectionClient, Verdict};
@@ -39,6 +39,8 @@ pub(crate) enum Turn {
     Now(Running),
     /// The call, or why there is none.
     Later(oneshot::Receiver<Result<Running, Error>>),
+    /// Once a probe has shown that the server is back.
+    AfterProbe(Waiter<Told>),
 }
 
 /// What a question brought: an answer, `None` for a token that is not active, to a question that was
@@ -119,29 +121,44 @@ impl Question {
 
     /// Waits for the turn.
     async fn turn(&mut self, landing: &Landing<Told>) -> Result<Running, Failed> {
-        let gone = || self.introspector.upgrade().ok_or(Failed { error: gone(), late: false });
         let turn = match self.turn.take() {
             Some(turn) => turn,
-            None => gone()?.turn(self.sought)?,
+            None => self.introspector()?.turn(self.sought)?,
         };
-        let turn = match turn {
-            Turn::Now(running) => return Ok(running),
-            Turn::Later(turn) => turn,
-        };
-        let turn = runtime::within(CALL_DEADLINE, turn).await;
-        let introspector = gone()?;
-        match turn {
-            Some(Ok(running)) => {
-                let running = running?;
+        if let Turn::Now(running) = turn {
+            return Ok(running);
+        }
+        let turn = runtime::within(CALL_DEADLINE, self.wait_for(turn)).await;
+        let introspector = self.introspector()?;
+        match turn.transpose()?.flatten() {
+            Some(running) => {
                 introspector.renew(self.sought, landing, running.call.asked);
                 Ok(running)
             }
             // Given up, or it took too long.
-            Some(Err(_)) | None => {
+            None => {
                 let problem = "too many calls are under way";
                 Err(Failed { error: introspector.held_back(problem, RETRY_AFTER), late: true })
             }
         }
+    }
+
+    /// `None` where the turn was given up.
+    async fn wait_for(&self, mut turn: Turn) -> Result<Option<Running>, Failed> {
+        if let Turn::AfterProbe(mut probe) = turn {
+            probe.outcome().await;
+            turn = self.introspector()?.turn(self.sought)?;
+        }
+        match turn {
+            Turn::Now(running) => Ok(Some(running)),
+            Turn::Later(turn) => Ok(turn.await.ok().transpose()?),
+            // The first was lost.
+            Turn::AfterProbe(_) => Ok(None),
+        }
+    }
+
+    fn introspector(&self) -> Result<Arc<Introspector>, Failed> {
+        self.introspector.upgrade().ok_or_else(|| gone().into())
     }
 }
 

@@ -82,8 +82,9 @@ pub(crate) struct Introspector {
     state: Mutex<State>,
     waiting: Arc<AtomicUsize>,
     has_answered: AtomicBool,
-    /// What a probe asks about: no token of a client's.
+    /// What a probe asks about: no token of a client's, which may fail for its own sake.
     probe: Box<str>,
+    probe_fingerprint: Fingerprint,
     counters: Counters,
 }
 
@@ -173,6 +174,8 @@ impl Introspector {
         leeway: Duration,
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
+        let probe = random_text()?;
+        let probe_fingerprint = fingerprints.of(probe.as_bytes());
         let state = State {
             flights: Flights::new(CALL_DEADLINE),
             overtaken: HashMap::new(),
@@ -196,7 +199,8 @@ impl Introspector {
             state: Mutex::new(state),
             waiting: Arc::default(),
             has_answered: AtomicBool::new(false),
-            probe: random_text()?,
+            probe,
+            probe_fingerprint,
             counters: Counters::default(),
         })
     }
@@ -302,8 +306,9 @@ impl Introspector {
         let known = self.known.contains_key(&sought.fingerprint);
         // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
         let runtime = runtime::current();
-        // Dropped after the lock.
-        let overdue;
+        // What another server was told will do, whether or not the endpoint can be called.
+        let asks_shared = self.shared.is_some() && !sought.asks_now;
+        let probe = if asks_shared { None } else { self.probe_before(sought, now) };
         let mut state = self.state();
         let begun = state.flights.begun();
         if let Some(waiter) = state.flights.join(&sought, now.monotonic) {
@@ -334,9 +339,8 @@ impl Introspector {
                 return Err(self.unavailable(unfit.problem(), RETRY_AFTER));
             }
         };
-        overdue = state.give_up_overdue(now.monotonic);
-        // What another server was told will do, whether or not the endpoint can be called.
-        let asks_shared = self.shared.is_some() && !sought.asks_now;
+        // Dropped after the lock.
+        let (overdue, has_room) = state.give_up_overdue(now.monotonic);
         let turn = if asks_shared {
             let limit = if known { MAX_LOOKUPS + MAX_QUEUED_KNOWN } else { MAX_LOOKUPS };
             if state.flights.len() >= limit {
@@ -344,7 +348,7 @@ impl Introspector {
             }
             None
         } else {
-            let turn = self.take_turn(&mut state, sought, known, now);
+            let turn = self.take_turn(&mut state, sought, known, now, probe);
             Some(turn.map_err(|held| self.held_back(held.problem, held.retry_after))?)
         };
         state.overtaken.remove(&sought);
@@ -352,6 +356,9 @@ impl Introspector {
         // A runtime that shuts down drops the task at once, and that then asks for the lock.
         drop(state);
         drop(overdue);
+        if has_room {
+            self.give_turns(self.state(), now);
+        }
         let question = Question {
             introspector: Arc::downgrade(self),
             sought,
@@ -383,17 +390,22 @@ impl Introspector {
         sought: Sought,
         known: bool,
         now: Now,
+        probe: Option<Waiter<Told>>,
     ) -> Result<Turn, Held> {
+        if let Some(probe) = probe {
+            return Ok(Turn::AfterProbe(probe));
+        }
         let introspector = Arc::downgrade(self);
         if state.breaker.wants_a_probe(now.monotonic) {
+            state.holds(known || self.is_probe(sought), now.monotonic)?;
             // Without room for the probe there is no reason to tell the breaker of one.
-            return match state.turns.take_first(now.monotonic) {
-                Some(turn) => {
-                    let call = self.begin_call(state, turn, known, now)?;
-                    Ok(Turn::Now(Running { introspector, sought, call }))
-                }
-                None => Err(Held { problem: BUSY, retry_after: RETRY_AFTER }),
-            };
+            let turn =
+                if self.is_probe(sought) { state.turns.take_first(now.monotonic) } else { None };
+            let turn = turn.ok_or(Held { problem: BUSY, retry_after: RETRY_AFTER })?;
+            // It is held back only where all calls are, and a 429 for it says nothing of tokens that
+            // were active before.
+            let call = Call { known: false, ..self.begin_call(state, turn, true, now)? };
+            return Ok(Turn::Now(Running { introspector, sought, call }));
         }
         if state.breaker.is_open() {
             // No probe is due, so this says for how long.
@@ -437,11 +449,15 @@ impl Introspector {
     pub(super) fn turn(self: &Arc<Self>, sought: Sought) -> Result<Turn, Error> {
         let now = self.now();
         let known = self.known.contains_key(&sought.fingerprint);
+        let probe = self.probe_before(sought, now);
         let mut state = self.state();
-        let overdue = state.give_up_overdue(now.monotonic);
-        let turn = self.take_turn(&mut state, sought, known, now);
+        let (overdue, has_room) = state.give_up_overdue(now.monotonic);
+        let turn = self.take_turn(&mut state, sought, known, now, probe);
         drop(state);
         drop(overdue);
+        if has_room {
+            self.give_turns(self.state(), now);
+        }
         turn.map_err(|held| self.held_back(held.problem, held.retry_after))
     }
 
@@ -484,15 +500,35 @@ impl Introspector {
     /// Sends a probe where one is due: readiness is asked for, and there may be no other traffic that
     /// would show that the endpoint is back. It asks about a text of our own.
     pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<Told>> {
-        let now = self.now();
+        self.probe_if_due(self.now())
+    }
+
+    fn probe_if_due(self: &Arc<Self>, now: Now) -> Option<Waiter<Told>> {
         if !self.state().breaker.wants_a_probe(now.monotonic) {
             return None;
         }
-        let fingerprint = self.fingerprints.of(self.probe.as_bytes());
-        match self.join(Sought { fingerprint, asks_now: true }, &self.probe, None) {
+        let sought = Sought { fingerprint: self.probe_fingerprint, asks_now: true };
+        match self.join(sought, &self.probe, None) {
             Ok(Joined::Flight { waiter, .. }) => Some(waiter),
             Ok(Joined::Remembered(_)) | Err(_) => None,
         }
+    }
+
+    /// The probe that a question about a token waits for, where one is due. The token itself is no
+    /// probe: one client with a token that always fails could otherwise fail each of them.
+    fn probe_before(self: &Arc<Self>, sought: Sought, now: Now) -> Option<Waiter<Told>> {
+        if self.is_probe(sought) { None } else { self.probe_if_due(now) }
+    }
+
+    fn is_probe(&self, sought: Sought) -> bool {
+        sought.fingerprint == self.probe_fingerprint
+    }
+
+    /// Whether this question is still under way, and not overdue.
+    pub(super) fn is_under_way(&self, sought: &Sought, waiter: &Waiter<Told>) -> bool {
+        let now = self.clock.monotonic();
+        let present = self.state().flights.join(sought, now);
+        present.is_some_and(|present| present.number() == waiter.number())
     }
 
     /// Returns when the endpoint may be called: at once, unless it failed. The caller has a deadline.
@@ -737,7 +773,9 @@ impl State {
                 *busy = until.max(*busy);
                 0
             }
-            Blames::Token | Blames::Accident => 0,
+            Blames::Token => 0,
+            // Not by the text of a probe, and nobody answered it.
+            Blames::Accident => u32::from(call.probe),
             Blames::Nothing => {
                 if call.probe {
                     self.breaker.probe_was_lost(now);
@@ -747,6 +785,7 @@ impl State {
         };
         if failures == 0 && call.probe {
             self.breaker.probe_was_answered();
+            self.evidence.clear();
         }
         let opened = (0..failures).fold(false, |opened, _| {
             self.breaker.failed(now, call.probe, random, fault.retry_after) || opened
@@ -755,14 +794,17 @@ impl State {
     }
 
     /// Counts no longer what is overdue. What comes back is to be dropped without the lock, since that
-    /// wakes tasks.
-    fn give_up_overdue(&mut self, now: Duration) -> Vec<Waiting> {
+    /// wakes tasks. Also answers whether that made room for calls, which the owner has to give away:
+    /// none of those that ended so will.
+    fn give_up_overdue(&mut self, now: Duration) -> (Vec<Waiting>, bool) {
         if self.flights.len() >= MAX_IN_FLIGHT {
             self.flights.give_up_overdue(now);
             let Self { flights, overtaken, .. } = self;
             overtaken.retain(|sought, _| flights.join(sought, now).is_some());
         }
-        self.turns.give_up_overdue(now)
+        let running = self.turns.running();
+        let overdue = self.turns.give_up_overdue(now);
+        (overdue, self.turns.running() < running)
     }
 }
 

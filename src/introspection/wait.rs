@@ -20,6 +20,10 @@ pub(crate) const WAIT: Duration = Duration::from_secs(6);
 /// late, and may begin one of its own.
 const JOINED_LATE: Duration = Duration::from_millis(CALL_DEADLINE.as_millis() as u64 / 2);
 
+/// How often a request that waits for longer looks whether the question still counts as under way: its
+/// task may sit on a runtime that nobody drives any more.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// How often a request may begin again, since what it joined came to nothing.
 const REPEATS: u32 = 2;
 
@@ -96,7 +100,7 @@ impl AnswerWait {
         loop {
             let (told, soon) = match runtime::within(JOINED_LATE, self.waiter.outcome()).await {
                 Some(told) => (told, true),
-                None => (self.waiter.outcome().await, false),
+                None => (self.told_later().await, false),
             };
             match told {
                 // It began before this request came.
@@ -119,6 +123,19 @@ impl AnswerWait {
                 Joined::Remembered(Lookup::Active(answer)) => return Ok(answer),
                 Joined::Remembered(Lookup::Refused(error)) => return Err(error),
                 Joined::Remembered(Lookup::Wait(wait)) => *self = wait,
+            }
+        }
+    }
+
+    /// Waits on. `None` also where the question is overdue, and ends without a word.
+    async fn told_later(&mut self) -> Option<Told> {
+        let mut under_way = true;
+        loop {
+            match runtime::within(LOOK_AGAIN, self.waiter.outcome()).await {
+                Some(told) => return told,
+                // One that has just landed tells us yet.
+                None if !under_way => return None,
+                None => under_way = self.introspector.is_under_way(&self.sought, &self.waiter),
             }
         }
     }

@@ -13,6 +13,7 @@ mod fair;
 mod load;
 mod newest;
 mod now;
+mod odd;
 mod outage;
 #[cfg(feature = "redis")]
 mod redis;

@@ -549,11 +549,13 @@ mod tests {
     #[test]
     fn the_name_of_a_variant_is_text_behind_a_buffer_too() {
         #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code, reason = "what is read shows that it was read")]
         struct Flat {
             #[serde(flatten)]
             role: Internal,
         }
         #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code, reason = "what is read shows that it was read")]
         struct Optional {
             #[serde(flatten)]
             role: Option<Internal>,
@@ -595,6 +597,7 @@ mod tests {
         }
         #[derive(serde::Deserialize, Debug)]
         #[allow(dead_code, reason = "compared by `Debug`")]
+        #[allow(dead_code, reason = "what is read shows that it was read")]
         struct Flat {
             #[serde(flatten)]
             numbers: Numbers,
