@@ -31,9 +31,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn list(token: AccessToken) -> impl IntoResponse {
-    format!("the notes of {:?}\n", token.principal())
+    format!("the notes of {}\n", token.subject().unwrap_or("a client"))
 }
 
 async fn edit(token: AccessToken) -> impl IntoResponse {
-    format!("edited by {:?}\n", token.principal())
+    format!("edited by {}\n", token.subject().unwrap_or("a client"))
 }

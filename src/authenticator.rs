@@ -188,7 +188,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             None => {
                 let members = answer.members();
                 let times = issuer.validate_introspected(members, now, false)?;
-                let facts = issuer.read(members, now)?;
+                let facts = issuer.read_answer(members, now)?;
                 let claims = (self.read_claims)(members, &facts)?;
                 let token = AccessToken::new(facts, claims);
                 answer.pass(times, &token);

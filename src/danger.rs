@@ -5,6 +5,7 @@ use std::time::Duration;
 
 #[cfg(feature = "remote")]
 use crate::introspection::Introspection;
+use crate::profile::Profile;
 
 /// Accepts a remembered answer for `at_most` longer than its
 /// [`cache_ttl`](Introspection::cache_ttl), at most 1 h, while the introspection endpoint fails, or
@@ -27,4 +28,24 @@ use crate::introspection::Introspection;
 pub fn accept_stale_answers(mut introspection: Introspection, at_most: Duration) -> Introspection {
     introspection.stale = at_most;
     introspection
+}
+
+/// Takes every token with a `sub` that is not the client for a user's, unless a sign that the profile
+/// itself names says otherwise: what nothing tells, and what only the well-known signs of servers
+/// tell.
+///
+/// What it gives up: [`user`](crate::user()) no longer keeps machines out. Where the client's claim
+/// has another name than the profile says, or a client's own token has the `sub` of a service
+/// account, it passes. It is for a server that gives no client a token of its own.
+///
+/// ```
+/// use tower_resource_server::{Issuer, Profile, danger};
+///
+/// let profile = danger::any_subject_is_a_user(Profile::jwt());
+/// let issuer = Issuer::discover("https://as.example.com").profile(profile);
+/// # let _ = issuer;
+/// ```
+pub fn any_subject_is_a_user(mut profile: Profile) -> Profile {
+    profile.any_subject = true;
+    profile
 }

@@ -154,6 +154,12 @@ pub enum Error {
     InsufficientScope,
     /// A check of the route refused the token for another reason than scope.
     AccessDenied,
+    /// The route asks for a user, and nothing in the token tells a user from a client.
+    UnknownPrincipal {
+        /// A claim of the token that seems to name the client, and that the issuer's profile does
+        /// not read.
+        claim: Option<&'static str>,
+    },
 
     /// No usable keys of the issuer are at hand, and the issuer does not answer.
     KeysUnavailable {
@@ -279,6 +285,19 @@ impl fmt::Display for Error {
             }
             Self::InsufficientScope => f.write_str("the scope does not cover the route"),
             Self::AccessDenied => f.write_str("a check of the route refused the token"),
+            Self::UnknownPrincipal { claim } => {
+                f.write_str(
+                    "the route asks for a user, and nothing in the token tells one from a client",
+                )?;
+                if let Some(claim) = claim {
+                    write!(f, " (its claim `{claim}` is not read)")?;
+                }
+                f.write_str(
+                    ": name the client's claim by `Profile::client_claim`, a sign of a client's own \
+                     token by `Profile::client_if_value` and the like, or a claim that only users have \
+                     by `Profile::user_if_present`; for introspection answers, see `Profile::answers`",
+                )
+            }
             Self::KeysUnavailable { issuer, retry_after } => write!(
                 f,
                 "no usable keys of issuer {issuer}; next try in {:.0} s",

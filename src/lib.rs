@@ -184,7 +184,7 @@ pub use operate::NotReady;
 #[cfg(feature = "remote")]
 pub use policy::introspected_now;
 pub use policy::{Policy, Requirement, all_of, any_of, authenticated, scope, user};
-pub use profile::Profile;
+pub use profile::{AnswerProfile, Profile};
 pub use readiness::ReadinessService;
 pub use rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
 pub use server::{Authenticated, ResourceServer};

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use crate::config_error::ConfigError;
 use crate::error::Error;
-use crate::token::{AccessToken, AnyToken, Facts, InvalidScope, Principal, ScopeToken};
+use crate::token::{AccessToken, Actor, AnyToken, Facts, InvalidScope, Principal, ScopeToken};
 
 /// What a route asks of the scope and the principal of a token.
 #[derive(Clone, Debug)]
@@ -72,7 +72,8 @@ pub fn authenticated() -> Policy {
     Policy(Node::Authenticated)
 }
 
-/// Asks for a token of a user: one of a client on its own behalf is refused (RFC 9068 §5).
+/// Asks for a token of a user: one of a client on its own behalf is refused (RFC 9068 §5), and so is
+/// one of which nothing tells who acts. For the second, the log names the settings that would tell.
 pub fn user() -> Policy {
     Policy(Node::User)
 }
@@ -239,15 +240,16 @@ impl Requirement {
     /// Evaluates the policy, then the checks.
     ///
     /// # Errors
-    /// [`Error::InsufficientScope`] where scope is what lacks, [`Error::AccessDenied`] where it is
-    /// not.
+    /// [`Error::InsufficientScope`] where scope is what lacks; [`Error::AccessDenied`] where it is
+    /// not, or [`Error::UnknownPrincipal`] where nothing tells whether a user acts.
     pub(crate) fn evaluate(&self, token: &AnyToken) -> Result<(), Error> {
         let facts = token.facts();
         if !self.policy.0.allows(facts) {
-            return Err(if self.policy.0.allows_with_all_scopes(facts) {
-                Error::InsufficientScope
-            } else {
-                Error::AccessDenied
+            return Err(match facts.actor {
+                _ if self.policy.0.allows_with_all_scopes(facts) => Error::InsufficientScope,
+                // Of all that is no scope, a policy can only ask for a user.
+                Actor::Unknown(claim) => Error::UnknownPrincipal { claim },
+                Actor::User | Actor::Client => Error::AccessDenied,
             });
         }
         for check in &self.checks {
@@ -303,7 +305,7 @@ mod tests {
     fn token(scope: &str) -> AnyToken {
         let facts = Facts {
             issuer: "https://as.example.com".into(),
-            client_alone: false,
+            actor: Actor::User,
             scope: ScopeSet::new(scope),
             expires_at: None,
             names: Names::new(Some("alice"), Some("app")),

@@ -139,7 +139,9 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
             (StatusCode::UNAUTHORIZED, Some(Code::InvalidToken))
         }
         Error::InsufficientScope => (StatusCode::FORBIDDEN, Some(Code::InsufficientScope)),
-        Error::AccessDenied => (StatusCode::FORBIDDEN, Some(Code::None)),
+        Error::AccessDenied | Error::UnknownPrincipal { .. } => {
+            (StatusCode::FORBIDDEN, Some(Code::None))
+        }
         Error::KeysUnavailable { .. }
         | Error::IssuerUnavailable { .. }
         | Error::IntrospectionUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),

@@ -6,7 +6,9 @@ mod support;
 
 use serde_json::{Value, json};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Error, Profile, user};
+use tower_resource_server::{
+    Error, Principal, Profile, all_of, any_of, authenticated, danger, scope, user,
+};
 
 use support::*;
 
@@ -139,4 +141,264 @@ async fn an_alias_is_compared_and_may_be_no_url() {
     }
     assert!(alias("").is_err(), "an empty alias");
     assert!(alias(ISSUER).is_err(), "its own name again");
+}
+
+/// The first word of what `Principal` shows.
+fn kind(reply: &Reply) -> String {
+    reply.json()["principal"].as_str().unwrap().split(' ').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn who_acts_is_told_by_the_client_a_sign_of_clients_or_a_sign_of_users_in_this_order() {
+    let issuer = issuer();
+    let jwt = Profile::jwt;
+    let mail = || jwt().user_if_present("email");
+    let role = || jwt().user_if_value("role", "person");
+    let machine = || jwt().client_if_value("aut", "MACHINE");
+    let named = || jwt().client_if_not_in_audience();
+    let (gone, null) = (json!("(absent)"), json!(null));
+    // Each token has `sub` alice and `client_id` app, unless the row says something else.
+    for (name, profile, claims, expected) in [
+        ("another client", jwt(), vec![], "User"),
+        ("no client", jwt(), vec![("client_id", gone.clone())], "Unknown"),
+        ("null client", jwt(), vec![("client_id", null.clone())], "Unknown"),
+        (
+            "client under another name",
+            jwt(),
+            vec![("client_id", gone.clone()), ("azp", json!("app"))],
+            "Unknown",
+        ),
+        (
+            "that name",
+            jwt().client_claim("azp"),
+            vec![("client_id", gone.clone()), ("azp", json!("app"))],
+            "User",
+        ),
+        (
+            "subject under another name",
+            jwt(),
+            vec![("client_id", gone.clone()), ("azp", json!("alice"))],
+            "Client",
+        ),
+        ("no subject", jwt(), vec![("sub", gone.clone())], "Client"),
+        (
+            "no subject, with a user's sign",
+            mail(),
+            vec![("sub", gone.clone()), ("email", json!("a@b.c"))],
+            "Unknown",
+        ),
+        ("neither", jwt(), vec![("sub", gone.clone()), ("client_id", gone.clone())], "Client"),
+        (
+            "user's sign",
+            mail(),
+            vec![("client_id", gone.clone()), ("email", json!("a@b.c"))],
+            "User",
+        ),
+        ("user's sign absent", mail(), vec![("client_id", gone.clone())], "Unknown"),
+        (
+            "user's sign null",
+            mail(),
+            vec![("client_id", gone.clone()), ("email", null.clone())],
+            "Unknown",
+        ),
+        (
+            "user's sign empty",
+            mail(),
+            vec![("client_id", gone.clone()), ("email", json!(""))],
+            "Unknown",
+        ),
+        (
+            "user's sign false",
+            mail(),
+            vec![("client_id", gone.clone()), ("email", json!(false))],
+            "Unknown",
+        ),
+        (
+            "user's sign an empty array",
+            mail(),
+            vec![("client_id", gone.clone()), ("email", json!([]))],
+            "Unknown",
+        ),
+        (
+            "user's sign an empty object",
+            mail(),
+            vec![("client_id", gone.clone()), ("email", json!({}))],
+            "Unknown",
+        ),
+        (
+            "user's sign on a client",
+            mail(),
+            vec![("client_id", json!("alice")), ("email", json!("a@b.c"))],
+            "Client",
+        ),
+        (
+            "user's sign on a known machine",
+            mail(),
+            vec![
+                ("client_id", gone.clone()),
+                ("email", json!("a@b.c")),
+                ("gty", json!("client-credentials")),
+            ],
+            "Client",
+        ),
+        (
+            "user's sign against a client's",
+            mail().client_if_present("svc"),
+            vec![("email", json!("a@b.c")), ("svc", json!(1))],
+            "Client",
+        ),
+        (
+            "user's sign by value",
+            role(),
+            vec![("client_id", gone.clone()), ("role", json!("person"))],
+            "User",
+        ),
+        (
+            "user's sign by value, in an array",
+            role(),
+            vec![("client_id", gone.clone()), ("role", json!(["x", "person"]))],
+            "User",
+        ),
+        (
+            "user's sign by another value",
+            role(),
+            vec![("client_id", gone.clone()), ("role", json!("persons"))],
+            "Unknown",
+        ),
+        (
+            "user's sign by value, inside an object",
+            role(),
+            vec![("client_id", gone.clone()), ("role", json!({ "person": "person" }))],
+            "Unknown",
+        ),
+        ("client's sign by value", machine(), vec![("aut", json!("MACHINE"))], "Client"),
+        (
+            "client's sign by value, in an array",
+            machine(),
+            vec![("aut", json!(["MACHINE"]))],
+            "Client",
+        ),
+        ("client's sign by another value", machine(), vec![("aut", json!("PERSON"))], "User"),
+        ("client's sign in another case", machine(), vec![("aut", json!("machine"))], "User"),
+        ("client in the audience", named(), vec![("aud", json!([AUDIENCE, "app"]))], "User"),
+        ("client not in the audience", named(), vec![], "Client"),
+        ("a known sign", jwt(), vec![("aut", json!("APPLICATION"))], "Client"),
+        ("a known sign of users", jwt(), vec![("aut", json!("APPLICATION_USER"))], "User"),
+        ("a known grant", jwt(), vec![("gty", json!(["client_credentials"]))], "Client"),
+        ("another grant", jwt(), vec![("gty", json!(["authorization_code"]))], "User"),
+        ("a workload", jwt(), vec![("sub", json!("spiffe://example.com/api"))], "Client"),
+        // What brings the old answers back.
+        (
+            "any subject, no client",
+            danger::any_subject_is_a_user(jwt()),
+            vec![("client_id", gone.clone())],
+            "User",
+        ),
+        (
+            "any subject, a known sign",
+            danger::any_subject_is_a_user(jwt()),
+            vec![("aut", json!("APPLICATION"))],
+            "User",
+        ),
+        (
+            "any subject, the client's",
+            danger::any_subject_is_a_user(jwt()),
+            vec![("client_id", json!("alice"))],
+            "Client",
+        ),
+        (
+            "any subject, a sign of the profile",
+            danger::any_subject_is_a_user(machine()),
+            vec![("aut", json!("MACHINE"))],
+            "Client",
+        ),
+        (
+            "any subject, none",
+            danger::any_subject_is_a_user(jwt()),
+            vec![("sub", gone.clone())],
+            "Client",
+        ),
+    ] {
+        let server = builder(trusting(&issuer).profile(profile)).build().unwrap();
+        let token = issuer.token().header("typ", "JWT").subject("alice").claim("client_id", "app");
+        let token = claims.iter().fold(token, |token, (claim, value)| match value {
+            value if *value == gone => token.without(claim),
+            value => token.claim(claim, value.clone()),
+        });
+        let token = token.sign();
+        let reply = api(server.layer()).bearer(&token).await;
+        reply.assert_ok(name);
+        assert_eq!(kind(&reply), expected, "{name}");
+        let users = api(server.protect(user())).bearer(&token).await;
+        match expected {
+            "User" => users.assert_ok(name),
+            _ => {
+                assert_eq!(users.status, 403, "{name}");
+                assert!(!users.ran, "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_tells_a_user_the_client_gets_no_code_and_the_log_the_setting() {
+    let issuer = issuer();
+    let server = builder(trusting(&issuer).profile(Profile::jwt())).build().unwrap();
+    let token = |claim: &str| {
+        issuer
+            .token()
+            .header("typ", "JWT")
+            .without("client_id")
+            .claim(claim, "my-app")
+            .scope("a")
+            .sign()
+    };
+    for (name, policy, status, code) in [
+        ("a user", user(), 403, None),
+        ("a user with a scope", all_of([user(), scope("a")]), 403, None),
+        ("a user with a scope that lacks", all_of([user(), scope("b")]), 403, None),
+        ("a user or a scope", any_of([user(), scope("a")]), 200, None),
+        (
+            "a user or a scope that lacks",
+            any_of([user(), scope("b")]),
+            403,
+            Some("insufficient_scope"),
+        ),
+        ("any token", authenticated(), 200, None),
+    ] {
+        let reply = api(server.protect(policy)).bearer(&token("azp")).await;
+        assert_eq!(reply.status, status, "{name}");
+        if status == 403 {
+            assert_eq!(reply.challenges.len(), 1, "{name}");
+            assert_eq!(reply.challenges[0].param("error"), code, "{name}");
+        }
+        let unknown = status == 403 && code.is_none();
+        let expected = Error::UnknownPrincipal { claim: Some("azp") };
+        assert_eq!(reply.error == Some(expected), unknown, "{name}: {:?}", reply.error);
+    }
+    for (claim, shown) in [("azp", true), ("cid", true), ("appid", true), ("other", false)] {
+        let reply = api(server.protect(user())).bearer(&token(claim)).await;
+        let logged = reply.error.unwrap().to_string();
+        for setting in
+            ["Profile::client_claim", "Profile::client_if_value", "Profile::user_if_present"]
+        {
+            assert!(logged.contains(setting), "{logged}");
+        }
+        assert_eq!(logged.contains(&format!("`{claim}`")), shown, "{logged}");
+        assert!(!logged.contains("my-app") && !logged.contains("alice"), "{logged}");
+    }
+}
+
+#[test]
+fn debug_of_a_principal_shows_neither_subject_nor_client() {
+    let (iss, sub, client_id) = ("https://as.example.com", "alice", Some("my-app"));
+    for (principal, expected) in [
+        (Principal::User { iss, sub }, "User"),
+        (Principal::Client { iss, client_id }, "Client"),
+        (Principal::Unknown { iss, sub: Some(sub), client_id }, "Unknown"),
+    ] {
+        let shown = format!("{principal:?} {principal:#?}");
+        assert!(shown.starts_with(expected) && shown.contains(iss), "{shown}");
+        assert!(!shown.contains("alice") && !shown.contains("my-app"), "{shown}");
+    }
 }

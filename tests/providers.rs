@@ -217,7 +217,7 @@ fn rows() -> Vec<Row> {
                 .profile(Profile::jwt().scope_array_claim("scp").client_claim("azp")),
             API, "read", Some("m2m"), None, false),
         row("supabase", || Issuer::discover("https://ref.supabase.test/auth/v1")
-                .profile(Profile::jwt().require_value("role", "authenticated")),
+                .profile(Profile::jwt().require_value("role", "authenticated").user_if_value("role", "authenticated")),
             "authenticated", "", None, Some("u-1"), true),
         row("kanidm", || Issuer::discover("https://idm.example.test/oauth2/openid/api"), "api",
             "openid read", Some("api"), Some("e0c9"), true),
@@ -773,5 +773,165 @@ fn keys_are_where_the_vendor_has_them() {
         let shown = format!("{issuer:?}");
         assert!(shown.contains(&format!("name: {name:?}")), "{shown}");
         assert!(shown.contains(keys), "{shown}");
+    }
+}
+
+/// Who acts with a sample, under one profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    User,
+    Client,
+    Unknown,
+    /// The token is none for this profile.
+    Refused,
+}
+
+/// Who acts, as a handler sees it, and that `user()` lets users through and nobody else.
+async fn kind(sample: &Sample, issuer: Issuer, audience: &str, name: &str) -> Kind {
+    let server = server_for(issuer.jwks(sample.jwks()), audience);
+    let reply = api(server.layer()).bearer(&sample.sign()).await;
+    let users = api(server.protect(user())).bearer(&sample.sign()).await;
+    if reply.status == 401 {
+        users.assert_invalid_token(name);
+        return Kind::Refused;
+    }
+    reply.assert_ok(name);
+    let principal = reply.json()["principal"].as_str().unwrap().to_owned();
+    let kind = match principal.split(' ').next().unwrap() {
+        "User" => Kind::User,
+        "Client" => Kind::Client,
+        "Unknown" => Kind::Unknown,
+        _ => panic!("{name}: {principal}"),
+    };
+    if kind == Kind::User {
+        users.assert_ok(name);
+    } else {
+        assert_eq!(users.status, 403, "{name}: {:?}", users.error);
+        assert!(!users.ran, "{name}");
+        assert_eq!(users.challenges[0].param("error"), None, "{name}");
+    }
+    kind
+}
+
+/// The same claims from an issuer with this profile.
+fn under(sample: &Sample, profile: Profile) -> Issuer {
+    let alias = sample.claims["iss"].as_str().unwrap();
+    Issuer::new("https://as.example.com").alias(alias).profile(profile)
+}
+
+/// A name, a token and its audience; who acts by RFC 9068 and by `jwt`; the vendor's own profile.
+type Acting = (&'static str, Sample, &'static str, Kind, Kind, Option<fn() -> Issuer>);
+
+/// Tokens that clients get for themselves, and workloads.
+#[rustfmt::skip]
+fn machines() -> Vec<Acting> {
+    use Kind::{Client, Refused, Unknown};
+    let id = Sample::read;
+    let entity = id("fusionauth-user").without("applicationId").without("email").without("roles")
+        .with("aud", "entity-api").with("sub", "entity-caller");
+    let zitadel = id("zitadel-user-roles").with("client_id", "ci-bot").with("aud", json!(["344374183645413380"]));
+    let authentik = id("authentik-user").with("preferred_username", "ak-api-client_credentials").without("email");
+    let cognito_client = id("cognito-user").with("sub", "1example23456789").without("username");
+    let uaa = id("auth0-m2m").without("azp").without("gty").with("sub", "svc").with("cid", "svc")
+        .with("client_id", "svc").with("grant_type", "client_credentials");
+    let oracle = id("auth0-m2m").without("azp").without("gty").with("sub", "svc-name")
+        .with("client_id", "svc-id").with("sub_type", "client");
+    let keycloak_typed = id("keycloak-client-credentials").header("typ", "at+jwt");
+    let bare = keycloak_typed.clone().without("clientHost").without("clientAddress");
+    let keycloak = || providers::keycloak("https://sso.example.test/realms/demo");
+    vec![
+        ("Auth0", id("auth0-m2m"), API, Refused, Client, Some(auth0)),
+        ("Entra app", id("entra-v2-app"), ENTRA_API, Refused, Client, Some(entra_v2)),
+        ("Entra app without idtyp", id("entra-v2-app").without("idtyp"), ENTRA_API, Refused, Client, Some(entra_v2)),
+        ("FusionAuth entity", entity, "entity-api", Refused, Unknown, Some(|| providers::fusionauth_entities("https://auth.example.test", "acme.com"))),
+        ("Keycloak", id("keycloak-client-credentials"), "account", Refused, Client, Some(keycloak)),
+        ("Keycloak, at+jwt", keycloak_typed, "account", Client, Client, Some(keycloak)),
+        ("Keycloak, at+jwt, no clientHost", bare, "account", Client, Client, Some(keycloak)),
+        ("Okta", id("okta-m2m"), "api://default", Refused, Client, Some(okta)),
+        ("WSO2", id("wso2-m2m"), API, Client, Client, None),
+        ("Google", id("google-service-account-id-token"), API, Refused, Client, Some(google)),
+        ("GitHub", id("github-actions"), API, Refused, Unknown, Some(github)),
+        ("GitLab", id("gitlab-ci"), API, Refused, Unknown, Some(gitlab)),
+        ("Kubernetes", id("kubernetes-bound"), API, Refused, Client, Some(|| providers::kubernetes("https://kubernetes.default.svc"))),
+        ("SPIFFE", id("spiffe-jwt-svid"), API, Refused, Client, None),
+        ("Kinde", id("kinde"), API, Refused, Client, None),
+        ("PingOne", id("pingone-m2m"), API, Refused, Client, Some(|| providers::pingone("https://auth.pingone.test/00000000-0000-0000-0000-00000000000e/as"))),
+        ("Logto", id("logto"), API, Client, Client, None),
+        ("OpenIddict", id("openiddict-unencrypted"), API, Client, Client, None),
+        ("Hydra", id("hydra-jwt-no-audience").with("aud", json!([API])), API, Refused, Client, Some(|| providers::hydra("https://hydra.example.test/"))),
+        ("Cognito", cognito_client, API, Refused, Refused, Some(cognito)),
+        ("authentik", authentik, "client-abc", Refused, Client, Some(|| Issuer::new("https://id.example.test/application/o/api/").profile(Profile::jwt().client_claim("azp")))),
+        ("Cloud Foundry", uaa, API, Refused, Client, None),
+        ("Oracle", oracle, API, Refused, Client, None),
+        // Its `client_id` is the name of a service account. Only its own profile knows.
+        ("Zitadel", zitadel, "344374183645413380", Refused, Kind::User, Some(|| providers::zitadel("https://demo.zitadel.test"))),
+    ]
+}
+
+/// Tokens of users.
+#[rustfmt::skip]
+fn users() -> Vec<Acting> {
+    use Kind::{Client, Refused, Unknown, User};
+    let id = Sample::read;
+    let ping = id("pingfederate").with("iss", "https://ping.example.test").with("aud", API).with("sub", "alice");
+    vec![
+        ("Keycloak", id("keycloak-user"), API, Refused, Unknown, Some(|| providers::keycloak("https://sso.example.test/realms/demo"))),
+        ("Entra v1", id("entra-v1-delegated"), "api://0f0f0f0f-1111-2222-3333-444444444444", Refused, Unknown, Some(entra_v1)),
+        ("Entra v2", id("entra-v2-delegated"), ENTRA_API, Refused, Unknown, Some(entra_v2)),
+        // Of Azure AD B2C, `sub` is the `oid`.
+        ("Entra, oid as sub", id("entra-v2-delegated").with("oid", "sub-pairwise"), ENTRA_API, Refused, Unknown, Some(entra_v2)),
+        ("Auth0", id("auth0-user"), API, Refused, Unknown, Some(auth0)),
+        ("Auth0, RFC 9068", id("auth0-rfc9068"), API, User, User, Some(|| providers::auth0_rfc9068("tenant.eu.auth0.test").unwrap())),
+        ("Okta", id("okta-user"), "api://default", Refused, Unknown, Some(okta)),
+        ("Cognito", id("cognito-user"), API, Refused, Refused, Some(cognito)),
+        ("Cognito, for a resource", id("cognito-user").with("aud", API), API, Refused, User, Some(|| providers::cognito_resource_bound("eu-west-1_ABC123").unwrap())),
+        ("Zitadel", id("zitadel-user-roles"), "344374183645413380", Refused, User, Some(|| providers::zitadel("https://demo.zitadel.test"))),
+        ("Hydra", id("hydra-jwt"), API, Refused, User, Some(|| providers::hydra("https://hydra.example.test/"))),
+        ("FusionAuth", id("fusionauth-user"), FUSIONAUTH_APP, Refused, Unknown, Some(fusionauth)),
+        ("PingFederate", ping, API, Refused, Refused, Some(|| providers::pingfederate("https://ping.example.test"))),
+        ("WSO2", id("wso2-user"), API, User, User, None),
+        ("Kanidm", id("kanidm"), "api", User, User, None),
+        ("authentik", id("authentik-user"), "client-abc", Refused, Unknown, Some(|| Issuer::new("https://id.example.test/application/o/api/").profile(Profile::jwt().client_claim("azp")))),
+        ("Supabase", id("supabase"), "authenticated", Refused, Unknown, Some(|| Issuer::new("https://ref.supabase.test/auth/v1").profile(Profile::jwt().user_if_value("role", "authenticated")))),
+        ("Firebase", id("firebase"), "demo", Refused, Unknown, Some(|| Issuer::new("https://securetoken.google.com/demo").profile(Profile::jwt().user_if_present("firebase")))),
+        // Without a `sub` there is nobody to name, whoever acts.
+        ("AD FS", id("adfs"), "microsoft:identityserver:0f0f0f0f-1111-2222-3333-444444444444", Refused, Client, None),
+    ]
+}
+
+#[tokio::test]
+async fn who_acts_with_a_sample_is_told_by_each_profile_and_no_machine_passes_for_a_user() {
+    let machines = machines().into_iter().map(|row| (row, Kind::Client));
+    let users = users().into_iter().map(|row| (row, Kind::User));
+    for ((name, sample, audience, strict, plain, own), expected) in machines.chain(users) {
+        let name = format!("{name}, {expected:?}");
+        let by = |profile| under(&sample, profile);
+        let found = kind(&sample, by(Profile::rfc9068()), audience, &name).await;
+        assert_eq!(found, strict, "{name}, by RFC 9068");
+        let found = kind(&sample, by(Profile::jwt()), audience, &name).await;
+        assert_eq!(found, plain, "{name}, by jwt");
+        if let Some(own) = own {
+            let found = kind(&sample, own(), audience, &name).await;
+            assert_eq!(found, expected, "{name}, by its own profile");
+        }
+    }
+}
+
+/// What an operator tries after having read the log.
+#[tokio::test]
+async fn no_machine_is_a_user_whatever_claim_is_taken_for_its_client() {
+    for (name, sample, audience, ..) in machines() {
+        for claim in ["azp", "cid", "appid", "applicationId", "clientId", "client_id"] {
+            if (name, claim) == ("Zitadel", "client_id") {
+                continue;
+            }
+            let profile = Profile::jwt().client_claim(claim);
+            let found = kind(&sample, under(&sample, profile), audience, name).await;
+            assert_ne!(found, Kind::User, "{name}, {claim}");
+        }
+        // A service account of Google's has an address, too.
+        let profile = Profile::jwt().user_if_present("email");
+        let found = kind(&sample, under(&sample, profile), audience, name).await;
+        assert!(found != Kind::User || name == "Zitadel", "{name}, by e-mail");
     }
 }

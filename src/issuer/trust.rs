@@ -255,7 +255,8 @@ impl TrustedIssuer {
     }
 
     /// Judges what is said of a token that was validated here. It takes away and never adds: the
-    /// scope is what both say, and the token expires by what is earlier.
+    /// scope is what both say, the token expires by what is earlier, and a user acts only where the
+    /// token says so and the answer does not deny it.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,
@@ -265,9 +266,7 @@ impl TrustedIssuer {
     ) -> Result<(), Error> {
         self.validate_introspected(answer.members(), now, true)?;
         answer.check_against(claims)?;
-        if let Some(scope) = self.profile.introspected_scope(answer.members())? {
-            facts.scope = facts.scope.common_with(&scope);
-        }
+        self.profile.narrow(facts, claims, answer.members())?;
         if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
             && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
         {
@@ -391,8 +390,18 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// Reads claims without judging them: of an answer that was judged, and of an injected token.
-    #[cfg(any(feature = "remote", feature = "test-issuer"))]
+    /// Reads an answer that was judged.
+    #[cfg(feature = "remote")]
+    pub(crate) fn read_answer(
+        &self,
+        members: &Object<'_>,
+        now: NumericDate,
+    ) -> Result<Facts, Error> {
+        self.profile.read_answer(members, &self.expected(members, now))
+    }
+
+    /// Reads the claims of an injected token.
+    #[cfg(feature = "test-issuer")]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
         self.profile.read(claims, &self.expected(claims, now))
     }

@@ -4,15 +4,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
-#[cfg(feature = "remote")]
-use crate::profile::claim::check_named_kind;
 use crate::profile::claim::{
-    check_audience, check_kind, check_value, date, is_absent, malformed, missing, text,
+    check_audience, check_kind, check_value, date, malformed, missing, text,
 };
-use crate::profile::{ClientSign, Expected, Profile, ScopeShape};
+#[cfg(feature = "remote")]
+use crate::profile::claim::{check_named_kind, is_absent};
+#[cfg(feature = "remote")]
+use crate::profile::signs::is_answer_member;
+use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim};
+use crate::profile::{Expected, Profile, ScopeShape};
 use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
-use crate::token::{Excerpt, Facts, Names, NumericDate, ScopeSet};
+use crate::token::{Actor, Excerpt, Facts, Names, NumericDate, ScopeSet};
 
 /// How far ahead `iat` may lie, in seconds: what two clocks differ by, and no more (RFC 7519
 /// §4.1.6 leaves it open).
@@ -124,15 +127,28 @@ impl Profile {
         }
         let times = Times::read(claims)?;
         times.check(expected.now, expected.leeway)?;
-        match self.check_audience(claims, expected)? {
-            None if lacking == Lacking::Nothing => return Err(missing(&self.audience)),
-            _ => {}
+        // `aud` is RFC 7662's; what plays its part in JWTs stands in where it is absent, and has to be
+        // ours, too, where it is not.
+        let mut audience = check_audience("aud", claims, expected)?;
+        if self.audience != "aud" {
+            audience = audience.or(check_audience(&self.audience, claims, expected)?);
+        }
+        if audience.is_none() && lacking == Lacking::Nothing {
+            return Err(missing(&self.audience));
         }
         if lacking != Lacking::WhatTheTokenHas {
-            self.check_named(&self.named, claims)?;
+            for name in &self.named {
+                let own = self.answer_name(name).filter(|own| !is_absent(claims, own));
+                self.check_presence(own.unwrap_or(name), claims)?;
+            }
         }
         for (name, values) in &self.required_values {
-            if lacking != Lacking::WhatTheTokenHas || !is_absent(claims, name) {
+            let own = self.answer_name(name).filter(|own| !is_absent(claims, own));
+            if let Some(own) = own {
+                check_value(claims, own, values)?;
+            }
+            let said = own.is_some() || lacking == Lacking::WhatTheTokenHas;
+            if !said || !is_absent(claims, name) {
                 check_value(claims, name, values)?;
             }
         }
@@ -152,16 +168,125 @@ impl Profile {
         Ok(times)
     }
 
-    /// The scope that an introspection answer states, if it does.
+    /// RFC 7662's name for what this profile calls `name` in JWTs, where it has one. A name that is
+    /// itself RFC 7662's means the same in both formats.
     #[cfg(feature = "remote")]
-    pub(crate) fn introspected_scope(
-        &self,
-        claims: &Object<'_>,
-    ) -> Result<Option<ScopeSet>, Error> {
-        if is_absent(claims, &self.scope) {
-            return Ok(None);
+    fn answer_name(&self, name: &str) -> Option<&'static str> {
+        match name {
+            _ if is_answer_member(name) => None,
+            _ if self.client == name => Some("client_id"),
+            _ if self.scope == name => Some("scope"),
+            _ if self.audience == name => Some("aud"),
+            _ => None,
         }
-        self.read_scope(claims).map(Some)
+    }
+
+    /// The client that an introspection answer names (RFC 7662 §2.2).
+    #[cfg(feature = "remote")]
+    fn answer_client<'a>(&self, members: &'a Object<'_>) -> Result<Option<&'a str>, Error> {
+        match (text(members, "client_id")?, &self.answers.client) {
+            (None, Some(name)) => text(members, name),
+            (client, _) => Ok(client),
+        }
+    }
+
+    /// The scope that an introspection answer states, if it does (RFC 7662 §2.2).
+    #[cfg(feature = "remote")]
+    fn answer_scope(&self, members: &Object<'_>) -> Result<Option<ScopeSet>, Error> {
+        let (name, shape) = match &self.answers.scope {
+            Some((name, shape)) if is_absent(members, "scope") => (name.as_ref(), *shape),
+            _ => ("scope", ScopeShape::Words),
+        };
+        read_scope(members, name, shape)
+    }
+
+    /// Reads an answer that was judged.
+    #[cfg(feature = "remote")]
+    pub(crate) fn read_answer(
+        &self,
+        members: &Object<'_>,
+        expected: &Expected<'_>,
+    ) -> Result<Facts, Error> {
+        let (subject, client) = (text(members, "sub")?, self.answer_client(members)?);
+        let of_users = &self.answers.signs.of_users;
+        Ok(Facts {
+            issuer: Arc::clone(&expected.issuer),
+            actor: self.actor(members, subject, client, self.answer_signs(), of_users),
+            scope: self.answer_scope(members)?.unwrap_or_default(),
+            expires_at: date(members, "exp")?,
+            names: Names::new(subject, client),
+        })
+    }
+
+    /// Takes from the facts of a JWT what an answer that was judged does not grant, too. It adds
+    /// nothing: a token of which it is unknown who acts stays one, whatever the answer names.
+    #[cfg(feature = "remote")]
+    pub(crate) fn narrow(
+        &self,
+        facts: &mut Facts,
+        claims: &Object<'_>,
+        members: &Object<'_>,
+    ) -> Result<(), Error> {
+        self.check_same_client(facts, claims, members)?;
+        if let Some(scope) = self.answer_scope(members)? {
+            facts.scope = facts.scope.common_with(&scope);
+        }
+        // A server may repeat a JWT's scope claim, too, in a shape of its own choice.
+        if self.scope != "scope" {
+            let shape = match members.get(&self.scope) {
+                Some(Value::Array(_)) => ScopeShape::Array,
+                _ => ScopeShape::Words,
+            };
+            if let Some(scope) = read_scope(members, &self.scope, shape)? {
+                facts.scope = facts.scope.common_with(&scope);
+            }
+        }
+        let client = self.answer_client(members)?;
+        let is_client = facts.subject().is_some_and(|subject| {
+            let client_claim = self.client.as_ref();
+            let acting = Acting { claims: members, subject, client, client_claim };
+            client == Some(subject)
+                || self.answer_signs().any(|sign| sign.is_positive() && sign.tells_client(acting))
+                || (!self.any_subject && is_machine(members, subject))
+        });
+        if is_client {
+            facts.actor = Actor::Client;
+        }
+        Ok(())
+    }
+
+    /// A JWT and an answer name one client, each in its own way. Where a profile takes the subject for
+    /// the client, its JWTs name none.
+    #[cfg(feature = "remote")]
+    fn check_same_client(
+        &self,
+        facts: &Facts,
+        claims: &Object<'_>,
+        members: &Object<'_>,
+    ) -> Result<(), Error> {
+        let named = facts.client_id().or_else(|| {
+            let name = other_client_claim(claims, &self.client)?;
+            claims.get(name)?.as_str()
+        });
+        let Some(own) = named.filter(|_| self.client != "sub") else {
+            return Ok(());
+        };
+        let names = ["client_id", self.client.as_ref()];
+        let said = names.into_iter().chain(self.answers.client.as_deref());
+        for value in said.filter_map(|name| members.get(name)) {
+            if *value != Value::Null && value.as_str() != Some(own) {
+                return Err(Error::ContradictedByIntrospection { claim: "client_id" });
+            }
+        }
+        Ok(())
+    }
+
+    /// The signs by which an answer is a client's own: those of the profile that count in both
+    /// formats, and those of answers.
+    #[cfg(feature = "remote")]
+    fn answer_signs(&self) -> impl Iterator<Item = &Sign> {
+        let carried = self.signs.of_clients.iter().filter(|sign| sign.counts_in_answers());
+        carried.chain(&self.answers.signs.of_clients)
     }
 
     /// The claim that plays the audience's part, and `aud` itself wherever it stands: a token that
@@ -187,21 +312,21 @@ impl Profile {
     }
 
     fn check_named(&self, names: &[Cow<'static, str>], claims: &Object<'_>) -> Result<(), Error> {
-        for name in names {
-            match claims.get(name) {
-                None | Some(Value::Null) => return Err(missing(name)),
-                // RFC 9068 §2.2 gives these a type; of a claim that the API named, presence counts.
-                Some(Value::String(text)) if *name != "iat" && !text.is_empty() => {}
-                Some(_) if *name != "sub" && *name != self.client && *name != "jti" => {}
-                Some(_) => return Err(malformed(name)),
-            }
-        }
-        Ok(())
+        names.iter().try_for_each(|name| self.check_presence(name, claims))
     }
 
-    /// Reads claims without judging them: those of an answer that was judged, and of an injected
-    /// token.
-    #[cfg(any(feature = "remote", feature = "test-issuer"))]
+    fn check_presence(&self, name: &str, claims: &Object<'_>) -> Result<(), Error> {
+        match claims.get(name) {
+            None | Some(Value::Null) => Err(missing(name)),
+            // RFC 9068 §2.2 gives these a type; of a claim that the API named, presence counts.
+            Some(Value::String(text)) if name != "iat" && !text.is_empty() => Ok(()),
+            Some(_) if name != "sub" && name != self.client && name != "jti" => Ok(()),
+            Some(_) => Err(malformed(name)),
+        }
+    }
+
+    /// Reads claims without judging them: those of an injected token.
+    #[cfg(feature = "test-issuer")]
     pub(crate) fn read(
         &self,
         claims: &Object<'_>,
@@ -228,34 +353,68 @@ impl Profile {
         exp: Option<NumericDate>,
         expected: &Expected<'_>,
     ) -> Result<Facts, Error> {
-        let subject = text(claims, "sub")?;
-        let client_alone = self.client_signs.iter().any(|sign| match sign {
-            ClientSign::With(name) => !is_absent(claims, name),
-            ClientSign::Without(name) => is_absent(claims, name),
-            ClientSign::SubjectSuffix(suffix) => {
-                subject.is_some_and(|sub| sub.ends_with(suffix.as_ref()))
-            }
-        });
+        let (subject, client) = (text(claims, "sub")?, text(claims, &self.client)?);
+        let Signs { of_clients, of_users } = &self.signs;
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
-            client_alone,
-            scope: self.read_scope(claims)?,
+            actor: self.actor(claims, subject, client, of_clients, of_users),
+            scope: read_scope(claims, &self.scope, self.scope_shape)?.unwrap_or_default(),
             expires_at: exp,
-            names: Names::new(subject, text(claims, &self.client)?),
+            names: Names::new(subject, client),
         })
     }
 
-    fn read_scope(&self, claims: &Object<'_>) -> Result<ScopeSet, Error> {
-        let scope = match (claims.get(&self.scope), self.scope_shape) {
-            (None | Some(Value::Null), _) => return Ok(ScopeSet::default()),
-            (Some(Value::String(words)), ScopeShape::Words) => Some(ScopeSet::new(words)),
-            (Some(Value::Array(values)), ScopeShape::Array) => values
-                .iter()
-                .map(Value::as_str)
-                .collect::<Option<Vec<_>>>()
-                .and_then(ScopeSet::from_words),
-            (Some(_), _) => None,
+    /// Who acts: see the module `signs`.
+    fn actor<'s>(
+        &self,
+        claims: &Object<'_>,
+        subject: Option<&str>,
+        client: Option<&str>,
+        of_clients: impl IntoIterator<Item = &'s Sign>,
+        of_users: &[Sign],
+    ) -> Actor {
+        let is_user = || of_users.iter().any(|sign| sign.tells_user(claims));
+        let Some(subject) = subject else {
+            // Servers leave `sub` out of a client's own token (PingOne, Kinde). A token of a user
+            // can't be told from it by that, unless something else in it can only be a user's.
+            return if is_user() { Actor::Unknown(None) } else { Actor::Client };
         };
-        scope.ok_or_else(|| malformed(&self.scope))
+        let acting = Acting { claims, subject, client, client_claim: &self.client };
+        if client == Some(subject)
+            || self.client == "sub"
+            || of_clients.into_iter().any(|sign| sign.tells_client(acting))
+        {
+            return Actor::Client;
+        }
+        if self.any_subject {
+            return Actor::User;
+        }
+        if is_machine(claims, subject) {
+            return Actor::Client;
+        }
+        // RFC 9068 §2.2 and §5: in a client's own token, `sub` stands for the client.
+        if client.is_some() || is_user() {
+            return Actor::User;
+        }
+        Actor::Unknown(other_client_claim(claims, &self.client))
     }
+}
+
+/// The scope in the claim `name`; `None` where it is absent.
+fn read_scope(
+    claims: &Object<'_>,
+    name: &str,
+    shape: ScopeShape,
+) -> Result<Option<ScopeSet>, Error> {
+    let scope = match (claims.get(name), shape) {
+        (None | Some(Value::Null), _) => return Ok(None),
+        (Some(Value::String(words)), ScopeShape::Words) => Some(ScopeSet::new(words)),
+        (Some(Value::Array(values)), ScopeShape::Array) => values
+            .iter()
+            .map(Value::as_str)
+            .collect::<Option<Vec<_>>>()
+            .and_then(ScopeSet::from_words),
+        (Some(_), _) => None,
+    };
+    scope.map(Some).ok_or_else(|| malformed(name))
 }

@@ -7,14 +7,18 @@
 //! [`Profile::jwt`] is for the many authorization servers that do not follow it. Whatever the
 //! profile, `iss`, `aud` (or the one claim that plays its part) and `exp` are required.
 
+mod answers;
 mod claim;
 mod judge;
+mod signs;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::profile::signs::{Sign, Signs};
 use crate::token::NumericDate;
 
+pub use answers::AnswerProfile;
 #[cfg(feature = "remote")]
 pub(crate) use judge::{Lacking, Times};
 
@@ -38,23 +42,20 @@ pub struct Profile {
     /// By the API, of introspection answers, too.
     named: Vec<Cow<'static, str>>,
     required_values: Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>,
-    client_signs: Vec<ClientSign>,
+    signs: Signs,
+    /// Of introspection answers.
+    #[cfg_attr(not(feature = "remote"), allow(dead_code))]
+    answers: AnswerProfile,
+    /// Whether `sub` alone makes a user; see `danger::any_subject_is_a_user`.
+    pub(crate) any_subject: bool,
     audience: Cow<'static, str>,
     client: Cow<'static, str>,
     scope: Cow<'static, str>,
     scope_shape: ScopeShape,
 }
 
-/// By what a client's own token is told from a user's, where `sub` is not the client.
-#[derive(Clone, Debug)]
-enum ClientSign {
-    With(Cow<'static, str>),
-    Without(Cow<'static, str>),
-    SubjectSuffix(Cow<'static, str>),
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ScopeShape {
+pub(crate) enum ScopeShape {
     Words,
     Array,
 }
@@ -78,7 +79,9 @@ impl Profile {
             required: RFC9068_REQUIRED.into_iter().map(Cow::Borrowed).collect(),
             named: Vec::new(),
             required_values: Vec::new(),
-            client_signs: Vec::new(),
+            signs: Signs::default(),
+            answers: AnswerProfile::rfc7662(),
+            any_subject: false,
             audience: "aud".into(),
             client: "client_id".into(),
             scope: "scope".into(),
@@ -91,27 +94,31 @@ impl Profile {
     ///
     /// What it gives up: `typ` no longer tells an access token from an ID token (RFC 9068 §5), so
     /// the audience has to, and so do the claims that only other kinds of JWT carry. Use an
-    /// audience that no client id equals.
+    /// audience that no client id equals. What else such a server does with `sub` is not known either:
+    /// see [who acts](crate::manual::providers).
     pub fn jwt() -> Self {
         Self { strict: false, required: Vec::new(), ..Self::rfc9068() }
     }
 
-    /// Reads the scope from the string claim `name` instead of `scope`.
+    /// Reads the scope of JWTs from the string claim `name` instead of `scope`. Of introspection
+    /// answers, see [`answers`](Self::answers).
     pub fn scope_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
         self.scope_shape = ScopeShape::Words;
         self
     }
 
-    /// Reads the scope from the claim `name`, an array of strings.
+    /// Reads the scope of JWTs from the claim `name`, an array of strings.
     pub fn scope_array_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
         self.scope_shape = ScopeShape::Array;
         self
     }
 
-    /// Reads the client from the claim `name` instead of `client_id`; RFC 9068 requires that claim
-    /// under its own name, so with that profile the new name is required in its place.
+    /// Reads the client of JWTs from the claim `name` instead of `client_id`; RFC 9068 requires that
+    /// claim under its own name, so with that profile the new name is required in its place.
+    ///
+    /// A `sub` that is another than the client then tells a user, unless a sign says otherwise.
     pub fn client_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
         for required in self.required.iter_mut().chain(&mut self.named) {
@@ -125,13 +132,15 @@ impl Profile {
 
     /// Lets the claim `name` play the part of `aud`, for a server that sends no `aud` in access
     /// tokens. It is required as `aud` is, and compared with the same configured audiences; a token
-    /// that has `aud` all the same needs one of them there, too (RFC 7519 §4.1.3).
+    /// that has `aud` all the same needs one of them there, too (RFC 7519 §4.1.3). An introspection
+    /// answer needs one of the two, and both to be ours where it has both.
     pub fn audience_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.audience = name.into();
         self
     }
 
-    /// Refuses tokens without the claim `name`, be it in an introspection answer.
+    /// Refuses tokens without the claim `name`, and introspection answers without it. What this
+    /// profile calls the client, the scope or the audience may have RFC 7662's name there.
     pub fn require_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.named.push(name.into());
         self
@@ -159,25 +168,94 @@ impl Profile {
 
     /// Takes a token with the claim `name` for that of a client on its own behalf.
     ///
-    /// This and the next two are for servers that give a client a `sub` of its own: such a token
+    /// This and the next four are for servers that give a client a `sub` of its own: such a token
     /// would look like a user's (RFC 9068 §5). They only ever make a [`Principal::Client`] of what
-    /// would be a user; of several, one is enough.
+    /// would be something else; of several, one is enough. The well-known ones need no setting:
+    /// `aut`, `gty`, `grant_type`, `idtyp`, `sub_type`, Keycloak's `clientHost` and
+    /// `service-account-` names, Auth0's `@clients`, and a `sub` that any of the usual claims for
+    /// the client repeats.
     ///
     /// [`Principal::Client`]: crate::Principal::Client
     pub fn client_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.client_signs.push(ClientSign::With(name.into()));
+        self.signs.of_clients.push(Sign::Present(name.into()));
         self
     }
 
     /// Takes a token without the claim `name` for that of a client on its own behalf.
     pub fn client_if_absent(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.client_signs.push(ClientSign::Without(name.into()));
+        self.signs.of_clients.push(Sign::Absent(name.into()));
+        self
+    }
+
+    /// Takes a token whose claim `name` is the string `value`, or an array with it, for that of a
+    /// client on its own behalf.
+    ///
+    /// ```
+    /// use tower_resource_server::Profile;
+    ///
+    /// let profile = Profile::jwt().client_claim("azp").client_if_value("kind", "machine");
+    /// # let _ = profile;
+    /// ```
+    pub fn client_if_value(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.signs.of_clients.push(Sign::Value(name.into(), value.into()));
         self
     }
 
     /// Takes a token whose `sub` ends in `suffix` for that of a client on its own behalf.
     pub fn client_if_subject_ends(mut self, suffix: impl Into<Cow<'static, str>>) -> Self {
-        self.client_signs.push(ClientSign::SubjectSuffix(suffix.into()));
+        self.signs.of_clients.push(Sign::SubjectEnds(suffix.into()));
+        self
+    }
+
+    /// Takes a token whose client is not one of its audiences (`aud`) for that of a client on its
+    /// own behalf. For servers that put the client into `aud` when a user signs in, and not
+    /// otherwise.
+    pub fn client_if_not_in_audience(mut self) -> Self {
+        self.signs.of_clients.push(Sign::ClientNotInAudience);
+        self
+    }
+
+    /// Takes a token with the claim `name` for a user's: an identity claim that only users have.
+    /// The claim must hold something: null, false, and an empty text, array or object do not count.
+    ///
+    /// This and the next one are for servers whose tokens name no client. They decide only where
+    /// nothing else does: they never make a user of a token that any sign calls a client's, that has
+    /// no `sub`, or whose `sub` is the client. They are about JWTs; for introspection answers, see
+    /// [`answers`](Self::answers).
+    ///
+    /// Choose a claim that no service account has: some of them have an e-mail address, too.
+    ///
+    /// ```
+    /// use tower_resource_server::Profile;
+    ///
+    /// // Supabase writes no client; only the sessions of its users have this role.
+    /// let profile = Profile::jwt().user_if_value("role", "authenticated");
+    /// # let _ = profile;
+    /// ```
+    pub fn user_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.signs.of_users.push(Sign::Present(name.into()));
+        self
+    }
+
+    /// Takes a token whose claim `name` is the string `value`, or an array with it, for a user's; as
+    /// [`user_if_present`](Self::user_if_present).
+    pub fn user_if_value(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.signs.of_users.push(Sign::Value(name.into(), value.into()));
+        self
+    }
+
+    /// How the server writes its introspection answers, where that is not as RFC 7662 says. The names
+    /// that this profile has for JWTs do not count in answers.
+    pub fn answers(mut self, answers: AnswerProfile) -> Self {
+        self.answers = answers;
         self
     }
 }

@@ -123,14 +123,14 @@ impl fmt::Debug for Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Names, json};
+    use crate::token::{Actor, Names, json};
 
     /// The names of a serialized object, as they stand in its text.
     fn names(payload: &str, client_id: Option<&str>) -> Vec<String> {
         let claims = json::parse(payload.as_bytes()).unwrap();
         let facts = Facts {
             issuer: "i".into(),
-            client_alone: false,
+            actor: Actor::Client,
             scope: ScopeSet::new("a"),
             expires_at: None,
             names: Names::new(None, client_id),

@@ -9,11 +9,21 @@ use crate::token::{NumericDate, Principal, ScopeSet};
 pub(crate) struct Facts {
     /// The configured name of the issuer, which an alias in the token does not change.
     pub(crate) issuer: Arc<str>,
-    /// Whether the profile says that a client acts on its own behalf, whatever `sub` is.
-    pub(crate) client_alone: bool,
+    /// Who acts, as the profile told it.
+    pub(crate) actor: Actor,
     pub(crate) scope: ScopeSet,
     pub(crate) expires_at: Option<NumericDate>,
     pub(crate) names: Names,
+}
+
+/// Who acts with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    User,
+    Client,
+    /// Nothing tells. There may be a claim that seems to name the client, which the profile does not
+    /// read.
+    Unknown(Option<&'static str>),
 }
 
 /// The subject and the client, one behind the other in one text, for one allocation.
@@ -52,11 +62,11 @@ impl Facts {
 
     pub(crate) fn principal(&self) -> Principal<'_> {
         let iss = &self.issuer;
-        match (self.subject(), self.client_id()) {
-            (Some(sub), client_id) if !self.client_alone && client_id != Some(sub) => {
-                Principal::User { iss, sub }
-            }
-            (_, client_id) => Principal::Client { iss, client_id },
+        let (sub, client_id) = (self.subject(), self.client_id());
+        match (self.actor, sub) {
+            (Actor::User, Some(sub)) => Principal::User { iss, sub },
+            (Actor::User | Actor::Client, _) => Principal::Client { iss, client_id },
+            (Actor::Unknown(_), _) => Principal::Unknown { iss, sub, client_id },
         }
     }
 }
@@ -77,7 +87,7 @@ mod tests {
         ] {
             let facts = Facts {
                 issuer: "https://as.example.com".into(),
-                client_alone: false,
+                actor: Actor::User,
                 scope: ScopeSet::default(),
                 expires_at: None,
                 names: Names::new(subject, client),

@@ -8,6 +8,7 @@ mod support;
 #[path = "../support/tls.rs"]
 mod tls;
 
+mod answers;
 mod load;
 mod newest;
 mod now;

@@ -4,14 +4,15 @@ use crate::config_error::ConfigError;
 use crate::crypto::Algorithm;
 use crate::issuer::Issuer;
 use crate::issuer::providers::{check, is_host};
-use crate::profile::Profile;
+use crate::profile::{AnswerProfile, Profile};
 
 /// Keycloak, by the URL of the realm: `https://sso.example.com/realms/demo`.
 ///
 /// It sends `typ: JWT` (`at+jwt` where the client is set so), a claim `typ` that says `Bearer` or
 /// `DPoP`, the client in `azp`, and `scope` as a string. The client's own token has a `sub` that is
-/// neither client nor user; it is told by `client_id` or `clientHost`, which the scope
-/// `service_account` adds. Roles are in `realm_access.roles` and `resource_access`.
+/// neither client nor user. Its signs are `client_id` and `clientHost`, which the scope
+/// `service_account` adds, and a `preferred_username` that begins with `service-account-`; keep one of
+/// the two scopes, or such a token looks like a user's. Roles are in `realm_access.roles` and `resource_access`.
 ///
 /// `aud` names this API only where an audience mapper of a client scope says so. Without one it is
 /// `account`, or absent, and the token is refused: add the mapper, do not accept `account`, which
@@ -103,15 +104,18 @@ pub fn okta(issuer: &str) -> Result<Issuer, ConfigError> {
 /// It sends `typ: JWT`, and in `aud` the ids of the project and of its applications: the audience
 /// to configure is the project's id. There is no scope claim in the JWT, so that no scope check
 /// passes; roles are an object under `urn:zitadel:iam:org:project:<id>:roles`, for
-/// [`and_check`](crate::Policy::and_check). A service account is a user here, with a `sub` of
-/// its own, and is not told from one.
+/// [`and_check`](crate::Policy::and_check). A service account has a `sub` like a user's and its own
+/// name as `client_id`. Its `aud` does not have that name, while a user's token has the client in `aud`:
+/// that is the sign used here. A service account that asks for a project of its own name can evade it.
 ///
 /// It gives up `typ` and `client_id`. ID tokens may have the same `aud`; they are kept out by
 /// `jti`, which they have not.
 ///
-/// Source: Zitadel Docs, "Claims" (<https://zitadel.com/docs/apis/openidoauth/claims>).
+/// Sources: Zitadel Docs, "Claims" (<https://zitadel.com/docs/apis/openidoauth/claims>); what a
+/// service account's token has is that of `token_client_credentials.go` in its `internal/api/oidc`.
 pub fn zitadel(instance_url: impl Into<String>) -> Issuer {
-    Issuer::discover(instance_url).profile(Profile::jwt().require_claim("jti"))
+    Issuer::discover(instance_url)
+        .profile(Profile::jwt().require_claim("jti").client_if_not_in_audience())
 }
 
 /// Ory Hydra, or Ory Network, with `strategies.access_token: jwt`; by default access tokens are
@@ -152,7 +156,10 @@ pub fn fusionauth(server_url: &str, issuer: &str) -> Issuer {
     fusionauth_issuer(
         server_url,
         issuer,
-        Profile::jwt().client_claim("applicationId").require_claim("applicationId"),
+        Profile::jwt()
+            .client_claim("applicationId")
+            .require_claim("applicationId")
+            .answers(AnswerProfile::rfc7662().client_claim("applicationId")),
     )
 }
 
@@ -164,7 +171,11 @@ pub fn fusionauth(server_url: &str, issuer: &str) -> Issuer {
 ///
 /// Source: FusionAuth Docs, "Tokens", "Client Credentials Access Token".
 pub fn fusionauth_entities(server_url: &str, issuer: &str) -> Issuer {
-    fusionauth_issuer(server_url, issuer, Profile::jwt().client_claim("sub").require_claim("sub"))
+    let profile = Profile::jwt()
+        .client_claim("sub")
+        .require_claim("sub")
+        .answers(AnswerProfile::rfc7662().client_claim("sub"));
+    fusionauth_issuer(server_url, issuer, profile)
 }
 
 fn fusionauth_issuer(server_url: &str, issuer: &str, profile: Profile) -> Issuer {

@@ -10,7 +10,7 @@ use crate::config_error::ConfigError;
 use crate::crypto::Algorithm;
 use crate::issuer::Issuer;
 use crate::issuer::providers::pinned;
-use crate::profile::Profile;
+use crate::profile::{AnswerProfile, Profile};
 
 /// Jobs of GitHub Actions, by the ids of the accounts whose repositories are trusted
 /// (`repository_owner_id`: a number that stays when the account is renamed, and is not given to
@@ -113,5 +113,8 @@ pub fn google_service_accounts<V: Into<String>>(
 }
 
 fn workload() -> Profile {
-    Profile::jwt().client_claim("sub").require_claim("sub")
+    Profile::jwt()
+        .client_claim("sub")
+        .require_claim("sub")
+        .answers(AnswerProfile::rfc7662().client_claim("sub"))
 }

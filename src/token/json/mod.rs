@@ -117,10 +117,16 @@ impl<'a> Object<'a> {
         Self { members, marks }
     }
 
+    /// Inlined, so that the mark of a name in code is a constant: most names are absent.
+    #[inline]
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
         if self.marks & mark(name) == 0 {
             return None;
         }
+        self.find(name)
+    }
+
+    fn find(&self, name: &str) -> Option<&Value<'a>> {
         self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
@@ -151,6 +157,7 @@ impl<'a> Object<'a> {
 
 /// One of 64 marks, for a set of names that says at once what is not in it: most of the names that
 /// are looked for in a token are not there.
+#[inline]
 fn mark(name: &str) -> u64 {
     let first = name.as_bytes().first().copied().unwrap_or_default();
     let last = name.as_bytes().last().copied().unwrap_or_default();
