@@ -91,15 +91,18 @@ pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
 /// Canaille, by the issuer as its metadata names it: `https://id.example.com` where `SERVER_NAME` is
 /// set, and the URL of the request with a final slash where it is not.
 ///
-/// Its access tokens are opaque: give it an introspection (feature `remote`). The client that asks has
-/// to be in the audience of the client that the token was given to, and it is the audience to
-/// configure: its id stands in `aud`. A client's own token has no `sub`; a user's `sub` is the login
-/// name.
+/// Clients get opaque access tokens for themselves, and for a user a JWT that is written as an ID token
+/// is: no type, no scope, no client. So no token can be judged here: give it an introspection that is
+/// asked about every token, [`Introspection::only`] (feature `remote`). The client that asks has to be
+/// in the audience of the client that the token was given to, and its id is the audience to configure.
+/// A client's own token has no `sub`; a user's `sub` is the login name.
 ///
-/// It gives up nothing: its JWTs are ID tokens, which have no type of their own and are refused.
+/// It gives up nothing: its JWTs are refused where they are not introspected.
 ///
-/// Source: Canaille Documentation, "Specifications"; the answers are those of `IntrospectionEndpoint`
-/// in its version 0.3.6.
+/// Source: Canaille Documentation, "Specifications"; the tokens and answers are those of
+/// `generate_access_token` and `IntrospectionEndpoint` in its version 0.3.6.
+///
+/// [`Introspection::only`]: https://docs.rs/tower-resource-server/latest/tower_resource_server/struct.Introspection.html#method.only
 pub fn canaille(issuer: impl Into<String>) -> Issuer {
     Issuer::discover(issuer).profile(Profile::rfc9068())
 }
