@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
@@ -18,12 +19,17 @@ use crate::introspection::Jwts;
 #[cfg(feature = "remote")]
 use crate::issuer::Resolved;
 use crate::issuer::{Pending, Trust, Waited};
+use crate::runtime::Deadline;
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
 use crate::token::jwt::JwtHead;
 #[cfg(feature = "remote")]
-use crate::token::jwt::{has_no_header, has_three_parts};
+use crate::token::jwt::is_jwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
+
+/// How long a request may wait in all, for its issuer, keys and the answer of its authorization
+/// server, through however many reloads.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 
 /// Turns validated claims into the API's own type.
 pub(crate) type ReadClaims<C> = fn(&Object<'_>, &Facts) -> Result<C, Error>;
@@ -82,25 +88,35 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Waits for what the walk lacked, and walks again: at most once for each thing it can lack.
+    /// Waits for what the walk lacked, and walks again: at most once for each thing it can lack. What
+    /// was waited for under another configuration is lacked again after a reload; one deadline holds
+    /// for all of it.
     pub(crate) async fn resume(
         self: Arc<Self>,
         token: String,
         mut pending: Pending,
         mut waited: Waited,
     ) -> Result<Verdict<C>, Error> {
+        let deadline = *waited.deadline.get_or_insert_with(|| Deadline::after(REQUEST_DEADLINE));
         loop {
             let again = match pending {
                 Pending::Refused(error) => return Err(error),
-                Pending::Issuer(wait) => waited.issuer.replace(wait.done().await).is_some(),
+                Pending::Issuer(wait) => {
+                    let generation = wait.generation();
+                    let resolution = wait.done(deadline).await;
+                    let before = waited.issuer.replace((generation, resolution));
+                    before.is_some_and(|(own, _)| own == generation)
+                }
                 Pending::Keys(wait) => {
-                    wait.done().await;
-                    std::mem::replace(&mut waited.keys, true)
+                    let keys = wait.waited();
+                    wait.done(deadline).await;
+                    let before = waited.keys.replace(keys);
+                    before.zip(waited.keys.as_ref()).is_some_and(|(one, other)| one.is_of(other))
                 }
                 #[cfg(feature = "remote")]
                 Pending::Answer(wait) => {
                     let generation = wait.generation();
-                    let said = wait.done().await;
+                    let said = wait.done(deadline).await;
                     // Under another configuration it is another question, whatever was said.
                     self.trust.load().generation == generation
                         && waited
@@ -128,27 +144,15 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         if let Some(issuer) = trust.introspects_all() {
             return self.introspect(&trust, &issuer, token, waited);
         }
-        // A handle is told by its parts, before anything of it is read.
+        // What is a JWT by its form is judged strictly or refused; only the rest is opaque.
         #[cfg(feature = "remote")]
-        if let Some(issuer) =
-            trust.introspects_opaque().filter(|_| !has_three_parts(token.as_bytes()))
-        {
+        if let Some(issuer) = trust.introspects_opaque().filter(|_| !is_jwt(token.as_bytes())) {
             return self.introspect(&trust, &issuer, token, waited);
         }
-        let (mut decoded, known) = (Vec::new(), self.headers.load());
-        let jwt = JwtHead::parse(token.as_bytes(), &known).and_then(|head| {
-            trust.foresee(&head.header)?;
-            head.open(&mut decoded)
-        });
-        let jwt = match jwt {
-            Ok(jwt) => jwt,
-            #[cfg(feature = "remote")]
-            Err(error) if has_no_header(token.as_bytes(), &error) => {
-                let issuer = trust.introspects_opaque().ok_or(error)?;
-                return self.introspect(&trust, &issuer, token, waited);
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let mut decoded = Vec::new();
+        let head = JwtHead::parse(token.as_bytes(), Some(&self.headers))?;
+        trust.foresee(&head.header)?;
+        let jwt = head.open(&mut decoded)?;
         let issuer = trust.resolve(&jwt.claims, waited)?;
         #[cfg(feature = "remote")]
         if issuer.introspects(Jwts::Introspect) {
@@ -223,18 +227,44 @@ pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) ->
     claims.to().map_err(|error| unfit::<C>(claims, &error.to_string()))
 }
 
+/// How many claims are tried one by one for the one that does not fit; real tokens have a dozen.
+const MAX_TRIED: usize = 64;
+
 /// Says which claim does not fit, and quotes no value, as serde's own words would.
+///
+/// Where a type keeps members in a buffer first (`flatten`, `untagged`, a tag, `try_from`), serde's
+/// path is empty. So each claim is left out in turn: without the one that does not fit, the outcome is
+/// another.
 #[cold]
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
-    let missing = words.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let field = |start| words.strip_prefix(start).and_then(|rest: &str| rest.split('`').next());
+    let missing = field("missing field `");
     // The claim, and not the way inside it: there, a name can be a person's.
-    let claim = match serde_path_to_error::deserialize::<_, C>(claims.node()) {
+    let path = match serde_path_to_error::deserialize::<_, C>(claims.node()) {
         Err(error) => error.path().iter().next().map(ToString::to_string),
         Ok(_) => None,
     };
-    let problem = match missing {
-        Some(field) => format!("{field} is missing"),
-        None => format!("{} has another type or form", claim.unwrap_or_default()),
+    let (mut certain, mut possible) = (Vec::new(), Vec::new());
+    for (name, _) in claims.iter().take(MAX_TRIED) {
+        match claims.without(name).to::<C>().map_err(|error| error.to_string()) {
+            Err(same) if same == words => {}
+            // It may be that it is only missed, before the fault is come upon.
+            Err(other) if other == format!("missing field `{name}`") => possible.push(name),
+            Ok(_) | Err(_) => certain.push(name),
+        }
+    }
+    let named = |names: &[&str]| match names {
+        [] => None,
+        [one] if field("unknown field `") == Some(*one) => Some(format!("{one} is not expected")),
+        [one] => Some(format!("{one} has another type or form")),
+        names => Some(format!("one of {} has another type or form", names.join(", "))),
     };
+    let seen = path.as_deref().filter(|path| certain.contains(path) || possible.contains(path));
+    let problem = named(seen.as_slice())
+        .or_else(|| named(&certain))
+        .or_else(|| missing.map(|field| format!("{field} is missing")))
+        .or_else(|| named(&possible))
+        .or_else(|| path.as_deref().and_then(|path| named(&[path])))
+        .unwrap_or_else(|| "no claim alone, but all of them together".to_owned());
     Error::UnfitClaims { problem: Excerpt::of(&problem) }
 }

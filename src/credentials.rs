@@ -6,12 +6,16 @@
 //! - no line, or a scheme other than `Bearer` in any case: no credentials of ours (RFC 6750 §3.1);
 //! - `Bearer`, one or more spaces, one token68: the token (RFC 6750 §2.1); anything else after
 //!   `Bearer` is malformed, 400;
+//! - `Bearer` where another reader could find it, behind a blank or a comma: malformed, 400;
 //! - a token by two methods: 400, even when both are equal (RFC 6750 §2).
 //!
-//! Query and form tokens are ignored unless switched on (OAuth 2.1 §5.1). It does not look inside
-//! the token.
+//! Query and form tokens are ignored unless switched on (OAuth 2.1 §5.1). A query token is taken out
+//! of the URI once it passed, and kept beside the request for the layers further in. It does not look
+//! inside the token.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -63,15 +67,36 @@ impl FormTokens {
     }
 }
 
-/// Reads the credentials of a request. `query` is the request's query where that method is on.
+/// The query token of a request, kept in the extensions once it was taken out of the URI. It belongs
+/// to the request and not to a server: every server that accepts query tokens has to see it, or a
+/// request with a token would pass its optional layer as anonymous.
+#[derive(Clone)]
+pub(crate) struct QueryToken(Arc<str>);
+
+impl fmt::Debug for QueryToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QueryToken(..)")
+    }
+}
+
+/// What a request has to say in its query, where that method is on.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Query<'a> {
+    /// The query of the URI as it is now.
+    pub(crate) uri: Option<&'a str>,
+    /// What a layer around this one took out of the URI.
+    pub(crate) kept: Option<&'a QueryToken>,
+}
+
+/// Reads the credentials of a request. `query` is empty where that method is off.
 pub(crate) fn extract<'a>(
     headers: &'a HeaderMap,
     form: Option<&'a FormToken>,
-    query: Option<&str>,
+    query: Query<'a>,
 ) -> Result<Credentials<'a>, Error> {
     let header = from_header(headers);
     let form = form.map(from_form);
-    let query = query.and_then(from_query);
+    let query = from_query(query);
     match (header, form, query) {
         // Credentials of another scheme do not count as a method of presenting a token.
         (Err(Error::MissingCredentials | Error::UnsupportedScheme), Some(form), None) => form,
@@ -90,20 +115,52 @@ fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
     if lines.next().is_some() {
         return Err(Error::RepeatedCredentials);
     }
+    let line = line.as_bytes();
     // A scheme is a token (RFC 9110 §11.1), so it ends where the characters of one end.
-    let Some((scheme, rest)) = line.as_bytes().split_at_checked(BEARER.len()) else {
-        return Err(Error::UnsupportedScheme);
+    let bearer = line.split_at_checked(BEARER.len());
+    let Some((_, rest)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER)) else {
+        return Err(another_scheme(line));
     };
-    if !scheme.eq_ignore_ascii_case(BEARER) {
-        return Err(Error::UnsupportedScheme);
-    }
     let token = rest.trim_ascii_start_spaces();
     if token.len() == rest.len() {
         let goes_on = rest.first().copied().is_some_and(is_tchar);
-        return Err(if goes_on { Error::UnsupportedScheme } else { Error::MalformedCredentials });
+        return Err(if goes_on { another_scheme(line) } else { Error::MalformedCredentials });
     }
     let token = token68(token).ok_or(Error::MalformedCredentials)?;
     Ok(Credentials { token: Cow::Borrowed(token), method: Method::Header })
+}
+
+/// What a line is that does not begin with the scheme `Bearer`. HTTP/2 hands a field over with the
+/// blanks around it, which its sender must leave out (RFC 9113 §8.2.1); and two lines that some proxy
+/// made one are joined by a comma (RFC 9110 §5.3). Another reader could find a token there, so it must
+/// not pass as anonymous.
+#[inline]
+fn another_scheme(line: &[u8]) -> Error {
+    let begins_with_a_scheme = line.first().is_some_and(u8::is_ascii_alphabetic);
+    let hides_bearer = (!begins_with_a_scheme || has_comma(line)) && hides_bearer(line);
+    if hides_bearer { Error::MalformedCredentials } else { Error::UnsupportedScheme }
+}
+
+/// In blocks, as for a token68.
+#[inline]
+fn has_comma(line: &[u8]) -> bool {
+    let any = |block: &[u8]| block.iter().fold(false, |any, byte| any | (*byte == b','));
+    let (blocks, short) = line.as_chunks::<8>();
+    let last = line.last_chunk::<8>().map_or(short, |last| last);
+    blocks.iter().fold(false, |found, block| found | any(block)) | any(last)
+}
+
+/// Whether any element of a list may be a Bearer token, once what belongs to no scheme is left out.
+#[cold]
+fn hides_bearer(line: &[u8]) -> bool {
+    line.split(|byte| *byte == b',').any(|element| {
+        let begins_at = element.iter().position(|byte| is_tchar(*byte)).unwrap_or(element.len());
+        let (_, element) = element.split_at(begins_at);
+        element.split_at_checked(BEARER.len()).is_some_and(|(scheme, rest)| {
+            let goes_on = rest.first().copied().is_some_and(is_tchar);
+            scheme.eq_ignore_ascii_case(BEARER) && !goes_on
+        })
+    })
 }
 
 fn from_form(form: &FormToken) -> Result<Credentials<'_>, Error> {
@@ -116,7 +173,20 @@ fn from_form(form: &FormToken) -> Result<Credentials<'_>, Error> {
     }
 }
 
-fn from_query<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
+fn from_query(query: Query<'_>) -> Option<Result<Credentials<'_>, Error>> {
+    let (uri, kept) = (query.uri.and_then(from_uri), query.kept.map(|QueryToken(token)| &**token));
+    match (uri, kept) {
+        (None, None) => None,
+        (None, Some(kept)) => {
+            Some(Ok(Credentials { token: Cow::Borrowed(kept), method: Method::Query }))
+        }
+        // A middleware put the URI back. Another token there is a second one.
+        (Some(Ok(uri)), Some(kept)) if uri.token != kept => Some(Err(Error::RepeatedCredentials)),
+        (Some(uri), _) => Some(uri),
+    }
+}
+
+fn from_uri<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
     let mut tokens = form_urlencoded::parse(query.as_bytes())
         .filter_map(|(name, token)| (name == ACCESS_TOKEN).then_some(token));
     let token = tokens.next()?;
@@ -127,6 +197,12 @@ fn from_query<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
             Ok(Credentials { token: Cow::Owned(token.to_owned()), method: Method::Query })
         }
     })
+}
+
+/// The token in a URI's query, to be kept when it is taken out.
+pub(crate) fn query_token(uri: &Uri) -> Option<QueryToken> {
+    let Credentials { token, .. } = from_uri(uri.query()?)?.ok()?;
+    Some(QueryToken((&*token).into()))
 }
 
 /// The URI without its `access_token`, so that what logs it further in logs no token
@@ -228,6 +304,25 @@ mod tests {
             ("basic", &[b"Basic eA=="], Err(Error::UnsupportedScheme)),
             ("glued", &[b"BearerT"], Err(Error::UnsupportedScheme)),
             ("empty", &[b""], Err(Error::UnsupportedScheme)),
+            ("only blanks", &[b" \t "], Err(Error::UnsupportedScheme)),
+            ("leading blank", &[b" Bearer t"], Err(Error::MalformedCredentials)),
+            ("leading tab", &[b"\tbearer t"], Err(Error::MalformedCredentials)),
+            ("blanks around", &[b" \t Bearer t \t"], Err(Error::MalformedCredentials)),
+            ("leading blank, no token", &[b" Bearer"], Err(Error::MalformedCredentials)),
+            ("leading blank, tab", &[b" Bearer\tt"], Err(Error::MalformedCredentials)),
+            ("trailing blank", &[b"Bearer t "], Err(Error::MalformedCredentials)),
+            ("trailing tab", &[b"Bearer t\t"], Err(Error::MalformedCredentials)),
+            ("leading no-break space", &[b"\xc2\xa0Bearer t"], Err(Error::MalformedCredentials)),
+            ("leading obs-text", &[b"\x85Bearer t"], Err(Error::MalformedCredentials)),
+            ("obs-text behind", &[b"Bearer\xa0t"], Err(Error::MalformedCredentials)),
+            ("leading quote", &[b"\"Bearer t\""], Err(Error::MalformedCredentials)),
+            ("leading comma", &[b", Bearer t"], Err(Error::MalformedCredentials)),
+            ("one line of two", &[b"Basic eA==, Bearer t"], Err(Error::MalformedCredentials)),
+            ("of two, no blank", &[b"Basic eA==,bearer t"], Err(Error::MalformedCredentials)),
+            ("leading blank, other", &[b" Basic eA=="], Err(Error::UnsupportedScheme)),
+            ("leading blank, longer", &[b" Bearers t"], Err(Error::UnsupportedScheme)),
+            ("other of a list", &[b"Digest a=\"b\", c=\"d\""], Err(Error::UnsupportedScheme)),
+            ("Bearer inside", &[b"Digest realm=\"Bearer t\""], Err(Error::UnsupportedScheme)),
             ("no token", &[b"Bearer"], Err(Error::MalformedCredentials)),
             ("only spaces", &[b"Bearer   "], Err(Error::MalformedCredentials)),
             ("two words", &[b"Bearer a b"], Err(Error::MalformedCredentials)),
@@ -242,7 +337,8 @@ mod tests {
         ];
         for (name, lines, expected) in cases {
             let headers = header(lines);
-            let found = extract(&headers, None, None).map(|found| found.token.into_owned());
+            let found =
+                extract(&headers, None, Query::default()).map(|found| found.token.into_owned());
             assert_eq!(found, expected.clone().map(str::to_owned), "{name}");
         }
     }
@@ -285,8 +381,34 @@ mod tests {
             ("escaped", &none, None, Some("access_token=a&%61ccess_token=a"), twice),
             ("query empty", &none, None, Some("access_token="), Err(Error::MalformedCredentials)),
         ] {
+            let query = Query { uri: query, kept: None };
             let found = extract(headers, form, query).map(|found| found.method);
             assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_query_token_that_was_taken_out_counts_as_before() {
+        let one = FormToken::One("f".into());
+        let (none, bearer, basic) = (header(&[]), header(&[b"Bearer h"]), header(&[b"Basic eA=="]));
+        let kept = query_token(&Uri::from_static("/?a=1&access_token=q")).unwrap();
+        assert!(!format!("{kept:?}").contains('q'));
+        for (name, headers, form, uri, expected) in [
+            ("alone", &none, None, None, Ok("q")),
+            ("beside another query", &none, None, Some("a=1"), Ok("q")),
+            ("beside another scheme", &basic, None, None, Ok("q")),
+            ("the URI was put back", &none, None, Some("access_token=q"), Ok("q")),
+            ("escaped", &none, None, Some("access_token=%71"), Ok("q")),
+            ("another", &none, None, Some("access_token=p"), Err(Error::RepeatedCredentials)),
+            ("and one in the header", &bearer, None, None, Err(Error::SeveralMethods)),
+            ("and one in a form", &none, Some(&one), None, Err(Error::SeveralMethods)),
+        ] {
+            let query = Query { uri, kept: Some(&kept) };
+            let found = extract(headers, form, query).map(|found| found.token.into_owned());
+            assert_eq!(found, expected.map(str::to_owned), "{name}");
+        }
+        for uri in ["/", "/?a=1", "/?access_token=", "/?access_token=a&access_token=a"] {
+            assert!(query_token(&Uri::from_static(uri)).is_none(), "{uri}");
         }
     }
 

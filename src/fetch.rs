@@ -4,7 +4,13 @@
 //! not followed: where keys come from is configured, not suggested. Only https, or http on this
 //! very machine where that was switched on.
 
+mod names;
+mod pool;
+mod proxy;
+mod settings;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +19,10 @@ use http::header::{
     IF_NONE_MATCH, RETRY_AFTER,
 };
 
-use crate::issuer::check_url;
+use crate::fetch::pool::{Attempt, Pool};
+use crate::issuer::{UrlFault, check_url};
+
+pub(crate) use settings::ClientSettings;
 
 /// How long a connection may take; a server that is further away than this is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,25 +33,10 @@ pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer. Real key sets have 1 to 20 KiB, metadata 2 to 10 KiB.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
-/// How the client is set up.
-#[derive(Clone, Default)]
-pub(crate) struct ClientSettings {
-    pub(crate) allow_http_loopback: bool,
-    /// Root certificates, PEM: beside those of the system, or instead of them.
-    pub(crate) root_certificates: Vec<Vec<u8>>,
-    pub(crate) only_these_roots: bool,
-    pub(crate) proxy: Option<String>,
-    pub(crate) user_agent: Option<String>,
-    /// Whether any URL is https, for which root certificates are needed.
-    pub(crate) needs_tls: bool,
-    /// A certificate with its private key, PEM, by which the client shows who it is (RFC 8705 §2).
-    pub(crate) identity: Option<Vec<u8>>,
-}
-
 /// An HTTP client that fetches small documents.
 #[derive(Clone)]
 pub(crate) struct Client {
-    http: reqwest::Client,
+    pool: Arc<Pool>,
     allow_http_loopback: bool,
 }
 
@@ -71,6 +65,8 @@ pub(crate) struct FormAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FetchError {
     Url(&'static str),
+    /// There was nothing to send.
+    Form(&'static str),
     Connect,
     Timeout,
     Transport,
@@ -87,49 +83,8 @@ impl Client {
     /// # Errors
     /// When the settings make no client: what is wrong, fit for a `ConfigError`.
     pub(crate) fn new(settings: &ClientSettings) -> Result<Self, String> {
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_rustls()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .no_proxy()
-            .referer(false)
-            .user_agent(settings.user_agent.as_deref().unwrap_or(concat!(
-                env!("CARGO_PKG_NAME"),
-                "/",
-                env!("CARGO_PKG_VERSION")
-            )));
-        let mut roots = Vec::new();
-        for pem in &settings.root_certificates {
-            match reqwest::Certificate::from_pem_bundle(pem) {
-                Ok(certificates) if !certificates.is_empty() => roots.extend(certificates),
-                Ok(_) | Err(_) if settings.only_these_roots => {
-                    return Err("only_root_certificates: no PEM certificates".to_owned());
-                }
-                Ok(_) | Err(_) => return Err("root_certificates: no PEM certificates".to_owned()),
-            }
-        }
-        builder = if settings.needs_tls && !settings.only_these_roots {
-            builder.tls_certs_merge(roots)
-        } else {
-            // Where nothing is asked over TLS, a machine without root certificates is good enough.
-            builder.tls_certs_only(roots)
-        };
-        if let Some(proxy) = &settings.proxy {
-            // What is asked by http is on this very machine, and a proxy would read all of it.
-            let proxy = reqwest::Proxy::https(proxy).map_err(|_| "proxy: is no URL".to_owned())?;
-            builder = builder.proxy(proxy);
-        }
-        if let Some(pem) = &settings.identity {
-            let identity = reqwest::Identity::from_pem(pem)
-                .map_err(|_| "mutual_tls: no PEM certificate with its private key".to_owned())?;
-            builder = builder.identity(identity);
-        }
-        let http = builder.build().map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            format!("the HTTPS client can't be built: {}", cause.unwrap_or_default())
-        })?;
-        Ok(Self { http, allow_http_loopback: settings.allow_http_loopback })
+        let pool = Arc::new(Pool::new(settings)?);
+        Ok(Self { pool, allow_http_loopback: settings.allow_http_loopback })
     }
 
     /// Fetches a small document. With `etag`, 304 is an answer, too. What `authorization` holds is
@@ -141,49 +96,71 @@ impl Client {
         etag: Option<&HeaderValue>,
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, FetchError> {
-        check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
-        let mut request = self.http.get(url).header(ACCEPT, accept);
-        if let Some(etag) = etag {
-            request = request.header(IF_NONE_MATCH, etag);
-        }
-        if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        let mut response = request.send().await?;
-        let status = response.status().as_u16();
-        let not_modified = status == 304 && etag.is_some();
-        if status != 200 && !not_modified {
-            // Its form as a date is not read: it would need the wall clock, and pauses are short.
-            let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            return Err(match seconds.and_then(|seconds| seconds.trim().parse().ok()) {
-                Some(seconds) if [429, 503].contains(&status) => {
-                    FetchError::Busy { status, retry_after: Duration::from_secs(seconds) }
-                }
-                _ => FetchError::Status(status),
-            });
-        }
-        let body = read(&mut response).await?;
-        let headers = std::mem::take(response.headers_mut());
-        Ok(Answer { not_modified, headers, body })
+        let url = check_url(url, self.allow_http_loopback)?;
+        let request = |http: &reqwest::Client| {
+            let mut request = http.get(url.clone()).header(ACCEPT, accept);
+            if let Some(etag) = etag {
+                request = request.header(IF_NONE_MATCH, etag);
+            }
+            if let Some(authorization) = &authorization {
+                request = request.header(AUTHORIZATION, authorization);
+            }
+            Ok(request)
+        };
+        let exchange = async |attempt: &Attempt| {
+            let mut response = attempt.send(request).await?;
+            let status = response.status().as_u16();
+            let not_modified = status == 304 && etag.is_some();
+            if status != 200 && !not_modified {
+                return Err(refusal(status, response.headers()));
+            }
+            let body = read(&mut response).await?;
+            let headers = std::mem::take(response.headers_mut());
+            Ok(Answer { not_modified, headers, body })
+        };
+        self.pool.attempt().whole(exchange).await
     }
 
-    /// Posts a form. What it holds is secret, so it goes nowhere but to `url`.
-    pub(crate) async fn post(&self, url: &str, form: Form) -> Result<FormAnswer, FetchError> {
-        check_url(url, self.allow_http_loopback).map_err(FetchError::Url)?;
-        let mut request = self
-            .http
-            .post(url)
-            .header(ACCEPT, form.accept)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.body);
-        if let Some(authorization) = form.authorization {
-            request = request.header(AUTHORIZATION, authorization);
+    /// Posts a form. What it holds is secret, so it goes nowhere but to `url`. It is made again where
+    /// it has to be sent again: an assertion in it is for one use (RFC 7523 §3).
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        form: impl Fn() -> Result<Form, &'static str>,
+    ) -> Result<FormAnswer, FetchError> {
+        let url = check_url(url, self.allow_http_loopback)?;
+        let request = |http: &reqwest::Client| {
+            let form = form().map_err(FetchError::Form)?;
+            let request = http
+                .post(url.clone())
+                .header(ACCEPT, form.accept)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form.body);
+            Ok(match form.authorization {
+                Some(authorization) => request.header(AUTHORIZATION, authorization),
+                None => request,
+            })
+        };
+        let exchange = async |attempt: &Attempt| {
+            let mut response = attempt.send(request).await?;
+            let body = read(&mut response).await?;
+            let headers = std::mem::take(response.headers_mut());
+            let status = response.status().as_u16();
+            Ok(FormAnswer { status, answer: Answer { not_modified: false, headers, body } })
+        };
+        self.pool.attempt().whole(exchange).await
+    }
+}
+
+/// What an answer other than the document says.
+fn refusal(status: u16, headers: &HeaderMap) -> FetchError {
+    // Its form as a date is not read: it would need the wall clock, and pauses are short.
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    match seconds.and_then(|seconds| seconds.trim().parse().ok()) {
+        Some(seconds) if [429, 503].contains(&status) => {
+            FetchError::Busy { status, retry_after: Duration::from_secs(seconds) }
         }
-        let mut response = request.send().await?;
-        let body = read(&mut response).await?;
-        let headers = std::mem::take(response.headers_mut());
-        let status = response.status().as_u16();
-        Ok(FormAnswer { status, answer: Answer { not_modified: false, headers, body } })
+        _ => FetchError::Status(status),
     }
 }
 
@@ -229,15 +206,16 @@ impl Answer {
     }
 }
 
+impl From<UrlFault> for FetchError {
+    fn from(fault: UrlFault) -> Self {
+        Self::Url(fault.problem)
+    }
+}
+
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
-            Self::Timeout
-        } else if error.is_connect() {
-            Self::Connect
-        } else {
-            Self::Transport
-        }
+        // The deadline of the exchange is kept outside; what times out within is a connection.
+        if error.is_connect() { Self::Connect } else { Self::Transport }
     }
 }
 
@@ -245,6 +223,7 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(problem) => write!(f, "its URL {problem}"),
+            Self::Form(problem) => f.write_str(problem),
             Self::Connect => f.write_str("can't connect"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Transport => f.write_str("the connection broke"),

@@ -122,6 +122,8 @@ mod config;
 // Outside: what waits for the network.
 #[cfg(feature = "remote")]
 mod fetch;
+#[allow(dead_code, reason = "not every build has all its users")]
+mod flight;
 #[cfg(feature = "jsonwebtoken")]
 mod interop_jsonwebtoken;
 #[cfg(feature = "remote")]
@@ -143,6 +145,7 @@ mod config_error;
 mod error;
 mod event;
 mod health;
+mod shown;
 mod telemetry;
 mod token;
 

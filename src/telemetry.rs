@@ -7,6 +7,8 @@ use http::StatusCode;
 
 use crate::error::Error;
 use crate::event::{Event, Observer};
+#[cfg(feature = "remote")]
+use crate::shown::redacted;
 use crate::token::Excerpt;
 
 /// The target of every event of this crate.
@@ -34,9 +36,10 @@ pub(crate) fn refused(error: &Error, status: StatusCode) {
 
 /// Tells the log, and the API's own observer, if there is one, what happened to keys.
 pub(crate) fn event(event: &Event, observer: Option<&Observer>) {
-    log(event);
+    // An event may come while a task unwinds, where a second panic would end the process: of the
+    // API's own observer, or of a subscriber.
+    let _ = catch_unwind(|| log(event));
     if let Some(observer) = observer {
-        // An event may come while a task unwinds, where a second panic would end the process.
         let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
     }
 }
@@ -89,7 +92,7 @@ fn log(event: &Event) {
 
 /// The API's resolver failed, or named an issuer that can't be.
 pub(crate) fn resolve_failed(iss: &str, problem: &str) {
-    let iss = Excerpt::of(iss);
+    let iss = Excerpt::of_url(iss);
     let iss = iss.as_str();
     tracing::error!(target: TARGET, iss, problem, "the issuer of a tenant could not be resolved");
 }
@@ -97,6 +100,7 @@ pub(crate) fn resolve_failed(iss: &str, problem: &str) {
 /// A call of the introspection endpoint failed; `opened` says that it is left alone for a while.
 #[cfg(feature = "remote")]
 pub(crate) fn introspection_failed(issuer: &str, error: &Error, opened: bool) {
+    let issuer = &*redacted(issuer);
     if opened {
         tracing::error!(target: TARGET, issuer, reason = %error, "introspection failed several times in a row, calls are held back");
     } else {
@@ -107,29 +111,34 @@ pub(crate) fn introspection_failed(issuer: &str, error: &Error, opened: bool) {
 /// The introspection endpoint answers again.
 #[cfg(feature = "remote")]
 pub(crate) fn introspection_is_back(issuer: &str) {
+    let issuer = &*redacted(issuer);
     tracing::info!(target: TARGET, issuer, "introspection is back");
 }
 
 /// The store of shared answers fails; said once until it is back.
 #[cfg(feature = "remote")]
 pub(crate) fn shared_cache_failed(issuer: &str, does: &'static str, problem: &str) {
+    let issuer = &*redacted(issuer);
     tracing::warn!(target: TARGET, issuer, does, problem, "the shared cache fails, requests do without it");
 }
 
 /// The store of shared answers can be used again.
 #[cfg(feature = "remote")]
 pub(crate) fn shared_cache_is_back(issuer: &str, does: &'static str) {
+    let issuer = &*redacted(issuer);
     tracing::info!(target: TARGET, issuer, does, "the shared cache is back");
 }
 
 /// A value in the store of shared answers is not used.
 #[cfg(feature = "remote")]
 pub(crate) fn shared_answer_unusable(issuer: &str, reason: &'static str) {
+    let issuer = &*redacted(issuer);
     tracing::warn!(target: TARGET, issuer, reason, "an answer in the shared cache is not used");
 }
 
 /// An introspection call was due and there is no runtime to run it on.
 #[cfg(feature = "remote")]
 pub(crate) fn introspection_without_runtime(issuer: &str) {
+    let issuer = &*redacted(issuer);
     tracing::error!(target: TARGET, issuer, "the issuer can't be asked outside a tokio runtime");
 }

@@ -291,6 +291,190 @@ async fn the_optional_layer_passes_absent_credentials_and_no_bad_ones() {
     assert_eq!(reply.json()["sub"], "alice");
 }
 
+/// HTTP/2 hands a field over with the blanks around it, and a proxy may have made one line of two.
+/// What another reader could take for a Bearer token must not pass as anonymous.
+#[tokio::test]
+async fn what_could_be_a_bearer_token_is_never_anonymous() {
+    let issuer = issuer();
+    let api = api(server(&issuer).optional_layer());
+    let token = issuer.token().sign();
+    for (name, before, scheme, between, behind) in [
+        ("leading blank", " ", "Bearer", " ", ""),
+        ("leading tab", "\t", "Bearer", " ", ""),
+        ("blanks", " \t  ", "bearer", " ", ""),
+        ("trailing blank", "", "Bearer", " ", " "),
+        ("trailing tab", "", "Bearer", " ", "\t"),
+        ("a tab", "", "Bearer", "\t", ""),
+        ("a tab, leading blank", " ", "BEARER", "\t", ""),
+        ("a colon", "", "Bearer", ":", ""),
+        ("no-break space", "\u{a0}", "Bearer", " ", ""),
+        ("no-break space between", "", "Bearer", "\u{a0}", ""),
+        ("a quoted string", "\"", "Bearer", " ", "\""),
+        ("an empty element", ", ", "Bearer", " ", ""),
+        ("behind another", "Basic eA==, ", "Bearer", " ", ""),
+        ("before another", "", "Bearer", " ", ", Basic eA=="),
+    ] {
+        let value = format!("{before}{scheme}{between}{token}{behind}");
+        let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        let request = get().header(AUTHORIZATION, value).body(Body::default()).unwrap();
+        let reply = api.send(request).await;
+        reply.assert_invalid_request(name);
+        assert!(!reply.ran, "{name}");
+    }
+    for alone in ["Bearer", " Bearer", "\tbearer\t"] {
+        api.authorization(alone).await.assert_invalid_request(alone);
+    }
+    for other in
+        ["", " ", "\t", "Basic eA==", " Basic eA==", "BearerToken t", "Digest a=\"b\", c=d"]
+    {
+        let reply = api.authorization(other).await;
+        reply.assert_ok(other);
+        assert_eq!(reply.json()["anonymous"], true, "{other:?}");
+    }
+    api.bearer(&token).await.assert_ok("neighbour");
+}
+
+/// A request with `query`, and what it has to say elsewhere.
+fn by_query(query: &str) -> http::request::Builder {
+    Request::get(format!("https://api.example.com/notes?{query}"))
+}
+
+/// A query token is taken out of the URI by the first layer that lets it pass. Every later layer judges
+/// it as well.
+#[tokio::test]
+async fn a_query_token_is_evidence_for_every_layer_it_passes() {
+    let issuer = issuer();
+    let query_server = || builder(trusting(&issuer)).query_token().build().unwrap();
+    let (one, two, without) = (query_server(), query_server(), server(&issuer));
+    let reload = {
+        let (one, trusted) = (one.clone(), trusting(&issuer));
+        tower::util::MapRequestLayer::new(move |request: Request<Body>| {
+            one.reload([trusted.clone()], [AUDIENCE]).unwrap();
+            request
+        })
+    };
+    let request = || {
+        by_query(&format!("a=1&access_token={}", issuer.token().subject("alice").sign()))
+            .body(Body::default())
+            .unwrap()
+    };
+    let assert_alice = |reply: &Reply, name: &str| {
+        reply.assert_ok(name);
+        let seen = reply.json();
+        assert_eq!(seen["sub"], "alice", "{name}: {seen}");
+        assert_eq!(seen["uri"], "https://api.example.com/notes?a=1", "{name}");
+        assert_eq!(reply.headers["cache-control"], "private", "{name}");
+    };
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(one.optional_layer());
+    assert_alice(&api(layers).send(request()).await, "the same server");
+    let layers =
+        ServiceBuilder::new().layer(one.layer()).layer(reload.clone()).layer(one.optional_layer());
+    assert_alice(&api(layers).send(request()).await, "a reload in between");
+    let layers = ServiceBuilder::new().layer(one.optional_layer()).layer(reload).layer(one.layer());
+    assert_alice(&api(layers).send(request()).await, "optional first");
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(two.layer());
+    assert_alice(&api(layers).send(request()).await, "two servers");
+    let layers = ServiceBuilder::new()
+        .layer(one.optional_layer())
+        .layer(two.optional_layer())
+        .layer(one.layer())
+        .layer(two.protect(tower_resource_server::authenticated()));
+    assert_alice(&api(layers).send(request()).await, "two servers in turns");
+    let layers = ServiceBuilder::new().layer(without.optional_layer()).layer(one.layer());
+    assert_alice(&api(layers).send(request()).await, "a server without the method around");
+
+    // A server without the method sees none, as it saw none before.
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(without.layer());
+    api(layers).send(request()).await.assert_invited("a server without the method");
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(without.optional_layer());
+    let reply = api(layers).send(request()).await;
+    assert_eq!(reply.json()["anonymous"], true);
+
+    // Whatever the request says, what is bad for one of them is refused.
+    let elsewhere = builder(trusting(&issuer).audience("https://other.example.com"));
+    let elsewhere = elsewhere.query_token().build().unwrap();
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(elsewhere.optional_layer());
+    let reply = api(layers).send(request()).await;
+    reply.assert_invalid_token("for another audience");
+    assert!(!reply.ran);
+}
+
+/// What lies between two layers may write the head anew; the query token counts as if it still were
+/// where it was.
+#[tokio::test]
+async fn a_query_token_that_was_taken_out_excludes_other_methods() {
+    let issuer = issuer();
+    let query_server = || builder(trusting(&issuer)).query_token().build().unwrap();
+    let (one, two) = (query_server(), query_server());
+    let token = issuer.token().subject("alice").sign();
+    let second = issuer.token().subject("bob").sign();
+    let (same, other) = (format!("access_token={token}"), format!("access_token={second}"));
+    let doubled = format!("{same}&{same}");
+    for (name, query, header, ok) in [
+        ("as it is", None, None, true),
+        ("another path and query", Some("b=2"), None, true),
+        ("the token put back", Some(same.as_str()), None, true),
+        ("another scheme", None, Some("Basic eA==".to_owned()), true),
+        ("another token", Some(other.as_str()), None, false),
+        ("the token twice", Some(doubled.as_str()), None, false),
+        ("the token in the header", None, Some(format!("Bearer {token}")), false),
+        ("another token in the header", None, Some(format!("Bearer {second}")), false),
+    ] {
+        let query = query.map(str::to_owned);
+        let between = tower::util::MapRequestLayer::new(move |mut request: Request<Body>| {
+            if let Some(query) = &query {
+                *request.uri_mut() = format!("/elsewhere?{query}").parse().unwrap();
+            }
+            if let Some(header) = &header {
+                request.headers_mut().insert(AUTHORIZATION, header.parse().unwrap());
+            }
+            request
+        });
+        let layers =
+            ServiceBuilder::new().layer(one.layer()).layer(between).layer(two.optional_layer());
+        let request = by_query(&same).body(Body::default()).unwrap();
+        let reply = api(layers).send(request).await;
+        if ok {
+            reply.assert_ok(name);
+            let seen = reply.json();
+            assert_eq!(seen["sub"], "alice", "{name}");
+            assert!(!seen["uri"].as_str().unwrap().contains(&token), "{name}: {seen}");
+        } else {
+            reply.assert_invalid_request(name);
+            assert!(!reply.ran, "{name}");
+        }
+    }
+    let both = by_query(&same).header(AUTHORIZATION, format!("Bearer {token}"));
+    let layers = ServiceBuilder::new().layer(one.layer()).layer(two.layer());
+    api(layers).send(both.body(Body::default()).unwrap()).await.assert_invalid_request("at once");
+}
+
+/// A handler that hands all of a request's extensions on does not hand the token on.
+#[tokio::test]
+async fn a_query_token_stays_in_the_request_and_private() {
+    let issuer = issuer();
+    let one = builder(trusting(&issuer)).query_token().build().unwrap();
+    let (parts, ()) =
+        by_query(&format!("access_token={}", issuer.token().sign())).body(()).unwrap().into_parts();
+    let head = one.authenticate(&parts).await.unwrap();
+    assert_eq!(head.response_headers["cache-control"], "private");
+    let inner = tower::service_fn(|request: Request<Body>| async move {
+        assert!(!format!("{:?}", request.extensions()).contains("access_token"));
+        let mut response = Response::new(Body::default());
+        *response.extensions_mut() = request.extensions().clone();
+        Ok::<_, Infallible>(response)
+    });
+    let service = one.layer().layer(inner);
+    let request = by_query(&format!("access_token={}", issuer.token().sign()));
+    let response = service.oneshot(request.body(Body::default()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    // With what is left of it in another request, nobody is authenticated.
+    let other = builder(trusting(&issuer)).query_token().build().unwrap();
+    let mut request = without();
+    *request.extensions_mut() = response.extensions().clone();
+    api(other.layer()).send(request).await.assert_invited("nothing was handed on");
+}
+
 #[tokio::test]
 async fn anonymous_behind_require_is_invited() {
     let issuer = issuer();
@@ -420,6 +604,223 @@ async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_claim() {
     api.bearer(&good).await.assert_ok("fits");
 }
 
+#[tokio::test]
+async fn the_log_names_the_claim_whatever_shape_the_type_has() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Inner {
+        level: Option<u8>,
+        tenant: u32,
+    }
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Flat {
+        sub: String,
+        #[serde(flatten)]
+        inner: Inner,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    #[allow(dead_code, reason = "only read")]
+    enum Untagged {
+        Level { level: u8 },
+        Tenant { tenant: u32 },
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(tag = "kind")]
+    #[allow(dead_code, reason = "only read")]
+    enum Tagged {
+        Person { level: Option<u8> },
+        Machine,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(try_from = "Inner")]
+    struct Tried;
+    impl TryFrom<Inner> for Tried {
+        type Error = String;
+
+        fn try_from(inner: Inner) -> Result<Self, String> {
+            match inner.level {
+                Some(0) => Err("secret-value".to_owned()),
+                _ => Ok(Self),
+            }
+        }
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read")]
+    struct Closed {
+        iss: String,
+        sub: String,
+        aud: String,
+        client_id: String,
+        jti: String,
+        iat: u64,
+        exp: u64,
+        scope: Option<String>,
+        tenant: Option<u32>,
+        own: Option<Box<Closed>>,
+    }
+    async fn told<T>(claims: serde_json::Value) -> Option<String>
+    where
+        T: serde::de::DeserializeOwned + Send + Sync + 'static,
+    {
+        let issuer = issuer();
+        let api = api(builder(trusting(&issuer)).claims::<T>().build().unwrap().layer());
+        let mut token = issuer.token();
+        for (name, value) in claims.as_object().unwrap() {
+            token = token.claim(name, value.clone());
+        }
+        let reply = api.bearer(&token.sign()).await;
+        let told = reply.error.as_ref().map(ToString::to_string);
+        assert!(!told.as_deref().is_some_and(|told| told.contains("secret-value")), "{told:?}");
+        let text = "the claims do not fit the type of the API: ";
+        told.map(|told| told.strip_prefix(text).unwrap_or(&told).replace('`', ""))
+    }
+    let form = |claim: &str| Some(format!("{claim} has another type or form"));
+    let json = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap();
+
+    let flat = told::<Flat>;
+    assert_eq!(flat(json(r#"{"tenant":1,"level":"secret-value"}"#)).await, form("level"));
+    assert_eq!(
+        flat(json(r#"{"tenant":"secret-value"}"#)).await,
+        form("one of sub, tenant"),
+        "without either, one is missed"
+    );
+    assert_eq!(flat(json("{}")).await.as_deref(), Some("tenant is missing"));
+    assert_eq!(flat(json(r#"{"tenant":1}"#)).await, None);
+
+    let untagged = told::<Untagged>;
+    let all = Some("no claim alone, but all of them together".to_owned());
+    assert_eq!(untagged(json(r#"{"level":"secret-value"}"#)).await, all);
+    assert_eq!(untagged(json(r#"{"level":1}"#)).await, None);
+
+    let tagged = told::<Tagged>;
+    assert_eq!(tagged(json(r#"{"kind":"secret-value"}"#)).await, form("kind"));
+    assert_eq!(tagged(json(r#"{"kind":0}"#)).await, form("kind"));
+    assert_eq!(tagged(json(r#"{"kind":"Person","level":"secret-value"}"#)).await, form("level"));
+    assert_eq!(tagged(json("{}")).await.as_deref(), Some("kind is missing"));
+    assert_eq!(tagged(json(r#"{"kind":"Machine"}"#)).await, None);
+
+    let tried = told::<Tried>;
+    assert_eq!(tried(json(r#"{"tenant":1,"level":0}"#)).await, form("level"));
+    assert_eq!(tried(json(r#"{"tenant":"secret-value","level":1}"#)).await, form("tenant"));
+    assert_eq!(tried(json(r#"{"tenant":1,"level":1}"#)).await, None);
+
+    let closed = told::<Closed>;
+    assert_eq!(closed(json(r#"{"mail":"x"}"#)).await.as_deref(), Some("mail is not expected"));
+    assert_eq!(closed(json(r#"{"own":{"secret-value":1}}"#)).await, form("own"));
+    assert_eq!(closed(json(r#"{"tenant":"secret-value"}"#)).await, form("tenant"));
+    assert_eq!(closed(json(r#"{"tenant":1}"#)).await, None);
+}
+
+/// Sends payloads to an API with claims of type `T`: good ones, then bad ones.
+async fn judge_typed<T>(good: &[&str], bad: &[&str])
+where
+    T: serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    let issuer = issuer();
+    let api = api(builder(trusting(&issuer)).claims::<T>().build().unwrap().layer());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = |member: &str| {
+        let payload = format!(
+            r#"{{"iss":"{ISSUER}","sub":"alice","aud":"{AUDIENCE}","client_id":"app","jti":"1",
+                "iat":{now},"exp":{}{member}}}"#,
+            now + 300
+        );
+        issuer.token().raw_payload(payload).sign()
+    };
+    for member in good {
+        api.bearer(&token(member)).await.assert_ok(member);
+    }
+    for member in bad {
+        api.bearer(&token(member)).await.assert_invalid_token(member);
+    }
+}
+
+#[tokio::test]
+async fn the_variant_of_an_own_type_is_named_by_text() {
+    #[derive(serde::Deserialize)]
+    #[serde(tag = "level")]
+    enum Level {
+        Admin,
+        Reader,
+    }
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Inside {
+        role: Level,
+    }
+    judge_typed::<Level>(
+        &[r#","level":"Admin""#, r#","level":"Reader""#],
+        &[r#","level":0"#, r#","level":1"#, r#","level":0.0"#, r#","level":"0""#, ""],
+    )
+    .await;
+    judge_typed::<Inside>(
+        &[r#","role":{"level":"Reader"}"#],
+        &[r#","role":{"level":0}"#, r#","role":{"level":1}"#, r#","role":0"#, r#","role":[0]"#],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_of_an_own_map_has_one_spelling() {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Limits {
+        limits: std::collections::HashMap<u32, u64>,
+    }
+    judge_typed::<Limits>(
+        &[r#","limits":{"1":5,"2":1000}"#],
+        &[
+            r#","limits":{"1":5,"+1":1000}"#,
+            r#","limits":{"+1":5}"#,
+            r#","limits":{"1":5,"01":1000}"#,
+            r#","limits":{"0":5,"-0":1000}"#,
+            r#","limits":{"1":5,"1":1000}"#,
+            r#","limits":{"1":5,"\u0031":1000}"#,
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn claims_of_a_type_without_content_fit() {
+    #[derive(serde::Deserialize)]
+    struct Nothing;
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Member {
+        nothing: Nothing,
+    }
+    judge_typed::<()>(&["", r#","x":1"#], &[r#","x":1,"x":1"#]).await;
+    judge_typed::<Nothing>(&["", r#","x":1"#], &[r#","exp":1"#]).await;
+    judge_typed::<std::marker::PhantomData<u8>>(&[""], &[r#","exp":1"#]).await;
+    // As a member it is null, as elsewhere.
+    judge_typed::<Member>(&[r#","nothing":null"#], &[r#","nothing":{}"#, ""]).await;
+}
+
+/// Whatever features of `serde_json` are on.
+#[tokio::test]
+async fn names_of_serde_json_are_no_members() {
+    let bad = [
+        r#","x":{"$serde_json::private::Number":"1"}"#,
+        r#","x":{"\u0024serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::Number":"+1795000000"}"#,
+        r#","nbf":{"$serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::Number":"1","y":2}"#,
+        r#","x":{"y":2,"$serde_json::private::Number":"1"}"#,
+        r#","x":{"$serde_json::private::RawValue":"1"}"#,
+    ];
+    let good = [r#","x":{"$serde_json::private::number":"1"}"#, r#","nbf":1.5"#, r#","nbf":-0"#];
+    judge_typed::<serde_json::Value>(&good, &bad).await;
+    judge_typed::<()>(&good, &bad).await;
+    let fractions = format!(r#","x":[{}0.5]"#, "0.5,".repeat(599));
+    let deep = format!(r#","x":{}0.5{}"#, "[".repeat(31), "]".repeat(31));
+    let too_deep = format!(r#","x":{}0.5{}"#, "[".repeat(32), "]".repeat(32));
+    judge_typed::<serde_json::Value>(&[&fractions, &deep], &[&too_deep]).await;
+}
+
 #[test]
 fn every_problem_of_a_configuration_is_reported_at_once() {
     let error = ResourceServer::builder()
@@ -437,7 +838,7 @@ fn every_problem_of_a_configuration_is_reported_at_once() {
         .unwrap_err();
     let told = error.to_string();
     for expected in [
-        "issuer `http://as.example.com/?x`: must be https",
+        "issuer `http://as.example.com/?..`: must be https",
         "issuer `https://as.example.com`: jwks: no array `keys`",
         "is trusted twice",
         "secret: secret is shorter",

@@ -298,6 +298,185 @@ async fn debug_of_public_types_shows_no_secret() {
     }
 }
 
+/// The secrets of a URL: a user, a password, a query, a fragment.
+const URL_SECRETS: [&str; 4] =
+    ["hunter-user", "hunter-password", "hunter-query", "hunter-fragment"];
+
+#[track_caller]
+fn assert_no_url_secret(shown: &str) {
+    for secret in URL_SECRETS {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+}
+
+/// URLs with each kind of secret, alone and together, and what may be seen of them.
+fn secret_urls() -> Vec<(String, &'static str)> {
+    let [user, password, query, fragment] = URL_SECRETS;
+    vec![
+        (format!("https://{user}:{password}@as.example.com:8443/t1"), "as.example.com:8443/t1"),
+        (format!("https://{password}@as.example.com:8443/t1"), "as.example.com:8443/t1"),
+        (format!("https://as.example.com:8443/t1?key={query}"), "as.example.com:8443/t1"),
+        (format!("https://as.example.com:8443/t1#{fragment}"), "as.example.com:8443/t1"),
+        (format!("https://as.example.com:8443/t1?a={query}@b"), "as.example.com:8443/t1"),
+        (format!("https://as.example.com:8443/t1?a=b@{query}"), "as.example.com:8443/t1"),
+        (
+            format!("http://{user}:{password}@as.example.com/t1?{query}#{fragment}"),
+            "as.example.com/t1",
+        ),
+        (format!("https://{user}:{password}/x@as.example.com/t1"), "https://.."),
+        (format!("https://{user}:{password}?x@as.example.com/t1"), "https://.."),
+        (format!("{user}:{password}@as.example.com/t1"), "as.example.com/t1"),
+        (format!("https:{user}:{password}@as.example.com/t1"), "as.example.com/t1"),
+    ]
+}
+
+#[test]
+fn debug_and_configuration_errors_show_no_secret_of_a_url() {
+    let jwks = issuer().jwks();
+    for (url, clear) in secret_urls() {
+        for (name, issuer) in [
+            ("name", Issuer::new(&url).jwks(jwks.clone())),
+            ("alias", Issuer::new(ISSUER).jwks(jwks.clone()).alias(&url)),
+            ("audience", Issuer::new(ISSUER).jwks(jwks.clone()).audience(&url)),
+            ("jwks_uri", Issuer::new(ISSUER).jwks_uri(&url)),
+        ] {
+            let shown = format!("{issuer:?}");
+            assert_no_url_secret(&shown);
+            assert!(shown.contains(clear), "{name}: {clear} is not in {shown}");
+            let built = builder(issuer.clone());
+            let shown = format!("{built:?}");
+            assert_no_url_secret(&shown);
+            assert!(shown.contains(clear), "{name}: {clear} is not in {shown}");
+            let built = built.build();
+            assert_no_url_secret(&format!("{built:?}"));
+            match built {
+                Err(error) => {
+                    assert_no_url_secret(&error.to_string());
+                    assert!(error.to_string().contains(clear), "{name}: {clear} in {error}");
+                }
+                Ok(server) => {
+                    let health = server.health();
+                    assert_no_url_secret(&format!("{health:?} {server:?} {:?}", server.layer()));
+                    assert!(format!("{server:?}").contains(clear), "{name}: {clear}");
+                }
+            }
+        }
+        let own = builder(Issuer::new(ISSUER).jwks(jwks.clone())).audience(&url).error_uri(&url);
+        assert_no_url_secret(&format!("{own:?}"));
+        assert_no_url_secret(&format!("{:?}", own.build()));
+        for error in [
+            tower_resource_server::providers::auth0(&url).unwrap_err(),
+            tower_resource_server::providers::okta(&url)
+                .err()
+                .unwrap_or_else(|| builder(Issuer::new("")).build().unwrap_err()),
+        ] {
+            assert_no_url_secret(&format!("{error:?} {error}"));
+        }
+        let seed = serde_json::json!({
+            "version": 1, "issuer": url, "fetched_at": 1, "freshness": 1, "document": "{}",
+        });
+        let seed = tower_resource_server::KeySeed::from_json(seed.to_string().as_bytes()).unwrap();
+        let shown = format!("{seed:?} {:?}", Issuer::new(ISSUER).seed(seed.clone()));
+        assert_no_url_secret(&shown);
+        assert!(shown.contains(clear), "{shown}");
+    }
+}
+
+#[cfg(feature = "remote")]
+#[test]
+fn what_asks_an_endpoint_shows_no_secret_of_its_url() {
+    use tower_resource_server::{ClientAuth, Introspection};
+
+    for (url, clear) in secret_urls() {
+        let auth = || ClientAuth::client_secret_basic("notes-api", "s3cr3t-of-the-client");
+        let introspection = Introspection::new(auth()).endpoint(&url).signed_answer_audience(&url);
+        let issuer = Issuer::new(ISSUER).jwks(issuer().jwks()).introspection(introspection.clone());
+        let built = builder(issuer.clone()).proxy(&url);
+        let shown = format!("{introspection:?} {issuer:?} {built:?}");
+        assert_no_url_secret(&shown);
+        assert!(shown.contains(clear) && shown.contains("notes-api"), "{clear} is not in {shown}");
+        assert!(!shown.contains("s3cr3t-of-the-client"));
+        let built = built.build();
+        let problem = built.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        assert_no_url_secret(&format!("{built:?} {problem}"));
+    }
+}
+
+/// A key server and an endpoint that are known by a key in the query, while they answer and while they
+/// don't.
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn logs_and_errors_show_no_query_of_a_url_that_is_fetched() {
+    use tower_resource_server::test_issuer::{Endpoint, Fault};
+    use tower_resource_server::{ClientAuth, Introspection};
+
+    let log = Log::listen();
+    let issuer = TestIssuer::start().await.unwrap();
+    let query = URL_SECRETS[2];
+    let with_query = |url: String| format!("{url}?key={query}");
+    let mut seen = Seen::default();
+    for (fault, ok) in [(Fault::None, true), (Fault::Status(500), false), (Fault::Truncated, false)]
+    {
+        issuer.set_fault(Endpoint::Jwks, fault.clone());
+        issuer.set_fault(Endpoint::Introspection, fault);
+        let own = Introspection::new(ClientAuth::client_secret_basic("notes-api", "s3cr3t"))
+            .endpoint(with_query(issuer.introspection_endpoint()));
+        let trusted =
+            Issuer::new(issuer.url()).jwks_uri(with_query(issuer.jwks_uri())).introspection(own);
+        let server = builder(trusted).allow_http_loopback().build().unwrap();
+        let api = api(server.layer());
+        for token in [issuer.token().sign(), issuer.token().opaque()] {
+            let reply = api.bearer(&token).await;
+            if ok {
+                reply.assert_ok("asked")
+            } else {
+                reply.assert_unavailable("down")
+            }
+            seen.take(&reply);
+        }
+        seen.0 += &format!("{server:?} {:?}", server.health());
+    }
+    seen.0 += &log.text();
+    assert!(
+        seen.0.contains("introspection failed") && seen.0.contains("keys could not be fetched")
+    );
+    assert_no_url_secret(&seen.0);
+}
+
+/// What is not a secret of a URL still shows.
+#[test]
+fn debug_shows_urls_that_have_no_secret_as_they_are() {
+    let keys = "https://keys.example.com:8443/@tenant/jwks.json";
+    let issuer = Issuer::new(ISSUER).jwks_uri(keys).alias("urn:example:as").audience("api://notes");
+    let shown = format!("{issuer:?} {:?}", builder(issuer.clone()));
+    for text in [ISSUER, keys, "urn:example:as", "api://notes", AUDIENCE] {
+        assert!(shown.contains(&format!("\"{text}\"")), "{text} is not in {shown}");
+    }
+}
+
+/// The issuer and the audience of a token are text that anyone can write, and a log line each.
+#[tokio::test]
+async fn logs_and_errors_show_no_secret_of_a_url_in_a_token() {
+    let log = Log::listen();
+    let issuer = issuer();
+    let api = api(server(&issuer).layer());
+    let mut seen = Seen::default();
+    for (url, clear) in secret_urls() {
+        for token in [
+            issuer.token().claim("iss", url.clone()).sign(),
+            issuer.token().audience(&url).sign(),
+            issuer.token().claim("aud", vec![url.clone(), "other".to_owned()]).sign(),
+        ] {
+            let reply = api.bearer(&token).await;
+            reply.assert_invalid_token(&url);
+            assert!(reply.error.as_ref().unwrap().to_string().contains(clear), "{url}");
+            seen.take(&reply);
+        }
+    }
+    assert_no_url_secret(&seen.0);
+    assert_no_url_secret(&log.text());
+}
+
 #[cfg(feature = "remote")]
 #[tokio::test]
 async fn id_7662_5_1_what_is_said_of_a_token_stays_out_of_logs_and_debug() {

@@ -202,8 +202,8 @@ fn add_refusals(cases: &mut Vec<Case>) {
 }
 
 const BARE: &str = "bare service";
-const ISSUER: &str = "https://as.example.com";
-const AUDIENCE: &str = "https://api.example.com";
+pub const ISSUER: &str = "https://as.example.com";
+pub const AUDIENCE: &str = "https://api.example.com";
 
 /// Ed25519 goes by its older name, the one that `jsonwebtoken` knows.
 fn token(issuer: &TestIssuer) -> String {

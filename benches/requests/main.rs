@@ -11,6 +11,7 @@
 //! Instructions repeat exactly. `allocations` counts the rest.
 
 mod cases;
+mod headers;
 mod measure;
 mod threads;
 
@@ -57,6 +58,16 @@ fn main() {
         "\nratio: to bare aws-lc-rs verification of the same signature with a prepared key.\n\
          net ns, instructions: less those of the bare service, which drops the request, too."
     );
+    if wanted("headers in rotation") {
+        println!();
+        for (keys, (one, two)) in headers::KEYS.iter().zip(headers::times()) {
+            println!(
+                "headers in rotation, HS256, {keys:>2} keys: {one:.0} ns a request on one thread, \
+                 {two:.0} ns on each of two: {:.2} times",
+                two / one
+            );
+        }
+    }
     if wanted("introspected, cached") {
         let (one, two) = threads::times();
         println!(

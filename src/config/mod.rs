@@ -6,8 +6,8 @@ mod trust;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::issuer::{Issuer, IssuerResolver};
 use crate::rejection::EmptyBody;
 use crate::server::{ResourceServer, Shared};
+use crate::shown::AllShown;
 use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims, ServerId};
 
@@ -52,7 +53,7 @@ pub struct Ready(());
 ///
 /// // Every problem is reported at once.
 /// let error = ResourceServer::builder()
-///     .issuer(Issuer::new("http://as.example.com").jwks(jwks))
+///     .issuer(Issuer::new("https://as.example.com").jwks("{}"))
 ///     .audience("")
 ///     .build()
 ///     .unwrap_err();
@@ -158,6 +159,18 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// The type that handlers get the claims as. Claims that do not fit it are refused with 401
     /// `invalid_token`, and the log names the claim. Comes before [`validator`](Self::validator).
+    ///
+    /// The type is read as `serde_json` reads it, but:
+    /// - A name that stands twice, at any depth, refuses the token before.
+    /// - A map's key that is a number or a boolean has one spelling, the one that Rust prints: `1`, and
+    ///   not `+1`, `01` or `1.0`. A key of another type with two spellings for one value (an alias of a
+    ///   variant, an `IpAddr`) keeps the last, as everywhere in serde: read such names as `String`.
+    /// - An integer beyond 64 bits is a double, and `serde_json::value::RawValue` fits nothing.
+    /// - `()`, a unit struct and `PhantomData` take any claims.
+    ///
+    /// Inside `flatten` and `untagged` serde keeps what it reads in a buffer, in which it takes a
+    /// number for a variant of a tagged enum, whatever is read from. Leave those out for a claim that
+    /// grants something.
     pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Builder<S, T, R> {
         if !self.validators.is_empty() {
             let problem = "claims: comes before `validator`, whose claims are of the type set here";
@@ -255,27 +268,37 @@ impl<S, C, R> Builder<S, C, R> {
     /// those of the system.
     #[cfg(feature = "remote")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.settings.client.root_certificates.push(pem.into());
+        let set = self.settings.client.add_root_certificates(pem.into());
+        self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
 
     /// The proxy for requests of this server's own; those of the environment are not used.
+    ///
+    /// Its URL begins with `http://` or `https://`. A user name and a password in it, percent-encoded,
+    /// are shown to the proxy as Basic (RFC 7617). Anything else is refused by [`build`](Self::build),
+    /// SOCKS too, and nothing is ever fetched past a proxy because it was not understood. What is asked
+    /// by http is on this very machine and goes to no proxy; neither does what is asked of an issuer
+    /// with [`Issuer::no_proxy`](crate::Issuer::no_proxy).
     #[cfg(feature = "remote")]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.settings.client.proxy = Some(url.into());
+        let set = self.settings.client.set_proxy(&url.into());
+        self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
 
     /// The `User-Agent` of requests of this server's own.
     #[cfg(feature = "remote")]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
-        self.settings.client.user_agent = Some(user_agent.into());
+        let set = self.settings.client.set_user_agent(&user_agent.into());
+        self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
 
     /// Accepts tokens in the query as `access_token`, too (RFC 6750 §2.3), and takes them out of
-    /// the URI that the handler sees. OAuth 2.1 §5.1 dropped this method, because URLs are logged:
-    /// leave it off unless a client can send nothing else.
+    /// the URI that the handler sees. The answer is `Cache-Control: private`, and fields that some
+    /// caches obey instead, such as `CDN-Cache-Control`, are removed. OAuth 2.1 §5.1 dropped this
+    /// method, because URLs are logged: leave it off unless a client can send nothing else.
     pub fn query_token(mut self) -> Self {
         self.settings.query_token = true;
         self
@@ -291,15 +314,27 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// Refreshes keys by a timer, too, and not only when requests come in: for an API with so few of
     /// them that its keys would lapse in between. The timer starts with the first fetch, and ends with
-    /// the server.
+    /// the server. Of tenants that a resolver finds, it is for those that had a valid token.
     pub fn keep_warm(mut self) -> Self {
         self.settings.keep_warm = true;
         self
     }
 
+    /// How many tenants of an [`IssuerResolver`] are kept, each with its keys: 1,000 unless set. Beyond
+    /// them the least recently used has to be resolved again with its next token.
+    ///
+    /// It counts tenants that had a valid token. Others are on probation, beside them: a tenth as many,
+    /// and at least 16. Where a tenant has a key set of 10 KiB, it takes some 40 KiB of memory, and a
+    /// thousand of them 40 MB.
+    pub fn max_tenants(mut self, most: usize) -> Self {
+        self.settings.max_tenants = most;
+        self
+    }
+
     /// Tells of what happens to the keys of issuers: to count, or to raise an alarm. The same facts
     /// are in the log. `observer` runs where the event happened, perhaps within a request, so it must
-    /// not block.
+    /// not block. No lock is held while it runs: it may ask for the health of the server, or reload
+    /// it.
     ///
     /// ```
     /// use tower_resource_server::{Event, ResourceServer};
@@ -338,7 +373,10 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
     pub fn build(mut self) -> Result<ResourceServer<C, R>, ConfigError> {
         let mut problems = std::mem::take(&mut self.settings.problems);
         let settings = Arc::new(self.settings);
-        problems.extend(settings.key_settings(None).freshness.problem());
+        problems.extend(settings.key_settings(None, false).freshness.problem());
+        if settings.max_tenants == 0 {
+            problems.push("max_tenants 0: at least one".to_owned());
+        }
         let (issuers, audiences) = (&settings.issuers, &settings.audiences);
         let trust = settings.trust(issuers, audiences, None, &mut problems);
         let (challenge, challenges) = settings.challenges(&mut problems);
@@ -352,6 +390,7 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             validators: self.validators,
             headers: HeaderMemo::default(),
         };
+        authenticator.trust.load().tell_of_seeds();
         Ok(ResourceServer::new(Shared {
             authenticator: Arc::new(authenticator),
             id: ServerId::new(challenges),
@@ -359,7 +398,6 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
             body: self.body,
             settings,
             keeps_tokens: AtomicBool::new(false),
-            reload: Mutex::default(),
         }))
     }
 }
@@ -368,7 +406,7 @@ impl<S, C, R> fmt::Debug for Builder<S, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("issuers", &self.settings.issuers)
-            .field("audiences", &self.settings.audiences)
+            .field("audiences", &AllShown(&self.settings.audiences))
             .finish_non_exhaustive()
     }
 }

@@ -8,10 +8,14 @@ use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
-use crate::issuer::{Issuer, KeyConfig, TENANT, Tenants, Trust, TrustedIssuer, check_url, shown};
+#[cfg(feature = "remote")]
+use crate::issuer::check_url;
+use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT, TenantSettings, Tenants, Trust};
+use crate::issuer::{TrustedIssuer, check_issuer, check_normal, is_http_loopback};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
+use crate::shown::shown;
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -50,7 +54,10 @@ impl Settings {
                 }
             }
             let known = previous.iter().flat_map(|trust| &trust.issuers).map(|issuer| &**issuer);
-            if let Some(issuer) = self.trusted(issuer, audiences, generation, known, &mut problem) {
+            let keep_warm = self.keep_warm;
+            let issuer =
+                self.trusted(issuer, audiences, generation, known, keep_warm, &mut problem);
+            if let Some(issuer) = issuer {
                 trusted.push(Arc::new(issuer));
             }
         }
@@ -60,7 +67,8 @@ impl Settings {
         Trust { generation, issuers: trusted, tenants }
     }
 
-    /// The tenants that the resolver finds; their keys at hand are kept, too.
+    /// The tenants that the resolver finds. Those that had a valid token are known already, with their
+    /// keys.
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
@@ -71,22 +79,31 @@ impl Settings {
         let resolver = Arc::clone(self.resolver.as_ref()?);
         let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
         let configured = configured.to_vec();
-        let known = previous.and_then(|trust| trust.tenants.as_ref());
-        let known = known.map_or_else(Vec::new, |tenants| tenants.known());
-        let prepare = move |issuer: &Issuer| {
+        let keep_warm = self.keep_warm;
+        let tenant_settings = TenantSettings {
+            generation,
+            most: self.max_tenants.max(1),
+            keep_warm,
+            allow_http_loopback: self.allow_http_loopback,
+        };
+        let prepare = move |issuer: &Issuer, known: Option<&TrustedIssuer>| {
             let mut problems = Vec::new();
-            let known = known.iter().map(|tenant| &tenant.issuer);
             let mut problem = |text: &str| problems.push(text.to_owned());
             // Its subjects would be those of an issuer that never vouched for them.
             let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
             if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
                 problem("has a name of a configured issuer");
             }
-            let prepared = settings.trusted(issuer, &audiences, generation, known, &mut problem);
+            let known = known.into_iter();
+            // Nobody has vouched for the name yet.
+            let warm = false;
+            let prepared =
+                settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
             prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
         let clock = Arc::clone(&self.clock);
-        Some(Arc::new(Tenants::new(resolver, Box::new(prepare), clock)))
+        let before = previous.and_then(|trust| trust.tenants.as_deref());
+        Some(Tenants::new(tenant_settings, resolver, Box::new(prepare), clock, before))
     }
 
     fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {
@@ -95,7 +112,7 @@ impl Settings {
         }
         // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
         let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-        if http && check_url(audience, self.allow_http_loopback).is_err() {
+        if http && !(self.allow_http_loopback && is_http_loopback(audience)) {
             problem(&format!("audience `{}`: must be https", shown(audience)));
         }
     }
@@ -107,14 +124,10 @@ impl Settings {
         audiences: &[String],
         #[cfg_attr(not(feature = "remote"), allow(unused_variables))] generation: u64,
         previous: impl Iterator<Item = &'a TrustedIssuer>,
+        keep_warm: bool,
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
-        let name = self.check_tenants(issuer, problem);
-        match check_url(&name, self.allow_http_loopback) {
-            Ok(uri) if uri.query().is_some() => problem("must have no query (RFC 8414 section 2)"),
-            Ok(_) => {}
-            Err(text) => problem(text),
-        }
+        self.check_name(issuer, problem);
         // An alias is compared and never fetched from; servers write other things than URLs.
         if issuer.aliases.iter().any(String::is_empty) {
             problem("alias ``: must not be empty");
@@ -129,7 +142,7 @@ impl Settings {
         #[cfg(feature = "remote")]
         check_bearer(issuer, problem);
         let algorithms = accepted_algorithms(issuer, problem);
-        let keys = self.keys(issuer, algorithms, previous, problem)?;
+        let keys = self.keys(issuer, algorithms, previous, keep_warm, problem)?;
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
         #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
         let mut trusted = TrustedIssuer {
@@ -188,21 +201,26 @@ impl Settings {
         }
     }
 
-    /// The issuer's name as the URL that it is, with a tenant in its place.
-    fn check_tenants(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) -> String {
-        let places = issuer.name.matches(TENANT).count();
-        match &issuer.tenants {
-            None if places > 0 => problem("has a place for the tenant; see `Issuer::tenants`"),
-            Some(_) if places != 1 => problem("tenants: the name needs one `{tenantid}`"),
-            Some(_) if matches!(issuer.keys, KeyConfig::Discover) => {
-                problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+    /// The issuer's name. Only one that is fetched from, or that stands for names in tokens, has to be
+    /// a URL; any other is compared with `iss` as bytes.
+    fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+        let allow_http = self.allow_http_loopback;
+        let checked = match &issuer.tenants {
+            Some(_) => {
+                check_template(issuer, problem);
+                let named = issuer.name.replace(TENANT, PLACEHOLDER);
+                check_normal(&named, allow_http)
             }
-            Some(_) if !issuer.aliases.is_empty() => {
-                problem("tenants: an alias would belong to no tenant");
+            None if issuer.name.contains(TENANT) => {
+                return problem("has a place for the tenant; see `Issuer::tenants`");
             }
-            _ => {}
+            None if issuer.is_fetched_from() => check_issuer(&issuer.name, allow_http).map(|_| ()),
+            None if issuer.name.is_empty() => return problem("must not be empty"),
+            None => return,
+        };
+        if let Err(fault) = checked {
+            problem(&fault.to_string().replace(PLACEHOLDER, TENANT));
         }
-        issuer.name.replace(TENANT, "tenant")
     }
 
     fn keys<'a>(
@@ -210,15 +228,20 @@ impl Settings {
         issuer: &Issuer,
         algorithms: AlgorithmSet,
         mut previous: impl Iterator<Item = &'a TrustedIssuer>,
+        keep_warm: bool,
         problem: &mut impl FnMut(&str),
     ) -> Option<Keys> {
-        let same = |known: &&TrustedIssuer| {
+        let same_place = |known: &&TrustedIssuer| {
             *known.name == *issuer.name
-                && known.algorithms == algorithms
                 && known.source.is_same(&issuer.keys)
                 && is_reached_alike(known, issuer)
         };
-        if let Some(known) = previous.find(same) {
+        let known = previous.find(same_place);
+        // Without keys, a seed is better than what the engine before it can do.
+        if let Some(known) = known
+            && known.algorithms == algorithms
+            && (known.keys.is_usable() || issuer.seed.is_none())
+        {
             return Some(known.keys.clone());
         }
         let remote = |source| {
@@ -228,7 +251,7 @@ impl Settings {
                 algorithms,
                 source,
                 clock,
-                self.key_settings(issuer.seed.clone()),
+                self.key_settings(issuer.seed.clone(), keep_warm),
             )))
         };
         let keys = match &issuer.keys {
@@ -243,36 +266,33 @@ impl Settings {
             KeyConfig::File(path) if path.as_os_str().is_empty() => {
                 Err("file ``: must not be empty".to_owned())
             }
-            KeyConfig::File(path) => Ok(remote(Source::File(path.as_path().into()))),
+            KeyConfig::File(path) => Ok(remote(Source::file(path))),
             KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
             KeyConfig::Discover | KeyConfig::JwksUri(_) => self.remote_source(issuer).map(remote),
         };
+        if let (Ok(keys), Some(known)) = (&keys, known) {
+            keys.take_over(&known.keys);
+        }
         keys.map_err(|text| problem(&text)).ok()
     }
 
     #[cfg(feature = "remote")]
     fn remote_source(&self, issuer: &Issuer) -> Result<Source, String> {
         let mut settings = self.client(issuer);
-        let url = match &issuer.keys {
-            KeyConfig::JwksUri(uri) => uri,
-            _ => &issuer.name,
-        };
-        settings.needs_tls = url.starts_with("https:");
-        let client = crate::fetch::Client::new(&settings)?;
-        match &issuer.keys {
-            KeyConfig::JwksUri(uri) => match check_url(uri, self.allow_http_loopback) {
-                Ok(_) => {
-                    let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
-                    Ok(Source::JwksUri { client, uri: uri.clone(), bearer })
-                }
-                Err(text) => Err(format!("jwks_uri `{}`: {text}", shown(uri))),
-            },
-            _ => {
-                let discovery = crate::issuer::Discovery::new(&issuer.name, client.clone());
-                let discovery = Arc::new(discovery);
-                Ok(Source::Discovery(client, discovery))
-            }
+        if let KeyConfig::JwksUri(uri) = &issuer.keys {
+            let url = check_url(uri, self.allow_http_loopback)
+                .map_err(|fault| format!("jwks_uri `{}`: {fault}", shown(uri)))?;
+            settings.tls.is_needed = url.scheme() == "https";
+            let client = crate::fetch::Client::new(&settings)?;
+            let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
+            return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
         }
+        // A name that is none is reported where names are.
+        let url = check_issuer(&issuer.name, self.allow_http_loopback);
+        settings.tls.is_needed = url.is_ok_and(|url| url.scheme() == "https");
+        let client = crate::fetch::Client::new(&settings)?;
+        let discovery = Arc::new(crate::issuer::Discovery::new(&issuer.name, client.clone()));
+        Ok(Source::Discovery(client, discovery))
     }
 
     #[cfg(not(feature = "remote"))]
@@ -286,10 +306,23 @@ impl Settings {
         let mut settings = self.client.clone();
         settings.allow_http_loopback = self.allow_http_loopback;
         if !issuer.transport.roots.is_empty() {
-            settings.root_certificates.clone_from(&issuer.transport.roots);
-            settings.only_these_roots = true;
+            settings.tls.root_certificates.clone_from(&issuer.transport.roots);
+            settings.tls.only_these_roots = true;
+        }
+        if issuer.transport.no_proxy {
+            settings.proxy = None;
         }
         settings
+    }
+}
+
+fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+    if issuer.name.matches(TENANT).count() != 1 {
+        problem("tenants: the name needs one `{tenantid}`");
+    } else if matches!(issuer.keys, KeyConfig::Discover) {
+        problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+    } else if !issuer.aliases.is_empty() {
+        problem("tenants: an alias would belong to no tenant");
     }
 }
 

@@ -9,7 +9,7 @@ use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, VerificationAlgorithm};
 use aws_lc_rs::{constant_time, hmac};
 
-use crate::crypto::{Algorithm, AlgorithmSet, roca, spki};
+use crate::crypto::{Algorithm, AlgorithmSet, edwards, roca, spki};
 
 /// Bits of an RSA modulus: RFC 7518 §3.3 asks for 2048 at least; beyond 8192 a check costs
 /// milliseconds, and the library does no more.
@@ -82,12 +82,15 @@ impl VerificationKey {
         Self::single(algorithm, &point, accepted)
     }
 
-    /// An Ed25519 key (RFC 8037 §2), not one of the points of small order, under which a signature
-    /// can be made for any message without a private key.
+    /// An Ed25519 key (RFC 8037 §2): a point of the curve, and not one of small order, under which a
+    /// signature can be made for any message without a private key.
     pub(crate) fn ed25519(x: &[u8], accepted: AlgorithmSet) -> Result<Self, KeyFault> {
         let x: &[u8; 32] = x.try_into().map_err(|_| KeyFault("Ed25519 key has not 32 octets"))?;
         if is_small_order(x) {
             return Err(KeyFault("Ed25519 key is of small order"));
+        }
+        if !edwards::is_point(x) {
+            return Err(KeyFault("Ed25519 key is not a point of the curve"));
         }
         Self::single(Algorithm::Ed25519, x, accepted)
     }
@@ -251,6 +254,8 @@ fn is_small_order(x: &[u8; 32]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::signature::KeyPair as _;
+
     use super::*;
 
     #[test]
@@ -273,6 +278,59 @@ mod tests {
         ]);
         assert!(VerificationKey::ed25519(&zero, AlgorithmSet::DEFAULT).is_ok());
         assert!(VerificationKey::ed25519(&zero[..31], AlgorithmSet::DEFAULT).is_err());
+    }
+
+    #[test]
+    fn ed25519_keys_are_points_of_the_curve() {
+        // RFC 8410 §10.3 has the first key.
+        let mut spki = vec![0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
+        let head = spki.len();
+        spki.extend_from_slice(&[0; 32]);
+        // p + 3, a second spelling of 3.
+        let mut second = [0xff; 32];
+        (second[0], second[31]) = (0xf0, 0x7f);
+        let small = |y: u8, sign: u8| {
+            let mut x = [0; 32];
+            (x[0], x[31]) = (y, sign);
+            x
+        };
+        for (name, x, good) in [
+            ("2 is no y", small(2, 0), false),
+            ("2 is no y, whatever the sign", small(2, 0x80), false),
+            ("3", small(3, 0), true),
+            ("3, the other x", small(3, 0x80), true),
+            ("3, spelled p + 3", second, false),
+        ] {
+            let key = VerificationKey::ed25519(&x, AlgorithmSet::DEFAULT);
+            assert_eq!(key.is_ok(), good, "{name}");
+            spki[head..].copy_from_slice(&x);
+            assert_eq!(VerificationKey::spki(&spki, AlgorithmSet::DEFAULT).is_ok(), good, "{name}");
+        }
+    }
+
+    #[test]
+    fn ec_keys_are_points_of_the_curve() {
+        for (curve, algorithm, length) in [
+            ("P-256", &signature::ECDSA_P256_SHA256_FIXED_SIGNING, 32),
+            ("P-384", &signature::ECDSA_P384_SHA384_FIXED_SIGNING, 48),
+            ("P-521", &signature::ECDSA_P521_SHA512_FIXED_SIGNING, 66),
+        ] {
+            let pair = signature::EcdsaKeyPair::generate(algorithm).unwrap();
+            let (x, y) = pair.public_key().as_ref()[1..].split_at(length);
+            let ec = |x: &[u8], y: &[u8]| {
+                VerificationKey::ec(curve, x, y, AlgorithmSet::DEFAULT).map(drop)
+            };
+            let fault = Err(KeyFault("no valid public key"));
+            assert_eq!(ec(x, y), Ok(()), "{curve}");
+            let mut off = y.to_vec();
+            off[length - 1] ^= 1;
+            assert_eq!(ec(x, &off), fault, "{curve}: another y");
+            assert_eq!(ec(y, x), fault, "{curve}: the other way round");
+            let zero = vec![0; length];
+            assert_eq!(ec(&zero, &zero), fault, "{curve}: 0, 0");
+            assert_eq!(ec(&vec![0xff; length], y), fault, "{curve}: x beyond the field");
+            assert_eq!(ec(x, &vec![0xff; length]), fault, "{curve}: y beyond the field");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod digest;
+mod edwards;
 #[cfg(feature = "remote")]
 mod fingerprint;
 mod key;
@@ -15,7 +16,7 @@ mod seal;
 #[cfg(feature = "remote")]
 mod sign;
 mod spki;
-#[cfg(feature = "redis")]
+#[cfg(feature = "remote")]
 mod tls;
 
 pub use algorithm::Algorithm;
@@ -33,3 +34,5 @@ pub(crate) use seal::{OVERHEAD as SEALING_OVERHEAD, SECRET as SEALING_SECRET, Se
 pub(crate) use sign::SigningKey;
 #[cfg(feature = "redis")]
 pub(crate) use tls::tls_client;
+#[cfg(feature = "remote")]
+pub(crate) use tls::{Roots, TlsConfig, certificates, tls_config};

@@ -23,7 +23,7 @@ pub(crate) struct Context<'a> {
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
     pub(crate) leeway: Duration,
-    /// `needs_tls` and `identity` are set here.
+    /// `is_needed` and `identity` of its TLS are set here.
     pub(crate) client: ClientSettings,
     pub(crate) clock: &'a Arc<dyn Clock>,
 }
@@ -52,9 +52,14 @@ impl Introspection {
             problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
         }
         if let Some(url) = &self.endpoint
-            && let Err(text) = check_url(url, context.client.allow_http_loopback)
+            && let Err(fault) = check_url(url, context.client.allow_http_loopback)
         {
-            problems.push(format!("endpoint `{}`: {text}", crate::issuer::shown(url)));
+            problems.push(format!("endpoint `{}`: {fault}", crate::shown::shown(url)));
+        }
+        if let (Some(url), Some(_)) = (&self.endpoint, self.auth.identity())
+            && !is_https(url)
+        {
+            problems.push("mutual_tls: needs an `endpoint` that is https".to_owned());
         }
         let audiences = self.signed_audiences();
         if self.signed && audiences.is_empty() {
@@ -137,7 +142,9 @@ impl Introspection {
     fn clients(&self, context: &Context<'_>) -> Result<(Client, Endpoint), String> {
         let url = self.endpoint.as_deref().unwrap_or(context.issuer);
         let mut settings = context.client.clone();
-        settings.needs_tls = url.starts_with("https:");
+        // A URL that is none is reported where it is configured.
+        settings.tls.is_needed =
+            check_url(url, settings.allow_http_loopback).is_ok_and(|url| url.scheme() == "https");
         let endpoint = match &self.endpoint {
             Some(url) => Endpoint::Url(url.clone()),
             None => {
@@ -148,9 +155,14 @@ impl Introspection {
                 Endpoint::Discovered { discovery, mutual_tls: self.auth.identity().is_some() }
             }
         };
-        settings.identity = self.auth.identity().map(<[u8]>::to_vec);
+        settings.tls.identity = self.auth.identity().map(<[u8]>::to_vec);
         // A certificate is shown over TLS, whatever the issuer's name begins with.
-        settings.needs_tls |= settings.identity.is_some();
+        settings.tls.is_needed |= settings.tls.identity.is_some();
         Ok((Client::new(&settings)?, endpoint))
     }
+}
+
+/// Whether a client shows its certificate there.
+pub(super) fn is_https(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }

@@ -1,5 +1,6 @@
 //! One call of the introspection endpoint (RFC 7662 §2).
 
+use std::fmt;
 use std::sync::Arc;
 
 use form_urlencoded::Serializer;
@@ -7,9 +8,11 @@ use form_urlencoded::Serializer;
 use crate::clock::Clock;
 use crate::fetch::{Client, Form, FormAnswer};
 use crate::introspection::answer::{Answer, AnswerFault};
+use crate::introspection::build::is_https;
 use crate::introspection::credentials::Credentials;
 use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::issuer::Discovery;
+use crate::shown::Shown;
 use crate::token::NumericDate;
 use crate::token::json::{self, Value};
 
@@ -24,7 +27,6 @@ pub(crate) struct IntrospectionClient {
 }
 
 /// Where the endpoint is.
-#[derive(Debug)]
 pub(crate) enum Endpoint {
     Url(String),
     /// Where the issuer's metadata says; with `mutual_tls`, its alias for that (RFC 8705 §5).
@@ -50,10 +52,10 @@ impl IntrospectionClient {
     /// What failed on our side or the server's, in fixed words: not the token's fault.
     pub(crate) async fn ask(&self, token: &str) -> Result<Verdict, String> {
         let url = self.url().await?;
-        let form = self.form(token)?;
         // Just before the call, whose answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
-        let answer = self.http.post(&url, form).await.map_err(|error| error.to_string())?;
+        let answer = self.http.post(&url, || self.form(token)).await;
+        let answer = answer.map_err(|error| error.to_string())?;
         let read = match answer.status {
             200 => self.read(&answer, asked).await,
             400 if blames_the_token(&answer) => return Ok(Verdict::Refused),
@@ -75,9 +77,14 @@ impl IntrospectionClient {
         let metadata = discovery.metadata(self.clock.monotonic()).await;
         let metadata = metadata.map_err(|failure| failure.problem)?;
         let alias = metadata.mtls_introspection_endpoint.filter(|_| mutual_tls);
-        alias
+        let url = alias
             .or(metadata.introspection_endpoint)
-            .ok_or_else(|| "metadata: no `introspection_endpoint`".to_owned())
+            .ok_or_else(|| "metadata: no `introspection_endpoint`".to_owned())?;
+        // Without TLS the server would be asked by a client that shows nothing.
+        if mutual_tls && !is_https(&url) {
+            return Err("metadata: the endpoint for a client certificate is not https".to_owned());
+        }
+        Ok(url)
     }
 
     /// The token as it is, with a hint (RFC 7662 §2.1), and our credentials.
@@ -114,4 +121,17 @@ fn blames_the_token(answer: &FormAnswer) -> bool {
         .ok()
         .and_then(|body| body.get("error").and_then(Value::as_str).map(|e| e != "invalid_client"))
         .unwrap_or(false)
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "Url({:?})", Shown(url)),
+            Self::Discovered { discovery, mutual_tls } => f
+                .debug_struct("Discovered")
+                .field("discovery", discovery)
+                .field("mutual_tls", mutual_tls)
+                .finish(),
+        }
+    }
 }

@@ -376,7 +376,7 @@ impl Introspector {
 
     #[cold]
     pub(crate) fn unavailable(&self, problem: &str, retry_after: Duration) -> Error {
-        let issuer = Excerpt::of(&self.issuer);
+        let issuer = Excerpt::of_url(&self.issuer);
         Error::IntrospectionUnavailable { issuer, problem: Excerpt::of(problem), retry_after }
     }
 

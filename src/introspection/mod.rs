@@ -31,8 +31,11 @@ mod signed;
 mod store;
 mod wait;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::shown::{AllShown, Shown};
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
@@ -59,7 +62,9 @@ pub(crate) use wait::AnswerWait;
 ///     .introspection(Introspection::new(auth).cache_ttl(Duration::from_secs(10)));
 /// # let _ = issuer;
 /// ```
-#[derive(Clone, Debug)]
+///
+/// `Debug` shows no secret, and of a URL neither user and password nor query and fragment.
+#[derive(Clone)]
 #[must_use = "give it to `Issuer::introspection`"]
 pub struct Introspection {
     pub(crate) auth: ClientAuth,
@@ -110,6 +115,11 @@ impl Introspection {
             opaque: true,
             jwts: Jwts::Validate,
         }
+    }
+
+    /// Whether the endpoint is looked for in the issuer's metadata.
+    pub(crate) fn is_discovered(&self) -> bool {
+        self.endpoint.is_none()
     }
 
     /// The endpoint's URL; that of the issuer's metadata (`introspection_endpoint`, RFC 8414 §2)
@@ -181,5 +191,23 @@ impl Introspection {
     pub fn audience_optional(mut self) -> Self {
         self.audience_optional = true;
         self
+    }
+}
+
+impl fmt::Debug for Introspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introspection")
+            .field("auth", &self.auth)
+            .field("endpoint", &self.endpoint.as_deref().map(Shown))
+            .field("ttl", &self.ttl)
+            .field("shared", &self.shared)
+            .field("stale", &self.stale)
+            .field("signed", &self.signed)
+            .field("answer_audiences", &AllShown(&self.answer_audiences))
+            .field("audience_optional", &self.audience_optional)
+            .field("opaque", &self.opaque)
+            .field("jwts", &self.jwts)
+            // A field that is not listed here is not shown.
+            .finish_non_exhaustive()
     }
 }

@@ -23,23 +23,29 @@ use crate::crypto::Algorithm;
 use crate::introspection::Introspection;
 use crate::keys::{KeySeed, KeySource};
 use crate::profile::Profile;
+use crate::shown::{AllShown, Shown};
 
 #[cfg(feature = "remote")]
 pub(crate) use discovery::Discovery;
-pub(crate) use template::{TENANT, TenantRule, tenant_of};
+pub(crate) use template::{PLACEHOLDER, TENANT, TenantRule, tenant_of};
 pub use tenants::{IssuerFuture, IssuerResolver, IssuerResolverError};
-pub(crate) use tenants::{IssuerWait, Resolution, Tenants};
+pub(crate) use tenants::{IssuerWait, MAX_TENANTS, Resolution, TenantSettings, Tenants};
 #[cfg(feature = "remote")]
 pub(crate) use transport::Transport;
 #[cfg(feature = "remote")]
 pub(crate) use trust::Resolved;
 pub(crate) use trust::{Pending, Trust, TrustedIssuer, Waited};
-pub(crate) use url::{check_url, shown};
+#[cfg(feature = "remote")]
+pub(crate) use url::{UrlFault, check_url};
+pub(crate) use url::{check_issuer, check_normal, is_http_loopback};
 
 /// A trusted authorization server.
 ///
 /// `iss` is compared byte by byte, so the name is given exactly as the server writes it into its
-/// tokens: with or without the final slash.
+/// tokens: with or without the final slash. A name that metadata is fetched from is a URL which every
+/// reader takes for the same: https, without dot segments, empty segments or encoded delimiters in
+/// its path. Where the keys are given (and the introspection endpoint, if there is introspection),
+/// nothing is fetched from the name, and it may be any text.
 ///
 /// ```
 /// use tower_resource_server::{Algorithm, Issuer, Profile};
@@ -49,7 +55,9 @@ pub(crate) use url::{check_url, shown};
 ///     .algorithms([Algorithm::ES256]);
 /// # let _ = issuer;
 /// ```
-#[derive(Clone, Debug)]
+///
+/// `Debug` shows no key and no secret, and of a URL neither user and password nor query and fragment.
+#[derive(Clone)]
 pub struct Issuer {
     pub(crate) name: String,
     pub(crate) aliases: Vec<String>,
@@ -162,8 +170,9 @@ impl Issuer {
     /// It is kept as a fetched set is: read when the first request needs it, again within a minute,
     /// and at once for a `kid` that it does not have. The name is looked up each time, so a mounted
     /// secret, whose link is swapped, is followed. A file that is missing, half written or no key
-    /// leaves the last good keys in use, for an hour at most. The read is a task of tokio's blocking
-    /// threads, so requests are served in a tokio runtime.
+    /// leaves the last good keys in use, for an hour at most. Each read is on a thread of its own, one
+    /// at a time, so that a mount that hangs holds up nothing else; what it brings is waited for in a
+    /// tokio runtime.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys = KeyConfig::File(path.into());
         self
@@ -212,7 +221,8 @@ impl Issuer {
 
     /// Trusts the tenants of a server that signs for all of them with one key set, as Microsoft Entra
     /// ID does. The issuer's name has the word `{tenantid}` in the tenant's place, and the keys are
-    /// given, since such a name has no metadata of its own.
+    /// given, since such a name has no metadata of its own. It is a URL in normal form; the tenant's
+    /// name has letters, digits, `-`, `_` and `.`, and is not `.` or `..`.
     ///
     /// `allow` decides by the tenant's name in `iss`, before anything else is done with the token.
     /// The token's `claim` has to be that very tenant. [`AccessToken::issuer`] is then the issuer of
@@ -229,6 +239,15 @@ impl Issuer {
     ) -> Self {
         self.tenants = Some(TenantRule { claim: claim.into(), allow: Arc::new(allow) });
         self
+    }
+
+    /// Whether anything is fetched from a URL made of the name.
+    pub(crate) fn is_fetched_from(&self) -> bool {
+        #[cfg(feature = "remote")]
+        if self.introspection.as_ref().is_some_and(Introspection::is_discovered) {
+            return true;
+        }
+        matches!(self.keys, KeyConfig::Discover)
     }
 
     /// An audience for this issuer's tokens. Given once or more, it replaces the server's.
@@ -276,11 +295,32 @@ impl From<String> for Issuer {
     }
 }
 
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Issuer");
+        shown
+            .field("name", &Shown(&self.name))
+            .field("aliases", &AllShown(&self.aliases))
+            .field("audiences", &AllShown(&self.audiences))
+            .field("algorithms", &self.algorithms)
+            .field("older_names", &self.older_names)
+            .field("profile", &self.profile)
+            .field("leeway", &self.leeway)
+            .field("tenants", &self.tenants)
+            .field("seed", &self.seed)
+            .field("keys", &self.keys);
+        #[cfg(feature = "remote")]
+        shown.field("transport", &self.transport).field("introspection", &self.introspection);
+        // A field that is not listed here is not shown.
+        shown.finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for KeyConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Discover => "Discover",
-            Self::JwksUri(uri) => return write!(f, "JwksUri({uri:?})"),
+            Self::JwksUri(uri) => return write!(f, "JwksUri({:?})", Shown(uri)),
             Self::Jwks(_) => "Jwks(..)",
             Self::Pem(_) => "Pem(..)",
             Self::Der(_) => "Der(..)",

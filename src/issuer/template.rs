@@ -8,19 +8,30 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::issuer::url::is_normal;
 use crate::token::json::{Object, Value};
 
 /// Where the name of such an issuer, or of a key in its set, leaves a place for the tenant.
 pub(crate) const TENANT: &str = "{tenantid}";
 
-/// The tenant in `iss`, if it fits the template: one segment of a path, of letters, digits, `-`,
-/// `_` and `.`.
+/// What stands in that place while the name is checked as a URL. It begins with no hexadecimal digit,
+/// so that no escape is left open before it.
+pub(crate) const PLACEHOLDER: &str = "the-tenant";
+
+/// The tenant in `iss`, if it fits the template: letters, digits, `-`, `_` and `.`, and no dot
+/// segment. In a path whose template is in normal form, every such tenant gives a normal form.
 pub(crate) fn tenant_of<'a>(template: &str, iss: &'a str) -> Option<&'a str> {
     let (before, after) = template.split_once(TENANT)?;
     let tenant = iss.strip_prefix(before)?.strip_suffix(after)?;
-    let good = !tenant.is_empty()
+    let good = !["", ".", ".."].contains(&tenant)
         && tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     good.then_some(tenant)
+}
+
+/// Whether the tenant's place is before the path.
+fn is_in_host(template: &str) -> bool {
+    let before = template.split_once(TENANT).map_or(template, |(before, _)| before);
+    before.split_once("://").is_none_or(|(_, authority)| !authority.contains('/'))
 }
 
 /// Which tenants are trusted, and the claim that names them.
@@ -33,7 +44,10 @@ pub(crate) struct TenantRule {
 impl TenantRule {
     /// Whether `iss` is that of an allowed tenant.
     pub(crate) fn allows(&self, template: &str, iss: &str) -> bool {
-        tenant_of(template, iss).is_some_and(|tenant| (self.allow)(tenant))
+        let Some(tenant) = tenant_of(template, iss) else { return false };
+        // In a host, a tenant can be of another case or make an address of a name.
+        let is_url = !is_in_host(template) || is_normal(iss, false);
+        is_url && (self.allow)(tenant)
     }
 
     /// Whether the token's own claim names the tenant of its `iss`.
@@ -72,11 +86,69 @@ mod tests {
             ("https://login.example.com/a?/v2.0", None),
             ("https://login.example.com/{tenantid}/v2.0", None),
             ("https://login.example.com/t-1/v2.0/", None),
+            ("https://login.example.com/./v2.0", None),
+            ("https://login.example.com/../v2.0", None),
+            ("https://login.example.com/.../v2.0", Some("...")),
+            ("https://login.example.com/%2e%2e/v2.0", None),
+            ("https://login.example.com/..;x/v2.0", None),
             ("http://login.example.com/t-1/v2.0", None),
             ("https://login.evil.example/t-1/v2.0", None),
         ] {
             assert_eq!(tenant_of(TEMPLATE, iss), tenant, "{iss}");
         }
         assert_eq!(tenant_of("https://as.example.com", "https://as.example.com"), None);
+    }
+
+    #[test]
+    fn a_tenant_in_a_host_leaves_it_in_normal_form() {
+        let rule = TenantRule { claim: "tid".into(), allow: Arc::new(|_| true) };
+        for (template, iss, allowed) in [
+            ("https://{tenantid}.example.com", "https://t1.example.com", true),
+            ("https://{tenantid}.example.com", "https://T1.example.com", false),
+            ("https://{tenantid}.example.com", "https://xn--.example.com", false),
+            ("https://login.{tenantid}", "https://login.t1", true),
+            ("https://login.{tenantid}", "https://login.1", false),
+            ("https://{tenantid}", "https://2130706433", false),
+            ("https://example.com/{tenantid}", "https://example.com/T1", true),
+            ("https://example.com/{tenantid}", "https://example.com/2130706433", true),
+        ] {
+            assert_eq!(rule.allows(template, iss), allowed, "{iss}");
+        }
+    }
+
+    /// What spares tokens the parser: every tenant of a good template makes a name in normal form.
+    #[test]
+    fn names_by_a_good_template_are_in_normal_form() {
+        let rule = TenantRule { claim: "tid".into(), allow: Arc::new(|_| true) };
+        let tenants = ["t1", "T-1_x", "...", "a..b", "-", "0x7f", "xn--", ".", "..", "2e", "c0"];
+        let mut named = 0;
+        for template in [
+            "https://h/{tenantid}",
+            "https://h/{tenantid}/v2.0",
+            "https://h/.{tenantid}",
+            "https://h/{tenantid}.",
+            "https://h/a;{tenantid}",
+            "https://h/{tenantid};a",
+            "https://h/%7E{tenantid}",
+            "https://h/%{tenantid}",
+            "https://h/%2{tenantid}",
+            "https://h/..;{tenantid}",
+            "https://h//{tenantid}",
+            "https://h/?{tenantid}",
+            "https://h:{tenantid}/",
+            "https://h\\{tenantid}/",
+        ] {
+            if !is_normal(&template.replace(TENANT, PLACEHOLDER), false) {
+                continue;
+            }
+            for tenant in tenants {
+                let iss = template.replace(TENANT, tenant);
+                if rule.allows(template, &iss) {
+                    named += 1;
+                    assert!(is_normal(&iss, false), "{iss}");
+                }
+            }
+        }
+        assert_eq!(named, 7 * 9);
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Transport {
     /// PEM. Where there are any, no others are trusted.
     pub(crate) roots: Vec<Vec<u8>>,
     pub(crate) bearer_token_file: Option<PathBuf>,
+    /// Whether it is asked directly where others are asked through the server's proxy.
+    pub(crate) no_proxy: bool,
 }
 
 impl Issuer {
@@ -39,6 +41,26 @@ impl Issuer {
         self.transport.bearer_token_file = Some(path.into());
         self
     }
+
+    /// Connects to this issuer directly, for its metadata, its keys and its introspection endpoint,
+    /// where [`Builder::proxy`](crate::Builder::proxy) sets a proxy for the others: for an
+    /// authorization server in the same network.
+    ///
+    /// ```
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// let inside = Issuer::discover("https://as.internal.example.com").no_proxy();
+    /// let server = ResourceServer::builder()
+    ///     .issuer("https://as.example.com")
+    ///     .issuer(inside)
+    ///     .audience("https://api.example.com")
+    ///     .proxy("http://proxy.example.com:3128");
+    /// # let _ = server;
+    /// ```
+    pub fn no_proxy(mut self) -> Self {
+        self.transport.no_proxy = true;
+        self
+    }
 }
 
 impl fmt::Debug for Transport {
@@ -46,6 +68,7 @@ impl fmt::Debug for Transport {
         f.debug_struct("Transport")
             .field("roots", &self.roots.len())
             .field("bearer_token_file", &self.bearer_token_file)
+            .field("no_proxy", &self.no_proxy)
             .finish()
     }
 }

@@ -1,40 +1,229 @@
-//! Which URLs may be configured: https, and http to this very machine where that is switched on.
+//! Which URLs are used: https, and http to this machine where that is switched on.
+//!
+//! `url::Url` is the only parser, since the HTTP client fetches what it reads. Other readers of the
+//! same text (an allow rule, another server, a person) must not see another host or another path, so
+//! what the parser would rewrite is refused:
+//!
+//! - an issuer's name from a token ([`is_normal`]) has to be in normal form, to the letter;
+//! - a URL from the configuration or from metadata ([`check_url`], [`check_issuer`]) may differ from
+//!   that in the ASCII case of scheme and host, and by an explicit default port.
+//!
+//! Names from which nothing is fetched are compared as bytes and not read here.
 
+use std::fmt;
 use std::net::IpAddr;
 
-use http::Uri;
+use url::Url;
 
-/// Checks the URL of an issuer or an endpoint (RFC 8414 §2, RFC 6749 §10.3).
+/// A host name of 253 octets (RFC 1035 §3.1, as text) and a port. More is not read: the check of
+/// internationalized names costs time that grows with the square of their length.
+const MAX_AUTHORITY: usize = 253 + ":65535".len();
+
+/// Why a URL is refused, to be put behind the setting's name and value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UrlFault {
+    /// In fixed words, fit for a log.
+    pub(crate) problem: &'static str,
+    /// What to write instead. It has neither user name nor query, which may be secret.
+    normal: Option<String>,
+}
+
+/// Checks the URL of an endpoint (RFC 8414 §2, RFC 6749 §10.3), and returns it as it is fetched.
 ///
 /// # Errors
-/// In fixed words, to be put behind the setting's name and value.
-pub(crate) fn check_url(url: &str, allow_http_loopback: bool) -> Result<Uri, &'static str> {
-    if url.contains('#') {
-        return Err("must have no fragment");
-    }
-    let uri: Uri = url.parse().map_err(|_| "is no URL")?;
-    let Some(authority) = uri.authority() else {
-        return Err("is no absolute URL");
-    };
-    if authority.as_str().contains('@') {
-        return Err("must have no user name");
-    }
-    match uri.scheme_str() {
-        Some("https") => Ok(uri),
-        Some("http") if !is_loopback(authority.host()) => Err("must be https"),
-        Some("http") if allow_http_loopback => Ok(uri),
-        Some("http") => Err("must be https; for tests on this machine, see `allow_http_loopback`"),
-        _ => Err("must be https"),
+/// When the URL is not https, or when two readers could take it for two.
+pub(crate) fn check_url(text: &str, allow_http_loopback: bool) -> Result<Url, UrlFault> {
+    read(text, allow_http_loopback).map_err(|problem| {
+        let is_good = |normal: &String| normal != text && read(normal, allow_http_loopback).is_ok();
+        UrlFault { problem, normal: normal_form(text).filter(is_good) }
+    })
+}
+
+/// Checks the URL of an issuer that is fetched from: as [`check_url`], and without a query.
+///
+/// # Errors
+/// As [`check_url`].
+pub(crate) fn check_issuer(text: &str, allow_http_loopback: bool) -> Result<Url, UrlFault> {
+    let url = check_url(text, allow_http_loopback)?;
+    match url.query() {
+        None => Ok(url),
+        Some(_) => {
+            Err(UrlFault { problem: "must have no query (RFC 8414 section 2)", normal: None })
+        }
     }
 }
 
-/// A URL as a `ConfigError` shows it: whatever stands before an `@` may be a password.
-pub(crate) fn shown(url: &str) -> String {
-    let url = url.escape_debug().to_string();
-    match url.rsplit_once('@') {
-        Some((_, after)) => format!("..@{after}"),
-        None => url,
+/// Checks what stands for names in tokens: an issuer's URL in normal form to the letter.
+///
+/// # Errors
+/// As [`check_issuer`].
+pub(crate) fn check_normal(text: &str, allow_http_loopback: bool) -> Result<(), UrlFault> {
+    check_issuer(text, allow_http_loopback)?;
+    if is_normal(text, allow_http_loopback) {
+        return Ok(());
     }
+    let normal = normal_form(text).filter(|normal| normal != text);
+    Err(UrlFault { problem: NOT_NORMAL, normal })
+}
+
+/// Whether an issuer's name from a token is in normal form, so that the rule that is asked about it
+/// judges the very URL that would be fetched.
+pub(crate) fn is_normal(text: &str, allow_http_loopback: bool) -> bool {
+    // The characters first: they cost little, and most of what is made up for the parser has others.
+    is_rfc3986(text)
+        && read(text, allow_http_loopback).is_ok_and(|url| {
+            let root = url.path() == "/" && url.as_str().strip_suffix('/') == Some(text);
+            url.query().is_none() && (root || url.as_str() == text)
+        })
+}
+
+/// Whether the text is an http URL of this machine.
+pub(crate) fn is_http_loopback(text: &str) -> bool {
+    read(text, true).is_ok_and(|url| url.scheme() == "http")
+}
+
+impl fmt::Display for UrlFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.problem)?;
+        match &self.normal {
+            Some(normal) => write!(f, "; the normal form is `{normal}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+const NOT_NORMAL: &str = "is not in normal form";
+
+/// The text of a URL with an authority, as RFC 3986 appendix B divides it.
+struct Text<'a> {
+    scheme: &'a str,
+    authority: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Text<'a> {
+    fn divide(text: &'a str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        Some(Self { scheme, authority, path, query })
+    }
+
+    fn host(&self) -> &'a str {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => host,
+            _ => self.authority,
+        }
+    }
+}
+
+fn read(text: &str, allow_http_loopback: bool) -> Result<Url, &'static str> {
+    let parts = Text::divide(text).ok_or("is not an absolute URL")?;
+    if !["https", "http"].iter().any(|scheme| parts.scheme.eq_ignore_ascii_case(scheme)) {
+        return Err("must be https");
+    }
+    if parts.authority.is_empty() {
+        return Err("must have a host");
+    }
+    if parts.authority.len() > MAX_AUTHORITY {
+        return Err("has a host that is too long");
+    }
+    let url = Url::parse(text).map_err(|_| "is not a URL")?;
+    if parts.authority.contains('@') || !url.username().is_empty() || url.password().is_some() {
+        return Err("must have no user name");
+    }
+    if url.scheme() == "http" {
+        // By its text: the parser takes `2130706433` for 127.0.0.1, and few who read it do.
+        if !is_loopback(parts.host()) {
+            return Err("must be https");
+        }
+        if !allow_http_loopback {
+            return Err("must be https; for tests on this machine, see `allow_http_loopback`");
+        }
+    }
+    if url.fragment().is_some() {
+        return Err("must have no fragment");
+    }
+    if url.port() == Some(0) {
+        return Err("must have another port than 0");
+    }
+    let default_port = if url.scheme() == "http" { ":80" } else { ":443" };
+    let authority = parts.authority.strip_suffix(default_port).unwrap_or(parts.authority);
+    let same = parts.scheme.eq_ignore_ascii_case(url.scheme())
+        && authority.eq_ignore_ascii_case(url.authority())
+        && (parts.path == url.path() || (parts.path.is_empty() && url.path() == "/"));
+    // The parser drops what controls and encodes blanks, and says so of neither.
+    let plain_query = !parts.query.contains(|c: char| c.is_control() || c == ' ');
+    if !same || !plain_query {
+        return Err(NOT_NORMAL);
+    }
+    check_path(url.path())?;
+    Ok(url)
+}
+
+/// Whether all readers see the same segments. Servers differ in when they decode: a segment that
+/// decodes to a delimiter, to a dot segment (before a parameter, too, which some cut off first) or
+/// to something that would be decoded once more is two paths.
+fn check_path(path: &str) -> Result<(), &'static str> {
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+    while let Some(segment) = segments.next() {
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err("must have no empty segment in its path");
+        }
+        let decoded = decode(segment).ok_or("has a segment that is not UTF-8 in its path")?;
+        if decoded.contains(|c: char| matches!(c, '/' | '\\' | '%') || c.is_control()) {
+            return Err("has an encoded delimiter in its path");
+        }
+        if matches!(decoded.split(';').next(), Some("." | "..")) {
+            return Err("has a dot segment in its path");
+        }
+    }
+    Ok(())
+}
+
+/// A segment, decoded once. `%` without two hexadecimal digits stays as it is.
+fn decode(segment: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escaped = match after {
+            [high, low, after @ ..] if *first == b'%' => {
+                hex(*high).zip(hex(*low)).map(|(high, low)| (high << 4 | low, after))
+            }
+            _ => None,
+        };
+        let (octet, after) = escaped.unwrap_or((*first, after));
+        octets.push(octet);
+        rest = after;
+    }
+    String::from_utf8(octets).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// Whether all characters are those of RFC 3986 §2, `%` with its two hexadecimal digits.
+fn is_rfc3986(text: &str) -> bool {
+    let octets = text.as_bytes();
+    octets.iter().enumerate().all(|(at, octet)| match octet {
+        b'%' => octets.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)),
+        _ => octet.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(octet),
+    })
+}
+
+/// What the parser makes of the text, without what may be secret; the final slash of a path that is
+/// nothing else is there if it was.
+fn normal_form(text: &str) -> Option<String> {
+    let mut url = Url::parse(text).ok()?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    url.set_query(None);
+    url.set_fragment(None);
+    let bare = url.path() == "/" && !text.ends_with('/');
+    let url = url.as_str();
+    plain.then(|| bare.then(|| url.strip_suffix('/')).flatten().unwrap_or(url).to_owned())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -46,46 +235,270 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// The URL, and whether it passes as the issuer that a token names, as the issuer that is
+    /// configured and fetched from, and as an endpoint; http to this machine is switched on.
+    const URLS: &[(&str, bool, bool, bool)] = &[
+        // Plain.
+        ("https://as.example.com", true, true, true),
+        ("https://as.example.com/", true, true, true),
+        ("https://as.example.com/t1", true, true, true),
+        ("https://as.example.com/t1/", true, true, true),
+        ("https://as.example.com:8443/realms/demo", true, true, true),
+        ("https://192.0.2.1/t1", true, true, true),
+        ("https://[2001:db8::1]/t1", true, true, true),
+        ("https://[2001:db8::1]:8443/t1", true, true, true),
+        ("https://xn--bcher-kva.example/t1", true, true, true),
+        ("https://as_1.example.com/t1", true, true, true),
+        ("https://as.example.com/~user/a,b=c;d:e@f!$&'()*+", true, true, true),
+        ("https://as.example.com/a%20b", true, true, true),
+        ("https://as.example.com/b%C3%BCcher", true, true, true),
+        ("https://as.example.com/%7Euser", true, true, true),
+        ("https://as.example.com/a..b/...", true, true, true),
+        ("https://as.example.com/.well-known", true, true, true),
+        ("https://as.example.com/a;b/t1", true, true, true),
+        ("https://as.example.com/a;..", true, true, true),
+        // Case and default port: the parser rewrites them, and every reader does it alike.
+        ("HTTPS://as.example.com", false, true, true),
+        ("https://AS.Example.COM/t1", false, true, true),
+        ("https://as.example.com:443", false, true, true),
+        ("https://[2001:DB8::1]:443/t1", false, true, true),
+        ("https://as.example.com/T1", true, true, true),
+        // Queries and fragments.
+        ("https://as.example.com/i?tenant=t1", false, false, true),
+        ("https://as.example.com/i?a=../b//c%2f", false, false, true),
+        ("https://as.example.com/i?", false, false, true),
+        ("https://as.example.com?x", false, false, true),
+        ("https://as.example.com/i?a b", false, false, false),
+        ("https://as.example.com/i?a\tb", false, false, false),
+        ("https://as.example.com/i? ", false, false, false),
+        ("https://as.example.com/#f", false, false, false),
+        ("https://as.example.com/#", false, false, false),
+        ("https://as.example.com#@evil.example", false, false, false),
+        // Dot segments.
+        ("https://as.example.com/tenants/../evil", false, false, false),
+        ("https://as.example.com/tenants/..", false, false, false),
+        ("https://as.example.com/tenants/.", false, false, false),
+        ("https://as.example.com/tenants/./t1", false, false, false),
+        ("https://as.example.com/tenants/%2e%2e/evil", false, false, false),
+        ("https://as.example.com/tenants/%2E%2e/evil", false, false, false),
+        ("https://as.example.com/tenants/.%2e/evil", false, false, false),
+        ("https://as.example.com/tenants/%2e./evil", false, false, false),
+        ("https://as.example.com/tenants/%2e/evil", false, false, false),
+        ("https://as.example.com/tenants/..;/evil", false, false, false),
+        ("https://as.example.com/tenants/..;x=1/evil", false, false, false),
+        ("https://as.example.com/tenants/.;x/evil", false, false, false),
+        ("https://as.example.com/tenants/%2e%2e;x/evil", false, false, false),
+        ("https://as.example.com/tenants/..%3bx/evil", false, false, false),
+        ("https://as.example.com/tenants/%252e%252e/evil", false, false, false),
+        ("https://as.example.com/tenants/%c0%ae%c0%ae/evil", false, false, false),
+        // Delimiters, controls and broken escapes in a segment.
+        ("https://as.example.com/tenants/..%2fevil", false, false, false),
+        ("https://as.example.com/tenants/a%2Fb", false, false, false),
+        ("https://as.example.com/tenants/..%5cevil", false, false, false),
+        (r"https://as.example.com/tenants/..\evil", false, false, false),
+        (r"https://as.example.com/tenants\t1", false, false, false),
+        ("https://as.example.com/tenants/a%00", false, false, false),
+        ("https://as.example.com/tenants/a%0d%0ab", false, false, false),
+        ("https://as.example.com/tenants/a%7f", false, false, false),
+        ("https://as.example.com/tenants/a%c2%85", false, false, false),
+        ("https://as.example.com/tenants/a%25b", false, false, false),
+        ("https://as.example.com/tenants/a%", false, false, false),
+        ("https://as.example.com/tenants/a%2", false, false, false),
+        ("https://as.example.com/tenants/a%zz", false, false, false),
+        ("https://as.example.com/tenants/a%ff", false, false, false),
+        // Empty segments.
+        ("https://as.example.com//", false, false, false),
+        ("https://as.example.com//t1", false, false, false),
+        ("https://as.example.com/t1//", false, false, false),
+        ("https://as.example.com/tenants//t1", false, false, false),
+        // Characters that the parser drops or encodes.
+        (" https://as.example.com", false, false, false),
+        ("https://as.example.com ", false, false, false),
+        ("https://as.example.com/t1 ", false, false, false),
+        ("https://as.example.com/t1\n", false, false, false),
+        ("\u{0}https://as.example.com", false, false, false),
+        ("https://as.example.com/t\t1", false, false, false),
+        ("https://as.example.com/tenants/.\n./evil", false, false, false),
+        ("ht\ntps://as.example.com", false, false, false),
+        ("https:/\t/as.example.com", false, false, false),
+        ("https://as.example.com/a b", false, false, false),
+        ("https://as.example.com/b\u{fc}cher", false, false, false),
+        ("https://as.example.com/{t1}", false, false, false),
+        ("https://as.example.com/\"t1\"", false, false, false),
+        // Characters that it keeps, and RFC 3986 does not have.
+        ("https://as.example.com/a|b", false, true, true),
+        // Hosts.
+        (r"https://evil.example\.as.example.com", false, false, false),
+        (r"https://evil.example\@as.example.com", false, false, false),
+        ("https://evil.example%2f.as.example.com", false, false, false),
+        ("https://as%2eexample.com", false, false, false),
+        ("https://%61s.example.com", false, false, false),
+        ("https://evil.example\t.as.example.com", false, false, false),
+        ("https://evil.example\u{ff0f}.as.example.com", false, false, false),
+        ("https://as\u{ff0e}example.com", false, false, false),
+        ("https://as\u{3002}example.com", false, false, false),
+        ("https://as.\u{ad}example.com", false, false, false),
+        ("https://b\u{fc}cher.example", false, false, false),
+        ("https://xn--.example", false, false, false),
+        ("https://xn--a-\u{e9}.example", false, false, false),
+        ("https://as.example.com<evil", false, false, false),
+        ("https://as.example.com^evil", false, false, false),
+        ("https://[2001:db8:0::1]", false, false, false),
+        ("https://[fe80::1%25eth0]", false, false, false),
+        ("https://[::1", false, false, false),
+        ("http://[::1]evil.example", false, false, false),
+        ("https://[::1]evil.example", false, false, false),
+        ("https://3221225985", false, false, false),
+        ("https://0xc0.0.2.1", false, false, false),
+        ("https://0300.0.2.1", false, false, false),
+        ("https://192.0.513", false, false, false),
+        ("https://192.0.2.1.", false, false, false),
+        ("https://192.0.2.256", false, false, false),
+        // A name of its own, which no reader takes for the other.
+        ("https://as.example.com./t1", true, true, true),
+        ("https://", false, false, false),
+        ("https:///evil.example", false, false, false),
+        ("https:////evil.example", false, false, false),
+        ("https:evil.example", false, false, false),
+        ("https:/evil.example", false, false, false),
+        (r"https:\\evil.example", false, false, false),
+        ("https://?x", false, false, false),
+        // User names.
+        ("https://user@as.example.com", false, false, false),
+        ("https://user:pass@as.example.com", false, false, false),
+        ("https://@as.example.com", false, false, false),
+        ("https://:@as.example.com", false, false, false),
+        ("https://as.example.com@evil.example", false, false, false),
+        ("https://as.example.com/@evil.example", true, true, true),
+        // Ports.
+        ("https://as.example.com:", false, false, false),
+        ("https://as.example.com:0", false, false, false),
+        ("https://as.example.com:00443", false, false, false),
+        ("https://as.example.com:08443", false, false, false),
+        ("https://as.example.com:99999", false, false, false),
+        ("https://as.example.com:65535", true, true, true),
+        ("https://as.example.com:65536", false, false, false),
+        ("https://as.example.com:+443", false, false, false),
+        ("https://as.example.com:443:443", false, false, false),
+        ("https://as.example.com:80", true, true, true),
+        ("https://as.example.com:a", false, false, false),
+        // Plain http: to this machine, by the text.
+        ("http://as.example.com", false, false, false),
+        ("http://127.0.0.1:8080/t1", true, true, true),
+        ("http://127.0.0.1:80", false, true, true),
+        ("http://127.0.0.1:443", true, true, true),
+        ("http://[::1]:8080/x", true, true, true),
+        ("http://localhost:8080", true, true, true),
+        ("HTTP://localhost:8080", false, true, true),
+        ("http://LOCALHOST:8080", false, false, false),
+        ("http://localhost.:8080", false, false, false),
+        ("http://localhost.example.com", false, false, false),
+        ("http://127.0.0.1.example.com", false, false, false),
+        ("http://127.0.0.1@evil.example", false, false, false),
+        ("http://2130706433", false, false, false),
+        ("http://0x7f.1", false, false, false),
+        ("http://127.1", false, false, false),
+        ("http://0177.0.0.1", false, false, false),
+        ("http://127.0.0.1.", false, false, false),
+        ("http://[::ffff:127.0.0.1]", false, false, false),
+        ("http://[0:0:0:0:0:0:0:1]", false, false, false),
+        ("http://0.0.0.0", false, false, false),
+        ("http://169.254.169.254", false, false, false),
+        // Something else.
+        ("ftp://as.example.com", false, false, false),
+        ("wss://as.example.com", false, false, false),
+        ("file:///etc/passwd", false, false, false),
+        ("data:application/json,{}", false, false, false),
+        ("blob:https://as.example.com/x", false, false, false),
+        ("urn:example:as", false, false, false),
+        ("as.example.com", false, false, false),
+        ("//as.example.com", false, false, false),
+        ("/path", false, false, false),
+        ("", false, false, false),
+    ];
+
     #[test]
-    fn a_password_is_not_shown() {
-        for (url, expected) in [
-            ("https://as.example.com/t1", "https://as.example.com/t1"),
-            ("https://user:pass@as.example.com", "..@as.example.com"),
-            ("https://user:p@ss@as.example.com", "..@as.example.com"),
-            ("a\nb", "a\\nb"),
-        ] {
-            assert_eq!(shown(url), expected);
+    fn urls() {
+        for &(url, from_token, configured, endpoint) in URLS {
+            assert_eq!(is_normal(url, true), from_token, "from a token: {url:?}");
+            assert_eq!(check_normal(url, true).is_ok(), from_token, "as a template: {url:?}");
+            assert_eq!(check_issuer(url, true).is_ok(), configured, "configured: {url:?}");
+            assert_eq!(check_url(url, true).is_ok(), endpoint, "endpoint: {url:?}");
+            let plain = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+            assert_eq!(check_url(url, false).is_ok(), endpoint && !plain, "no switch: {url:?}");
+            assert_eq!(is_normal(url, false), from_token && !plain, "no switch: {url:?}");
+        }
+    }
+
+    /// The client hands the text of the parsed URL on to another parser. Both see one URL, and it is
+    /// what was written.
+    #[test]
+    fn readers_of_an_accepted_url_see_the_same() {
+        for &(text, _, _, endpoint) in URLS {
+            let Ok(url) = check_url(text, true) else { continue };
+            assert!(endpoint);
+            for text in [text, url.as_str()] {
+                let other: http::Uri = text.parse().unwrap();
+                let host = other.host().unwrap().to_ascii_lowercase();
+                assert_eq!(Some(host.as_str()), url.host_str(), "{text}");
+                assert_eq!(other.path(), url.path(), "{text}");
+                assert_eq!(other.query(), url.query(), "{text}");
+                let port = other.port_u16().or(url.port_or_known_default());
+                assert_eq!(port, url.port_or_known_default(), "{text}");
+            }
         }
     }
 
     #[test]
-    fn urls() {
-        for (url, https_only, with_loopback) in [
-            ("https://as.example.com", true, true),
-            ("https://as.example.com:8443/t1/", true, true),
-            ("http://as.example.com", false, false),
-            ("http://127.0.0.1:80", false, true),
-            ("http://[::1]:80/x", false, true),
-            ("http://localhost:8080", false, true),
-            ("http://localhost.example.com", false, false),
-            ("http://127.0.0.1.example.com", false, false),
-            ("https://user@as.example.com", false, false),
-            ("https://as.example.com/#f", false, false),
-            // Where two readers of URLs could see two hosts.
-            (r"https://evil.example\.as.example.com", false, false),
-            ("https://evil.example%2f.as.example.com", false, false),
-            ("https://evil.example\t.as.example.com", false, false),
-            ("https://evil.example\u{ff0f}.as.example.com", false, false),
-            ("https:evil.example", false, false),
-            ("https:///evil.example", false, false),
-            ("http://2130706433", false, false),
-            ("ftp://as.example.com", false, false),
-            ("as.example.com", false, false),
-            ("/path", false, false),
-            ("", false, false),
+    fn the_normal_form_is_shown_where_it_is_one() {
+        for (text, expected) in [
+            (
+                "https://as.example.com/a/../b",
+                "is not in normal form; the normal form is `https://as.example.com/b`",
+            ),
+            (
+                "https://b\u{fc}cher.example",
+                "is not in normal form; the normal form is `https://xn--bcher-kva.example`",
+            ),
+            (
+                "https:as.example.com/",
+                "is not an absolute URL; the normal form is `https://as.example.com/`",
+            ),
+            ("https://as.example.com/a%2fb", "has an encoded delimiter in its path"),
+            ("https://as.example.com/a//b", "must have no empty segment in its path"),
+            ("https://as.example.com/x/..//b", "is not in normal form"),
+            ("https://as.example.com:99999", "is not a URL"),
+            ("http://as.example.com/a/../b", "must be https"),
+            ("https://user:secret@as.example.com/a/../b", "must have no user name"),
+            (
+                "https://as.example.com/a/../b?key=secret",
+                "is not in normal form; the normal form is `https://as.example.com/b`",
+            ),
         ] {
-            assert_eq!(check_url(url, false).is_ok(), https_only, "{url}");
-            assert_eq!(check_url(url, true).is_ok(), with_loopback, "{url}");
+            assert_eq!(check_url(text, true).unwrap_err().to_string(), expected, "{text}");
+        }
+        let template = check_normal("https://AS.example.com:443", false).unwrap_err().to_string();
+        assert!(template.ends_with("the normal form is `https://as.example.com`"), "{template}");
+    }
+
+    #[test]
+    fn the_length_of_a_host_is_bounded() {
+        for (length, good) in [(MAX_AUTHORITY, true), (MAX_AUTHORITY + 1, false)] {
+            let url = format!("https://{}/t1", "a".repeat(length));
+            assert_eq!(is_normal(&url, false), good, "{length}");
+        }
+    }
+
+    #[test]
+    fn audiences_by_http_name_this_machine() {
+        for (text, expected) in [
+            ("http://localhost:3000/api", true),
+            ("http://127.0.0.1", true),
+            ("https://api.example.com", false),
+            ("http://api.example.com", false),
+            ("http://localhost@api.example.com", false),
+        ] {
+            assert_eq!(is_http_loopback(text), expected, "{text}");
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::health::{IssuerHealth, KeyStage};
 use crate::keys::freshness::Stage;
 use crate::keys::remote::RemoteKeys;
 use crate::keys::{KeySeed, Source};
+use crate::shown::redacted;
 
 impl RemoteKeys {
     /// How the keys stand.
@@ -12,7 +13,7 @@ impl RemoteKeys {
         let snapshot = self.snapshot.load();
         let set = snapshot.as_deref();
         IssuerHealth {
-            issuer: self.issuer.to_string(),
+            issuer: redacted(&self.issuer).into_owned(),
             keys: match Stage::of(set.map(|set| &set.life), now) {
                 Stage::Empty => KeyStage::Missing,
                 Stage::Fresh => KeyStage::Fresh,
@@ -36,6 +37,7 @@ impl RemoteKeys {
         if matches!(*self.source, Source::File(_)) {
             return None;
         }
-        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?)
+        let now = (self.clock.wall(), self.clock.monotonic());
+        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?, now)
     }
 }

@@ -8,7 +8,9 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::layer::gate::{Gate, Passed, Waiting, add_private};
+use crate::credentials::QueryToken;
+use crate::layer::gate::{Gate, Passed, Waiting};
+use crate::layer::private::add_private;
 use crate::rejection::RefusalBody;
 
 pin_project! {
@@ -89,8 +91,12 @@ where
             match state.as_mut().project() {
                 StateProj::Inner { future, passed } => {
                     let mut response = ready!(future.poll(cx))?;
-                    if passed.private && response.status().is_success() {
-                        add_private(response.headers_mut());
+                    if passed.private {
+                        // A handler may have handed all extensions of the request on.
+                        response.extensions_mut().remove::<QueryToken>();
+                        if response.status().is_success() {
+                            add_private(response.headers_mut());
+                        }
                     }
                     return Poll::Ready(Ok(response));
                 }

@@ -5,8 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, HeaderValue};
-use http::{HeaderMap, Request};
+use http::Request;
 
 use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
@@ -59,6 +58,15 @@ pub(crate) struct Passed {
     pub(crate) private: bool,
 }
 
+/// What a layer of this server concluded about a request.
+struct Concluded {
+    token: AnyToken,
+    presented: Presented,
+    /// Whether its authorization server was asked since the request came, under the configuration
+    /// that this layer judges by.
+    asked_now: bool,
+}
+
 /// A verdict to come.
 pub(crate) struct Waiting<C> {
     pub(crate) verdict: Pin<Box<dyn Future<Output = Result<Verdict<C>, Error>> + Send>>,
@@ -89,13 +97,13 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     pub(crate) fn judge<B>(&self, request: &mut Request<B>) -> Judgement<C> {
         if self.role == Role::Require {
             return match self.required(request) {
-                Ok((token, presented)) => self.finish(&token, presented),
+                Ok(concluded) => self.finish(concluded),
                 Err(refusal) => Judgement::Refuse(refusal),
             };
         }
         // The same server around this one has judged the request already.
-        if let Some((token, presented)) = self.concluded(request) {
-            return self.finish(&token, presented);
+        if let Some(concluded) = self.concluded(request) {
+            return self.finish(concluded);
         }
         let credentials =
             self.server.credentials(request.uri(), request.headers(), request.extensions());
@@ -104,7 +112,12 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(Error::MissingCredentials | Error::UnsupportedScheme)
                 if self.role == Role::AuthenticateIfPresent =>
             {
-                self.conclude(request, self.generation(), None, Presented::Unkept);
+                let server = self.server.id().clone();
+                let generation = self.generation();
+                let presented = Presented::Unkept;
+                let outcome =
+                    Outcome { server, generation, token: None, presented, asked_now: false };
+                request.extensions_mut().insert(outcome);
                 return Judgement::Pass(Passed { private: false });
             }
             Err(error) => return Judgement::Refuse(Refusal::new(error, self.challenges())),
@@ -158,7 +171,10 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         {
             return self.refuse(error);
         }
-        self.conclude(request, verdict.generation, Some(token), presented);
+        let (server, generation) = (self.server.id().clone(), verdict.generation);
+        let asked_now = self.asks_now();
+        let outcome = Outcome { server, generation, token: Some(token), presented, asked_now };
+        request.extensions_mut().insert(outcome);
         let private = method == Method::Query;
         if private {
             hide_query_token(request);
@@ -167,24 +183,28 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     /// Goes on with what was concluded before.
-    fn finish(&self, token: &AnyToken, presented: Presented) -> Judgement<C> {
+    fn finish(&self, concluded: Concluded) -> Judgement<C> {
         let Some(guard) = &self.guard else {
             return Judgement::Pass(Passed { private: false });
         };
-        if let Err(error) = guard.requirement.evaluate(token) {
+        let Concluded { token, presented, asked_now } = concluded;
+        if let Err(error) = guard.requirement.evaluate(&token) {
             return Judgement::Refuse(Refusal::new(error, &guard.challenges));
         }
-        match (guard.requirement.asks_now(), &presented) {
-            (false, _) => Judgement::Pass(Passed { private: false }),
+        // One answer will do for a request, if it was asked for since the request came.
+        if asked_now || !guard.requirement.asks_now() {
+            return Judgement::Pass(Passed { private: false });
+        }
+        match &presented {
             #[cfg(feature = "test-issuer")]
-            (true, Presented::Injected) => Judgement::Pass(Passed { private: false }),
-            (true, Presented::Kept(text)) => {
+            Presented::Injected => Judgement::Pass(Passed { private: false }),
+            Presented::Kept(text) => {
                 // The whole walk again, and what it concludes replaces what was concluded before.
                 let authenticator = Arc::clone(self.server.authenticator());
                 let verdict = Box::pin(authenticator.authenticate_now(text.as_ref().to_owned()));
                 Judgement::Wait(Waiting { verdict, presented, method: Method::Header })
             }
-            (true, Presented::Unkept) => Judgement::Refuse(Refusal::wiring(
+            Presented::Unkept => Judgement::Refuse(Refusal::wiring(
                 "`introspected_now` was added while a request was under way: build the routes before \
                  they are served",
             )),
@@ -196,16 +216,20 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     /// The token of a request that this very server judged under its present configuration.
-    fn concluded<B>(&self, request: &Request<B>) -> Option<(AnyToken, Presented)> {
+    fn concluded<B>(&self, request: &Request<B>) -> Option<Concluded> {
         let outcome = request.extensions().get::<Outcome>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
             return None;
         }
-        Some((outcome.token.clone()?, outcome.presented.clone()))
+        Some(Concluded {
+            token: outcome.token.clone()?,
+            presented: outcome.presented.clone(),
+            asked_now: outcome.asked_now,
+        })
     }
 
     /// What the layer outside concluded, which a route relies on.
-    fn required<B>(&self, request: &Request<B>) -> Result<(AnyToken, Presented), Refusal> {
+    fn required<B>(&self, request: &Request<B>) -> Result<Concluded, Refusal> {
         let Some(outcome) = request.extensions().get::<Outcome>() else {
             return Err(Refusal::wiring(
                 "`require` without its server's layer around it: put `.layer(api.layer())` after \
@@ -219,20 +243,13 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             ));
         }
         match &outcome.token {
-            Some(token) => Ok((token.clone(), outcome.presented.clone())),
+            Some(token) => Ok(Concluded {
+                token: token.clone(),
+                presented: outcome.presented.clone(),
+                asked_now: outcome.asked_now && outcome.generation == self.generation(),
+            }),
             None => self.refuse(Error::MissingCredentials),
         }
-    }
-
-    fn conclude<B>(
-        &self,
-        request: &mut Request<B>,
-        generation: u64,
-        token: Option<AnyToken>,
-        presented: Presented,
-    ) {
-        let server = self.server.id().clone();
-        request.extensions_mut().insert(Outcome { server, generation, token, presented });
     }
 
     fn generation(&self) -> u64 {
@@ -240,35 +257,16 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 }
 
-/// Takes the token out of what the handler and its logs see.
+/// Takes the token out of what the handler and its logs see, and keeps it for the layers in between.
 fn hide_query_token<B>(request: &mut Request<B>) {
+    if let Some(token) = credentials::query_token(request.uri()) {
+        request.extensions_mut().insert(token);
+    }
     *request.uri_mut() = credentials::without_query_token(request.uri());
     #[cfg(feature = "axum")]
     if let Some(original) = request.extensions_mut().get_mut::<axum::extract::OriginalUri>() {
         original.0 = credentials::without_query_token(&original.0);
     }
-}
-
-/// Makes `Cache-Control` say `private`, unless it is stricter already (RFC 6750 §2.3). What would let
-/// a shared cache keep the answer goes; everything else that the handler said stays.
-pub(crate) fn add_private(headers: &mut HeaderMap) {
-    let mut kept = Vec::new();
-    for line in headers.get_all(CACHE_CONTROL) {
-        for directive in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
-            let is = |other: &str| name.trim_ascii().eq_ignore_ascii_case(other.as_bytes());
-            if is("no-store") || is("private") {
-                return;
-            }
-            if !directive.is_empty() && !is("public") && !is("s-maxage") {
-                kept.push(directive);
-            }
-        }
-    }
-    kept.insert(0, b"private");
-    // Pieces of field values make a field value again; were it otherwise, the one word is enough.
-    let value = HeaderValue::from_bytes(&kept.join(&b", "[..]));
-    headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("private")));
 }
 
 impl<C, R> Clone for Gate<C, R> {
@@ -284,30 +282,5 @@ impl<C, R> fmt::Debug for Gate<C, R> {
             .field("guard", &self.guard)
             .field("role", &self.role)
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_becomes_private_and_keeps_the_rest() {
-        for (lines, expected) in [
-            (&[][..], "private"),
-            (&["public, max-age=60"], "private, max-age=60"),
-            (&["no-cache", "must-revalidate"], "private, no-cache, must-revalidate"),
-            (&["S-MaxAge = 5, max-age=1"], "private, max-age=1"),
-            (&["No-Store"], "No-Store"),
-            (&["max-age=5, PRIVATE"], "max-age=5, PRIVATE"),
-            (&["private=\"x\", max-age=5"], "private=\"x\", max-age=5"),
-            (&[" , ,"], "private"),
-        ] {
-            let values = lines.iter().map(|line| (CACHE_CONTROL, HeaderValue::from_static(line)));
-            let mut headers: HeaderMap = values.collect();
-            add_private(&mut headers);
-            let found: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
-            assert_eq!(found, [expected], "{lines:?}");
-        }
     }
 }

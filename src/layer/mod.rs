@@ -6,18 +6,20 @@
 //!   and the request's body is not read;
 //! - a valid token: it goes into the request's extensions, and the request to the inner service.
 //!
-//! It adds nothing to the answers of the inner service (but `Cache-Control: private` where the
-//! token came in the query), keeps its errors as they are, and boxes a future only for a request
+//! It changes nothing of the answers of the inner service (but that shared caches must not keep them
+//! where the token came in the query: `Cache-Control: private`), keeps its errors as they are, and boxes a future only for a request
 //! that has to wait for the network.
 
 mod form;
 mod future;
 mod gate;
+mod private;
 mod service;
 
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
-pub(crate) use gate::{Gate, Guard, Role, add_private};
+pub(crate) use gate::{Gate, Guard, Role};
+pub(crate) use private::add_private;
 pub use service::{
     OptionalResourceServerLayer, RequireLayer, ResourceServerLayer, ResourceServerService,
 };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::profile::Expected;
+use crate::shown::redacted;
 use crate::token::json::{Object, Value};
 use crate::token::{Excerpt, NumericDate};
 
@@ -62,14 +63,14 @@ pub(super) fn check_audience(
     let found = match claims.get(name) {
         None => return Ok(None),
         Some(Value::String(found)) if ours(found) => return Ok(Some(())),
-        Some(Value::String(found)) => found.as_ref().to_owned(),
+        Some(Value::String(found)) => redacted(found).into_owned(),
         Some(Value::Array(values)) => {
             let found: Option<Vec<_>> = values.iter().map(Value::as_str).collect();
             let found = found.ok_or_else(|| malformed(name))?;
             if found.iter().any(|found| ours(found)) {
                 return Ok(Some(()));
             }
-            found.join(" ")
+            found.into_iter().map(redacted).collect::<Vec<_>>().join(" ")
         }
         Some(_) => return Err(malformed(name)),
     };
@@ -77,10 +78,9 @@ pub(super) fn check_audience(
         // What the operator's log may quote is `aud`, and not the claim of a client.
         return Err(Error::UnacceptedValue { claim: name.to_owned().into() });
     }
-    Err(Error::ForeignAudience {
-        found: Excerpt::of(&found),
-        expected: Excerpt::of(&expected.audiences.join(" ")),
-    })
+    let ours: Vec<_> = expected.audiences.iter().map(|own| redacted(own)).collect();
+    let (found, expected) = (Excerpt::of(&found), Excerpt::of(&ours.join(" ")));
+    Err(Error::ForeignAudience { found, expected })
 }
 
 pub(super) fn check_value(

@@ -121,7 +121,7 @@ impl Profile {
             None => {}
             Some(Value::String(iss)) if is_issuer(iss) => {}
             Some(Value::String(iss)) => {
-                return Err(Error::UntrustedIssuer { found: Excerpt::of(iss) });
+                return Err(Error::UntrustedIssuer { found: Excerpt::of_url(iss) });
             }
             Some(_) => return Err(malformed("iss")),
         }

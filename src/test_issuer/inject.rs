@@ -104,6 +104,7 @@ fn outcome<C: Send + Sync + 'static, R>(
         generation: trust.generation,
         token: Some(AccessToken::new(facts, claims).into()),
         presented: Presented::Injected,
+        asked_now: false,
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
+use crate::shown::Shown;
 use crate::token::{Claims, Facts, NumericDate, ScopeSet};
 
 /// A validated access token with claims of type `C`.
@@ -148,7 +149,7 @@ impl<C> Deref for AccessToken<C> {
 impl<C> fmt::Debug for AccessToken<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken")
-            .field("issuer", &self.0.facts.issuer)
+            .field("issuer", &Shown(&self.0.facts.issuer))
             .field("expires_at", &self.0.facts.expires_at)
             .finish_non_exhaustive()
     }
@@ -207,6 +208,8 @@ pub(crate) struct Outcome {
     pub(crate) token: Option<AnyToken>,
     /// The token as it was presented, for a route that asks about it anew.
     pub(crate) presented: Presented,
+    /// Whether the authorization server was asked about the token since the request came.
+    pub(crate) asked_now: bool,
 }
 
 /// What a conclusion keeps of the token's text.

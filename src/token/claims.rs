@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use crate::shown::{AllShown, Shown};
 use crate::token::json::{Object, Value};
 use crate::token::{Facts, NumericDate, ScopeSet};
 
@@ -12,6 +13,9 @@ use crate::token::{Facts, NumericDate, ScopeSet};
 ///
 /// `Debug` shows no claim about a person; serialize the value where those are wanted (RFC 9068 §6).
 /// Serialized, a claim that is absent here is absent there, too: no `"iss": null`, no `"scope": ""`.
+///
+/// It is not `Deserialize`: which claims hold the scope and the client, the profile says, and no text
+/// does. A type of one's own can hold a [`NumericDate`] and a [`ScopeSet`].
 #[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Claims {
@@ -117,8 +121,8 @@ fn strings<'a>(value: &'a Value<'_>) -> impl Iterator<Item = &'a str> {
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
-            .field("iss", &self.iss)
-            .field("aud", &self.aud)
+            .field("iss", &self.iss.as_deref().map(Shown))
+            .field("aud", &AllShown(&self.aud))
             .field("exp", &self.exp)
             .finish_non_exhaustive()
     }

@@ -50,9 +50,39 @@ impl serde::Serialize for NumericDate {
     }
 }
 
+/// A JSON number of any kind, as RFC 7519 §2 has it: a time with a fraction is one, too.
+impl<'de> serde::Deserialize<'de> for NumericDate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        if !seconds.is_finite() {
+            return Err(serde::de::Error::custom("a NumericDate is a finite number"));
+        }
+        Ok(Self(seconds))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_read_and_nothing_else() {
+        let read = |text: &str| serde_json::from_str::<NumericDate>(text).ok();
+        for (text, seconds) in
+            [("1790000000", 1.79e9), ("1.79e9", 1.79e9), ("1.5", 1.5), ("-1", -1.0), ("0", 0.0)]
+        {
+            assert_eq!(read(text), Some(NumericDate(seconds)), "{text}");
+            let written = serde_json::to_string(&NumericDate(seconds)).unwrap();
+            assert_eq!(read(&written), Some(NumericDate(seconds)), "{text}, written and read");
+        }
+        for text in ["\"1790000000\"", "null", "true", "[1]", "{}", "1e400", "\"NaN\""] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        use serde::de::value::{Error, F64Deserializer};
+        use serde::de::{Deserialize as _, IntoDeserializer as _};
+        let nan: F64Deserializer<Error> = f64::NAN.into_deserializer();
+        assert!(NumericDate::deserialize(nan).is_err());
+    }
 
     #[test]
     fn any_double_is_total() {

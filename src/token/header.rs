@@ -80,15 +80,23 @@ pub(crate) fn media_type(text: &str) -> &str {
     }
 }
 
-/// Headers that are remembered. An issuer writes one for each of its keys.
-const REMEMBERED: usize = 8;
+/// Places for headers. An issuer writes one for each of its keys, and a server with a hundred tenants
+/// has some hundred of them. A place is one pointer.
+const PLACES: usize = 1024;
+
+/// Of so many verified tokens whose header finds its places taken, one puts its own there: so that the
+/// headers of keys that are long gone make room, and headers that share a place don't push each other
+/// out at each request. What lies in a place is read by all threads, and a write stops them all.
+const PUSHES_OUT: u16 = 1024;
 
 /// The headers of tokens that verified, by their text in the token.
 ///
 /// The same text has the same reading, so nothing is decided by the memo that reading would not
-/// decide. Only what verified is remembered: no stranger can fill it.
-#[derive(Debug, Default)]
-pub(crate) struct HeaderMemo(ArcSwap<Vec<Arc<Remembered>>>);
+/// decide. Only what verified is remembered: no stranger can fill it. A header has two places, next to
+/// each other, and which ones is told by its text; so what issuers do with their keys costs no more
+/// than these places, whatever others have there.
+#[derive(Debug)]
+pub(crate) struct HeaderMemo(Box<[ArcSwap<Remembered>]>);
 
 /// A header's base64url text and its reading.
 #[derive(Debug)]
@@ -97,49 +105,89 @@ pub(crate) struct Remembered {
     header: Header,
 }
 
-/// What is remembered at one moment.
-pub(crate) type Remembrance = Guard<Arc<Vec<Arc<Remembered>>>>;
+/// What is no header's text: an empty place holds it.
+const NO_HEADER: &[u8] = b".";
+
+impl Default for HeaderMemo {
+    fn default() -> Self {
+        let header =
+            Header { algorithm: Algorithm::ES256, legacy_name: false, typ: None, kid: None };
+        let nothing = Arc::new(Remembered { text: NO_HEADER.into(), header });
+        Self((0..PLACES).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect())
+    }
+}
 
 impl HeaderMemo {
-    pub(crate) fn load(&self) -> Remembrance {
-        self.0.load()
+    /// The header of this text, if it is remembered.
+    pub(crate) fn find(&self, text: &[u8]) -> Option<SeenHeader> {
+        let first = place_of(text);
+        let remembered = self.0.get(first)?.load();
+        if *remembered.text == *text {
+            return Some(SeenHeader::Known(remembered));
+        }
+        // The second place is taken after the first, and none is ever given up.
+        if remembered.is_nothing() {
+            return None;
+        }
+        let remembered = self.0.get(first ^ 1)?.load();
+        (*remembered.text == *text).then_some(SeenHeader::Known(remembered))
     }
 
-    /// Remembers a header that was read; the oldest of many goes.
-    pub(crate) fn remember(&self, text: &[u8], header: SeenHeader<'_>) {
+    /// Remembers a header that was read. `chance` is a number that is as good as random.
+    pub(crate) fn remember(&self, text: &[u8], header: SeenHeader, chance: u16) {
         let SeenHeader::Read(header) = header else {
             return;
         };
-        let new = Arc::new(Remembered { text: text.into(), header });
-        let known = self.0.load();
-        let kept = known.len().saturating_sub(REMEMBERED - 1);
+        let first = place_of(text);
+        let places = [first, first ^ 1].map(|place| self.0.get(place));
+        let free = places.into_iter().flatten().find(|place| place.load().is_nothing());
+        let place = match (free, places) {
+            (Some(free), _) => free,
+            // Which of the two goes is left to chance, too.
+            (None, [Some(first), Some(second)]) if chance.is_multiple_of(PUSHES_OUT) => {
+                if (chance / PUSHES_OUT).is_multiple_of(2) { first } else { second }
+            }
+            (None, _) => return,
+        };
         // Of two requests at the same moment one is forgotten again, and remembered next time.
-        let next = known.iter().skip(kept).chain([&new]).map(Arc::clone).collect();
-        self.0.store(Arc::new(next));
+        place.store(Arc::new(Remembered { text: text.into(), header }));
     }
+}
+
+impl Remembered {
+    fn is_nothing(&self) -> bool {
+        *self.text == *NO_HEADER
+    }
+}
+
+/// Where a header is looked for first. Whoever finds texts with one place slows down their own
+/// tokens, since nothing is remembered that an issuer has not signed.
+fn place_of(text: &[u8]) -> usize {
+    /// An odd number whose bits look random: 2^64 by the golden ratio.
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
+    let (words, _) = text.as_chunks::<8>();
+    let hash =
+        words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    // The last octets, some of which may have been taken in before.
+    let last = text.last_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
+    (mix(hash, last) >> (64 - PLACES.ilog2())) as usize
 }
 
 /// A header that was read, or remembered.
 #[derive(Debug)]
-pub(crate) enum SeenHeader<'a> {
+pub(crate) enum SeenHeader {
     Read(Header),
-    Known(&'a Header),
+    Known(Guard<Arc<Remembered>>),
 }
 
-impl<'a> SeenHeader<'a> {
-    /// The header of this text, if it is remembered.
-    pub(crate) fn known(text: &[u8], memo: &'a [Arc<Remembered>]) -> Option<Self> {
-        memo.iter().find(|known| *known.text == *text).map(|known| Self::Known(&known.header))
-    }
-}
-
-impl Deref for SeenHeader<'_> {
+impl Deref for SeenHeader {
     type Target = Header;
 
     fn deref(&self) -> &Header {
         match self {
             Self::Read(header) => header,
-            Self::Known(header) => header,
+            Self::Known(remembered) => &remembered.header,
         }
     }
 }
@@ -148,20 +196,62 @@ impl Deref for SeenHeader<'_> {
 mod tests {
     use super::*;
 
+    fn read() -> SeenHeader {
+        SeenHeader::Read(Header::parse(br#"{"alg":"ES256"}"#).unwrap())
+    }
+
+    fn is_known(memo: &HeaderMemo, text: &[u8]) -> bool {
+        matches!(memo.find(text), Some(SeenHeader::Known(_)))
+    }
+
     #[test]
-    fn only_the_last_headers_are_remembered() {
+    fn headers_are_found_by_their_whole_text() {
         let memo = HeaderMemo::default();
-        let read = || Header::parse(br#"{"alg":"ES256"}"#).unwrap();
-        for text in 0..=REMEMBERED as u8 {
-            memo.remember(&[text], SeenHeader::Read(read()));
+        for text in [&b""[..], b"a", b"abcdefgh", b"abcdefghi"] {
+            assert!(!is_known(&memo, text), "{text:?} in an empty memo");
         }
-        let known = memo.load();
-        assert_eq!(known.len(), REMEMBERED);
-        assert!(SeenHeader::known(&[0], &known).is_none(), "the oldest");
-        assert!(SeenHeader::known(&[1], &known).is_some());
-        assert!(SeenHeader::known(&[1, 0], &known).is_none(), "another text");
-        memo.remember(&[1], SeenHeader::Known(&read()));
-        assert_eq!(memo.load().len(), REMEMBERED);
+        memo.remember(b"abcdefghi", read(), 1);
+        assert!(is_known(&memo, b"abcdefghi"));
+        for text in [&b""[..], b"abcdefgh", b"abcdefghj", b"Abcdefghi", b"abcdefghia"] {
+            assert!(!is_known(&memo, text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_headers_of_many_keys_are_remembered_at_once() {
+        let memo = HeaderMemo::default();
+        let texts = |keys: usize| (0..keys).map(|key| format!("a header with the kid {key:03}"));
+        for (keys, known) in [(1, 1), (8, 8), (9, 9), (50, 50), (300, 270)] {
+            for text in texts(keys) {
+                memo.remember(text.as_bytes(), read(), 1);
+            }
+            let found = texts(keys).filter(|text| is_known(&memo, text.as_bytes())).count();
+            assert!(found >= known, "{found} of {keys}");
+        }
+    }
+
+    #[test]
+    fn a_header_whose_places_are_taken_pushes_others_out_seldom() {
+        let memo = HeaderMemo::default();
+        let first = place_of(b"0");
+        let mut texts = (0..).map(|number: u32| number.to_string().into_bytes());
+        let mut alike = texts.by_ref().filter(|text| place_of(text) | 1 == first | 1);
+        let (one, two, three) =
+            (alike.next().unwrap(), alike.next().unwrap(), alike.next().unwrap());
+        memo.remember(&one, read(), 1);
+        memo.remember(&two, read(), 1);
+        for chance in [0, 1, 2, 512, 1023, 1024, 1025, 2047, 2048, 2049, 0xfbff, 0xfc00, u16::MAX] {
+            let memo = HeaderMemo::default();
+            memo.remember(&one, read(), 1);
+            memo.remember(&two, read(), 1);
+            memo.remember(&three, read(), chance);
+            let pushes = chance.is_multiple_of(PUSHES_OUT);
+            assert_eq!(is_known(&memo, &three), pushes, "{chance}");
+            assert_eq!(is_known(&memo, &one) && is_known(&memo, &two), !pushes, "{chance}");
+        }
+        let known = memo.find(&one).unwrap();
+        memo.remember(&one, known, 0);
+        assert!(is_known(&memo, &one) && is_known(&memo, &two), "what is known is not written");
     }
 
     fn header(json: &str) -> Result<String, Error> {

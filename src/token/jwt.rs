@@ -12,7 +12,7 @@ use memchr::memchr_iter;
 
 use crate::crypto::Algorithm;
 use crate::error::Error;
-use crate::token::header::{Header, HeaderMemo, Remembrance, SeenHeader};
+use crate::token::header::{Header, HeaderMemo, SeenHeader};
 use crate::token::json::{self, Object};
 
 /// Bytes of a token. Real ones have 0.5 to 8 KiB; servers put up to 16 KiB into all headers.
@@ -20,7 +20,7 @@ pub(crate) const MAX_TOKEN: usize = 16 * 1024;
 
 /// A well-formed JWT that nobody vouches for.
 pub(crate) struct UnverifiedJwt<'a> {
-    pub(crate) header: SeenHeader<'a>,
+    pub(crate) header: SeenHeader,
     pub(crate) claims: Object<'a>,
     header_text: &'a [u8],
     signing_input: &'a [u8],
@@ -30,29 +30,34 @@ pub(crate) struct UnverifiedJwt<'a> {
 /// A JWT whose signature verified with a key of its issuer.
 pub(crate) struct VerifiedJwt<'a> {
     pub(crate) claims: Object<'a>,
-    header: SeenHeader<'a>,
+    header: SeenHeader,
     header_text: &'a [u8],
+    signature: &'a [u8],
 }
 
 /// A JWT of which only the header was read.
 pub(crate) struct JwtHead<'a> {
-    pub(crate) header: SeenHeader<'a>,
+    pub(crate) header: SeenHeader,
     jws: CompactJws<'a>,
 }
 
 impl<'a> JwtHead<'a> {
-    /// Reads a token's header. The text is known to be ASCII without spaces (token68); `known` are
-    /// headers read before.
-    pub(crate) fn parse(token: &'a [u8], known: &'a Remembrance) -> Result<Self, Error> {
+    /// Reads a token's header. The text is known to be ASCII without spaces (token68); `known` has
+    /// headers read before, where they are remembered.
+    pub(crate) fn parse(token: &'a [u8], known: Option<&HeaderMemo>) -> Result<Self, Error> {
         Self::parse_up_to(MAX_TOKEN, token, known)
     }
 
-    fn parse_up_to(limit: usize, token: &'a [u8], known: &'a Remembrance) -> Result<Self, Error> {
+    fn parse_up_to(
+        limit: usize,
+        token: &'a [u8],
+        known: Option<&HeaderMemo>,
+    ) -> Result<Self, Error> {
         if token.len() > limit {
             return Err(Error::TokenTooLarge { size: token.len(), limit });
         }
         let jws = CompactJws::split(token)?;
-        let header = match SeenHeader::known(jws.header, known) {
+        let header = match known.and_then(|known| known.find(jws.header)) {
             Some(header) => header,
             None => SeenHeader::Read(Header::parse(&decode(jws.header)?)?),
         };
@@ -81,9 +86,8 @@ impl<'a> UnverifiedJwt<'a> {
         limit: usize,
         jwt: &'a [u8],
         decoded: &'a mut Vec<u8>,
-        known: &'a Remembrance,
     ) -> Result<Self, Error> {
-        JwtHead::parse_up_to(limit, jwt, known)?.open(decoded)
+        JwtHead::parse_up_to(limit, jwt, None)?.open(decoded)
     }
 
     /// The crypto boundary. `verify` is given the algorithm, the signing input and the signature.
@@ -95,15 +99,17 @@ impl<'a> UnverifiedJwt<'a> {
         if !verify(algorithm, self.signing_input, self.signature) {
             return Err(Error::BadSignature { algorithm });
         }
-        let Self { claims, header, header_text, .. } = self;
-        Ok(VerifiedJwt { claims, header, header_text })
+        let Self { claims, header, header_text, signature, .. } = self;
+        Ok(VerifiedJwt { claims, header, header_text, signature })
     }
 }
 
 impl<'a> VerifiedJwt<'a> {
     /// Keeps the header for the next token that has the same, and hands out the claims.
     pub(crate) fn remember(self, memo: &HeaderMemo) -> Object<'a> {
-        memo.remember(self.header_text, self.header);
+        // Nobody can choose the octets of a signature.
+        let chance = self.signature.first_chunk().map_or(1, |octets| u16::from_le_bytes(*octets));
+        memo.remember(self.header_text, self.header, chance);
         self.claims
     }
 }
@@ -136,19 +142,61 @@ impl<'a> CompactJws<'a> {
     }
 }
 
-/// Whether a token has the three parts of a JWT; one that has not is opaque whatever is in it.
+/// Whether a token is a JWT, be it a bad one: it has three parts, of which the first says JSON to the
+/// most lenient reader. It is judged here or refused. Sent to introspection as an opaque token, it
+/// would pass on the word of a server that reads it in another way, without its type, algorithm or
+/// signature being looked at.
+///
+/// Everything else is opaque. So are five parts: some servers encrypt what only they read.
 #[cfg(feature = "remote")]
-pub(crate) fn has_three_parts(token: &[u8]) -> bool {
-    CompactJws::split(token).is_ok()
+pub(crate) fn is_jwt(token: &[u8]) -> bool {
+    CompactJws::split(token).is_ok_and(|jws| begins_an_object(jws.header))
 }
 
-/// Whether a token of three parts that does not parse is no JWT at all, rather than a bad one: its
-/// first part is no JSON. Only its authorization server can read such a token.
+/// Whether a text, decoded leniently, begins with `{`, white space, and then `"` or `}`. Either
+/// alphabet of base64 will do, padding and spare bits too, and a byte order mark and white space may
+/// stand before.
 #[cfg(feature = "remote")]
-pub(crate) fn has_no_header(token: &[u8], error: &Error) -> bool {
-    let Error::MalformedToken { .. } = error else { return false };
-    let first = token.split(|byte| *byte == b'.').next().unwrap_or_default();
-    !decode(first).is_ok_and(|header| json::parse(&header).is_ok())
+fn begins_an_object(text: &[u8]) -> bool {
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    let mut is_open = false;
+    for character in text {
+        let Some(six) = six_bits(*character) else {
+            match character {
+                b'=' => continue,
+                _ => return false,
+            }
+        };
+        bits = bits << 6 | six;
+        held += 6;
+        if held < 8 {
+            continue;
+        }
+        held -= 8;
+        let octet = (bits >> held) as u8;
+        match octet {
+            b' ' | b'\t' | b'\n' | b'\r' => {}
+            // The octets of a byte order mark in UTF-8.
+            0xef | 0xbb | 0xbf if !is_open => {}
+            b'{' if !is_open => is_open = true,
+            b'"' | b'}' => return is_open,
+            _ => return false,
+        }
+    }
+    false
+}
+
+#[cfg(feature = "remote")]
+fn six_bits(character: u8) -> Option<u32> {
+    let six = match character {
+        b'A'..=b'Z' => character - b'A',
+        b'a'..=b'z' => character - b'a' + 26,
+        b'0'..=b'9' => character - b'0' + 52,
+        b'-' | b'+' => 62,
+        b'_' | b'/' => 63,
+        _ => return None,
+    };
+    Some(six.into())
 }
 
 /// Canonical base64url without padding (RFC 7515 §2): no other character, no spare bits.
@@ -177,8 +225,7 @@ mod tests {
     const HEADER: &str = "eyJhbGciOiJFUzI1NiJ9";
 
     fn parse(token: &[u8]) -> Result<(), Error> {
-        let memo = HeaderMemo::default();
-        UnverifiedJwt::parse_up_to(MAX_TOKEN, token, &mut Vec::new(), &memo.load()).map(drop)
+        UnverifiedJwt::parse_up_to(MAX_TOKEN, token, &mut Vec::new()).map(drop)
     }
 
     #[test]
@@ -205,26 +252,67 @@ mod tests {
         let token = vec![b'A'; MAX_TOKEN + 1];
         assert!(matches!(parse(&token), Err(Error::TokenTooLarge { .. })));
     }
+
     #[cfg(feature = "remote")]
     #[test]
     fn opaque_tokens_and_bad_jwts() {
-        for (name, token, opaque) in [
-            ("handle", "2YotnFZFEjr1zCsicMWpAA", true),
-            ("handle with a dot", "ory_at_x.y", true),
-            ("two dots", "v4.local.payload", true),
-            ("encrypted", "a.b.c.d.e", true),
-            ("first part no base64url", "e+0=.e30.AA", true),
-            ("claims no JSON", "eyJhbGciOiJFUzI1NiJ9.AA.AA", false),
-            // {"alg":"none"}
-            ("none", "eyJhbGciOiJub25lIn0.e30.", false),
-            ("no alg", "e30.e30.AA", false),
+        use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+        let jwt = |header: &[u8]| format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header));
+        let deep = format!(r#"{{"alg":"ES256","a":{}{}}}"#, "[".repeat(40), "]".repeat(40));
+        let long = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(1025));
+        let padded = URL_SAFE.encode(br#"{"alg":"ES256"} "#);
+        // Both alphabets differ in the two last characters of 64.
+        let text = "{\"a\":\"\u{ffff}\u{fffe}?>\"}";
+        let other_alphabet = STANDARD.encode(text).replace('=', "");
+        assert!(padded.ends_with('=') && other_alphabet.contains(['+', '/']));
+        for (name, token, bad_jwt) in [
+            ("handle", "2YotnFZFEjr1zCsicMWpAA".to_owned(), false),
+            ("handle with a dot", "ory_at_x.y".to_owned(), false),
+            ("two dots", "v4.local.payload".to_owned(), false),
+            ("encrypted", "a.b.c.d.e".to_owned(), false),
+            ("encrypted, a JOSE header", format!("{HEADER}.b.c.d.e"), false),
+            ("two parts", format!("{HEADER}.e30"), false),
+            ("four parts", format!("{HEADER}.e30.AA.AA"), false),
+            ("first part no base64", "e~0.e30.AA".to_owned(), false),
+            ("first part empty", ".e30.AA".to_owned(), false),
+            ("first part of one character", "e.e30.AA".to_owned(), false),
+            ("a brace alone", jwt(b"{"), false),
+            ("a brace and white space", jwt(b"{ \n"), false),
+            ("a brace and something", jwt(b"{a"), false),
+            ("a brace and a byte order mark", jwt(b"{\xef\xbb\xbf\"a\":1}"), false),
+            ("two braces", jwt(b"{{\"a\":1}"), false),
+            ("an array", jwt(b"[{\"alg\":\"ES256\"}]"), false),
+            ("a text", jwt(b"\"alg\""), false),
+            ("random octets", jwt(&[0x7b, 0x80, 0x22, 0x7d]), false),
+            ("claims no JSON", format!("{HEADER}.AA.AA"), true),
+            ("none", jwt(br#"{"alg":"none"}"#), true),
+            ("no alg", jwt(b"{}"), true),
+            ("a member twice", jwt(br#"{"alg":"ES256","alg":"ES256"}"#), true),
+            ("nested 40 deep", jwt(deep.as_bytes()), true),
+            (
+                "a reserved name",
+                jwt(br#"{"alg":"ES256","$serde_json::private::RawValue":"1"}"#),
+                true,
+            ),
+            ("a long kid", jwt(long.as_bytes()), true),
+            ("cut off", jwt(br#"{"alg":"ES2"#), true),
+            ("something behind", jwt(br#"{"alg":"ES256"}x"#), true),
+            ("not UTF-8", jwt(b"{\"alg\":\"\xff\"}"), true),
+            ("white space before", jwt(b" \t\r\n{\"alg\":\"none\"}"), true),
+            ("white space inside", jwt(b"{ \n\t\"alg\":\"none\"}"), true),
+            ("white space alone inside", jwt(b"{ }"), true),
+            ("a byte order mark", jwt(b"\xef\xbb\xbf{\"alg\":\"ES256\"}"), true),
+            ("mark and white space", jwt(b"\n\xef\xbb\xbf {\"alg\":\"ES256\"}"), true),
+            ("padding", format!("{padded}.e30.AA"), true),
+            ("spare bits", "e31.e30.AA".to_owned(), true),
+            ("the other alphabet", format!("{other_alphabet}.e30.AA"), true),
+            ("no base64 further on", "eyJ~.e30.AA".to_owned(), true),
         ] {
-            let error = parse(token.as_bytes()).unwrap_err();
-            let token = token.as_bytes();
-            let found = !has_three_parts(token) || has_no_header(token, &error);
-            assert_eq!(found, opaque, "{name}");
+            parse(token.as_bytes()).unwrap_err();
+            assert_eq!(is_jwt(token.as_bytes()), bad_jwt, "{name}");
         }
-        let token = vec![b'A'; MAX_TOKEN + 1];
-        assert!(!has_no_header(&token, &parse(&token).unwrap_err()));
+        assert!(is_jwt(format!("{HEADER}.e30.AA").as_bytes()), "a good one");
+        assert!(is_jwt(format!("{HEADER}.e30.{}", "A".repeat(MAX_TOKEN)).as_bytes()), "a long one");
     }
 }

@@ -143,9 +143,53 @@ impl serde::Serialize for ScopeSet {
     }
 }
 
+/// A string (RFC 9068 §2.2.3), or an array of words, as servers send it that do not follow that.
+impl<'de> serde::Deserialize<'de> for ScopeSet {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScopeVisitor;
+        impl<'de> serde::de::Visitor<'de> for ScopeVisitor {
+            type Value = ScopeSet;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a scope: a string, or an array of strings without spaces")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<ScopeSet, E> {
+                Ok(ScopeSet::new(text))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<ScopeSet, A::Error> {
+                let mut words: Vec<String> = Vec::new();
+                while let Some(word) = seq.next_element()? {
+                    words.push(word);
+                }
+                ScopeSet::from_words(words.iter().map(String::as_str))
+                    .ok_or_else(|| serde::de::Error::custom("a word of a scope has a space"))
+            }
+        }
+        deserializer.deserialize_any(ScopeVisitor)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_is_read_from_both_forms() {
+        let read = |text: &str| serde_json::from_str::<ScopeSet>(text).ok();
+        for (text, scope) in
+            [("\"a b\"", "a b"), ("[\"a\",\"b\"]", "a b"), ("\"\"", ""), ("[]", "")]
+        {
+            assert_eq!(read(text), Some(ScopeSet::new(scope)), "{text}");
+        }
+        for text in ["1", "null", "[\"a b\"]", "[1]", "{}", "[[\"a\"]]"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn the_alphabet_of_a_scope_token() {

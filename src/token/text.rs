@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::shown::redacted;
+
 /// Bytes of foreign text that a log line shows at most.
 const MAX_EXCERPT: usize = 128;
 
@@ -27,6 +29,11 @@ impl Excerpt {
             excerpt.extend(escaped);
         }
         Self(excerpt.into())
+    }
+
+    /// The same for a text that may be a URL, whose secrets are left out.
+    pub(crate) fn of_url(text: &str) -> Self {
+        Self::of(&redacted(text))
     }
 
     /// The escaped text.

@@ -129,6 +129,69 @@ async fn protect_asks_once_in_all() {
 }
 
 #[tokio::test]
+async fn one_fresh_answer_is_enough_for_a_request() {
+    let world = World::new().await;
+    let twice = || {
+        ServiceBuilder::new()
+            .layer(world.server.protect(introspected_now()))
+            .layer(world.server.require(scope("transfer").and_introspected_now()))
+            .layer(world.server.protect(introspected_now()))
+    };
+    let api = api(twice());
+    for (n, token) in [
+        world.issuer.token().scope("transfer").opaque(),
+        world.issuer.token().scope("transfer").sign(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let asked = 2 * n as u32;
+        api.bearer(&token).await.assert_ok("active");
+        assert_eq!(world.calls(), asked + 1, "once for a request");
+        api.bearer(&token).await.assert_ok("the next request");
+        assert_eq!(world.calls(), asked + 2, "once for each");
+    }
+    let token = world.issuer.token().opaque();
+    api.bearer(&token).await.assert_insufficient_scope("the inner requirement", "transfer");
+    world.issuer.revoke(&token);
+    api.bearer(&token).await.assert_invalid_token("revoked");
+}
+
+/// An answer under another configuration, or one that another server was given, will not do.
+#[tokio::test]
+async fn an_answer_of_before_a_reload_or_of_another_server_is_not_enough() {
+    let (clock, issuer) = start().await;
+    let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(super::secret()));
+    let (one, two) = (serve(trusted.clone(), &clock), serve(trusted.clone(), &clock));
+    let token = issuer.token().opaque();
+    let calls = || issuer.counts().introspection;
+
+    let layers = ServiceBuilder::new()
+        .layer(one.protect(introspected_now()))
+        .layer(two.protect(introspected_now()));
+    api(layers).bearer(&token).await.assert_ok("two servers");
+    assert_eq!(calls(), 2);
+
+    let reloading = one.clone();
+    let reload = tower::util::MapRequestLayer::new(move |request: http::Request<Body>| {
+        reloading.reload([trusted.clone()], [AUDIENCE]).unwrap();
+        request
+    });
+    let layers = ServiceBuilder::new()
+        .layer(one.protect(introspected_now()))
+        .layer(reload.clone())
+        .layer(one.require(introspected_now()));
+    api(layers).bearer(&token).await.assert_ok("a reload in between");
+    assert_eq!(calls(), 4);
+    let layers = ServiceBuilder::new()
+        .layer(one.protect(introspected_now()))
+        .layer(reload)
+        .layer(one.protect(introspected_now()));
+    api(layers).bearer(&token).await.assert_ok("a reload in between, judged again");
+    assert_eq!(calls(), 6);
+}
+
+#[tokio::test]
 async fn the_answer_can_narrow_the_scope_and_the_handler_sees_it() {
     let world = World::new().await;
     let token = world.issuer.token().scope("read transfer").sign();

@@ -40,6 +40,92 @@ async fn unless_said_otherwise_a_jwt_is_validated_here_and_any_other_token_intro
     assert_eq!(reply.error, Some(Error::NotAJwt));
 }
 
+/// The authorization server says "active" to anything here, as one does that reads tokens in another
+/// way than this crate.
+#[tokio::test]
+async fn a_bad_jwt_is_no_opaque_token() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+
+    let world = World::new().await;
+    world.says(json!({}));
+    let good = world.issuer.token().sign();
+    let (_, rest) = good.split_once('.').unwrap();
+    let with = |header: &[u8]| format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
+    let deep = format!(r#"{{"alg":"ES256","a":{}{}}}"#, "[".repeat(40), "]".repeat(40));
+    let long = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(1025));
+    let other_alphabet = STANDARD.encode("{\"a\":\"\u{ffff}\u{fffe}?>\"}").replace('=', "");
+    assert!(other_alphabet.contains(['+', '/']));
+    let padded = URL_SAFE.encode(br#"{"alg":"ES256"} "#).trim_end_matches('=').to_owned();
+    for (name, token) in [
+        ("a member twice", with(br#"{"alg":"ES256","alg":"ES256"}"#)),
+        ("nested 40 deep", with(deep.as_bytes())),
+        ("a reserved name", with(br#"{"alg":"ES256","$serde_json::private::RawValue":"1"}"#)),
+        ("a long kid", with(long.as_bytes())),
+        ("no member", with(b"{}")),
+        ("cut off", with(br#"{"alg":"ES2"#)),
+        ("something behind", with(br#"{"alg":"ES256"} x"#)),
+        ("a byte order mark", with(b"\xef\xbb\xbf{\"alg\":\"ES256\"}")),
+        ("white space before", with(b" \n{ \"alg\":\"none\"}")),
+        ("the other alphabet", format!("{other_alphabet}.{rest}")),
+        ("spare bits", format!("{}1.{rest}", padded.split_at(padded.len() - 1).0)),
+        (
+            "claims no JSON",
+            good.split('.').enumerate().fold(String::new(), |token, (n, part)| {
+                if n == 1 {
+                    format!("{token}.AA")
+                } else if n == 0 {
+                    part.into()
+                } else {
+                    format!("{token}.{part}")
+                }
+            }),
+        ),
+    ] {
+        let reply = world.bearer(&token).await;
+        reply.assert_invalid_token(name);
+        assert!(!reply.ran && world.calls() == 0, "{name}: the endpoint was asked");
+    }
+    world.bearer(&good).await.assert_ok("a good one, judged here");
+    assert_eq!(world.calls(), 0);
+    for (n, (name, token)) in [
+        ("a handle", "2YotnFZFEjr1zCsicMWpAA".to_owned()),
+        ("dots", "v4.local.payload".to_owned()),
+        ("three parts, no object", format!("{}.{rest}", URL_SAFE_NO_PAD.encode(b"[\"alg\"]"))),
+        ("five parts", format!("{}.a.b.c.d", good.split_once('.').unwrap().0)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.bearer(&token).await.assert_ok(name);
+        assert_eq!(world.calls() as usize, n + 1, "{name}");
+    }
+}
+
+/// What is asked of the authorization server alone is asked whatever it looks like; what is asked as
+/// well passes both.
+#[tokio::test]
+async fn a_bad_jwt_where_jwts_are_introspected_too() {
+    let header = base64::Engine::encode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        br#"{"alg":"ES256","alg":"ES256"}"#,
+    );
+    for (name, only) in [("only", true), ("also", false)] {
+        let world = World::with(|own| if only { own.only() } else { own.also_for_jwts() }).await;
+        world.says(json!({}));
+        let good = world.issuer.token().sign();
+        let bad = format!("{header}.{}", good.split_once('.').unwrap().1);
+        let reply = world.bearer(&bad).await;
+        if only {
+            reply.assert_ok(name)
+        } else {
+            reply.assert_invalid_token(name)
+        }
+        assert_eq!(world.calls(), u32::from(only), "{name}");
+        world.bearer(&world.issuer.token().opaque()).await.assert_ok(name);
+    }
+}
+
 #[tokio::test]
 async fn metadata_is_fetched_once_and_not_at_all_where_it_is_not_needed() {
     let (clock, issuer) = start().await;

@@ -189,6 +189,8 @@ async fn id_6750_2_3_2_answers_to_query_tokens_are_private() {
         (Some("max-age=60"), 200, Some("private, max-age=60")),
         (Some("public, s-maxage=60"), 200, Some("private")),
         (Some("no-store"), 200, Some("no-store")),
+        (Some("private=\"set-cookie\", max-age=3600"), 200, Some("private, max-age=3600")),
+        (Some("private, max-age=3600"), 200, Some("private, max-age=3600")),
         (None, 404, None),
     ] {
         let inner = tower::service_fn(move |_: Request<Body>| async move {

@@ -342,6 +342,36 @@ async fn id_8037_2_1_an_ed25519_key_has_32_octets() {
 }
 
 #[tokio::test]
+async fn an_ed25519_key_is_a_point_of_the_curve() {
+    let issuer = issuer_of(Algorithm::Ed25519);
+    let token = issuer.token().sign();
+    let key = first_key(&issuer);
+    let point = |y: u8, last: u8, middle: u8| {
+        let mut x = vec![middle; 32];
+        (x[0], x[31]) = (y, last);
+        x
+    };
+    for (name, x, good) in [
+        ("y = 2", point(2, 0, 0), false),
+        ("y = 2, the other sign", point(2, 0x80, 0), false),
+        ("y = p + 3", point(0xf0, 0x7f, 0xff), false),
+        ("y = 3", point(3, 0, 0), true),
+    ] {
+        let mut other = key.clone();
+        other["x"] = json!(URL_SAFE_NO_PAD.encode(x));
+        other["kid"] = json!("other");
+        // Beside a good key it is skipped; alone it makes a set without keys.
+        reply_with(json!([key, other]), &token).await.assert_ok(name);
+        let alone = Issuer::new(ISSUER).jwks(json!({ "keys": [other] }).to_string());
+        let built = builder(alone.algorithms([Algorithm::Ed25519])).build();
+        assert_eq!(built.is_ok(), good, "{name}");
+        if let Err(error) = built {
+            assert!(error.to_string().contains("no usable key"), "{name}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn id_8037_3_2_1_key_agreement_curves_verify_nothing() {
     let issuer = issuer_of(Algorithm::Ed25519);
     let token = issuer.token().sign();

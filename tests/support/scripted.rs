@@ -24,6 +24,9 @@ pub struct Scripted {
 /// Instead of the end of an answer: octets without end.
 pub const ENDLESS: &[u8] = b"<endless>";
 
+/// Instead of the end of an answer: nothing, and the connection stays.
+pub const HANGING: &[u8] = b"<hanging>";
+
 impl Scripted {
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -57,6 +60,10 @@ impl Scripted {
                             stream.write_all(&[b' '; 4_096]).await?;
                             count.fetch_add(4_096, Ordering::SeqCst);
                         }
+                    }
+                    if let Some(start) = answer.strip_suffix(HANGING) {
+                        stream.write_all(start).await?;
+                        std::future::pending::<()>().await;
                     }
                     stream.write_all(&answer).await?;
                     stream.shutdown().await
@@ -94,11 +101,16 @@ impl Scripted {
 
     /// The `Authorization` of each request so far, with the path.
     pub fn authorizations(&self) -> Vec<(String, Option<String>)> {
+        self.fields("authorization")
+    }
+
+    /// The same for any field.
+    pub fn fields(&self, field: &str) -> Vec<(String, Option<String>)> {
         let paths = self.requests.lock().unwrap().clone();
         let heads = self.heads.lock().unwrap();
         let of = |head: &String| {
             let fields = head.lines().filter_map(|line| line.split_once(": "));
-            let mut found = fields.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+            let mut found = fields.filter(|(name, _)| name.eq_ignore_ascii_case(field));
             found.next().map(|(_, value)| value.to_owned())
         };
         paths.into_iter().zip(heads.iter().map(of)).collect()

@@ -4,6 +4,8 @@
 //! refuses, at every depth, so that two parsers of one program can never read one token in two
 //! ways. Depth and the number of members are bounded before anything is kept.
 
+#[cfg(test)]
+mod oracle;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -136,6 +138,12 @@ impl<'a> Object<'a> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
         self.members.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// The same members but one.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let others = self.members.iter().filter(|(own, _)| own != name);
+        Self { members: others.cloned().collect(), marks: self.marks }
     }
 
     /// Takes a member out.

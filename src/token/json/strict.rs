@@ -18,13 +18,17 @@ const LINEAR_NAMES: usize = 24;
 const USUAL_MEMBERS: usize = 16;
 
 /// With its feature `arbitrary_precision`, which any crate of a program can turn on, `serde_json`
-/// presents a number as a map with this one name.
+/// presents a number as a map with this one name. No document may have it: a `serde_json::Value` or
+/// a number made of such a claim would depend on that feature.
 const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
 /// What `serde_json` calls the one member of a map that stands for unread text, where its feature
 /// `raw_value` is on, as it is here. A `serde_json::Value` made of such a claim would be what its text
 /// says, which nobody has judged.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
+
+/// The refusal of a document with either name.
+const RESERVED: &str = "reserved member name";
 
 /// What is left of the limits while one document is read.
 pub(super) struct Budget {
@@ -113,13 +117,21 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let mut next = map.next_key()?;
+        // A number of `serde_json`'s: it has neither depth nor members, as without that feature.
+        if let Some(Name(name)) = &next
+            && name == ARBITRARY_PRECISION
+        {
+            let Digits(digits) = map.next_value()?;
+            return number(&digits);
+        }
         self.0.enter()?;
         let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::new();
         let (mut many, mut marks): (Option<HashSet<_>>, u64) = (None, 0);
-        while let Some(Name(name)) = map.next_key()? {
+        while let Some(Name(name)) = next {
             self.0.member()?;
-            if name == RAW_VALUE {
-                return Err(A::Error::custom("reserved member name"));
+            if name.starts_with('$') && (name == RAW_VALUE || name == ARBITRARY_PRECISION) {
+                return Err(A::Error::custom(RESERVED));
             }
             let mark = mark(&name);
             let duplicate = if members.len() < LINEAR_NAMES {
@@ -138,12 +150,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
             }
             let value = map.next_value_seed(Strict(self.0))?;
             members.push((name, value));
+            next = map.next_key()?;
         }
         self.0.leave();
-        Ok(match members.as_slice() {
-            [(name, Value::String(digits))] if name == ARBITRARY_PRECISION => number(digits)?,
-            _ => Value::Object(Object::new(members)),
-        })
+        Ok(Value::Object(Object::new(members)))
     }
 }
 
@@ -157,18 +167,46 @@ fn mark(name: &str) -> u64 {
     1 << ((name.len() as u64 ^ u64::from(first) ^ (u64::from(last) << 2)) & 63)
 }
 
-/// A number that `serde_json` handed over as text; beyond the range of a double it is an error, as
-/// it is without `arbitrary_precision`.
+/// A number that `serde_json` handed over as text, read as `serde_json` reads it without
+/// `arbitrary_precision`: beyond the range of a double it is an error, and the integer -0 is a double.
 pub(super) fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>, E> {
     if let Ok(number) = digits.parse() {
         return Ok(Value::Unsigned(number));
     }
-    if let Ok(number) = digits.parse() {
+    if digits != "-0"
+        && let Ok(number) = digits.parse()
+    {
         return Ok(Value::Signed(number));
     }
     match digits.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(Value::Float(number)),
         _ => Err(E::custom("number out of range")),
+    }
+}
+
+/// The text of a number that `serde_json` hands over. It hands over a `String` that it made of
+/// digits which it has checked; a member's text comes as a `str`, and is no number.
+struct Digits(String);
+
+impl<'de> Deserialize<'de> for Digits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DigitsVisitor;
+        impl Visitor<'_> for DigitsVisitor {
+            type Value = Digits;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Digits, E> {
+                Ok(Digits(text))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Digits, E> {
+                Err(E::custom(RESERVED))
+            }
+        }
+        deserializer.deserialize_string(DigitsVisitor)
     }
 }
 

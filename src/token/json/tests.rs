@@ -33,6 +33,23 @@ fn forms() {
         ("number out of range", br#"{"a":1e400}"#, false),
         ("a name of serde_json's", br#"{"a":{"$serde_json::private::RawValue":"1"}}"#, false),
         ("nearly that name", br#"{"a":{"$serde_json::private::RawValu":"1"}}"#, true),
+        ("a number's name", br#"{"a":{"$serde_json::private::Number":"1"}}"#, false),
+        ("with an escape", br#"{"a":{"\u0024serde_json::private::Number":"1"}}"#, false),
+        ("a value with an escape", br#"{"a":{"$serde_json::private::Number":"\u0031"}}"#, false),
+        ("with an odd number", br#"{"a":{"$serde_json::private::Number":"+1795"}}"#, false),
+        ("with a number", br#"{"a":{"$serde_json::private::Number":1}}"#, false),
+        ("with a fraction", br#"{"a":{"$serde_json::private::Number":1.5}}"#, false),
+        (
+            "with itself",
+            br#"{"a":{"$serde_json::private::Number":{"$serde_json::private::Number":"1"}}}"#,
+            false,
+        ),
+        ("before others", br#"{"a":{"$serde_json::private::Number":"1","b":2}}"#, false),
+        ("after others", br#"{"a":{"b":2,"$serde_json::private::Number":"1"}}"#, false),
+        ("at the top", br#"{"$serde_json::private::Number":"1"}"#, false),
+        ("in an array", br#"{"a":[{"$serde_json::private::Number":"1"}]}"#, false),
+        ("nearly a number's name", br#"{"a":{"$serde_json::private::number":"1"}}"#, true),
+        ("as a value", br#"{"a":"$serde_json::private::Number"}"#, true),
         ("truncated", br#"{"a":"#, false),
         ("empty", b"", false),
     ];
@@ -84,6 +101,92 @@ fn numbers_keep_their_kind() {
     assert_eq!(object.get("d"), Some(&Value::Unsigned(u64::MAX)));
     assert_eq!(strict::number::<serde_json::Error>("1.5").unwrap(), Value::Float(1.5));
     assert!(strict::number::<serde_json::Error>("1e400").is_err());
+}
+
+#[test]
+fn numbers_are_read_alike_whatever_features_are_on() {
+    let unsigned: &[(&str, u64)] = &[("0", 0), ("7", 7), ("18446744073709551615", u64::MAX)];
+    let signed: &[(&str, i64)] = &[("-1", -1), ("-9223372036854775808", i64::MIN)];
+    for (text, number) in unsigned {
+        assert_eq!(member(text), Some(Value::Unsigned(*number)), "{text}");
+        assert_eq!(strict::number::<serde_json::Error>(text).unwrap(), Value::Unsigned(*number));
+    }
+    for (text, number) in signed {
+        assert_eq!(member(text), Some(Value::Signed(*number)), "{text}");
+        assert_eq!(strict::number::<serde_json::Error>(text).unwrap(), Value::Signed(*number));
+    }
+    // Each the nearest double, as the standard library has it.
+    for text in [
+        "-0",
+        "0.0",
+        "-0.0",
+        "-0e5",
+        "0e999",
+        "0e99999999999999999999",
+        "1.0",
+        "1E2",
+        "1e2",
+        "1e+2",
+        "1e-2",
+        "18446744073709551616",
+        "-9223372036854775809",
+        "123456789012345678901234567890",
+        "0.30000000000000004",
+        "123456789.123456789012345678901234567890",
+        "9007199254740993.0",
+        "7.0385307e-26",
+        "1.7976931348623157e308",
+        "1.7976931348623158e308",
+        "5e-324",
+        "2e-324",
+        "1e-400",
+        "1e-99999999999999999999",
+    ] {
+        let expected: f64 = text.parse().unwrap();
+        for found in [member(text), strict::number::<serde_json::Error>(text).ok()] {
+            let Some(Value::Float(found)) = found else { panic!("{text}: {found:?}") };
+            assert_eq!(found.to_bits(), expected.to_bits(), "{text}");
+        }
+    }
+    let long = format!("0.{}1e400", "0".repeat(399));
+    assert_eq!(member(&long), Some(Value::Float(1.0)));
+    for text in ["1e400", "-1e400", "1.7976931348623159e308", "1e99999999999999999999"] {
+        assert_eq!(member(text), None, "{text}");
+    }
+    for text in ["+1", "01", "-01", "1.", ".5", "1e", "1e+", "-", "NaN", "inf", "0x1", "1_0"] {
+        assert_eq!(member(text), None, "{text}");
+    }
+}
+
+/// The value of a member that is written as `text`.
+fn member(text: &str) -> Option<Value<'static>> {
+    let document = format!("{{\"a\":{text}}}");
+    match parse(document.as_bytes()).ok()?.get("a")? {
+        Value::Unsigned(number) => Some(Value::Unsigned(*number)),
+        Value::Signed(number) => Some(Value::Signed(*number)),
+        Value::Float(number) => Some(Value::Float(*number)),
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn fractions_cost_neither_depth_nor_members() {
+    let list = |numbers: usize| format!("{{\"a\":[{}0.5]}}", "0.5,".repeat(numbers - 1));
+    let edge = MAX_MEMBERS as usize - 1;
+    for (name, text, good) in [
+        ("600", list(600), true),
+        ("as many as there may be", list(edge), true),
+        ("one more", list(edge + 1), false),
+    ] {
+        assert_eq!(check(text.as_bytes()).is_ok(), good, "{name}");
+    }
+    // The deepest object holds one.
+    let deep = |depth: usize| {
+        let depth = depth - 1;
+        format!("{}{{\"a\":[-0.0e-7]}}{}", r#"{"a":"#.repeat(depth - 1), "}".repeat(depth - 1))
+    };
+    assert!(check(deep(MAX_DEPTH as usize).as_bytes()).is_ok());
+    assert!(check(deep(MAX_DEPTH as usize + 1).as_bytes()).is_err());
 }
 
 #[test]

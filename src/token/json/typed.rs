@@ -5,7 +5,7 @@
 
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer,
     Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
@@ -20,13 +20,20 @@ impl<'a> Object<'a> {
 
     /// The object as serde reads it.
     pub(crate) fn node<'de>(&'de self) -> Node<'de> {
-        Node::Object(self)
+        Node::Whole(self)
     }
 }
 
 /// A value as serde reads it.
+///
+/// A type asks for the kind of value that it wants, and gets that kind or an error, as `serde_json`
+/// has it. To hand over whatever is there would be no stricter: the name of a variant or of a field
+/// is text, and a visitor of names takes a number for the place in the list of names.
 #[derive(Clone, Copy)]
 pub(crate) enum Node<'de> {
+    /// The document, which a type without content ignores: `()` as the claims of an API that reads
+    /// none.
+    Whole(&'de Object<'de>),
     Object(&'de Object<'de>),
     Value(&'de Value<'de>),
 }
@@ -40,16 +47,69 @@ impl<'de> From<&'de Value<'_>> for Node<'de> {
     }
 }
 
+impl<'de> Node<'de> {
+    fn is_bool(self) -> bool {
+        matches!(self, Self::Value(Value::Bool(_)))
+    }
+
+    fn is_number(self) -> bool {
+        matches!(self, Self::Value(Value::Unsigned(_) | Value::Signed(_) | Value::Float(_)))
+    }
+
+    fn is_text(self) -> bool {
+        matches!(self, Self::Value(Value::String(_)))
+    }
+
+    fn is_array(self) -> bool {
+        matches!(self, Self::Value(Value::Array(_)))
+    }
+
+    fn is_object(self) -> bool {
+        matches!(self, Self::Whole(_) | Self::Object(_) | Self::Value(Value::Object(_)))
+    }
+
+    /// Reads the value where it is of the kind that was asked for.
+    fn only<V: Visitor<'de>>(self, is_so: bool, visitor: V) -> Result<V::Value, Error> {
+        if is_so { self.deserialize_any(visitor) } else { Err(self.unexpected(&visitor)) }
+    }
+
+    fn unexpected(self, expected: &dyn Expected) -> Error {
+        let found = match self {
+            Self::Whole(_) | Self::Object(_) | Self::Value(Value::Object(_)) => Unexpected::Map,
+            Self::Value(Value::Null) => Unexpected::Unit,
+            Self::Value(Value::Bool(value)) => Unexpected::Bool(*value),
+            Self::Value(Value::Unsigned(number)) => Unexpected::Unsigned(*number),
+            Self::Value(Value::Signed(number)) => Unexpected::Signed(*number),
+            Self::Value(Value::Float(number)) => Unexpected::Float(*number),
+            Self::Value(Value::String(text)) => Unexpected::Str(text),
+            Self::Value(Value::Array(_)) => Unexpected::Seq,
+        };
+        Error::invalid_type(found, expected)
+    }
+}
+
+/// The methods that ask for one kind of value.
+macro_rules! only {
+    ($($is:ident: $($method:ident)*;)*) => {
+        $($(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            self.only(self.$is(), visitor)
+        })*)*
+    };
+}
+
 impl<'de> Deserializer<'de> for Node<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
-            Self::Object(object) | Self::Value(Value::Object(object)) => {
+            Self::Whole(object) | Self::Object(object) | Self::Value(Value::Object(object)) => {
                 let members = object.members.iter();
-                visitor.visit_map(MapDeserializer::new(
+                let mut members = MapDeserializer::new(
                     members.map(|(name, value)| (Name(name), Node::from(value))),
-                ))
+                );
+                let seen = visitor.visit_map(&mut members)?;
+                members.end()?;
+                Ok(seen)
             }
             Self::Value(Value::Null) => visitor.visit_unit(),
             Self::Value(Value::Bool(value)) => visitor.visit_bool(*value),
@@ -66,6 +126,69 @@ impl<'de> Deserializer<'de> for Node<'de> {
         }
     }
 
+    only! {
+        is_bool: deserialize_bool;
+        is_number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f64;
+        is_text: deserialize_char deserialize_str deserialize_string deserialize_identifier;
+        is_array: deserialize_seq;
+        is_object: deserialize_map;
+    }
+
+    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Value(Value::Unsigned(number)) => visitor.visit_i128((*number).into()),
+            Self::Value(Value::Signed(number)) => visitor.visit_i128((*number).into()),
+            _ => Err(self.unexpected(&visitor)),
+        }
+    }
+
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Value(Value::Unsigned(number)) => visitor.visit_u128((*number).into()),
+            _ => Err(self.unexpected(&visitor)),
+        }
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        // Out of its range a number would become an infinity, which no JSON says.
+        let fits = !matches!(self, Self::Value(Value::Float(n)) if (*n as f32).is_infinite());
+        self.only(fits && self.is_number(), visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Value(Value::String(text)) => visitor.visit_borrowed_bytes(text.as_bytes()),
+            _ => self.only(self.is_array(), visitor),
+        }
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Value(Value::Null) => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Whole(_) | Self::Value(Value::Null) => visitor.visit_unit(),
+            _ => Err(self.unexpected(&visitor)),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_unit(visitor)
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -74,11 +197,26 @@ impl<'de> Deserializer<'de> for Node<'de> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Self::Value(Value::Null) => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.only(self.is_object() || self.is_array(), visitor)
     }
 
     /// Externally tagged: a string, or an object whose one member names the variant.
@@ -90,7 +228,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     ) -> Result<V::Value, Error> {
         match self {
             Self::Value(Value::String(name)) => visitor.visit_enum(Variant { name, value: None }),
-            Self::Object(object) | Self::Value(Value::Object(object)) => {
+            Self::Whole(object) | Self::Object(object) | Self::Value(Value::Object(object)) => {
                 match object.members.as_slice() {
                     [(name, value)] => visitor.visit_enum(Variant { name, value: Some(value) }),
                     _ => Err(Error::invalid_value(Unexpected::Map, &"an object with one member")),
@@ -100,9 +238,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
         }
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
     }
 }
 
@@ -117,12 +254,14 @@ impl<'de> IntoDeserializer<'de, Error> for Node<'de> {
 /// A member's name: text, and a number or a boolean where a map has such keys.
 struct Name<'de>(&'de str);
 
-macro_rules! parsed {
+/// A key has one spelling, the one that Rust prints: `+1`, `01` and `1` would be one key of a map, of
+/// which the last would win.
+macro_rules! canonical {
     ($($method:ident $visit:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match self.0.parse() {
-                Ok(value) => visitor.$visit(value),
-                Err(_) => visitor.visit_borrowed_str(self.0),
+                Ok(value) if ToString::to_string(&value) == self.0 => visitor.$visit(value),
+                _ => Err(Error::invalid_type(Unexpected::Str(self.0), &visitor)),
             }
         })*
     };
@@ -133,6 +272,14 @@ impl<'de> Deserializer<'de> for Name<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_borrowed_str(self.0)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_bytes(self.0.as_bytes())
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_bytes(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -156,7 +303,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
         visitor.visit_enum(Variant { name: self.0, value: None })
     }
 
-    parsed! {
+    canonical! {
         deserialize_bool visit_bool
         deserialize_i8 visit_i8 deserialize_i16 visit_i16 deserialize_i32 visit_i32
         deserialize_i64 visit_i64 deserialize_i128 visit_i128
@@ -164,10 +311,28 @@ impl<'de> Deserializer<'de> for Name<'de> {
         deserialize_u64 visit_u64 deserialize_u128 visit_u128
     }
 
-    forward_to_deserialize_any! {
-        f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
-        identifier ignored_any
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0.parse::<f32>() {
+            Ok(key) if is_canonical(key.into(), &key, self.0) => visitor.visit_f32(key),
+            _ => Err(Error::invalid_type(Unexpected::Str(self.0), &visitor)),
+        }
     }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0.parse::<f64>() {
+            Ok(key) if is_canonical(key, &key, self.0) => visitor.visit_f64(key),
+            _ => Err(Error::invalid_type(Unexpected::Str(self.0), &visitor)),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        char str string unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// The same rule for a key with a fraction; -0 equals 0, and JSON has no other that is not finite.
+fn is_canonical(key: f64, printed: &dyn ToString, text: &str) -> bool {
+    key.is_finite() && text != "-0" && printed.to_string() == text
 }
 
 impl<'de> IntoDeserializer<'de, Error> for Name<'de> {
@@ -194,8 +359,9 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
 }
 
 impl<'de> Variant<'de> {
-    fn content(self) -> Result<&'de Value<'de>, Error> {
+    fn content(self) -> Result<Node<'de>, Error> {
         self.value
+            .map(Node::from)
             .ok_or_else(|| Error::invalid_type(Unexpected::UnitVariant, &"a variant with content"))
     }
 }
@@ -213,19 +379,19 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(Node::from(self.content()?))
+        seed.deserialize(self.content()?)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        Node::from(self.content()?).deserialize_any(visitor)
+        self.content()?.deserialize_seq(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        Node::from(self.content()?).deserialize_any(visitor)
+        self.content()?.deserialize_struct("", fields, visitor)
     }
 }
 
@@ -333,5 +499,108 @@ mod tests {
         agree::<BTreeMap<i8, u8>>(&[r#"{"-1":1}"#], &[r#"{"200":1}"#]);
         agree::<BTreeMap<bool, u8>>(&[r#"{"true":1}"#], &[r#"{"yes":1}"#]);
         agree::<BTreeMap<String, Kind>>(&[r#"{"k":"Unit"}"#], &[r#"{"k":"unit"}"#]);
+        agree::<f32>(&["1.5", "3e38", "1e-50"], &["1e39", "-1e300"]);
+    }
+
+    #[derive(serde::Deserialize, Debug)]
+    #[serde(tag = "level")]
+    enum Internal {
+        Admin,
+        Reader,
+    }
+
+    #[derive(serde::Deserialize, Debug)]
+    #[serde(tag = "level", content = "of")]
+    enum Adjacent {
+        Admin,
+        Reader,
+    }
+
+    #[test]
+    fn the_name_of_a_variant_is_text() {
+        let bad = |level: &str| format!(r#"{{"level":{level}}}"#);
+        let bad: Vec<_> =
+            ["0", "1", "0.0", "\"admin\"", "\"0\"", "null", "true", "[]", "[\"Admin\"]", "{}"]
+                .map(bad)
+                .into();
+        let bad: Vec<_> = bad.iter().map(String::as_str).collect();
+        let good = [r#"{"level":"Admin"}"#, r#"{"level":"Reader"}"#];
+        agree::<Internal>(&good, &bad);
+        // Serde itself takes a name with one member for a variant, whose content is null.
+        let bad: Vec<_> = bad.into_iter().filter(|bad| !bad.ends_with("{}}")).collect();
+        agree::<Adjacent>(&good, &bad);
+        agree::<Kind>(&["\"Unit\""], &["0", "[0]", r#"{"0":null}"#]);
+    }
+
+    #[test]
+    fn a_key_has_one_spelling() {
+        /// Whether the names are read as keys, each with a number.
+        fn reads<K: DeserializeOwned + Ord>(names: &[&str]) -> bool {
+            let members: Vec<_> = names.iter().map(|name| format!("\"{name}\":1")).collect();
+            let text = format!("{{{}}}", members.join(","));
+            let object = json::parse(text.as_bytes()).unwrap();
+            let read = object.to::<BTreeMap<K, u64>>();
+            read.is_ok_and(|map| {
+                assert_eq!(map.len(), names.len(), "{text}");
+                true
+            })
+        }
+        #[derive(serde::Deserialize, PartialEq, PartialOrd)]
+        struct Float<F>(F);
+        impl<F: PartialEq> Eq for Float<F> {}
+        #[allow(clippy::derive_ord_xor_partial_ord, reason = "keys are finite")]
+        impl<F: PartialOrd> Ord for Float<F> {
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                self.partial_cmp(other).expect("finite")
+            }
+        }
+        assert!(reads::<u32>(&["1", "0", "4294967295"]));
+        assert!(reads::<i64>(&["1", "-1", "0"]));
+        assert!(reads::<i128>(&["-170141183460469231731687303715884105728"]));
+        assert!(reads::<u128>(&["340282366920938463463374607431768211455"]));
+        assert!(reads::<bool>(&["true", "false"]));
+        assert!(reads::<Option<u8>>(&["1"]));
+        assert!(reads::<Float<f64>>(&["1", "0.5", "-2.25", "0", "0.1"]));
+        assert!(reads::<Float<f32>>(&["1", "0.5", "-2.25", "0", "0.1"]));
+        assert!(reads::<String>(&["1", "+1", "01", "-0"]));
+        for name in ["+1", "01", "+0", "-0", "00", "1.0", "1e0", " 1", "1 ", "", "-", "0x1", "١"] {
+            for pair in [&[name][..], &["1", name], &[name, "1"]] {
+                assert!(!reads::<u8>(pair), "{pair:?}");
+                assert!(!reads::<u32>(pair), "{pair:?}");
+                assert!(!reads::<u64>(pair), "{pair:?}");
+                assert!(!reads::<u128>(pair), "{pair:?}");
+                assert!(!reads::<i8>(pair), "{pair:?}");
+                assert!(!reads::<i64>(pair), "{pair:?}");
+                assert!(!reads::<i128>(pair), "{pair:?}");
+                assert!(!reads::<Option<u8>>(pair), "{pair:?}");
+                assert!(!reads::<Float<f64>>(pair), "{pair:?}");
+                assert!(!reads::<Float<f32>>(pair), "{pair:?}");
+            }
+        }
+        for name in ["True", "TRUE", "1", "0", " true", "yes", ""] {
+            assert!(!reads::<bool>(&[name]), "{name}");
+        }
+        for name in ["NaN", "inf", "-inf", "infinity", "1e2", "1E2", ".5", "0.50", "1."] {
+            assert!(!reads::<Float<f64>>(&[name]), "{name}");
+        }
+        assert!(!reads::<Float<f32>>(&["0.1", "0.10000000149011612"]), "one key of 32 bits");
+        assert!(reads::<Float<f64>>(&["0.1", "0.10000000149011612"]));
+    }
+
+    #[test]
+    fn a_type_without_content_is_read_from_the_document_alone() {
+        let object = json::parse(br#"{"sub":"alice","n":{}}"#).unwrap();
+        object.to::<()>().unwrap();
+        object.to::<Empty>().unwrap();
+        object.to::<std::marker::PhantomData<u8>>().unwrap();
+        object.to::<Option<Empty>>().unwrap();
+        object.to::<serde::de::IgnoredAny>().unwrap();
+        json::parse(b"{}").unwrap().to::<()>().unwrap();
+        // Inside, nothing is null.
+        assert!(object.to::<BTreeMap<String, ()>>().is_err());
+        assert!(object.to::<bool>().is_err());
+        assert!(object.to::<String>().is_err());
+        agree::<()>(&["null"], &["{}", "[]", "\"\""]);
+        agree::<std::marker::PhantomData<u8>>(&["null"], &["{}", "[]"]);
     }
 }

@@ -1,0 +1,237 @@
+//! Names of hosts, looked up by the system.
+//!
+//! The system's resolver blocks, perhaps for half a minute where no name server answers, and can't be
+//! cancelled. On tokio's pool of blocking threads each request would leave one such thread behind, until
+//! the program can't even read a file, and its end would wait for them. So a name is looked up once at a
+//! time, on a thread of its own that nothing waits for at the end.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::watch;
+
+use crate::clock::real_time;
+
+/// From when on a lookup is not waited for any more, and another may begin beside it: the system's
+/// resolver asks a name server again after 5 s, and then the next one.
+const OVERDUE: Duration = Duration::from_secs(10);
+
+/// Threads at one time, those of overdue lookups included.
+const MAX_THREADS: usize = 64;
+
+/// What a lookup brought; no text of the system's.
+type Found = Option<Arc<[IpAddr]>>;
+
+type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
+/// Looks names up, one thread for each.
+#[derive(Clone)]
+pub(super) struct Names {
+    lookup: Arc<Lookup>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    under_way: HashMap<Box<str>, UnderWay>,
+    begun: u64,
+    threads: usize,
+}
+
+struct UnderWay {
+    number: u64,
+    since: Instant,
+    found: watch::Receiver<Option<Found>>,
+}
+
+/// The end of a thread, also by a panic.
+struct End {
+    state: Arc<Mutex<State>>,
+    name: Box<str>,
+    number: u64,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::by(|name| {
+            // The port is the connection's business.
+            Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+impl Names {
+    fn by(lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Self {
+        Self { lookup: Arc::new(lookup), state: Arc::default() }
+    }
+
+    /// Joins the lookup of this name that is under way, or begins one.
+    fn join(&self, name: &str) -> Result<watch::Receiver<Option<Found>>, &'static str> {
+        let now = real_time();
+        let mut state = lock(&self.state);
+        if let Some(under_way) = state.under_way.get(name)
+            && now.saturating_duration_since(under_way.since) < OVERDUE
+        {
+            return Ok(under_way.found.clone());
+        }
+        if state.threads >= MAX_THREADS {
+            return Err("too many names are being looked up");
+        }
+        let (sender, found) = watch::channel(None);
+        let number = state.begun;
+        state.begun += 1;
+        state.threads += 1;
+        let under_way = UnderWay { number, since: now, found: found.clone() };
+        state.under_way.insert(name.into(), under_way);
+        drop(state);
+        // Where there is no thread to be had, it ends by being dropped.
+        let end = End { state: Arc::clone(&self.state), name: name.into(), number };
+        let lookup = Arc::clone(&self.lookup);
+        thread::Builder::new()
+            .name("resolve".to_owned())
+            .spawn(move || {
+                let addresses = lookup(&end.name).ok().filter(|addresses| !addresses.is_empty());
+                // Off the list first, so that who looks again after this answer looks up again.
+                drop(end);
+                sender.send_replace(Some(addresses.map(Into::into)));
+            })
+            .map_err(|_| "no thread to look a name up")?;
+        Ok(found)
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let joined = self.join(name.as_str());
+        Box::pin(async move {
+            let mut found = joined?;
+            // The deadline is that of the connection.
+            let found = found.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+            let addresses = found.flatten().ok_or("the name was not found")?;
+            let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        state.threads = state.threads.saturating_sub(1);
+        if state.under_way.get(&self.name).is_some_and(|own| own.number == self.number) {
+            state.under_way.remove(&self.name);
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Names")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+
+    async fn resolve(names: &Names, name: &str) -> Option<Vec<SocketAddr>> {
+        names.resolve(name.parse().unwrap()).await.ok().map(Iterator::collect)
+    }
+
+    /// The runtime ends at once, though a thread of the resolver is still busy.
+    #[test]
+    fn a_name_is_looked_up_once_at_a_time_and_holds_nothing_up() {
+        let lookups = Arc::new(AtomicUsize::new(0));
+        let (release, released) = channel::<()>();
+        let released = Mutex::new(released);
+        let count = Arc::clone(&lookups);
+        let names = Names::by(move |name| {
+            count.fetch_add(1, Ordering::SeqCst);
+            match name {
+                "hangs" => drop(released.lock().unwrap().recv()),
+                "panics" => panic!("of the test"),
+                "unknown" => return Err(io::Error::other("of the test")),
+                "empty" => return Ok(Vec::new()),
+                _ => {}
+            }
+            Ok(vec![Ipv4Addr::LOCALHOST.into()])
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let all: Vec<_> = (0..50)
+                .map(|_| {
+                    let names = names.clone();
+                    tokio::spawn(async move { resolve(&names, "hangs").await })
+                })
+                .collect();
+            let second = Duration::from_secs(1);
+            let own = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+            assert_eq!(resolve(&names, "other").await, Some(own.clone()), "another name");
+            for name in ["panics", "unknown", "empty"] {
+                let answer = tokio::time::timeout(second, resolve(&names, name)).await;
+                assert_eq!(answer.unwrap(), None, "{name}");
+            }
+            assert_eq!(lookups.load(Ordering::SeqCst), 5, "one for all that wait");
+            release.send(()).unwrap();
+            for waiting in all {
+                assert_eq!(waiting.await.unwrap(), Some(own.clone()), "each has the answer");
+            }
+            let again = tokio::time::timeout(second / 10, resolve(&names, "hangs")).await;
+            assert!(again.is_err(), "the answer was for those who waited");
+            assert_eq!(lookups.load(Ordering::SeqCst), 6);
+        });
+        let began = real_time();
+        drop(runtime);
+        assert!(began.elapsed() < Duration::from_secs(5));
+        assert_eq!(lock(&names.state).threads, 1, "the one that hangs");
+        drop(release);
+    }
+
+    #[test]
+    fn the_threads_are_bounded() {
+        let (release, released) = channel::<()>();
+        let released = Mutex::new(released);
+        let names = Names::by(move |_| {
+            let _ = released.lock().unwrap().recv();
+            Ok(Vec::new())
+        });
+        for number in 0..MAX_THREADS {
+            assert!(names.join(&number.to_string()).is_ok(), "{number}");
+        }
+        assert!(names.join("one more").is_err());
+        assert!(names.join("0").is_ok(), "one that is under way");
+        drop(release);
+    }
+
+    #[test]
+    fn a_lookup_that_is_overdue_is_not_waited_for() {
+        let (release, released) = channel::<()>();
+        let released = Mutex::new(released);
+        let names = Names::by(move |_| {
+            let _ = released.lock().unwrap().recv();
+            Ok(Vec::new())
+        });
+        let since = |names: &Names| lock(&names.state).under_way["a"].number;
+        names.join("a").unwrap();
+        names.join("a").unwrap();
+        assert_eq!(since(&names), 0);
+        let long_ago = real_time().checked_sub(OVERDUE).unwrap();
+        lock(&names.state).under_way.get_mut("a").unwrap().since = long_ago;
+        names.join("a").unwrap();
+        assert_eq!((since(&names), lock(&names.state).threads), (1, 2));
+        drop(release);
+    }
+}

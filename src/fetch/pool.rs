@@ -1,0 +1,211 @@
+//! The connections of one client, and when they are given up.
+//!
+//! Three kinds of connection would be used for ever, or cost a good request its answer:
+//!
+//! | connection | what is done |
+//! |---|---|
+//! | HTTP/2, whose peer is gone | it answers no PING, and is closed before the deadline of a request |
+//! | HTTP/2, whose peer answers PING and no request | an attempt ends by its deadline; later ones use a new pool |
+//! | closed by its server while it was idle | it is closed here first, and a request that broke on it is sent again on a new one |
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+
+use crate::clock::real_time;
+use crate::crypto::TlsConfig;
+use crate::fetch::names::Names;
+use crate::fetch::proxy::Proxy;
+use crate::fetch::{CONNECT_TIMEOUT, ClientSettings, FetchError, TOTAL_TIMEOUT};
+use crate::runtime;
+
+/// How long an idle connection is kept: less than servers and what stands before them keep it, of
+/// which 60 s is the least that is usual, and some have 20 s.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// When a PING is sent on a silent HTTP/2 connection (RFC 9113 §6.7), and how long its answer may
+/// take. Together less than [`TOTAL_TIMEOUT`], by enough to ask again on a new connection.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an attempt has to last so that its end without an answer speaks against the connection:
+/// an attempt is also dropped when its server is.
+const HUNG_AFTER: Duration = Duration::from_secs(1);
+
+/// A pool lives so long at least: a server that is down altogether costs no more new ones than that.
+const RENEWAL_PERIOD: Duration = Duration::from_secs(5);
+
+/// The connections of one client.
+pub(super) struct Pool {
+    http: HttpSettings,
+    /// Where no connection is used twice.
+    single_use: reqwest::Client,
+    present: Mutex<Present>,
+}
+
+/// From which new clients are made, which costs little.
+struct HttpSettings {
+    tls: Arc<TlsConfig>,
+    proxy: Option<Proxy>,
+    user_agent: HeaderValue,
+    names: Names,
+}
+
+struct Present {
+    client: reqwest::Client,
+    /// Counts the pools.
+    number: u64,
+    since: Option<Instant>,
+}
+
+/// One attempt to get an answer.
+pub(super) struct Attempt {
+    pool: Arc<Pool>,
+    client: reqwest::Client,
+    number: u64,
+    began: Instant,
+    ended: bool,
+}
+
+impl Pool {
+    /// # Errors
+    /// What is wrong, fit for a `ConfigError`.
+    pub(super) fn new(settings: &ClientSettings) -> Result<Self, String> {
+        const OWN: HeaderValue = HeaderValue::from_static(concat!(
+            env!("CARGO_PKG_NAME"),
+            "/",
+            env!("CARGO_PKG_VERSION")
+        ));
+        let http = HttpSettings {
+            tls: settings.configs.get(&settings.tls)?,
+            proxy: settings.proxy.clone(),
+            user_agent: settings.user_agent.clone().unwrap_or(OWN),
+            names: settings.names.clone(),
+        };
+        let failed = |error: reqwest::Error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            format!("the HTTPS client can't be built: {}", cause.unwrap_or_default())
+        };
+        let single_use = http.client(Reuse::Never).map_err(failed)?;
+        let client = http.client(Reuse::WhileFresh).map_err(failed)?;
+        let present = Mutex::new(Present { client, number: 0, since: None });
+        Ok(Self { http, single_use, present })
+    }
+
+    pub(super) fn attempt(self: &Arc<Self>) -> Attempt {
+        let present = self.present();
+        Attempt {
+            pool: Arc::clone(self),
+            client: present.client.clone(),
+            number: present.number,
+            began: real_time(),
+            ended: false,
+        }
+    }
+
+    /// Replaces the pool of this number by a new one. Requests under way keep the old one.
+    fn renew(&self, number: u64) {
+        let now = real_time();
+        {
+            let mut present = self.present();
+            let is_young = present
+                .since
+                .is_some_and(|since| now.saturating_duration_since(since) < RENEWAL_PERIOD);
+            if present.number != number || is_young {
+                return;
+            }
+            // Others that come here meanwhile make none.
+            present.since = Some(now);
+        }
+        // It could be made before, so it can be made now; else the old one has to do.
+        if let Ok(client) = self.http.client(Reuse::WhileFresh) {
+            let mut present = self.present();
+            present.client = client;
+            present.number += 1;
+        }
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Reuse {
+    WhileFresh,
+    Never,
+}
+
+impl HttpSettings {
+    fn client(&self, reuse: Reuse) -> Result<reqwest::Client, reqwest::Error> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(TlsConfig::clone(&self.tls))
+            .redirect(reqwest::redirect::Policy::none())
+            // A request is sent again here alone, since some are made for one use.
+            .retry(reqwest::retry::never())
+            .dns_resolver(self.names.clone())
+            // To look the name up is part of it.
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_keep_alive_while_idle(true)
+            .no_proxy()
+            .referer(false)
+            .user_agent(self.user_agent.clone());
+        if let Reuse::Never = reuse {
+            builder = builder.pool_max_idle_per_host(0);
+        }
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.to_client()?);
+        }
+        builder.build()
+    }
+}
+
+impl Attempt {
+    /// Sends a request. Where the connection broke before an answer came, another is sent on a new
+    /// connection, which `request` makes again: what it holds may be for one use.
+    pub(super) async fn send(
+        &self,
+        request: impl Fn(&reqwest::Client) -> Result<reqwest::RequestBuilder, FetchError>,
+    ) -> Result<reqwest::Response, FetchError> {
+        match request(&self.client)?.send().await {
+            Err(error) if is_broken(&error) => Ok(request(&self.pool.single_use)?.send().await?),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Waits for the whole of an exchange, until the deadline.
+    pub(super) async fn whole<T>(
+        mut self,
+        exchange: impl AsyncFnOnce(&Self) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
+        let result = runtime::within(TOTAL_TIMEOUT, exchange(&self)).await;
+        self.ended = result.is_some();
+        result.unwrap_or(Err(FetchError::Timeout))
+    }
+}
+
+/// A caller whose own deadline comes first drops the attempt.
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.ended && real_time().saturating_duration_since(self.began) >= HUNG_AFTER {
+            self.pool.renew(self.number);
+        }
+    }
+}
+
+/// Whether a connection was made and then broke before there was an answer. An answer that is not
+/// HTTP is one.
+fn is_broken(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let hyper = error.downcast_ref::<hyper::Error>();
+        if hyper.is_some_and(|error| error.is_parse() || error.is_user()) {
+            return false;
+        }
+        cause = error.source();
+    }
+    error.is_request() && !error.is_connect()
+}

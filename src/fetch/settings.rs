@@ -1,0 +1,133 @@
+//! How requests are made, and the TLS configurations that clients with equal settings share.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use http::HeaderValue;
+
+use crate::crypto::{Roots, TlsConfig, certificates, tls_config};
+use crate::fetch::names::Names;
+use crate::fetch::proxy::Proxy;
+
+/// The protocols that are offered (RFC 7301), in this order.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// How the client is set up.
+#[derive(Clone, Default)]
+pub(crate) struct ClientSettings {
+    pub(crate) allow_http_loopback: bool,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) tls: TlsSettings,
+    /// Those of the server that the client is for.
+    pub(crate) configs: Arc<TlsConfigs>,
+    /// Names of hosts, which the clients of a server look up together.
+    pub(super) names: Names,
+}
+
+/// How connections over TLS are made.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct TlsSettings {
+    /// Root certificates, PEM: beside those of the system, or instead of them.
+    pub(crate) root_certificates: Vec<Vec<u8>>,
+    pub(crate) only_these_roots: bool,
+    /// Whether any URL is https, for which root certificates are needed.
+    pub(crate) is_needed: bool,
+    /// A certificate with its private key, PEM, by which the client shows who it is (RFC 8705 §2).
+    pub(crate) identity: Option<Vec<u8>>,
+}
+
+/// The TLS configurations of one server. To read the root certificates of the system takes many
+/// milliseconds, which a hundred issuers would wait for a hundred times.
+#[derive(Default)]
+pub(crate) struct TlsConfigs {
+    in_use: Mutex<Vec<(TlsSettings, Weak<TlsConfig>)>>,
+}
+
+impl ClientSettings {
+    /// The proxy for all issuers that have no exception.
+    ///
+    /// # Errors
+    /// In fixed words, fit for a `ConfigError`.
+    pub(crate) fn set_proxy(&mut self, url: &str) -> Result<(), &'static str> {
+        self.proxy = Some(Proxy::parse(url)?);
+        Ok(())
+    }
+
+    /// The same for the `User-Agent`.
+    pub(crate) fn set_user_agent(&mut self, text: &str) -> Result<(), &'static str> {
+        let value = HeaderValue::from_str(text).ok().filter(|value| !value.is_empty());
+        self.user_agent = Some(value.ok_or("user_agent: is not text for a header")?);
+        Ok(())
+    }
+
+    /// The same for further root certificates.
+    pub(crate) fn add_root_certificates(&mut self, pem: Vec<u8>) -> Result<(), &'static str> {
+        certificates(&pem).ok_or("root_certificates: no PEM certificates")?;
+        self.tls.root_certificates.push(pem);
+        Ok(())
+    }
+}
+
+impl TlsConfigs {
+    /// The configuration by these settings: one that is in use, where there is one.
+    ///
+    /// # Errors
+    /// What is wrong, fit for a `ConfigError`.
+    pub(super) fn get(&self, settings: &TlsSettings) -> Result<Arc<TlsConfig>, String> {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|(_, config)| config.strong_count() > 0);
+        let known = in_use.iter().find(|(known, _)| known == settings);
+        if let Some(config) = known.and_then(|(_, config)| config.upgrade()) {
+            return Ok(config);
+        }
+        let config = Arc::new(settings.config()?);
+        in_use.push((settings.clone(), Arc::downgrade(&config)));
+        Ok(config)
+    }
+}
+
+impl TlsSettings {
+    fn config(&self) -> Result<TlsConfig, String> {
+        let mut roots = Vec::new();
+        for pem in &self.root_certificates {
+            let only = if self.only_these_roots { "only_" } else { "" };
+            let found = certificates(pem);
+            roots.extend(
+                found.ok_or_else(|| format!("{only}root_certificates: no PEM certificates"))?,
+            );
+        }
+        let roots = if self.is_needed && !self.only_these_roots {
+            Roots::SystemAnd(roots)
+        } else {
+            // Where nothing is asked over TLS, a machine without root certificates is good enough.
+            Roots::Only(roots)
+        };
+        let mut config = tls_config(roots, self.identity.as_deref())?;
+        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for TlsConfigs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsConfigs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_settings_share_a_configuration() {
+        let configs = TlsConfigs::default();
+        let one = configs.get(&TlsSettings::default()).unwrap();
+        assert!(Arc::ptr_eq(&one, &configs.get(&TlsSettings::default()).unwrap()));
+        let only = TlsSettings { only_these_roots: true, ..TlsSettings::default() };
+        assert!(!Arc::ptr_eq(&one, &configs.get(&only).unwrap()), "other settings");
+        drop(one);
+        let _again = configs.get(&TlsSettings::default()).unwrap();
+        assert_eq!(configs.in_use.lock().unwrap().len(), 1, "nothing is kept that nobody uses");
+    }
+}

@@ -1,0 +1,362 @@
+//! Single flight: one attempt at a time for one key, which all who need it wait for together.
+//!
+//! Decides:
+//!
+//! - what runs: [`launch`] starts a detached task with a deadline. No request can cancel it, and it
+//!   reports exactly once, however it ends ([`Ended`]): done, late, by a panic, or dropped with its
+//!   runtime, which is no failure of what was asked for;
+//! - who waits: [`Flights`] knows the attempts under way by key, and gives each asker a [`Waiter`];
+//! - how long an attempt counts as under way: until it lands, and **never longer than its deadline
+//!   and a margin by the crate's own clock**. A task on a runtime that nobody drives any more neither
+//!   ends nor is dropped. After that time the next asker begins another attempt.
+//!
+//! What it does not do: limits, budgets, pauses and memory are the owner's, beside the flights and
+//! under the owner's lock. [`Flights`] is pure and takes `now`, so that the owner decides everything
+//! in one critical section:
+//!
+//! ```text
+//! lock;  flights.join(&key, now)           -> Some(waiter): wait for it
+//!        flights.begin(key, now)           -> (landing, waiter)
+//! unlock;  launch(&runtime, deadline, work, move |ended| {
+//!              lock;  let present = flights.land(&key, &landing);  remember what came;  unlock
+//!              landing.tell(outcome) })
+//! waiter.outcome().await                   -> None: it ended without a word; ask again
+//! ```
+//!
+//! Launch without a lock: a runtime that shuts down drops the task at once, and it then reports from
+//! within [`launch`]. For the same reason the report must not hold a lock when it calls user code.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::runtime;
+
+/// How long after its deadline an attempt still counts as under way: a task that is driven reports
+/// within it, also on a busy machine.
+pub(crate) const MARGIN: Duration = Duration::from_secs(1);
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended<T> {
+    Done(T),
+    /// The deadline came first.
+    Late,
+    Panicked,
+    /// It was aborted, or its runtime shut down: it says nothing about what was asked for.
+    Gone,
+}
+
+impl<T> Ended<T> {
+    /// What was done, or what went wrong in fixed words, for a log.
+    pub(crate) fn done(self) -> Result<T, &'static str> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::Late => Err("no answer in time"),
+            Self::Panicked => Err("the attempt panicked"),
+            Self::Gone => Err("the attempt was aborted"),
+        }
+    }
+}
+
+/// Runs `work` as a task of its own for at most `deadline` of real time, and reports how it ended.
+/// The report runs outside of any unwinding, unless dropping `work` panics.
+pub(crate) fn launch<T, W, R>(
+    runtime: &Handle,
+    deadline: Duration,
+    work: W,
+    report: R,
+) -> AbortHandle
+where
+    T: Send + 'static,
+    W: Future<Output = T> + Send + 'static,
+    R: FnOnce(Ended<T>) + Send + 'static,
+{
+    let mut report = Report { report: Some(report), of: PhantomData };
+    let task = async move {
+        let ended = {
+            let mut work = pin!(work);
+            let caught =
+                poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Ok(Poll::Ready(value)) => Poll::Ready(Ended::Done(value)),
+                    Err(_) => Poll::Ready(Ended::Panicked),
+                });
+            runtime::within(deadline, caught).await.unwrap_or(Ended::Late)
+        };
+        report.once(ended);
+    };
+    runtime.spawn(task).abort_handle()
+}
+
+/// The duty to report.
+struct Report<T, R: FnOnce(Ended<T>)> {
+    report: Option<R>,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T, R: FnOnce(Ended<T>)> Report<T, R> {
+    fn once(&mut self, ended: Ended<T>) {
+        if let Some(report) = self.report.take() {
+            report(ended);
+        }
+    }
+}
+
+impl<T, R: FnOnce(Ended<T>)> Drop for Report<T, R> {
+    fn drop(&mut self) {
+        let ended = if std::thread::panicking() { Ended::Panicked } else { Ended::Gone };
+        self.once(ended);
+    }
+}
+
+/// The attempts under way, by key. `S` hashes the keys.
+#[derive(Debug)]
+pub(crate) struct Flights<K, V, S = std::hash::RandomState> {
+    /// From when on an attempt counts as ended.
+    overdue_after: Duration,
+    under_way: HashMap<K, Flight<V>, S>,
+    begun: u64,
+}
+
+#[derive(Debug)]
+struct Flight<V> {
+    number: u64,
+    began_at: Duration,
+    outcome: watch::Receiver<Option<V>>,
+}
+
+/// The duty to end one attempt: to [land](Flights::land), then to [tell](Self::tell).
+#[derive(Debug)]
+#[must_use = "those who wait for the attempt learn its outcome from this"]
+pub(crate) struct Landing<V> {
+    number: u64,
+    outcome: watch::Sender<Option<V>>,
+}
+
+/// A wait for the end of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiter<V> {
+    number: u64,
+    began_at: Duration,
+    outcome: watch::Receiver<Option<V>>,
+}
+
+impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
+    /// For attempts that are [launched](launch) with this deadline.
+    pub(crate) fn new(deadline: Duration) -> Self {
+        Self {
+            overdue_after: deadline.saturating_add(MARGIN),
+            under_way: HashMap::default(),
+            begun: 0,
+        }
+    }
+
+    /// Joins the attempt under way. None where there is none that still counts.
+    pub(crate) fn join(&self, key: &K, now: Duration) -> Option<Waiter<V>> {
+        let flight = self.under_way.get(key).filter(|flight| !self.is_overdue(flight, now))?;
+        Some(flight.waiter())
+    }
+
+    /// Begins an attempt. One that is under way for the same key counts as ended from now on.
+    pub(crate) fn begin(&mut self, key: K, now: Duration) -> (Landing<V>, Waiter<V>) {
+        let (sender, outcome) = watch::channel(None);
+        let number = self.begun;
+        self.begun += 1;
+        let flight = Flight { number, began_at: now, outcome };
+        let waiter = flight.waiter();
+        self.under_way.insert(key, flight);
+        (Landing { number, outcome: sender }, waiter)
+    }
+
+    /// Ends an attempt; whether it still counted as under way. One that did not was given up, or
+    /// another has begun since: what it counted for was given back then.
+    pub(crate) fn land(&mut self, key: &K, landing: &Landing<V>) -> bool {
+        let present = self.under_way.get(key).is_some_and(|own| own.number == landing.number);
+        if present {
+            self.under_way.remove(key);
+        }
+        present
+    }
+
+    /// Takes out the attempts that are overdue, for an owner who counts them; how many they were.
+    pub(crate) fn give_up_overdue(&mut self, now: Duration) -> usize {
+        let before = self.under_way.len();
+        let overdue_after = self.overdue_after;
+        self.under_way.retain(|_, flight| now.saturating_sub(flight.began_at) < overdue_after);
+        before - self.under_way.len()
+    }
+
+    /// The attempts in the list, with those that are overdue and were not given up.
+    pub(crate) fn len(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// How many attempts were begun. Those that begin from now on have this [number](Waiter::number)
+    /// or a higher one, by which an asker knows an attempt that is no older than its question.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    fn is_overdue(&self, flight: &Flight<V>, now: Duration) -> bool {
+        now.saturating_sub(flight.began_at) >= self.overdue_after
+    }
+}
+
+impl<V> Flight<V> {
+    fn waiter(&self) -> Waiter<V> {
+        let Self { number, began_at, ref outcome } = *self;
+        Waiter { number, began_at, outcome: outcome.clone() }
+    }
+}
+
+impl<V> Landing<V> {
+    /// Wakes those who wait. To be called after [`Flights::land`], so that who looks again after
+    /// this outcome may begin another attempt.
+    pub(crate) fn tell(self, outcome: V) {
+        self.outcome.send_replace(Some(outcome));
+    }
+}
+
+impl<V> Waiter<V> {
+    /// Counts the attempts of one [`Flights`].
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When the attempt began, by the crate's clock.
+    pub(crate) fn began_at(&self) -> Duration {
+        self.began_at
+    }
+}
+
+impl<V: Clone> Waiter<V> {
+    /// Returns with the outcome; `None` when the attempt ended without one. It may never return,
+    /// where the task is not driven any more: the caller has a deadline of its own.
+    pub(crate) async fn outcome(&mut self) -> Option<V> {
+        self.outcome.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use std::sync::mpsc::{Receiver, channel};
+    use tokio::runtime::{Builder, Runtime};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_time().build().unwrap()
+    }
+
+    fn launched(
+        on: &Runtime,
+        deadline: Duration,
+        work: impl Future<Output = u8> + Send + 'static,
+    ) -> (AbortHandle, Receiver<Ended<u8>>) {
+        let (tell, told) = channel();
+        let report = move |ended| tell.send(ended).unwrap();
+        (launch(on.handle(), deadline, work, report), told)
+    }
+
+    #[test]
+    fn an_attempt_reports_once_however_it_ends() {
+        let drive = |runtime: Runtime, _: AbortHandle| {
+            runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
+        };
+        let abort = |runtime: Runtime, task: AbortHandle| {
+            runtime.block_on(tokio::task::yield_now());
+            task.abort();
+            runtime.block_on(tokio::task::yield_now());
+        };
+        let drop_polled = |runtime: Runtime, _: AbortHandle| {
+            runtime.block_on(tokio::task::yield_now());
+        };
+        let drop_unpolled = |_: Runtime, _: AbortHandle| {};
+        type End = fn(Runtime, AbortHandle);
+        type Work = std::pin::Pin<Box<dyn Future<Output = u8> + Send>>;
+        let hangs = || -> Work { Box::pin(pending()) };
+        let panics = || -> Work { Box::pin(async { panic!("of the test") }) };
+        let minute = 60 * SECOND;
+        let rows: [(&str, Work, Duration, End, Ended<u8>); 6] = [
+            ("done", Box::pin(async { 1 }), minute, drive, Ended::Done(1)),
+            ("late", hangs(), Duration::from_millis(1), drive, Ended::Late),
+            ("panicked", panics(), minute, drive, Ended::Panicked),
+            ("aborted", hangs(), minute, abort, Ended::Gone),
+            ("runtime dropped", hangs(), minute, drop_polled, Ended::Gone),
+            ("runtime dropped before the first poll", hangs(), minute, drop_unpolled, Ended::Gone),
+        ];
+        for (name, work, deadline, end, expected) in rows {
+            let runtime = runtime();
+            let (task, told) = launched(&runtime, deadline, work);
+            end(runtime, task);
+            assert_eq!(told.iter().collect::<Vec<_>>(), [expected], "{name}");
+        }
+    }
+
+    #[test]
+    fn on_a_runtime_that_is_gone_it_reports_at_once() {
+        let runtime = runtime();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let (tell, told) = channel();
+        launch(&handle, SECOND, async { 1 }, move |ended| tell.send(ended).unwrap());
+        assert_eq!(told.try_recv(), Ok(Ended::Gone));
+    }
+
+    #[test]
+    fn one_attempt_a_key() {
+        let mut flights = Flights::<&str, u8>::new(5 * SECOND);
+        assert!(flights.join(&"a", SECOND).is_none());
+        let (landing, mut first) = flights.begin("a", SECOND);
+        let mut second = flights.join(&"a", 2 * SECOND).unwrap();
+        assert_eq!((second.number(), second.began_at()), (first.number(), SECOND));
+        assert!(flights.join(&"b", SECOND).is_none(), "another key");
+        assert_eq!((flights.len(), flights.begun()), (1, 1));
+        assert!(flights.land(&"a", &landing));
+        assert!(flights.join(&"a", SECOND).is_none(), "it has landed");
+        landing.tell(7);
+        runtime().block_on(async {
+            assert_eq!(first.outcome().await, Some(7));
+            assert_eq!(second.outcome().await, Some(7));
+        });
+    }
+
+    #[test]
+    fn an_attempt_that_is_overdue_counts_as_ended() {
+        let deadline = 5 * SECOND;
+        let mut flights = Flights::<&str, u8>::new(deadline);
+        let (lost, _) = flights.begin("a", SECOND);
+        let end = SECOND + deadline + MARGIN;
+        assert!(flights.join(&"a", end - Duration::from_nanos(1)).is_some());
+        assert!(flights.join(&"a", end).is_none());
+        let (landing, mut waiter) = flights.begin("a", end);
+        assert!(!flights.land(&"a", &lost), "another has begun since");
+        assert!(flights.join(&"a", end).is_some(), "the late one ended nothing");
+        assert!(flights.land(&"a", &landing));
+        drop(landing);
+        assert_eq!(runtime().block_on(waiter.outcome()), None, "without a word");
+    }
+
+    #[test]
+    fn an_owner_can_take_out_what_is_overdue() {
+        let mut flights = Flights::<u8, u8>::new(5 * SECOND);
+        let (old, _) = flights.begin(1, Duration::ZERO);
+        let (new, _) = flights.begin(2, SECOND);
+        assert_eq!(flights.give_up_overdue(6 * SECOND - Duration::from_nanos(1)), 0);
+        assert_eq!(flights.give_up_overdue(6 * SECOND), 1);
+        assert!(!flights.land(&1, &old));
+        assert!(flights.land(&2, &new));
+    }
+}

@@ -1,0 +1,246 @@
+//! What an answer to a query token says to caches: that it is private (RFC 6750 §2.3).
+//!
+//! The token is a part of the URL, which is what caches find an answer by. So `Cache-Control` says
+//! `private`, unless it is stricter already:
+//!
+//! - `private` counts without an argument alone: `private="set-cookie"` keeps that field out of
+//!   shared caches, and lets them keep the rest (RFC 9111 §5.2.2.7);
+//! - `no-store` counts without `must-understand`, which makes caches ignore it (§5.2.2.3);
+//! - `public` and `s-maxage`, which are for shared caches, go; the rest stays as it is;
+//! - so do fields that caches obey in place of `Cache-Control`: those of RFC 9213, and their older
+//!   kin;
+//! - where a quoted string is broken, nobody knows what a cache reads: nothing of the field stays.
+
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+
+/// Fields that some cache obeys whatever `Cache-Control` says. Those of RFC 9213 are known by how
+/// their names end.
+const OTHER_FIELDS: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-expires"];
+
+/// How a field for one kind of cache is called (RFC 9213 §2).
+const TARGETED: &str = "-cache-control";
+
+/// Makes the headers of an answer say that it is private, unless they are stricter already.
+pub(crate) fn add_private(headers: &mut HeaderMap) {
+    remove_other_fields(headers);
+    if let Some(value) = private(headers) {
+        headers.insert(CACHE_CONTROL, value);
+    }
+}
+
+fn remove_other_fields(headers: &mut HeaderMap) {
+    let is_other = |name: &&HeaderName| {
+        name.as_str().ends_with(TARGETED) || OTHER_FIELDS.contains(&name.as_str())
+    };
+    let others: Vec<_> = headers.keys().filter(is_other).cloned().collect();
+    for name in others {
+        headers.remove(name);
+    }
+}
+
+/// What `Cache-Control` has to be; none where it may stay as it is.
+fn private(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut directives = Vec::new();
+    for line in headers.get_all(CACHE_CONTROL) {
+        match split(line.as_bytes()) {
+            Some(of_line) => directives.extend(of_line),
+            None => return Some(nothing_of(headers)),
+        }
+    }
+    let has = |name: &str| directives.iter().any(|directive| directive.is(name));
+    let no_store = has("no-store") && !directives.iter().any(|one| one.named("must-understand"));
+    let for_shared_caches = |directive: &&Directive<'_>| {
+        directive.named("public") || directive.named("s-maxage") || directive.named("private")
+    };
+    let only_for_private =
+        !directives.iter().any(|one| one.named("public") || one.named("s-maxage"));
+    if no_store || has("private") && only_for_private {
+        return None;
+    }
+    let rest = directives.iter().filter(|one| !for_shared_caches(one)).map(|one| one.text);
+    let all: Vec<&[u8]> = std::iter::once(&b"private"[..]).chain(rest).collect();
+    // Pieces of field values make a field value again; were it otherwise, the one word is enough.
+    Some(
+        HeaderValue::from_bytes(&all.join(&b", "[..]))
+            .unwrap_or(HeaderValue::from_static("private")),
+    )
+}
+
+/// In place of a field that can't be read; what could have been `no-store` is one.
+fn nothing_of(headers: &HeaderMap) -> HeaderValue {
+    let mut lines = headers.get_all(CACHE_CONTROL).iter();
+    let word = b"no-store";
+    let says = |line: &HeaderValue| {
+        line.as_bytes().windows(word.len()).any(|text| text.eq_ignore_ascii_case(word))
+    };
+    match lines.any(says) {
+        true => HeaderValue::from_static("private, no-store"),
+        false => HeaderValue::from_static("private"),
+    }
+}
+
+/// One directive, with its argument.
+struct Directive<'a> {
+    text: &'a [u8],
+    name: &'a [u8],
+}
+
+impl Directive<'_> {
+    /// Whether it has this name, whatever its argument.
+    fn named(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Whether it is this very word, without an argument.
+    fn is(&self, word: &str) -> bool {
+        self.text.eq_ignore_ascii_case(word.as_bytes())
+    }
+}
+
+/// The directives of one line (RFC 9111 §5.2): commas separate them, but for those in a quoted
+/// string (RFC 9110 §5.6.4). None where such a string stands where none may, or does not end.
+fn split(line: &[u8]) -> Option<Vec<Directive<'_>>> {
+    let mut directives = Vec::new();
+    let mut rest = line;
+    loop {
+        let end = end_of_directive(rest)?;
+        let (text, behind) = rest.split_at(end);
+        let text = text.trim_ascii();
+        if !text.is_empty() {
+            let name = text.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii_end();
+            directives.push(Directive { text, name });
+        }
+        match behind {
+            [_comma, behind @ ..] => rest = behind,
+            [] => return Some(directives),
+        }
+    }
+}
+
+/// Where a directive ends: at a comma, or with the line.
+fn end_of_directive(text: &[u8]) -> Option<usize> {
+    let mut state = State::Name;
+    for (at, byte) in text.iter().enumerate() {
+        state = match (state, byte) {
+            (State::Quoted, b'"') => State::Behind,
+            (State::Quoted, b'\\') => State::Escaped,
+            (State::Quoted | State::Escaped, _) => State::Quoted,
+            (_, b',') => return Some(at),
+            (State::Name, b'=') => State::Equals,
+            (State::Equals, b'"') => State::Quoted,
+            (State::Name | State::Word, b'"') => return None,
+            (state, b' ' | b'\t') => state,
+            (State::Behind, _) => return None,
+            (State::Equals, _) => State::Word,
+            (state, _) => state,
+        };
+    }
+    match state {
+        State::Quoted | State::Escaped => None,
+        State::Name | State::Equals | State::Word | State::Behind => Some(text.len()),
+    }
+}
+
+/// Where in a directive one is.
+#[derive(Clone, Copy)]
+enum State {
+    Name,
+    /// Behind the `=`.
+    Equals,
+    /// In an argument without quotes.
+    Word,
+    Quoted,
+    /// Behind the backslash of a quoted string.
+    Escaped,
+    /// Behind a quoted string.
+    Behind,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_becomes_private_and_keeps_the_rest() {
+        for (lines, expected) in [
+            (&[][..], "private"),
+            (&["public, max-age=60"], "private, max-age=60"),
+            (&["no-cache", "must-revalidate"], "private, no-cache, must-revalidate"),
+            (&["S-MaxAge = 5, max-age=1"], "private, max-age=1"),
+            (&["No-Store"], "No-Store"),
+            (&["max-age=5, PRIVATE"], "max-age=5, PRIVATE"),
+            (&[" , ,"], "private"),
+            // Of some fields alone.
+            (&["private=\"set-cookie\", max-age=3600"], "private, max-age=3600"),
+            (&["max-age=5, Private=\"a, no-store, b\""], "private, max-age=5"),
+            (&["private=set-cookie"], "private"),
+            (&["private="], "private"),
+            (&["private=\"\""], "private"),
+            (&["private =\"x\""], "private"),
+            (&["private=\"x\", private, max-age=5"], "private=\"x\", private, max-age=5"),
+            (
+                &["no-cache=\"set-cookie\", max-age=5"],
+                "private, no-cache=\"set-cookie\", max-age=5",
+            ),
+            (&["no-cache"], "private, no-cache"),
+            (&["no-store=\"x\""], "private, no-store=\"x\""),
+            // What only looks like a directive.
+            (&["x=\"a, private, b\""], "private, x=\"a, private, b\""),
+            (&["x=\"no-store\", max-age=5"], "private, x=\"no-store\", max-age=5"),
+            (&["x=\"a\\\", private, \\\"b\""], "private, x=\"a\\\", private, \\\"b\""),
+            (&["x=\"a\\\\\", private"], "x=\"a\\\\\", private"),
+            (&["x-private, private-x"], "private, x-private, private-x"),
+            // A contradiction.
+            (&["private, public"], "private"),
+            (&["private", "s-maxage=60, max-age=5"], "private, max-age=5"),
+            (&["public, no-store"], "public, no-store"),
+            (&["must-understand, no-store"], "private, must-understand, no-store"),
+            // A broken quoted string.
+            (&["x=\"a, private"], "private"),
+            (&["max-age=5, x=\"a"], "private"),
+            (&["x=\"a\\", "b\", private"], "private"),
+            (&["x=\"a", "b\", no-cache"], "private"),
+            (&["x=\"a\"b, max-age=5"], "private"),
+            (&["x\"a\", max-age=5"], "private"),
+            (&["\"private\", max-age=5"], "private"),
+            (&["x=a\"b\", max-age=5"], "private"),
+            (&["x=a=\"b, private"], "private"),
+            (&["x=\"a\" b, private"], "private"),
+            (&["No-Store, x=\"a"], "private, no-store"),
+        ] {
+            let values = lines.iter().map(|line| (CACHE_CONTROL, HeaderValue::from_static(line)));
+            let mut headers: HeaderMap = values.collect();
+            add_private(&mut headers);
+            let found: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            assert_eq!(found, [expected], "{lines:?}");
+        }
+        let mut headers: HeaderMap = ["private", "max-age=5"]
+            .map(|line| (CACHE_CONTROL, HeaderValue::from_static(line)))
+            .into_iter()
+            .collect();
+        add_private(&mut headers);
+        assert_eq!(headers.get_all(CACHE_CONTROL).iter().count(), 2, "as the handler wrote it");
+    }
+
+    #[test]
+    fn no_other_field_lets_a_cache_keep_it() {
+        for (name, stays) in [
+            ("cdn-cache-control", false),
+            ("cloudflare-cdn-cache-control", false),
+            ("surrogate-control", false),
+            ("edge-control", false),
+            ("x-accel-expires", false),
+            ("expires", true),
+            ("etag", true),
+            ("x-cache-controls", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("max-age=60"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+            add_private(&mut headers);
+            assert_eq!(headers.contains_key(name), stays, "{name}");
+            assert_eq!(headers[CACHE_CONTROL], "private");
+        }
+    }
+}

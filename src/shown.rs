@@ -1,0 +1,155 @@
+//! URLs as they are shown: in logs, in errors, in `Debug`, to observers.
+//!
+//! A URL can hold a password before its `@`, and a secret in its query or fragment. What is left says
+//! which server it is, and where on it: scheme, host, port and path. Whatever can be read in two ways
+//! is shown as little as by the more careful reader.
+//!
+//! | text | shown |
+//! |---|---|
+//! | `https://as.example.com/t1` | as it is |
+//! | `https://user:password@as.example.com/t1` | `https://..@as.example.com/t1` |
+//! | `https://as.example.com/t1?key=secret#part` | `https://as.example.com/t1?..` |
+//! | `https://user:pass?word@as.example.com` | `https://..` |
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A URL to be shown: what may be secret left out, the rest escaped. `Debug` puts it in quotes.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        redacted(self.0).escape_debug().fmt(f)
+    }
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*redacted(self.0), f)
+    }
+}
+
+/// Several of them, for `Debug`.
+pub(crate) struct AllShown<'a, T>(pub(crate) &'a [T]);
+
+impl<T: AsRef<str>> fmt::Debug for AllShown<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|text| Shown(text.as_ref()))).finish()
+    }
+}
+
+/// A URL as a `ConfigError` shows it.
+pub(crate) fn shown(url: &str) -> String {
+    Shown(url).to_string()
+}
+
+/// A text, perhaps a URL, without what may be secret. It is not escaped.
+pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
+    if !text.contains(['@', '?', '#']) {
+        return Cow::Borrowed(text);
+    }
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => (text.get(..scheme.len() + 3), rest),
+        _ => (None, text),
+    };
+    let scheme = scheme.unwrap_or_default();
+    // What a reader of URLs takes for the authority. It may be a part of a password in which a `/` or
+    // `?` was not escaped, but for one that looks like a host.
+    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    let (before, host) = match authority.rsplit_once('@') {
+        Some((_, host)) => ("..@", host),
+        None => ("", authority),
+    };
+    let is_clear =
+        !behind.contains('@') || before.is_empty() && !scheme.is_empty() && is_host(host);
+    if !is_clear {
+        return Cow::Owned(format!("{scheme}.."));
+    }
+    let (path, rest) = match behind.find(['?', '#']) {
+        Some(at) => behind.split_at(at),
+        None => (behind, ""),
+    };
+    let rest = match rest.as_bytes().first() {
+        Some(b'?') => "?..",
+        Some(_) => "#..",
+        None => "",
+    };
+    Cow::Owned(format!("{scheme}{before}{host}{path}{rest}"))
+}
+
+/// A scheme (RFC 3986 §3.1).
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// A host, perhaps with a port, and nothing that could be a user and the begin of a password.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((_, port)) => ("[", port.strip_prefix(':')),
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    !host.is_empty() && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_url_are_not_shown() {
+        for (url, expected) in [
+            ("https://as.example.com", "https://as.example.com"),
+            ("https://as.example.com:8443/t1/", "https://as.example.com:8443/t1/"),
+            ("https://as.example.com/@t1/x", "https://as.example.com/@t1/x"),
+            ("https://[::1]:80/@t1", "https://[::1]:80/@t1"),
+            ("urn:example:api", "urn:example:api"),
+            ("", ""),
+            ("a\nb", "a\\nb"),
+            // A password.
+            ("https://user:hunter2@as.example.com", "https://..@as.example.com"),
+            ("https://user:hunter2@as.example.com:8443/t1", "https://..@as.example.com:8443/t1"),
+            ("https://hunter2@as.example.com", "https://..@as.example.com"),
+            ("https://:hunter2@[::1]:8080/t1", "https://..@[::1]:8080/t1"),
+            ("https://user:hun@ter2@as.example.com/t1", "https://..@as.example.com/t1"),
+            ("HTTPS://user:hunter2@AS.example.com", "HTTPS://..@AS.example.com"),
+            (
+                "rediss://user:hunter2@redis.example.com:6379/0",
+                "rediss://..@redis.example.com:6379/0",
+            ),
+            ("user:hunter2@as.example.com/t1", "..@as.example.com/t1"),
+            ("//user:hunter2@as.example.com", ".."),
+            ("https:/user:hunter2@as.example.com", ".."),
+            ("https:user:hunter2@as.example.com", "..@as.example.com"),
+            (" https://user:hunter2@as.example.com", ".."),
+            ("https:\\\\user:hunter2@as.example.com", ".."),
+            // Not escaped in it.
+            ("https://user:hunter2/x@as.example.com/t1", "https://.."),
+            ("https://user:hunter2?x@as.example.com", "https://.."),
+            ("https://user:hunter2#x@as.example.com", "https://.."),
+            ("https://user:hunter2\\x@as.example.com", "https://.."),
+            ("https://user:a@hunter2/x@as.example.com", "https://.."),
+            // A query, and a fragment.
+            ("https://as.example.com/t1?key=hunter2", "https://as.example.com/t1?.."),
+            ("https://as.example.com?hunter2", "https://as.example.com?.."),
+            ("https://as.example.com/t1#hunter2", "https://as.example.com/t1#.."),
+            ("https://as.example.com/t1?a=1#hunter2", "https://as.example.com/t1?.."),
+            ("https://as.example.com/t1#hunter2?a", "https://as.example.com/t1#.."),
+            ("https://as.example.com/t1?to=a@hunter2", "https://as.example.com/t1?.."),
+            ("https://as.example.com:8443?to=hunter2@b", "https://as.example.com:8443?.."),
+            ("https://user:hunter2@as.example.com?key=hunter2", "https://..@as.example.com?.."),
+            ("/t1?key=hunter2", "/t1?.."),
+            ("t1?to=https://user:hunter2@as.example.com", ".."),
+        ] {
+            let found = shown(url);
+            assert_eq!(found, expected, "{url}");
+            assert_eq!(format!("{:?}", Shown(url)), format!("\"{expected}\""), "{url}");
+            assert!(!found.contains("hunter2"));
+        }
+    }
+}
