@@ -15,8 +15,13 @@ pub struct Options {
     /// Another name that it has in `iss`; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub alias: Vec<String>,
-    /// Who this API is in `aud`; may be given more than once.
-    #[arg(long, value_name = "AUD", required_unless_present = "allowed_client")]
+    /// Who this API is in `aud`; may be given more than once. Not with --allowed-client.
+    #[arg(
+        long,
+        value_name = "AUD",
+        required_unless_present = "allowed_client",
+        conflicts_with = "allowed_client"
+    )]
     pub audience: Vec<String>,
     /// Where to listen.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]

@@ -217,7 +217,8 @@ pub fn described(options: &Options, audiences: &[String]) -> Vec<String> {
     line(
         "keys",
         match (&options.jwks_uri, options.of_provider.provider) {
-            (Some(uri), _) => uri.clone(),
+            // A query may be a secret.
+            (Some(uri), _) => uri.split('?').next().unwrap_or_default().to_owned(),
             (None, Some(_)) => "where this provider has them".to_owned(),
             (None, None) => "found by the issuer's metadata".to_owned(),
         },

@@ -102,9 +102,8 @@ fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
 /// `contoso.b2clogin.com`), its id, and the policy (`B2C_1_signin`) as `tfp` spells it.
 ///
 /// It sends `typ: JWT`, the API's own client id in `aud`, the client in `azp`, and scopes in `scp` as a
-/// string. All policies of a tenant share the issuer; each has a key set of its own, and `tfp` names the
-/// policy. An API that takes several policies trusts one of them by this function and the others by
-/// `Issuer`'s methods in a server each, since one issuer has one key set.
+/// string. All policies of a tenant share the issuer. Each has a key set of its own, and `tfp` names the
+/// policy, so a token of a policy with weaker sign-in is refused.
 ///
 /// It gives up `typ`, `client_id` and `jti`. ID tokens may have the same `aud`; they are kept out by
 /// `azp` and `scp`, which are required and not in them. Tokens that clients get for themselves have no

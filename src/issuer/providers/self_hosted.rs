@@ -14,8 +14,9 @@ use crate::profile::Profile;
 ///
 /// It gives up `sub`, for clients. `typ` is kept, so no ID token passes.
 ///
-/// Where `AccessTokenJwtType` is set to another type, or `EmitScopesAsSpaceDelimitedStringInJwt` to
-/// true, replace the profile: `Profile::rfc9068().claim_optional("sub")` reads the scope as a string.
+/// With `EmitScopesAsSpaceDelimitedStringInJwt`, replace the profile by
+/// `Profile::rfc9068().claim_optional("sub")`. With an `AccessTokenJwtType` of `JWT`, `typ` is lost as
+/// well: `Profile::jwt().scope_array_claim("scope").require_claim("client_id")`.
 ///
 /// Source: Duende IdentityServer Docs, "IdentityServer Options"
 /// (<https://docs.duendesoftware.com/identityserver/reference/options>) and "API Resources".
@@ -28,7 +29,7 @@ pub fn duende(issuer: impl Into<String>) -> Issuer {
 /// of the clients that may call this API.
 ///
 /// It sends no `typ`, `scope` as an array, and in `aud` the client that the token was given to. No
-/// claim names this API, and none but `aud` the client.
+/// claim names this API.
 ///
 /// It gives up `typ`, `client_id` and, above all, `aud`: an API that shares a client with another has
 /// only the scopes to tell its tokens by. ID tokens have the same `aud`; they are kept out by `nbf`,
@@ -37,8 +38,8 @@ pub fn duende(issuer: impl Into<String>) -> Issuer {
 /// Where an `OAuth2TokenCustomizer` writes this API into `aud` and the client into `client_id`, that
 /// is better: `Profile::jwt().scope_array_claim("scope").require_claim("nbf").require_claim("client_id")`.
 ///
-/// Source: the class `JwtGenerator` of Spring Authorization Server (Spring Security, since 7), and its
-/// reference, "Core Model / Components", "OAuth2TokenCustomizer".
+/// Source: its class `JwtGenerator`, and its reference, "Core Model / Components",
+/// "OAuth2TokenCustomizer".
 ///
 /// # Errors
 /// When there are no clients.
@@ -62,8 +63,7 @@ pub fn spring_authorization_server<V: Into<String>>(
 /// It gives up nothing. The audience to configure is one of the application's own, since every
 /// application has its client id in `aud`.
 ///
-/// Source: WSO2 Identity Server Docs, "JWT access tokens"; the claims are those of the class
-/// `JWTTokenIssuer` of its OAuth component.
+/// Source: the class `JWTTokenIssuer` of its component `identity-inbound-auth-oauth`.
 pub fn wso2(issuer: impl Into<String>) -> Issuer {
     Issuer::discover(issuer).profile(Profile::rfc9068().client_if_value("aut", "APPLICATION"))
 }
@@ -80,8 +80,8 @@ pub fn wso2(issuer: impl Into<String>) -> Issuer {
 ///
 /// Its introspection answers have no `aud`: [`Introspection::audience_optional`] takes them.
 ///
-/// Sources: LemonLDAP::NG Documentation, "OpenID Connect Provider"; the claims are those of `makeJWT`
-/// and `introspection` in its version 2.16.
+/// Sources: LemonLDAP::NG Documentation, "OpenID Connect Provider"; `makeJWT` and `introspection` of
+/// its version 2.16.
 ///
 /// [`Introspection::audience_optional`]: https://docs.rs/tower-resource-server/latest/tower_resource_server/struct.Introspection.html#method.audience_optional
 pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
@@ -99,8 +99,7 @@ pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
 ///
 /// It gives up nothing: its JWTs are refused where they are not introspected.
 ///
-/// Source: Canaille Documentation, "Specifications"; the tokens and answers are those of
-/// `generate_access_token` and `IntrospectionEndpoint` in its version 0.3.6.
+/// Source: `generate_access_token` and `IntrospectionEndpoint` of its version 0.3.6.
 ///
 /// [`Introspection::only`]: https://docs.rs/tower-resource-server/latest/tower_resource_server/struct.Introspection.html#method.only
 pub fn canaille(issuer: impl Into<String>) -> Issuer {
@@ -119,8 +118,7 @@ pub fn canaille(issuer: impl Into<String>) -> Issuer {
 /// scopes to tell its tokens by. ID and refresh tokens have the same `aud`; they are kept out by the
 /// claim `typ`, which is required.
 ///
-/// Source: Rauthy's book, "Client Configuration"; the claims are those of `build_access_token` in its
-/// `token_set.rs`.
+/// Source: `build_access_token` in its `token_set.rs`.
 ///
 /// # Errors
 /// When there are no clients.
