@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::profile::claim::{
-    check_audience, check_kind, check_value, date, malformed, missing, text,
-};
 #[cfg(feature = "remote")]
-use crate::profile::claim::{check_named_kind, is_absent};
+use crate::profile::claim::check_named_kind;
+use crate::profile::claim::{
+    check_audience, check_kind, check_value, date, is_absent, malformed, missing, text,
+};
 #[cfg(feature = "remote")]
 use crate::profile::signs::is_answer_member;
 use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim};
@@ -275,8 +275,17 @@ impl Profile {
         };
         let names = ["client_id", self.client.as_ref()];
         let said = names.into_iter().chain(self.answers.client.as_deref());
-        for value in said.filter_map(|name| members.get(name)) {
-            if *value != Value::Null && value.as_str() != Some(own) {
+        for name in said {
+            let said = match members.get(name) {
+                None | Some(Value::Null) => continue,
+                // Of the names of a client only this one may be an array (RFC 7519 §4.1.3).
+                Some(Value::Array(values)) if name == "aud" => match values.as_slice() {
+                    [value] => value.as_str(),
+                    _ => None,
+                },
+                Some(value) => value.as_str(),
+            };
+            if said != Some(own) {
                 return Err(Error::ContradictedByIntrospection { claim: "client_id" });
             }
         }
@@ -306,6 +315,11 @@ impl Profile {
 
     fn check_required(&self, claims: &Object<'_>) -> Result<(), Error> {
         self.check_named(&self.required, claims)?;
+        for name in &self.optional {
+            if !is_absent(claims, name) {
+                self.check_presence(name, claims)?;
+            }
+        }
         self.check_named(&self.named, claims)?;
         for (name, values) in &self.required_values {
             check_value(claims, name, values)?;

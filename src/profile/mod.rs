@@ -39,6 +39,8 @@ pub struct Profile {
     strict: bool,
     /// By RFC 9068, of a JWT alone.
     required: Vec<Cow<'static, str>>,
+    /// Of those, what a JWT may lack; what is there has to have its type.
+    optional: Vec<Cow<'static, str>>,
     /// By the API, of introspection answers, too.
     named: Vec<Cow<'static, str>>,
     required_values: Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>,
@@ -77,6 +79,7 @@ impl Profile {
         Self {
             strict: true,
             required: RFC9068_REQUIRED.into_iter().map(Cow::Borrowed).collect(),
+            optional: Vec::new(),
             named: Vec::new(),
             required_values: Vec::new(),
             signs: Signs::default(),
@@ -121,7 +124,8 @@ impl Profile {
     /// A `sub` that is another than the client then tells a user, unless a sign says otherwise.
     pub fn client_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
-        for required in self.required.iter_mut().chain(&mut self.named) {
+        let required = self.required.iter_mut().chain(&mut self.optional);
+        for required in required.chain(&mut self.named) {
             if *required == self.client {
                 required.clone_from(&name);
             }
@@ -136,6 +140,34 @@ impl Profile {
     /// answer needs one of the two, and both to be ours where it has both.
     pub fn audience_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.audience = name.into();
+        self
+    }
+
+    /// Takes JWTs without the claim `name`, which RFC 9068 §2.2 requires: `sub`, the client, `iat` or
+    /// `jti`. For a server that types its tokens `at+jwt` and leaves one of them out; `typ` then goes
+    /// on to keep ID tokens out, which [`jwt`](Self::jwt) gives up.
+    ///
+    /// `iss`, `exp` and the audience stay required, and so does what
+    /// [`require_claim`](Self::require_claim) asks for. Where the claim is there, it has to have its
+    /// type. Without `sub`, a token is a client's ([`Principal::Client`]); without the client, a `sub`
+    /// alone makes no user.
+    ///
+    /// ```
+    /// use tower_resource_server::Profile;
+    ///
+    /// // A client's own token has no `sub`.
+    /// let profile = Profile::rfc9068().claim_optional("sub");
+    /// # let _ = profile;
+    /// ```
+    ///
+    /// [`Principal::Client`]: crate::Principal::Client
+    pub fn claim_optional(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        let before = self.required.len();
+        self.required.retain(|required| *required != name);
+        if self.required.len() < before {
+            self.optional.push(name);
+        }
         self
     }
 
