@@ -137,6 +137,10 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let head = JwtHead::parse(token.as_bytes(), Some(&self.headers))?;
         trust.foresee(&head.header)?;
         let jwt = head.open(&mut decoded)?;
+        #[cfg(feature = "remote")]
+        if let Some(issuer) = trust.introspects_nameless(&jwt)? {
+            return self.introspect(&trust, &issuer, token, waited);
+        }
         let issuer = trust.resolve(&jwt.claims, waited)?;
         #[cfg(feature = "remote")]
         if issuer.introspects(Jwts::Introspect) {

@@ -115,6 +115,11 @@ impl Trust {
             issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
+            // A token that names no issuer is judged by none of their keys.
+            #[cfg(feature = "remote")]
+            if self.introspects_opaque().is_some() {
+                return Ok(());
+            }
             let kid = Some(Excerpt::of(kid));
             return Err(Error::UnknownKey { kid, algorithm: header.algorithm });
         }
@@ -180,6 +185,22 @@ impl Trust {
             ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
             _ => None,
         }
+    }
+
+    /// The one issuer that is asked about a JWT that names none. A JWT of another kind, by its `typ`,
+    /// is nothing to ask about.
+    pub(crate) fn introspects_nameless(
+        &self,
+        jwt: &UnverifiedJwt<'_>,
+    ) -> Result<Option<Resolved<'_>>, Error> {
+        if jwt.claims.contains("iss") {
+            return Ok(None);
+        }
+        let issuer = self.introspects_opaque();
+        if issuer.is_some() {
+            Profile::check_introspected_type(jwt.header.typ.as_deref())?;
+        }
+        Ok(issuer)
     }
 
     /// The one issuer that is asked about a token that names none.

@@ -5,10 +5,11 @@
 //! - a token with a `kid`: the keys of that very kid that serve its algorithm, all of them, since
 //!   two keys may share a kid (RFC 7517 §4.5);
 //! - else the one key without a kid that serves the algorithm;
-//! - a token without a `kid`: the one key that serves its algorithm.
+//! - a token without a `kid`: the keys that serve its algorithm, since a server that names none has two
+//!   in each rotation.
 //!
-//! Where "the one" would be several, there is none: guessing would let a token be checked against
-//! every key in turn.
+//! At most four keys are tried, so that a forged token can't make work of a whole set. Where a `kid`
+//! was given and "the one" key without one would be several, there is none.
 
 use crate::crypto::Algorithm;
 use crate::issuer::tenant_of;
@@ -63,12 +64,15 @@ pub(crate) fn candidates(
             return named;
         }
     }
-    let mut only = keys
+    let mut found = Candidates::default();
+    let mut others = keys
         .iter()
         .enumerate()
-        .filter(|(_, key)| (kid.is_none() || key.kid.is_none()) && fitting(key));
-    let mut found = Candidates::default();
-    if let (Some((index, _)), None) = (only.next(), only.next()) {
+        .filter(|(_, key)| (kid.is_none() || key.kid.is_none()) && fitting(key))
+        .map(|(index, _)| index);
+    if kid.is_none() {
+        others.take(MAX_CANDIDATES).for_each(|index| found.push(index));
+    } else if let (Some(index), None) = (others.next(), others.next()) {
         found.push(index);
     }
     found

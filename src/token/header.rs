@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use crate::crypto::{Algorithm, EDDSA};
 use crate::error::Error;
 use crate::token::Excerpt;
-use crate::token::json::{self, Object, Value};
+use crate::token::json::{self, Fault, Object, Value};
 use crate::token::jwt::malformed;
 
 /// Bytes of a `kid`. Real ones have 10 to 90.
@@ -28,7 +28,12 @@ pub(crate) struct Header {
 impl Header {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let members = json::parse(bytes)
-            .map_err(|_| malformed("the header is not one strict JSON object"))?;
+            .map_err(|fault| malformed(match fault {
+                Fault::Depth => "the header is nested deeper than 32",
+                Fault::Duplicate => "an object in the header has two members of one name",
+                Fault::Surrogate => "a text in the header has half of a surrogate pair",
+                Fault::Form => "the header is not one strict JSON object",
+            }))?;
         // RFC 7515 §4.1.11: nothing that could stand in `crit` is understood here, so its mere
         // presence, well-formed or not, refuses the token. RFC 7797 §7 forbids `b64` in a JWT.
         if members.contains("crit") || members.contains("b64") {
