@@ -82,11 +82,9 @@ pub(super) fn check_named_kind(
 }
 
 /// Whether the token says of itself that it is an access token.
-fn is_named_access(
-    claims: &Object<'_>,
-    access: &[(Cow<'static, str>, Cow<'static, str>)],
-) -> bool {
-    let says = |name: &str, kinds: &[&str]| claims.get(name).is_some_and(|own| is_one_of(own, kinds));
+fn is_named_access(claims: &Object<'_>, access: &[(Cow<'static, str>, Cow<'static, str>)]) -> bool {
+    let says =
+        |name: &str, kinds: &[&str]| claims.get(name).is_some_and(|own| is_one_of(own, kinds));
     says("typ", &ACCESS_TYP)
         || says("token_use", &ACCESS_USE)
         || access.iter().any(|(name, _)| {

@@ -27,13 +27,14 @@ pub(crate) struct Header {
 
 impl Header {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let members = json::parse(bytes)
-            .map_err(|fault| malformed(match fault {
+        let members = json::parse(bytes).map_err(|fault| {
+            malformed(match fault {
                 Fault::Depth => "the header is nested deeper than 32",
                 Fault::Duplicate => "an object in the header has two members of one name",
                 Fault::Surrogate => "a text in the header has half of a surrogate pair",
                 Fault::Form => "the header is not one strict JSON object",
-            }))?;
+            })
+        })?;
         // RFC 7515 §4.1.11: nothing that could stand in `crit` is understood here, so its mere
         // presence, well-formed or not, refuses the token. RFC 7797 §7 forbids `b64` in a JWT.
         if members.contains("crit") || members.contains("b64") {

@@ -172,10 +172,7 @@ fn member(text: &str) -> Option<Value<'static>> {
 #[test]
 fn fractions_cost_neither_depth_nor_members() {
     let list = |numbers: usize| format!("{{\"a\":[{}0.5]}}", "0.5,".repeat(numbers - 1));
-    for (name, text, good) in [
-        ("600", list(600), true),
-        ("6,000", list(6_000), true),
-    ] {
+    for (name, text, good) in [("600", list(600), true), ("6,000", list(6_000), true)] {
         assert_eq!(check(text.as_bytes()).is_ok(), good, "{name}");
     }
     // The deepest object holds one.
