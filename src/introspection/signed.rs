@@ -73,7 +73,7 @@ impl SignedAnswers {
     }
 
     fn find(&self, header: &Header, waited: Option<&KeysWaited>) -> Lookup<'_> {
-        self.keys.find(header.kid.as_deref(), header.algorithm, &self.issuer, waited)
+        self.keys.find(header.key(), header.algorithm, &self.issuer, waited)
     }
 
     /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: this type and no other, or any JWT of the server's

@@ -388,7 +388,7 @@ impl TrustedIssuer {
         waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
-        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys.as_ref()) {
+        match self.keys.find(header.key(), header.algorithm, iss, waited.keys.as_ref()) {
             Lookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     found.verify(algorithm, input, signature)

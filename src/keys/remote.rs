@@ -28,6 +28,7 @@ use crate::runtime::{self, Unfit};
 use crate::shown::redacted;
 use crate::telemetry;
 use crate::token::Excerpt;
+use crate::token::header::KeyHint;
 
 /// The keys of one issuer, kept fresh.
 pub(crate) struct RemoteKeys {
@@ -140,19 +141,19 @@ impl RemoteKeys {
     /// answers [`Lookup::Wait`].
     pub(crate) fn find(
         self: &Arc<Self>,
-        kid: Option<&str>,
+        key: KeyHint<'_>,
         algorithm: Algorithm,
         iss: &str,
         waited: Option<&KeysWaited>,
     ) -> Lookup<'static> {
         let since = waited.and_then(|waited| waited.since(self));
-        self.look((kid, algorithm, iss), since, since.is_none())
+        self.look((key, algorithm, iss), since, since.is_none())
     }
 
     /// The same for a request that came before the attempt `since`; it may wait if it is patient.
     pub(super) fn look(
         self: &Arc<Self>,
-        (kid, algorithm, iss): (Option<&str>, Algorithm, &str),
+        (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
         since: Option<Attempt>,
         patient: bool,
     ) -> Lookup<'static> {
@@ -163,7 +164,7 @@ impl RemoteKeys {
             let life = snapshot.as_ref().map(|snapshot| &snapshot.life);
             let candidates = match &*snapshot {
                 Some(snapshot) if snapshot.life.stage(now).is_usable() => {
-                    snapshot.keys.find(kid, algorithm, iss)
+                    snapshot.keys.find(key, algorithm, iss)
                 }
                 _ => Candidates::default(),
             };
@@ -174,7 +175,7 @@ impl RemoteKeys {
             let started = decision.start.is_none_or(|ticket| self.launch(ticket, now));
             match decision.note {
                 Some(Note::UnknownKid) if started => {
-                    let kid = kid.map(Excerpt::of);
+                    let kid = key.kid().map(Excerpt::of);
                     self.emit(|issuer| Event::UnknownKid { issuer, kid });
                 }
                 Some(Note::BudgetSpent) => self.emit(|issuer| Event::BudgetSpent { issuer }),
@@ -194,7 +195,7 @@ impl RemoteKeys {
                 Answer::Unknown => Lookup::Unknown,
                 Answer::Unavailable { retry_after } => Lookup::Unavailable { retry_after },
                 Answer::Wait(wait) => {
-                    let sought = (kid, algorithm, iss);
+                    let sought = (key, algorithm, iss);
                     Lookup::Wait(KeyWait::new(Arc::clone(self), wait, sought))
                 }
             };

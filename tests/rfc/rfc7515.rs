@@ -347,3 +347,67 @@ async fn without_a_kid_up_to_four_keys_that_fit_are_tried() {
     api_of(&issuer).bearer(&nameless("key-6")).await.assert_invalid_token("the fifth");
     api_of(&issuer).bearer(&issuer.token().key("key-6").sign()).await.assert_ok("named");
 }
+
+#[tokio::test]
+async fn id_7515_4_1_7_without_a_kid_the_certificate_tells_the_key() {
+    let issuer = issuer();
+    for _ in 0..5 {
+        issuer.add_key(Algorithm::ES256);
+    }
+    let with = |member: &str, text: fn(usize) -> String| {
+        let mut set: serde_json::Value = serde_json::from_str(&issuer.jwks()).unwrap();
+        for (index, key) in set["keys"].as_array_mut().unwrap().iter_mut().enumerate() {
+            key[member] = json!(text(index + 1));
+        }
+        set.to_string()
+    };
+    let thumbprint = |number: usize| format!("thumb-print_{number}");
+    let trusting =
+        |set: String| api(builder(Issuer::new(ISSUER).jwks(set)).build().unwrap().layer());
+    let token = |member: &str, value: serde_json::Value| {
+        let token = issuer.token().key("key-6").without_header("kid");
+        token.header(member, value).sign()
+    };
+    for member in ["x5t", "x5t#S256"] {
+        // The sixth of six keys is not one of the four that would be tried.
+        let api = trusting(with(member, thumbprint));
+        for (name, value, good) in [
+            ("its own", json!("thumb-print_6"), true),
+            ("another's", json!("thumb-print_1"), false),
+            ("nobody's", json!("thumb-print_7"), false),
+            ("padded", json!("thumb-print_6=="), true),
+            ("in the other alphabet", json!("thumb+print/6"), true),
+            ("in another case", json!("THUMB-print_6"), false),
+            ("none", json!(null), false),
+            ("no text", json!(6), false),
+        ] {
+            let name = format!("{member}, {name}");
+            let reply = api.bearer(&token(member, value)).await;
+            if good { reply.assert_ok(&name) } else { reply.assert_invalid_token(&name) }
+        }
+        let named = issuer.token().key("key-6").header(member, "thumb-print_1").sign();
+        api.bearer(&named).await.assert_ok("the kid counts");
+        let forged = TestIssuer::in_process(ISSUER).token().without_header("kid");
+        let forged = forged.header(member, "thumb-print_6").sign();
+        api.bearer(&forged).await.assert_invalid_token("a stranger's");
+    }
+    // Keys without a thumbprint of that kind are as good as before.
+    for (name, set, member) in [
+        ("no thumbprints", issuer.jwks(), "x5t"),
+        ("of the other kind", with("x5t", thumbprint), "x5t#S256"),
+    ] {
+        let api = trusting(set);
+        let reply = api.bearer(&token(member, json!("thumb-print_6"))).await;
+        reply.assert_invalid_token(name);
+        let first = issuer.token().key("key-1").without_header("kid");
+        api.bearer(&first.header(member, "thumb-print_1").sign()).await.assert_ok(name);
+    }
+    // One that no key has is looked for, as an unknown kid is.
+    let keys = Counted { document: with("x5t", thumbprint), fetches: Arc::default() };
+    let fetches = Arc::clone(&keys.fetches);
+    let fetched = api(builder(Issuer::new(ISSUER).key_source(keys)).build().unwrap().layer());
+    fetched.bearer(&token("x5t", json!("thumb-print_6"))).await.assert_ok("fetched");
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+    fetched.bearer(&token("x5t", json!("thumb-print_7"))).await.assert_invalid_token("nobody's");
+    assert_eq!(fetches.load(Ordering::SeqCst), 2);
+}

@@ -55,18 +55,16 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, Fault> {
 fn surrogate_or_form(text: &str) -> Fault {
     let mut rest = text.as_bytes();
     while let Some(at) = memchr::memchr(b'\\', rest) {
-        rest = &rest[at..];
-        match escaped_unit(rest) {
-            Some(0xd800..=0xdbff)
-                if matches!(rest.get(6..).and_then(escaped_unit), Some(0xdc00..=0xdfff)) =>
-            {
-                rest = &rest[12..];
-            }
-            Some(0xd800..=0xdfff) => return Fault::Surrogate,
-            Some(_) => rest = &rest[6..],
+        let escape = rest.get(at..).unwrap_or_default();
+        let low = escape.get(6..).and_then(escaped_unit);
+        let length = match (escaped_unit(escape), low) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => return Fault::Surrogate,
+            (Some(_), _) => 6,
             // Another escape: of two backslashes, the second begins none.
-            None => rest = rest.get(2..).unwrap_or_default(),
-        }
+            (None, _) => 2,
+        };
+        rest = escape.get(length..).unwrap_or_default();
     }
     Fault::Form
 }
