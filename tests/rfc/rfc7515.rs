@@ -387,7 +387,8 @@ async fn id_7515_4_1_7_without_a_kid_the_certificate_tells_the_key() {
         }
         let named = issuer.token().key("key-6").header(member, "thumb-print_1").sign();
         api.bearer(&named).await.assert_ok("the kid counts");
-        let forged = TestIssuer::in_process(ISSUER).token().without_header("kid");
+        let stranger = TestIssuer::in_process(ISSUER);
+        let forged = stranger.token().without_header("kid");
         let forged = forged.header(member, "thumb-print_6").sign();
         api.bearer(&forged).await.assert_invalid_token("a stranger's");
     }
