@@ -174,9 +174,9 @@ impl Introspector {
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
         let state = State {
-            flights: Flights::new(CALL_DEADLINE),
+            flights: Flights::new(client.deadline),
             overtaken: HashMap::new(),
-            turns: Turns::new(CALL_DEADLINE + MARGIN),
+            turns: Turns::new(client.deadline + MARGIN),
             breaker: Breaker::default(),
             evidence: Evidence::default(),
             busy_for_new: Duration::ZERO,
@@ -248,6 +248,16 @@ impl Introspector {
             }
             _ => None,
         }
+    }
+
+    /// By how much its deadline exceeds the usual one.
+    pub(crate) fn longer_calls(&self) -> Duration {
+        self.client.deadline.saturating_sub(CALL_DEADLINE)
+    }
+
+    /// How long a call may take in all.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.client.deadline
     }
 
     /// Whether answers are signed, for which the issuer's keys are needed.

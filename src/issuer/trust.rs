@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
@@ -135,6 +136,19 @@ impl Trust {
             return Err(Error::UnknownKey { kid, algorithm: header.algorithm });
         }
         Ok(())
+    }
+
+    /// By how much the longest deadline of introspection exceeds the usual one.
+    pub(crate) fn longer_calls(&self) -> Duration {
+        #[cfg(feature = "remote")]
+        return self
+            .issuers
+            .iter()
+            .filter_map(|issuer| Some(issuer.introspection.as_ref()?.engine.longer_calls()))
+            .max()
+            .unwrap_or_default();
+        #[cfg(not(feature = "remote"))]
+        Duration::ZERO
     }
 
     /// The issuer that the token names, by exact comparison (RFC 9068 §4).

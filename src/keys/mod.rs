@@ -42,7 +42,7 @@ use crate::shown::redacted;
 use crate::token::header::KeyHint;
 
 #[cfg(feature = "remote")]
-pub(crate) use bearer::BearerFile;
+pub(crate) use bearer::{BearerFile, bearer};
 #[cfg(feature = "remote")]
 pub(crate) use cache_control::max_age;
 #[cfg(feature = "remote")]

@@ -38,6 +38,8 @@ pub(crate) struct RemoteKeys {
     pub(super) clock: Arc<dyn Clock>,
     observer: Option<Observer>,
     keep_warm: AtomicBool,
+    /// Of an attempt.
+    deadline: Duration,
     pub(super) snapshot: ArcSwapOption<Snapshot>,
     pub(super) freshness: Freshness,
     /// Wakes those who wait for an attempt to end.
@@ -57,6 +59,8 @@ pub(crate) struct RemoteKeys {
 #[derive(Clone, Default)]
 pub(crate) struct KeySettings {
     pub(crate) freshness: FreshnessSettings,
+    /// How long an attempt may take, where it is not the usual time.
+    pub(crate) deadline: Option<Duration>,
     /// Whether the set is fetched when that is due, without waiting for a request.
     pub(crate) keep_warm: bool,
     /// Who is told of events, beside the log.
@@ -73,6 +77,7 @@ impl RemoteKeys {
         clock: Arc<dyn Clock>,
         settings: KeySettings,
     ) -> Self {
+        let deadline = settings.deadline.unwrap_or(DEADLINE);
         let keys = Self {
             issuer: issuer.into(),
             accepted,
@@ -81,7 +86,8 @@ impl RemoteKeys {
             observer: settings.observer,
             keep_warm: AtomicBool::new(settings.keep_warm),
             snapshot: ArcSwapOption::empty(),
-            freshness: Freshness::new(settings.freshness),
+            deadline,
+            freshness: Freshness::new(settings.freshness).with_deadline(deadline),
             ended: watch::Sender::new(()),
             last_error: ArcSwapOption::empty(),
             task: ArcSwapOption::empty(),
@@ -265,7 +271,7 @@ impl RemoteKeys {
         let validator = known.as_ref().and_then(|known| known.validator.clone());
         let work = async move { source.fetch(validator.as_ref(), now).await };
         let keys = Arc::downgrade(self);
-        let task = flight::launch(&runtime, DEADLINE, work, move |ended| {
+        let task = flight::launch(&runtime, self.deadline, work, move |ended| {
             if let Some(keys) = keys.upgrade() {
                 keys.land(ticket, ended, known.as_deref());
             }
