@@ -68,7 +68,6 @@ struct Verdicts {
 const ACCEPTED: Verdicts = Verdicts { here: true, there: true };
 const REFUSED: Verdicts = Verdicts { here: false, there: false };
 const ONLY_THERE: Verdicts = Verdicts { here: false, there: true };
-const ONLY_HERE: Verdicts = Verdicts { here: true, there: false };
 
 type Mutation = (&'static str, Verdicts, &'static str, fn(&mut Draft, &mut StdRng, u64));
 
