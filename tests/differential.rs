@@ -139,7 +139,7 @@ const MUTATIONS: &[Mutation] = &[
     ("too deep", ONLY_THERE, "a limit of this crate", |d, _, _| {
         d.claim("x", "[".repeat(40) + &"]".repeat(40));
     }),
-    ("many members", ACCEPTED, "a limit of this crate", |d, _, _| {
+    ("many members", ACCEPTED, "size bounds a token", |d, _, _| {
         d.claim("x", format!("[{}0]", "0,".repeat(1_100)));
     }),
     ("typ JWT", ONLY_THERE, "RFC 9068 §4", |d, _, _| d.head("typ", "\"JWT\"")),
