@@ -27,8 +27,11 @@ pub(crate) use settings::ClientSettings;
 /// How long a connection may take; a server that is further away than this is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one request may take in all.
+/// How long one request may take in all, unless it is set.
 pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest that can be set: who waits longer has gone by then.
+pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Bytes of an answer. Real key sets have 1 to 20 KiB, metadata 2 to 10 KiB.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -51,6 +54,8 @@ pub(crate) struct Answer {
 pub(crate) struct Form {
     pub(crate) accept: &'static str,
     pub(crate) authorization: Option<HeaderValue>,
+    /// Besides these.
+    pub(crate) headers: HeaderMap,
     /// `application/x-www-form-urlencoded`.
     pub(crate) body: String,
 }
@@ -85,6 +90,11 @@ impl Client {
     pub(crate) fn new(settings: &ClientSettings) -> Result<Self, String> {
         let pool = Arc::new(Pool::new(settings)?);
         Ok(Self { pool, allow_http_loopback: settings.allow_http_loopback })
+    }
+
+    /// How long one request may take in all.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.pool.deadline()
     }
 
     /// Fetches a small document. With `etag`, 304 is an answer, too. What `authorization` holds is
@@ -133,6 +143,7 @@ impl Client {
             let form = form().map_err(FetchError::Form)?;
             let request = http
                 .post(url.clone())
+                .headers(form.headers)
                 .header(ACCEPT, form.accept)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form.body);

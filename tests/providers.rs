@@ -1078,7 +1078,7 @@ fn users() -> Vec<Acting> {
         ("Zitadel", id("zitadel-user-roles"), "344374183645413380", Refused, User, Some(|| providers::zitadel("https://demo.zitadel.test"))),
         ("Hydra", id("hydra-jwt"), API, Refused, User, Some(|| providers::hydra("https://hydra.example.test/"))),
         ("FusionAuth", id("fusionauth-user"), FUSIONAUTH_APP, Refused, Unknown, Some(fusionauth)),
-        ("PingFederate", ping, API, Refused, Refused, Some(|| providers::pingfederate("https://ping.example.test"))),
+        ("PingFederate", ping, API, Refused, User, Some(|| providers::pingfederate("https://ping.example.test"))),
         ("WSO2", id("wso2-user"), API, User, User, Some(wso2)),
         ("Azure AD B2C", id("entra-b2c"), ENTRA_API, Refused, Unknown, Some(entra_b2c)),
         ("Rauthy", id("rauthy-user"), "spa", Refused, Unknown, Some(rauthy)),

@@ -218,8 +218,8 @@ impl<S, C, R> Builder<S, C, R> {
         }
     }
 
-    /// How far the clocks of issuers and this server may differ, for `exp` and `nbf`: 60 s unless
-    /// set, at most 300 s.
+    /// How far the clocks of issuers and this server may differ, for `exp`, `nbf` and `iat`: 60 s
+    /// unless set, at most 300 s.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.settings.leeway = leeway;
         self

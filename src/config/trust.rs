@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
+use crate::fetch::MAX_DEADLINE;
+#[cfg(feature = "remote")]
 use crate::introspection::{Context, Introspecting};
 #[cfg(feature = "remote")]
 use crate::issuer::check_url;
@@ -14,7 +16,7 @@ use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT, TenantSettings, Tena
 use crate::issuer::{TrustedIssuer, check_issuer, check_normal, is_http_loopback};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
-use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
+use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
 use crate::shown::shown;
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
@@ -141,6 +143,14 @@ impl Settings {
         }
         #[cfg(feature = "remote")]
         check_bearer(issuer, problem);
+        #[cfg(feature = "remote")]
+        if let Some(deadline) = issuer.transport.deadline
+            && (deadline.is_zero() || deadline > MAX_DEADLINE)
+        {
+            problem(&format!(
+                "fetch_deadline {deadline:?}: more than zero, at most {MAX_DEADLINE:?}"
+            ));
+        }
         let algorithms = accepted_algorithms(issuer, problem);
         let keys = self.keys(issuer, algorithms, previous, keep_warm, problem)?;
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
@@ -251,7 +261,10 @@ impl Settings {
                 algorithms,
                 source,
                 clock,
-                self.key_settings(issuer.seed.clone(), keep_warm),
+                KeySettings {
+                    deadline: fetch_deadline(issuer),
+                    ..self.key_settings(issuer.seed.clone(), keep_warm)
+                },
             )))
         };
         let keys = match &issuer.keys {
@@ -314,6 +327,7 @@ impl Settings {
             settings.tls.root_certificates.clone_from(&issuer.transport.roots);
             settings.tls.only_these_roots = true;
         }
+        settings.deadline = issuer.transport.deadline;
         if issuer.transport.no_proxy {
             settings.proxy = None;
         }
@@ -329,6 +343,17 @@ fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     } else if !issuer.aliases.is_empty() {
         problem("tenants: an alias would belong to no tenant");
     }
+}
+
+/// How long an attempt to fetch keys may take, where that is set: the metadata and the keys.
+#[cfg(feature = "remote")]
+fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
+    issuer.transport.deadline.map(|one| one.saturating_mul(2))
+}
+
+#[cfg(not(feature = "remote"))]
+fn fetch_deadline(_: &Issuer) -> Option<Duration> {
+    None
 }
 
 /// An engine fetches as it was told to when it was made, so other roots or another token file need

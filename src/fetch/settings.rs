@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -18,6 +19,8 @@ pub(crate) struct ClientSettings {
     pub(crate) allow_http_loopback: bool,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) user_agent: Option<HeaderValue>,
+    /// How long a request may take in all, where it is not the usual time.
+    pub(crate) deadline: Option<Duration>,
     pub(crate) tls: TlsSettings,
     /// Those of the server that the client is for.
     pub(crate) configs: Arc<TlsConfigs>,

@@ -276,7 +276,8 @@ mod tests {
             ("exp later", 60, r#"{"active":true,"exp":1000}"#, 60),
             ("exp earlier", 60, r#"{"active":true,"exp":2.5}"#, 3),
             ("exp now", 60, r#"{"active":true,"exp":0}"#, 0),
-            ("exp unreadable", 60, r#"{"active":true,"exp":"2"}"#, 60),
+            ("exp as text", 60, r#"{"active":true,"exp":"2"}"#, 2),
+            ("exp unreadable", 60, r#"{"active":true,"exp":"soon"}"#, 60),
             ("off", 0, r#"{"active":true}"#, 0),
         ] {
             let cache = AnswerCache::new(Duration::from_secs(ttl), Duration::ZERO);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use form_urlencoded::Serializer;
+use http::{HeaderMap, HeaderValue};
 
 use crate::clock::Clock;
 use crate::fetch::{Client, FetchError, Form, FormAnswer};
@@ -13,6 +14,7 @@ use crate::introspection::build::is_https;
 use crate::introspection::credentials::Credentials;
 use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::issuer::Discovery;
+use crate::keys::{self, BearerFile};
 use crate::shown::Shown;
 use crate::token::NumericDate;
 use crate::token::json::{self, Value};
@@ -22,6 +24,12 @@ pub(crate) struct IntrospectionClient {
     pub(crate) http: Client,
     pub(crate) endpoint: Endpoint,
     pub(crate) credentials: Credentials,
+    /// What a bearer token that is renewed is read from.
+    pub(crate) bearer_file: Option<BearerFile>,
+    /// Of the form and the head, besides those of RFC 7662.
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) deadline: Duration,
     /// What signed answers are judged by, where no other is accepted.
     pub(crate) signed: Option<SignedAnswers>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -106,16 +114,33 @@ impl IntrospectionClient {
     /// What failed on our side or the server's: not the token's fault.
     pub(crate) async fn ask(&self, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
         let url = self.url().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
+        let bearer =
+            self.bearer().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
         // Just before the call, whose answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
-        let answer = self.http.post(&url, || self.form(token)).await?;
-        if answer.status != 200 {
+        let answer = self.http.post(&url, || self.form(token, bearer.as_ref())).await?;
+        // Some servers create an answer.
+        if ![200, 201].contains(&answer.status) {
             return refusal(&answer, has_answered);
         }
         match self.read(&answer, asked).await {
             Ok(Some(answer)) => Ok(Verdict::Active(answer)),
             Ok(None) => Ok(Verdict::Inactive),
             Err(AnswerFault(text)) => Err(CallFault::new(Blames::Token, text)),
+        }
+    }
+
+    /// The present token, where the credentials are one that is renewed.
+    async fn bearer(&self) -> Result<Option<HeaderValue>, String> {
+        match (&self.credentials, &self.bearer_file) {
+            (_, Some(file)) => file.authorization().await.map(Some),
+            (Credentials::BearerFrom(source), None) => {
+                let token = source.token().await;
+                let token = token.map_err(|error| format!("bearer token source: {error}"))?;
+                let token = keys::bearer(token.as_bytes());
+                token.map(Some).ok_or_else(|| "bearer token source: it gave no token".to_owned())
+            }
+            _ => Ok(None),
         }
     }
 
@@ -138,12 +163,15 @@ impl IntrospectionClient {
     }
 
     /// The token as it is, with a hint (RFC 7662 §2.1), and our credentials.
-    fn form(&self, token: &str) -> Result<Form, &'static str> {
+    fn form(&self, token: &str, bearer: Option<&HeaderValue>) -> Result<Form, &'static str> {
         let mut form = Serializer::new(String::new());
         form.append_pair("token", token).append_pair("token_type_hint", "access_token");
         let authorization = self.credentials.add_to(&mut form, self.clock.wall())?;
+        form.extend_pairs(&self.parameters);
+        let authorization = authorization.or_else(|| bearer.cloned());
+        let headers = self.headers.clone();
         let accept = if self.signed.is_some() { MEDIA_TYPE } else { "application/json" };
-        Ok(Form { accept, authorization, body: form.finish() })
+        Ok(Form { accept, authorization, headers, body: form.finish() })
     }
 
     async fn read(
@@ -209,7 +237,6 @@ impl fmt::Debug for Endpoint {
 mod tests {
     use super::*;
     use crate::fetch::Answer as HttpAnswer;
-    use http::HeaderMap;
     use http::header::RETRY_AFTER;
 
     #[test]

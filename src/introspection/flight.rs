@@ -16,12 +16,15 @@ use crate::introspection::introspector::{Introspector, Outcome, RETRY_AFTER, Sou
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
-/// How long a call may take in all: metadata, the call, keys for its signature. So long, too, a token
-/// waits for its turn.
+/// How long a call may take in all unless it is set: metadata, the call, keys for its signature. So
+/// long, too, a token waits for its turn.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call.
-const QUESTION_DEADLINE: Duration = Duration::from_secs(12);
+/// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call, each of the
+/// last two with this deadline.
+fn question_deadline(call: Duration) -> Duration {
+    2 * call + Duration::from_secs(2)
+}
 
 /// A call of the endpoint that has its turn.
 #[derive(Clone, Copy)]
@@ -85,13 +88,14 @@ impl Question {
         let (introspector, sought) = (Weak::clone(&self.introspector), self.sought);
         let to_share = self.shared.clone().map(|shared| (shared, self.token.clone()));
         let own = runtime.clone();
+        let deadline = question_deadline(self.client.deadline);
         let question = self.put(Arc::clone(&landing));
-        flight::launch(runtime, QUESTION_DEADLINE, question, move |ended| {
+        flight::launch(runtime, deadline, question, move |ended| {
             land(&introspector, sought, landing, ended, |outcome, call| {
                 let Some((shared, token)) = to_share else { return };
                 // Nobody waits for this.
                 let sharing = share(shared, token, outcome, call);
-                flight::launch(&own, QUESTION_DEADLINE, sharing, drop);
+                flight::launch(&own, deadline, sharing, drop);
             });
         });
     }
@@ -106,7 +110,7 @@ impl Question {
             return Ok(brought);
         }
         let mut running = self.turn(&landing).await?;
-        let said = runtime::within(CALL_DEADLINE, async {
+        let said = runtime::within(self.client.deadline, async {
             let has_answered = match running.introspector.upgrade() {
                 Some(introspector) => introspector.has_answered(),
                 None => return Err(CallFault::new(Blames::Nothing, "the server is gone")),
@@ -128,7 +132,7 @@ impl Question {
         if let Turn::Now(running) = turn {
             return Ok(running);
         }
-        let turn = runtime::within(CALL_DEADLINE, self.wait_for(turn)).await;
+        let turn = runtime::within(self.client.deadline, self.wait_for(turn)).await;
         let introspector = self.introspector()?;
         match turn.transpose()?.flatten() {
             Some(running) => {

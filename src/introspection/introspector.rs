@@ -177,9 +177,9 @@ impl Introspector {
         let probe = random_text()?;
         let probe_fingerprint = fingerprints.of(probe.as_bytes());
         let state = State {
-            flights: Flights::new(CALL_DEADLINE),
+            flights: Flights::new(client.deadline),
             overtaken: HashMap::new(),
-            turns: Turns::new(CALL_DEADLINE + MARGIN),
+            turns: Turns::new(client.deadline + MARGIN),
             breaker: Breaker::default(),
             evidence: Evidence::default(),
             busy_for_new: Duration::ZERO,
@@ -252,6 +252,16 @@ impl Introspector {
             }
             _ => None,
         }
+    }
+
+    /// By how much its deadline exceeds the usual one.
+    pub(crate) fn longer_calls(&self) -> Duration {
+        self.client.deadline.saturating_sub(CALL_DEADLINE)
+    }
+
+    /// How long a call may take in all.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.client.deadline
     }
 
     /// Whether answers are signed, for which the issuer's keys are needed.

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use crate::fetch::{Client, FetchError, TOTAL_TIMEOUT};
+use crate::fetch::{Client, FetchError};
 use crate::flight::{Ended, Flights, Landing, MARGIN, Waiter, launch};
 use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
 use crate::runtime;
@@ -42,9 +42,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How long new metadata is waited for where older is at hand: an introspection call has 5 s for
 /// this and all the rest.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long a search may take, whatever the number of names.
-const DEADLINE: Duration = TOTAL_TIMEOUT;
 
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -126,7 +123,7 @@ struct Begun {
 impl Discovery {
     pub(crate) fn new(issuer: &str, client: Client) -> Self {
         let state = State {
-            searches: Flights::new(DEADLINE),
+            searches: Flights::new(client.deadline()),
             task: None,
             cached: None,
             busy_until: Duration::ZERO,
@@ -143,7 +140,7 @@ impl Discovery {
         // A search that ended with its runtime says nothing of the server, so there may be one more.
         for _ in 0..2 {
             let (usable, found) = self.look(now);
-            let limit = if usable.is_some() { PATIENCE } else { DEADLINE + MARGIN };
+            let limit = if usable.is_some() { PATIENCE } else { self.0.client.deadline() + MARGIN };
             let failure = match found {
                 Found::Fresh(metadata) => return Ok(metadata),
                 Found::Busy(pause) => Failure {
@@ -207,8 +204,9 @@ impl Discovery {
     fn search(&self, begun: Begun, now: Duration) {
         let Begun { landing, runtime, known } = begun;
         let (searcher, shared) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        let deadline = self.0.client.deadline();
         let work = async move { searcher.fetch(known.as_deref()).await };
-        let task = launch(&runtime, DEADLINE, work, move |ended| shared.land(landing, ended, now));
+        let task = launch(&runtime, deadline, work, move |ended| shared.land(landing, ended, now));
         self.0.state().task = Some(task);
     }
 

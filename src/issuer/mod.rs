@@ -275,8 +275,8 @@ impl Issuer {
         self
     }
 
-    /// How far the clocks of the two servers may differ, for `exp` and `nbf`: 60 s unless set, at
-    /// most 300 s (RFC 9068 §4 allows "a few minutes").
+    /// How far the clocks of the two servers may differ, for `exp`, `nbf` and `iat`: 60 s unless
+    /// set, at most 300 s (RFC 9068 §4 allows "a few minutes").
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(leeway);
         self

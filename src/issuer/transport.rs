@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::issuer::Issuer;
 
@@ -14,6 +15,8 @@ pub(crate) struct Transport {
     pub(crate) bearer_token_file: Option<PathBuf>,
     /// Whether it is asked directly where others are asked through the server's proxy.
     pub(crate) no_proxy: bool,
+    /// Of one request for metadata or keys.
+    pub(crate) deadline: Option<Duration>,
 }
 
 impl Issuer {
@@ -39,6 +42,15 @@ impl Issuer {
     /// [`build`](crate::Builder::build) refuses the setting.
     pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.transport.bearer_token_file = Some(path.into());
+        self
+    }
+
+    /// How long one request for this issuer's metadata or keys may take: 5 s unless set, at most 30 s.
+    /// No client waits longer for that: a request waits for keys for 3 s at most, and those that come
+    /// later find them. For calls of the introspection endpoint there is
+    /// [`Introspection::deadline`](crate::Introspection::deadline).
+    pub fn fetch_deadline(mut self, deadline: Duration) -> Self {
+        self.transport.deadline = Some(deadline);
         self
     }
 
@@ -69,6 +81,7 @@ impl fmt::Debug for Transport {
             .field("roots", &self.roots.len())
             .field("bearer_token_file", &self.bearer_token_file)
             .field("no_proxy", &self.no_proxy)
+            .field("deadline", &self.deadline)
             .finish()
     }
 }

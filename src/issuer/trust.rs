@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
@@ -136,10 +137,28 @@ impl Trust {
             issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
+            // A token that names no issuer is judged by none of their keys.
+            #[cfg(feature = "remote")]
+            if self.introspects_opaque().is_some() {
+                return Ok(());
+            }
             let kid = Some(Excerpt::of(kid));
             return Err(Error::UnknownKey { kid, algorithm: header.algorithm });
         }
         Ok(())
+    }
+
+    /// By how much the longest deadline of introspection exceeds the usual one.
+    pub(crate) fn longer_calls(&self) -> Duration {
+        #[cfg(feature = "remote")]
+        return self
+            .issuers
+            .iter()
+            .filter_map(|issuer| Some(issuer.introspection.as_ref()?.engine.longer_calls()))
+            .max()
+            .unwrap_or_default();
+        #[cfg(not(feature = "remote"))]
+        Duration::ZERO
     }
 
     /// The issuer that the token names, by exact comparison (RFC 9068 §4).
@@ -212,6 +231,22 @@ impl Trust {
             ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
             _ => None,
         }
+    }
+
+    /// The one issuer that is asked about a JWT that names none. A JWT of another kind, by its `typ`,
+    /// is nothing to ask about.
+    pub(crate) fn introspects_nameless(
+        &self,
+        jwt: &UnverifiedJwt<'_>,
+    ) -> Result<Option<Resolved<'_>>, Error> {
+        if jwt.claims.contains("iss") {
+            return Ok(None);
+        }
+        let issuer = self.introspects_opaque();
+        if issuer.is_some() {
+            Profile::check_introspected_type(jwt.header.typ.as_deref())?;
+        }
+        Ok(issuer)
     }
 
     /// The one issuer that is asked about a token that names none.
@@ -400,7 +435,7 @@ impl TrustedIssuer {
         waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
-        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys.as_ref()) {
+        match self.keys.find(header.key(), header.algorithm, iss, waited.keys.as_ref()) {
             Lookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     found.verify(algorithm, input, signature)

@@ -4,18 +4,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
+use crate::token::header::Thumbprint;
 use crate::token::json::{Object, Value};
 
 /// A key of a set, with the members that decide when it may be used.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) kid: Option<Box<str>>,
+    /// The thumbprints of its certificate, as the set has them (RFC 7517 §4.8, §4.9).
+    pub(crate) thumbprints: [Option<Thumbprint>; 2],
     /// The issuer that the key serves, where the set says so (Microsoft Entra ID).
     pub(crate) issuer: Option<Box<str>>,
     pub(crate) prepared: VerificationKey,
 }
 
 impl Key {
+    /// A key that nothing is said of.
+    pub(crate) fn nameless(prepared: VerificationKey) -> Self {
+        Self { kid: None, thumbprints: [None, None], issuer: None, prepared }
+    }
+
     /// Reads one entry of `keys`.
     pub(crate) fn parse(jwk: &Object<'_>, accepted: AlgorithmSet) -> Result<Self, KeyFault> {
         check_use(jwk)?;
@@ -58,6 +66,7 @@ impl Key {
         }
         Ok(Self {
             kid: string(jwk, "kid")?.map(Into::into),
+            thumbprints: Thumbprint::read_all(jwk),
             issuer: string(jwk, "issuer")?.map(Into::into),
             prepared,
         })

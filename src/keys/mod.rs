@@ -39,9 +39,10 @@ use arc_swap::Guard;
 use crate::crypto::Algorithm;
 use crate::health::{IssuerHealth, KeyStage};
 use crate::shown::redacted;
+use crate::token::header::KeyHint;
 
 #[cfg(feature = "remote")]
-pub(crate) use bearer::BearerFile;
+pub(crate) use bearer::{BearerFile, bearer};
 #[cfg(feature = "remote")]
 pub(crate) use cache_control::max_age;
 #[cfg(feature = "remote")]
@@ -107,15 +108,15 @@ impl Keys {
     /// Looks for the key that a header names. It never asks to wait for the same keys again.
     pub(crate) fn find(
         &self,
-        kid: Option<&str>,
+        key: KeyHint<'_>,
         algorithm: Algorithm,
         iss: &str,
         waited: Option<&KeysWaited>,
     ) -> Lookup<'_> {
         match self {
-            Self::Remote(keys) => keys.find(kid, algorithm, iss, waited),
+            Self::Remote(keys) => keys.find(key, algorithm, iss, waited),
             Self::Static(keys) => {
-                let candidates = keys.find(kid, algorithm, iss);
+                let candidates = keys.find(key, algorithm, iss);
                 if candidates.is_empty() {
                     Lookup::Unknown
                 } else {

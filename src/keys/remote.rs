@@ -28,6 +28,7 @@ use crate::runtime::{self, Unfit};
 use crate::shown::redacted;
 use crate::telemetry;
 use crate::token::Excerpt;
+use crate::token::header::KeyHint;
 
 /// The keys of one issuer, kept fresh.
 pub(crate) struct RemoteKeys {
@@ -37,6 +38,8 @@ pub(crate) struct RemoteKeys {
     pub(super) clock: Arc<dyn Clock>,
     observer: Option<Observer>,
     keep_warm: AtomicBool,
+    /// Of an attempt.
+    deadline: Duration,
     pub(super) snapshot: ArcSwapOption<Snapshot>,
     pub(super) freshness: Freshness,
     /// Wakes those who wait for an attempt to end.
@@ -56,6 +59,8 @@ pub(crate) struct RemoteKeys {
 #[derive(Clone, Default)]
 pub(crate) struct KeySettings {
     pub(crate) freshness: FreshnessSettings,
+    /// How long an attempt may take, where it is not the usual time.
+    pub(crate) deadline: Option<Duration>,
     /// Whether the set is fetched when that is due, without waiting for a request.
     pub(crate) keep_warm: bool,
     /// Who is told of events, beside the log.
@@ -72,6 +77,7 @@ impl RemoteKeys {
         clock: Arc<dyn Clock>,
         settings: KeySettings,
     ) -> Self {
+        let deadline = settings.deadline.unwrap_or(DEADLINE);
         let keys = Self {
             issuer: issuer.into(),
             accepted,
@@ -80,7 +86,8 @@ impl RemoteKeys {
             observer: settings.observer,
             keep_warm: AtomicBool::new(settings.keep_warm),
             snapshot: ArcSwapOption::empty(),
-            freshness: Freshness::new(settings.freshness),
+            deadline,
+            freshness: Freshness::new(settings.freshness).with_deadline(deadline),
             ended: watch::Sender::new(()),
             last_error: ArcSwapOption::empty(),
             task: ArcSwapOption::empty(),
@@ -145,19 +152,19 @@ impl RemoteKeys {
     /// answers [`Lookup::Wait`].
     pub(crate) fn find(
         self: &Arc<Self>,
-        kid: Option<&str>,
+        key: KeyHint<'_>,
         algorithm: Algorithm,
         iss: &str,
         waited: Option<&KeysWaited>,
     ) -> Lookup<'static> {
         let since = waited.and_then(|waited| waited.since(self));
-        self.look((kid, algorithm, iss), since, since.is_none())
+        self.look((key, algorithm, iss), since, since.is_none())
     }
 
     /// The same for a request that came before the attempt `since`; it may wait if it is patient.
     pub(super) fn look(
         self: &Arc<Self>,
-        (kid, algorithm, iss): (Option<&str>, Algorithm, &str),
+        (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
         since: Option<Attempt>,
         patient: bool,
     ) -> Lookup<'static> {
@@ -168,7 +175,7 @@ impl RemoteKeys {
             let life = snapshot.as_ref().map(|snapshot| &snapshot.life);
             let candidates = match &*snapshot {
                 Some(snapshot) if snapshot.life.stage(now).is_usable() => {
-                    snapshot.keys.find(kid, algorithm, iss)
+                    snapshot.keys.find(key, algorithm, iss)
                 }
                 _ => Candidates::default(),
             };
@@ -179,7 +186,7 @@ impl RemoteKeys {
             let started = decision.start.is_none_or(|ticket| self.launch(ticket, now));
             match decision.note {
                 Some(Note::UnknownKid) if started => {
-                    let kid = kid.map(Excerpt::of);
+                    let kid = key.kid().map(Excerpt::of);
                     self.emit(|issuer| Event::UnknownKid { issuer, kid });
                 }
                 Some(Note::BudgetSpent) => self.emit(|issuer| Event::BudgetSpent { issuer }),
@@ -199,7 +206,7 @@ impl RemoteKeys {
                 Answer::Unknown => Lookup::Unknown,
                 Answer::Unavailable { retry_after } => Lookup::Unavailable { retry_after },
                 Answer::Wait(wait) => {
-                    let sought = (kid, algorithm, iss);
+                    let sought = (key, algorithm, iss);
                     Lookup::Wait(KeyWait::new(Arc::clone(self), wait, sought))
                 }
             };
@@ -269,7 +276,7 @@ impl RemoteKeys {
         let validator = known.as_ref().and_then(|known| known.validator.clone());
         let work = async move { source.fetch(validator.as_ref(), now).await };
         let keys = Arc::downgrade(self);
-        let task = flight::launch(&runtime, DEADLINE, work, move |ended| {
+        let task = flight::launch(&runtime, self.deadline, work, move |ended| {
             if let Some(keys) = keys.upgrade() {
                 keys.land(ticket, ended, known.as_deref());
             }

@@ -11,6 +11,7 @@ use crate::keys::jwk::Key;
 use crate::keys::pem;
 use crate::keys::select::{self, Candidates};
 use crate::token::Excerpt;
+use crate::token::header::KeyHint;
 use crate::token::json::{self, Object, Value};
 
 /// The prepared keys of one issuer.
@@ -73,12 +74,12 @@ impl KeySet {
 
     /// A set of one key without a kid.
     pub(crate) fn single(prepared: VerificationKey) -> Self {
-        Self { keys: vec![Key { kid: None, issuer: None, prepared }], skipped: Vec::new() }
+        Self { keys: vec![Key::nameless(prepared)], skipped: Vec::new() }
     }
 
     /// The keys that a token's header names; none when it names none of this set.
-    pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm, iss: &str) -> Candidates {
-        select::candidates(&self.keys, kid, algorithm, iss)
+    pub(crate) fn find(&self, key: KeyHint<'_>, algorithm: Algorithm, iss: &str) -> Candidates {
+        select::candidates(&self.keys, key, algorithm, iss)
     }
 
     /// Whether some key may be meant by this kid: one that has it, or one that has none.

@@ -100,7 +100,7 @@ impl World {
     }
 
     fn look(&self, kid: &str) -> Lookup<'static> {
-        self.keys.find(Some(kid), Algorithm::Ed25519, ISSUER, None)
+        self.keys.find(KeyHint::Kid(kid), Algorithm::Ed25519, ISSUER, None)
     }
 
     /// Looks for a kid as a request does.
@@ -111,7 +111,7 @@ impl World {
         };
         let waited = wait.waited();
         wait.done(Deadline::after(Duration::from_secs(60))).await;
-        name(&self.keys.find(Some(kid), Algorithm::Ed25519, ISSUER, Some(&waited)))
+        name(&self.keys.find(KeyHint::Kid(kid), Algorithm::Ed25519, ISSUER, Some(&waited)))
     }
 
     /// The names of the events since the last call.

@@ -12,14 +12,10 @@ use crate::profile::claim::{
 #[cfg(feature = "remote")]
 use crate::profile::signs::is_answer_member;
 use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim};
-use crate::profile::{Expected, Profile, ScopeShape};
+use crate::profile::{Expected, Profile};
 use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
 use crate::token::{Actor, Excerpt, Facts, Names, NumericDate, ScopeSet};
-
-/// How far ahead `iat` may lie, in seconds: what two clocks differ by, and no more (RFC 7519
-/// §4.1.6 leaves it open).
-const MAX_IAT_AHEAD: f64 = 60.0;
 
 /// The times of a token, to be held against the clock.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +40,8 @@ impl Times {
         Ok(Self { exp: date(claims, "exp")?, nbf: date(claims, "nbf")?, iat: date(claims, "iat")? })
     }
 
-    /// RFC 7519 §4.1.4 to §4.1.6. The leeway is in seconds.
+    /// RFC 7519 §4.1.4 to §4.1.6; of `iat`, that it may not lie further ahead than two clocks differ,
+    /// which §4.1.6 leaves open. The leeway is in seconds.
     #[allow(
         clippy::neg_cmp_op_on_partial_ord,
         reason = "a NaN, which JSON cannot write, would fail each comparison closed"
@@ -63,9 +60,9 @@ impl Times {
             return Err(Error::NotYetValid { nbf, now, leeway });
         }
         if let Some(iat) = self.iat
-            && !(iat.as_secs_f64() <= seconds + MAX_IAT_AHEAD)
+            && !(iat.as_secs_f64() <= seconds + leeway as f64)
         {
-            return Err(Error::IssuedAhead { iat, now });
+            return Err(Error::IssuedAhead { iat, now, leeway });
         }
         Ok(())
     }
@@ -87,6 +84,20 @@ impl Profile {
         Err(Error::UnexpectedType { found: typ.map(Excerpt::of), hint })
     }
 
+    /// Judges the `typ` of a JWT that only its server judges: it need not be that of an access token,
+    /// and must not be that of something else.
+    #[cfg(feature = "remote")]
+    pub(crate) fn check_introspected_type(typ: Option<&str>) -> Result<(), Error> {
+        match typ.map(media_type) {
+            Some(found)
+                if !found.eq_ignore_ascii_case("at+jwt") && !found.eq_ignore_ascii_case("jwt") =>
+            {
+                Err(Error::UnexpectedType { found: typ.map(Excerpt::of), hint: None })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Judges the claims of a verified JWT.
     pub(crate) fn validate(
         &self,
@@ -99,7 +110,7 @@ impl Profile {
         self.check_audience(claims, expected)?.ok_or_else(|| missing(&self.audience))?;
         self.check_required(claims)?;
         if !self.strict {
-            check_kind(claims)?;
+            check_kind(claims, &self.access)?;
         }
         self.facts(claims, Some(exp), expected)
     }
@@ -158,13 +169,14 @@ impl Profile {
             None | Some(Value::Null) => {}
             Some(Value::String(kind))
                 if kind.eq_ignore_ascii_case("bearer")
+                    // Hydra before 2.0; the word of RFC 7009 §2.1 and RFC 8693 §3.
                     || kind.eq_ignore_ascii_case("access_token") => {}
             Some(Value::String(_)) => {
                 return Err(Error::AnotherKind { sign: "`token_type` is not Bearer" });
             }
             Some(_) => return Err(malformed("token_type")),
         }
-        check_named_kind(claims)?;
+        check_named_kind(claims, &self.access)?;
         Ok(times)
     }
 
@@ -193,13 +205,11 @@ impl Profile {
     /// The scope that an introspection answer states, if it does (RFC 7662 §2.2).
     #[cfg(feature = "remote")]
     fn answer_scope(&self, members: &Object<'_>) -> Result<Option<ScopeSet>, Error> {
-        let (name, shape) = match &self.answers.scope {
-            Some((name, shape)) if name == "scope" || is_absent(members, "scope") => {
-                (name.as_ref(), *shape)
-            }
-            _ => ("scope", ScopeShape::Words),
+        let name = match &self.answers.scope {
+            Some(name) if is_absent(members, "scope") => name,
+            _ => "scope",
         };
-        read_scope(members, name, shape)
+        read_scope(members, name, Forms::Both)
     }
 
     /// Reads an answer that was judged.
@@ -233,15 +243,11 @@ impl Profile {
         if let Some(scope) = self.answer_scope(members)? {
             facts.scope = facts.scope.common_with(&scope);
         }
-        // A server may repeat a JWT's scope claim, too, in a shape of its own choice.
-        if self.scope != "scope" {
-            let shape = match members.get(&self.scope) {
-                Some(Value::Array(_)) => ScopeShape::Array,
-                _ => ScopeShape::Words,
-            };
-            if let Some(scope) = read_scope(members, &self.scope, shape)? {
-                facts.scope = facts.scope.common_with(&scope);
-            }
+        // A server may repeat a JWT's scope claim, too.
+        if self.scope != "scope"
+            && let Some(scope) = read_scope(members, &self.scope, Forms::Both)?
+        {
+            facts.scope = facts.scope.common_with(&scope);
         }
         let client = self.answer_client(members)?;
         let is_client = facts.subject().is_some_and(|subject| {
@@ -374,10 +380,16 @@ impl Profile {
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
             actor: self.actor(claims, subject, client, of_clients, of_users),
-            scope: read_scope(claims, &self.scope, self.scope_shape)?.unwrap_or_default(),
+            scope: read_scope(claims, &self.scope, self.scope_forms())?.unwrap_or_default(),
             expires_at: exp,
             names: Names::new(subject, client),
         })
+    }
+
+    /// RFC 9068 §2.2.3: the scope of a JWT by the RFC is a string, unless a setting says that it is an
+    /// array. Servers that do not follow the RFC write a string for one and an array for several.
+    fn scope_forms(&self) -> Forms {
+        if self.strict && !self.scope_array { Forms::Words } else { Forms::Both }
     }
 
     /// Who acts: see the module `signs`.
@@ -416,21 +428,26 @@ impl Profile {
     }
 }
 
+/// In which forms a scope is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forms {
+    /// A string.
+    Words,
+    /// Or an array of strings. A word in it has no space, so neither form can be taken for the other.
+    Both,
+}
+
 /// The scope in the claim `name`; `None` where it is absent.
-fn read_scope(
-    claims: &Object<'_>,
-    name: &str,
-    shape: ScopeShape,
-) -> Result<Option<ScopeSet>, Error> {
-    let scope = match (claims.get(name), shape) {
-        (None | Some(Value::Null), _) => return Ok(None),
-        (Some(Value::String(words)), ScopeShape::Words) => Some(ScopeSet::new(words)),
-        (Some(Value::Array(values)), ScopeShape::Array) => values
+fn read_scope(claims: &Object<'_>, name: &str, forms: Forms) -> Result<Option<ScopeSet>, Error> {
+    let scope = match claims.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(words)) => Some(ScopeSet::new(words)),
+        Some(Value::Array(values)) if forms == Forms::Both => values
             .iter()
             .map(Value::as_str)
             .collect::<Option<Vec<_>>>()
             .and_then(ScopeSet::from_words),
-        (Some(_), _) => None,
+        Some(_) => None,
     };
     scope.map(Some).ok_or_else(|| malformed(name))
 }

@@ -53,13 +53,10 @@ pub struct Profile {
     audience: Cow<'static, str>,
     client: Cow<'static, str>,
     scope: Cow<'static, str>,
-    scope_shape: ScopeShape,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScopeShape {
-    Words,
-    Array,
+    /// Whether the scope may be an array, where RFC 9068 is followed in all else.
+    scope_array: bool,
+    /// Claims and their values that an access token is known by, beside the usual ones.
+    access: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 /// What the claims are compared with.
@@ -88,7 +85,8 @@ impl Profile {
             audience: "aud".into(),
             client: "client_id".into(),
             scope: "scope".into(),
-            scope_shape: ScopeShape::Words,
+            scope_array: false,
+            access: Vec::new(),
         }
     }
 
@@ -105,16 +103,44 @@ impl Profile {
 
     /// Reads the scope of JWTs from the string claim `name` instead of `scope`. Of introspection
     /// answers, see [`answers`](Self::answers).
+    ///
+    /// With [`rfc9068`](Self::rfc9068), which has a string, an array is refused. With
+    /// [`jwt`](Self::jwt) it is read, too: servers write a string for one and an array for several.
     pub fn scope_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
-        self.scope_shape = ScopeShape::Words;
+        self.scope_array = false;
         self
     }
 
-    /// Reads the scope of JWTs from the claim `name`, an array of strings.
+    /// Reads the scope of JWTs from the claim `name`, an array of strings; or a string, which such
+    /// servers write for one scope. A word with a space in an array has no reading and is refused.
     pub fn scope_array_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
-        self.scope_shape = ScopeShape::Array;
+        self.scope_array = true;
+        self
+    }
+
+    /// Takes a token whose claim `name` is the string `value` for an access token, for a server that
+    /// names the kinds of its tokens in words of its own: `typ: access`, say. Case does not count.
+    ///
+    /// Without it, the claim `typ` may be `Bearer`, `DPoP`, `JWT` or `at+jwt`, and `token_use` may be
+    /// `access` or `access_token`; another value is a token of another kind. A token that says so of
+    /// itself may also have a `nonce`, by which an ID token is known otherwise. Words for refresh, ID
+    /// and logout tokens are refused whatever is set here. It counts in introspection answers, too, but
+    /// for their `token_type`, which RFC 7662 defines.
+    ///
+    /// ```
+    /// use tower_resource_server::Profile;
+    ///
+    /// let profile = Profile::jwt().access_if_value("typ", "access");
+    /// # let _ = profile;
+    /// ```
+    pub fn access_if_value(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.access.push((name.into(), value.into()));
         self
     }
 

@@ -13,7 +13,7 @@ use memchr::memchr_iter;
 use crate::crypto::Algorithm;
 use crate::error::Error;
 use crate::token::header::{Header, HeaderMemo, SeenHeader};
-use crate::token::json::{self, Object};
+use crate::token::json::{self, Fault, Object};
 
 /// Bytes of a token. Real ones have 0.5 to 8 KiB; servers put up to 16 KiB into all headers.
 pub(crate) const MAX_TOKEN: usize = 16 * 1024;
@@ -72,8 +72,14 @@ impl<'a> JwtHead<'a> {
         let (payload, signature) = decoded.split_at_mut(jws.payload.len());
         let payload = decode_into(jws.payload, payload)?;
         let signature = decode_into(jws.signature, signature)?;
-        let claims = json::parse(payload)
-            .map_err(|_| malformed("the claims are not one strict JSON object"))?;
+        let claims = json::parse(payload).map_err(|fault| {
+            malformed(match fault {
+                Fault::Depth => "the claims are nested deeper than 32",
+                Fault::Duplicate => "an object in the claims has two members of one name",
+                Fault::Surrogate => "a text in the claims has half of a surrogate pair",
+                Fault::Form => "the claims are not one strict JSON object",
+            })
+        })?;
         let (header_text, signing_input) = (jws.header, jws.signing_input);
         Ok(UnverifiedJwt { header, claims, header_text, signing_input, signature })
     }

@@ -20,6 +20,7 @@ mod redis;
 mod rfc7662;
 mod rfc9701;
 mod runtimes;
+mod settings;
 mod shared;
 mod ways;
 

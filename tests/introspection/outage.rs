@@ -21,7 +21,7 @@ async fn id_7662_2_3_1_a_fault_of_the_server_is_not_the_tokens() {
         Fault::Status(503),
         Fault::Status(403),
         Fault::Status(204),
-        Fault::Status(201),
+        Fault::Status(202),
         Fault::Error(401, "invalid_client".into()),
         Fault::Error(400, "invalid_client".into()),
         Fault::Status(401),
