@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
@@ -18,12 +19,17 @@ use crate::introspection::Jwts;
 #[cfg(feature = "remote")]
 use crate::issuer::Resolved;
 use crate::issuer::{Pending, Trust, Waited};
+use crate::runtime::Deadline;
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
 use crate::token::jwt::JwtHead;
 #[cfg(feature = "remote")]
 use crate::token::jwt::is_jwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
+
+/// How long a request may wait in all, for its issuer, keys and the answer of its authorization
+/// server, through however many reloads.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 
 /// Turns validated claims into the API's own type.
 pub(crate) type ReadClaims<C> = fn(&Object<'_>, &Facts) -> Result<C, Error>;
@@ -82,25 +88,35 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Waits for what the walk lacked, and walks again: at most once for each thing it can lack.
+    /// Waits for what the walk lacked, and walks again: at most once for each thing it can lack. What
+    /// was waited for under another configuration is lacked again after a reload; one deadline holds
+    /// for all of it.
     pub(crate) async fn resume(
         self: Arc<Self>,
         token: String,
         mut pending: Pending,
         mut waited: Waited,
     ) -> Result<Verdict<C>, Error> {
+        let deadline = *waited.deadline.get_or_insert_with(|| Deadline::after(REQUEST_DEADLINE));
         loop {
             let again = match pending {
                 Pending::Refused(error) => return Err(error),
-                Pending::Issuer(wait) => waited.issuer.replace(wait.done().await).is_some(),
+                Pending::Issuer(wait) => {
+                    let generation = wait.generation();
+                    let resolution = wait.done(deadline).await;
+                    let before = waited.issuer.replace((generation, resolution));
+                    before.is_some_and(|(own, _)| own == generation)
+                }
                 Pending::Keys(wait) => {
-                    wait.done().await;
-                    std::mem::replace(&mut waited.keys, true)
+                    let keys = wait.waited();
+                    wait.done(deadline).await;
+                    let before = waited.keys.replace(keys);
+                    before.zip(waited.keys.as_ref()).is_some_and(|(one, other)| one.is_of(other))
                 }
                 #[cfg(feature = "remote")]
                 Pending::Answer(wait) => {
                     let generation = wait.generation();
-                    let said = wait.done().await;
+                    let said = wait.done(deadline).await;
                     // Under another configuration it is another question, whatever was said.
                     self.trust.load().generation == generation
                         && waited

@@ -3,12 +3,14 @@
 //! Two clocks, because they answer two questions. Claims are about the calendar, so `exp` and
 //! `nbf` are judged by the **wall** clock. Ages and waits of our own (how old is the key set, may
 //! we fetch again) are about elapsed time, so they follow the **monotonic** clock, which no
-//! administrator and no NTP step can move.
+//! administrator and no NTP step can move. On Linux it counts the time that the machine sleeps, so
+//! that keys and answers are as old after a suspension as they are; elsewhere it may stand still
+//! then, as [`Instant`](std::time::Instant) does.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A source of time. [`ResourceServer`](crate::ResourceServer) uses the system's unless a test
 /// hands it a [`TestClock`].
@@ -16,7 +18,8 @@ pub trait Clock: Send + Sync + 'static {
     /// Time since the Unix epoch, by the wall clock.
     fn wall(&self) -> Duration;
 
-    /// Time since some fixed moment of this clock's own; never goes back.
+    /// Time since some fixed moment of this clock's own; never goes back. Ages are measured by it, so
+    /// it counts the time that the machine sleeps, where that can be had.
     fn monotonic(&self) -> Duration;
 }
 
@@ -29,12 +32,12 @@ pub(crate) fn real_time() -> Instant {
 /// The system's clocks.
 #[derive(Clone, Debug)]
 pub(crate) struct SystemClock {
-    start: Instant,
+    start: Moment,
 }
 
 impl SystemClock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now() }
+        Self { start: moment() }
     }
 }
 
@@ -43,9 +46,38 @@ impl Clock for SystemClock {
         since_epoch(SystemTime::now())
     }
 
+    #[cfg(target_os = "linux")]
+    fn monotonic(&self) -> Duration {
+        moment().saturating_sub(self.start)
+    }
+
+    #[cfg(not(target_os = "linux"))]
     fn monotonic(&self) -> Duration {
         self.start.elapsed()
     }
+}
+
+#[cfg(target_os = "linux")]
+type Moment = Duration;
+
+#[cfg(not(target_os = "linux"))]
+type Moment = std::time::Instant;
+
+/// `CLOCK_BOOTTIME`, which counts sleep, unlike the clock behind `Instant` (`CLOCK_MONOTONIC`). It is
+/// read without a system call, as that one is.
+#[cfg(target_os = "linux")]
+fn moment() -> Moment {
+    use rustix::time::{ClockId, clock_gettime};
+
+    let time = clock_gettime(ClockId::Boottime);
+    // Neither is negative.
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn moment() -> Moment {
+    std::time::Instant::now()
 }
 
 /// A clock set before 1970 reads as the end of time: every token has expired then. The start of time
@@ -135,6 +167,31 @@ mod tests {
         clock.advance(Duration::MAX);
         assert_eq!(clock.wall(), Duration::MAX);
         assert_eq!(clock.monotonic(), Duration::from_nanos(u64::MAX));
+    }
+
+    #[test]
+    fn the_systems_clock_goes_on() {
+        let clock = SystemClock::new();
+        let start = clock.monotonic();
+        assert!(start < Duration::from_secs(60), "it counts from its own start");
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(clock.monotonic() >= start + Duration::from_millis(2));
+    }
+
+    /// No test can put the machine to sleep, so this one shows which clock is read.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_systems_clock_counts_sleep() {
+        use rustix::time::{ClockId, clock_gettime};
+
+        let read = |id| {
+            let time = clock_gettime(id);
+            Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+        };
+        let (before, read_here, after) =
+            (read(ClockId::Boottime), moment(), read(ClockId::Boottime));
+        assert!(before <= read_here && read_here <= after);
+        assert!(read_here >= read(ClockId::Monotonic).saturating_sub(Duration::from_secs(1)));
     }
 
     #[test]

@@ -300,7 +300,7 @@ impl fmt::Display for Error {
             }
             Self::KeysUnavailable { issuer, retry_after } => write!(
                 f,
-                "no usable keys of issuer {issuer}; next try in {:.0} s",
+                "no key for the token could be fetched from issuer {issuer}; next try in {:.0} s",
                 retry_after.as_secs_f64().ceil()
             ),
             Self::IssuerUnavailable { issuer, .. } => {

@@ -10,6 +10,10 @@ use crate::keys::KeySeed;
 use crate::runtime;
 use crate::server::ResourceServer;
 
+/// How often `ready` looks whether a reload has put others in the place of the issuers that it waits
+/// for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Issuers that had no usable keys when the deadline came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotReady {
@@ -48,7 +52,8 @@ impl<C, R> ResourceServer<C, R> {
     /// resolver finds are not known yet, and are not waited for.
     ///
     /// It is no condition for anything: without it, keys are fetched by the first request. Failed
-    /// fetches are tried again until the deadline.
+    /// fetches are tried again until the deadline. After a [reload](Self::reload) it waits for the
+    /// issuers that are trusted then.
     ///
     /// ```
     /// # #[cfg(feature = "remote")]
@@ -77,19 +82,25 @@ impl<C, R> ResourceServer<C, R> {
     /// The issuers that have no usable keys when the deadline comes; at once outside a tokio runtime, and in one
     /// without a timer (`enable_time`).
     pub async fn ready(&self, deadline: Duration) -> Result<(), NotReady> {
-        let trust = self.authenticator().trust.load_full();
         let all = async {
-            self.wake();
-            // Side by side: each tries again by itself, whoever else is down.
-            let mut waits: Vec<_> =
-                trust.issuers.iter().map(|issuer| Box::pin(issuer.ready())).collect();
-            poll_fn(|cx| {
-                waits.retain_mut(|wait| wait.as_mut().poll(cx).is_pending());
-                if waits.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
+            loop {
+                let trust = self.authenticator().trust.load_full();
+                self.wake();
+                // Side by side: each tries again by itself, whoever else is down.
+                let mut waits: Vec<_> =
+                    trust.issuers.iter().map(|issuer| Box::pin(issuer.ready())).collect();
+                let ready = poll_fn(|cx| {
+                    waits.retain_mut(|wait| wait.as_mut().poll(cx).is_pending());
+                    if waits.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+                });
+                let ready = runtime::within(LOOK_AGAIN, ready).await.is_some();
+                if ready && self.authenticator().trust.load().generation == trust.generation {
+                    return;
+                }
+            }
         };
         let _ = runtime::within(deadline, all).await;
+        let trust = self.authenticator().trust.load_full();
         let unready = |health: &IssuerHealth| !health.is_usable();
         let health = trust.issuers.iter().map(|issuer| issuer.health());
         let issuers: Vec<_> = health.filter(unready).map(|health| health.issuer).collect();

@@ -8,6 +8,7 @@ use std::panic::catch_unwind;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 /// Why nothing can be started here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,24 @@ pub(crate) fn current() -> Result<Handle, Unfit> {
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     current().ok()?;
     tokio::time::timeout(limit, future).await.ok()
+}
+
+/// When all waits of one request are over, however many there are. In real time, as
+/// [`within`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(crate) fn after(limit: Duration) -> Self {
+        // Made for its deadline and never polled.
+        Self(current().ok().map(|_| tokio::time::sleep(limit).deadline()))
+    }
+
+    /// Waits for `future`, at most so long, and not beyond the deadline.
+    pub(crate) async fn within<F: Future>(self, limit: Duration, future: F) -> Option<F::Output> {
+        let future = tokio::time::timeout_at(self.0?, future);
+        within(limit, future).await?.ok()
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! server come.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Uri};
@@ -38,8 +38,6 @@ pub(crate) struct Shared<C, R> {
     pub(crate) body: R,
     pub(crate) settings: Arc<Settings>,
     pub(crate) keeps_tokens: AtomicBool,
-    /// Held while what is trusted is replaced, so that two replacements come one after the other.
-    pub(crate) reload: Mutex<()>,
 }
 
 /// A request that passed: its token, and the headers that belong to the response.
@@ -106,8 +104,10 @@ impl<C, R> ResourceServer<C, R> {
     /// stay as they were built.
     ///
     /// A request is judged by the old ones or by the new, never by a mixture; one that waits is judged
-    /// by the new. An issuer that is no longer among them is refused from the next request on. One
-    /// whose keys come from the same place as before keeps the keys at hand.
+    /// by the new, and waits again for what the new ones lack, within its one deadline. An issuer that
+    /// is no longer among them is refused from the next request on. One whose keys come from the same
+    /// place as before keeps its keys, also where its algorithms are others now; where there
+    /// are no keys, a new [seed](Issuer::seed) is used.
     ///
     /// ```
     /// use tower_resource_server::{Issuer, ResourceServer};
@@ -136,16 +136,23 @@ impl<C, R> ResourceServer<C, R> {
     ) -> Result<(), ConfigError> {
         let issuers: Vec<Issuer> = issuers.into_iter().map(Into::into).collect();
         let audiences: Vec<String> = audiences.into_iter().map(Into::into).collect();
-        let _one_at_a_time = self.shared.reload.lock().unwrap_or_else(PoisonError::into_inner);
         let trust = &self.shared.authenticator.trust;
-        let mut problems = Vec::new();
         let settings = &self.shared.settings;
-        let next = settings.trust(&issuers, &audiences, Some(&trust.load()), &mut problems);
-        if !problems.is_empty() {
-            return Err(ConfigError { problems });
+        loop {
+            let mut problems = Vec::new();
+            let before = trust.load_full();
+            let next = settings.trust(&issuers, &audiences, Some(&before), &mut problems);
+            if !problems.is_empty() {
+                return Err(ConfigError { problems });
+            }
+            let next = Arc::new(next);
+            // Rules of the API's own were asked, so no lock may be held: two replacements come one
+            // after the other because the second starts again from what the first has put there.
+            if Arc::ptr_eq(&trust.compare_and_swap(&before, Arc::clone(&next)), &before) {
+                next.tell_of_seeds();
+                return Ok(());
+            }
         }
-        trust.store(Arc::new(next));
-        Ok(())
     }
 
     fn guard(&self, requirement: Requirement) -> Arc<Guard> {

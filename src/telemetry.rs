@@ -36,9 +36,10 @@ pub(crate) fn refused(error: &Error, status: StatusCode) {
 
 /// Tells the log, and the API's own observer, if there is one, what happened to keys.
 pub(crate) fn event(event: &Event, observer: Option<&Observer>) {
-    log(event);
+    // An event may come while a task unwinds, where a second panic would end the process: of the
+    // API's own observer, or of a subscriber.
+    let _ = catch_unwind(|| log(event));
     if let Some(observer) = observer {
-        // An event may come while a task unwinds, where a second panic would end the process.
         let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
     }
 }

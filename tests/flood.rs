@@ -90,6 +90,46 @@ fn resident_kib() -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// The bound of what a flood of forged kids can do to a key that was just published: one refill of
+/// the budget, 10 s, from whatever moment of the flood it is published in.
+#[tokio::test]
+async fn a_rotated_key_is_accepted_within_one_refill_of_the_budget_in_any_flood() {
+    const REFILL: u32 = 10_000;
+    for (published_at, a_second) in [(0, 1), (3_300, 1), (9_900, 10), (10_100, 10), (25_000, 85)] {
+        let clock = TestClock::starting_now();
+        let issuer = TestIssuer::builder().clock(clock.clone()).start().await.unwrap();
+        let server =
+            builder(issuer.url()).allow_http_loopback().clock(clock.clone()).build().unwrap();
+        let api = api(server.layer());
+        let old = issuer.token().expires_in(100_000).sign();
+        let forger = Forger::new(&old);
+        api.bearer(&old).await.assert_ok("warm");
+        let step = 1_000 / a_second;
+        let mut n = 0;
+        let mut forge = async |time: u32| {
+            for _ in 0..time.div_ceil(step) {
+                n += 1;
+                let forged = api.bearer(&forger.token(&format!("forged-{n}"))).await;
+                forged.assert_invalid_token("forged");
+                clock.advance(Duration::from_millis(step.into()));
+            }
+        };
+        // Burst and all.
+        forge(1).await;
+        forge(published_at).await;
+        issuer.add_key(Algorithm::ES256);
+        let new = issuer.token().expires_in(100_000).sign();
+        let mut waited = 0;
+        while api.bearer(&new).await.status != 200 {
+            assert!(waited < REFILL, "published at {published_at} ms: not within one refill");
+            forge(step).await;
+            waited += step;
+        }
+        println!("published at {published_at} ms of a flood: accepted after {waited} ms");
+        at_once(api.bearer(&old)).expect("it waits").assert_ok("the old key");
+    }
+}
+
 #[tokio::test]
 async fn a_flood_hides_nothing_from_tokens_with_known_kids() {
     use tower_resource_server::Error;

@@ -253,9 +253,14 @@ async fn a_flood_of_names_asks_no_more_than_the_budget() {
     let (tenants, asked, server) = platform_with(1, clock.clone());
     let api = api(server.layer());
     api.bearer(&tenants[0].token().sign()).await.assert_ok("resolved");
-    for n in 0..200 {
-        let iss = format!("https://t-flood-{n}.example.com");
-        let reply = api.bearer(&tenants[0].token().claim("iss", iss).sign()).await;
+    let tokens: Vec<_> = (0..200)
+        .map(|n| {
+            let iss = format!("https://t-flood-{n}.example.com");
+            tenants[0].token().claim("iss", iss).sign()
+        })
+        .collect();
+    let requests = tokens.iter().map(|token| api.bearer(token));
+    for (n, reply) in futures::future::join_all(requests).await.iter().enumerate() {
         // A name that can't be asked for now is not known to be wrong.
         if n < 49 { reply.assert_invalid_token("asked") } else { reply.assert_unavailable("spent") }
     }
@@ -276,6 +281,671 @@ async fn tenants_survive_a_reload() {
     server.reload([trusting(&own)], [AUDIENCE]).unwrap();
     api.bearer(&own.token().sign()).await.assert_ok("configured");
     api.bearer(&tenants[0].token().sign()).await.assert_ok("resolved again");
+}
+
+/// A source whose server takes its time.
+struct Slow(Duration, String);
+
+impl tower_resource_server::KeySource for Slow {
+    fn fetch(&self) -> tower_resource_server::KeyFuture<'_> {
+        Box::pin(async {
+            tokio::time::sleep(self.0).await;
+            Ok(tower_resource_server::FetchedKeys::new(self.1.clone()))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_keys_over_a_reload_waits_for_the_new_ones() {
+    let issuer = issuer();
+    let from = |seconds| {
+        let keys = Slow(Duration::from_secs(seconds), issuer.jwks());
+        Issuer::new(ISSUER).key_source(keys)
+    };
+    for (name, next, good) in [
+        ("a place that answers", Some(from(1)), true),
+        ("keys in code", Some(trusting(&issuer)), true),
+        ("a place that hangs as well", Some(from(100)), false),
+        ("no reload", None, false),
+    ] {
+        let server = builder(from(100)).build().unwrap();
+        let api = api(server.layer());
+        let token = issuer.token().sign();
+        let mut request = Box::pin(api.bearer(&token));
+        assert!(futures::poll!(request.as_mut()).is_pending(), "{name}");
+        if let Some(next) = next {
+            server.reload([next], [AUDIENCE]).unwrap();
+        }
+        let reply = request.await;
+        if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_has_one_deadline_through_however_many_reloads() {
+    let issuer = issuer();
+    let hangs = || {
+        let keys = Slow(Duration::from_secs(1_000), issuer.jwks());
+        Issuer::new(ISSUER).key_source(keys)
+    };
+    let server = builder(hangs()).build().unwrap();
+    let api = api(server.layer());
+    let start = tokio::time::Instant::now();
+    let token = issuer.token().sign();
+    let reloads = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            server.reload([hangs()], [AUDIENCE]).unwrap();
+        }
+    };
+    tokio::select! {
+        reply = api.bearer(&token) => reply.assert_unavailable("in the end"),
+        () = reloads => {}
+    }
+    assert!(start.elapsed() <= Duration::from_millis(6_100), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_secs(3), "it asked again");
+}
+
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn a_reload_with_a_seed_uses_it_where_no_keys_are_at_hand() {
+    let issuer = TestIssuer::start().await.unwrap();
+    let trusted = || Issuer::discover(issuer.url());
+    let start = || builder(trusted()).allow_http_loopback().build().unwrap();
+    let token = issuer.token().sign();
+    let server = start();
+    api(server.layer()).bearer(&token).await.assert_ok("fetched");
+    let seed = server.export_keys().remove(0);
+    issuer.stop();
+    let cold = start();
+    api(cold.layer()).bearer(&token).await.assert_unavailable("no keys");
+    cold.reload([trusted()], [AUDIENCE]).unwrap();
+    api(cold.layer()).bearer(&token).await.assert_unavailable("no seed");
+    cold.reload([trusted().seed(seed.clone())], [AUDIENCE]).unwrap();
+    let reply = support::at_once(api(cold.layer()).bearer(&token));
+    reply.expect("it waits").assert_ok("seeded");
+    // A seed that can't be is none, and takes nothing away.
+    let stranger = TestIssuer::in_process(issuer.url());
+    let text = String::from_utf8(seed.to_json()).unwrap().replace("key-1", "key-2");
+    let other = tower_resource_server::KeySeed::from_json(text.as_bytes()).unwrap();
+    server.reload([trusted().seed(other)], [AUDIENCE]).unwrap();
+    api(server.layer()).bearer(&token).await.assert_ok("keys at hand are better than a seed");
+    api(server.layer()).bearer(&stranger.token().sign()).await.assert_invalid_token("a stranger");
+}
+
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn a_reload_that_changes_algorithms_alone_keeps_the_good_keys() {
+    use tower_resource_server::Algorithm;
+
+    let issuer = TestIssuer::start().await.unwrap();
+    let first = issuer.token().sign();
+    issuer.add_key(Algorithm::RS256);
+    let second = issuer.token().sign();
+    let server = builder(issuer.url()).allow_http_loopback().build().unwrap();
+    let api = api(server.layer());
+    api.bearer(&first).await.assert_ok("fetched");
+    api.bearer(&second).await.assert_ok("fetched");
+    issuer.stop();
+    let only = |algorithm| {
+        let issuer = Issuer::discover(issuer.url()).algorithms([algorithm]);
+        server.reload([issuer], [AUDIENCE]).unwrap();
+    };
+    for (algorithm, good, bad) in [
+        (Algorithm::ES256, &first, &second),
+        (Algorithm::RS256, &second, &first),
+        (Algorithm::ES256, &first, &second),
+    ] {
+        only(algorithm);
+        support::at_once(api.bearer(good)).expect("it waits").assert_ok("kept");
+        api.bearer(bad).await.assert_invalid_token("not accepted any more");
+    }
+}
+
+/// Counts what is fetched for each tenant.
+#[derive(Clone, Default)]
+struct Fetches(Arc<std::sync::Mutex<std::collections::BTreeMap<String, usize>>>);
+
+struct Of(Fetches, String, String);
+
+/// What the source answers where nothing can be fetched.
+const DOWN: &str = "down";
+
+impl tower_resource_server::KeySource for Of {
+    fn fetch(&self) -> tower_resource_server::KeyFuture<'_> {
+        if self.2 == DOWN {
+            let down = tower_resource_server::KeySourceError::new(DOWN);
+            return Box::pin(std::future::ready(Err(down)));
+        }
+        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += 1;
+        let keys = tower_resource_server::FetchedKeys::new(self.2.clone());
+        Box::pin(std::future::ready(Ok(keys)))
+    }
+}
+
+struct Warm {
+    fetches: Fetches,
+    jwks: String,
+    forbidden: Arc<std::sync::Mutex<String>>,
+}
+
+impl IssuerResolver for Warm {
+    fn allows(&self, iss: &str) -> bool {
+        iss.starts_with("https://t-") && *self.forbidden.lock().unwrap() != iss
+    }
+
+    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+        let keys = Of(self.fetches.clone(), iss.to_owned(), self.jwks.clone());
+        Box::pin(std::future::ready(Ok(Some(Issuer::new(iss).key_source(keys)))))
+    }
+}
+
+/// A directory whose next answer names another place for the keys.
+struct Moving(Fetches, std::sync::Mutex<Vec<String>>);
+
+impl IssuerResolver for Moving {
+    fn allows(&self, iss: &str) -> bool {
+        iss == ISSUER
+    }
+
+    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+        let keys = Of(self.0.clone(), iss.to_owned(), self.1.lock().unwrap().remove(0));
+        Box::pin(std::future::ready(Ok(Some(Issuer::new(iss).key_source(keys)))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_keys_have_moved_is_replaced_when_they_are_at_hand() {
+    let (issuer, clock) = (issuer(), TestClock::starting_now());
+    let old = issuer.token().expires_in(100_000).sign();
+    let before = issuer.jwks();
+    issuer.rotate();
+    let new = issuer.token().expires_in(100_000).sign();
+    let places = vec![before, DOWN.to_owned(), issuer.jwks()];
+    let directory = Moving(Fetches::default(), std::sync::Mutex::new(places));
+    let builder = ResourceServer::builder().issuer_resolver(directory).audience(AUDIENCE);
+    let server = builder.clock(clock.clone()).build().unwrap();
+    let api = api(server.layer());
+    api.bearer(&old).await.assert_ok("resolved");
+    for (name, seconds) in [("another place, which is down", 600), ("tried again soon", 61)] {
+        clock.advance(Duration::from_secs(seconds));
+        support::at_once(api.bearer(&old)).expect(name).assert_ok(name);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+    }
+    support::at_once(api.bearer(&new)).expect("it waits").assert_ok("the keys of the third place");
+    api.bearer(&old).await.assert_invalid_token("which has no others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_warm_is_for_proven_tenants_of_the_present_configuration() {
+    let (issuer, clock) = (issuer(), TestClock::starting_now());
+    let (fetches, forbidden) = (Fetches::default(), Arc::default());
+    let directory =
+        Warm { fetches: fetches.clone(), jwks: issuer.jwks(), forbidden: Arc::clone(&forbidden) };
+    let builder = ResourceServer::builder().issuer_resolver(directory).audience(AUDIENCE);
+    let server = builder.clock(clock.clone()).keep_warm().build().unwrap();
+    let api = api(server.layer());
+    let iss = |name: &str| format!("https://t-{name}.example.com");
+    let token = |name: &str| issuer.token().claim("iss", iss(name)).expires_in(1_000_000);
+    for name in ["a", "b"] {
+        api.bearer(&token(name).sign()).await.assert_ok(name);
+    }
+    for n in 0..20 {
+        let made_up = token(&format!("made-up-{n}")).header("kid", "forged").sign();
+        api.bearer(&made_up).await.assert_invalid_token("a stranger's");
+    }
+    let since = async |minutes: u32| {
+        let before = fetches.0.lock().unwrap().clone();
+        for _ in 0..minutes * 6 {
+            clock.advance(Duration::from_secs(10));
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        let after = fetches.0.lock().unwrap().clone();
+        let more = after.into_iter().map(|(name, n)| {
+            let before = before.get(&name).copied().unwrap_or_default();
+            (name, n - before)
+        });
+        let mut fetched = Vec::new();
+        for (name, n) in more.filter(|(_, n)| *n > 0) {
+            // At 70 to 80 % of 5 minutes.
+            assert!((2..=3).contains(&n), "{name}: {n} fetches");
+            fetched.push(name);
+        }
+        fetched
+    };
+    assert_eq!(since(9).await, [iss("a"), iss("b")]);
+    server.reload([] as [Issuer; 0], [AUDIENCE]).unwrap();
+    assert_eq!(since(9).await, [iss("a"), iss("b")], "over a reload");
+    *forbidden.lock().unwrap() = iss("a");
+    server.reload([] as [Issuer; 0], [AUDIENCE]).unwrap();
+    assert_eq!(since(9).await, [iss("b")], "the other is not allowed any more");
+    api.bearer(&token("b").sign()).await.assert_ok("and served");
+}
+
+/// A platform by a test's clock, whose tenants are looked up as tests want them.
+struct Platform {
+    clock: TestClock,
+    server: ResourceServer,
+    directory: Arc<Listed>,
+    key: TestIssuer,
+}
+
+/// A directory of tenants that all sign with one issuer's keys, named `https://<label>.example.com`.
+struct Listed {
+    jwks: String,
+    /// Names that are asked about, in order.
+    asked: std::sync::Mutex<Vec<String>>,
+    gone: std::sync::Mutex<std::collections::HashSet<String>>,
+    fails: std::sync::atomic::AtomicBool,
+    forbidden: std::sync::Mutex<std::collections::HashSet<String>>,
+    slow: std::sync::Mutex<Duration>,
+}
+
+/// What the server gets of it.
+struct Shown(Arc<Listed>);
+
+impl IssuerResolver for Shown {
+    fn allows(&self, iss: &str) -> bool {
+        let rest = iss.strip_prefix("https://").and_then(|rest| rest.strip_suffix(".example.com"));
+        let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        rest.is_some_and(|label| label.bytes().all(is_label))
+            && !self.0.forbidden.lock().unwrap().contains(iss)
+    }
+
+    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+        Box::pin(async move {
+            self.0.asked.lock().unwrap().push(iss.to_owned());
+            let slow = *self.0.slow.lock().unwrap();
+            if !slow.is_zero() {
+                tokio::time::sleep(slow).await;
+            }
+            if self.0.fails.load(Ordering::SeqCst) {
+                return Err(IssuerResolverError::new("the directory is down"));
+            }
+            if iss.contains("made-up") || self.0.gone.lock().unwrap().contains(iss) {
+                return Ok(None);
+            }
+            Ok(Some(Issuer::new(iss).jwks(self.0.jwks.clone())))
+        })
+    }
+}
+
+impl Platform {
+    fn new(most: Option<usize>) -> Self {
+        let (clock, key) = (TestClock::starting_now(), issuer());
+        let directory = Arc::new(Listed {
+            jwks: key.jwks(),
+            asked: Default::default(),
+            gone: Default::default(),
+            fails: Default::default(),
+            forbidden: Default::default(),
+            slow: Default::default(),
+        });
+        let mut builder = ResourceServer::builder()
+            .issuer_resolver(Shown(Arc::clone(&directory)))
+            .audience(AUDIENCE)
+            .clock(clock.clone());
+        if let Some(most) = most {
+            builder = builder.max_tenants(most);
+        }
+        Self { clock, server: builder.build().unwrap(), directory, key }
+    }
+
+    fn token(&self, label: &str) -> String {
+        let iss = format!("https://{label}.example.com");
+        self.key.token().claim("iss", iss).expires_in(1_000_000).sign()
+    }
+
+    fn forged(&self, label: &str) -> String {
+        let iss = format!("https://{label}.example.com");
+        self.key.token().claim("iss", iss).header("kid", "forged").sign()
+    }
+
+    async fn ask(&self, token: &str) -> support::Reply {
+        api(self.server.layer()).bearer(token).await
+    }
+
+    fn pass(&self, milliseconds: u64) {
+        self.clock.advance(Duration::from_millis(milliseconds));
+    }
+
+    fn asked(&self) -> usize {
+        self.directory.asked.lock().unwrap().len()
+    }
+
+    fn reload(&self) {
+        self.server.reload([] as [Issuer; 0], [AUDIENCE]).unwrap();
+    }
+
+    /// Lets questions in the background come to their end.
+    async fn settle(&self) {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_tenants_see_no_outage_after_their_first_request_nor_over_a_reload() {
+    let platform = Platform::new(None);
+    let tokens: Vec<_> = (0..1_000).map(|n| platform.token(&format!("t{n}"))).collect();
+    for (n, token) in tokens.iter().enumerate() {
+        platform.pass(100);
+        platform.ask(token).await.assert_ok(&format!("warm-up of {n}"));
+    }
+    assert_eq!(platform.asked(), 1_000);
+    for round in 0..3 {
+        if round == 1 {
+            platform.reload();
+        }
+        for (n, token) in tokens.iter().enumerate() {
+            let name = format!("tenant {n}, round {round}");
+            support::at_once(platform.ask(token)).expect(&name).assert_ok(&name);
+            platform.pass(3);
+        }
+    }
+    assert_eq!(platform.asked(), 1_000, "nobody had to be resolved anew");
+    assert_eq!(platform.server.health().tenants.len(), 1_000);
+    // One more than there is room for: the one that was used longest ago goes.
+    platform.ask(&platform.token("one-more")).await.assert_ok("one more");
+    platform.pass(100);
+    platform.ask(&tokens[0]).await.assert_ok("resolved again");
+    assert_eq!(platform.asked(), 1_002);
+    support::at_once(platform.ask(&tokens[999])).expect("it waits").assert_ok("kept");
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_that_is_asked_for_all_the_time_delays_nobody() {
+    for (label, refused) in [("made-up", 401), ("down", 503)] {
+        let platform = Platform::new(None);
+        platform.pass(1_000_000);
+        let dead = platform.token(label);
+        let mut newcomers = 0;
+        for tick in 0..2_000 {
+            platform.pass(12);
+            platform.directory.fails.store(refused == 503, Ordering::SeqCst);
+            assert_eq!(platform.ask(&dead).await.status.as_u16(), refused, "{tick}");
+            platform.directory.fails.store(false, Ordering::SeqCst);
+            if tick % 100 == 0 {
+                let new = platform.token(&format!("new-{newcomers}"));
+                platform.ask(&new).await.assert_ok(label);
+                newcomers += 1;
+            }
+        }
+        // 24 s: one question each 10 s about a tenant that is not there, and one each second where
+        // the directory has no answer.
+        let asked = platform.asked() - newcomers;
+        let expected = if refused == 401 { 3..=3 } else { 23..=25 };
+        assert!(expected.contains(&asked), "{label}: {asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_was_just_made_is_found_within_ten_seconds() {
+    let platform = Platform::new(None);
+    let iss = "https://new.example.com".to_owned();
+    platform.directory.gone.lock().unwrap().insert(iss.clone());
+    let token = platform.token("new");
+    platform.ask(&token).await.assert_invalid_token("not made yet");
+    platform.directory.gone.lock().unwrap().remove(&iss);
+    platform.pass(9_999);
+    platform.ask(&token).await.assert_invalid_token("remembered");
+    platform.pass(1);
+    platform.ask(&token).await.assert_ok("made");
+}
+
+#[tokio::test]
+async fn names_take_turns_in_their_order_and_nobody_is_refused_for_a_burst() {
+    let platform = Platform::new(None);
+    let layer = api(platform.server.layer());
+    let tokens: Vec<_> = (0..60).map(|n| platform.token(&format!("n{n}"))).collect();
+    // More requests than one for some, and 10 names more than the budget has.
+    let requests = tokens.iter().chain(&tokens[..20]).map(|token| layer.bearer(token));
+    let time = async {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            platform.pass(100);
+        }
+    };
+    let (replies, ()) = futures::join!(futures::future::join_all(requests), time);
+    for (n, reply) in replies.iter().enumerate() {
+        reply.assert_ok(&format!("request {n}"));
+    }
+    let asked = platform.directory.asked.lock().unwrap().clone();
+    let expected: Vec<_> = (0..60).map(|n| format!("https://n{n}.example.com")).collect();
+    assert_eq!(asked, expected, "each once, in order");
+}
+
+#[tokio::test]
+async fn a_bounded_number_of_requests_waits_for_the_resolver() {
+    let platform = Platform::new(None);
+    *platform.directory.slow.lock().unwrap() = Duration::from_secs(3_600);
+    let known = platform.token("known");
+    let layer = api(platform.server.layer());
+    let (mut waiting, mut refused) = (Vec::new(), 0);
+    for n in 0..1_100 {
+        let (layer, token) = (layer.clone(), platform.token(&format!("n{n}")));
+        let mut request = Box::pin(async move { layer.bearer(&token).await });
+        match futures::poll!(request.as_mut()) {
+            std::task::Poll::Ready(reply) => {
+                reply.assert_unavailable("one too many");
+                refused += 1;
+            }
+            std::task::Poll::Pending => waiting.push(request),
+        }
+    }
+    assert_eq!((waiting.len(), refused), (1_024, 76));
+    drop(waiting);
+    *platform.directory.slow.lock().unwrap() = Duration::ZERO;
+    // Those who hang up make room; questions that never report make it, too, in time.
+    platform.pass(7_000);
+    platform.ask(&known).await.assert_ok("there is room again");
+}
+
+/// Neither idle tenants nor made-up names keep a newcomer from being served.
+#[tokio::test]
+async fn newcomers_and_proven_tenants_have_room_of_their_own() {
+    let platform = Platform::new(Some(20));
+    let proven: Vec<_> = (0..20).map(|n| platform.token(&format!("t{n}"))).collect();
+    for token in &proven {
+        platform.pass(100);
+        platform.ask(token).await.assert_ok("proven");
+    }
+    // Real names of tenants, in tokens that a stranger made.
+    for n in 0..100 {
+        platform.pass(1_000);
+        let forged = platform.forged(&format!("other-{n}"));
+        platform.ask(&forged).await.assert_invalid_token("forged");
+    }
+    assert_eq!(platform.server.health().tenants.len(), 20 + 16);
+    for token in &proven {
+        support::at_once(platform.ask(token)).expect("it waits").assert_ok("kept");
+    }
+    let newcomer = platform.token("newcomer");
+    for _ in 0..10 {
+        platform.pass(100);
+        platform.ask(&newcomer).await.assert_ok("a newcomer beside 20 idle ones");
+    }
+    // It is proven now, and the one that was idle longest has gone.
+    let asked = platform.asked();
+    for n in 100..200 {
+        platform.pass(1_000);
+        let forged = platform.forged(&format!("other-{n}"));
+        platform.ask(&forged).await.assert_invalid_token("forged");
+    }
+    support::at_once(platform.ask(&newcomer)).expect("it waits").assert_ok("kept");
+    assert_eq!(platform.asked(), asked + 100);
+}
+
+#[tokio::test]
+async fn a_waiting_request_keeps_its_own_tenant() {
+    let platform = Platform::new(Some(1));
+    let layer = api(platform.server.layer());
+    let tokens: Vec<_> = (0..45).map(|n| platform.token(&format!("t{n}"))).collect();
+    let requests = tokens.iter().map(|token| layer.bearer(token));
+    for (n, reply) in futures::future::join_all(requests).await.iter().enumerate() {
+        reply.assert_ok(&format!("tenant {n}, with room for 1 and 16"));
+    }
+    assert_eq!(platform.asked(), 45);
+    assert!(platform.server.health().tenants.len() <= 17);
+}
+
+#[tokio::test]
+async fn a_reload_drops_at_once_what_is_not_allowed_any_more() {
+    let platform = Platform::new(None);
+    let (own, other) = (platform.token("own"), platform.token("other"));
+    let unproven = platform.forged("unproven");
+    platform.ask(&own).await.assert_ok("resolved");
+    platform.ask(&other).await.assert_ok("resolved");
+    platform.ask(&unproven).await.assert_invalid_token("resolved");
+    let names = || {
+        let mut names: Vec<_> =
+            platform.server.health().tenants.into_iter().map(|tenant| tenant.issuer).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names().len(), 3);
+    platform.reload();
+    assert_eq!(names(), ["https://other.example.com", "https://own.example.com"], "the proven");
+
+    // The rule forbids one.
+    platform.directory.forbidden.lock().unwrap().insert("https://own.example.com".to_owned());
+    platform.reload();
+    assert_eq!(names(), ["https://other.example.com"], "without a request for it");
+    platform.ask(&own).await.assert_invalid_token("forbidden");
+    // Without a reload it goes with the first request.
+    *platform.directory.forbidden.lock().unwrap() = ["https://other.example.com".to_owned()].into();
+    platform.ask(&other).await.assert_invalid_token("forbidden");
+    assert!(names().is_empty());
+    platform.directory.forbidden.lock().unwrap().clear();
+    platform.ask(&other).await.assert_ok("allowed again");
+    platform.ask(&other).await.assert_ok("at hand");
+    // The configuration has one of the name now, with other keys.
+    let configured = TestIssuer::in_process("https://other.example.com");
+    platform.server.reload([trusting(&configured)], [AUDIENCE]).unwrap();
+    assert!(names().is_empty());
+    platform.ask(&other).await.assert_invalid_token("not the keys of the configured issuer");
+    // Another audience is that of tenants, too.
+    platform.server.reload([] as [Issuer; 0], ["https://api2.example.com"]).unwrap();
+    platform.ask(&other).await.assert_invalid_token("another audience");
+}
+
+#[tokio::test]
+async fn a_tenant_is_resolved_again_in_the_background_after_ten_minutes() {
+    let platform = Platform::new(None);
+    let (own, iss) = (platform.token("own"), "https://own.example.com".to_owned());
+    platform.ask(&own).await.assert_ok("resolved");
+    let again = async |expected: usize| {
+        support::at_once(platform.ask(&own)).expect("it waits").assert_ok("at hand");
+        platform.settle().await;
+        assert_eq!(platform.asked(), expected);
+    };
+    platform.pass(539_000);
+    again(1).await;
+    platform.pass(61_000);
+    again(2).await;
+    platform.pass(1_000);
+    again(2).await;
+    // An error leaves the tenant as it is, and is not asked for at every request.
+    platform.directory.fails.store(true, Ordering::SeqCst);
+    platform.pass(600_000);
+    again(3).await;
+    platform.pass(59_000);
+    again(3).await;
+    platform.pass(1_000);
+    again(4).await;
+    // It comes back with other keys, or is gone.
+    platform.directory.fails.store(false, Ordering::SeqCst);
+    platform.pass(60_000);
+    again(5).await;
+    platform.directory.gone.lock().unwrap().insert(iss);
+    platform.pass(600_000);
+    again(6).await;
+    platform.ask(&own).await.assert_invalid_token("no such tenant any more");
+    assert!(platform.server.health().tenants.is_empty());
+}
+
+#[test]
+fn a_question_on_a_runtime_that_is_not_driven_counts_as_ended_in_time() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let platform = Platform::new(None);
+    *platform.directory.slow.lock().unwrap() = Duration::from_secs(3_600);
+    let (first, second) = (runtime(), runtime());
+    let token = platform.token("own");
+    first.block_on(async {
+        let mut request = Box::pin(platform.ask(&token));
+        assert!(futures::poll!(request.as_mut()).is_pending());
+        platform.settle().await;
+    });
+    assert_eq!(platform.asked(), 1);
+    *platform.directory.slow.lock().unwrap() = Duration::ZERO;
+    platform.pass(5_999);
+    second.block_on(async {
+        let mut request = Box::pin(platform.ask(&token));
+        assert!(futures::poll!(request.as_mut()).is_pending(), "it may still report");
+        platform.pass(1);
+        request.await.assert_unavailable("it waited for the other");
+        platform.ask(&token).await.assert_ok("asked again");
+    });
+    assert_eq!(platform.asked(), 2);
+}
+
+#[test]
+fn on_a_runtime_that_is_gone_a_question_ends() {
+    let platform = Platform::new(None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let token = platform.token("own");
+    {
+        let _gone = handle.enter();
+        let reply = support::at_once(platform.ask(&token));
+        reply.expect("it waits for nothing").assert_unavailable("nobody could ask");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { platform.ask(&token).await.assert_ok("at once") });
+}
+
+#[test]
+fn a_question_that_dies_with_its_runtime_is_asked_again() {
+    let platform = Platform::new(None);
+    *platform.directory.slow.lock().unwrap() = Duration::from_secs(3_600);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let token = platform.token("own");
+    let first = runtime();
+    first.block_on(async {
+        let mut request = Box::pin(platform.ask(&token));
+        assert!(futures::poll!(request.as_mut()).is_pending());
+        platform.settle().await;
+    });
+    drop(first);
+    *platform.directory.slow.lock().unwrap() = Duration::ZERO;
+    runtime().block_on(async { platform.ask(&token).await.assert_ok("at once") });
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_resolver_over_a_reload_asks_again() {
+    let platform = Platform::new(None);
+    *platform.directory.slow.lock().unwrap() = Duration::from_millis(200);
+    let token = platform.token("own");
+    let mut request = Box::pin(platform.ask(&token));
+    assert!(futures::poll!(request.as_mut()).is_pending());
+    platform.settle().await;
+    platform.reload();
+    request.await.assert_ok("what it waited for was asked under the configuration before");
+    assert_eq!(platform.asked(), 2);
+}
+
+#[test]
+fn at_least_one_tenant_is_kept() {
+    let build = |most: usize| {
+        let directory = Platform::new(None).directory;
+        let builder = ResourceServer::builder().issuer_resolver(Shown(directory));
+        builder.audience(AUDIENCE).max_tenants(most).build()
+    };
+    assert!(build(1).is_ok());
+    let error = build(0).unwrap_err().to_string();
+    assert!(error.contains("max_tenants"), "{error}");
 }
 
 const TEMPLATE: &str = "https://login.example.com/{tenantid}/v2.0";
@@ -410,7 +1080,7 @@ fn a_runtime_without_a_timer_is_an_outage_and_no_panic() {
     bare.block_on(async {
         api(server.layer()).bearer(&token).await.assert_ok("keys at hand");
         let unknown = issuer.token().header("kid", "unknown").sign();
-        api(server.layer()).bearer(&unknown).await.assert_invalid_token("no fetch for a new kid");
+        api(server.layer()).bearer(&unknown).await.assert_unavailable("no fetch for a new kid");
     });
     assert_eq!(fetches.load(Ordering::SeqCst), 1);
 }

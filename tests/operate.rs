@@ -96,6 +96,64 @@ async fn an_issuer_that_is_down_holds_up_no_other_in_ready() {
     ready.await.unwrap().unwrap();
 }
 
+/// Answers from the second time on, and never the first.
+struct HangsOnce(String, AtomicBool);
+
+impl KeySource for HangsOnce {
+    fn fetch(&self) -> KeyFuture<'_> {
+        Box::pin(async {
+            if !self.1.swap(true, Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            Ok(FetchedKeys::new(self.0.clone()))
+        })
+    }
+}
+
+/// Each caller has a runtime of its own, which nobody drives once its request is answered; and with it
+/// stands still what the request has started.
+#[test]
+fn an_issuer_is_not_held_up_by_a_runtime_that_nobody_drives() {
+    let (issuer, clock) = (support::issuer(), TestClock::starting_now());
+    let keys = HangsOnce(issuer.jwks(), AtomicBool::new(false));
+    let builder = builder(Issuer::new(support::ISSUER).key_source(keys)).clock(clock.clone());
+    let server = builder.build().unwrap();
+    let token = format!("Bearer {}", issuer.token().sign());
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.headers.insert("authorization", token.parse().unwrap());
+    let mut runtimes = Vec::new();
+    let mut authenticate = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(true).build().unwrap();
+        let status = match runtime.block_on(server.authenticate(&parts)) {
+            Ok(_) => StatusCode::OK,
+            Err(refusal) => refusal.into_response::<Full<Bytes>>().status(),
+        };
+        runtimes.push(runtime);
+        status
+    };
+    assert_eq!(authenticate(), StatusCode::SERVICE_UNAVAILABLE, "the keys don't come");
+    clock.advance(Duration::from_millis(11_999));
+    assert_eq!(authenticate(), StatusCode::SERVICE_UNAVAILABLE, "they may still come");
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(authenticate(), StatusCode::OK, "fetched again");
+}
+
+#[tokio::test]
+async fn ready_waits_for_the_issuers_that_a_reload_has_put_there() {
+    let (up, down) = (TestIssuer::start().await.unwrap(), TestIssuer::start().await.unwrap());
+    down.stop();
+    for (name, next, good) in [("up", &up, true), ("down", &down, false)] {
+        let server = remote(&down);
+        let waiting = server.clone();
+        let deadline = if good { SOON } else { Duration::from_millis(1_500) };
+        let ready = tokio::spawn(async move { waiting.ready(deadline).await });
+        tokio::task::yield_now().await;
+        server.reload([next.url()], [AUDIENCE]).unwrap();
+        assert_eq!(ready.await.unwrap().is_ok(), good, "{name}");
+    }
+}
+
 #[test]
 fn ready_outside_a_runtime_ends_at_once() {
     let server = builder("https://as.example.com").build().unwrap();
@@ -234,6 +292,103 @@ async fn events_tell_of_a_rotation_and_an_outage() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(seen.iter().any(|name| name == "RefreshFailed"), "{seen:?}");
+}
+
+/// Runs it on a thread of its own; a deadlock is a failure and no test that hangs.
+fn ends(name: &str, work: impl FnOnce() + Send + 'static) {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _runtime = runtime.enter();
+        work();
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("{name}: it hangs"));
+}
+
+#[test]
+fn an_observer_may_reload_and_ask_for_the_health() {
+    ends("observer", || {
+        let issuer = support::issuer();
+        let keys = FailsOnce(issuer.jwks(), AtomicBool::new(true));
+        let trusted = Issuer::new(support::ISSUER).key_source(keys);
+        let own: Arc<std::sync::OnceLock<ResourceServer>> = Arc::default();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (server, told, again) = (Arc::clone(&own), Arc::clone(&seen), trusted.clone());
+        let builder = builder(trusted.clone()).on_event(move |event| {
+            told.lock().unwrap().push(format!("{event:?}"));
+            if let Some(server) = server.get() {
+                let before = server.health().generation;
+                server.reload([again.clone()], [AUDIENCE]).unwrap();
+                assert_eq!(server.health().generation, before + 1);
+            }
+        });
+        own.set(builder.build().unwrap()).unwrap();
+        let server = own.get().unwrap();
+        let token = issuer.token().sign();
+        futures::executor::block_on(async {
+            // A seed that is not used is an event of the reload itself.
+            let seed = format!(
+                r#"{{"version":1,"issuer":"{}","fetched_at":0,"freshness":1,"document":"{{}}"}}"#,
+                support::ISSUER
+            );
+            let seeded = trusted.clone().seed(KeySeed::from_json(seed.as_bytes()).unwrap());
+            server.reload([seeded], [AUDIENCE]).unwrap();
+        });
+        assert_eq!(server.health().generation, 2, "one, and the observer's");
+        let _ = at_once(api(server.layer()).bearer(&token));
+        assert!(seen.lock().unwrap()[0].starts_with("SeedIgnored"), "{seen:?}");
+    });
+}
+
+#[test]
+fn a_subscriber_may_ask_for_the_health() {
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+    struct Asks(Arc<std::sync::OnceLock<ResourceServer>>, Arc<AtomicBool>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Asks {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            if let Some(server) = self.0.get() {
+                let _ = server.health();
+                let _ = server.export_keys();
+                self.1.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+
+    struct Nobody;
+
+    impl tower_resource_server::IssuerResolver for Nobody {
+        fn allows(&self, iss: &str) -> bool {
+            iss == "https://tenant.example.com"
+        }
+
+        fn resolve<'a>(&'a self, _: &'a str) -> tower_resource_server::IssuerFuture<'a> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    ends("subscriber", || {
+        let own: Arc<std::sync::OnceLock<ResourceServer>> = Arc::default();
+        let asked = Arc::new(AtomicBool::new(false));
+        let asks = Asks(Arc::clone(&own), Arc::clone(&asked));
+        let subscriber = tracing_subscriber::registry().with(asks);
+        let _default = tracing::subscriber::set_default(subscriber);
+        let issuer = support::issuer();
+        let keys = FailsOnce(issuer.jwks(), AtomicBool::new(false));
+        let builder = builder(Issuer::new(support::ISSUER).key_source(keys));
+        own.set(builder.issuer_resolver(Nobody).build().unwrap()).unwrap();
+        let api = api(own.get().unwrap().layer());
+        let tenant = issuer.token().claim("iss", "https://tenant.example.com").sign();
+        // Without a runtime that runs, and in one that lacks a timer, failures are logged, too.
+        let bare = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        bare.block_on(async {
+            api.bearer(&tenant).await.assert_unavailable("no timer");
+            api.bearer(&issuer.token().sign()).await.assert_unavailable("no timer");
+        });
+        assert!(asked.load(Ordering::SeqCst), "something was logged");
+    });
 }
 
 #[tokio::test]

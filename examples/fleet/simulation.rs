@@ -228,13 +228,13 @@ impl Fleet {
     /// Asks the machine; whether that started a fetch.
     fn ask(&mut self, index: u32, known: bool) -> bool {
         let instance = &mut self.instances[index as usize];
-        let asked = Asked { known, waited: false };
+        let asked = Asked { known, since: None, patient: true };
         let view = instance.machine.view();
         let decision = instance.machine.request(view, instance.life.as_ref(), asked, self.now);
         let Ok(decision) = decision else { unreachable!("nobody else is here") };
         if let Answer::Wait(wait) = decision.answer {
             instance.waiting += u32::from(wait.counted);
-            instance.joined += u32::from(wait.joined);
+            instance.joined += u32::from(wait.counted);
         }
         let Some(ticket) = decision.start else { return false };
         let outcome = self.issuer.answer(self.now);
@@ -258,7 +258,7 @@ impl Fleet {
         match outcome {
             Outcome::Set { newest, max_age } => {
                 instance.has = newest;
-                instance.life = Some(instance.machine.renewed(now, max_age, random));
+                instance.life = Some(instance.machine.renewed(&ticket, max_age, random));
                 instance.machine.succeeded(ticket);
             }
             Outcome::Failure { retry_after } => {

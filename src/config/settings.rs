@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
 use crate::clock::{Clock, SystemClock};
 use crate::event::Observer;
-use crate::issuer::{Issuer, IssuerResolver};
+use crate::issuer::{Issuer, IssuerResolver, MAX_TENANTS};
 use crate::keys::{FreshnessSettings, KeySeed, KeySettings, STALE_IF_ERROR};
 use crate::token::ScopeToken;
 
@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) query_token: bool,
     pub(crate) stale_if_error: Duration,
     pub(crate) keep_warm: bool,
+    pub(crate) max_tenants: usize,
     pub(crate) observer: Option<Observer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) problems: Vec<String>,
@@ -49,6 +50,7 @@ impl Settings {
             query_token: false,
             stale_if_error: STALE_IF_ERROR,
             keep_warm: false,
+            max_tenants: MAX_TENANTS,
             observer: None,
             clock: Arc::new(SystemClock::new()),
             problems: Vec::new(),
@@ -90,10 +92,10 @@ impl Settings {
     }
 
     /// What the engine of an issuer's keys runs under.
-    pub(crate) fn key_settings(&self, seed: Option<KeySeed>) -> KeySettings {
+    pub(crate) fn key_settings(&self, seed: Option<KeySeed>, keep_warm: bool) -> KeySettings {
         KeySettings {
             freshness: FreshnessSettings { stale_if_error: self.stale_if_error },
-            keep_warm: self.keep_warm,
+            keep_warm,
             observer: self.observer.clone(),
             seed,
         }

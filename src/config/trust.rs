@@ -10,8 +10,8 @@ use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 use crate::introspection::{Context, Introspecting};
 #[cfg(feature = "remote")]
 use crate::issuer::check_url;
-use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT, Tenants, Trust, TrustedIssuer};
-use crate::issuer::{check_issuer, check_normal, is_http_loopback};
+use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT, TenantSettings, Tenants, Trust};
+use crate::issuer::{TrustedIssuer, check_issuer, check_normal, is_http_loopback};
 #[cfg(feature = "remote")]
 use crate::keys::BearerFile;
 use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
@@ -54,7 +54,10 @@ impl Settings {
                 }
             }
             let known = previous.iter().flat_map(|trust| &trust.issuers).map(|issuer| &**issuer);
-            if let Some(issuer) = self.trusted(issuer, audiences, generation, known, &mut problem) {
+            let keep_warm = self.keep_warm;
+            let issuer =
+                self.trusted(issuer, audiences, generation, known, keep_warm, &mut problem);
+            if let Some(issuer) = issuer {
                 trusted.push(Arc::new(issuer));
             }
         }
@@ -64,7 +67,8 @@ impl Settings {
         Trust { generation, issuers: trusted, tenants }
     }
 
-    /// The tenants that the resolver finds; their keys at hand are kept, too.
+    /// The tenants that the resolver finds. Those that had a valid token are known already, with their
+    /// keys.
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
@@ -75,23 +79,31 @@ impl Settings {
         let resolver = Arc::clone(self.resolver.as_ref()?);
         let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
         let configured = configured.to_vec();
-        let known = previous.and_then(|trust| trust.tenants.as_ref());
-        let known = known.map_or_else(Vec::new, |tenants| tenants.known());
-        let prepare = move |issuer: &Issuer| {
+        let keep_warm = self.keep_warm;
+        let tenant_settings = TenantSettings {
+            generation,
+            most: self.max_tenants.max(1),
+            keep_warm,
+            allow_http_loopback: self.allow_http_loopback,
+        };
+        let prepare = move |issuer: &Issuer, known: Option<&TrustedIssuer>| {
             let mut problems = Vec::new();
-            let known = known.iter().map(|tenant| &tenant.issuer);
             let mut problem = |text: &str| problems.push(text.to_owned());
             // Its subjects would be those of an issuer that never vouched for them.
             let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
             if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
                 problem("has a name of a configured issuer");
             }
-            let prepared = settings.trusted(issuer, &audiences, generation, known, &mut problem);
+            let known = known.into_iter();
+            // Nobody has vouched for the name yet.
+            let warm = false;
+            let prepared =
+                settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
             prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
         let clock = Arc::clone(&self.clock);
-        let allow_http = self.allow_http_loopback;
-        Some(Arc::new(Tenants::new(resolver, Box::new(prepare), clock, allow_http)))
+        let before = previous.and_then(|trust| trust.tenants.as_deref());
+        Some(Tenants::new(tenant_settings, resolver, Box::new(prepare), clock, before))
     }
 
     fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {
@@ -112,6 +124,7 @@ impl Settings {
         audiences: &[String],
         #[cfg_attr(not(feature = "remote"), allow(unused_variables))] generation: u64,
         previous: impl Iterator<Item = &'a TrustedIssuer>,
+        keep_warm: bool,
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
         self.check_name(issuer, problem);
@@ -129,7 +142,7 @@ impl Settings {
         #[cfg(feature = "remote")]
         check_bearer(issuer, problem);
         let algorithms = accepted_algorithms(issuer, problem);
-        let keys = self.keys(issuer, algorithms, previous, problem)?;
+        let keys = self.keys(issuer, algorithms, previous, keep_warm, problem)?;
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
         #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
         let mut trusted = TrustedIssuer {
@@ -215,15 +228,20 @@ impl Settings {
         issuer: &Issuer,
         algorithms: AlgorithmSet,
         mut previous: impl Iterator<Item = &'a TrustedIssuer>,
+        keep_warm: bool,
         problem: &mut impl FnMut(&str),
     ) -> Option<Keys> {
-        let same = |known: &&TrustedIssuer| {
+        let same_place = |known: &&TrustedIssuer| {
             *known.name == *issuer.name
-                && known.algorithms == algorithms
                 && known.source.is_same(&issuer.keys)
                 && is_reached_alike(known, issuer)
         };
-        if let Some(known) = previous.find(same) {
+        let known = previous.find(same_place);
+        // Without keys, a seed is better than what the engine before it can do.
+        if let Some(known) = known
+            && known.algorithms == algorithms
+            && (known.keys.is_usable() || issuer.seed.is_none())
+        {
             return Some(known.keys.clone());
         }
         let remote = |source| {
@@ -233,7 +251,7 @@ impl Settings {
                 algorithms,
                 source,
                 clock,
-                self.key_settings(issuer.seed.clone()),
+                self.key_settings(issuer.seed.clone(), keep_warm),
             )))
         };
         let keys = match &issuer.keys {
@@ -248,10 +266,13 @@ impl Settings {
             KeyConfig::File(path) if path.as_os_str().is_empty() => {
                 Err("file ``: must not be empty".to_owned())
             }
-            KeyConfig::File(path) => Ok(remote(Source::File(path.as_path().into()))),
+            KeyConfig::File(path) => Ok(remote(Source::file(path))),
             KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
             KeyConfig::Discover | KeyConfig::JwksUri(_) => self.remote_source(issuer).map(remote),
         };
+        if let (Ok(keys), Some(known)) = (&keys, known) {
+            keys.take_over(&known.keys);
+        }
         keys.map_err(|text| problem(&text)).ok()
     }
 

@@ -1,7 +1,7 @@
 //! Redis or Valkey as a store of shared answers.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -10,10 +10,17 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::config_error::ConfigError;
 use crate::crypto::tls_client;
+use crate::flight::{self, Ended, Flights, Waiter};
 use crate::introspection::shared::MAX_VALUE;
 use crate::introspection::store::{AnswerStore, AnswerStoreError, AnswerStoreFuture};
+use crate::runtime;
+
+/// How long it may take to connect: by a task of its own, so that a server that is far away is used
+/// all the same, as soon as it is connected. No request waits for that longer than for an answer.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Redis or Valkey, for [`SharedCache`](crate::SharedCache).
 ///
@@ -28,7 +35,8 @@ use crate::introspection::store::{AnswerStore, AnswerStoreError, AnswerStoreFutu
 ///
 /// Values go by themselves, after `cache_ttl` at the latest. A Redis for caches alone should evict
 /// what is used least (`maxmemory-policy allkeys-lru`). One connection carries all calls; it is made
-/// when it is first needed, and anew when it broke. `Debug` shows the address, never a password.
+/// when it is first needed, and again when it broke: in the background, within 5 s, so that requests
+/// wait for a server that is far away no longer than for an answer. `Debug` shows the address, never a password.
 ///
 /// ```
 /// use tower_resource_server::{ClientAuth, Introspection, RedisStore, SharedCache};
@@ -44,10 +52,9 @@ use crate::introspection::store::{AnswerStore, AnswerStoreError, AnswerStoreFutu
 /// ```
 pub struct RedisStore {
     client: Client,
-    tls: Option<Tls>,
-    connection: Mutex<Slot>,
-    /// Held by whoever connects.
-    connecting: tokio::sync::Mutex<()>,
+    tls: Option<Arc<Tls>>,
+    connection: Arc<Mutex<Slot>>,
+    clock: SystemClock,
 }
 
 /// Octets in front of each value in Redis: its version, big endian.
@@ -85,11 +92,11 @@ struct Tls {
     name: ServerName<'static>,
 }
 
-#[derive(Default)]
 struct Slot {
     connection: Option<MultiplexedConnection>,
     /// Counts the connections, by which one that broke is known.
     made: u64,
+    connecting: Flights<(), RedisResult<()>>,
 }
 
 impl RedisStore {
@@ -121,19 +128,21 @@ impl RedisStore {
         }
         let client = Client::open(plain).map_err(|_| no_url())?;
         let tls = match client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, port) if encrypted => Some(Tls {
+            ConnectionAddr::Tcp(host, port) if encrypted => Some(Arc::new(Tls {
                 connector: tls_client(pem.as_ref()).map_err(|text| problem(&text))?,
                 host: host.clone(),
                 port: *port,
                 name: ServerName::try_from(host.clone()).map_err(|_| no_url())?,
-            }),
+            })),
             _ if encrypted => return Err(no_url()),
             _ if !pem.as_ref().is_empty() => {
                 return Err(problem("root certificates: the URL is not of `rediss`"));
             }
             _ => None,
         };
-        Ok(Self { client, tls, connection: Mutex::default(), connecting: Default::default() })
+        let slot = Slot { connection: None, made: 0, connecting: Flights::new(CONNECT_DEADLINE) };
+        let connection = Arc::new(Mutex::new(slot));
+        Ok(Self { client, tls, connection, clock: SystemClock::new() })
     }
 
     /// Sends a command; once more where the connection turns out to be dead, as one that nobody
@@ -154,15 +163,49 @@ impl RedisStore {
         if let Some(used) = self.at_hand() {
             return Ok((used, true));
         }
-        let _alone = self.connecting.lock().await;
-        if let Some(used) = self.at_hand() {
-            return Ok((used, true));
-        }
-        let connection = self.connect().await?;
-        let mut slot = self.slot();
-        slot.made += 1;
-        slot.connection = Some(connection.clone());
-        Ok((Used { store: self, connection, number: slot.made, keep: false }, false))
+        let io = |text: &'static str| RedisError::from(std::io::Error::other(text));
+        let connected = self.connecting().map_err(io)?.outcome().await;
+        connected.unwrap_or_else(|| Err(io("the connection was given up")))?;
+        // Others may have found it broken in between.
+        let used = self.at_hand().ok_or_else(|| io("the connection broke"))?;
+        Ok((used, false))
+    }
+
+    /// Joins the attempt to connect, or begins one: a task that no caller cancels, since callers
+    /// have less time than a connection may need.
+    fn connecting(&self) -> Result<Waiter<RedisResult<()>>, &'static str> {
+        let runtime = runtime::current().map_err(runtime::Unfit::problem)?;
+        let now = self.clock.monotonic();
+        let (landing, waiter) = {
+            let mut slot = self.slot();
+            if let Some(waiter) = slot.connecting.join(&(), now) {
+                return Ok(waiter);
+            }
+            slot.connecting.begin((), now)
+        };
+        let work = connect(self.client.clone(), self.tls.clone());
+        let slot = Arc::downgrade(&self.connection);
+        flight::launch(&runtime, CONNECT_DEADLINE, work, move |ended| {
+            let Some(slot) = slot.upgrade() else { return };
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.connecting.land(&(), &landing);
+            let outcome = match ended {
+                Ended::Done(Ok(connection)) => {
+                    slot.made += 1;
+                    slot.connection = Some(connection);
+                    Ok(())
+                }
+                Ended::Done(Err(error)) => Err(error),
+                Ended::Late | Ended::Panicked => {
+                    Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))
+                }
+                // It says nothing about the server, and the next caller tries.
+                Ended::Gone => return,
+            };
+            drop(slot);
+            landing.tell(outcome);
+        });
+        Ok(waiter)
     }
 
     fn at_hand(&self) -> Option<Used<'_>> {
@@ -171,26 +214,26 @@ impl RedisStore {
         Some(Used { store: self, connection, number: slot.made, keep: false })
     }
 
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        // Whoever calls has a deadline for all of it.
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let Some(tls) = &self.tls else {
-            return self.client.get_multiplexed_async_connection_with_config(&config).await;
-        };
-        let stream = TcpStream::connect((tls.host.as_str(), tls.port)).await?;
-        stream.set_nodelay(true)?;
-        let stream = tls.connector.connect(tls.name.clone(), stream).await?;
-        let settings = self.client.get_connection_info().redis_settings();
-        let (connection, driver) =
-            MultiplexedConnection::new_with_config(settings, stream, config).await?;
-        tokio::spawn(driver);
-        Ok(connection)
-    }
-
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn connect(client: Client, tls: Option<Arc<Tls>>) -> RedisResult<MultiplexedConnection> {
+    // There is one deadline for all of it.
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let Some(tls) = tls else {
+        return client.get_multiplexed_async_connection_with_config(&config).await;
+    };
+    let stream = TcpStream::connect((tls.host.as_str(), tls.port)).await?;
+    stream.set_nodelay(true)?;
+    let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+    let settings = client.get_connection_info().redis_settings();
+    let (connection, driver) =
+        MultiplexedConnection::new_with_config(settings, stream, config).await?;
+    tokio::spawn(driver);
+    Ok(connection)
 }
 
 /// A connection in use. Unless the server answered over it, it is given up: a host that is gone says

@@ -12,8 +12,10 @@ use crate::crypto::AlgorithmSet;
 use crate::error::Error;
 use crate::fetch::MAX_BODY;
 use crate::introspection::answer::{Answer, AnswerFault};
-use crate::keys::{Keys, Lookup};
+use crate::introspection::flight::CALL_DEADLINE;
+use crate::keys::{Keys, KeysWaited, Lookup};
 use crate::profile::Times;
+use crate::runtime::Deadline;
 use crate::token::NumericDate;
 use crate::token::header::{Header, media_type};
 use crate::token::json::{Object, Value};
@@ -52,10 +54,12 @@ impl SignedAnswers {
         let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded)
             .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
         self.admit(&jwt.header)?;
-        if let Lookup::Wait(wait) = self.find(&jwt.header, false) {
-            wait.done().await;
+        let mut waited = None;
+        if let Lookup::Wait(wait) = self.find(&jwt.header, None) {
+            waited = Some(wait.waited());
+            wait.done(Deadline::after(CALL_DEADLINE)).await;
         }
-        let Lookup::Found(keys) = self.find(&jwt.header, true) else {
+        let Lookup::Found(keys) = self.find(&jwt.header, waited.as_ref()) else {
             return Err(AnswerFault("no key of the issuer fits the signed answer"));
         };
         let verified =
@@ -68,7 +72,7 @@ impl SignedAnswers {
         self.read(jwt.claims, asked, NumericDate::now(clock.wall()))
     }
 
-    fn find(&self, header: &Header, waited: bool) -> Lookup<'_> {
+    fn find(&self, header: &Header, waited: Option<&KeysWaited>) -> Lookup<'_> {
         self.keys.find(header.kid.as_deref(), header.algorithm, &self.issuer, waited)
     }
 

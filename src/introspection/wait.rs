@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::introspection::introspector::{Introspector, Lookup, Outcome, RETRY_AFTER, Sought};
-use crate::runtime;
+use crate::runtime::Deadline;
 
 /// How long a request waits: for the flight that it began or joined, which says itself how it ended.
 /// One that wants no older answer may have to wait for the end of a call first; it waits no longer
@@ -37,9 +37,10 @@ impl AnswerWait {
     }
 
     /// Returns with the answer, or when the limit is reached.
-    pub(crate) async fn done(mut self) -> Outcome {
+    pub(crate) async fn done(mut self, deadline: Deadline) -> Outcome {
         let introspector = Arc::clone(&self.introspector);
-        let outcome = runtime::within(WAIT, self.outcome())
+        let outcome = deadline
+            .within(WAIT, self.outcome())
             .await
             .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)));
         outcome.or_else(|error| introspector.stale(&self.sought, &error).ok_or(error))

@@ -29,7 +29,7 @@ use crate::shown::{AllShown, Shown};
 pub(crate) use discovery::Discovery;
 pub(crate) use template::{PLACEHOLDER, TENANT, TenantRule, tenant_of};
 pub use tenants::{IssuerFuture, IssuerResolver, IssuerResolverError};
-pub(crate) use tenants::{IssuerWait, Resolution, Tenants};
+pub(crate) use tenants::{IssuerWait, MAX_TENANTS, Resolution, TenantSettings, Tenants};
 #[cfg(feature = "remote")]
 pub(crate) use transport::Transport;
 #[cfg(feature = "remote")]
@@ -170,8 +170,9 @@ impl Issuer {
     /// It is kept as a fetched set is: read when the first request needs it, again within a minute,
     /// and at once for a `kid` that it does not have. The name is looked up each time, so a mounted
     /// secret, whose link is swapped, is followed. A file that is missing, half written or no key
-    /// leaves the last good keys in use, for an hour at most. The read is a task of tokio's blocking
-    /// threads, so requests are served in a tokio runtime.
+    /// leaves the last good keys in use, for an hour at most. Each read is on a thread of its own, one
+    /// at a time, so that a mount that hangs holds up nothing else; what it brings is waited for in a
+    /// tokio runtime.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys = KeyConfig::File(path.into());
         self

@@ -13,10 +13,11 @@ use crate::introspection::{Answer, AnswerWait, Introspecting, Jwts, Lookup as An
 use crate::issuer::Transport;
 use crate::issuer::tenants::{RESOLVE_RETRY, Search, Tenant};
 use crate::issuer::{IssuerWait, KeyConfig, Resolution, TenantRule, Tenants};
-use crate::keys::{KeyWait, Keys, Lookup};
+use crate::keys::{KeyWait, Keys, KeysWaited, Lookup};
 use crate::profile::{Expected, Profile};
 #[cfg(feature = "remote")]
 use crate::profile::{Lacking, Times};
+use crate::runtime::Deadline;
 use crate::shown::{AllShown, Shown};
 use crate::token::header::Header;
 use crate::token::json::{Object, Value};
@@ -73,8 +74,11 @@ pub(crate) struct Waited {
     /// Whether the authorization server is to be asked now, whatever is remembered.
     #[cfg_attr(not(feature = "remote"), allow(dead_code))]
     pub(crate) asks_now: bool,
-    pub(crate) issuer: Option<Resolution>,
-    pub(crate) keys: bool,
+    /// When all its waits are over, from the first one on.
+    pub(crate) deadline: Option<Deadline>,
+    /// What the resolver said, and the generation that asked.
+    pub(crate) issuer: Option<(u64, Resolution)>,
+    pub(crate) keys: Option<KeysWaited>,
     /// What the authorization server said, and the generation that asked.
     #[cfg(feature = "remote")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
@@ -104,6 +108,13 @@ impl From<Error> for Pending {
 }
 
 impl Trust {
+    /// Tells of seeds that are not used, once.
+    pub(crate) fn tell_of_seeds(&self) {
+        self.issuers.iter().for_each(|issuer| issuer.keys.tell_of_seed());
+        let tenants = self.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
+        tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
+    }
+
     /// Refuses what is lost already, before the claims are read: in a flood of forged kids, a token
     /// whose kid no issuer has, while every issuer's set is fresh and its budget to look again is
     /// spent. It would be refused all the same, at thrice the cost.
@@ -135,7 +146,7 @@ impl Trust {
         if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.is_named(iss)) {
             return Ok(Resolved::Configured(issuer));
         }
-        match self.tenants.as_ref().map(|tenants| tenants.find(iss, waited.issuer)) {
+        match self.tenants.as_ref().map(|tenants| tenants.find(iss, waited.issuer.as_ref())) {
             Some(Search::Found(tenant)) => Ok(Resolved::Tenant(tenant)),
             Some(Search::Wait(wait)) => Err(Pending::Issuer(wait)),
             Some(Search::Unavailable) => Err(Pending::Refused(Error::IssuerUnavailable {
@@ -356,7 +367,7 @@ impl TrustedIssuer {
         waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
-        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys) {
+        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys.as_ref()) {
             Lookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     found.verify(algorithm, input, signature)

@@ -2,21 +2,20 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::keys::file;
+use crate::keys::file::Reader;
 
 /// Bytes of a token file. A service account's token has about 1 KiB.
 const MAX_TOKEN_FILE: usize = 16 * 1024;
 
 /// A file with a token, read anew for each fetch, since who mounts it replaces it.
-pub(crate) struct BearerFile(Arc<Path>);
+pub(crate) struct BearerFile(Reader);
 
 impl BearerFile {
     pub(crate) fn new(path: &Path) -> Self {
-        Self(path.into())
+        Self(Reader::new(path, MAX_TOKEN_FILE))
     }
 
     /// `Authorization: Bearer` and the token (RFC 6750 §2.1), never to be shown.
@@ -24,7 +23,7 @@ impl BearerFile {
     /// # Errors
     /// In words that tell nothing of the file's content.
     pub(crate) async fn authorization(&self) -> Result<HeaderValue, String> {
-        let content = file::read(&self.0, MAX_TOKEN_FILE).await;
+        let content = self.0.read().await;
         let content = content.map_err(|problem| format!("bearer token file: {problem}"))?;
         let token = content.trim_ascii();
         // b64token: whatever else is in the file, it is not sent to anyone.
@@ -41,6 +40,6 @@ impl BearerFile {
 
 impl fmt::Debug for BearerFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BearerFile({:?})", self.0)
+        write!(f, "BearerFile({:?})", self.0.path())
     }
 }

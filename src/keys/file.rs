@@ -7,21 +7,61 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
-/// Reads a file on a thread where it may block, as files on a network do.
+use tokio::sync::{Semaphore, oneshot};
+
+/// A file that is read again and again, where a read may block, as files on a network do.
 ///
-/// # Errors
-/// In words fit for a log, without anything that the file holds.
-pub(crate) async fn read(path: &Arc<Path>, limit: usize) -> Result<Vec<u8>, String> {
-    let path = Arc::clone(path);
-    let read = tokio::task::spawn_blocking(move || read_now(&path, limit)).await;
-    read.unwrap_or_else(|_| Err("the read was aborted".to_owned()))
+/// A read that hangs can't be stopped. So there is one at a time, on a thread of its own: it takes
+/// none of tokio's blocking threads, and a runtime that shuts down does not wait for it. The next
+/// read waits for the end of the one before, however long its own caller has patience.
+pub(crate) struct Reader {
+    path: Arc<Path>,
+    limit: usize,
+    read: fn(&Path, usize) -> Result<Vec<u8>, String>,
+    one_at_a_time: Arc<Semaphore>,
+}
+
+impl Reader {
+    /// At most `limit` bytes are read.
+    pub(crate) fn new(path: &Path, limit: usize) -> Self {
+        let one_at_a_time = Arc::new(Semaphore::new(1));
+        Self { path: path.into(), limit, read: read_now, one_at_a_time }
+    }
+
+    #[cfg(feature = "remote")]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// In words fit for a log, without anything that the file holds.
+    pub(crate) async fn read(&self) -> Result<Vec<u8>, String> {
+        let (path, limit, read) = (Arc::clone(&self.path), self.limit, self.read);
+        let place = Arc::clone(&self.one_at_a_time).acquire_owned().await;
+        // It is never closed.
+        let place = place.map_err(|_| "the read was aborted".to_owned())?;
+        let (answer, answered) = oneshot::channel();
+        let work = move || {
+            let content = read(&path, limit);
+            // The place goes with the thread, and not with who waits for it.
+            drop(place);
+            // An error means that nobody waits any more.
+            let _ = answer.send(content);
+        };
+        let started = thread::Builder::new().name("read-file".to_owned()).spawn(work);
+        started.map_err(|error| format!("no thread to read on: {error}"))?;
+        answered.await.unwrap_or_else(|_| Err("the read was aborted".to_owned()))
+    }
 }
 
 /// Reads a file.
 ///
 /// # Errors
-/// As [`read`].
+/// In words fit for a log, without anything that the file holds.
 pub(crate) fn read_now(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
     let failed = |problem: &str| format!("{problem}: {}", path.display());
     let open = || {
@@ -41,4 +81,53 @@ pub(crate) fn read_now(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
         return Err(failed(&format!("more than {limit} bytes")));
     }
     Ok(content)
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Threads that read for this test, by the file that they have to themselves.
+    fn readers() -> usize {
+        let tasks = fs::read_dir("/proc/self/task").unwrap();
+        let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm"));
+        tasks.filter_map(|task| name(task.ok()?).ok()).filter(|name| name == "read-file\n").count()
+    }
+
+    /// A FIFO that nobody writes to stands for a mount that hangs: to open it is to wait.
+    #[test]
+    fn of_a_file_that_hangs_one_read_is_under_way_and_it_holds_up_no_shutdown() {
+        let folder = std::env::temp_dir().join(format!("read-file-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("keys");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let reader = Reader {
+            read: |path, _| fs::read(path).map_err(|e| e.to_string()),
+            ..Reader::new(&path, 9)
+        };
+        let runtime =
+            || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let soon = Duration::from_millis(20);
+        for attempt in 0..10 {
+            let runtime = runtime();
+            runtime.block_on(async {
+                let read = tokio::time::timeout(soon, reader.read()).await;
+                assert!(read.is_err(), "{attempt}: it hangs");
+                // No more than one thread, however many other tests read files.
+                assert!(readers() <= 1, "{attempt}");
+            });
+            // Dropped here: it waits for no read.
+        }
+        // The mount is back. What was read for nobody is read again.
+        fs::write(&path, "late").unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "present").unwrap();
+        let read = runtime().block_on(reader.read());
+        assert_eq!(read, Ok(b"present".to_vec()));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -1,10 +1,10 @@
 //! The end of an attempt: what it brought is judged, published and told.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::crypto::random_unit;
 use crate::event::Event;
+use crate::flight::Ended;
 use crate::keys::freshness::Ticket;
 use crate::keys::remote::RemoteKeys;
 use crate::keys::set::KeySetFault;
@@ -13,15 +13,32 @@ use crate::keys::source::{Failure, Fetched};
 use crate::token::Excerpt;
 
 impl RemoteKeys {
-    /// Takes in what an attempt brought.
-    pub(crate) fn land(&self, ticket: Ticket, fetched: Result<Fetched, Failure>) {
+    /// Takes in how an attempt ended; `known` is the set that was in use when it began, to which "not
+    /// modified" refers.
+    pub(crate) fn land(
+        &self,
+        ticket: Ticket,
+        ended: Ended<Result<Fetched, Failure>>,
+        known: Option<&Snapshot>,
+    ) {
+        if matches!(ended, Ended::Gone) {
+            // It died with its runtime, which is no fault of the server's.
+            self.freshness.cancelled(ticket);
+            self.ended.send_replace(());
+            return;
+        }
+        let fetched = ended.done().unwrap_or_else(|problem| Err(problem.into()));
         let now = self.clock.monotonic();
+        if !self.freshness.is_current(&ticket) {
+            // It was given up, and what it brings may be older than what another one brought.
+            return;
+        }
         let before = self.snapshot.load_full();
-        match fetched.and_then(|fetched| self.renew(fetched, before.as_deref(), now)) {
+        match fetched.and_then(|fetched| self.renew(&ticket, fetched, known)) {
             Ok(snapshot) => {
                 let snapshot = Arc::new(snapshot);
                 // In this order: who sees the attempt ended sees its set.
-                self.snapshot.store(Some(Arc::clone(&snapshot)));
+                self.publish(&snapshot);
                 self.last_error.store(None);
                 let failures = self.freshness.succeeded(ticket);
                 self.ended.send_replace(());
@@ -29,10 +46,13 @@ impl RemoteKeys {
             }
             Err(Failure { problem, retry_after }) => {
                 let problem = Excerpt::of(&problem);
-                self.last_error.store(Some(Arc::new(problem.clone())));
                 let life = before.as_ref().map(|before| &before.life);
                 let setback = self.freshness.failed(ticket, life, now, random_unit(), retry_after);
+                if setback.is_some() {
+                    self.last_error.store(Some(Arc::new(problem.clone())));
+                }
                 self.ended.send_replace(());
+                let Some(setback) = setback else { return };
                 let (failures, usable_for) = (setback.failures, setback.usable_for);
                 self.emit(|issuer| Event::RefreshFailed { issuer, problem, failures, usable_for });
                 if let (true, Some(usable_for)) = (setback.turned_stale, usable_for) {
@@ -42,18 +62,26 @@ impl RemoteKeys {
         }
     }
 
+    /// Puts a set to work, unless one of a later attempt is: this one was given up a moment ago then.
+    fn publish(&self, set: &Arc<Snapshot>) {
+        self.snapshot.rcu(|present| match present {
+            Some(present) if !set.life.is_newer(&present.life) => Some(Arc::clone(present)),
+            _ => Some(Arc::clone(set)),
+        });
+    }
+
     /// The set that a fetch brought or confirmed.
     fn renew(
         &self,
+        ticket: &Ticket,
         fetched: Fetched,
-        before: Option<&Snapshot>,
-        now: Duration,
+        known: Option<&Snapshot>,
     ) -> Result<Snapshot, Failure> {
-        let (keys, document) = match (fetched.document, before) {
+        let (keys, document) = match (fetched.document, known) {
             (None, None) => return Err("key set: not modified, but there is none".into()),
-            (None, Some(before)) => (Arc::clone(&before.keys), before.document.clone()),
-            (Some(document), Some(before)) if document == before.document => {
-                (Arc::clone(&before.keys), document)
+            (None, Some(known)) => (Arc::clone(&known.keys), known.document.clone()),
+            (Some(document), Some(known)) if document == known.document => {
+                (Arc::clone(&known.keys), document)
             }
             (Some(document), _) => match self.source.parse(&document, self.accepted) {
                 Ok(keys) => (Arc::new(keys), document),
@@ -62,10 +90,9 @@ impl RemoteKeys {
         };
         Ok(Snapshot {
             keys,
-            life: self.freshness.renewed(now, fetched.max_age, random_unit()),
+            life: self.freshness.renewed(ticket, fetched.max_age, random_unit()),
             document,
             validator: fetched.validator,
-            fetched_at: self.clock.wall(),
             seed: false,
         })
     }

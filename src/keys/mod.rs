@@ -10,7 +10,6 @@ mod bearer;
 mod cache_control;
 mod entries;
 mod file;
-mod flight;
 mod freshness;
 mod jwk;
 mod landing;
@@ -61,7 +60,7 @@ pub(crate) use source::Failure;
 pub(crate) use source::Source;
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub use thumbprint::jwk_thumbprint;
-pub(crate) use wait::KeyWait;
+pub(crate) use wait::{KeyWait, KeysWaited};
 
 /// The keys of one issuer.
 #[derive(Clone, Debug)]
@@ -105,13 +104,13 @@ impl Found<'_> {
 }
 
 impl Keys {
-    /// Looks for the key that a header names. With `waited`, it never asks to wait again.
+    /// Looks for the key that a header names. It never asks to wait for the same keys again.
     pub(crate) fn find(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
         iss: &str,
-        waited: bool,
+        waited: Option<&KeysWaited>,
     ) -> Lookup<'_> {
         match self {
             Self::Remote(keys) => keys.find(kid, algorithm, iss, waited),
@@ -166,6 +165,37 @@ impl Keys {
         match self {
             Self::Static(_) => {}
             Self::Remote(keys) => drop(keys.wake()),
+        }
+    }
+
+    /// Goes on with the keys of another engine that fetches from the same place.
+    pub(crate) fn take_over(&self, other: &Self) {
+        if let (Self::Remote(own), Self::Remote(other)) = (self, other) {
+            own.take_over(other);
+        }
+    }
+
+    /// Whether there are keys to verify with.
+    pub(crate) fn is_usable(&self) -> bool {
+        match self {
+            Self::Static(_) => true,
+            Self::Remote(keys) => keys.is_usable(),
+        }
+    }
+
+    /// Tells of a seed that is not used, once.
+    pub(crate) fn tell_of_seed(&self) {
+        match self {
+            Self::Static(_) => {}
+            Self::Remote(keys) => keys.tell_of_seed(),
+        }
+    }
+
+    /// Has the keys fetched when that is due from now on, without waiting for a request.
+    pub(crate) fn keep_warm(&self) {
+        match self {
+            Self::Static(_) => {}
+            Self::Remote(keys) => keys.keep_warm(),
         }
     }
 

@@ -11,7 +11,9 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use super::freshness::{Answer, Asked, Attempt, Freshness, FreshnessSettings, Life, Note, Ticket};
+use super::freshness::{
+    Answer, Asked, Attempt, Cause, Freshness, FreshnessSettings, Life, Note, Ticket,
+};
 
 const HISTORIES: u64 = 10_000;
 const STEPS: u32 = 80;
@@ -28,9 +30,13 @@ mod invariants {
     const LEAST_PAUSE: Duration = Duration::from_millis(500);
     /// The longest an attempt can last.
     pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+    /// The same for one whose task nobody drives.
+    pub(super) const LOST_AFTER: Duration = Duration::from_secs(12);
+    /// One refill of the budget.
+    const REFILL: Duration = Duration::from_secs(10);
     /// The longest an attempt under way, the pause after its failure and one refill of the budget
     /// can keep the engine from an issuer that answers again.
-    pub(super) const RECOVERY: Duration = Duration::from_secs(10 + 30 + 10 + 1);
+    pub(super) const RECOVERY: Duration = Duration::from_secs(12 + 30 + 10 + 1);
 
     /// What the model has seen.
     #[derive(Default)]
@@ -42,18 +48,17 @@ mod invariants {
         /// The earliest that a refresh can be due.
         pub(super) earliest_refresh: Duration,
         failed_at: Option<Duration>,
-        in_flight: bool,
+        /// When the attempt under way began.
+        in_flight: Option<Duration>,
+        /// Attempts that began.
+        pub(super) begun: u32,
+        /// The last attempt that succeeded: its number, and when it began.
+        looked: Option<(u32, Duration)>,
         for_kids: Vec<Duration>,
+        taken_for_kids: u32,
         for_signatures: Vec<Duration>,
         pub(super) waiting_for_kids: u32,
         spent_told: u32,
-    }
-
-    #[derive(Clone, Copy, PartialEq, Debug)]
-    pub(super) enum Cause {
-        Schedule,
-        UnknownKid,
-        BadSignature,
     }
 
     impl Seen {
@@ -69,9 +74,23 @@ mod invariants {
             self.published.as_ref().is_some_and(|kids| kids.contains(&kid))
         }
 
-        /// A request for `kid` was answered.
-        pub(super) fn answered(&self, now: Duration, kid: Kid, waited: bool, answer: Answer) {
+        fn in_flight(&self, now: Duration) -> bool {
+            self.in_flight.is_some_and(|began| now < began + LOST_AFTER)
+        }
+
+        /// A request for `kid`, which came before the attempt `since`, was answered.
+        pub(super) fn answered(
+            &self,
+            now: Duration,
+            kid: Kid,
+            (since, patient): (Option<u32>, bool),
+            answer: Answer,
+        ) {
             let has = self.has(kid);
+            let looked_since = self.fresh(now)
+                && since.zip(self.looked).is_some_and(|(since, (number, _))| number >= since);
+            let looked_lately = self.failed_at.is_none()
+                && self.looked.is_some_and(|(_, began)| now <= began + REFILL);
             match answer {
                 Answer::Serve => {
                     assert!(has, "never accept with a key that a successful fetch removed");
@@ -82,19 +101,28 @@ mod invariants {
                         !(has && self.usable(now)),
                         "never waiting while a usable key is at hand"
                     );
-                    assert!(!waited, "nobody waits twice");
-                    assert!(self.in_flight, "never waiting for nothing");
+                    assert!(patient, "nobody waits twice");
+                    assert!(!looked_since, "nobody waits for what was looked for");
+                    assert!(self.in_flight(now), "never waiting for nothing");
                     let limit = if self.usable(now) { 2 } else { 3 };
                     assert_eq!(wait.limit.as_secs(), limit, "the longest wait");
-                    assert!(self.waiting_for_kids <= 256, "a bounded number waits");
+                    assert!(self.waiting_for_kids <= 4_096, "a bounded number waits");
                 }
                 Answer::Unknown => {
                     assert!(!has, "401 for a key that is published");
                     assert!(self.fresh(now), "401 only while the set is fresh");
+                    assert!(
+                        looked_since || (looked_lately && !self.in_flight(now)),
+                        "401 only where somebody looked"
+                    );
                 }
                 Answer::Unavailable { retry_after } => {
                     assert!(!(has && self.usable(now)), "an outage noticed with a key at hand");
-                    assert!(!self.fresh(now), "503 while the set is fresh");
+                    assert!(!looked_since, "503 for a kid that was looked for");
+                    assert!(
+                        self.in_flight(now) || !looked_lately,
+                        "503 for a flood, a moment after the server was asked"
+                    );
                     assert!(retry_after >= Duration::from_secs(1) && retry_after <= BACKOFF);
                 }
             }
@@ -102,8 +130,9 @@ mod invariants {
 
         /// A fetch started.
         pub(super) fn started(&mut self, now: Duration, cause: Cause) {
-            assert!(!self.in_flight, "never two fetches at once");
-            self.in_flight = true;
+            assert!(!self.in_flight(now), "never two fetches at once");
+            self.in_flight = Some(now);
+            self.begun += 1;
             if let Some(failed_at) = self.failed_at {
                 assert!(now >= failed_at + LEAST_PAUSE, "a pause after a failure");
             }
@@ -116,6 +145,7 @@ mod invariants {
                 }
                 Cause::UnknownKid => {
                     self.for_kids.push(now);
+                    self.taken_for_kids += 1;
                     within(&self.for_kids, 2, Duration::from_secs(10));
                 }
                 Cause::BadSignature => {
@@ -125,26 +155,37 @@ mod invariants {
             }
         }
 
-        pub(super) fn succeeded(&mut self, now: Duration, max_age: Option<u64>) {
+        /// The attempt of this number, which began at `began`, succeeded: its set is as old as that.
+        pub(super) fn succeeded(&mut self, number: u32, began: Duration, max_age: Option<u64>) {
             let fresh = Duration::from_secs(max_age.unwrap_or(300).clamp(60, 3_600));
-            self.in_flight = false;
+            self.in_flight = None;
             self.failed_at = None;
-            self.earliest_refresh = now + fresh.mul_f64(0.7);
-            self.fresh_until = now + fresh;
-            self.usable_until = now + fresh + Duration::from_secs(3_600);
+            self.looked = Some((number, began));
+            self.earliest_refresh = began + fresh.mul_f64(0.7);
+            self.fresh_until = began + fresh;
+            self.usable_until = began + fresh + Duration::from_secs(3_600);
         }
 
         pub(super) fn failed(&mut self, now: Duration) {
-            self.in_flight = false;
+            self.in_flight = None;
             self.failed_at = Some(now);
+        }
+
+        /// The attempt that was made for this said nothing about the server.
+        pub(super) fn cancelled(&mut self, cause: Cause) {
+            self.in_flight = None;
+            match cause {
+                Cause::Schedule => {}
+                Cause::UnknownKid => drop(self.for_kids.pop()),
+                Cause::BadSignature => drop(self.for_signatures.pop()),
+            }
         }
 
         pub(super) fn told_spent(&mut self) {
             self.spent_told += 1;
             // Once before the bucket was ever spent, and then once for each time it was full
             // again, for which two fetches have to be regained.
-            let fetches = u32::try_from(self.for_kids.len()).unwrap();
-            assert!(self.spent_told * 2 <= fetches, "told once a flood");
+            assert!(self.spent_told * 2 <= self.taken_for_kids, "told once a flood");
         }
     }
 
@@ -159,7 +200,17 @@ mod invariants {
     }
 }
 
-use invariants::{Cause, DEADLINE, RECOVERY, Seen};
+use invariants::{DEADLINE, RECOVERY, Seen};
+
+/// An attempt.
+struct Flight {
+    ticket: Ticket,
+    began: Duration,
+    number: u32,
+    cause: Cause,
+    /// Whether its task runs, so that its deadline ends it.
+    driven: bool,
+}
 
 /// One history: the issuer, the engine around the machine, and what was seen.
 struct World {
@@ -167,9 +218,11 @@ struct World {
     now: Duration,
     machine: Freshness,
     set: Option<(BTreeSet<Kid>, Life)>,
-    flight: Option<(Ticket, Duration)>,
-    /// Counted waits, with the attempt they wait for.
-    waits: Vec<Attempt>,
+    flight: Option<Flight>,
+    /// Attempts that were given up, and may still report.
+    lost: Vec<Flight>,
+    /// Counted waits, with the attempt they wait for, and the first one after they came.
+    waits: Vec<(Attempt, Attempt, u32)>,
     /// What the issuer publishes now, and the next kid.
     kids: BTreeSet<Kid>,
     next_kid: Kid,
@@ -183,6 +236,8 @@ enum Mode {
     Well,
     Failing,
     Hanging,
+    /// Requests come in on a runtime that is not driven any more.
+    Undriven,
 }
 
 impl World {
@@ -193,6 +248,7 @@ impl World {
             machine: Freshness::new(FreshnessSettings::default()),
             set: None,
             flight: None,
+            lost: Vec::new(),
             waits: Vec::new(),
             kids: BTreeSet::from([0]),
             next_kid: 1,
@@ -223,21 +279,24 @@ impl World {
             0..30 => self.pass(),
             30..60 => {
                 let kid = self.some_kid();
-                self.request(kid, false);
+                self.request(kid, None, true);
             }
             60..64 => self.flood(),
-            64..70 => self.bad_signature(),
-            70..72 => self.schedule(),
-            72..86 => self.answer(),
-            86..88 => self.abort(),
+            64..69 => self.bad_signature(),
+            69..71 => self.schedule(),
+            71..84 => self.answer(),
+            84..86 => self.late(),
+            86..87 => self.abort(),
+            87..88 => self.shut_down(),
             88..92 => self.rotate(),
             92..94 => self.withdraw(),
             94..95 => self.stranded(),
             _ => {
-                self.mode = match self.random.below(3) {
+                self.mode = match self.random.below(4) {
                     0 => Mode::Well,
                     1 => Mode::Failing,
-                    _ => Mode::Hanging,
+                    2 => Mode::Hanging,
+                    _ => Mode::Undriven,
                 };
                 self.tell(format_args!("the issuer is {:?}", self.mode));
             }
@@ -255,11 +314,12 @@ impl World {
 
     fn elapse(&mut self, time: Duration) {
         self.tell(format_args!("{time:?} pass"));
-        // No attempt outlives its deadline.
-        if let Some((_, started_at)) = &self.flight
-            && self.now + time > *started_at + DEADLINE
+        // No attempt outlives its deadline, but for one whose task does not run.
+        if let Some(flight) = &self.flight
+            && flight.driven
+            && self.now + time > flight.began + DEADLINE
         {
-            let end = *started_at + DEADLINE;
+            let end = flight.began + DEADLINE;
             let rest = (self.now + time).saturating_sub(end);
             self.now = self.now.max(end);
             self.fail("deadline");
@@ -278,14 +338,16 @@ impl World {
         }
     }
 
-    /// A request as the engine treats it; how it was answered.
-    fn request(&mut self, kid: Kid, waited: bool) -> Answer {
+    /// A request as the engine treats it, with the first attempt after it came, if it has waited; how
+    /// it was answered.
+    fn request(&mut self, kid: Kid, came: Option<(Attempt, u32)>, patient: bool) -> Answer {
         let view = self.machine.view();
         let life = self.set.as_ref().map(|(_, life)| *life);
         let known = self.set.as_ref().is_some_and(|(kids, _)| kids.contains(&kid));
-        let asked = Asked { known, waited };
+        let asked = Asked { known, since: came.map(|(since, _)| since), patient };
         let decision = self.machine.request(view, life.as_ref(), asked, self.now).unwrap();
-        self.tell(format_args!("a request for {kid} (waited: {waited}): {decision:?}"));
+        self.tell(format_args!("a request for {kid} since {came:?}: {decision:?}"));
+        let was_under_way = self.flight.is_some() && decision.start.is_none();
         if decision.note == Some(Note::BudgetSpent) {
             self.seen.told_spent();
         }
@@ -295,22 +357,27 @@ impl World {
         }
         if let Answer::Wait(wait) = decision.answer {
             assert!(self.machine.is_under_way(wait.attempt), "never waiting for the past");
+            let begun = self.seen.begun;
+            let number = came.map_or(begun + u32::from(was_under_way), |(_, number)| number);
             if wait.counted {
-                self.waits.push(wait.attempt);
+                self.waits.push((wait.attempt, wait.since, number));
                 self.seen.waiting_for_kids += 1;
             }
         }
-        self.seen.answered(self.now, kid, waited, decision.answer);
+        let since = came.map(|(_, number)| number);
+        self.seen.answered(self.now, kid, (since, patient), decision.answer);
         decision.answer
     }
 
     /// More forged tokens at once than may wait.
     fn flood(&mut self) {
-        let tokens = self.random.below(400);
+        // Seldom so many that not all of them may wait.
+        let most = if self.random.below(50) == 0 { 5_000 } else { 100 };
+        let tokens = self.random.below(most);
         self.tell(format_args!("{tokens} forged tokens at once"));
         let tell = TELL.replace(false);
         for kid in 0..u32::try_from(tokens).unwrap() {
-            self.request(2_000_000 + kid, false);
+            self.request(2_000_000 + kid, None, true);
         }
         TELL.set(tell);
     }
@@ -338,13 +405,34 @@ impl World {
 
     fn start(&mut self, ticket: Ticket, cause: Cause) {
         self.seen.started(self.now, cause);
-        self.flight = Some((ticket, self.now));
+        assert_eq!(ticket.cause(), cause);
+        let driven = self.mode != Mode::Undriven;
+        let (began, number) = (self.now, self.seen.begun);
+        let given_up = self.flight.replace(Flight { ticket, began, number, cause, driven });
+        if let Some(given_up) = given_up {
+            assert!(!given_up.driven, "only what does not run is given up");
+            self.lost.push(given_up);
+            self.wake();
+        }
+    }
+
+    /// An attempt reports that nobody waits for any more, or whose task runs again.
+    fn late(&mut self) {
+        let flight = match self.lost.pop() {
+            Some(lost) => lost,
+            None => match self.flight.take_if(|flight| !flight.driven) {
+                Some(flight) => flight,
+                None => return,
+            },
+        };
+        self.tell(format_args!("attempt {} reports late", flight.number));
+        if self.random.below(2) == 0 { self.land(flight) } else { self.fall(flight, "late") }
     }
 
     /// The issuer answers the attempt under way, in its way.
     fn answer(&mut self) {
         match self.mode {
-            Mode::Hanging => {}
+            Mode::Hanging | Mode::Undriven => {}
             Mode::Failing => self.fail("failing"),
             Mode::Well => self.succeed(),
         }
@@ -355,13 +443,23 @@ impl World {
             // A set without a usable key replaces nothing.
             return self.fail("empty set");
         }
-        let Some((ticket, _)) = self.flight.take() else { return };
+        if let Some(flight) = self.flight.take_if(|flight| flight.driven) {
+            self.land(flight);
+        }
+    }
+
+    fn land(&mut self, flight: Flight) {
+        let Flight { ticket, began, number, .. } = flight;
+        if !self.machine.is_current(&ticket) {
+            self.machine.succeeded(ticket);
+            return;
+        }
         let max_age = match self.random.below(4) {
             0 => Some(self.random.below(10_000)),
             _ => None,
         };
         let unit = self.random.unit();
-        let life = self.machine.renewed(self.now, max_age.map(Duration::from_secs), unit);
+        let life = self.machine.renewed(&ticket, max_age.map(Duration::from_secs), unit);
         // "Not modified" is an answer only where the set is the same, and changes as much.
         let kids = match &self.set {
             Some((kids, _)) if *kids == self.kids => kids.clone(),
@@ -371,12 +469,18 @@ impl World {
         self.set = Some((kids, life));
         self.machine.succeeded(ticket);
         self.seen.published = Some(self.kids.clone());
-        self.seen.succeeded(self.now, max_age);
+        self.seen.succeeded(number, began, max_age);
         self.wake();
     }
 
     fn fail(&mut self, why: &str) {
-        let Some((ticket, _)) = self.flight.take() else { return };
+        if let Some(flight) = self.flight.take_if(|flight| flight.driven) {
+            self.fall(flight, why);
+        }
+    }
+
+    fn fall(&mut self, flight: Flight, why: &str) {
+        let Flight { ticket, began, cause, .. } = flight;
         let retry_after = match self.random.below(4) {
             0 => Some(Duration::from_secs(self.random.below(100))),
             _ => None,
@@ -384,15 +488,36 @@ impl World {
         self.tell(format_args!("the fetch fails: {why}, Retry-After {retry_after:?}"));
         let life = self.set.as_ref().map(|(_, life)| *life);
         let unit = self.random.unit();
+        let current = self.machine.is_current(&ticket);
         let setback = self.machine.failed(ticket, life.as_ref(), self.now, unit, retry_after);
-        assert_eq!(setback.usable_for.is_some(), self.seen.usable(self.now), "what is told");
-        self.seen.failed(self.now);
+        let in_time = self.now < began + invariants::LOST_AFTER;
+        assert_eq!(setback.is_some(), current && in_time, "no late failure counts");
+        match setback {
+            Some(setback) => {
+                let usable = setback.usable_for.is_some();
+                assert_eq!(usable, self.seen.usable(self.now), "what is reported");
+                self.seen.failed(self.now);
+            }
+            None if current => self.seen.cancelled(cause),
+            None => return,
+        }
         self.wake();
     }
 
-    /// The task of the fetch panics, or its runtime shuts down.
+    /// The task of the fetch panics.
     fn abort(&mut self) {
         self.fail("aborted");
+    }
+
+    /// The runtime of the attempt under way shuts down, which is no fault of the issuer's.
+    fn shut_down(&mut self) {
+        let Some(flight) = self.flight.take() else { return };
+        self.tell(format_args!("its runtime shuts down"));
+        let failures = self.machine.failures();
+        self.machine.cancelled(flight.ticket);
+        assert_eq!(self.machine.failures(), failures, "no fault of the issuer's");
+        self.seen.cancelled(flight.cause);
+        self.wake();
     }
 
     /// A request outside a runtime: its attempt can't run.
@@ -408,13 +533,17 @@ impl World {
 
     /// Those who wait look again, or have gone away: either way their wait is over.
     fn wake(&mut self) {
-        for attempt in std::mem::take(&mut self.waits) {
+        let mut came = None;
+        for (attempt, since, number) in std::mem::take(&mut self.waits) {
             assert!(!self.machine.is_under_way(attempt), "who waits is woken");
             self.machine.left();
             self.seen.waiting_for_kids -= 1;
+            came = Some((since, number));
         }
+        // One of them; its limit may be reached or not.
         let kid = self.some_kid();
-        self.request(kid, true);
+        let patient = came.is_some() && self.random.below(2) == 0;
+        self.request(kid, came, patient);
     }
 
     fn rotate(&mut self) {
@@ -440,10 +569,10 @@ impl World {
         self.tell(format_args!("all is well again"));
         let kid = *self.kids.last().unwrap();
         let end = self.now + RECOVERY;
-        while self.request(kid, false) != Answer::Serve {
+        while self.request(kid, None, true) != Answer::Serve {
             assert!(self.now < end, "always recovers");
             // An attempt under way may still hang until its deadline; new ones are answered.
-            let hangs = self.flight.as_ref().is_some_and(|(_, started)| *started < end - RECOVERY);
+            let hangs = self.flight.as_ref().is_some_and(|flight| flight.began < end - RECOVERY);
             if !hangs {
                 self.succeed();
             }

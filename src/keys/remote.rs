@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -17,12 +18,12 @@ use tokio::task::AbortHandle;
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, AlgorithmSet};
 use crate::event::{Event, Observer};
-use crate::keys::flight::{self, Flight};
+use crate::flight::{self, Ended};
 use crate::keys::freshness::{
-    Answer, Asked, Attempt, Freshness, FreshnessSettings, Note, Phase, Ticket,
+    Answer, Asked, Attempt, DEADLINE, Freshness, FreshnessSettings, Note, Phase, Ticket,
 };
 use crate::keys::snapshot::Snapshot;
-use crate::keys::{Candidates, Found, KeySeed, KeyWait, Lookup, Source, warm};
+use crate::keys::{Candidates, Found, KeySeed, KeyWait, KeysWaited, Lookup, Source, warm};
 use crate::runtime::{self, Unfit};
 use crate::shown::redacted;
 use crate::telemetry;
@@ -35,7 +36,7 @@ pub(crate) struct RemoteKeys {
     pub(super) source: Arc<Source>,
     pub(super) clock: Arc<dyn Clock>,
     observer: Option<Observer>,
-    keep_warm: bool,
+    keep_warm: AtomicBool,
     pub(super) snapshot: ArcSwapOption<Snapshot>,
     pub(super) freshness: Freshness,
     /// Wakes those who wait for an attempt to end.
@@ -44,6 +45,11 @@ pub(crate) struct RemoteKeys {
     /// The last attempt's task, and that of the timer: they end with this value.
     task: ArcSwapOption<AbortHandle>,
     timer: ArcSwapOption<AbortHandle>,
+    /// When the timer last ran, in milliseconds of the monotonic clock: it may be on a runtime that
+    /// nobody drives any more.
+    pub(super) beat: AtomicU64,
+    /// Why the seed is not used, until that was reported.
+    ignored_seed: ArcSwapOption<&'static str>,
 }
 
 /// What of an engine can be set.
@@ -72,22 +78,57 @@ impl RemoteKeys {
             source: Arc::new(source),
             clock,
             observer: settings.observer,
-            keep_warm: settings.keep_warm,
+            keep_warm: AtomicBool::new(settings.keep_warm),
             snapshot: ArcSwapOption::empty(),
             freshness: Freshness::new(settings.freshness),
             ended: watch::Sender::new(()),
             last_error: ArcSwapOption::empty(),
             task: ArcSwapOption::empty(),
             timer: ArcSwapOption::empty(),
+            beat: AtomicU64::new(0),
+            ignored_seed: ArcSwapOption::empty(),
         };
         if let Some(seed) = settings.seed {
             let now = (keys.clock.wall(), keys.clock.monotonic());
             match seed.adopt(issuer, accepted, &keys.freshness, now) {
                 Ok(snapshot) => keys.snapshot.store(Some(Arc::new(snapshot))),
-                Err(reason) => keys.emit(|issuer| Event::SeedIgnored { issuer, reason }),
+                Err(reason) => keys.ignored_seed.store(Some(Arc::new(reason))),
             }
         }
         keys
+    }
+
+    /// Goes on with the set of an engine that fetched from the same place, if it can be used: what is
+    /// accepted may have changed, so it is read again.
+    pub(crate) fn take_over(&self, other: &Self) {
+        let Some(set) = other.snapshot.load_full().filter(|_| other.is_usable()) else { return };
+        if let Ok(keys) = self.source.parse(&set.document, self.accepted) {
+            let taken = Snapshot {
+                keys: Arc::new(keys),
+                life: set.life.handed_on(),
+                document: set.document.clone(),
+                validator: set.validator.clone(),
+                seed: set.seed,
+            };
+            self.snapshot.store(Some(Arc::new(taken)));
+        }
+    }
+
+    /// Reports a seed that is not used, once. Called after the engine is in use, since an observer may
+    /// call back.
+    pub(crate) fn tell_of_seed(&self) {
+        if let Some(reason) = self.ignored_seed.swap(None) {
+            self.emit(|issuer| Event::SeedIgnored { issuer, reason: &reason });
+        }
+    }
+
+    /// Has the set fetched when that is due from now on, without waiting for a request.
+    pub(crate) fn keep_warm(self: &Arc<Self>) {
+        if !self.keep_warm.swap(true, Ordering::Relaxed)
+            && let Ok(runtime) = runtime::current()
+        {
+            self.start_timer(&runtime);
+        }
     }
 
     #[cfg(feature = "remote")]
@@ -95,13 +136,25 @@ impl RemoteKeys {
         &self.source
     }
 
-    /// Looks for a key, without blocking. With `waited`, it never answers [`Lookup::Wait`].
+    /// Looks for a key, without blocking. Where the request has waited for this engine, it never
+    /// answers [`Lookup::Wait`].
     pub(crate) fn find(
         self: &Arc<Self>,
         kid: Option<&str>,
         algorithm: Algorithm,
         iss: &str,
-        waited: bool,
+        waited: Option<&KeysWaited>,
+    ) -> Lookup<'static> {
+        let since = waited.and_then(|waited| waited.since(self));
+        self.look((kid, algorithm, iss), since, since.is_none())
+    }
+
+    /// The same for a request that came before the attempt `since`; it may wait if it is patient.
+    pub(super) fn look(
+        self: &Arc<Self>,
+        (kid, algorithm, iss): (Option<&str>, Algorithm, &str),
+        since: Option<Attempt>,
+        patient: bool,
     ) -> Lookup<'static> {
         loop {
             let now = self.clock.monotonic();
@@ -114,7 +167,7 @@ impl RemoteKeys {
                 }
                 _ => Candidates::default(),
             };
-            let asked = Asked { known: !candidates.is_empty(), waited };
+            let asked = Asked { known: !candidates.is_empty(), since, patient };
             // Outrun means that another thread came further, so this ends.
             let Ok(decision) = self.freshness.request(view, life, asked, now) else { continue };
             let mut answer = decision.answer;
@@ -134,7 +187,7 @@ impl RemoteKeys {
                 if wait.counted {
                     self.wait_is_over();
                 }
-                answer = self.freshness.refusal(life, now);
+                answer = self.freshness.unavailable(now);
             }
             return match answer {
                 Answer::Serve => Lookup::Found(Found::Remote(snapshot, candidates)),
@@ -200,23 +253,53 @@ impl RemoteKeys {
             }
             Err(unfit @ Unfit::WithoutTimer) => {
                 // As a failure, so that the pauses after it bound how often this is found out.
-                self.land(ticket, Err(unfit.problem().into()));
+                self.land(ticket, Ended::Done(Err(unfit.problem().into())), None);
                 return false;
             }
         };
         self.freshness.launched();
-        let validator = self.snapshot.load().as_ref().and_then(|set| set.validator.clone());
-        let flight = Flight::new(self, ticket);
-        let task = runtime.spawn(flight::fetch(flight, Arc::clone(&self.source), validator, now));
-        self.task.store(Some(Arc::new(task.abort_handle())));
-        if self.keep_warm && self.timer.load().as_ref().is_none_or(|timer| timer.is_finished()) {
-            let timer = runtime.spawn(warm::keep_warm(Arc::downgrade(self))).abort_handle();
-            // Should two threads come here at once, one of the timers goes.
-            if let Some(other) = self.timer.swap(Some(Arc::new(timer))) {
-                other.abort();
+        // Requests that wait for an attempt which was given up for this one look again.
+        self.ended.send_replace(());
+        let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
+        let validator = known.as_ref().and_then(|known| known.validator.clone());
+        let work = async move { source.fetch(validator.as_ref(), now).await };
+        let keys = Arc::downgrade(self);
+        let task = flight::launch(&runtime, DEADLINE, work, move |ended| {
+            if let Some(keys) = keys.upgrade() {
+                keys.land(ticket, ended, known.as_deref());
             }
+        });
+        if let Some(given_up) = self.task.swap(Some(Arc::new(task))) {
+            given_up.abort();
+        }
+        let is_alive = |timer: &Arc<AbortHandle>| !timer.is_finished() && self.timer_beats(now);
+        if self.keep_warm.load(Ordering::Relaxed)
+            && !self.timer.load().as_ref().is_some_and(is_alive)
+        {
+            self.start_timer(&runtime);
         }
         true
+    }
+
+    fn start_timer(self: &Arc<Self>, runtime: &Handle) {
+        self.beats(self.clock.monotonic());
+        let timer = runtime.spawn(warm::keep_warm(Arc::downgrade(self))).abort_handle();
+        // Should two threads come here at once, one of the timers goes.
+        if let Some(other) = self.timer.swap(Some(Arc::new(timer))) {
+            other.abort();
+        }
+    }
+
+    /// The timer runs.
+    pub(super) fn beats(&self, now: Duration) {
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.beat.store(now, Ordering::Relaxed);
+    }
+
+    /// Whether the timer ran lately.
+    fn timer_beats(&self, now: Duration) -> bool {
+        let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
+        now.saturating_sub(beat) < warm::LOST_AFTER
     }
 
     pub(super) fn emit(&self, event: impl FnOnce(Arc<str>) -> Event) {
@@ -227,7 +310,7 @@ impl RemoteKeys {
         telemetry::event(&event(issuer), self.observer.as_ref());
     }
 
-    /// Returns when this attempt has ended.
+    /// Returns when this attempt has ended, or was given up for another.
     pub(crate) async fn ended(&self, attempt: Attempt) {
         // An error means that the sender is gone, which `self` owns.
         let mut ended = self.ended.subscribe();

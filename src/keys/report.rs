@@ -37,6 +37,7 @@ impl RemoteKeys {
         if matches!(*self.source, Source::File(_)) {
             return None;
         }
-        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?)
+        let now = (self.clock.wall(), self.clock.monotonic());
+        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?, now)
     }
 }

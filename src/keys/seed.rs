@@ -46,11 +46,18 @@ pub struct KeySeed {
 pub struct InvalidSeed(());
 
 impl KeySeed {
-    pub(crate) fn of(issuer: &str, snapshot: &Snapshot) -> Option<Self> {
+    /// `wall` and `now` are the two clocks' times. The wall clock may have been stepped since the set
+    /// was fetched, so its age is taken from the other one.
+    pub(crate) fn of(
+        issuer: &str,
+        snapshot: &Snapshot,
+        (wall, now): (Duration, Duration),
+    ) -> Option<Self> {
+        let fetched_at = wall.saturating_sub(snapshot.life.age(now));
         Some(Self {
             version: VERSION,
             issuer: issuer.to_owned(),
-            fetched_at: snapshot.fetched_at.as_secs(),
+            fetched_at: fetched_at.as_secs(),
             freshness: snapshot.life.freshness().as_secs(),
             document: String::from_utf8(snapshot.document.to_vec()).ok()?,
         })
@@ -109,7 +116,7 @@ impl KeySeed {
         let keys = KeySet::parse(self.document.as_bytes(), accepted).map_err(|_| "no key set")?;
         let document = self.document.clone().into();
         // Without an ETag: a seed that was tampered with must not live on by "not modified".
-        Ok(Snapshot { keys: keys.into(), life, document, validator: None, fetched_at, seed: true })
+        Ok(Snapshot { keys: keys.into(), life, document, validator: None, seed: true })
     }
 }
 

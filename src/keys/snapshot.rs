@@ -2,7 +2,6 @@
 //! another set.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -16,8 +15,6 @@ pub(crate) struct Snapshot {
     /// The set as it came, for seeds and to tell whether the next one is another.
     pub(crate) document: Bytes,
     pub(crate) validator: Option<Validator>,
-    /// When it was fetched, by the wall clock.
-    pub(crate) fetched_at: Duration,
     /// Whether it is a seed, and no fetch of this process has confirmed it.
     pub(crate) seed: bool,
 }

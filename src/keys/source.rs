@@ -17,7 +17,7 @@ use crate::fetch::{Client, FetchError};
 use crate::issuer::Discovery;
 #[cfg(feature = "remote")]
 use crate::keys::bearer::BearerFile;
-use crate::keys::file;
+use crate::keys::file::Reader;
 use crate::keys::set::{KeySet, KeySetFault};
 
 /// Bytes of a key set, wherever it comes from. Real ones have 1 to 20 KiB.
@@ -40,7 +40,7 @@ pub(crate) enum Source {
     #[cfg(feature = "remote")]
     JwksUri { client: Client, uri: String, bearer: Option<BearerFile> },
     /// A file of this machine.
-    File(Arc<Path>),
+    File(Reader),
     /// Code of the API's own.
     User(Arc<dyn KeySource>),
 }
@@ -89,6 +89,11 @@ impl FetchError {
 }
 
 impl Source {
+    /// A file of this machine.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self::File(Reader::new(path, MAX_DOCUMENT))
+    }
+
     /// The metadata of the issuer, where the set is found by it.
     #[cfg(feature = "remote")]
     pub(crate) fn discovery(&self) -> Option<&Arc<Discovery>> {
@@ -139,8 +144,8 @@ impl Source {
                 let fetched = get(client, uri, validator, authorization).await;
                 fetched.map_err(|error| error.of("key set"))
             }
-            Self::File(path) => {
-                let content = file::read(path, MAX_DOCUMENT).await;
+            Self::File(file) => {
+                let content = file.read().await;
                 let content = content.map_err(|problem| format!("key file: {problem}"))?;
                 let (document, max_age) = (Some(content.into()), Some(FILE_FRESHNESS));
                 Ok(Fetched { document, validator: None, max_age })

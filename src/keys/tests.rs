@@ -10,8 +10,12 @@ use crate::clock::{Clock as _, TestClock};
 use crate::crypto::AlgorithmSet;
 use crate::event::Event;
 use crate::health::{IssuerHealth, KeyStage};
+use crate::runtime::Deadline;
 
 const ISSUER: &str = "https://as.example.com";
+
+/// A public key of RFC 7517 A.1.
+const P256: &str = r#"{"kty":"EC","crv":"P-256","kid":"p","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
 
 /// A public key of RFC 8037 A.2 under this kid.
 fn entry(kid: &str) -> String {
@@ -83,6 +87,7 @@ impl World {
         let user = Source::User(Arc::new(source.clone()));
         let accepted = AlgorithmSet::DEFAULT;
         let keys = RemoteKeys::new(ISSUER, accepted, user, Arc::new(clock.clone()), settings);
+        keys.tell_of_seed();
         Self { clock, source, keys: Arc::new(keys), events }
     }
 
@@ -94,17 +99,19 @@ impl World {
         self.source.asked.load(Ordering::SeqCst)
     }
 
-    fn look(&self, kid: &str, waited: bool) -> Lookup<'static> {
-        self.keys.find(Some(kid), Algorithm::Ed25519, ISSUER, waited)
+    fn look(&self, kid: &str) -> Lookup<'static> {
+        self.keys.find(Some(kid), Algorithm::Ed25519, ISSUER, None)
     }
 
     /// Looks for a kid as a request does.
     async fn find(&self, kid: &str) -> &'static str {
-        match self.look(kid, false) {
-            Lookup::Wait(wait) => wait.done().await,
+        let wait = match self.look(kid) {
+            Lookup::Wait(wait) => wait,
             answer => return name(&answer),
-        }
-        name(&self.look(kid, true))
+        };
+        let waited = wait.waited();
+        wait.done(Deadline::after(Duration::from_secs(60))).await;
+        name(&self.keys.find(Some(kid), Algorithm::Ed25519, ISSUER, Some(&waited)))
     }
 
     /// The names of the events since the last call.
@@ -174,7 +181,7 @@ async fn events_of_a_life() {
     world.pass(250);
     assert_eq!(world.find("a").await, "found", "until the fetch is in");
     settle().await;
-    assert_eq!(world.find("a").await, "unknown", "a successful fetch has removed it");
+    assert_eq!(world.find("a").await, "unavailable", "removed, and nobody can look for it");
     let expected = [
         "refreshed 2 first=false changed=true",
         "skipped Some(`j\\n`): kty is unknown",
@@ -228,7 +235,7 @@ async fn an_observer_that_panics_breaks_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_ends_however_its_task_ends() {
     for (script, problem) in [
-        (Script::Panic, "failed 1 `the fetch was aborted` None"),
+        (Script::Panic, "failed 1 `the attempt panicked` None"),
         (Script::Hang, "failed 1 `no answer in time` None"),
         (
             Script::Answer("x".repeat(64 * 1024 + 1)),
@@ -259,13 +266,158 @@ fn a_runtime_that_shuts_down_ends_its_attempt_and_another_goes_on() {
     let world = World::new([Script::Hang, Script::Answer(document(&["a"]))]);
     let first = runtime();
     first.block_on(async {
-        assert_eq!(name(&world.look("a", false)), "wait");
+        assert_eq!(name(&world.look("a")), "wait");
         settle().await;
     });
     drop(first);
-    assert_eq!(world.events(), ["failed 1 `the fetch was aborted` None"]);
-    world.pass(2);
-    assert_eq!(runtime().block_on(world.find("a")), "found");
+    assert!(world.events().is_empty(), "no fault of the issuer's");
+    assert_eq!(world.keys.health().failures, 0);
+    assert_eq!(runtime().block_on(world.find("a")), "found", "at once");
+}
+
+/// `block_on` of a runtime of its own for each request, say: its task is polled a few times, and
+/// then nobody drives it any more.
+#[test]
+fn an_attempt_whose_runtime_is_not_driven_counts_as_ended_in_time() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = World::new([Script::Hang, Script::Answer(document(&["a"]))]);
+    let (first, second) = (runtime(), runtime());
+    first.block_on(async {
+        assert_eq!(name(&world.look("a")), "wait");
+        settle().await;
+    });
+    assert_eq!(world.asked(), 1);
+    world.pass(11);
+    second.block_on(async { assert_eq!(name(&world.look("a")), "wait") });
+    assert_eq!(world.asked(), 1, "it may still report");
+    world.pass(1);
+    assert_eq!(second.block_on(world.find("a")), "found");
+    assert_eq!(world.asked(), 2);
+    // What the first one brings at last is not counted, and takes no key away.
+    first.block_on(async {
+        tokio::time::pause();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    });
+    assert_eq!(world.events(), ["refreshed 1 first=true changed=true"]);
+    assert_eq!(second.block_on(world.find("a")), "found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_goes_on_where_an_attempt_never_reports() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = World::new([Script::Answer(document(&["a"]))]);
+    {
+        let _undriven = runtime.enter();
+        assert_eq!(name(&world.look("a")), "wait");
+    }
+    let keys = Arc::clone(&world.keys);
+    let ready = tokio::spawn(async move { keys.ready().await });
+    for _ in 0..30 {
+        world.pass(1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(ready.is_finished());
+    runtime.shutdown_background();
+}
+
+#[test]
+fn a_timer_whose_runtime_is_not_driven_is_replaced() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let undriven = builder.enable_all().build().unwrap();
+    let driven = builder.start_paused(true).build().unwrap();
+    let settings = KeySettings { keep_warm: true, ..KeySettings::default() };
+    let world = World::with([Script::Answer(document(&["a"]))], settings);
+    assert_eq!(undriven.block_on(world.find("a")), "found");
+    world.pass(250);
+    driven.block_on(async {
+        assert_eq!(world.find("a").await, "found");
+        settle().await;
+        assert_eq!(world.asked(), 2, "the request has it fetched");
+        world.pass(250);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(world.asked(), 3, "and the timer runs again");
+    });
+}
+
+#[tokio::test]
+async fn a_wait_goes_on_to_an_attempt_that_can_say_something() {
+    let world = World::new([Script::Answer(document(&["a"]))]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    {
+        let _undriven = runtime.enter();
+        assert_eq!(name(&world.look("a")), "wait");
+    }
+    let found = async {
+        tokio::task::yield_now().await;
+        // The attempt that the request has joined dies.
+        runtime.shutdown_background();
+    };
+    let (found, ()) = tokio::join!(world.find("a"), found);
+    assert_eq!(found, "found");
+    assert_eq!(world.asked(), 1, "the other was never made");
+}
+
+/// Tasks are dropped as they are started there, so an attempt ends before anyone waits for it.
+#[test]
+fn on_a_runtime_that_is_gone_a_request_is_refused_and_ends() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let world = World::new([Script::Answer(document(&["a"]))]);
+    {
+        let _gone = handle.enter();
+        let mut request = Box::pin(world.find("a"));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let polled = std::future::Future::poll(request.as_mut(), &mut context);
+        let std::task::Poll::Ready(found) = polled else {
+            panic!("it waits for nothing");
+        };
+        assert_eq!(found, "unavailable");
+    }
+    assert_eq!((world.asked(), world.keys.health().failures), (0, 0));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(world.find("a")), "found");
+}
+
+#[tokio::test]
+async fn a_set_goes_on_under_other_algorithms() {
+    let both = document(&["a"]).replace("]}", &format!(",{P256}]}}"));
+    let world = World::new([Script::Answer(both)]);
+    assert_eq!(world.find("a").await, "found");
+    world.pass(100);
+    let accepting = |accepted: &[Algorithm]| {
+        let accepted = accepted.iter().copied().collect();
+        let user = Source::User(Arc::new(world.source.clone()));
+        let clock = Arc::new(world.clock.clone());
+        let keys = RemoteKeys::new(ISSUER, accepted, user, clock, KeySettings::default());
+        keys.take_over(&world.keys);
+        keys
+    };
+    let health = |accepted: &[Algorithm]| accepting(accepted).health();
+    let only = health(&[Algorithm::ES256]);
+    assert_eq!(format!("{:?}", only.key_ids), "[`p`]");
+    assert_eq!((only.keys, only.age), (KeyStage::Fresh, Some(Duration::from_secs(100))));
+    assert_eq!(health(&[Algorithm::ES256, Algorithm::Ed25519]).key_ids.len(), 2);
+    // What fits none of them is no set; the next fetch says so, too.
+    assert_eq!(health(&[Algorithm::RS256]).keys, KeyStage::Missing);
+    assert_eq!(world.asked(), 1);
+    world.pass(4_000);
+    assert_eq!(health(&[Algorithm::ES256]).keys, KeyStage::Missing, "too old to go on with");
+}
+
+#[tokio::test]
+async fn a_jump_of_the_wall_clock_changes_no_age() {
+    let world = World::new([Script::Answer(document(&["a"]))]);
+    world.find("a").await;
+    world.pass(100);
+    for wall in [0, 1_000, 1_700_000_100, 1_800_000_000] {
+        world.clock.set_wall(wall);
+        let health = world.keys.health();
+        assert_eq!((health.keys, health.age), (KeyStage::Fresh, Some(Duration::from_secs(100))));
+        // The next process reads the same wall clock.
+        let fetched_at = world.keys.export().unwrap().fetched_at();
+        assert_eq!(fetched_at, Duration::from_secs(wall.saturating_sub(100)), "{wall}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -278,7 +430,7 @@ async fn on_many_threads_nobody_waits_with_a_key_at_hand_and_the_schedule_holds(
             let world = Arc::clone(&world);
             tokio::spawn(async move {
                 while world.clock.monotonic() < Duration::from_secs(u64::from(STEPS) * 30) {
-                    assert_eq!(name(&world.look("a", false)), "found");
+                    assert_eq!(name(&world.look("a")), "found");
                     tokio::task::yield_now().await;
                 }
             })
@@ -305,17 +457,17 @@ async fn on_many_threads_nobody_waits_with_a_key_at_hand_and_the_schedule_holds(
 fn without_a_runtime_a_request_is_refused_and_nothing_is_held_against_the_issuer() {
     let world = World::new([Script::Answer(document(&["a"]))]);
     for _ in 0..5 {
-        assert_eq!(name(&world.look("a", false)), "unavailable");
+        assert_eq!(name(&world.look("a")), "unavailable");
     }
     assert_eq!(world.events(), ["no runtime"], "once");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert_eq!(runtime.block_on(world.find("a")), "found", "no pause");
     // With keys at hand, no runtime is needed.
-    assert_eq!(name(&world.look("a", false)), "found");
-    assert_eq!(name(&world.look("c", false)), "unknown");
+    assert_eq!(name(&world.look("a")), "found");
+    assert_eq!(name(&world.look("c")), "unavailable", "nobody can look for it");
     world.pass(250);
-    assert_eq!(name(&world.look("a", false)), "found", "although a fetch is due");
-    assert_eq!(name(&world.look("b", false)), "unknown");
+    assert_eq!(name(&world.look("a")), "found", "although a fetch is due");
+    assert_eq!(name(&world.look("b")), "unavailable");
     world.keys.wake();
     let expected = ["refreshed 1 first=true changed=true", "no runtime"];
     assert_eq!(world.events(), expected, "a fetch that did not start is not told as one");
@@ -327,7 +479,7 @@ async fn the_last_handle_ends_the_attempt_and_the_timer() {
     for keep_warm in [false, true] {
         let settings = KeySettings { keep_warm, ..KeySettings::default() };
         let world = World::with([Script::Hang], settings);
-        assert_eq!(name(&world.look("a", false)), "wait");
+        assert_eq!(name(&world.look("a")), "wait");
         settle().await;
         assert_eq!(alive(), 1 + usize::from(keep_warm));
         drop(world);
@@ -434,7 +586,7 @@ async fn a_seed_serves_until_the_first_fetch_that_succeeds() {
     let script = [Script::Fail("down"), Script::Answer(document(&["b"]))];
     let world = seeded(seed().await, script);
     assert_eq!(world.keys.health().keys, KeyStage::Stale);
-    assert_eq!(name(&world.look("a", false)), "found", "at once");
+    assert_eq!(name(&world.look("a")), "found", "at once");
     settle().await;
     assert_eq!(world.asked(), 1, "and a fetch starts");
     assert_eq!(world.find("b").await, "unavailable", "a key that it does not have");

@@ -3,12 +3,16 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crate::keys::freshness;
 use crate::keys::remote::RemoteKeys;
 use crate::runtime;
 
 /// The longest sleep of a timer, so that a clock that was stepped, or a machine that was suspended,
 /// is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// After so long without a sign of it, a timer counts as lost: its longest sleep and a margin.
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(15);
 
 /// The shortest, so that rounding can't make a timer spin.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
@@ -24,7 +28,10 @@ impl RemoteKeys {
     pub(crate) async fn ready(self: &Arc<Self>) {
         while !self.is_usable() && runtime::current().is_ok() {
             match self.wake() {
-                Some(attempt) => self.ended(attempt).await,
+                // No longer than an attempt can last: one that never reports wakes nobody.
+                Some(attempt) => {
+                    runtime::within(freshness::LOST_AFTER, self.ended(attempt)).await;
+                }
                 None => sleep(self.due_in(), LONGEST_SLEEP_UNREADY).await,
             }
         }
@@ -37,6 +44,7 @@ pub(crate) async fn keep_warm(keys: Weak<RemoteKeys>) {
         let due_in = match keys.upgrade() {
             None => return,
             Some(keys) => {
+                keys.beats(keys.clock.monotonic());
                 let _ = keys.wake();
                 keys.due_in()
             }

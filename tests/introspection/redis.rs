@@ -279,6 +279,63 @@ async fn a_connection_that_broke_is_made_anew_without_a_word() {
     assert_eq!(world.calls(), 10);
 }
 
+/// A way to a server that is far away: what is said first over each connection takes so long, as the
+/// handshakes of TCP and TLS do, and the rest does not.
+async fn far_away(server: SocketAddr, handshake: Duration) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                tokio::time::sleep(handshake).await;
+                let mut far = tokio::net::TcpStream::connect(server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    (address, connections)
+}
+
+/// No request waits for a store longer than 250 ms, so a connection that needs longer must not belong
+/// to one.
+#[tokio::test]
+async fn a_server_that_takes_its_time_to_connect_is_used_once_it_is_connected() {
+    for handshake in [0, 400] {
+        let handshake = Duration::from_millis(handshake);
+        let Some(redis) = Redis::start().await else { return };
+        let (address, connections) = far_away(redis.address, handshake).await;
+        let far = || {
+            let store = RedisStore::new(&format!("redis://{address}")).unwrap();
+            SharedCache::new(store, SECRET).unwrap()
+        };
+        let world = World::with(|own| own.shared_cache(far())).await;
+        world
+            .bearer(&world.issuer.token().opaque())
+            .await
+            .assert_ok("the first, while it connects");
+        tokio::time::sleep(2 * handshake).await;
+        // What failed while it connected is forgiven.
+        world.pass(30);
+        let put = redis.keys().await.len();
+        let token = world.issuer.token().opaque();
+        world.bearer(&token).await.assert_ok("connected");
+        redis.has(put + 1).await;
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "{handshake:?}: one is enough");
+
+        let other = another(&world, far());
+        ask(&other, &world.issuer.token().opaque()).await.assert_ok("it connects as well");
+        tokio::time::sleep(2 * handshake).await;
+        world.clock.advance(Duration::from_secs(30));
+        let calls = world.calls();
+        ask(&other, &token).await.assert_ok("shared");
+        assert_eq!(world.calls(), calls, "{handshake:?}");
+    }
+}
+
 #[tokio::test]
 async fn values_changed_in_redis_are_misses() {
     let Some(redis) = Redis::start().await else { return };

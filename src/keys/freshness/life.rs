@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::attempts::{Attempt, Ticket};
+
 /// How long a set is fresh when its server does not say. A rotation with overlap is then seen long
 /// before the old key goes.
 pub(crate) const FRESHNESS: Duration = Duration::from_secs(5 * 60);
@@ -81,7 +83,10 @@ impl Stage {
 /// When a set came and how long it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
-    came_at: Duration,
+    /// The attempt that brought it; none for a seed.
+    attempt: Option<Attempt>,
+    /// When it was asked for: what an answer says may be as old as its question.
+    asked_at: Duration,
     /// How old it was when it came: nothing, but for a seed.
     age: Duration,
     freshness: Duration,
@@ -91,20 +96,22 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// The life of a set fetched `now`; `random` is from 0 up to 1.
+    /// The life of a set that an attempt brought; `random` is from 0 up to 1.
     pub(crate) fn fetched(
-        now: Duration,
+        ticket: &Ticket,
         max_age: Option<Duration>,
         random: f64,
         settings: &FreshnessSettings,
     ) -> Self {
         let freshness = bounded(max_age.unwrap_or(FRESHNESS));
-        let fresh_until = now.saturating_add(freshness);
+        let asked_at = ticket.started_at();
+        let fresh_until = asked_at.saturating_add(freshness);
         Self {
-            came_at: now,
+            attempt: Some(ticket.attempt()),
+            asked_at,
             age: Duration::ZERO,
             freshness,
-            refresh_at: now.saturating_add(freshness.mul_f64(REFRESH_AHEAD - JITTER * random)),
+            refresh_at: asked_at.saturating_add(freshness.mul_f64(REFRESH_AHEAD - JITTER * random)),
             fresh_until,
             usable_until: fresh_until.saturating_add(settings.stale_if_error),
         }
@@ -122,7 +129,32 @@ impl Life {
         let cap = freshness.saturating_add(settings.stale_if_error);
         let rest = cap.checked_sub(age).filter(|rest| !rest.is_zero())?;
         let usable_until = now.saturating_add(rest);
-        Some(Self { came_at: now, age, freshness, refresh_at: now, fresh_until: now, usable_until })
+        let (asked_at, refresh_at, fresh_until) = (now, now, now);
+        let attempt = None;
+        Some(Self { attempt, asked_at, age, freshness, refresh_at, fresh_until, usable_until })
+    }
+
+    /// The same set in the hands of another engine, whose attempts have numbers of their own.
+    pub(crate) fn handed_on(self) -> Self {
+        Self { attempt: None, ..self }
+    }
+
+    /// Whether it came by `first` or by an attempt after that.
+    pub(crate) fn came_by(&self, first: Attempt) -> bool {
+        self.attempt.is_some_and(|own| own.is_from(first))
+    }
+
+    /// Whether it is the word of a server, asked no longer ago than `time`.
+    pub(crate) fn was_asked_for_within(&self, time: Duration, now: Duration) -> bool {
+        self.attempt.is_some() && now.saturating_sub(self.asked_at) <= time
+    }
+
+    /// Whether an attempt after that of `other` brought it.
+    pub(crate) fn is_newer(&self, other: &Self) -> bool {
+        match (self.attempt, other.attempt) {
+            (Some(own), Some(other)) => own.is_from(other.next()),
+            (own, other) => own.is_some() || other.is_none(),
+        }
     }
 
     pub(crate) fn stage(&self, now: Duration) -> Stage {
@@ -139,7 +171,7 @@ impl Life {
 
     /// How long ago it was fetched.
     pub(crate) fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.came_at).saturating_add(self.age)
+        now.saturating_sub(self.asked_at).saturating_add(self.age)
     }
 
     /// How long it was to be fresh.

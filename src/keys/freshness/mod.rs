@@ -9,8 +9,12 @@
 //!
 //! - A failure only postpones the next attempt and never takes keys away.
 //! - A request with a usable key is served, whatever the stage.
-//! - One without waits for the attempt under way, or for one that the budget allows; else it is
-//!   refused: by 401 while the set is fresh, by 503 when it is stale or missing.
+//! - One without waits for the attempt under way, or for one that the budget allows.
+//! - 401 says that somebody looked: an attempt that began after the request came, or no longer ago
+//!   than one refill of the budget, succeeded without the key. Where nobody could look, it is 503:
+//!   the set is stale or missing, the last attempt failed, no more may wait.
+//! - An attempt that did not report within its deadline and a margin counts as ended, whatever
+//!   became of its task.
 //!
 //! Pure: times of the monotonic clock and randomness are arguments, and nothing but `std` is used,
 //! so that a simulation can include these files as they are. Its state is a few atomics, which a
@@ -23,7 +27,7 @@ mod life;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-pub(crate) use attempts::{Attempt, MAX_BACKOFF, Phase, Ticket, View};
+pub(crate) use attempts::{Attempt, Cause, DEADLINE, LOST_AFTER, MAX_BACKOFF, Phase, Ticket, View};
 pub(crate) use budget::{Budget, Taken};
 #[cfg_attr(
     not(feature = "remote"),
@@ -49,10 +53,9 @@ const UNKNOWN_KID_PERIOD: Duration = Duration::from_secs(10);
 /// Fetches for signatures that fail under a known kid: one a minute, since most are forgeries.
 const BAD_SIGNATURE_PERIOD: Duration = Duration::from_secs(60);
 
-/// Requests that wait for an unknown kid at one time; more are refused at once, so that forged
-/// tokens can't fill the memory with waiting requests. Those of a cold start are not counted:
-/// without keys there is nothing to tell them apart by, and each of them may be genuine.
-pub(crate) const MAX_WAITING: u32 = 256;
+/// Requests that wait for an attempt that another one began; more are answered 503 at once, so that
+/// forged tokens can't fill the memory with waiting requests. A rotation under load has room.
+pub(crate) const MAX_WAITING: u32 = 4_096;
 
 /// The state machine.
 #[derive(Debug)]
@@ -61,7 +64,7 @@ pub(crate) struct Freshness {
     attempts: Attempts,
     unknown_kid: Budget,
     bad_signature: Budget,
-    /// Requests that wait for an unknown kid.
+    /// Requests that wait for an attempt that another one began.
     waiting: AtomicU32,
     /// Whether somebody was told that the set is stale, since it was last renewed.
     told_stale: AtomicBool,
@@ -74,8 +77,10 @@ pub(crate) struct Freshness {
 pub(crate) struct Asked {
     /// Whether the set at hand has a key for it.
     pub(crate) known: bool,
-    /// Whether it has waited already. It is not asked to wait again.
-    pub(crate) waited: bool,
+    /// The first attempt that began after it came; none where it has just come.
+    pub(crate) since: Option<Attempt>,
+    /// Whether it may wait.
+    pub(crate) patient: bool,
 }
 
 /// What becomes of a request.
@@ -97,9 +102,9 @@ pub(crate) enum Answer {
 pub(crate) struct Wait {
     pub(crate) attempt: Attempt,
     pub(crate) limit: Duration,
-    /// Whether the attempt was under way already: what it brings may be older than the request's
-    /// key, so that it may ask once more within its limit.
-    pub(crate) joined: bool,
+    /// The first attempt that began after the request came. One that was under way already may have
+    /// been answered before the request's key was published.
+    pub(crate) since: Attempt,
     /// Whether it is one of the bounded number: the end of the wait is then to be
     /// [told](Freshness::left).
     pub(crate) counted: bool,
@@ -170,63 +175,63 @@ impl Freshness {
         let stage = Stage::of(life, now);
         let phase = view.phase(now);
         let done = |answer| Ok(Decision { answer, start: None, note: None });
+        let answered = if asked.known && stage.is_usable() {
+            Some(Answer::Serve)
+        } else {
+            looked_since(life, stage, asked.since).then_some(Answer::Unknown)
+        };
         if stage != Stage::Fresh && phase == Phase::Idle {
-            let ticket = self.begin(view, now)?;
-            let answer = if asked.known && stage.is_usable() {
-                Answer::Serve
-            } else if asked.waited {
-                refusal(stage, Phase::UnderWay(ticket.attempt()), now)
-            } else {
-                Answer::Wait(Wait {
-                    attempt: ticket.attempt(),
-                    limit: limit(stage),
-                    joined: false,
-                    counted: false,
-                })
-            };
+            let ticket = self.begin(view, now, Cause::Schedule)?;
+            let answer = answered.unwrap_or_else(|| {
+                if asked.patient {
+                    Answer::Wait(begun(&ticket, stage, asked.since))
+                } else {
+                    unavailable(Phase::UnderWay(ticket.attempt()), now)
+                }
+            });
             return Ok(Decision { answer, start: Some(ticket), note: None });
         }
-        if asked.known && stage.is_usable() {
-            return done(Answer::Serve);
+        if let Some(answer) = answered {
+            return done(answer);
         }
         match phase {
-            Phase::UnderWay(attempt) if !asked.waited => {
-                let counted = stage.is_usable();
-                if counted && !self.enter() {
-                    return done(refusal(stage, phase, now));
-                }
-                done(Answer::Wait(Wait { attempt, limit: limit(stage), joined: true, counted }))
+            Phase::UnderWay(attempt) if asked.patient && self.enter() => {
+                let since = asked.since.unwrap_or(attempt.next());
+                done(Answer::Wait(Wait { attempt, limit: limit(stage), since, counted: true }))
             }
-            Phase::Idle if !asked.waited => self.unknown_kid(view, stage, now),
-            Phase::UnderWay(_) | Phase::Idle | Phase::Paused { .. } => {
-                done(refusal(stage, phase, now))
-            }
+            Phase::Idle if asked.patient => self.unknown_kid(view, life, asked.since, now),
+            Phase::Idle => done(refusal(view, life, now)),
+            Phase::UnderWay(_) | Phase::Paused { .. } => done(unavailable(phase, now)),
         }
     }
 
     /// The set is fresh and has no such kid: a fetch may bring it, as far as the budget goes.
-    fn unknown_kid(&self, view: View, stage: Stage, now: Duration) -> Result<Decision, Outrun> {
+    fn unknown_kid(
+        &self,
+        view: View,
+        life: Option<&Life>,
+        since: Option<Attempt>,
+        now: Duration,
+    ) -> Result<Decision, Outrun> {
         if let Taken::Spent { first } = self.unknown_kid.take(now) {
-            let answer = refusal(stage, Phase::Idle, now);
+            let answer = refusal(view, life, now);
             let note = first.then_some(Note::BudgetSpent);
             return Ok(Decision { answer, start: None, note });
         }
-        let ticket = self.begin(view, now).inspect_err(|Outrun| self.unknown_kid.give_back())?;
-        let wait = Wait {
-            attempt: ticket.attempt(),
-            limit: UNKNOWN_KID_WAIT,
-            joined: false,
-            counted: false,
-        };
+        let ticket = self
+            .begin(view, now, Cause::UnknownKid)
+            .inspect_err(|Outrun| self.unknown_kid.give_back())?;
+        let wait = begun(&ticket, Stage::of(life, now), since);
         let note = Some(Note::UnknownKid);
         Ok(Decision { answer: Answer::Wait(wait), start: Some(ticket), note })
     }
 
     /// Whether an unknown kid is refused by 401 without a fetch, and the operator knows of it: the set
-    /// is fresh, no attempt is under way, and the budget is spent.
+    /// is fresh, the server was asked a moment ago, no attempt is under way, and the budget is spent.
     pub(crate) fn is_flooded(&self, view: View, life: &Life, now: Duration) -> bool {
         life.stage(now) == Stage::Fresh
-            && !matches!(view.phase(now), Phase::UnderWay(_))
+            && view.phase(now) == Phase::Idle
+            && looked_lately(view, life, now)
             && self.unknown_kid.is_spent(now)
     }
 
@@ -235,9 +240,9 @@ impl Freshness {
         self.unknown_kid.was_told()
     }
 
-    /// A request can't wait after all: the answer without waiting.
-    pub(crate) fn refusal(&self, life: Option<&Life>, now: Duration) -> Answer {
-        refusal(Stage::of(life, now), self.view().phase(now), now)
+    /// A request can't wait after all, and nobody could look: the answer without waiting.
+    pub(crate) fn unavailable(&self, now: Duration) -> Answer {
+        unavailable(self.view().phase(now), now)
     }
 
     /// A counted wait is over.
@@ -259,14 +264,14 @@ impl Freshness {
             return None;
         }
         // Outrun, another attempt answers the question as well.
-        let ticket = self.begin(view, now);
+        let ticket = self.begin(view, now, Cause::BadSignature);
         ticket.inspect_err(|Outrun| self.bad_signature.give_back()).ok()
     }
 
     /// Starts an attempt if the schedule asks for one, without any request.
     pub(crate) fn due(&self, view: View, life: Option<&Life>, now: Duration) -> Option<Ticket> {
         let due = Stage::of(life, now) != Stage::Fresh && view.phase(now) == Phase::Idle;
-        if due { self.begin(view, now).ok() } else { None }
+        if due { self.begin(view, now, Cause::Schedule).ok() } else { None }
     }
 
     /// How long until the schedule asks for an attempt.
@@ -281,8 +286,8 @@ impl Freshness {
         scheduled.max(allowed).saturating_sub(now)
     }
 
-    fn begin(&self, view: View, now: Duration) -> Result<Ticket, Outrun> {
-        self.attempts.begin(view, now).ok_or(Outrun)
+    fn begin(&self, view: View, now: Duration, cause: Cause) -> Result<Ticket, Outrun> {
+        self.attempts.begin(view, now, cause).ok_or(Outrun)
     }
 
     pub(crate) fn is_under_way(&self, attempt: Attempt) -> bool {
@@ -299,13 +304,31 @@ impl Freshness {
     /// The attempt can't run, since there is no runtime: not the server's fault, so it counts as no
     /// failure. Whether this is the first of a row.
     pub(crate) fn stranded(&self, ticket: Ticket) -> bool {
-        self.attempts.cancel(ticket);
+        self.cancelled(ticket);
         first(&self.told_stranded)
     }
 
-    /// The life of a set that was just fetched; `random` is from 0 up to 1.
-    pub(crate) fn renewed(&self, now: Duration, max_age: Option<Duration>, random: f64) -> Life {
-        Life::fetched(now, max_age, random, &self.settings)
+    /// The attempt has ended and says nothing about the server: its runtime shut down, or it reported
+    /// too late. The budget that it took is given back.
+    #[allow(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
+    pub(crate) fn cancelled(&self, ticket: Ticket) {
+        if self.attempts.cancel(&ticket) {
+            match ticket.cause() {
+                Cause::Schedule => {}
+                Cause::UnknownKid => self.unknown_kid.give_back(),
+                Cause::BadSignature => self.bad_signature.give_back(),
+            }
+        }
+    }
+
+    /// Whether the attempt is still the one under way, and was not given up for another.
+    pub(crate) fn is_current(&self, ticket: &Ticket) -> bool {
+        self.attempts.is_current(ticket)
+    }
+
+    /// The life of a set that an attempt brought; `random` is from 0 up to 1.
+    pub(crate) fn renewed(&self, ticket: &Ticket, max_age: Option<Duration>, random: f64) -> Life {
+        Life::fetched(ticket, max_age, random, &self.settings)
     }
 
     /// The life of a set that another process fetched, `age` ago.
@@ -315,13 +338,15 @@ impl Freshness {
 
     /// An attempt succeeded, and its set is published: in that order, so that who sees the attempt
     /// ended sees the set. Returns how many had failed before it.
+    #[allow(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
     pub(crate) fn succeeded(&self, ticket: Ticket) -> u32 {
         self.told_stale.store(false, Ordering::Relaxed);
-        self.attempts.succeeded(ticket)
+        self.attempts.succeeded(&ticket)
     }
 
     /// An attempt failed; `life` is that of the set at hand, `asked` the pause that the server asked
-    /// for.
+    /// for. `None` where the attempt counted as ended before: that it failed so late is no fault of
+    /// the server.
     pub(crate) fn failed(
         &self,
         ticket: Ticket,
@@ -329,11 +354,15 @@ impl Freshness {
         now: Duration,
         random: f64,
         asked: Option<Duration>,
-    ) -> Setback {
+    ) -> Option<Setback> {
+        if ticket.is_late(now) {
+            self.cancelled(ticket);
+            return None;
+        }
+        let failures = self.attempts.failed(&ticket, now, random, asked)?;
         let turned_stale = Stage::of(life, now) == Stage::Stale && first(&self.told_stale);
         let usable_for = life.and_then(|life| life.usable_for(now));
-        let failures = self.attempts.failed(ticket, now, random, asked);
-        Setback { failures, usable_for, turned_stale }
+        Some(Setback { failures, usable_for, turned_stale })
     }
 
     /// Failures in a row.
@@ -346,18 +375,42 @@ fn limit(stage: Stage) -> Duration {
     if stage.is_usable() { UNKNOWN_KID_WAIT } else { NEEDED_WAIT }
 }
 
-/// No key, and no waiting for one.
-fn refusal(stage: Stage, phase: Phase, now: Duration) -> Answer {
-    match stage {
-        Stage::Fresh | Stage::Ahead => Answer::Unknown,
-        Stage::Stale | Stage::Expired | Stage::Empty => {
-            let retry_after = match phase {
-                Phase::Paused { until } => until.saturating_sub(now),
-                Phase::Idle | Phase::UnderWay(_) => MIN_BACKOFF,
-            };
-            Answer::Unavailable { retry_after: retry_after.clamp(MIN_BACKOFF, MAX_BACKOFF) }
-        }
+/// The wait for an attempt that begins with it.
+fn begun(ticket: &Ticket, stage: Stage, since: Option<Attempt>) -> Wait {
+    let attempt = ticket.attempt();
+    let since = since.unwrap_or(attempt);
+    Wait { attempt, limit: limit(stage), since, counted: false }
+}
+
+/// Whether an attempt that began after the request came has succeeded without its key.
+fn looked_since(life: Option<&Life>, stage: Stage, since: Option<Attempt>) -> bool {
+    // A set that came too late to be fresh says nothing about now.
+    matches!(stage, Stage::Fresh | Stage::Ahead)
+        && life.zip(since).is_some_and(|(life, first)| life.came_by(first))
+}
+
+/// Whether the server was asked no longer ago than one refill of the budget, and answered. Then a
+/// flood of forged kids is refused by 401 until the refill, and so is a key that was published in
+/// this very time.
+fn looked_lately(view: View, life: &Life, now: Duration) -> bool {
+    !view.has_failed() && life.was_asked_for_within(UNKNOWN_KID_PERIOD, now)
+}
+
+/// No key, no waiting for one, and no attempt under way.
+fn refusal(view: View, life: Option<&Life>, now: Duration) -> Answer {
+    match life {
+        Some(life) if looked_lately(view, life, now) => Answer::Unknown,
+        _ => unavailable(view.phase(now), now),
     }
+}
+
+/// No key, and nobody could look for one.
+fn unavailable(phase: Phase, now: Duration) -> Answer {
+    let retry_after = match phase {
+        Phase::Paused { until } => until.saturating_sub(now),
+        Phase::Idle | Phase::UnderWay(_) => MIN_BACKOFF,
+    };
+    Answer::Unavailable { retry_after: retry_after.clamp(MIN_BACKOFF, MAX_BACKOFF) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The rules of the machine one by one, each on both sides of its edge. Their interplay is the
 //! model test's.
 
+use super::attempts::Attempts;
 use super::budget::{Budget, Taken};
 use super::life::{FRESHNESS, MAX_STALE_IF_ERROR, MIN_FRESHNESS};
 use super::*;
@@ -16,16 +17,24 @@ const fn ms(milliseconds: u64) -> Duration {
 /// Seconds.
 const YEAR: u64 = 365 * 24 * 60 * 60;
 
-const KNOWN: Asked = Asked { known: true, waited: false };
-const UNKNOWN: Asked = Asked { known: false, waited: false };
-const WAITED: Asked = Asked { known: false, waited: true };
+const KNOWN: Asked = Asked { known: true, since: None, patient: true };
+const UNKNOWN: Asked = Asked { known: false, since: None, patient: true };
+const IMPATIENT: Asked = Asked { known: false, since: None, patient: false };
 
 fn machine() -> Freshness {
     Freshness::new(FreshnessSettings::default())
 }
 
 fn life(at: u64) -> Life {
-    machine().renewed(s(at), None, 0.0)
+    renewed(&machine(), s(at), None, 0.0)
+}
+
+/// The life of a set that was asked for at this time.
+fn renewed(machine: &Freshness, at: Duration, max_age: Option<Duration>, random: f64) -> Life {
+    let ticket = machine.attempts.begin(machine.view(), at, Cause::Schedule).unwrap();
+    let life = machine.renewed(&ticket, max_age, random);
+    machine.succeeded(ticket);
+    life
 }
 
 fn decide(machine: &Freshness, life: Option<&Life>, asked: Asked, now: Duration) -> Decision {
@@ -67,7 +76,7 @@ fn freshness_is_kept_within_its_bounds() {
         (Some(3_601), 3_600),
         (Some(u64::MAX), 3_600),
     ] {
-        let life = machine().renewed(s(10), max_age.map(s), 0.0);
+        let life = renewed(&machine(), s(10), max_age.map(s), 0.0);
         assert_eq!(life.stage(ms((10 + fresh) * 1_000 - 1)), Stage::Ahead, "{max_age:?}");
         assert_eq!(life.stage(s(10 + fresh)), Stage::Stale, "{max_age:?}");
     }
@@ -76,7 +85,7 @@ fn freshness_is_kept_within_its_bounds() {
 #[test]
 fn the_refresh_comes_ahead_and_spread() {
     assert_eq!(life(0).refresh_at(), s(240));
-    let first = machine().renewed(s(0), None, 0.999).refresh_at();
+    let first = renewed(&machine(), s(0), None, 0.999).refresh_at();
     assert!(first > s(209) && first < s(211), "{first:?}");
 }
 
@@ -87,7 +96,7 @@ fn stale_if_error_can_be_set_up_to_a_day() {
     {
         let settings = FreshnessSettings { stale_if_error };
         assert_eq!(settings.problem().is_none(), good, "{stale_if_error:?}");
-        let life = Freshness::new(settings).renewed(s(0), None, 0.0);
+        let life = renewed(&Freshness::new(settings), s(0), None, 0.0);
         let cap = s(300) + stale_if_error;
         assert!(life.stage(cap - ms(1)).is_usable(), "{stale_if_error:?}");
         assert_eq!(life.stage(cap), Stage::Expired, "{stale_if_error:?}");
@@ -97,7 +106,7 @@ fn stale_if_error_can_be_set_up_to_a_day() {
 #[test]
 fn a_clock_at_its_end_overflows_nothing() {
     let machine = machine();
-    let life = machine.renewed(Duration::MAX, None, 0.5);
+    let life = renewed(&machine, Duration::MAX, None, 0.5);
     assert_eq!(life.stage(Duration::MAX), Stage::Expired, "never used for ever");
     let ticket = started(decide(&machine, None, UNKNOWN, Duration::MAX));
     machine.failed(ticket, None, Duration::MAX, 1.0, Some(Duration::MAX));
@@ -161,15 +170,16 @@ fn a_pause_counts_from_the_start_of_the_attempt() {
         let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
         machine.failed(ticket, None, s(0), 0.0, None);
         // Rewinds the pause, so that only the failures add up.
-        machine.attempts.cancel(machine.attempts.begin(machine.view(), s(0)).unwrap());
+        let ticket = machine.attempts.begin(machine.view(), s(0), Cause::Schedule).unwrap();
+        assert!(machine.attempts.cancel(&ticket));
     }
     let ticket = started(decide(&machine, None, UNKNOWN, s(100)));
     machine.failed(ticket, None, s(110), 1.0, None);
     assert!(decide(&machine, None, UNKNOWN, ms(129_999)).start.is_none());
     let ticket = started(decide(&machine, None, UNKNOWN, s(130)));
-    machine.failed(ticket, None, s(170), 1.0, None);
-    assert!(decide(&machine, None, UNKNOWN, ms(170_499)).start.is_none(), "it hung: half a second");
-    assert!(decide(&machine, None, UNKNOWN, ms(170_500)).start.is_some());
+    machine.failed(ticket, None, ms(141_999), 0.0, None);
+    assert!(decide(&machine, None, UNKNOWN, ms(142_498)).start.is_none(), "it hung: half a second");
+    assert!(decide(&machine, None, UNKNOWN, ms(142_499)).start.is_some());
 }
 
 #[test]
@@ -238,23 +248,28 @@ fn requests_and_what_becomes_of_them() {
     for (name, life, now, flying, asked, starts, expected) in [
         ("cold", None, 0, false, UNKNOWN, true, "wait 3s"),
         ("cold, joined", None, 0, true, UNKNOWN, false, "wait 3s"),
-        ("cold, waited", None, 0, true, WAITED, false, "503"),
+        ("cold, impatient", None, 0, true, IMPATIENT, false, "503"),
         ("fresh, known", Some(&fresh), 1, false, KNOWN, false, "serve"),
         ("fresh, unknown", Some(&fresh), 1, false, UNKNOWN, true, "wait 2s"),
         ("fresh, unknown, joined", Some(&fresh), 1, true, UNKNOWN, false, "wait 2s"),
-        ("fresh, unknown, waited", Some(&fresh), 1, false, WAITED, false, "401"),
+        ("fresh, unknown, impatient", Some(&fresh), 1, false, IMPATIENT, false, "401"),
+        ("asked 10 s ago, impatient", Some(&fresh), 10, false, IMPATIENT, false, "401"),
+        ("asked 11 s ago, impatient", Some(&fresh), 11, false, IMPATIENT, false, "503"),
+        ("impatient, in flight", Some(&fresh), 1, true, IMPATIENT, false, "503"),
         ("ahead, known", Some(&fresh), 250, false, KNOWN, true, "serve"),
         ("ahead, known, in flight", Some(&fresh), 250, true, KNOWN, false, "serve"),
-        ("ahead, unknown, waited", Some(&fresh), 250, true, WAITED, false, "401"),
+        ("ahead, unknown, impatient", Some(&fresh), 250, true, IMPATIENT, false, "503"),
         ("stale, known", Some(&fresh), 1_000, false, KNOWN, true, "serve"),
         ("stale, known, in flight", Some(&fresh), 1_000, true, KNOWN, false, "serve"),
         ("stale, unknown", Some(&fresh), 1_000, false, UNKNOWN, true, "wait 2s"),
-        ("stale, unknown, waited", Some(&fresh), 1_000, true, WAITED, false, "503"),
+        ("stale, unknown, impatient", Some(&fresh), 1_000, true, IMPATIENT, false, "503"),
         ("expired, known", Some(&fresh), 4_000, false, KNOWN, true, "wait 3s"),
-        ("expired, waited", Some(&fresh), 4_000, true, WAITED, false, "503"),
+        ("expired, impatient", Some(&fresh), 4_000, true, IMPATIENT, false, "503"),
     ] {
         let machine = machine();
-        let _flight = flying.then(|| machine.attempts.begin(machine.view(), s(0)).unwrap());
+        let begun = machine.attempts.view().last().next();
+        let begin = || machine.attempts.begin(machine.view(), s(now), Cause::Schedule).unwrap();
+        let _flight = flying.then(begin);
         let decision = decide(&machine, life, asked, s(now));
         assert_eq!(decision.start.is_some(), starts, "{name}");
         let answer = match decision.answer {
@@ -262,7 +277,9 @@ fn requests_and_what_becomes_of_them() {
             Answer::Unknown => "401".to_owned(),
             Answer::Unavailable { .. } => "503".to_owned(),
             Answer::Wait(wait) => {
-                assert_eq!(wait.joined, flying, "{name}");
+                assert_eq!(wait.counted, flying, "{name}");
+                let since = if flying { begun.next() } else { begun };
+                assert_eq!((wait.attempt, wait.since), (begun, since), "{name}");
                 format!("wait {}s", wait.limit.as_secs())
             }
         };
@@ -272,23 +289,22 @@ fn requests_and_what_becomes_of_them() {
 
 #[test]
 fn only_so_many_wait_for_unknown_kids_at_one_time() {
-    assert_eq!(MAX_WAITING, 256);
+    assert_eq!(MAX_WAITING, 4_096);
     let (machine, set) = (machine(), life(0));
     let ticket = started(decide(&machine, Some(&set), UNKNOWN, s(1)));
-    for n in 0..256 {
+    for n in 0..4_096 {
         let answer = decide(&machine, Some(&set), UNKNOWN, s(1)).answer;
         assert!(matches!(answer, Answer::Wait(Wait { counted: true, .. })), "{n}: {answer:?}");
     }
-    let refused = || decide(&machine, Some(&set), UNKNOWN, s(1)).answer;
-    assert_eq!(refused(), Answer::Unknown);
+    let refused = |life| decide(&machine, life, UNKNOWN, s(1)).answer;
+    let unavailable = Answer::Unavailable { retry_after: s(1) };
+    assert_eq!(refused(Some(&set)), unavailable, "nobody could look for it");
     machine.left();
-    assert!(matches!(refused(), Answer::Wait(_)), "one left, one comes");
-    assert_eq!(refused(), Answer::Unknown);
-    let stale = decide(&machine, Some(&set), UNKNOWN, s(1_000)).answer;
-    assert!(matches!(stale, Answer::Unavailable { .. }), "{stale:?}");
-    // Nothing of it touches those who have a key, or who have no set.
+    assert!(matches!(refused(Some(&set)), Answer::Wait(_)), "one left, one comes");
+    assert_eq!(refused(Some(&set)), unavailable);
+    assert_eq!(refused(None), unavailable, "whatever they wait for");
+    // Nothing of it touches those who have a key.
     assert_eq!(decide(&machine, Some(&set), KNOWN, s(1)).answer, Answer::Serve);
-    assert!(matches!(decide(&machine, None, UNKNOWN, s(1)).answer, Answer::Wait(_)));
     machine.succeeded(ticket);
 }
 
@@ -314,7 +330,7 @@ fn unknown_kids_and_bad_signatures_have_budgets_of_their_own() {
     };
     assert_eq!([1, 2, 60, 61, 61].map(&mut granted), [true, false, false, true, false]);
     // While an attempt is under way, or after a failure, a signature spends nothing.
-    let ticket = machine.attempts.begin(machine.view(), s(200)).unwrap();
+    let ticket = machine.attempts.begin(machine.view(), s(200), Cause::Schedule).unwrap();
     assert!(machine.signature_failed(machine.view(), s(200)).is_none());
     machine.failed(ticket, Some(&set), s(200), 0.0, None);
     assert!(machine.signature_failed(machine.view(), s(200)).is_none());
@@ -326,7 +342,7 @@ fn an_outage_turns_a_set_stale_once() {
     let (machine, set) = (machine(), life(0));
     let fail = |at| {
         let ticket = machine.due(machine.view(), Some(&set), s(at)).expect("due");
-        machine.failed(ticket, Some(&set), s(at), 0.0, None)
+        machine.failed(ticket, Some(&set), s(at), 0.0, None).expect("in time")
     };
     let expected =
         [(250, false, true), (300, true, true), (400, false, true), (3_900, false, false)];
@@ -394,14 +410,15 @@ fn of_many_threads_one_starts() {
 
 #[test]
 fn a_flood_is_on_when_an_unknown_kid_is_refused_and_somebody_knows() {
-    let (machine, life) = (machine(), life(0));
-    let is_flooded = |now| machine.is_flooded(machine.view(), &life, now);
+    let (machine, mut life) = (machine(), life(0));
     for _ in 0..2 {
-        assert!(!is_flooded(s(1)));
+        assert!(!machine.is_flooded(machine.view(), &life, s(1)));
         let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(1)));
-        assert!(!is_flooded(s(1)), "an attempt is under way");
+        assert!(!machine.is_flooded(machine.view(), &life, s(1)), "an attempt is under way");
+        life = machine.renewed(&ticket, None, 0.0);
         machine.succeeded(ticket);
     }
+    let is_flooded = |now| machine.is_flooded(machine.view(), &life, now);
     assert!(!is_flooded(s(1)), "nobody was told yet");
     assert_eq!(decide(&machine, Some(&life), UNKNOWN, s(1)).note, Some(Note::BudgetSpent));
     for now in [s(1), ms(10_999)] {
@@ -410,5 +427,154 @@ fn a_flood_is_on_when_an_unknown_kid_is_refused_and_somebody_knows() {
         assert_eq!(decision.answer, Answer::Unknown, "it foretells what would be decided");
     }
     assert!(!is_flooded(s(11)), "one more may be fetched");
-    assert!(!machine.is_flooded(machine.view(), &life, s(299)), "not fresh any more");
+    assert!(!is_flooded(s(299)), "not fresh any more");
+}
+
+/// The answer at `now` to a request that waited for an attempt which `end` ended.
+fn waited_for(
+    end: impl FnOnce(&Freshness, Ticket, Duration) -> Option<Life>,
+    joined: bool,
+    now: Duration,
+) -> Answer {
+    let machine = machine();
+    let old = renewed(&machine, s(0), None, 0.0);
+    let ask = |life: &Life, since, patient, now| {
+        let asked = Asked { known: false, since, patient };
+        machine.request(machine.view(), Some(life), asked, now).unwrap()
+    };
+    let first = ask(&old, None, true, s(100));
+    let Answer::Wait(own) = first.answer else { panic!("{:?}", first.answer) };
+    let Answer::Wait(other) = ask(&old, None, true, s(100)).answer else { panic!("it joins") };
+    let life = end(&machine, first.start.unwrap(), now).unwrap_or(old);
+    let since = if joined { other.since } else { own.since };
+    ask(&life, Some(since), false, now).answer
+}
+
+#[test]
+fn unknown_is_said_only_where_somebody_looked() {
+    let succeeded = |machine: &Freshness, ticket: Ticket, _| {
+        let life = machine.renewed(&ticket, None, 0.0);
+        machine.succeeded(ticket);
+        Some(life)
+    };
+    let failed = |machine: &Freshness, ticket: Ticket, now| {
+        machine.failed(ticket, None, now, 0.0, None);
+        None
+    };
+    let dropped = |machine: &Freshness, ticket: Ticket, _| {
+        machine.cancelled(ticket);
+        None
+    };
+    let hangs = |_: &Freshness, _: Ticket, _| None;
+    let unavailable = Answer::Unavailable { retry_after: s(1) };
+    for (name, answer, expected) in [
+        ("an attempt of its own", waited_for(succeeded, false, s(101)), Answer::Unknown),
+        ("and long ago", waited_for(succeeded, false, s(300)), Answer::Unknown),
+        ("and so late that it is due", waited_for(succeeded, false, s(350)), Answer::Unknown),
+        ("and past its freshness", waited_for(succeeded, false, s(500)), unavailable),
+        ("one that it joined, 10 s ago", waited_for(succeeded, true, s(110)), Answer::Unknown),
+        ("one that it joined, 11 s ago", waited_for(succeeded, true, s(111)), unavailable),
+        ("one that failed", waited_for(failed, false, s(101)), unavailable),
+        ("one that failed, joined", waited_for(failed, true, s(101)), unavailable),
+        ("one that died with its runtime", waited_for(dropped, false, s(101)), unavailable),
+        ("one that hangs", waited_for(hangs, false, s(102)), unavailable),
+        ("one that never reports", waited_for(hangs, false, s(120)), unavailable),
+    ] {
+        assert_eq!(answer, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_failure_takes_the_word_of_the_attempt_before_it() {
+    let machine = machine();
+    let life = renewed(&machine, s(0), None, 0.0);
+    assert_eq!(decide(&machine, Some(&life), IMPATIENT, s(5)).answer, Answer::Unknown);
+    let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(5)));
+    machine.failed(ticket, Some(&life), s(5), 0.0, None);
+    for now in [5, 6, 9] {
+        let answer = decide(&machine, Some(&life), IMPATIENT, s(now)).answer;
+        assert_eq!(answer, Answer::Unavailable { retry_after: s(1) }, "{now}: nobody could look");
+        assert!(!machine.is_flooded(machine.view(), &life, s(now)));
+    }
+    let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(6)));
+    let life = machine.renewed(&ticket, None, 0.0);
+    machine.succeeded(ticket);
+    assert_eq!(decide(&machine, Some(&life), IMPATIENT, s(6)).answer, Answer::Unknown);
+}
+
+#[test]
+fn a_seed_is_no_word_of_the_server() {
+    let machine = machine();
+    let life = machine.seeded(s(0), s(0), s(300)).unwrap();
+    let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(0)));
+    machine.cancelled(ticket);
+    let answer = decide(&machine, Some(&life), IMPATIENT, s(0)).answer;
+    assert_eq!(answer, Answer::Unavailable { retry_after: s(1) });
+}
+
+#[test]
+fn an_attempt_that_never_reports_counts_as_ended() {
+    assert_eq!((DEADLINE, LOST_AFTER), (s(10), s(12)));
+    for end in ["succeeded", "failed", "cancelled"] {
+        let machine = machine();
+        let lost = started(decide(&machine, None, UNKNOWN, s(1)));
+        let before = decide(&machine, None, UNKNOWN, ms(12_999));
+        assert!(matches!(before.answer, Answer::Wait(wait) if wait.attempt == lost.attempt()));
+        assert!(before.start.is_none());
+        let next = started(decide(&machine, None, UNKNOWN, s(13)));
+        assert!(!machine.is_under_way(lost.attempt()) && machine.is_under_way(next.attempt()));
+        // What it brings at last changes nothing.
+        assert!(!machine.is_current(&lost) && machine.is_current(&next));
+        match end {
+            "succeeded" => assert_eq!(machine.succeeded(lost), 0),
+            "failed" => assert!(machine.failed(lost, None, s(13), 1.0, None).is_none()),
+            _ => machine.cancelled(lost),
+        }
+        assert!(machine.is_under_way(next.attempt()), "{end}");
+        assert_eq!(machine.failures(), 0, "{end}");
+        assert_eq!(machine.failed(next, None, s(13), 0.0, None).unwrap().failures, 1, "{end}");
+    }
+}
+
+#[test]
+fn a_late_failure_is_no_fault_of_the_server_and_a_late_set_is_as_old_as_its_question() {
+    for (now, counts) in [(ms(11_999), true), (s(12), false)] {
+        let machine = machine();
+        let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
+        assert_eq!(machine.failed(ticket, None, now, 0.0, None).is_some(), counts, "{now:?}");
+        assert_eq!(machine.failures(), u32::from(counts), "{now:?}");
+    }
+    let machine = machine();
+    let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
+    assert!(machine.is_current(&ticket), "nobody else has begun one");
+    let life = machine.renewed(&ticket, None, 0.0);
+    assert_eq!(life.stage(s(1_000)), Stage::Stale);
+    assert_eq!(life.age(s(1_000)), s(1_000));
+}
+
+#[test]
+fn a_budget_is_given_back_with_an_attempt_that_could_not_be_made() {
+    let (machine, set) = (machine(), life(0));
+    for _ in 0..10 {
+        let decision = decide(&machine, Some(&set), UNKNOWN, s(1));
+        assert_eq!(decision.note, Some(Note::UnknownKid));
+        machine.cancelled(started(decision));
+    }
+    for _ in 0..5 {
+        machine.cancelled(machine.signature_failed(machine.view(), s(1)).expect("given back"));
+    }
+}
+
+#[test]
+fn numbers_of_attempts_wrap() {
+    let attempts = Attempts::default();
+    let first = attempts.view().last().next();
+    let mut last = first;
+    for _ in 0..300_000 {
+        let ticket = attempts.begin(attempts.view(), s(0), Cause::Schedule).unwrap();
+        assert!(ticket.attempt().is_from(last) && ticket.attempt() == attempts.view().last());
+        assert!(!last.is_from(ticket.attempt()) || last == ticket.attempt());
+        last = ticket.attempt();
+        attempts.succeeded(&ticket);
+    }
 }
