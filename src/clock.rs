@@ -25,8 +25,8 @@ pub trait Clock: Send + Sync + 'static {
 
 /// Real time, for what tokio's timers end: a test's clock does not move them.
 #[cfg(feature = "remote")]
-pub(crate) fn real_time() -> Instant {
-    Instant::now()
+pub(crate) fn real_time() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 /// The system's clocks.
