@@ -103,8 +103,11 @@ impl IntrospectionClient {
     ) -> Result<Option<Answer>, AnswerFault> {
         let answer = &answer.answer;
         match &self.signed {
-            None if answer.may_be_json() => Answer::parse(&answer.body),
-            None => Err(AnswerFault("the answer is not JSON")),
+            // RFC 7662 §2.2 has JSON, which is told by reading it. A JWT was asked for by nobody.
+            None if answer.says_jwt() => {
+                Err(AnswerFault("the answer is a JWT; see `Introspection::require_signed_answers`"))
+            }
+            None => Answer::parse(answer.json()),
             // RFC 9701 §8.2: no way back to plain JSON, which whoever stands between could write.
             Some(signed) if answer.media_type().as_deref() == Some(MEDIA_TYPE) => {
                 signed.open(&answer.body, asked, &*self.clock).await
@@ -117,7 +120,7 @@ impl IntrospectionClient {
 /// Servers answer 400 to a token that they can't read or did not store. That is the token's fault,
 /// unless the error says that it is ours (RFC 6749 §5.2), or it is no error of theirs at all.
 fn blames_the_token(answer: &FormAnswer) -> bool {
-    json::parse(&answer.answer.body)
+    json::parse(answer.answer.json())
         .ok()
         .and_then(|body| body.get("error").and_then(Value::as_str).map(|e| e != "invalid_client"))
         .unwrap_or(false)
