@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::Clock;
 use crate::error::Error;
 #[cfg(feature = "remote")]
-use crate::introspection::Jwts;
+use crate::introspection::{Answer, Jwts};
 #[cfg(feature = "remote")]
 use crate::issuer::Resolved;
 use crate::issuer::{Pending, Trust, Waited};
@@ -189,18 +189,32 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 issuer.recheck(times, now)?;
                 token
             }
-            None => {
-                let members = answer.members();
-                let times = issuer.validate_introspected(members, now, false)?;
-                let facts = issuer.read_answer(members, now)?;
-                let claims = (self.read_claims)(members, &facts)?;
-                let token = AccessToken::new(facts, claims);
-                answer.pass(times, &token);
-                token
-            }
+            None => self.read_answer(issuer, &answer, now)?,
         };
         issuer.prove();
         self.conclude(trust, token)
+    }
+
+    /// Judges the members of an answer, once under one configuration.
+    #[cfg(feature = "remote")]
+    fn read_answer(
+        &self,
+        issuer: &Resolved<'_>,
+        answer: &Answer,
+        now: NumericDate,
+    ) -> Result<AccessToken<C>, Error> {
+        let Some(members) = answer.members() else {
+            // They passed in this very moment, for another request.
+            let fix = || Error::Wiring { fix: "an answer was read as another type".into() };
+            let (times, token) = answer.passed().ok_or_else(fix)?;
+            return issuer.recheck(times, now).map(|()| token);
+        };
+        let times = issuer.validate_introspected(&members, now, false)?;
+        let facts = issuer.read_answer(&members, now)?;
+        let claims = (self.read_claims)(&members, &facts)?;
+        let token = AccessToken::new(facts, claims);
+        answer.pass(times, &token);
+        Ok(token)
     }
 
     fn conclude(&self, trust: &Trust, token: AccessToken<C>) -> Result<Verdict<C>, Pending> {

@@ -161,9 +161,13 @@ impl Client {
         };
         let exchange = async |attempt: &Attempt| {
             let mut response = attempt.send(request).await?;
-            let body = read(&mut response, MAX_BODY).await?;
-            let headers = std::mem::take(response.headers_mut());
             let status = response.status().as_u16();
+            // Of another status, the status counts also where its body can't be read.
+            let body = match coding(response.headers()) {
+                Some(_) if status != 200 => Bytes::new(),
+                _ => read(&mut response, MAX_BODY).await?,
+            };
+            let headers = std::mem::take(response.headers_mut());
             Ok(FormAnswer { status, answer: Answer { not_modified: false, headers, body } })
         };
         self.pool.attempt().whole(exchange).await
@@ -172,14 +176,19 @@ impl Client {
 
 /// What an answer other than the document says.
 fn refusal(status: u16, headers: &HeaderMap) -> FetchError {
-    // Its form as a date is not read: it would need the wall clock, and pauses are short.
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    match seconds.and_then(|seconds| seconds.trim().parse().ok()) {
-        Some(seconds) if [429, 503].contains(&status) => {
-            FetchError::Busy { status, retry_after: Duration::from_secs(seconds) }
+    match retry_after(headers) {
+        Some(retry_after) if [429, 503].contains(&status) => {
+            FetchError::Busy { status, retry_after }
         }
         _ => FetchError::Status(status),
     }
+}
+
+/// RFC 9110 §10.2.3. Its form as a date is not read: it would need the wall clock, and pauses are
+/// short.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Reads a body, and stops where it exceeds the limit.
@@ -211,6 +220,11 @@ fn coding(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 impl Answer {
+    /// When the server wants to be asked again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        retry_after(&self.headers)
+    }
+
     pub(crate) fn etag(&self) -> Option<HeaderValue> {
         self.headers.get(ETAG).cloned()
     }

@@ -32,6 +32,7 @@ use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -98,6 +99,21 @@ where
     runtime.spawn(task).abort_handle()
 }
 
+/// User-supplied code panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panicked;
+
+/// Runs `work`, also to the end of a panic in it.
+pub(crate) async fn caught<W: Future>(work: W) -> Result<W::Output, Panicked> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
+
 /// The duty to report.
 struct Report<T, R: FnOnce(Ended<T>)> {
     report: Option<R>,
@@ -133,6 +149,8 @@ struct Flight<V> {
     number: u64,
     began_at: Duration,
     outcome: watch::Receiver<Option<V>>,
+    /// Counts the waiters by its clones.
+    waiting: Arc<()>,
 }
 
 /// The duty to end one attempt: to [land](Flights::land), then to [tell](Self::tell).
@@ -149,6 +167,7 @@ pub(crate) struct Waiter<V> {
     number: u64,
     began_at: Duration,
     outcome: watch::Receiver<Option<V>>,
+    _waiting: Arc<()>,
 }
 
 impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
@@ -172,7 +191,7 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
         let (sender, outcome) = watch::channel(None);
         let number = self.begun;
         self.begun += 1;
-        let flight = Flight { number, began_at: now, outcome };
+        let flight = Flight { number, began_at: now, outcome, waiting: Arc::default() };
         let waiter = flight.waiter();
         self.under_way.insert(key, flight);
         (Landing { number, outcome: sender }, waiter)
@@ -186,6 +205,18 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
             self.under_way.remove(key);
         }
         present
+    }
+
+    /// An attempt goes on to a later stage, for which it has the whole deadline again.
+    pub(crate) fn renew(&mut self, key: &K, landing: &Landing<V>, now: Duration) {
+        if let Some(own) = self.under_way.get_mut(key).filter(|own| own.number == landing.number) {
+            own.began_at = now;
+        }
+    }
+
+    /// How many wait for the attempt under way, for an owner who bounds them.
+    pub(crate) fn waiting(&self, key: &K) -> usize {
+        self.under_way.get(key).map_or(0, |flight| Arc::strong_count(&flight.waiting) - 1)
     }
 
     /// Takes out the attempts that are overdue, for an owner who counts them; how many they were.
@@ -214,8 +245,8 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
 
 impl<V> Flight<V> {
     fn waiter(&self) -> Waiter<V> {
-        let Self { number, began_at, ref outcome } = *self;
-        Waiter { number, began_at, outcome: outcome.clone() }
+        let Self { number, began_at, ref outcome, ref waiting } = *self;
+        Waiter { number, began_at, outcome: outcome.clone(), _waiting: Arc::clone(waiting) }
     }
 }
 
@@ -323,7 +354,9 @@ mod tests {
         let mut second = flights.join(&"a", 2 * SECOND).unwrap();
         assert_eq!((second.number(), second.began_at()), (first.number(), SECOND));
         assert!(flights.join(&"b", SECOND).is_none(), "another key");
-        assert_eq!((flights.len(), flights.begun()), (1, 1));
+        assert_eq!((flights.len(), flights.begun(), flights.waiting(&"a")), (1, 1, 2));
+        drop(second.clone());
+        assert_eq!(flights.waiting(&"a"), 2);
         assert!(flights.land(&"a", &landing));
         assert!(flights.join(&"a", SECOND).is_none(), "it has landed");
         landing.tell(7);
@@ -347,6 +380,18 @@ mod tests {
         assert!(flights.land(&"a", &landing));
         drop(landing);
         assert_eq!(runtime().block_on(waiter.outcome()), None, "without a word");
+    }
+
+    #[test]
+    fn a_later_stage_has_the_deadline_again() {
+        let mut flights = Flights::<u8, u8>::new(5 * SECOND);
+        let (old, _) = flights.begin(1, Duration::ZERO);
+        flights.renew(&1, &old, 4 * SECOND);
+        assert!(flights.join(&1, 9 * SECOND).is_some());
+        assert!(flights.join(&1, 10 * SECOND).is_none());
+        let (_new, _) = flights.begin(1, 10 * SECOND);
+        flights.renew(&1, &old, 60 * SECOND);
+        assert!(flights.join(&1, 16 * SECOND).is_none(), "that is another attempt");
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether requests with tokens of every configured issuer can be answered. Tenants don't count:
+    /// Whether requests with tokens of every configured issuer can be answered: it has usable keys, where
+    /// it needs any, and its introspection, where it has one, is not held back. Tenants don't count:
     /// one that is down is no reason to take the API away from the others.
     pub fn is_ready(&self) -> bool {
         self.issuers.iter().all(IssuerHealth::is_usable)
@@ -54,10 +55,15 @@ pub struct IssuerHealth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IntrospectionHealth {
-    /// Whether calls are held back, since several failed in a row: requests are answered 503.
+    /// Whether calls are held back, since the server failed for several tokens in a row, or refused our
+    /// own credentials: requests are answered 503.
     pub open: bool,
     /// Calls under way.
     pub in_flight: usize,
+    /// Tokens that wait for their turn to be asked about.
+    pub queued: usize,
+    /// Requests that wait for an answer.
+    pub waiting: usize,
     /// Tokens that a remembered answer was at hand for.
     pub hits: u64,
     /// Tokens that a shared cache had an answer for.
@@ -69,12 +75,17 @@ pub struct IntrospectionHealth {
 }
 
 impl IssuerHealth {
-    /// Whether requests with tokens of this issuer can be answered.
+    /// Whether requests with tokens of this issuer can be answered: its keys are usable, where it
+    /// needs any, and its introspection, where it has one, is not held back.
     pub fn is_usable(&self) -> bool {
+        // One rule for all ways to introspect: what is needed for some of the tokens has to answer.
+        let answers = !self.introspection.as_ref().is_some_and(|health| health.open);
         match self.keys {
-            KeyStage::Fixed | KeyStage::Fresh | KeyStage::Ahead | KeyStage::Stale => true,
-            // Whoever is asked about every token has to answer.
-            KeyStage::Unused => !self.introspection.as_ref().is_some_and(|health| health.open),
+            KeyStage::Fixed
+            | KeyStage::Unused
+            | KeyStage::Fresh
+            | KeyStage::Ahead
+            | KeyStage::Stale => answers,
             KeyStage::Missing | KeyStage::Expired => false,
         }
     }

@@ -5,11 +5,12 @@
 //!
 //! | | status | body |
 //! |---|---|---|
-//! | every issuer has usable keys | 200 | `{"ready":true,"issuers":[{"issuer":"https://..","keys":"fresh"}]}` |
+//! | every issuer has usable keys, and introspection that answers | 200 | `{"ready":true,"issuers":[{"issuer":"https://..","keys":"fresh"}]}` |
 //! | an issuer has none | 503 | the same with `"ready":false` |
 //!
-//! A question has keys fetched where that is due, so that an instance that gets no requests until
-//! it is ready becomes ready. It is no liveness probe: a restart brings no issuer back.
+//! A question starts a fetch of keys where that is due, and sends a probe to an introspection endpoint
+//! that failed, once a pause and with a random text for a token: so an instance that gets no requests
+//! until it is ready becomes ready. It is no liveness probe: a restart brings no issuer back.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -34,7 +35,8 @@ pub struct ReadinessService<B, C = Claims, R = EmptyBody> {
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// A service for a readiness probe: 200 when every issuer has usable keys, else 503. `B` is the
+    /// A service for a readiness probe: 200 when the tokens of every issuer can be
+    /// judged ([`Health::is_ready`](crate::Health::is_ready)), else 503. `B` is the
     /// type of its bodies. It asks for no credentials.
     ///
     /// ```

@@ -144,6 +144,105 @@ async fn a_refusal_gives_the_place_in_a_buffer_back() {
     }
 }
 
+/// A wait may be long, and the place in a buffer is needed by others meanwhile.
+#[tokio::test]
+async fn a_request_that_waits_keeps_no_place_in_a_buffer() {
+    let issuer = issuer();
+    let late = Issuer::new(ISSUER).key_source(LateKeys(issuer.jwks()));
+    let server = builder(late).build().unwrap();
+    let inner = tower::service_fn(async |_: Request<Body>| {
+        Ok::<_, Infallible>(Response::new(Body::default()))
+    });
+    let inner = ServiceBuilder::new().layer(tower::buffer::BufferLayer::new(1)).service(inner);
+    let mut service = server.layer().layer(inner.clone());
+    let waits = service.ready().await.unwrap().call(with(&issuer.token().sign()));
+    let mut waits = pin!(waits);
+    assert!(futures::poll!(waits.as_mut()).is_pending(), "keys are fetched");
+    let other = tokio::time::timeout(Duration::from_millis(10), inner.oneshot(without()));
+    assert_eq!(other.await.expect("the place is free").unwrap().status(), 200);
+    assert_eq!(waits.await.unwrap().status(), 200);
+}
+
+/// The mock panics when it is called without having been polled ready; a clone has to be, too.
+#[tokio::test]
+async fn a_request_that_has_waited_polls_the_inner_service_ready_again() {
+    let issuer = issuer();
+    let late = Issuer::new(ISSUER).key_source(LateKeys(issuer.jwks()));
+    let layer = builder(late).build().unwrap().layer();
+    let (mut service, mut handle) = tower_test::mock::spawn_with(move |mock| layer.layer(mock));
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    handle.allow(0);
+    let mut passed = pin!(service.call(with(&issuer.token().sign())));
+    let waits = tokio::time::timeout(Duration::from_millis(100), passed.as_mut()).await;
+    assert!(waits.is_err(), "the inner service is not ready");
+    handle.allow(1);
+    assert!(futures::poll!(passed.as_mut()).is_pending());
+    let (_, answer) = handle.next_request().await.unwrap();
+    answer.send_response(Response::new(Body::default()));
+    assert_eq!(passed.await.unwrap().status(), 200);
+}
+
+/// Its error is the inner service's, as if the request had not waited.
+#[tokio::test]
+async fn an_inner_service_that_fails_to_become_ready_after_a_wait_says_so() {
+    let issuer = issuer();
+    let late = Issuer::new(ISSUER).key_source(LateKeys(issuer.jwks()));
+    let layer = builder(late).build().unwrap().layer();
+    let (mut service, mut handle) = tower_test::mock::spawn_with(move |mock| layer.layer(mock));
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    let passed = service.call(with(&issuer.token().sign()));
+    handle.send_error("broken");
+    let answer: Result<Response<Body>, _> = passed.await;
+    assert_eq!(answer.unwrap_err().to_string(), "broken");
+}
+
+/// A client takes its time with the body of a form.
+#[tokio::test]
+async fn a_form_that_is_read_slowly_holds_no_permit() {
+    let issuer = issuer();
+    let server = server(&issuer);
+    let inner =
+        ServiceBuilder::new().layer(ConcurrencyLimitLayer::new(1)).service(tower::service_fn(
+            async |_: Request<SlowBody>| Ok::<_, Infallible>(Response::new(Body::default())),
+        ));
+    let mut service = server.form_token_layer(100).layer(inner.clone());
+    let form = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+    let slow = service.ready().await.unwrap().call(form.body(SlowBody(false)).unwrap());
+    let mut slow = pin!(slow);
+    assert!(futures::poll!(slow.as_mut()).is_pending(), "the body has not ended");
+    let other = inner.oneshot(Request::new(SlowBody(true)));
+    let other = tokio::time::timeout(Duration::from_secs(5), other).await;
+    assert_eq!(other.expect("the permit is free").unwrap().status(), 200);
+    assert_eq!(slow.await.unwrap().status(), 200);
+}
+
+/// A body that ends at the second poll.
+struct SlowBody(bool);
+
+impl From<bytes::Bytes> for SlowBody {
+    fn from(_: bytes::Bytes) -> Self {
+        Self(true)
+    }
+}
+
+impl http_body::Body for SlowBody {
+    type Data = bytes::Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Infallible>>> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(None);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
 /// `tower_test`'s mock panics when it is called without having been polled ready, and counts what
 /// it is asked.
 #[tokio::test]

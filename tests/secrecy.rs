@@ -573,7 +573,6 @@ async fn the_token_for_a_key_server_stays_out_of_logs_and_debug() {
 fn http_is_loud_at_the_start() {
     use tower_resource_server::{ClientAuth, Introspection, danger};
 
-    let log = Log::listen();
     fn hosts(trusted: Issuer) -> Issuer {
         danger::allow_http_hosts(trusted, ["keycloak", "b", "keycloak"])
     }
@@ -584,9 +583,10 @@ fn http_is_loud_at_the_start() {
         asking().endpoint(url)
     }
     type Dressed = fn(Issuer) -> Issuer;
+    let log = Log::listen();
     let rows: [(&str, Dressed, usize, usize); 7] = [
         ("no host", |own| own, 0, 0),
-        ("two hosts", |own| hosts(own), 2, 0),
+        ("two hosts", hosts, 2, 0),
         (
             "a token for the key server",
             |own| hosts(own).bearer_token_file("/token").jwks_uri("http://keycloak:8080/keys"),

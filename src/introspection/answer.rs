@@ -6,7 +6,9 @@
 //! request anew: the answer does not change, and a configuration keeps its answers to itself.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
 
 use crate::error::Error;
 use crate::profile::Times;
@@ -18,9 +20,11 @@ const IDENTIFYING: [&str; 3] = ["sub", "client_id", "jti"];
 
 /// An answer about an active token.
 pub(crate) struct Answer {
-    /// Its members, without `active`. They play the part that a JWT's claims do.
-    members: Object<'static>,
+    /// Its members, without `active`. They play the part that a JWT's claims do. Once they have passed
+    /// they are gone, since the handler's token has what there is to know.
+    members: ArcSwapOption<Object<'static>>,
     expires_at: Option<f64>,
+    weight: usize,
     passed: OnceLock<Passed>,
 }
 
@@ -49,7 +53,9 @@ impl Answer {
             Some(Value::Bool(true)) => {
                 let members = members.into_owned();
                 let expires_at = members.get("exp").and_then(Value::as_f64);
-                Ok(Some(Self { members, expires_at, passed: OnceLock::new() }))
+                let weight = weigh(&members);
+                let members = ArcSwapOption::from_pointee(members);
+                Ok(Some(Self { members, expires_at, weight, passed: OnceLock::new() }))
             }
             Some(_) => Err(AnswerFault("`active` is not a JSON boolean")),
             None => Err(AnswerFault("the answer has no `active`")),
@@ -58,14 +64,27 @@ impl Answer {
 
     /// The answer as JSON text, to be [read](Self::parse) again.
     pub(crate) fn document(&self) -> Vec<u8> {
+        let members = self.members().unwrap_or_default();
         let owned = |(name, value): (&str, &Value<'_>)| (name.to_owned(), value.to_owned_value());
-        let mut members: serde_json::Map<_, _> = self.members.iter().map(owned).collect();
+        let mut members: serde_json::Map<_, _> = members.iter().map(owned).collect();
         members.insert("active".to_owned(), true.into());
         serde_json::Value::Object(members).to_string().into_bytes()
     }
 
-    pub(crate) fn members(&self) -> &Object<'static> {
-        &self.members
+    /// The members, unless they have [passed](Self::pass).
+    pub(crate) fn members(&self) -> Option<Arc<Object<'static>>> {
+        self.members.load_full()
+    }
+
+    /// The same answer, to be kept for as long as its members are needed, whether or not they pass
+    /// meanwhile.
+    pub(crate) fn unpassed(&self) -> Self {
+        Self {
+            members: ArcSwapOption::new(self.members()),
+            expires_at: self.expires_at,
+            weight: self.weight,
+            passed: OnceLock::new(),
+        }
     }
 
     /// When the token expires, in seconds, where the answer says so in a way that can be read.
@@ -73,11 +92,16 @@ impl Answer {
         self.expires_at
     }
 
+    /// About how many octets the members take in memory: at least the length of the document.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// Compares the answer with the claims of the JWT that it is about: it may say less, and
     /// nothing else. A member of another type is something else.
-    pub(crate) fn check_against(&self, claims: &Object<'_>) -> Result<(), Error> {
+    pub(crate) fn check_against(members: &Object<'_>, claims: &Object<'_>) -> Result<(), Error> {
         let differs = |claim: &&'static str| {
-            match (self.members.get(claim), claims.get(claim)) {
+            match (members.get(claim), claims.get(claim)) {
                 // Null and absent say nothing.
                 (None | Some(Value::Null), _) | (_, None | Some(Value::Null)) => false,
                 (Some(Value::String(said)), Some(Value::String(own))) => said != own,
@@ -100,7 +124,27 @@ impl Answer {
     pub(crate) fn pass<C: Send + Sync + 'static>(&self, times: Times, token: &AccessToken<C>) {
         // Another request may have been quicker, with the same.
         let _ = self.passed.set(Passed { times, token: AnyToken::from(token.clone()) });
+        // In this order: who finds no members finds the token.
+        self.members.store(None);
     }
+}
+
+fn weigh(members: &Object<'_>) -> usize {
+    fn of(value: &Value<'_>) -> usize {
+        size_of::<Value<'_>>()
+            + match value {
+                Value::String(text) => text.len(),
+                Value::Array(values) => values.iter().map(of).sum(),
+                Value::Object(members) => weigh(members),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Unsigned(_)
+                | Value::Signed(_)
+                | Value::Float(_) => 0,
+            }
+    }
+    let member = |(name, value): (&str, &Value<'_>)| size_of::<String>() + name.len() + of(value);
+    members.iter().map(member).sum()
 }
 
 /// What is said of a token may be personal (RFC 7662 §5).
@@ -172,7 +216,17 @@ mod tests {
         ] {
             let read = Answer::parse(answer.as_bytes()).unwrap().unwrap();
             let own = json::parse(claims.as_bytes()).unwrap();
-            assert_eq!(read.check_against(&own).is_ok(), good, "{claims} {answer}");
+            let members = read.members().unwrap();
+            assert_eq!(Answer::check_against(&members, &own).is_ok(), good, "{claims} {answer}");
         }
+    }
+
+    #[test]
+    fn members_that_have_passed_are_kept_once() {
+        let answer = Answer::parse(br#"{"active":true,"sub":"alice"}"#).unwrap().unwrap();
+        let kept = answer.unpassed();
+        answer.members.store(None);
+        assert!(answer.members().is_none());
+        assert_eq!(kept.document(), br#"{"active":true,"sub":"alice"}"#);
     }
 }

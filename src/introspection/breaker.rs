@@ -9,8 +9,14 @@
 //!
 //! A server in trouble is left alone, and requests are answered 503 at once instead of after the
 //! deadline. Times are of the monotonic clock. Randomness is an argument.
+//!
+//! [`Evidence`] says what counts as a failure: what one token brings about counts once, however often
+//! it is sent.
 
 use std::time::Duration;
+
+use crate::crypto::Fingerprint;
+use crate::flight;
 
 /// Failures in a row that open the breaker: one lost packet is no outage.
 pub(crate) const OPENS_AFTER: u32 = 5;
@@ -20,6 +26,11 @@ const MIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause, so that a server that is back is used soon.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a probe counts as under way: a call of the endpoint, which is the slower of what is
+/// probed, and a margin. After that another may be sent: the first may sit on a runtime that nobody
+/// drives any more.
+const PROBE: Duration = Duration::from_secs(5).saturating_add(flight::MARGIN);
 
 /// What is known of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +49,9 @@ enum State {
         until: Duration,
     },
     /// A probe is under way.
-    HalfOpen,
+    HalfOpen {
+        since: Duration,
+    },
 }
 
 /// The answer to a wish to call.
@@ -58,34 +71,69 @@ impl Breaker {
         match self.state {
             State::Closed => Admission::Call,
             State::Open { until } if now < until => Admission::Wait { retry_after: until - now },
-            State::Open { .. } => {
-                self.state = State::HalfOpen;
+            State::HalfOpen { since } if now < since.saturating_add(PROBE) => {
+                Admission::Wait { retry_after: MIN_PAUSE }
+            }
+            State::Open { .. } | State::HalfOpen { .. } => {
+                self.state = State::HalfOpen { since: now };
                 Admission::Probe
             }
-            State::HalfOpen => Admission::Wait { retry_after: MIN_PAUSE },
         }
     }
 
-    /// A call ended with an answer, be it that the token is not active.
+    /// Whether [`ask`](Self::ask) would answer [`Admission::Probe`].
+    pub(crate) fn wants_a_probe(&self, now: Duration) -> bool {
+        match self.state {
+            State::Closed => false,
+            State::Open { until } => now >= until,
+            State::HalfOpen { since } => now >= since.saturating_add(PROBE),
+        }
+    }
+
+    /// A call ended with a good answer, for example that the token is not active.
     pub(crate) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// A call failed; `random` is from 0 up to 1. Calls that were under way when the breaker opened
-    /// say nothing new. Answers whether it opened now.
-    pub(crate) fn failed(&mut self, now: Duration, probe: bool, random: f64) -> bool {
+    /// The probe was answered, and the answer is about its token alone. So there is a server that
+    /// answers: calls go on, or a client with odd tokens could fail each probe. Should they fail, the
+    /// next pause is longer all the same.
+    pub(crate) fn probe_was_answered(&mut self) {
+        if let State::HalfOpen { .. } = self.state {
+            self.state = State::Closed;
+            self.failures = 0;
+        }
+    }
+
+    /// The probe came to no end: another may be sent.
+    pub(crate) fn probe_was_lost(&mut self, now: Duration) {
+        if let State::HalfOpen { .. } = self.state {
+            self.state = State::Open { until: now };
+        }
+    }
+
+    /// A call failed; `random` is from 0 up to 1, `asked` the pause that the server asked for. Calls
+    /// that were under way when the breaker opened say nothing new. Answers whether it opened now.
+    pub(crate) fn failed(
+        &mut self,
+        now: Duration,
+        probe: bool,
+        random: f64,
+        asked: Option<Duration>,
+    ) -> bool {
         self.failures = self.failures.saturating_add(1);
         let opens = match self.state {
             State::Closed => self.failures >= OPENS_AFTER,
             State::Open { .. } => false,
-            State::HalfOpen => probe,
+            State::HalfOpen { .. } => probe,
         };
         if opens {
             let bound = MIN_PAUSE.saturating_mul(1 << self.opened.min(5)).min(MAX_PAUSE);
             // From half the bound on, so that a fleet spreads and a server in distress has peace.
             let pause = bound.mul_f64(0.5 + random / 2.0);
+            let pause = pause.max(within_cap(asked));
             self.opened = self.opened.saturating_add(1);
-            self.state = State::Open { until: now + pause };
+            self.state = State::Open { until: now.saturating_add(pause) };
         }
         opens
     }
@@ -96,9 +144,56 @@ impl Breaker {
     }
 }
 
+/// What a server asks for (`Retry-After`), which it gets up to the longest pause.
+pub(crate) fn within_cap(asked: Option<Duration>) -> Duration {
+    asked.unwrap_or_default().min(MAX_PAUSE)
+}
+
+/// Which tokens saw the endpoint fail, since it last gave a good answer. One token that fails again
+/// and again is no evidence: the fault may be the token's.
+#[derive(Default)]
+pub(crate) struct Evidence {
+    /// As many as open the breaker; more are not needed.
+    failed: Vec<Fingerprint>,
+    /// The first that was answered 401 without a reason.
+    unauthorized: Option<Fingerprint>,
+}
+
+impl Evidence {
+    /// A call about this token failed in a way that speaks against the server or our credentials.
+    /// Whether that is new.
+    pub(crate) fn failed(&mut self, token: Fingerprint) -> bool {
+        let is_new = !self.failed.contains(&token);
+        if is_new && self.failed.len() < OPENS_AFTER as usize {
+            self.failed.push(token);
+        }
+        is_new
+    }
+
+    /// A call about this token was answered 401: how many failures that makes. One token proves
+    /// nothing, two different ones say that our credentials are refused.
+    pub(crate) fn unauthorized(&mut self, token: Fingerprint) -> u32 {
+        match self.unauthorized {
+            None => {
+                self.unauthorized = Some(token);
+                0
+            }
+            Some(first) if first == token && !self.failed.contains(&first) => 0,
+            Some(first) => u32::from(self.failed(first)) + u32::from(self.failed(token)),
+        }
+    }
+
+    /// The endpoint gave a good answer.
+    pub(crate) fn clear(&mut self) {
+        self.failed.clear();
+        self.unauthorized = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::Fingerprints;
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -108,14 +203,14 @@ mod tests {
     fn it_opens_after_failures_in_a_row() {
         let mut breaker = Breaker::default();
         for _ in 0..OPENS_AFTER - 1 {
-            assert!(!breaker.failed(ms(0), false, 1.0));
+            assert!(!breaker.failed(ms(0), false, 1.0, None));
         }
         breaker.succeeded();
         for _ in 0..OPENS_AFTER - 1 {
-            assert!(!breaker.failed(ms(0), false, 1.0));
+            assert!(!breaker.failed(ms(0), false, 1.0, None));
             assert_eq!(breaker.ask(ms(0)), Admission::Call);
         }
-        assert!(breaker.failed(ms(0), false, 1.0));
+        assert!(breaker.failed(ms(0), false, 1.0, None));
         assert_eq!(breaker.ask(ms(0)), Admission::Wait { retry_after: ms(1_000) });
         assert_eq!(breaker.ask(ms(999)), Admission::Wait { retry_after: ms(1) });
     }
@@ -123,7 +218,7 @@ mod tests {
     fn open() -> Breaker {
         let mut breaker = Breaker::default();
         for _ in 0..OPENS_AFTER {
-            breaker.failed(ms(0), false, 1.0);
+            breaker.failed(ms(0), false, 1.0, None);
         }
         breaker
     }
@@ -134,7 +229,7 @@ mod tests {
         assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
         assert_eq!(breaker.ask(ms(1_000)), Admission::Wait { retry_after: MIN_PAUSE });
         // One that was under way before says nothing about now.
-        assert!(!breaker.failed(ms(1_000), false, 1.0));
+        assert!(!breaker.failed(ms(1_000), false, 1.0, None));
         assert_eq!(breaker.ask(ms(1_000)), Admission::Wait { retry_after: MIN_PAUSE });
         breaker.succeeded();
         assert_eq!(breaker.ask(ms(1_000)), Admission::Call);
@@ -146,15 +241,86 @@ mod tests {
         let mut now = ms(1_000);
         for seconds in [2, 4, 8, 16, 30, 30] {
             assert_eq!(breaker.ask(now), Admission::Probe);
-            assert!(breaker.failed(now, true, 1.0));
-            assert!(!breaker.failed(now, false, 1.0), "it is open already");
+            assert!(breaker.failed(now, true, 1.0, None));
+            assert!(!breaker.failed(now, false, 1.0, None), "it is open already");
             let pause = Duration::from_secs(seconds);
             assert_eq!(breaker.ask(now + pause - ms(1)), Admission::Wait { retry_after: ms(1) });
             now += pause;
         }
         assert_eq!(breaker.ask(now), Admission::Probe);
-        breaker.failed(now, true, 0.0);
+        breaker.failed(now, true, 0.0, None);
         assert_eq!(breaker.ask(now + ms(14_999)), Admission::Wait { retry_after: ms(1) });
         assert_eq!(breaker.ask(now + ms(15_000)), Admission::Probe);
+    }
+
+    #[test]
+    fn a_probe_that_is_overdue_or_lost_makes_room_for_another() {
+        let mut breaker = open();
+        assert!(!breaker.wants_a_probe(ms(999)));
+        assert!(breaker.wants_a_probe(ms(1_000)));
+        assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
+        let end = ms(1_000) + PROBE;
+        assert!(!breaker.wants_a_probe(end - ms(1)));
+        assert_eq!(breaker.ask(end - ms(1)), Admission::Wait { retry_after: MIN_PAUSE });
+        assert!(breaker.wants_a_probe(end));
+        assert_eq!(breaker.ask(end), Admission::Probe);
+        breaker.probe_was_lost(end);
+        assert!(breaker.is_open());
+        assert_eq!(breaker.ask(end), Admission::Probe);
+    }
+
+    #[test]
+    fn an_answer_about_the_probes_token_ends_the_pause_and_not_its_growth() {
+        let mut breaker = open();
+        assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
+        breaker.probe_was_answered();
+        for _ in 0..OPENS_AFTER - 1 {
+            assert_eq!(breaker.ask(ms(1_000)), Admission::Call);
+            assert!(!breaker.failed(ms(1_000), false, 1.0, None));
+        }
+        assert!(breaker.failed(ms(1_000), false, 1.0, None));
+        assert_eq!(breaker.ask(ms(1_000)), Admission::Wait { retry_after: ms(2_000) });
+        // One that is open or closed is not touched.
+        breaker.probe_was_answered();
+        assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn a_server_may_ask_for_a_longer_pause_up_to_the_cap() {
+        for (asked, pause) in [(0, 1_000), (7, 7_000), (30, 30_000), (86_400, 30_000)] {
+            let mut breaker = Breaker::default();
+            for _ in 0..OPENS_AFTER {
+                breaker.failed(ms(0), false, 1.0, Some(Duration::from_secs(asked)));
+            }
+            assert_eq!(breaker.ask(ms(0)), Admission::Wait { retry_after: ms(pause) }, "{asked}");
+        }
+    }
+
+    #[test]
+    fn one_token_is_no_evidence_however_often_it_fails() {
+        let fingerprints = Fingerprints::new(&[]).unwrap();
+        let of = |n: u8| fingerprints.of(&[n]);
+        let mut evidence = Evidence::default();
+        let counted = |evidence: &mut Evidence, tokens: &[u8]| -> Vec<bool> {
+            tokens.iter().map(|n| evidence.failed(of(*n))).collect()
+        };
+        assert_eq!(counted(&mut evidence, &[1, 1, 2, 1, 2]), [true, false, true, false, false]);
+        evidence.clear();
+        assert_eq!(counted(&mut evidence, &[1]), [true]);
+    }
+
+    #[test]
+    fn a_401_counts_once_two_tokens_got_it() {
+        let fingerprints = Fingerprints::new(&[]).unwrap();
+        for (name, tokens, counts) in
+            [("one", &[1, 1, 1][..], &[0, 0, 0][..]), ("two", &[1, 2, 1, 2, 3], &[0, 2, 0, 0, 1])]
+        {
+            let mut evidence = Evidence::default();
+            let found: Vec<_> =
+                tokens.iter().map(|n| evidence.unauthorized(fingerprints.of(&[*n]))).collect();
+            assert_eq!(found, counts, "{name}");
+            evidence.clear();
+            assert_eq!(evidence.unauthorized(fingerprints.of(&[9])), 0, "{name}");
+        }
     }
 }

@@ -91,6 +91,7 @@ impl Introspection {
             AnswerCache::new(self.ttl, self.stale),
             shared,
             Arc::clone(context.clock),
+            context.leeway,
         )
         .ok_or_else(|| vec!["the system has no randomness".to_owned()])?;
         Ok(Introspecting {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use moka::sync::{Cache, CacheBuilder};
 
 use crate::crypto::{BuildFingerprintHasher, Fingerprint};
 use crate::introspection::answer::Answer;
@@ -40,6 +40,13 @@ pub(crate) const INACTIVE_TTL: Duration = Duration::from_secs(5);
 
 /// Answers remembered in each pool.
 pub(crate) const MAX_ENTRIES: u64 = 10_000;
+
+/// Octets of answers remembered in all, by what they take in memory: a bound for answers that are as
+/// long as they may be.
+pub(crate) const MAX_WEIGHT: u64 = 64_000_000;
+
+/// The least that an answer counts for, so that their number is bounded, too.
+const LEAST_WEIGHT: u64 = MAX_WEIGHT / MAX_ENTRIES;
 
 /// The two pools.
 pub(crate) struct AnswerCache {
@@ -88,7 +95,14 @@ impl AnswerCache {
     /// may stand in for one that can't be had.
     pub(crate) fn new(ttl: Duration, stale: Duration) -> Self {
         // No answer older than an "inactive" can be used for longer than this.
-        let (active, inactive) = (pool(ttl + stale), pool(ttl + stale));
+        let weigh = |_: &Fingerprint, held: &Held| {
+            let weight = held.answer.as_ref().map_or(0, |answer| answer.weight() as u64);
+            u32::try_from(weight.max(LEAST_WEIGHT)).unwrap_or(u32::MAX)
+        };
+        let active = pool(ttl + stale).max_capacity(MAX_WEIGHT).weigher(weigh);
+        let active = active.build_with_hasher(BuildFingerprintHasher::default());
+        let inactive = pool(ttl + stale).max_capacity(MAX_ENTRIES);
+        let inactive = inactive.build_with_hasher(BuildFingerprintHasher::default());
         Self { ttl, stale, active, inactive, writing: Mutex::default() }
     }
 
@@ -207,12 +221,10 @@ pub(crate) fn is_past(answer: &Answer, wall: NumericDate) -> bool {
 ///
 /// The library forgets what is `past_use`, by its own clock, so that nothing said of a person lies
 /// about longer than needed (RFC 7662 §5). Whether an answer still holds is never left to that.
-fn pool<V: Clone + Send + Sync + 'static>(past_use: Duration) -> Pool<V> {
-    Cache::builder()
-        .max_capacity(MAX_ENTRIES)
-        .eviction_policy(EvictionPolicy::lru())
-        .time_to_live(past_use)
-        .build_with_hasher(BuildFingerprintHasher::default())
+fn pool<V: Clone + Send + Sync + 'static>(
+    past_use: Duration,
+) -> CacheBuilder<Fingerprint, V, Cache<Fingerprint, V>> {
+    Cache::builder().eviction_policy(EvictionPolicy::lru()).time_to_live(past_use)
 }
 
 impl fmt::Debug for AnswerCache {
@@ -421,5 +433,25 @@ mod tests {
         assert_eq!(cache.active.entry_count(), MAX_ENTRIES);
         assert!(cache.get(&of(0), now(1)).is_none(), "the oldest goes");
         assert!(cache.get(&of(MAX_ENTRIES), now(1)).is_some());
+    }
+
+    #[test]
+    fn answers_are_bounded_by_their_weight_as_well() {
+        let fingerprints = Fingerprints::new(&[]).unwrap();
+        let of = |n: u64| fingerprints.of(&n.to_le_bytes());
+        for (name, octets, remembered) in
+            [("short", 1_000, 1_500), ("as long as 1,000 may be", 63_000, 1_020)]
+        {
+            let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
+            let text = "x".repeat(octets);
+            for n in 0..1_500 {
+                let answer = answer(&format!(r#"{{"active":true,"text":"{text}"}}"#));
+                cache.put(of(n), &answer, now(0), Duration::ZERO);
+            }
+            cache.active.run_pending_tasks();
+            let count = cache.active.entry_count();
+            assert!(count <= remembered && count > remembered - 20, "{name}: {count}");
+            assert!(cache.get(&of(1_499), now(1)).is_some(), "{name}: the newest");
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use form_urlencoded::Serializer;
 
 use crate::clock::Clock;
-use crate::fetch::{Client, Form, FormAnswer};
+use crate::fetch::{Client, FetchError, Form, FormAnswer};
 use crate::introspection::answer::{Answer, AnswerFault};
 use crate::introspection::build::is_https;
 use crate::introspection::credentials::Credentials;
@@ -41,31 +42,83 @@ pub(crate) enum Endpoint {
 pub(crate) enum Verdict {
     Active(Answer),
     Inactive,
-    /// The server could make nothing of the token.
+    /// The server could make nothing of the token (400).
     Refused,
 }
 
+/// Why a call brought no verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CallFault {
+    pub(crate) blames: Blames,
+    /// In fixed words, for the log.
+    pub(crate) problem: String,
+    /// When the server asked to be called again (RFC 9110 §10.2.3).
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What a failed call speaks against. Only what no token can bring about by itself may be held
+/// against the endpoint, or one client with odd tokens would shut out all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blames {
+    /// The server, which was not asked: there is no connection, or no metadata.
+    Connection,
+    /// The server, which did not answer in time.
+    Silence,
+    /// The server, by its own word: 502, 503, 504.
+    Server,
+    /// Our own credentials, by name (`invalid_client`).
+    Credentials,
+    /// Our own credentials, if other tokens get the same: 401 without a reason.
+    Unauthorized,
+    /// The rate of calls: 429.
+    Rate,
+    /// This token, which got an answer that no other need get.
+    Token,
+    /// Nobody in particular: the connection broke, which an odd token can bring about, and a server
+    /// that restarts.
+    Accident,
+    /// Nothing: the call came to no end.
+    Nothing,
+}
+
+impl CallFault {
+    pub(crate) fn new(blames: Blames, problem: impl Into<String>) -> Self {
+        Self { blames, problem: problem.into(), retry_after: None }
+    }
+}
+
+impl From<FetchError> for CallFault {
+    fn from(error: FetchError) -> Self {
+        let blames = match error {
+            FetchError::Connect | FetchError::Url(_) | FetchError::Form(_) => Blames::Connection,
+            FetchError::Timeout => Blames::Silence,
+            FetchError::Transport => Blames::Accident,
+            FetchError::TooLarge(_)
+            | FetchError::Encoded(_)
+            | FetchError::Status(_)
+            | FetchError::Busy { .. } => Blames::Token,
+        };
+        Self::new(blames, error.to_string())
+    }
+}
+
 impl IntrospectionClient {
-    /// Asks about a token.
+    /// Asks about a token. `has_answered` says that the endpoint has answered 200 before.
     ///
     /// # Errors
-    /// What failed on our side or the server's, in fixed words: not the token's fault.
-    pub(crate) async fn ask(&self, token: &str) -> Result<Verdict, String> {
-        let url = self.url().await?;
+    /// What failed on our side or the server's: not the token's fault.
+    pub(crate) async fn ask(&self, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
+        let url = self.url().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
         // Just before the call, whose answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
-        let answer = self.http.post(&url, || self.form(token)).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        let read = match answer.status {
-            200 => self.read(&answer, asked).await,
-            400 if blames_the_token(&answer) => return Ok(Verdict::Refused),
-            401 | 400 => return Err("the client credentials were refused, or the call".to_owned()),
-            status => return Err(format!("status {status}")),
-        };
-        match read {
+        let answer = self.http.post(&url, || self.form(token)).await?;
+        if answer.status != 200 {
+            return refusal(&answer, has_answered);
+        }
+        match self.read(&answer, asked).await {
             Ok(Some(answer)) => Ok(Verdict::Active(answer)),
             Ok(None) => Ok(Verdict::Inactive),
-            Err(AnswerFault(text)) => Err(text.to_owned()),
+            Err(AnswerFault(text)) => Err(CallFault::new(Blames::Token, text)),
         }
     }
 
@@ -117,13 +170,32 @@ impl IntrospectionClient {
     }
 }
 
-/// Servers answer 400 to a token that they can't read or did not store. That is the token's fault,
-/// unless the error says that it is ours (RFC 6749 §5.2), or it is no error of theirs at all.
-fn blames_the_token(answer: &FormAnswer) -> bool {
-    json::parse(answer.answer.json())
-        .ok()
-        .and_then(|body| body.get("error").and_then(Value::as_str).map(|e| e != "invalid_client"))
-        .unwrap_or(false)
+/// What an answer other than 200 means.
+fn refusal(answer: &FormAnswer, has_answered: bool) -> Result<Verdict, CallFault> {
+    let status = answer.status;
+    let body = json::parse(answer.answer.json()).ok();
+    let code = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
+    let (blames, problem) = match (status, code) {
+        // RFC 6750 §3.1, RFC 6749 §5.2 and RFC 7009 §2.2.1: it is the token that is not good.
+        (400, Some("invalid_token" | "invalid_grant" | "unsupported_token_type")) => {
+            return Ok(Verdict::Refused);
+        }
+        // Servers answer so to a token that they can't read, and to a call that lacks something.
+        // Once a call was good, so are all others.
+        (400, Some("invalid_request")) if has_answered => return Ok(Verdict::Refused),
+        (400 | 401, Some("invalid_client")) => {
+            (Blames::Credentials, "the client credentials were refused".to_owned())
+        }
+        (401, _) => (Blames::Unauthorized, "status 401".to_owned()),
+        (429, _) => (Blames::Rate, "status 429".to_owned()),
+        (502..=504, _) => (Blames::Server, format!("status {status}")),
+        (400, Some("invalid_request")) => {
+            (Blames::Token, "status 400, before the first good answer".to_owned())
+        }
+        _ => (Blames::Token, format!("status {status}")),
+    };
+    let retry_after = answer.answer.retry_after().filter(|_| [429, 503].contains(&status));
+    Err(CallFault { blames, problem, retry_after })
 }
 
 impl fmt::Debug for Endpoint {
@@ -135,6 +207,55 @@ impl fmt::Debug for Endpoint {
                 .field("discovery", discovery)
                 .field("mutual_tls", mutual_tls)
                 .finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::Answer as HttpAnswer;
+    use http::HeaderMap;
+    use http::header::RETRY_AFTER;
+
+    #[test]
+    fn what_an_answer_other_than_200_means() {
+        use Blames::{Credentials, Rate, Server, Token, Unauthorized};
+        let error = |code: &str| format!(r#"{{"error":"{code}"}}"#);
+        for (name, status, body, has_answered, expected) in [
+            ("the token", 400, error("invalid_token"), false, None),
+            ("a grant", 400, error("invalid_grant"), false, None),
+            ("a type", 400, error("unsupported_token_type"), false, None),
+            ("the call, never good", 400, error("invalid_request"), false, Some(Token)),
+            ("the call, good before", 400, error("invalid_request"), true, None),
+            ("our credentials", 400, error("invalid_client"), true, Some(Credentials)),
+            ("our credentials, 401", 401, error("invalid_client"), true, Some(Credentials)),
+            ("401 alone", 401, String::new(), true, Some(Unauthorized)),
+            ("401 about a token", 401, error("invalid_token"), true, Some(Unauthorized)),
+            ("another code", 400, error("unauthorized_client"), true, Some(Token)),
+            ("no code", 400, "{}".to_owned(), true, Some(Token)),
+            ("no JSON", 400, "invalid_token".to_owned(), true, Some(Token)),
+            ("a list", 400, r#"{"error":["invalid_token"]}"#.to_owned(), true, Some(Token)),
+            ("another status", 403, error("invalid_token"), true, Some(Token)),
+            ("403 by name of the client", 403, error("invalid_client"), true, Some(Token)),
+            ("not found", 404, String::new(), true, Some(Token)),
+            ("no content", 204, String::new(), true, Some(Token)),
+            ("a fault", 500, String::new(), true, Some(Token)),
+            ("not implemented", 501, String::new(), true, Some(Token)),
+            ("bad gateway", 502, String::new(), true, Some(Server)),
+            ("unavailable", 503, String::new(), true, Some(Server)),
+            ("gateway timeout", 504, String::new(), true, Some(Server)),
+            ("505", 505, String::new(), true, Some(Token)),
+            ("busy", 429, String::new(), true, Some(Rate)),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, "7".parse().unwrap());
+            let answer = HttpAnswer { not_modified: false, headers, body: body.into() };
+            let read = refusal(&FormAnswer { status, answer }, has_answered);
+            let fault = read.err();
+            assert_eq!(fault.as_ref().map(|fault| fault.blames), expected, "{name}");
+            let asked = fault.and_then(|fault| fault.retry_after);
+            assert_eq!(asked.is_some(), [429, 503].contains(&status), "{name}");
         }
     }
 }

@@ -1,117 +1,232 @@
-//! One question about a token, on its way: a detached task, which no request can cancel.
+//! One question about a token, on its way: to the shared cache first, where there is one that will
+//! do, then to the endpoint when its turn comes.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::error::Error;
+use crate::flight::{self, Ended, Landing};
 use crate::introspection::answer::Answer;
 use crate::introspection::cache::Now;
-use crate::introspection::client::{IntrospectionClient, Verdict};
-use crate::introspection::introspector::{Introspector, Outcome, RETRY_AFTER, Sought};
+use crate::introspection::client::{Blames, CallFault, IntrospectionClient, Verdict};
+use crate::introspection::introspector::{Introspector, Outcome, RETRY_AFTER, Sought, Told};
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
-/// How long a call may take in all: metadata, the call, keys for its signature.
+/// How long a call may take in all: metadata, the call, keys for its signature. So long, too, a token
+/// waits for its turn.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A call of the endpoint.
+/// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call.
+const QUESTION_DEADLINE: Duration = Duration::from_secs(12);
+
+/// A call of the endpoint that has its turn.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) asked: Now,
     pub(crate) probe: bool,
+    /// Of its [turn](crate::introspection::turns::Turns).
+    pub(crate) turn: u64,
+    /// Whether the token was active before.
+    pub(crate) known: bool,
 }
 
-/// What a flight brought: an answer, `None` for a token that is not active, to a question that was
+/// When a call may begin.
+pub(crate) enum Turn {
+    Now(Running),
+    /// The call, or why there is none.
+    Later(oneshot::Receiver<Result<Running, Error>>),
+}
+
+/// What a question brought: an answer, `None` for a token that is not active, to a question that was
 /// put `age` ago.
 pub(crate) struct Brought {
     pub(crate) answer: Option<Answer>,
     pub(crate) age: Duration,
-}
-
-/// The end of a flight. It reports even when its task panics or is dropped.
-pub(crate) struct Landing {
-    pub(crate) introspector: Weak<Introspector>,
-    pub(super) sought: Sought,
-    pub(crate) sender: Option<watch::Sender<Option<Outcome>>>,
-    /// The call of the endpoint, once there is one.
+    /// The call that brought it.
     pub(crate) call: Option<Call>,
 }
 
-impl Landing {
-    /// Begins the call, unless it has begun. `None` when there is none to be made, which was
-    /// reported, or when the server is gone.
-    fn call(&mut self) -> Option<Call> {
-        if self.call.is_none() {
-            match self.introspector.upgrade()?.begin_call() {
-                Ok(call) => self.call = Some(call),
-                Err(error) => {
-                    self.land(Err(error));
-                }
+/// Why a question brought nothing.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// It took too long, so that who joined late may ask again.
+    pub(crate) late: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, late: false }
+    }
+}
+
+/// A question and what it needs.
+pub(crate) struct Question {
+    pub(crate) introspector: Weak<Introspector>,
+    pub(crate) sought: Sought,
+    pub(crate) token: String,
+    pub(crate) client: Arc<IntrospectionClient>,
+    pub(crate) shared: Option<Arc<SharedAnswers>>,
+    /// Where there is no cache to be asked first.
+    pub(crate) turn: Option<Turn>,
+}
+
+impl Question {
+    /// Puts the question, as a task that no request can cancel. To be called without a lock.
+    pub(crate) fn launch(self, runtime: &Handle, landing: Landing<Told>) {
+        let landing = Arc::new(landing);
+        let (introspector, sought) = (Weak::clone(&self.introspector), self.sought);
+        let to_share = self.shared.clone().map(|shared| (shared, self.token.clone()));
+        let own = runtime.clone();
+        let question = self.put(Arc::clone(&landing));
+        flight::launch(runtime, QUESTION_DEADLINE, question, move |ended| {
+            land(&introspector, sought, landing, ended, |outcome, call| {
+                let Some((shared, token)) = to_share else { return };
+                // Nobody waits for this.
+                let sharing = share(shared, token, outcome, call);
+                flight::launch(&own, QUESTION_DEADLINE, sharing, drop);
+            });
+        });
+    }
+
+    async fn put(mut self, landing: Arc<Landing<Told>>) -> Result<Brought, Failed> {
+        if let Some(shared) = self.shared.as_ref().filter(|_| !self.sought.asks_now)
+            // A store that panics is as good as none.
+            && let Ok(Some(found)) = flight::caught(shared.get(&self.token)).await
+            && let Some(introspector) = self.introspector.upgrade()
+            && let Some(brought) = introspector.usable(self.sought, found)
+        {
+            return Ok(brought);
+        }
+        let mut running = self.turn(&landing).await?;
+        let said = runtime::within(CALL_DEADLINE, async {
+            let has_answered = match running.introspector.upgrade() {
+                Some(introspector) => introspector.has_answered(),
+                None => return Err(CallFault::new(Blames::Nothing, "the server is gone")),
+            };
+            self.client.ask(&self.token, has_answered).await
+        });
+        let said = said.await;
+        let said =
+            said.unwrap_or_else(|| Err(CallFault::new(Blames::Silence, "no answer in time")));
+        running.ended(said)
+    }
+
+    /// Waits for the turn.
+    async fn turn(&mut self, landing: &Landing<Told>) -> Result<Running, Failed> {
+        let gone = || self.introspector.upgrade().ok_or(Failed { error: gone(), late: false });
+        let turn = match self.turn.take() {
+            Some(turn) => turn,
+            None => gone()?.turn(self.sought)?,
+        };
+        let turn = match turn {
+            Turn::Now(running) => return Ok(running),
+            Turn::Later(turn) => turn,
+        };
+        let turn = runtime::within(CALL_DEADLINE, turn).await;
+        let introspector = gone()?;
+        match turn {
+            Some(Ok(running)) => {
+                let running = running?;
+                introspector.renew(self.sought, landing, running.call.asked);
+                Ok(running)
+            }
+            // Given up, or it took too long.
+            Some(Err(_)) | None => {
+                let problem = "too many calls are under way";
+                Err(Failed { error: introspector.held_back(problem, RETRY_AFTER), late: true })
             }
         }
+    }
+}
+
+/// The server ended: nobody sees this.
+fn gone() -> Error {
+    Error::Wiring { fix: "the server is gone".into() }
+}
+
+/// A call that has its turn, from before its task starts. It gives the turn back however it ends, for
+/// which it takes the lock: it must not be dropped under it.
+pub(crate) struct Running {
+    pub(crate) introspector: Weak<Introspector>,
+    pub(crate) sought: Sought,
+    pub(crate) call: Call,
+}
+
+impl Running {
+    /// The call alone, for an owner who gives the turn back by itself.
+    pub(crate) fn into_call(mut self) -> Call {
+        self.introspector = Weak::new();
         self.call
     }
 
-    /// Reports; the outcome is handed back if it is the latest word on the token.
-    fn land(&mut self, brought: Result<Brought, Error>) -> Option<Outcome> {
-        let sender = self.sender.take()?;
-        let introspector = self.introspector.upgrade()?;
-        let (outcome, is_latest) = introspector.conclude(self.sought, self.call, brought);
-        sender.send_replace(Some(outcome.clone()));
-        is_latest.then_some(outcome)
-    }
-
-    /// Lands with what the endpoint said.
-    fn land_call(&mut self, call: Call, said: Result<Verdict, String>) -> Option<Outcome> {
-        let introspector = self.introspector.upgrade()?;
-        // An answer is as old as its question: the token may have been revoked since.
-        let age = introspector.now().monotonic.saturating_sub(call.asked.monotonic);
-        let brought = match said {
-            Ok(Verdict::Active(answer)) => Ok(Brought { answer: Some(answer), age }),
-            Ok(Verdict::Inactive | Verdict::Refused) => Ok(Brought { answer: None, age }),
-            Err(problem) => Err(introspector.unavailable(&problem, RETRY_AFTER)),
+    fn ended(&mut self, said: Result<Verdict, CallFault>) -> Result<Brought, Failed> {
+        // Whatever is done here is done once.
+        let Some(introspector) = std::mem::take(&mut self.introspector).upgrade() else {
+            return Err(gone().into());
         };
-        self.land(brought)
+        // An answer is as old as its question: the token may have been revoked since.
+        let age = introspector.now().monotonic.saturating_sub(self.call.asked.monotonic);
+        let late = said.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
+        introspector
+            .call_ended(self.sought, self.call, said)
+            .map(|answer| Brought { answer, age, call: Some(self.call) })
+            .map_err(|error| Failed { error, late })
     }
 }
 
-impl Drop for Landing {
+impl Drop for Running {
     fn drop(&mut self) {
-        if let (Some(_), Some(introspector)) = (&self.sender, self.introspector.upgrade()) {
-            self.land(Err(introspector.unavailable("the call was aborted", RETRY_AFTER)));
+        if let Some(introspector) = self.introspector.upgrade() {
+            let fault = CallFault::new(Blames::Nothing, "the call was aborted");
+            let _ = introspector.call_ended(self.sought, self.call, Err(fault));
         }
     }
 }
 
-/// Asks the shared cache, where there is one that will do, then the endpoint; and tells the shared
-/// cache what it heard.
-pub(crate) async fn fly(
-    mut landing: Landing,
-    shared: Option<Arc<SharedAnswers>>,
-    to_tell: Option<Arc<SharedAnswers>>,
-    client: Arc<IntrospectionClient>,
-    token: String,
+/// The end of a question, however it comes.
+fn land(
+    introspector: &Weak<Introspector>,
+    sought: Sought,
+    landing: Arc<Landing<Told>>,
+    ended: Ended<Result<Brought, Failed>>,
+    share: impl FnOnce(Outcome, Call),
 ) {
-    if let Some(shared) = &shared
-        && let Some(found) = shared.get(&token).await
-        && let Some(introspector) = landing.introspector.upgrade()
-        && let Some(brought) = introspector.usable(landing.sought, found)
-    {
-        landing.land(Ok(brought));
-        return;
-    }
-    let Some(call) = landing.call() else { return };
-    let said = runtime::within(CALL_DEADLINE, client.ask(&token)).await;
-    let said = said.unwrap_or_else(|| Err("no answer in time".to_owned()));
-    let outcome = landing.land_call(call, said);
-    // Nobody waits for this.
-    if let (Some(shared), Some(outcome)) = (to_tell, outcome) {
-        match outcome {
-            Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,
-            Err(Error::Inactive) => shared.put(&token, None, call.asked).await,
-            Err(_) => {}
+    let Some(introspector) = introspector.upgrade() else { return };
+    let result = match ended {
+        // It died with its runtime, which says nothing: who waits may ask on another.
+        Ended::Gone => return introspector.forget(sought, &landing),
+        Ended::Done(result) => result,
+        ended @ (Ended::Late | Ended::Panicked) => {
+            let problem = ended.done().err().unwrap_or_default();
+            Err(introspector.unavailable(problem, RETRY_AFTER).into())
         }
+    };
+    let late = result.as_ref().is_err_and(|failed| failed.late);
+    let call = result.as_ref().ok().and_then(|brought| brought.call);
+    let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
+    // Before a request reads it, which needs its members no longer when they have passed.
+    let to_share = call.filter(|_| is_latest).map(|call| {
+        let answer = outcome.as_ref().map(|answer| Arc::new(answer.unpassed()));
+        (answer.map_err(Clone::clone), call)
+    });
+    // The question itself is over, so this is the only owner.
+    if let Some(landing) = Arc::into_inner(landing) {
+        landing.tell(Told { outcome, late });
+    }
+    if let Some((outcome, call)) = to_share {
+        share(outcome, call);
+    }
+}
+
+/// Tells the shared cache what was heard.
+async fn share(shared: Arc<SharedAnswers>, token: String, outcome: Outcome, call: Call) {
+    match outcome {
+        Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,
+        Err(Error::Inactive) => shared.put(&token, None, call.asked).await,
+        Err(_) => {}
     }
 }

@@ -1,35 +1,45 @@
-//! The engine of one endpoint: at most one call a token, and no more calls than it bears.
+//! The engine of one endpoint: at most one question a token, and no more calls than the endpoint bears.
 //!
-//! A request never waits while an answer is at hand. A call is one detached task, which no request
-//! can cancel and which reports however it ends; requests with the same token wait for it together.
+//! A request never waits while an answer is remembered. A question is one detached task
+//! ([`flight`](crate::flight)), which no request can cancel; requests with the same token wait for it
+//! together. What a client can cause costs that client:
+//!
+//! - what the endpoint said of one token that can't be used is remembered for that token alone;
+//! - what counts against the endpoint is what different tokens saw ([`Evidence`]);
+//! - new tokens can't take the calls of those that were active before ([`Turns`]).
+//!
+//! Nothing logs or reads a clock while the lock is held: both may run code of the API's own.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::crypto::{Fingerprint, Fingerprints, random_unit};
+use crate::crypto::{
+    BuildFingerprintHasher, Fingerprint, Fingerprints, random_octets, random_unit,
+};
 use crate::error::Error;
+use crate::flight::{Flights, Landing, MARGIN, Waiter};
 use crate::health::IntrospectionHealth;
 use crate::introspection::answer::Answer;
-use crate::introspection::breaker::{Admission, Breaker};
+use crate::introspection::breaker::{Admission, Breaker, Evidence, within_cap};
 use crate::introspection::cache::{AnswerCache, Now, Remembered, is_past};
-use crate::introspection::client::IntrospectionClient;
-use crate::introspection::flight::{Brought, Call, Landing, fly};
+use crate::introspection::client::{Blames, CallFault, IntrospectionClient, Verdict};
+use crate::introspection::flight::{Brought, CALL_DEADLINE, Call, Failed, Question, Running, Turn};
 use crate::introspection::record::Shared;
 use crate::introspection::shared::SharedAnswers;
-use crate::introspection::wait::{AnswerWait, Joined};
+use crate::introspection::turns::{self, MAX_IN_FLIGHT, MAX_QUEUED_KNOWN, Turns};
+use crate::introspection::wait::{AnswerWait, Joined, MAX_WAITING_FOR_ONE, Place};
 use crate::runtime;
 use crate::telemetry;
 use crate::token::jwt::MAX_TOKEN;
 use crate::token::{Excerpt, NumericDate};
-
-/// Calls under way at one endpoint: what an authorization server bears from one of its clients.
-pub(crate) const MAX_IN_FLIGHT: usize = 64;
 
 /// Tokens looked up in a shared cache at once, calls included: what a process that begins with an
 /// empty memory needs, and a bound to what a flood of tokens can pile up.
@@ -38,27 +48,75 @@ pub(crate) const MAX_LOOKUPS: usize = 1024;
 /// When to try again where nothing better is known.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How long it is remembered that the endpoint gave no usable answer about a token: a client that
+/// keeps trying costs the endpoint one call in that time.
+const SAID_TTL: Duration = Duration::from_secs(1);
+
+/// Tokens of which that is remembered, and tokens that are known to have been active.
+const MAX_TOKENS: u64 = 10_000;
+
+/// How long a token counts as active before, since it last was: longer than answers are remembered,
+/// so that it has its reserved calls when it is asked for again.
+const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How often it is looked whether a probe is due, by who waits for the endpoint.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+
+/// Why a call has to wait that finds no place.
+const BUSY: &str = "too many calls are under way";
+
 /// Asks one endpoint, and remembers what it said.
 pub(crate) struct Introspector {
     issuer: Arc<str>,
     generation: u64,
     client: Arc<IntrospectionClient>,
     clock: Arc<dyn Clock>,
+    leeway: Duration,
     fingerprints: Fingerprints,
     cache: AnswerCache,
+    /// Tokens that were active before.
+    known: Cache<Fingerprint, (), BuildFingerprintHasher>,
+    /// What was said of a token that can't be used.
+    said: Cache<Fingerprint, Said, BuildFingerprintHasher>,
     shared: Option<Arc<SharedAnswers>>,
     state: Mutex<State>,
+    waiting: Arc<AtomicUsize>,
+    has_answered: AtomicBool,
+    /// What a probe asks about: no token of a client's.
+    probe: Box<str>,
     counters: Counters,
 }
 
-#[derive(Default)]
+#[derive(Clone)]
+struct Said {
+    problem: Arc<str>,
+    until: Duration,
+}
+
 struct State {
-    flights: HashMap<Sought, Flight>,
-    /// Counts the flights, by which a request knows those that began after it came.
-    begun: u64,
-    /// Those of the flights that call the endpoint.
-    calls: usize,
+    flights: Flights<Sought, Told>,
+    /// When a question of the other kind about the same token was put, if it was answered meanwhile.
+    overtaken: HashMap<Sought, Duration>,
+    turns: Turns<Waiting>,
     breaker: Breaker,
+    evidence: Evidence,
+    /// Until when the endpoint, which said 429, is not asked about tokens that were never active, and
+    /// about any.
+    busy_for_new: Duration,
+    busy_for_all: Duration,
+}
+
+/// A question that waits for its turn.
+struct Waiting {
+    sender: oneshot::Sender<Result<Running, Error>>,
+    introspector: Weak<Introspector>,
+    sought: Sought,
+}
+
+/// Why there is no call now.
+struct Held {
+    problem: &'static str,
+    retry_after: Duration,
 }
 
 /// A token that an answer is sought about, and whether the endpoint itself has to be asked, and now.
@@ -77,12 +135,12 @@ impl Sought {
     }
 }
 
-/// A question under way: to the shared cache first, where there is one, then to the endpoint.
-struct Flight {
-    number: u64,
-    outcome: watch::Receiver<Option<Outcome>>,
-    /// When a question of the other kind about the same token was put, if it was answered meanwhile.
-    overtaken_by: Option<Duration>,
+/// How a question ended, for those who wait for it.
+#[derive(Clone)]
+pub(crate) struct Told {
+    pub(crate) outcome: Outcome,
+    /// It took too long.
+    pub(crate) late: bool,
 }
 
 pub(crate) type Outcome = Result<Arc<Answer>, Error>;
@@ -112,17 +170,33 @@ impl Introspector {
         cache: AnswerCache,
         shared: Option<Arc<SharedAnswers>>,
         clock: Arc<dyn Clock>,
+        leeway: Duration,
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
+        let state = State {
+            flights: Flights::new(CALL_DEADLINE),
+            overtaken: HashMap::new(),
+            turns: Turns::new(CALL_DEADLINE + MARGIN),
+            breaker: Breaker::default(),
+            evidence: Evidence::default(),
+            busy_for_new: Duration::ZERO,
+            busy_for_all: Duration::ZERO,
+        };
         Some(Self {
             issuer,
             generation,
             client: Arc::new(client),
             clock,
+            leeway,
             fingerprints,
             cache,
+            known: tokens(KNOWN_FOR),
+            said: tokens(within_cap(Some(Duration::MAX))),
             shared,
-            state: Mutex::default(),
+            state: Mutex::new(state),
+            waiting: Arc::default(),
+            has_answered: AtomicBool::new(false),
+            probe: random_text()?,
             counters: Counters::default(),
         })
     }
@@ -147,14 +221,18 @@ impl Introspector {
         }
         match self.join(sought, token, None) {
             Ok(Joined::Remembered(remembered)) => remembered,
-            Ok(Joined::Flight { outcome, fresh, begun }) => Lookup::Wait(AnswerWait {
-                introspector: Arc::clone(self),
-                sought,
-                token: if fresh { String::new() } else { token.to_owned() },
-                came_at: begun,
-                outcome,
-                fresh,
-            }),
+            Ok(Joined::Flight { waiter, fresh, begun, joined, place }) => {
+                Lookup::Wait(AnswerWait {
+                    introspector: Arc::clone(self),
+                    sought,
+                    token: token.to_owned(),
+                    came_at: begun,
+                    waiter,
+                    fresh,
+                    joined,
+                    place,
+                })
+            }
             Err(error) => match self.stale(&sought, &error) {
                 Some(answer) => Lookup::Active(answer),
                 None => Lookup::Refused(error),
@@ -188,7 +266,9 @@ impl Introspector {
         let state = self.state();
         IntrospectionHealth {
             open: state.breaker.is_open(),
-            in_flight: state.calls,
+            in_flight: state.turns.running(),
+            queued: state.turns.queued(),
+            waiting: self.waiting.load(Ordering::Relaxed),
             hits: read(&self.counters.hits),
             shared_hits: read(&self.counters.shared_hits),
             calls: read(&self.counters.calls),
@@ -210,75 +290,230 @@ impl Introspector {
         })
     }
 
-    /// Joins the call about this token that is under way, or begins one. Of a request that came
-    /// when `came_at` calls had begun, and that wants no older answer, only a later one is fresh.
+    /// Joins the question about this token that is under way, or begins one. Of a request that came
+    /// when `came_at` questions had begun, and that wants no older answer, only a later one is fresh.
     pub(super) fn join(
         self: &Arc<Self>,
         sought: Sought,
         token: &str,
         came_at: Option<u64>,
     ) -> Result<Joined, Error> {
+        let now = self.now();
+        let known = self.known.contains_key(&sought.fingerprint);
+        // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
+        let runtime = runtime::current();
+        // Dropped after the lock.
+        let overdue;
         let mut state = self.state();
-        let begun = state.begun;
-        if let Some(flight) = state.flights.get(&sought) {
+        let begun = state.flights.begun();
+        if let Some(waiter) = state.flights.join(&sought, now.monotonic) {
+            if state.flights.waiting(&sought) > MAX_WAITING_FOR_ONE {
+                drop(state);
+                return Err(self.held_back("too many requests wait for one answer", RETRY_AFTER));
+            }
             // One that was overtaken brings an answer that is known to be old.
             let any_will_do =
-                self.cache.is_on() && !sought.asks_now && flight.overtaken_by.is_none();
-            let fresh = any_will_do || came_at.is_some_and(|came| flight.number >= came);
-            return Ok(Joined::Flight { outcome: flight.outcome.clone(), fresh, begun });
+                self.cache.is_on() && !sought.asks_now && !state.overtaken.contains_key(&sought);
+            let fresh = any_will_do || came_at.is_some_and(|came| waiter.number() >= came);
+            drop(state);
+            let place = self.place(known)?;
+            return Ok(Joined::Flight { waiter, fresh, begun, joined: true, place });
         }
         // One that ended between our look and our lock has left its answer.
         if !sought.asks_now
-            && let Some(remembered) = self.remembered(&sought.fingerprint, self.now())
+            && let Some(remembered) = self.remembered(&sought.fingerprint, now)
         {
             return Ok(Joined::Remembered(remembered));
         }
-        let runtime = runtime::current().map_err(|unfit| {
-            telemetry::introspection_without_runtime(&self.issuer);
-            self.unavailable(unfit.problem(), RETRY_AFTER)
-        })?;
-        // What another server was told will do, whether or not the endpoint can be called.
-        let shared = self.shared.clone().filter(|_| !sought.asks_now);
-        let call = match &shared {
-            None => Some(self.admit(&mut state)?),
-            Some(_) if state.flights.len() < MAX_LOOKUPS => None,
-            Some(_) => return Err(self.held_back("too many tokens are looked up", RETRY_AFTER)),
-        };
-        state.begun += 1;
-        let (sender, outcome) = watch::channel(None);
-        let flight = Flight { number: begun, outcome: outcome.clone(), overtaken_by: None };
-        state.flights.insert(sought, flight);
-        // A runtime that shuts down drops the task at once, and its landing then asks for the lock.
-        drop(state);
-        let landing =
-            Landing { introspector: Arc::downgrade(self), sought, sender: Some(sender), call };
-        let (to_tell, client) = (self.shared.clone(), Arc::clone(&self.client));
-        runtime.spawn(fly(landing, shared, to_tell, client, token.to_owned()));
-        Ok(Joined::Flight { outcome, fresh: true, begun })
-    }
-
-    /// Begins a call, if the endpoint bears one more.
-    fn admit(&self, state: &mut State) -> Result<Call, Error> {
-        if state.calls >= MAX_IN_FLIGHT {
-            return Err(self.held_back("too many calls are under way", RETRY_AFTER));
-        }
-        let asked = self.now();
-        let probe = match state.breaker.ask(asked.monotonic) {
-            Admission::Call => false,
-            Admission::Probe => true,
-            Admission::Wait { retry_after } => {
-                let problem = "it failed several times in a row and is left alone";
-                return Err(self.held_back(problem, retry_after));
+        let (runtime, place) = match (runtime, self.said(&sought.fingerprint, now)) {
+            (_, Some(error)) => return Err(error),
+            (Ok(runtime), None) => (runtime, self.place(known)?),
+            (Err(unfit), None) => {
+                drop(state);
+                telemetry::introspection_without_runtime(&self.issuer);
+                return Err(self.unavailable(unfit.problem(), RETRY_AFTER));
             }
         };
-        state.calls += 1;
-        self.counters.calls.fetch_add(1, Ordering::Relaxed);
-        Ok(Call { asked, probe })
+        overdue = state.give_up_overdue(now.monotonic);
+        // What another server was told will do, whether or not the endpoint can be called.
+        let asks_shared = self.shared.is_some() && !sought.asks_now;
+        let turn = if asks_shared {
+            let limit = if known { MAX_LOOKUPS + MAX_QUEUED_KNOWN } else { MAX_LOOKUPS };
+            if state.flights.len() >= limit {
+                return Err(self.held_back("too many tokens are looked up", RETRY_AFTER));
+            }
+            None
+        } else {
+            let turn = self.take_turn(&mut state, sought, known, now);
+            Some(turn.map_err(|held| self.held_back(held.problem, held.retry_after))?)
+        };
+        state.overtaken.remove(&sought);
+        let (landing, waiter) = state.flights.begin(sought, now.monotonic);
+        // A runtime that shuts down drops the task at once, and that then asks for the lock.
+        drop(state);
+        drop(overdue);
+        let question = Question {
+            introspector: Arc::downgrade(self),
+            sought,
+            token: token.to_owned(),
+            client: Arc::clone(&self.client),
+            shared: self.shared.clone(),
+            turn,
+        };
+        question.launch(&runtime, landing);
+        Ok(Joined::Flight { waiter, fresh: true, begun, joined: false, place })
     }
 
-    /// The same for a flight that has taken off already.
-    pub(crate) fn begin_call(&self) -> Result<Call, Error> {
-        self.admit(&mut self.state())
+    fn place(&self, known: bool) -> Result<Place, Error> {
+        Place::take(&self.waiting, known)
+            .ok_or_else(|| self.held_back("too many requests wait", RETRY_AFTER))
+    }
+
+    /// What was said of this very token a moment ago.
+    fn said(&self, token: &Fingerprint, now: Now) -> Option<Error> {
+        let said = self.said.get(token)?;
+        let left = said.until.checked_sub(now.monotonic).filter(|left| !left.is_zero())?;
+        Some(self.held_back(&said.problem, left.max(RETRY_AFTER)))
+    }
+
+    /// Begins a call, or takes a place among those who wait for their turn.
+    fn take_turn(
+        self: &Arc<Self>,
+        state: &mut State,
+        sought: Sought,
+        known: bool,
+        now: Now,
+    ) -> Result<Turn, Held> {
+        let introspector = Arc::downgrade(self);
+        if state.breaker.wants_a_probe(now.monotonic) {
+            // Without room for the probe there is no reason to tell the breaker of one.
+            return match state.turns.take_first(now.monotonic) {
+                Some(turn) => {
+                    let call = self.begin_call(state, turn, known, now)?;
+                    Ok(Turn::Now(Running { introspector, sought, call }))
+                }
+                None => Err(Held { problem: BUSY, retry_after: RETRY_AFTER }),
+            };
+        }
+        if state.breaker.is_open() {
+            // No probe is due, so this says for how long.
+            state.ask_breaker(now.monotonic)?;
+        }
+        state.holds(known, now.monotonic)?;
+        let (sender, receiver) = oneshot::channel();
+        let waiting = Waiting { sender, introspector: Weak::clone(&introspector), sought };
+        match state.turns.take(known, now.monotonic, waiting) {
+            turns::Place::Turn(turn) => {
+                let call = self.begin_call(state, turn, known, now)?;
+                Ok(Turn::Now(Running { introspector, sought, call }))
+            }
+            turns::Place::Queued => Ok(Turn::Later(receiver)),
+            turns::Place::Full(_) => Err(Held { problem: BUSY, retry_after: RETRY_AFTER }),
+        }
+    }
+
+    /// Begins the call that has this turn, unless the endpoint is left alone.
+    fn begin_call(
+        &self,
+        state: &mut State,
+        turn: u64,
+        known: bool,
+        asked: Now,
+    ) -> Result<Call, Held> {
+        let held = state.holds(known, asked.monotonic);
+        match held.and_then(|()| state.ask_breaker(asked.monotonic)) {
+            Ok(probe) => {
+                self.counters.calls.fetch_add(1, Ordering::Relaxed);
+                Ok(Call { asked, probe, turn, known })
+            }
+            Err(held) => {
+                state.turns.end(turn);
+                Err(held)
+            }
+        }
+    }
+
+    /// The same for a question that was put already.
+    pub(super) fn turn(self: &Arc<Self>, sought: Sought) -> Result<Turn, Error> {
+        let now = self.now();
+        let known = self.known.contains_key(&sought.fingerprint);
+        let mut state = self.state();
+        let overdue = state.give_up_overdue(now.monotonic);
+        let turn = self.take_turn(&mut state, sought, known, now);
+        drop(state);
+        drop(overdue);
+        turn.map_err(|held| self.held_back(held.problem, held.retry_after))
+    }
+
+    /// A question that waited for its turn goes on.
+    pub(super) fn renew(&self, sought: Sought, landing: &Landing<Told>, now: Now) {
+        self.state().flights.renew(&sought, landing, now.monotonic);
+    }
+
+    /// Gives the turns that are free to those who wait.
+    fn give_turns<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Now) {
+        loop {
+            let mut given = Vec::new();
+            while let Some((turn, known, waiting)) = state.turns.next(now.monotonic) {
+                given.push((waiting, self.begin_call(&mut state, turn, known, now)));
+            }
+            drop(state);
+            // Outside of the lock, since it wakes tasks.
+            let mut left = Vec::new();
+            for (Waiting { sender, introspector, sought }, call) in given {
+                let turn = call.map(|call| Running { introspector, sought, call });
+                let turn = turn.map_err(|held| self.held_back(held.problem, held.retry_after));
+                // Who waited too long is gone.
+                let unused = sender.send(turn).err().and_then(Result::ok);
+                left.extend(unused.map(Running::into_call));
+            }
+            if left.is_empty() {
+                return;
+            }
+            state = self.state();
+            for Call { turn, probe, .. } in left {
+                self.counters.calls.fetch_sub(1, Ordering::Relaxed);
+                state.turns.end(turn);
+                if probe {
+                    state.breaker.probe_was_lost(now.monotonic);
+                }
+            }
+        }
+    }
+
+    /// Sends a probe where one is due: readiness is asked for, and there may be no other traffic that
+    /// would show that the endpoint is back. It asks about a text of our own.
+    pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<Told>> {
+        let now = self.now();
+        if !self.state().breaker.wants_a_probe(now.monotonic) {
+            return None;
+        }
+        let fingerprint = self.fingerprints.of(self.probe.as_bytes());
+        match self.join(Sought { fingerprint, asks_now: true }, &self.probe, None) {
+            Ok(Joined::Flight { waiter, .. }) => Some(waiter),
+            Ok(Joined::Remembered(_)) | Err(_) => None,
+        }
+    }
+
+    /// Returns when the endpoint may be called: at once, unless it failed. The caller has a deadline.
+    pub(crate) async fn ready(self: &Arc<Self>) {
+        while self.is_open() {
+            if let Some(mut waiter) = self.probe() {
+                waiter.outcome().await;
+            } else {
+                runtime::within(PROBE_EVERY, std::future::pending::<()>()).await;
+            }
+        }
+    }
+
+    /// Whether calls are held back.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().breaker.is_open()
+    }
+
+    /// Whether the endpoint has ever answered 200.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
     }
 
     /// What may be used of an answer that another server was given. One that is not surely newer
@@ -302,74 +537,148 @@ impl Introspector {
                 telemetry::shared_answer_unusable(&self.issuer, reason);
                 None
             }
-            answer => Some(Brought { answer, age }),
+            answer => Some(Brought { answer, age, call: None }),
         }
     }
 
-    /// Takes in what a flight brought, and says whether that is the latest word on the token. An
+    /// Takes in what a question brought, and says whether that is the latest word on the token. An
     /// answer that is not, since a later question was answered before it, is for those who wait for
     /// it and is not remembered: the token may be known to be dead.
     pub(super) fn conclude(
         &self,
         sought: Sought,
-        call: Option<Call>,
-        brought: Result<Brought, Error>,
+        landing: &Landing<Told>,
+        brought: Result<Brought, Failed>,
     ) -> (Outcome, bool) {
         let now = self.now();
         let mut state = self.state();
-        let overtaken_by = state.flights.remove(&sought).and_then(|flight| flight.overtaken_by);
-        let mut is_latest = true;
-        let outcome = brought.and_then(|Brought { answer, age }| {
-            let asked = now.monotonic.saturating_sub(age);
-            if let Some(other) = state.flights.get_mut(&sought.other()) {
-                other.overtaken_by = Some(asked);
-            }
-            match answer {
-                Some(answer) => {
-                    let answer = Arc::new(answer);
-                    is_latest = overtaken_by.is_none_or(|other| other < asked)
-                        && self.cache.put(sought.fingerprint, &answer, now, age);
-                    Ok(answer)
-                }
-                None => {
-                    is_latest = self.cache.put_inactive(sought.fingerprint, now, age);
-                    Err(Error::Inactive)
-                }
-            }
-        });
-        match call {
-            Some(call) => self.ended(state, call, &outcome),
-            None if matches!(outcome, Ok(_) | Err(Error::Inactive)) => {
-                self.counters.shared_hits.fetch_add(1, Ordering::Relaxed);
-            }
-            None => {}
+        // Overdue, it may have been overtaken by the next of its kind.
+        let present = state.flights.land(&sought, landing);
+        let overtaken_by = if present { state.overtaken.remove(&sought) } else { None };
+        let Brought { answer, age, call } = match brought {
+            Ok(brought) => brought,
+            Err(Failed { error, .. }) => return (Err(error), false),
+        };
+        if call.is_none() {
+            self.counters.shared_hits.fetch_add(1, Ordering::Relaxed);
         }
-        (outcome, is_latest)
+        let asked = now.monotonic.saturating_sub(age);
+        if state.flights.join(&sought.other(), now.monotonic).is_some() {
+            state.overtaken.insert(sought.other(), asked);
+        }
+        match answer {
+            Some(answer) => {
+                let answer = Arc::new(answer);
+                let is_latest = overtaken_by.is_none_or(|other| other < asked)
+                    && self.cache.put(sought.fingerprint, &answer, now, age);
+                if self.has_expired(&answer, now) {
+                    // It is refused by its `exp`, and need not be asked for again at once.
+                    self.cache.put_inactive(sought.fingerprint, now, age);
+                } else {
+                    self.known.insert(sought.fingerprint, ());
+                }
+                (Ok(answer), is_latest)
+            }
+            None => {
+                let is_latest = self.cache.put_inactive(sought.fingerprint, now, age);
+                self.known.invalidate(&sought.fingerprint);
+                (Err(Error::Inactive), is_latest)
+            }
+        }
     }
 
-    /// Learns from how a call ended.
-    fn ended(&self, mut state: MutexGuard<'_, State>, call: Call, outcome: &Outcome) {
-        state.calls -= 1;
-        let failure = match outcome {
-            Ok(_) | Err(Error::Inactive) => {
+    /// Past its `exp`, with the leeway: no request is served by it.
+    fn has_expired(&self, answer: &Answer, now: Now) -> bool {
+        let leeway = self.leeway.as_secs_f64();
+        answer.expires_at().is_some_and(|exp| now.wall.as_secs_f64() >= exp + leeway)
+    }
+
+    /// A question ended without a word on the token.
+    pub(super) fn forget(&self, sought: Sought, landing: &Landing<Told>) {
+        let mut state = self.state();
+        if state.flights.land(&sought, landing) {
+            state.overtaken.remove(&sought);
+        }
+    }
+
+    /// Learns from how a call ended, and lets the next begin.
+    pub(super) fn call_ended(
+        &self,
+        sought: Sought,
+        call: Call,
+        said: Result<Verdict, CallFault>,
+    ) -> Result<Option<Answer>, Error> {
+        let now = self.now();
+        let token = sought.fingerprint;
+        let random = random_unit();
+        let mut state = self.state();
+        let counted = state.turns.end(call.turn);
+        let was_open = state.breaker.is_open();
+        let (mut opened, mut counts) = (false, false);
+        let result = match said {
+            Ok(verdict) => {
                 state.breaker.succeeded();
-                None
+                state.evidence.clear();
+                match verdict {
+                    Verdict::Active(answer) => Ok((Some(answer), true)),
+                    Verdict::Inactive => Ok((None, true)),
+                    Verdict::Refused => Ok((None, false)),
+                }
             }
-            Err(error) => {
-                let now = self.clock.monotonic();
-                Some((error, state.breaker.failed(now, call.probe, random_unit())))
+            // What ends so late is counted for no more.
+            Err(fault) => {
+                if counted {
+                    (counts, opened) = state.failed(token, call, &fault, now.monotonic, random);
+                }
+                Err(fault)
             }
         };
-        drop(state);
-        match failure {
-            Some((error, opened)) => telemetry::introspection_failed(&self.issuer, error, opened),
-            None if call.probe => telemetry::introspection_is_back(&self.issuer),
-            None => {}
+        if counts && !opened && state.turns.running() > 0 {
+            // The server may hang. The next call to end shows whether more should begin.
+            drop(state);
+        } else {
+            self.give_turns(state, now);
+        }
+        match result {
+            Ok((answer, is_200)) => {
+                if is_200 {
+                    self.has_answered.store(true, Ordering::Relaxed);
+                }
+                if was_open {
+                    telemetry::introspection_is_back(&self.issuer);
+                }
+                Ok(answer)
+            }
+            Err(fault) => {
+                let retry_after = within_cap(fault.retry_after).max(RETRY_AFTER);
+                let error = self.unavailable(&fault.problem, retry_after);
+                if fault.blames != Blames::Nothing {
+                    self.remember(token, fault, now);
+                    telemetry::introspection_failed(&self.issuer, &error, opened);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Remembers what the endpoint said of a token, if it said anything.
+    fn remember(&self, token: Fingerprint, fault: CallFault, now: Now) {
+        match fault.blames {
+            Blames::Server | Blames::Credentials | Blames::Unauthorized | Blames::Token => {
+                let held_for = SAID_TTL.max(within_cap(fault.retry_after));
+                let until = now.monotonic.saturating_add(held_for);
+                self.said.insert(token, Said { problem: fault.problem.into(), until });
+            }
+            Blames::Connection
+            | Blames::Silence
+            | Blames::Rate
+            | Blames::Accident
+            | Blames::Nothing => {}
         }
     }
 
     #[cold]
-    fn held_back(&self, problem: &str, retry_after: Duration) -> Error {
+    pub(super) fn held_back(&self, problem: &str, retry_after: Duration) -> Error {
         self.counters.held_back.fetch_add(1, Ordering::Relaxed);
         self.unavailable(problem, retry_after)
     }
@@ -383,6 +692,99 @@ impl Introspector {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// Whether the endpoint asked for fewer calls.
+    fn holds(&self, known: bool, now: Duration) -> Result<(), Held> {
+        let busy_until =
+            if known { self.busy_for_all } else { self.busy_for_all.max(self.busy_for_new) };
+        match busy_until.checked_sub(now) {
+            None | Some(Duration::ZERO) => Ok(()),
+            Some(retry_after) => Err(Held { problem: "it asked for fewer calls", retry_after }),
+        }
+    }
+
+    /// Whether the call is a probe.
+    fn ask_breaker(&mut self, now: Duration) -> Result<bool, Held> {
+        match self.breaker.ask(now) {
+            Admission::Call => Ok(false),
+            Admission::Probe => Ok(true),
+            Admission::Wait { retry_after } => {
+                let problem = "it failed several times in a row and is left alone";
+                Err(Held { problem, retry_after })
+            }
+        }
+    }
+
+    /// A call failed; whether that counts against the server, and whether the breaker opened.
+    fn failed(
+        &mut self,
+        token: Fingerprint,
+        call: Call,
+        fault: &CallFault,
+        now: Duration,
+        random: f64,
+    ) -> (bool, bool) {
+        let failures = match fault.blames {
+            Blames::Connection | Blames::Silence | Blames::Server | Blames::Credentials => {
+                u32::from(self.evidence.failed(token) || call.probe)
+            }
+            Blames::Unauthorized => self.evidence.unauthorized(token),
+            Blames::Rate => {
+                let until = now.saturating_add(within_cap(fault.retry_after).max(RETRY_AFTER));
+                let busy = if call.known { &mut self.busy_for_all } else { &mut self.busy_for_new };
+                *busy = until.max(*busy);
+                0
+            }
+            Blames::Token | Blames::Accident => 0,
+            Blames::Nothing => {
+                if call.probe {
+                    self.breaker.probe_was_lost(now);
+                }
+                return (false, false);
+            }
+        };
+        if failures == 0 && call.probe {
+            self.breaker.probe_was_answered();
+        }
+        let opened = (0..failures).fold(false, |opened, _| {
+            self.breaker.failed(now, call.probe, random, fault.retry_after) || opened
+        });
+        (failures > 0, opened)
+    }
+
+    /// Counts no longer what is overdue. What comes back is to be dropped without the lock, since that
+    /// wakes tasks.
+    fn give_up_overdue(&mut self, now: Duration) -> Vec<Waiting> {
+        if self.flights.len() >= MAX_IN_FLIGHT {
+            self.flights.give_up_overdue(now);
+            let Self { flights, overtaken, .. } = self;
+            overtaken.retain(|sought, _| flights.join(sought, now).is_some());
+        }
+        self.turns.give_up_overdue(now)
+    }
+}
+
+/// A text that is no token of anybody's.
+fn random_text() -> Option<Box<str>> {
+    use std::fmt::Write as _;
+    let octets: [u8; 32] = random_octets()?;
+    let mut text = String::with_capacity(64);
+    octets.iter().try_for_each(|octet| write!(text, "{octet:02x}")).ok()?;
+    Some(text.into())
+}
+
+/// The library forgets after `past_use`, by its own clock. Whether something still holds is never left
+/// to that.
+fn tokens<V: Clone + Send + Sync + 'static>(
+    past_use: Duration,
+) -> Cache<Fingerprint, V, BuildFingerprintHasher> {
+    Cache::builder()
+        .max_capacity(MAX_TOKENS)
+        .eviction_policy(EvictionPolicy::lru())
+        .time_to_live(past_use)
+        .build_with_hasher(BuildFingerprintHasher::default())
 }
 
 impl fmt::Debug for Introspector {

@@ -5,8 +5,8 @@
 //!
 //! 1. whether an answer about this very token is at hand ([`cache`]), without a lock or a wait;
 //! 2. whether another server was given one, where answers are [`shared`];
-//! 3. whether the endpoint may be asked: one call a token at a time, 64 in all, and none while it
-//!    is known to be down ([`breaker`]);
+//! 3. whether the endpoint may be asked: one call a token at a time, 64 in all, more in their turn
+//!    ([`turns`]), and none while it is known to be down ([`breaker`]);
 //! 4. what it says, under a deadline ([`client`], [`signed`], [`answer`]).
 //!
 //! The token goes into the form of a POST, byte for byte, to an endpoint that the configuration or
@@ -29,6 +29,7 @@ mod redis;
 mod shared;
 mod signed;
 mod store;
+mod turns;
 mod wait;
 
 use std::fmt;

@@ -119,7 +119,8 @@ mod tests {
         assert_eq!((shared.age, shared.age_at_most), (at(7), at(10)));
         let (written, read) = (answer.unwrap(), shared.answer.unwrap());
         let sorted = |answer: &Answer| {
-            let mut members: Vec<_> = answer.members().iter().collect();
+            let all = answer.members().unwrap();
+            let mut members: Vec<_> = all.iter().collect();
             members.sort_by_key(|(name, _)| name.to_owned());
             format!("{members:?}")
         };

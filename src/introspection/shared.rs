@@ -138,7 +138,8 @@ impl SharedAnswers {
         line: &Line,
         call: impl FnOnce() -> AnswerStoreFuture<'a, T>,
     ) -> Option<T> {
-        let probe = match line.state().breaker.ask(self.clock.monotonic()) {
+        let now = self.clock.monotonic();
+        let probe = match line.state().breaker.ask(now) {
             Admission::Call => false,
             Admission::Probe => true,
             Admission::Wait { .. } => return None,
@@ -203,8 +204,10 @@ impl Report<'_> {
 
     /// Answers whether it was told already.
     fn note(&self) -> bool {
+        // A clock may be the API's own code, which runs outside of the lock.
+        let now = self.shared.clock.monotonic();
         let mut state = self.line.state();
-        state.breaker.failed(self.shared.clock.monotonic(), self.probe, random_unit());
+        state.breaker.failed(now, self.probe, random_unit(), None);
         std::mem::replace(&mut state.told, true)
     }
 }

@@ -1,22 +1,67 @@
 //! A request's wait for an answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use crate::flight::Waiter;
+use crate::introspection::flight::CALL_DEADLINE;
+use crate::introspection::introspector::{
+    Introspector, Lookup, Outcome, RETRY_AFTER, Sought, Told,
+};
+use crate::runtime::{self, Deadline};
 
-use crate::introspection::introspector::{Introspector, Lookup, Outcome, RETRY_AFTER, Sought};
-use crate::runtime::Deadline;
-
-/// How long a request waits: for the flight that it began or joined, which says itself how it ended.
-/// One that wants no older answer may have to wait for the end of a call first; it waits no longer
-/// for that.
+/// How long a request waits in all, whatever it waits for: the question that it began or joined,
+/// which itself says how it ended; another, where that one does not answer it; and the same again
+/// after a reload.
 pub(crate) const WAIT: Duration = Duration::from_secs(6);
+
+/// A request that has waited less than this for a call that then came to its deadline joined it
+/// late, and may begin one of its own.
+const JOINED_LATE: Duration = Duration::from_millis(CALL_DEADLINE.as_millis() as u64 / 2);
+
+/// How often a request may begin again, since what it joined came to nothing.
+const REPEATS: u32 = 2;
+
+/// Requests that wait at one endpoint; more are refused at once. What waits costs some KiB.
+pub(crate) const MAX_WAITING: usize = 8_192;
+
+/// Those that wait for one question, so that one token does not take the room of the others.
+pub(crate) const MAX_WAITING_FOR_ONE: usize = 4_096;
 
 /// What a request that has to wait comes to.
 pub(super) enum Joined {
     Remembered(Lookup),
-    Flight { outcome: watch::Receiver<Option<Outcome>>, fresh: bool, begun: u64 },
+    Flight {
+        waiter: Waiter<Told>,
+        /// Whether the answer to come is to a question put no earlier than the request allows.
+        fresh: bool,
+        /// How many questions had begun.
+        begun: u64,
+        /// Whether another request put the question.
+        joined: bool,
+        place: Place,
+    },
+}
+
+/// A place among those who wait.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Tokens that were active before have as many again.
+    pub(crate) fn take(waiting: &Arc<AtomicUsize>, known: bool) -> Option<Self> {
+        let limit = if known { 2 * MAX_WAITING } else { MAX_WAITING };
+        let one_more = |count| (count < limit).then_some(count + 1);
+        waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Self(Arc::clone(waiting)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A wait for an answer.
@@ -25,9 +70,10 @@ pub(crate) struct AnswerWait {
     pub(super) sought: Sought,
     pub(super) token: String,
     pub(super) came_at: u64,
-    pub(super) outcome: watch::Receiver<Option<Outcome>>,
-    /// Whether the answer to come is to a question put no earlier than this request allows.
+    pub(super) waiter: Waiter<Told>,
     pub(super) fresh: bool,
+    pub(super) joined: bool,
+    pub(super) place: Place,
 }
 
 impl AnswerWait {
@@ -38,36 +84,62 @@ impl AnswerWait {
 
     /// Returns with the answer, or when the limit is reached.
     pub(crate) async fn done(mut self, deadline: Deadline) -> Outcome {
-        let introspector = Arc::clone(&self.introspector);
-        let outcome = deadline
-            .within(WAIT, self.outcome())
-            .await
-            .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)));
-        outcome.or_else(|error| introspector.stale(&self.sought, &error).ok_or(error))
+        let outcome = deadline.within(WAIT, self.outcome()).await;
+        let introspector = self.introspector;
+        outcome
+            .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)))
+            .or_else(|error| introspector.stale(&self.sought, &error).ok_or(error))
     }
 
     async fn outcome(&mut self) -> Outcome {
+        let mut repeats = REPEATS;
         loop {
-            let outcome = match self.outcome.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone(),
-                // Whoever flies reports in any case; a lost sender is the end of the server.
-                Err(_) => None,
+            let (told, soon) = match runtime::within(JOINED_LATE, self.waiter.outcome()).await {
+                Some(told) => (told, true),
+                None => (self.waiter.outcome().await, false),
             };
-            if self.fresh {
-                return outcome.unwrap_or_else(|| {
-                    Err(self.introspector.unavailable("the call was aborted", RETRY_AFTER))
-                });
+            match told {
+                // It began before this request came.
+                Some(_) if !self.fresh => {}
+                Some(told) if !(told.late && self.joined && soon && repeats > 0) => {
+                    return told.outcome;
+                }
+                None if repeats == 0 => {
+                    let problem = "the call was aborted";
+                    return Err(self.introspector.unavailable(problem, RETRY_AFTER));
+                }
+                Some(_) | None => repeats -= 1,
             }
             let joined = self.introspector.join(self.sought, &self.token, Some(self.came_at))?;
             match joined {
-                Joined::Flight { outcome, fresh, .. } => {
-                    self.outcome = outcome;
-                    self.fresh = fresh;
+                Joined::Flight { waiter, fresh, joined, place, .. } => {
+                    (self.waiter, self.fresh, self.joined) = (waiter, fresh, joined);
+                    self.place = place;
                 }
                 Joined::Remembered(Lookup::Active(answer)) => return Ok(answer),
                 Joined::Remembered(Lookup::Refused(error)) => return Err(error),
                 Joined::Remembered(Lookup::Wait(wait)) => *self = wait,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let waiting = Arc::default();
+        let new: Vec<_> = (0..MAX_WAITING).filter_map(|_| Place::take(&waiting, false)).collect();
+        assert_eq!(new.len(), MAX_WAITING);
+        assert!(Place::take(&waiting, false).is_none());
+        let known: Vec<_> = (0..=MAX_WAITING).filter_map(|_| Place::take(&waiting, true)).collect();
+        assert_eq!(known.len(), MAX_WAITING);
+        drop(known);
+        assert!(Place::take(&waiting, false).is_none());
+        drop(new);
+        assert!(Place::take(&waiting, false).is_some());
+        assert_eq!(waiting.load(Ordering::Relaxed), 0);
     }
 }

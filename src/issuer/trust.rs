@@ -276,9 +276,13 @@ impl TrustedIssuer {
         answer: &Answer,
         now: NumericDate,
     ) -> Result<(), Error> {
-        self.validate_introspected(answer.members(), now, true)?;
-        answer.check_against(claims)?;
-        self.profile.narrow(facts, claims, answer.members())?;
+        let Some(members) = answer.members() else {
+            let fix = "an answer about a JWT was read as one about an opaque token";
+            return Err(Error::Wiring { fix: fix.into() });
+        };
+        self.validate_introspected(&members, now, true)?;
+        Answer::check_against(&members, claims)?;
+        self.profile.narrow(facts, claims, &members)?;
         if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
             && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
         {
@@ -339,12 +343,20 @@ impl TrustedIssuer {
         if self.needs_keys() {
             self.keys.ready().await;
         }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            introspection.engine.ready().await;
+        }
     }
 
-    /// Has the keys fetched if that is due.
+    /// Starts a fetch of keys if that is due, and a probe of an introspection endpoint that failed.
     pub(crate) fn wake(&self) {
         if self.needs_keys() {
             self.keys.wake();
+        }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            let _ = introspection.engine.probe();
         }
     }
 

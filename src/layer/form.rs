@@ -64,8 +64,11 @@ where
         if !has_form(request.method(), request.headers()) {
             return FormTokenFuture { state: State::Inner { future: self.inner.call(request) } };
         }
+        // The instance that was polled ready may hold a permit, which others need while a client takes
+        // its time with its body. It goes; clones that were not polled stay.
         let clone = self.inner.clone();
-        let service = mem::replace(&mut self.inner, clone);
+        drop(mem::replace(&mut self.inner, clone));
+        let service = self.inner.clone();
         let (parts, body) = request.into_parts();
         let held = Some(Held { service, parts, server: self.server.clone() });
         let limit = self.limit;
@@ -128,6 +131,11 @@ pin_project! {
             limit: usize,
             held: Option<Held<S, C, R>>,
         },
+        // The body is read, and the request's turn at the inner service comes now.
+        Readying {
+            service: S,
+            request: Option<Request<ReqBody>>,
+        },
     }
 }
 
@@ -151,7 +159,7 @@ where
                         Ok(false) => None,
                         Err(error) => Some(error),
                     };
-                    let Held { mut service, mut parts, server } =
+                    let Held { service, mut parts, server } =
                         held.take().expect("polled after completion");
                     if let Some(error) = error {
                         let refusal = Refusal::new(error, server.challenges());
@@ -162,8 +170,14 @@ where
                         let tokens = parts.extensions.get_or_insert_default::<FormTokens>();
                         tokens.note(server.id().clone(), token);
                     }
-                    let request = Request::from_parts(parts, ReqBody::from(body));
-                    state.set(State::Inner { future: service.call(request) });
+                    let request = Some(Request::from_parts(parts, ReqBody::from(body)));
+                    state.set(State::Readying { service, request });
+                }
+                StateProj::Readying { service, request } => {
+                    ready!(service.poll_ready(cx))?;
+                    let request = request.take().expect("polled after completion");
+                    let future = service.call(request);
+                    state.set(State::Inner { future });
                 }
             }
         }

@@ -43,11 +43,18 @@ pin_project! {
             waiting: Waiting<C>,
             held: Option<Box<Held<S, C, R, ReqBody>>>,
         },
+        // It passed, and its turn at the inner service comes now.
+        Readying {
+            passed: Passed,
+            held: Option<Box<Held<S, C, R, ReqBody>>>,
+        },
     }
 }
 
 /// What a request that waits goes on with.
 struct Held<S, C, R, ReqBody> {
+    /// A clone that was not polled ready: a ready one may hold a permit, which others need while this
+    /// request waits.
     service: S,
     request: Request<ReqBody>,
     gate: Gate<C, R>,
@@ -107,15 +114,25 @@ where
                 StateProj::Waiting { waiting, held } => {
                     let verdict = ready!(waiting.verdict.as_mut().poll(cx));
                     let (presented, method) = (waiting.presented.clone(), waiting.method);
-                    let held = held.take().expect("polled after completion");
-                    let Held { mut service, mut request, gate } = *held;
-                    let next = match gate.resume(&mut request, verdict, presented, method) {
-                        Ok(passed) => State::Inner { future: service.call(request), passed },
+                    let mut held = held.take().expect("polled after completion");
+                    let Held { request, gate, .. } = &mut *held;
+                    let next = match gate.resume(request, verdict, presented, method) {
+                        Ok(passed) => State::Readying { passed, held: Some(held) },
                         Err(refusal) => State::Refused {
                             response: Some(refusal.into_response_with(gate.server().body())),
                         },
                     };
                     state.set(next);
+                }
+                StateProj::Readying { passed, held } => {
+                    let ready = held.as_mut().expect("polled after completion");
+                    // Tower's contract: the instance that is called was polled ready.
+                    ready!(ready.service.poll_ready(cx))?;
+                    let passed = *passed;
+                    let held = held.take().expect("it was just there");
+                    let Held { mut service, request, .. } = *held;
+                    let future = service.call(request);
+                    state.set(State::Inner { future, passed });
                 }
             }
         }

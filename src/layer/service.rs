@@ -54,23 +54,24 @@ where
         match self.gate.judge(&mut request) {
             Judgement::Pass(passed) => ResponseFuture::inner(self.inner.call(request), passed),
             Judgement::Refuse(refusal) => {
-                // The service that was polled ready may hold a permit: it goes, its clone stays.
-                drop(self.take_ready());
+                self.give_back();
                 ResponseFuture::refused(refusal.into_response_with(self.gate.server().body()))
             }
             Judgement::Wait(waiting) => {
-                let ready = self.take_ready();
-                ResponseFuture::waiting(ready, request, waiting, self.gate.clone())
+                self.give_back();
+                let unready = self.inner.clone();
+                ResponseFuture::waiting(unready, request, waiting, self.gate.clone())
             }
         }
     }
 }
 
 impl<S: Clone, C, R> ResourceServerService<S, C, R> {
-    /// Tower's contract: the instance that was polled ready is the one that is called.
-    fn take_ready(&mut self) -> S {
+    /// Drops the instance that was polled ready, since it may hold a permit that it does not need now
+    /// or for as long as it waits, and keeps an unpolled clone.
+    fn give_back(&mut self) {
         let clone = self.inner.clone();
-        mem::replace(&mut self.inner, clone)
+        drop(mem::replace(&mut self.inner, clone));
     }
 }
 

@@ -9,6 +9,7 @@ mod support;
 mod tls;
 
 mod answers;
+mod fair;
 mod load;
 mod newest;
 mod now;
@@ -17,6 +18,7 @@ mod outage;
 mod redis;
 mod rfc7662;
 mod rfc9701;
+mod runtimes;
 mod shared;
 mod ways;
 

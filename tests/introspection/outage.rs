@@ -45,6 +45,8 @@ async fn id_7662_2_3_1_a_fault_of_the_server_is_not_the_tokens() {
         reply.assert_unavailable(&name);
         assert_eq!(reply.challenges, []);
         world.misbehave(Fault::None);
+        // What was said of the token is remembered for a second.
+        world.pass(1);
         world.bearer(&token).await.assert_ok(&name);
     }))
     .await;
@@ -66,14 +68,35 @@ async fn an_answer_of_64_kib_is_read_and_no_more() {
 
 #[tokio::test]
 async fn a_400_about_the_token_is_a_refused_token() {
-    let world = World::new().await;
-    world.misbehave(Fault::Error(400, "invalid_request".into()));
-    for n in 0..20 {
-        world.bearer(&format!("token-{n}")).await.assert_invalid_token("400");
+    for (code, has_answered, good) in [
+        ("invalid_token", false, true),
+        ("invalid_grant", false, true),
+        ("unsupported_token_type", false, true),
+        ("invalid_request", true, true),
+        // It may be our call that lacks something.
+        ("invalid_request", false, false),
+        ("unauthorized_client", true, false),
+        ("server_error", true, false),
+    ] {
+        let world = World::new().await;
+        if has_answered {
+            world.bearer(&world.issuer.token().opaque()).await.assert_ok("before");
+        }
+        let before = world.calls();
+        world.misbehave(Fault::Error(400, code.into()));
+        for n in 0..20 {
+            let reply = world.bearer(&format!("token-{n}")).await;
+            if good { reply.assert_invalid_token(code) } else { reply.assert_unavailable(code) }
+        }
+        assert_eq!(world.calls() - before, 20, "{code}: no breaker opens for that");
+        let reply = world.bearer("token-1").await;
+        if good {
+            reply.assert_invalid_token(code)
+        } else {
+            reply.assert_unavailable(code)
+        }
+        assert_eq!(world.calls() - before, 20, "{code}: remembered");
     }
-    assert_eq!(world.calls(), 20, "no breaker opens for that");
-    world.bearer("token-1").await.assert_invalid_token("remembered");
-    assert_eq!(world.calls(), 20);
 }
 
 #[tokio::test]
@@ -81,12 +104,12 @@ async fn an_endpoint_that_fails_is_left_alone_and_used_again_when_it_is_back() {
     let world = World::new().await;
     let known = world.issuer.token().opaque();
     world.bearer(&known).await.assert_ok("known");
-    world.misbehave(Fault::Status(500));
+    world.misbehave(Fault::Status(503));
     for n in 0..20 {
         let reply = world.bearer(&format!("token-{n}")).await;
         reply.assert_unavailable("down");
     }
-    assert_eq!(world.calls(), 1 + 5, "5 failures in a row are enough");
+    assert_eq!(world.calls(), 1 + 5, "5 tokens in a row are enough");
     world.bearer(&known).await.assert_ok("what is remembered holds");
     let token = world.issuer.token().opaque();
     world.pass(1);
@@ -112,9 +135,9 @@ async fn a_server_that_hangs_gets_no_more_than_the_limit_and_heals() {
     for reply in &replies {
         reply.assert_unavailable("hanging");
     }
-    assert_eq!(world.calls(), 1 + 64);
+    assert_eq!(world.calls(), 1 + 48);
     world.bearer(&tokens[0]).await.assert_unavailable("held back at once");
-    assert_eq!(world.calls(), 1 + 64);
+    assert_eq!(world.calls(), 1 + 48);
     world.bearer(&known).await.assert_ok("remembered");
     world.misbehave(Fault::None);
     world.pass(1);
@@ -239,4 +262,126 @@ async fn metadata_that_hangs_takes_no_known_endpoint_with_it() {
     let token = world.issuer.token().expires_in(100_000).opaque();
     world.bearer(&token).await.assert_ok("metadata is there again");
     assert_eq!(world.issuer.counts().metadata - fetched, 2);
+}
+
+/// With the readiness probe as the only traffic, an endpoint that is back is found by it.
+#[tokio::test]
+async fn readiness_comes_back_by_itself_in_every_mode() {
+    let ready = async |world: &World| {
+        let request = http::Request::new(Body::default());
+        let mut service = world.server.readiness_service::<Body>();
+        tower::Service::call(&mut service, request).await.unwrap().status() == 200
+    };
+    type Mode = fn(Introspection) -> Introspection;
+    let modes: [(&str, Mode); 3] = [
+        ("opaque tokens", |own| own),
+        ("every token", Introspection::only),
+        ("JWTs as well", Introspection::also_for_jwts),
+    ];
+    for (name, mode) in modes {
+        let world = World::with(mode).await;
+        world.server.ready(DEADLINE).await.unwrap();
+        assert!(ready(&world).await, "{name}");
+        world.misbehave(Fault::Status(503));
+        for n in 0..5 {
+            world.bearer(&format!("token-{n}")).await.assert_unavailable(name);
+        }
+        assert!(!ready(&world).await, "{name}: requests are answered 503");
+        let before = world.calls();
+        world.pass(1);
+        for _ in 0..20 {
+            assert!(!ready(&world).await, "{name}: it is still down");
+        }
+        while world.server.health().issuers[0].introspection.as_ref().unwrap().in_flight > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!ready(&world).await, "{name}: it is still down");
+        assert_eq!(world.calls() - before, 1, "{name}: one probe a pause");
+        world.misbehave(Fault::None);
+        world.pass(2);
+        assert!(!ready(&world).await, "{name}: this question sends the probe");
+        while !ready(&world).await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.calls() - before, 2, "{name}");
+        let calls = world.issuer.introspections();
+        let [.., first, second] = calls.as_slice() else { panic!("two probes") };
+        assert_eq!(first.token, second.token, "{name}: one text for all");
+        let text = first.token.as_ref().unwrap();
+        assert!(!text.starts_with("token-") && text.len() == 64, "{name}: no client's token");
+    }
+}
+
+#[tokio::test]
+async fn an_active_answer_past_its_exp_is_remembered_as_dead() {
+    let world = World::new().await;
+    let now = tower_resource_server::Clock::wall(&world.clock).as_secs();
+    for (name, exp, good, calls) in [
+        ("long-past", now - 1_000, false, 1),
+        ("past-within-the-leeway", now - 10, true, 3),
+        ("ahead", now + 1_000, true, 1),
+    ] {
+        let before = world.calls();
+        world.says(json!({ "exp": exp }));
+        for _ in 0..3 {
+            let reply = world.bearer(name).await;
+            if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+        }
+        assert_eq!(world.calls() - before, calls, "{name}");
+    }
+    let before = world.calls();
+    world.pass(5);
+    world.says(json!({ "exp": now + 1_000 }));
+    world.bearer("long-past").await.assert_ok("asked again after 5 s");
+    assert_eq!(world.calls() - before, 1);
+}
+
+/// The log's subscriber is the API's own code, and may ask how the server stands.
+#[test]
+fn a_subscriber_may_ask_for_health() {
+    struct Asks(tower_resource_server::ResourceServer);
+    impl std::io::Write for Asks {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.health();
+            Ok(text.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = runtime.block_on(World::new());
+    let server = world.server.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || Asks(server.clone())).finish();
+    let _guard = tracing_subscriber::util::SubscriberInitExt::set_default(log);
+    let token = world.issuer.token().opaque();
+    futures::executor::block_on(world.bearer(&token)).assert_unavailable("no runtime");
+    world.misbehave(Fault::Status(503));
+    for n in 0..6 {
+        runtime.block_on(world.bearer(&format!("token-{n}"))).assert_unavailable("down");
+    }
+    world.misbehave(Fault::None);
+    world.pass(1);
+    runtime.block_on(world.bearer(&token)).assert_ok("back");
+}
+
+/// Each reload makes a waiting request ask again; all of that has one deadline.
+#[tokio::test]
+async fn a_request_that_waits_through_reloads_has_one_deadline() {
+    let world = World::new().await;
+    world.misbehave(Fault::Hang);
+    let trusted =
+        || Issuer::discover(world.issuer.url()).introspection(Introspection::new(secret()));
+    let reloads = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1_900)).await;
+            world.server.reload([trusted()], [AUDIENCE]).unwrap();
+        }
+    };
+    let token = world.issuer.token().opaque();
+    let reply = tokio::select! {
+        reply = tokio::time::timeout(Duration::from_millis(7_500), world.bearer(&token)) => reply,
+        () = reloads => unreachable!("they go on"),
+    };
+    reply.expect("in time").assert_unavailable("hanging");
 }

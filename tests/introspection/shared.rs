@@ -40,6 +40,7 @@ pub(super) enum ShelfFault {
     None,
     Fails,
     Hangs,
+    Panics,
     /// Reads well, and can't be written.
     ReadOnly,
     /// What is written arrives when it is told to catch up.
@@ -113,6 +114,7 @@ impl Shelf {
             ShelfFault::Fails => Err(AnswerStoreError::new("told to")),
             ShelfFault::ReadOnly if writes => Err(AnswerStoreError::new("told to")),
             ShelfFault::Hangs => std::future::pending().await,
+            ShelfFault::Panics => panic!("told to"),
             _ => Ok(()),
         }
     }
@@ -545,7 +547,7 @@ async fn what_is_shared_outlasts_an_outage_of_the_endpoint() {
     let token = world.issuer.token().opaque();
     world.bearer(&token).await.assert_ok("asked");
     shelf.has(1).await;
-    world.issuer.set_fault(Endpoint::Introspection, Fault::Status(500));
+    world.issuer.set_fault(Endpoint::Introspection, Fault::Status(503));
     let other = another(&world, &shelf, &world.clock);
     for n in 0..10 {
         ask(&other, &format!("token-{n}")).await.assert_unavailable("down");
@@ -601,7 +603,7 @@ async fn tokens_that_are_shared_are_not_held_to_the_calls_in_flight() {
         assert!(!reply.ran);
     }
     assert_eq!(shelf.gets() - gets, 1_024);
-    assert_eq!(world.calls() - calls, 64);
+    assert_eq!(world.calls() - calls, 1_024, "each in its turn");
 }
 
 #[test]
@@ -612,5 +614,23 @@ fn with_a_ttl_of_zero_there_is_nothing_to_share() {
             .shared_cache(Shelf::default().cache());
         let built = builder(Issuer::discover(ISSUER).introspection(own)).build();
         assert_eq!(built.is_ok(), good, "{seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_panics_is_as_good_as_none() {
+    for fault in [ShelfFault::None, ShelfFault::Fails, ShelfFault::Panics] {
+        let shelf = Shelf::default();
+        let world = world(&shelf).await;
+        shelf.misbehave(fault);
+        for _ in 0..7 {
+            let token = world.issuer.token().opaque();
+            world.bearer(&token).await.assert_ok("the endpoint is asked");
+            world.bearer(&token).await.assert_ok("remembered");
+        }
+        assert_eq!(world.calls(), 7, "{fault:?}");
+        shelf.misbehave(ShelfFault::None);
+        world.pass(1);
+        world.bearer(&world.issuer.token().opaque()).await.assert_ok("back");
     }
 }

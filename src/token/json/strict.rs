@@ -32,19 +32,25 @@ const RESERVED: &str = "reserved member name";
 
 /// What is left of the limits while one document is read.
 pub(super) struct Budget {
+    deepest: u32,
     depth: Cell<u32>,
     members: Cell<u32>,
 }
 
 impl Budget {
     pub(super) fn new(depth: u32, members: u32) -> Self {
-        Self { depth: Cell::new(depth), members: Cell::new(members) }
+        Self { deepest: depth, depth: Cell::new(depth), members: Cell::new(members) }
     }
 
     fn enter<E: serde::de::Error>(&self) -> Result<(), E> {
         let left = self.depth.get().checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
         self.depth.set(left);
         Ok(())
+    }
+
+    /// Whether what is being read lies in nothing else.
+    fn is_outermost(&self) -> bool {
+        self.depth.get() + 1 == self.deepest
     }
 
     fn leave(&self) {
@@ -145,7 +151,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if duplicate {
                 return Err(A::Error::custom("duplicate member name"));
             }
-            if members.is_empty() {
+            // For the outermost object alone: inner ones are small as a rule, and a document of many
+            // inner objects, which anybody can send, would take a hundred times its size.
+            if members.is_empty() && self.0.is_outermost() {
                 members.reserve_exact(USUAL_MEMBERS);
             }
             let value = map.next_value_seed(Strict(self.0))?;
