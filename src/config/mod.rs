@@ -276,7 +276,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// Its URL begins with `http://` or `https://`. A user name and a password in it, percent-encoded,
     /// are shown to the proxy as Basic (RFC 7617). Anything else is refused by [`build`](Self::build),
     /// SOCKS too, and nothing is ever fetched past a proxy because it was not understood. What is asked
-    /// by http is on this very machine and goes to no proxy; neither does what is asked of an issuer
+    /// by http is on this very machine, or inside a network, and goes to no proxy; neither does what is asked of an issuer
     /// with [`Issuer::no_proxy`](crate::Issuer::no_proxy).
     #[cfg(feature = "remote")]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {

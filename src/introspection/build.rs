@@ -29,6 +29,8 @@ pub(crate) struct Context<'a> {
     pub(crate) leeway: Duration,
     /// `is_needed` and `identity` of its TLS are set here.
     pub(crate) client: ClientSettings,
+    /// Where its metadata is, if not under the well-known names.
+    pub(crate) metadata_url: Option<&'a str>,
     pub(crate) clock: &'a Arc<dyn Clock>,
 }
 
@@ -56,7 +58,7 @@ impl Introspection {
             problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
         }
         if let Some(url) = &self.endpoint
-            && let Err(fault) = check_url(url, context.client.allow_http_loopback)
+            && let Err(fault) = check_url(url, context.client.plain_http())
         {
             problems.push(format!("endpoint `{}`: {fault}", crate::shown::shown(url)));
         }
@@ -226,17 +228,21 @@ impl Introspection {
     /// The client that calls, and where it does. Metadata is fetched without our certificate, and
     /// once where keys are found by it too.
     fn clients(&self, context: &Context<'_>) -> Result<(Client, Endpoint), String> {
-        let url = self.endpoint.as_deref().unwrap_or(context.issuer);
+        let named = context.metadata_url.unwrap_or(context.issuer);
+        let url = self.endpoint.as_deref().unwrap_or(named);
         let mut settings = context.client.clone();
         // A URL that is none is reported where it is configured.
         settings.tls.is_needed =
-            check_url(url, settings.allow_http_loopback).is_ok_and(|url| url.scheme() == "https");
+            check_url(url, settings.plain_http()).is_ok_and(|url| url.scheme() == "https");
         let endpoint = match &self.endpoint {
             Some(url) => Endpoint::Url(url.clone()),
             None => {
                 let discovery = match context.keys.discovery() {
                     Some(discovery) => Arc::clone(discovery),
-                    None => Arc::new(Discovery::new(context.issuer, Client::new(&settings)?)),
+                    None => {
+                        let http = Client::new(&settings)?;
+                        Arc::new(Discovery::new(context.issuer, context.metadata_url, http))
+                    }
                 };
                 Endpoint::Discovered { discovery, mutual_tls: self.auth.identity().is_some() }
             }

@@ -101,7 +101,10 @@ impl From<FetchError> for CallFault {
             FetchError::Connect | FetchError::Url(_) | FetchError::Form(_) => Blames::Connection,
             FetchError::Timeout => Blames::Silence,
             FetchError::Transport => Blames::Accident,
-            FetchError::TooLarge | FetchError::Status(_) | FetchError::Busy { .. } => Blames::Token,
+            FetchError::TooLarge(_)
+            | FetchError::Encoded(_)
+            | FetchError::Status(_)
+            | FetchError::Busy { .. } => Blames::Token,
         };
         Self::new(blames, error.to_string())
     }
@@ -181,8 +184,11 @@ impl IntrospectionClient {
     ) -> Result<Option<Answer>, AnswerFault> {
         let answer = &answer.answer;
         match &self.signed {
-            None if answer.may_be_json() => Answer::parse(&answer.body),
-            None => Err(AnswerFault("the answer is not JSON")),
+            // RFC 7662 §2.2 has JSON, which is told by reading it. A JWT was asked for by nobody.
+            None if answer.says_jwt() => {
+                Err(AnswerFault("the answer is a JWT; see `Introspection::require_signed_answers`"))
+            }
+            None => Answer::parse(answer.json()),
             // RFC 9701 §8.2: no way back to plain JSON, which whoever stands between could write.
             Some(signed) if answer.media_type().as_deref() == Some(MEDIA_TYPE) => {
                 signed.open(&answer.body, asked, &*self.clock).await
@@ -195,7 +201,7 @@ impl IntrospectionClient {
 /// What an answer other than 200 means.
 fn refusal(answer: &FormAnswer, has_answered: bool) -> Result<Verdict, CallFault> {
     let status = answer.status;
-    let body = json::parse(&answer.answer.body).ok();
+    let body = json::parse(answer.answer.json()).ok();
     let code = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
     let (blames, problem) = match (status, code) {
         // RFC 6750 §3.1, RFC 6749 §5.2 and RFC 7009 §2.2.1: it is the token that is not good.

@@ -16,6 +16,8 @@ mod landing;
 #[cfg(test)]
 mod model;
 mod pem;
+#[cfg(feature = "remote")]
+mod places;
 mod remote;
 mod report;
 mod seed;
@@ -46,19 +48,23 @@ pub(crate) use bearer::{BearerFile, bearer};
 #[cfg(feature = "remote")]
 pub(crate) use cache_control::max_age;
 #[cfg(feature = "remote")]
+pub(crate) use entries::without_mark;
+#[cfg(feature = "remote")]
 pub(crate) use file::read_now as read_file;
 pub(crate) use freshness::{Budget, FreshnessSettings, STALE_IF_ERROR, Taken};
 #[cfg(feature = "remote")]
 pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS};
 pub(crate) use pem::{der, pem};
+#[cfg(feature = "remote")]
+pub(crate) use places::{JwksPlaces, MAX_PLACES};
 pub(crate) use remote::{KeySettings, RemoteKeys};
 pub use seed::{InvalidSeed, KeySeed};
 pub(crate) use select::Candidates;
 pub(crate) use set::{KeySet, KeySetFault};
 use snapshot::Snapshot;
-#[cfg(feature = "remote")]
-pub(crate) use source::Failure;
 pub(crate) use source::Source;
+#[cfg(feature = "remote")]
+pub(crate) use source::{Failure, MAX_DOCUMENT};
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub use thumbprint::jwk_thumbprint;
 pub(crate) use wait::{KeyWait, KeysWaited};

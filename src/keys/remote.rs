@@ -20,9 +20,10 @@ use crate::crypto::{Algorithm, AlgorithmSet};
 use crate::event::{Event, Observer};
 use crate::flight::{self, Ended};
 use crate::keys::freshness::{
-    Answer, Asked, Attempt, DEADLINE, Freshness, FreshnessSettings, Note, Phase, Ticket,
+    Answer, Asked, Attempt, Cause, DEADLINE, Freshness, FreshnessSettings, Note, Phase, Ticket,
 };
 use crate::keys::snapshot::Snapshot;
+use crate::keys::source::Asking;
 use crate::keys::{Candidates, Found, KeySeed, KeyWait, KeysWaited, Lookup, Source, warm};
 use crate::runtime::{self, Unfit};
 use crate::shown::redacted;
@@ -273,8 +274,14 @@ impl RemoteKeys {
         // Requests that wait for an attempt which was given up for this one look again.
         self.ended.send_replace(());
         let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
-        let validator = known.as_ref().and_then(|known| known.validator.clone());
-        let work = async move { source.fetch(validator.as_ref(), now).await };
+        let (seeks_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
+        let work = {
+            let known = known.clone();
+            async move {
+                let known = known.as_deref();
+                source.fetch(Asking { now, known, seeks_kid, accepted }).await
+            }
+        };
         let keys = Arc::downgrade(self);
         let task = flight::launch(&runtime, self.deadline, work, move |ended| {
             if let Some(keys) = keys.upgrade() {

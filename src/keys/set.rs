@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
-use crate::keys::entries::entries;
+use crate::keys::entries::{entries, without_mark};
 use crate::keys::jwk::Key;
 use crate::keys::pem;
 use crate::keys::select::{self, Candidates};
@@ -35,11 +35,12 @@ impl KeySet {
     /// Reads a JWK set.
     ///
     /// # Errors
-    /// When the document is no JSON object with one array `keys` of at most 100 entries, or when no
-    /// entry can be used: such an answer must not replace a good set.
+    /// When the document is no JSON object with one array `keys`, or when no entry that is read can be
+    /// used: such an answer must not replace a good set.
     pub(crate) fn parse(document: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
         let mut set = Self { keys: Vec::new(), skipped: Vec::new() };
-        for entry in entries(document)? {
+        let entries = entries(document)?;
+        for entry in entries.texts {
             // As strict as with a token, and within the same limits.
             let read = json::parse(entry.as_bytes());
             let read = read.map_err(|_| KeyFault("not one strict JSON object"));
@@ -48,6 +49,10 @@ impl KeySet {
                 Ok(key) => set.keys.push(key),
                 Err(KeyFault(reason)) => set.skipped.push(Skipped { kid, reason }),
             }
+        }
+        if entries.has_more {
+            let reason = "the set has more than 250 entries, and the first 250 are read";
+            set.skipped.push(Skipped { kid: None, reason });
         }
         if set.keys.is_empty() {
             return Err(KeySetFault("no usable key"));
@@ -61,7 +66,7 @@ impl KeySet {
     /// As [`parse`](Self::parse), and when it is none of these.
     pub(crate) fn parse_file(content: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
         const BEGIN: &[u8] = b"-----BEGIN ";
-        let key = match content.trim_ascii_start() {
+        let key = match without_mark(content).trim_ascii_start() {
             [b'{', ..] => return Self::parse(content, accepted),
             // RFC 7468 §2: text may stand before it.
             text if memchr::memmem::find(text, BEGIN).is_some() => pem::pem(text, accepted),

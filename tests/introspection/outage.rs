@@ -31,7 +31,7 @@ async fn id_7662_2_3_1_a_fault_of_the_server_is_not_the_tokens() {
         Fault::Garbage,
         Fault::Truncated,
         Fault::Oversize(64 * 1024),
-        Fault::Typed("text/html".into(), good.clone()),
+        Fault::Typed("application/jwt".into(), good.clone()),
         Fault::Body(format!("{good}{good}")),
         Fault::Hang,
         Fault::Trickle,

@@ -35,7 +35,7 @@ pub(crate) use budget::{Budget, Taken};
     not(feature = "remote"),
     allow(unused_imports, reason = "metadata is fetched with it")
 )]
-pub(crate) use life::MAX_FRESHNESS;
+pub(crate) use life::{FRESHNESS, MAX_FRESHNESS};
 pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
