@@ -597,7 +597,6 @@ mod tests {
         }
         #[derive(serde::Deserialize, Debug)]
         #[allow(dead_code, reason = "compared by `Debug`")]
-        #[allow(dead_code, reason = "what is read shows that it was read")]
         struct Flat {
             #[serde(flatten)]
             numbers: Numbers,
