@@ -4,6 +4,7 @@
 //! not followed: where keys come from is configured, not suggested. Only https, or http on this
 //! very machine where that was switched on.
 
+mod cause;
 mod names;
 mod pool;
 mod proxy;
@@ -16,12 +17,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH, RETRY_AFTER,
+    IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
 
 use crate::fetch::pool::{Attempt, Pool};
 use crate::issuer::{UrlFault, check_url};
+use crate::token::Excerpt;
 
+pub(crate) use cause::ConnectFault;
 pub(crate) use settings::ClientSettings;
 
 /// How long a connection may take; a server that is further away than this is down.
@@ -61,16 +64,21 @@ pub(crate) struct FormAnswer {
     pub(crate) answer: Answer,
 }
 
-/// Why nothing usable came back, in fixed words: no URL, no text of the server.
+/// Why nothing usable came back, in fixed words; what is not ours is escaped and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FetchError {
     Url(&'static str),
     /// There was nothing to send.
     Form(&'static str),
-    Connect,
+    Connect(ConnectFault),
     Timeout,
     Transport,
     Status(u16),
+    /// 3xx, and where to, as far as it can be shown.
+    Redirect {
+        status: u16,
+        to: Option<Excerpt>,
+    },
     /// 429 or 503, saying when to come back (RFC 9110 §10.2.3).
     Busy {
         status: u16,
@@ -158,8 +166,17 @@ fn refusal(status: u16, headers: &HeaderMap) -> FetchError {
         Some(retry_after) if [429, 503].contains(&status) => {
             FetchError::Busy { status, retry_after }
         }
+        _ if (300..400).contains(&status) => {
+            FetchError::Redirect { status, to: redirect_target(headers) }
+        }
         _ => FetchError::Status(status),
     }
+}
+
+/// Where a redirect leads (RFC 9110 §10.2.2).
+pub(crate) fn redirect_target(headers: &HeaderMap) -> Option<Excerpt> {
+    let target = headers.get(LOCATION)?;
+    Some(Excerpt::of_url(&String::from_utf8_lossy(target.as_bytes())))
 }
 
 /// RFC 9110 §10.2.3. Its form as a date is not read: it would need the wall clock, and pauses are
@@ -209,6 +226,12 @@ impl Answer {
         }
     }
 
+    /// Says which content type an answer has that is of no use.
+    pub(crate) fn content_type_note(&self) -> String {
+        let found = self.media_type().map(|found| Excerpt::of(&found));
+        found.map_or_else(String::new, |found| format!("; its content type is {found}"))
+    }
+
     /// The content type without its parameters, in lower case (RFC 9110 §8.3.1).
     pub(crate) fn media_type(&self) -> Option<String> {
         let text = self.headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
@@ -225,7 +248,7 @@ impl From<UrlFault> for FetchError {
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
         // The deadline of the exchange is kept outside; what times out within is a connection.
-        if error.is_connect() { Self::Connect } else { Self::Transport }
+        if error.is_connect() { Self::Connect(ConnectFault::of(&error)) } else { Self::Transport }
     }
 }
 
@@ -234,10 +257,20 @@ impl fmt::Display for FetchError {
         match self {
             Self::Url(problem) => write!(f, "its URL {problem}"),
             Self::Form(problem) => f.write_str(problem),
-            Self::Connect => f.write_str("can't connect"),
+            Self::Connect(fault) => write!(f, "can't connect: {fault}"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Transport => f.write_str("the connection broke"),
-            Self::Status(status) | Self::Busy { status, .. } => write!(f, "status {status}"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Redirect { status, to } => {
+                write!(f, "status {status}, a redirect")?;
+                if let Some(to) = to {
+                    write!(f, " to {to}")?;
+                }
+                f.write_str(", and none is followed: configure the URL itself")
+            }
+            Self::Busy { status, retry_after } => {
+                write!(f, "status {status}, with Retry-After {}", retry_after.as_secs())
+            }
             Self::TooLarge => write!(f, "more than {MAX_BODY} bytes"),
         }
     }

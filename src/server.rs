@@ -78,13 +78,13 @@ impl<C, R> ResourceServer<C, R> {
     ///
     /// It looks only at what this server's layer concluded; without that layer it answers 500 and
     /// logs the fix.
-    pub fn require(&self, requirement: impl Into<Requirement>) -> RequireLayer<C, R> {
+    pub fn require(&self, requirement: impl Into<Requirement<C>>) -> RequireLayer<C, R> {
         let guard = self.guard(requirement.into());
         RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 
     /// Authentication and authorization in one, so that a 401, too, names the route's scopes.
-    pub fn protect(&self, requirement: impl Into<Requirement>) -> ResourceServerLayer<C, R> {
+    pub fn protect(&self, requirement: impl Into<Requirement<C>>) -> ResourceServerLayer<C, R> {
         let guard = self.guard(requirement.into());
         ResourceServerLayer::new(Gate::new(self.clone(), Some(guard), Role::Authenticate))
     }
@@ -155,7 +155,7 @@ impl<C, R> ResourceServer<C, R> {
         }
     }
 
-    fn guard(&self, requirement: Requirement) -> Arc<Guard> {
+    fn guard(&self, requirement: Requirement<C>) -> Arc<Guard<C>> {
         if requirement.asks_now() {
             self.shared.keeps_tokens.store(true, Ordering::Relaxed);
         }

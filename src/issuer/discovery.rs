@@ -26,9 +26,10 @@ use tokio::task::AbortHandle;
 
 use crate::fetch::{Client, FetchError, TOTAL_TIMEOUT};
 use crate::flight::{Ended, Flights, Landing, MARGIN, Waiter, launch};
-use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
+use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR, fetched_url};
 use crate::runtime;
 use crate::shown::Shown;
+use crate::token::Excerpt;
 use crate::token::json::{self, Value};
 
 /// How long metadata is fresh: endpoints move even less often than keys.
@@ -82,7 +83,8 @@ struct Cached {
 #[derive(Debug, PartialEq, Eq)]
 enum Unfit {
     NotJson,
-    AnotherIssuer,
+    /// That of the document, if it has one.
+    AnotherIssuer(Option<Excerpt>),
     /// It is that of the issuer, and of no use here.
     NoUrls,
 }
@@ -288,18 +290,20 @@ impl Shared {
                 Ok(answer) if answer.may_be_json() => match parse(&answer.body, &self.issuer) {
                     Ok(metadata) => return Ok((metadata, url)),
                     // Another document would be mixed with this one.
-                    Err(unfit @ Unfit::NoUrls) => return Err(unfit.problem().into()),
-                    Err(unfit) => unfit.problem().to_owned(),
+                    Err(unfit @ Unfit::NoUrls) => {
+                        return Err(format!("metadata: {unfit} ({})", fetched_url(&url)).into());
+                    }
+                    Err(unfit) => unfit.to_string(),
                 },
-                Ok(_) => Unfit::NotJson.problem().to_owned(),
-                Err(FetchError::Connect) => return Err(FetchError::Connect.of("metadata")),
+                Ok(answer) => format!("{}{}", Unfit::NotJson, answer.content_type_note()),
+                Err(error @ FetchError::Connect(_)) => return Err(error.of("metadata", &url)),
                 Err(error) if speaks_for_the_host(&error) => {
-                    let Failure { problem, retry_after } = error.of(name);
+                    let Failure { problem, retry_after } = error.of(name, &url);
                     return Err(Failure { problem: problems + &problem, retry_after });
                 }
                 Err(error) => error.to_string(),
             };
-            problems += &format!("{name}: {problem}; ");
+            problems += &format!("{name}: {problem} ({}); ", fetched_url(&url));
         }
         Err(problems.trim_end_matches("; ").into())
     }
@@ -318,13 +322,15 @@ fn speaks_for_the_host(error: &FetchError) -> bool {
     matches!(error, FetchError::Timeout | FetchError::Busy { .. } | FetchError::Status(429))
 }
 
-impl Unfit {
-    /// Short, since there is one for each name, and a log line has room for 128 bytes.
-    fn problem(&self) -> &'static str {
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotJson => "not strict JSON",
-            Self::AnotherIssuer => "another `issuer`",
-            Self::NoUrls => "metadata: no `jwks_uri`",
+            Self::NotJson => f.write_str("not strict JSON"),
+            Self::AnotherIssuer(Some(found)) => {
+                write!(f, "another `issuer`, {found}: compare it with the configured one")
+            }
+            Self::AnotherIssuer(None) => f.write_str("no `issuer`"),
+            Self::NoUrls => f.write_str("no `jwks_uri`"),
         }
     }
 }
@@ -350,7 +356,8 @@ fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
     let document = json::parse(document).map_err(|_| Unfit::NotJson)?;
     // RFC 8414 §3.3 and §4: identical, code point by code point.
     if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
-        return Err(Unfit::AnotherIssuer);
+        let found = document.get("issuer").and_then(Value::as_str);
+        return Err(Unfit::AnotherIssuer(found.map(Excerpt::of_url)));
     }
     const INTROSPECTION: &str = "introspection_endpoint";
     let url = |value: Option<&Value<'_>>| value.and_then(Value::as_str).map(str::to_owned);

@@ -45,7 +45,7 @@ impl RemoteKeys {
                 self.tell_success(before.as_deref(), &snapshot, failures);
             }
             Err(Failure { problem, retry_after }) => {
-                let problem = Excerpt::of(&problem);
+                let problem = Excerpt::of_own(problem);
                 let life = before.as_ref().map(|before| &before.life);
                 let setback = self.freshness.failed(ticket, life, now, random_unit(), retry_after);
                 if setback.is_some() {

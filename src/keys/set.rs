@@ -3,7 +3,9 @@
 //! Strict on the document, lenient on its entries (RFC 7517 §5): one key of an unknown kind, or in
 //! bad JSON, must not take the others with it.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::fmt::Write as _;
 
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
 use crate::keys::entries::entries;
@@ -12,6 +14,9 @@ use crate::keys::pem;
 use crate::keys::select::{self, Candidates};
 use crate::token::Excerpt;
 use crate::token::json::{self, Object, Value};
+
+/// Of how many entries it is told why they can't be used, where none can.
+const MAX_TOLD: usize = 5;
 
 /// The prepared keys of one issuer.
 pub(crate) struct KeySet {
@@ -26,18 +31,23 @@ pub(crate) struct Skipped {
     pub(crate) reason: &'static str,
 }
 
-/// Why a document is no usable key set, in fixed words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeySetFault(pub(crate) &'static str);
+/// Why a document is no usable key set: our own words, and kids escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
 
 impl KeySet {
+    /// A set without keys, with which nothing verifies.
+    pub(crate) fn empty() -> Self {
+        Self { keys: Vec::new(), skipped: Vec::new() }
+    }
+
     /// Reads a JWK set.
     ///
     /// # Errors
     /// When the document is no JSON object with one array `keys` of at most 100 entries, or when no
     /// entry can be used: such an answer must not replace a good set.
     pub(crate) fn parse(document: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
-        let mut set = Self { keys: Vec::new(), skipped: Vec::new() };
+        let mut set = Self::empty();
         for entry in entries(document)? {
             // As strict as with a token, and within the same limits.
             let read = json::parse(entry.as_bytes());
@@ -49,7 +59,7 @@ impl KeySet {
             }
         }
         if set.keys.is_empty() {
-            return Err(KeySetFault("no usable key"));
+            return Err(set.no_usable_key());
         }
         Ok(set)
     }
@@ -68,7 +78,26 @@ impl KeySet {
             [0x30, ..] => pem::der(content, accepted),
             _ => Err(KeyFault("neither a JWK set nor a public key or certificate as PEM or DER")),
         };
-        key.map(Self::single).map_err(|KeyFault(reason)| KeySetFault(reason))
+        key.map(Self::single).map_err(|KeyFault(reason)| KeySetFault(reason.into()))
+    }
+
+    /// Says of the first entries why they can't be used.
+    fn no_usable_key(&self) -> KeySetFault {
+        if self.skipped.is_empty() {
+            return KeySetFault("no usable key: the set is empty".into());
+        }
+        let mut text = String::from("no usable key: ");
+        for (at, Skipped { kid, reason }) in self.skipped.iter().take(MAX_TOLD).enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            let _ = match kid {
+                Some(kid) => write!(text, "{separator}kid {kid}: {reason}"),
+                None => write!(text, "{separator}without kid: {reason}"),
+            };
+        }
+        if let Some(more @ 1..) = self.skipped.len().checked_sub(MAX_TOLD) {
+            let _ = write!(text, "; and {more} more");
+        }
+        KeySetFault(text.into())
     }
 
     /// A set of one key without a kid.

@@ -19,6 +19,7 @@ use crate::issuer::Discovery;
 use crate::keys::bearer::BearerFile;
 use crate::keys::file::Reader;
 use crate::keys::set::{KeySet, KeySetFault};
+use crate::token::Excerpt;
 
 /// Bytes of a key set, wherever it comes from. Real ones have 1 to 20 KiB.
 pub(crate) const MAX_DOCUMENT: usize = 64 * 1024;
@@ -64,7 +65,7 @@ pub(crate) struct Validator {
 /// Why a source brought nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// In words fit for a log.
+    /// For a log: our own words, and what is not ours escaped and cut.
     pub(crate) problem: String,
     /// How long the server asks to be left alone.
     pub(crate) retry_after: Option<Duration>,
@@ -76,15 +77,26 @@ impl<T: Into<String>> From<T> for Failure {
     }
 }
 
+/// A URL that something was asked of, for a log.
+#[cfg(feature = "remote")]
+pub(crate) fn fetched_url(url: &str) -> String {
+    Excerpt::of_url(url).as_str().to_owned()
+}
+
+/// The words of code that is not ours.
+fn foreign(problem: &str) -> String {
+    Excerpt::of(problem).as_str().to_owned()
+}
+
 #[cfg(feature = "remote")]
 impl FetchError {
-    /// The failure to fetch this document.
-    pub(crate) fn of(self, document: &str) -> Failure {
+    /// The failure to fetch this document from this URL.
+    pub(crate) fn of(self, document: &str, url: &str) -> Failure {
         let retry_after = match self {
             Self::Busy { retry_after, .. } => Some(retry_after),
             _ => None,
         };
-        Failure { problem: format!("{document}: {self}"), retry_after }
+        Failure { problem: format!("{document}: {self} ({})", fetched_url(url)), retry_after }
     }
 }
 
@@ -133,7 +145,7 @@ impl Source {
                 if let Err(FetchError::Status(404 | 410)) = fetched {
                     discovery.doubt(&uri);
                 }
-                fetched.map_err(|error| error.of("key set"))
+                fetched.map_err(|error| error.of("key set", &uri))
             }
             #[cfg(feature = "remote")]
             Self::JwksUri { client, uri, bearer } => {
@@ -142,7 +154,7 @@ impl Source {
                     None => None,
                 };
                 let fetched = get(client, uri, validator, authorization).await;
-                fetched.map_err(|error| error.of("key set"))
+                fetched.map_err(|error| error.of("key set", uri))
             }
             Self::File(file) => {
                 let content = file.read().await;
@@ -152,7 +164,8 @@ impl Source {
             }
             Self::User(source) => {
                 let _ = (validator, now);
-                let keys = source.fetch().await.map_err(|KeySourceError(problem)| problem)?;
+                let keys =
+                    source.fetch().await.map_err(|KeySourceError(problem)| foreign(&problem))?;
                 if keys.document.len() > MAX_DOCUMENT {
                     return Err(format!("key set: more than {MAX_DOCUMENT} bytes").into());
                 }
