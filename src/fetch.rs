@@ -248,7 +248,12 @@ impl From<UrlFault> for FetchError {
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
         // The deadline of the exchange is kept outside; what times out within is a connection.
-        if error.is_connect() { Self::Connect(ConnectFault::of(&error)) } else { Self::Transport }
+        match ConnectFault::of(&error) {
+            fault if error.is_connect() => Self::Connect(fault),
+            // By TLS 1.3 the server says so after the handshake (RFC 8446 §4.4.2.4).
+            fault @ ConnectFault::ClientCertificate => Self::Connect(fault),
+            _ => Self::Transport,
+        }
     }
 }
 

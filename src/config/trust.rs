@@ -40,6 +40,17 @@ impl Settings {
         for audience in audiences {
             self.check_audience(audience, &mut |text: &str| problems.push(text.to_owned()));
         }
+        // The first is the realm of challenges, at least.
+        if self.resolver.is_none() && issuers.iter().all(|issuer| !issuer.audiences.is_empty()) {
+            for audience in audiences.iter().skip(1) {
+                if !issuers.iter().any(|issuer| issuer.audiences.contains(audience)) {
+                    problems.push(format!(
+                        "audience `{}`: has no effect, since each issuer has audiences of its own",
+                        shown(audience)
+                    ));
+                }
+            }
+        }
         let generation = previous.map_or(0, |trust| trust.generation + 1);
         let mut names = HashSet::new();
         let mut trusted = Vec::new();

@@ -49,28 +49,13 @@ pub(crate) enum ConnectFault {
 impl ConnectFault {
     /// What is behind an error of the client.
     pub(super) fn of(error: &reqwest::Error) -> Self {
-        let mut seen = Self::Other;
-        let mut timed_out = error.is_timeout();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            if let Some(fault) = Self::of_cause(error) {
-                // The innermost is the most exact, but for one that only says that all ended.
-                let is_exact = !matches!(fault, Self::Closed | Self::Proxy);
-                if is_exact || seen == Self::Other {
-                    seen = fault;
-                }
-            }
-            timed_out |= error.downcast_ref::<io::Error>().is_some_and(is_timeout);
-            // An error in an `io::Error` is not among its sources, its own sources are.
-            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            if let Some(fault) = inner.and_then(|inner| Self::of_cause(inner)) {
-                seen = fault;
-            }
-            cause = error.source();
+        let mut seen = Seen { fault: Self::Other, timed_out: error.is_timeout() };
+        if let Some(cause) = error.source() {
+            seen.look(cause);
         }
-        match seen {
-            Self::Other if timed_out => Self::TookTooLong,
-            seen => seen,
+        match seen.fault {
+            Self::Other if seen.timed_out => Self::TookTooLong,
+            fault => fault,
         }
     }
 
@@ -136,8 +121,29 @@ impl ConnectFault {
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::TimedOut
+/// What was found on the way to the innermost error.
+struct Seen {
+    fault: ConnectFault,
+    timed_out: bool,
+}
+
+impl Seen {
+    fn look(&mut self, error: &(dyn Error + 'static)) {
+        if let Some(fault) = ConnectFault::of_cause(error) {
+            // The innermost is the most exact, but for one that only says that all ended.
+            let is_exact = !matches!(fault, ConnectFault::Closed | ConnectFault::Proxy);
+            if is_exact || self.fault == ConnectFault::Other {
+                self.fault = fault;
+            }
+        }
+        let io = error.downcast_ref::<io::Error>();
+        self.timed_out |= io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+        // What an `io::Error` was made of is not its source; that has its own.
+        match io.and_then(io::Error::get_ref) {
+            Some(inner) => self.look(inner),
+            None => error.source().into_iter().for_each(|cause| self.look(cause)),
+        }
+    }
 }
 
 impl fmt::Display for ConnectFault {

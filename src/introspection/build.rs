@@ -69,10 +69,6 @@ impl Introspection {
         if self.answer_audiences.iter().any(String::is_empty) {
             problems.push("signed_answer_audience ``: must not be empty".to_owned());
         }
-        if !self.signed && !self.answer_audiences.is_empty() {
-            let text = "signed_answer_audience: has no effect without `require_signed_answers`";
-            problems.push(text.to_owned());
-        }
         let shared = self.shared(&context, &audiences).map_err(|text| problems.push(text));
         problems.extend(self.auth.unfilled().into_iter().skip(1));
         let credentials = self.auth.prepare(context.issuer).map_err(|text| problems.push(text));
