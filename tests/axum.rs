@@ -280,3 +280,27 @@ async fn what_unknown_paths_answer() {
     assert_eq!(send(&open().merge(inner()), "GET", "/open", None).await.status, 200, "a webhook");
     assert_eq!(send(&open().merge(inner()), "GET", "/x", None).await.status, 401);
 }
+
+#[tokio::test]
+async fn a_route_without_scopes_keeps_the_scope_of_the_servers_challenge() {
+    use tower_resource_server::authenticated;
+    let issuer = issuer();
+    let api = ResourceServer::builder()
+        .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+        .audience("https://api.example.com")
+        .challenge_scope(["notes:read"])
+        .build()
+        .unwrap();
+    for (name, layer, expected) in [
+        ("the server", api.layer(), "scope=\"notes:read\""),
+        ("no scope", api.protect(authenticated()), "scope=\"notes:read\""),
+        ("a scope", api.protect(scope("notes:write")), "scope=\"notes:write\""),
+        ("two", api.protect(["a", "b"]), "scope=\"a b\""),
+    ] {
+        let app = Router::new().route("/", get(whoami)).layer(layer);
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains(expected), "{name}: {challenge}");
+    }
+}

@@ -111,10 +111,10 @@ impl Settings {
         }
         let realm = shown(realm);
         Some(match self.realm {
-            Some(_) => format!("realm `{realm}`: must be printable ASCII"),
+            Some(_) => format!("realm `{realm}`: `realm` is not printable ASCII"),
             None => format!(
-                "audience `{realm}`: is the realm of challenges, which must be printable ASCII: set \
-                 another by `realm`"
+                "audience `{realm}`: `realm` is not printable ASCII, and is the first audience unless \
+                 set: see `Builder::realm`"
             ),
         })
     }
