@@ -212,8 +212,8 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
     note = "`EmptyBody` needs a body that is `Default`, `ProblemJson` one that is `From<Bytes>`, and \
             a function returns the body itself: `Fn(&Refusal) -> (Option<HeaderValue>, {B})`",
     note = "layers that wrap the body (`TraceLayer`, `CompressionLayer`, tonic's) belong outside of \
-            this one; or map the body back inside, by \
-            `tower_http::map_response_body::MapResponseBodyLayer::new(axum::body::Body::new)`"
+            this one; or map the body back between the two, by `MapResponseBodyLayer` of tower-http \
+            with axum's `Body::new`, say"
 )]
 pub trait RefusalBody<B>: Send + Sync + 'static {
     /// The content type, if there is content, and the body.

@@ -26,6 +26,7 @@ pub(crate) enum OtherScope {
     Scp,
     ScpArray,
     /// One of an introspection answer.
+    #[cfg(feature = "remote")]
     InAnswer,
 }
 
@@ -38,6 +39,7 @@ impl OtherScope {
                 "its claim `scope`, an array, is not read: see `Profile::scope_array_claim`"
             }
             Self::Scp => "its claim `scp` is not read: see `Profile::scope_claim`",
+            #[cfg(feature = "remote")]
             Self::InAnswer => {
                 "the introspection answer has it under another name than `scope`: see \
                  `Profile::answers`"

@@ -45,6 +45,7 @@ impl Authority {
     }
 
     /// The same as PEM text, to connect with.
+    #[allow(dead_code, reason = "not every test binary connects with one")]
     pub fn identity(&self, name: &str) -> String {
         let (certificate, key) = self.certify(name);
         certificate.pem() + &key.serialize_pem()
