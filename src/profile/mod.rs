@@ -278,15 +278,7 @@ impl Profile {
         let valued = self.required_values.iter().map(|(name, _)| ("require_value", name));
         let all = names.into_iter().chain(named).chain(valued);
         let nameless = all.filter(|(_, name)| name.is_empty());
-        let mut problems: Vec<_> = nameless
-            .map(|(setting, _)| format!("profile: {setting} ``: must not be empty"))
-            .collect();
-        for (name, _) in self.required_values.iter().filter(|(_, values)| values.is_empty()) {
-            let name = name.escape_debug();
-            problems
-                .push(format!("profile: require_one_of `{name}`: an empty list accepts nothing"));
-        }
-        problems
+        nameless.map(|(setting, _)| format!("profile: {setting} ``: must not be empty")).collect()
     }
 }
 
