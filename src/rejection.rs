@@ -224,6 +224,8 @@ pub trait RefusalBody<B>: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmptyBody;
 
+// So that the error is the one above, and not a bound of this.
+#[diagnostic::do_not_recommend]
 impl<B: Default> RefusalBody<B> for EmptyBody {
     fn body(&self, _: &Refusal) -> (Option<HeaderValue>, B) {
         (None, B::default())
@@ -234,6 +236,8 @@ impl<B: Default> RefusalBody<B> for EmptyBody {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemJson;
 
+// So that the error is the one above, and not a bound of this.
+#[diagnostic::do_not_recommend]
 impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
     fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B) {
         // Without a `type`, the problem is that of the status (RFC 9457 §4.2.1).
@@ -250,6 +254,8 @@ impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
     }
 }
 
+// So that the error is the one above, and not a bound of this.
+#[diagnostic::do_not_recommend]
 impl<B, F> RefusalBody<B> for F
 where
     F: Fn(&Refusal) -> (Option<HeaderValue>, B) + Send + Sync + 'static,
