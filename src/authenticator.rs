@@ -28,7 +28,7 @@ use crate::token::jwt::is_jwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 
 /// How long a request may wait in all, for its issuer, keys and the answer of its authorization
-/// server, through however many reloads.
+/// server, through however many reloads; longer where a longer deadline was set for introspection.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 
 /// Turns validated claims into the API's own type.
@@ -97,7 +97,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         mut pending: Pending,
         mut waited: Waited,
     ) -> Result<Verdict<C>, Error> {
-        let deadline = *waited.deadline.get_or_insert_with(|| Deadline::after(REQUEST_DEADLINE));
+        let deadline = *waited.deadline.get_or_insert_with(|| {
+            Deadline::after(REQUEST_DEADLINE + self.trust.load().longer_calls())
+        });
         loop {
             let again = match pending {
                 Pending::Refused(error) => return Err(error),
@@ -107,14 +109,16 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     let before = waited.issuer.replace((generation, resolution));
                     before.is_some_and(|(own, _)| own == generation)
                 }
-                Pending::Keys(wait) => {
+                Pending::Keys(wait, tenant) => {
+                    waited.keep(tenant);
                     let keys = wait.waited();
                     wait.done(deadline).await;
                     let before = waited.keys.replace(keys);
                     before.zip(waited.keys.as_ref()).is_some_and(|(one, other)| one.is_of(other))
                 }
                 #[cfg(feature = "remote")]
-                Pending::Answer(wait) => {
+                Pending::Answer(wait, tenant) => {
+                    waited.keep(tenant);
                     let generation = wait.generation();
                     let said = wait.done(deadline).await;
                     // Under another configuration it is another question, whatever was said.
@@ -153,6 +157,10 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let head = JwtHead::parse(token.as_bytes(), Some(&self.headers))?;
         trust.foresee(&head.header)?;
         let jwt = head.open(&mut decoded)?;
+        #[cfg(feature = "remote")]
+        if let Some(issuer) = trust.introspects_nameless(&jwt)? {
+            return self.introspect(&trust, &issuer, token, waited);
+        }
         let issuer = trust.resolve(&jwt.claims, waited)?;
         #[cfg(feature = "remote")]
         if issuer.introspects(Jwts::Introspect) {

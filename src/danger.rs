@@ -5,6 +5,8 @@ use std::time::Duration;
 
 #[cfg(feature = "remote")]
 use crate::introspection::Introspection;
+#[cfg(feature = "remote")]
+use crate::issuer::Issuer;
 use crate::profile::Profile;
 
 /// Accepts a remembered answer for `at_most` longer than its
@@ -28,6 +30,37 @@ use crate::profile::Profile;
 pub fn accept_stale_answers(mut introspection: Introspection, at_most: Duration) -> Introspection {
     introspection.stale = at_most;
     introspection
+}
+
+/// Lets what is asked of this issuer go by `http://` to these hosts: its metadata, its keys, its
+/// introspection endpoint. A host is one exact name or address as it stands in the URL, without scheme,
+/// port and wildcard; every other host stays https.
+///
+/// What it gives up: whoever is on the way to such a host, or can answer for its name, can put in keys
+/// of their own, and with them sign any token. Client credentials, a bearer token for the key server
+/// and introspected tokens can be read there. It is for a network that nobody else is in, such as that
+/// of a compose file. A warning for each host stands in the log when the server is built.
+///
+/// ```
+/// use tower_resource_server::{Issuer, ResourceServer, danger};
+///
+/// let issuer = Issuer::new("https://auth.example.com/realms/demo")
+///     .metadata_url("http://keycloak:8080/realms/demo/.well-known/openid-configuration");
+/// let build = |issuer| {
+///     ResourceServer::builder().issuer(issuer).audience("https://api.example.com").build()
+/// };
+/// assert!(build(issuer.clone()).is_err());
+/// assert!(build(danger::allow_http_hosts(issuer.clone(), ["keycloak"])).is_ok());
+/// assert!(build(danger::allow_http_hosts(issuer, ["keycloak2"])).is_err());
+/// ```
+#[cfg(feature = "remote")]
+pub fn allow_http_hosts<T: Into<String>>(
+    issuer: impl Into<Issuer>,
+    hosts: impl IntoIterator<Item = T>,
+) -> Issuer {
+    let mut issuer = issuer.into();
+    issuer.transport.http_hosts.extend(hosts.into_iter().map(Into::into));
+    issuer
 }
 
 /// Takes every token with a `sub` that is not the client for a user's, unless a sign that the profile

@@ -117,6 +117,13 @@ pub enum Error {
         iat: NumericDate,
         /// Our time.
         now: NumericDate,
+        /// The leeway, in seconds.
+        leeway: u64,
+    },
+    /// A time lies beyond the year 5000: it is written in milliseconds (RFC 7519 §2 has seconds).
+    TimeInMilliseconds {
+        /// The claim's name.
+        claim: &'static str,
     },
     /// None of the token's audiences is this resource server (RFC 9068 §4).
     ForeignAudience {
@@ -259,7 +266,7 @@ impl fmt::Display for Error {
                 write!(f, "the issuer has no {algorithm} key with kid {kid}")
             }
             Self::UnknownKey { kid: None, algorithm } => {
-                write!(f, "the token names no kid, and not exactly one {algorithm} key would fit")
+                write!(f, "the token names no kid, and the issuer has no {algorithm} key that fits")
             }
             Self::BadSignature { algorithm } => write!(f, "the {algorithm} signature is wrong"),
             Self::MissingClaim { claim } => {
@@ -282,9 +289,15 @@ impl fmt::Display for Error {
             Self::NotYetValid { nbf, now, leeway } => {
                 write!(f, "not yet valid: nbf {nbf}, now {now}, leeway {leeway}")
             }
-            Self::IssuedAhead { iat, now } => {
-                write!(f, "issued in the future: iat {iat}, now {now}; compare the clocks")
-            }
+            Self::IssuedAhead { iat, now, leeway } => write!(
+                f,
+                "issued in the future: iat {iat}, now {now}, leeway {leeway}; compare the clocks"
+            ),
+            Self::TimeInMilliseconds { claim } => write!(
+                f,
+                "claim `{claim}` is beyond the year 5000: it seems to be in milliseconds, and has to \
+                 be in seconds (RFC 7519 section 2)"
+            ),
             Self::ForeignAudience { found, expected } => {
                 write!(f, "aud is {found}, accepted are {expected}")
             }
@@ -356,8 +369,8 @@ fn if_missing(claim: &str) -> &'static str {
     match claim {
         "aud" => {
             ": have the authorization server name this API in it; where another claim plays its part, \
-             see `Profile::audience_claim`, and for introspection answers without one \
-             `Introspection::audience_optional`"
+             see `Profile::audience_claim` (`providers::cognito` needs no `aud`), and for \
+             introspection answers without one `Introspection::audience_optional`"
         }
         "sub" | "client_id" | "iat" | "jti" => {
             ": RFC 9068 requires it; for a server that does not follow it, see `Profile::jwt` and \

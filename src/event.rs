@@ -41,7 +41,8 @@ pub enum Event {
         /// Why, in fixed words.
         reason: &'static str,
     },
-    /// A fetch failed. The last good set, if there is one, stays.
+    /// A fetch failed. The last good set, if there is one, stays. Of several
+    /// [`jwks_uris`](crate::Issuer::jwks_uris), it is about those that failed where others answered.
     RefreshFailed {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,

@@ -2,7 +2,8 @@
 //!
 //! Every request has a deadline, every answer a limit that is counted as it streams. Redirects are
 //! not followed: where keys come from is configured, not suggested. Only https, or http on this
-//! very machine where that was switched on.
+//! very machine, or to named hosts, where that was switched on. Answers are asked for without a content
+//! coding, so that what is counted is what is read.
 
 mod cause;
 mod names;
@@ -16,12 +17,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+    ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
 
 use crate::fetch::pool::{Attempt, Pool};
-use crate::issuer::{UrlFault, check_url};
+use crate::issuer::{PlainHttp, UrlFault, check_url};
+use crate::keys::{MAX_DOCUMENT, without_mark};
 use crate::token::Excerpt;
 
 pub(crate) use cause::ConnectFault;
@@ -30,17 +32,26 @@ pub(crate) use settings::ClientSettings;
 /// How long a connection may take; a server that is further away than this is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one request may take in all.
+/// How long one request may take in all, unless it is set.
 pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of an answer. Real key sets have 1 to 20 KiB, metadata 2 to 10 KiB.
+/// The longest that can be set: who waits longer has gone by then.
+pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Bytes of an answer about a token, which a client can cause at any time. Real ones have 1 KiB.
+/// Documents, which are asked for seldom, have up to [`MAX_DOCUMENT`].
 pub(crate) const MAX_BODY: usize = 64 * 1024;
+
+/// No content coding (RFC 9110 §12.5.3): documents are small, and limits are simplest to hold on what
+/// is sent.
+const IDENTITY: &str = "identity";
 
 /// An HTTP client that fetches small documents.
 #[derive(Clone)]
 pub(crate) struct Client {
     pool: Arc<Pool>,
     allow_http_loopback: bool,
+    http_hosts: Arc<[String]>,
 }
 
 /// An answer with status 200, or 304 to a conditional request.
@@ -54,6 +65,8 @@ pub(crate) struct Answer {
 pub(crate) struct Form {
     pub(crate) accept: &'static str,
     pub(crate) authorization: Option<HeaderValue>,
+    /// Besides these.
+    pub(crate) headers: HeaderMap,
     /// `application/x-www-form-urlencoded`.
     pub(crate) body: String,
 }
@@ -84,7 +97,10 @@ pub(crate) enum FetchError {
         status: u16,
         retry_after: Duration,
     },
-    TooLarge,
+    /// More than so many bytes.
+    TooLarge(usize),
+    /// The answer has a content coding (RFC 9110 §8.4), though none was asked for.
+    Encoded(&'static str),
 }
 
 impl Client {
@@ -92,7 +108,17 @@ impl Client {
     /// When the settings make no client: what is wrong, fit for a `ConfigError`.
     pub(crate) fn new(settings: &ClientSettings) -> Result<Self, String> {
         let pool = Arc::new(Pool::new(settings)?);
-        Ok(Self { pool, allow_http_loopback: settings.allow_http_loopback })
+        let http_hosts = settings.http_hosts.as_slice().into();
+        Ok(Self { pool, allow_http_loopback: settings.allow_http_loopback, http_hosts })
+    }
+
+    fn plain_http(&self) -> PlainHttp<'_> {
+        PlainHttp { loopback: self.allow_http_loopback, hosts: &self.http_hosts }
+    }
+
+    /// How long one request may take in all.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.pool.deadline()
     }
 
     /// Fetches a small document. With `etag`, 304 is an answer, too. What `authorization` holds is
@@ -104,9 +130,10 @@ impl Client {
         etag: Option<&HeaderValue>,
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, FetchError> {
-        let url = check_url(url, self.allow_http_loopback)?;
+        let url = check_url(url, self.plain_http())?;
         let request = |http: &reqwest::Client| {
-            let mut request = http.get(url.clone()).header(ACCEPT, accept);
+            let request = http.get(url.clone()).header(ACCEPT, accept);
+            let mut request = request.header(ACCEPT_ENCODING, IDENTITY);
             if let Some(etag) = etag {
                 request = request.header(IF_NONE_MATCH, etag);
             }
@@ -122,7 +149,7 @@ impl Client {
             if status != 200 && !not_modified {
                 return Err(refusal(status, response.headers()));
             }
-            let body = read(&mut response).await?;
+            let body = read(&mut response, MAX_DOCUMENT).await?;
             let headers = std::mem::take(response.headers_mut());
             Ok(Answer { not_modified, headers, body })
         };
@@ -136,12 +163,14 @@ impl Client {
         url: &str,
         form: impl Fn() -> Result<Form, &'static str>,
     ) -> Result<FormAnswer, FetchError> {
-        let url = check_url(url, self.allow_http_loopback)?;
+        let url = check_url(url, self.plain_http())?;
         let request = |http: &reqwest::Client| {
             let form = form().map_err(FetchError::Form)?;
             let request = http
                 .post(url.clone())
+                .headers(form.headers)
                 .header(ACCEPT, form.accept)
+                .header(ACCEPT_ENCODING, IDENTITY)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form.body);
             Ok(match form.authorization {
@@ -151,9 +180,13 @@ impl Client {
         };
         let exchange = async |attempt: &Attempt| {
             let mut response = attempt.send(request).await?;
-            let body = read(&mut response).await?;
-            let headers = std::mem::take(response.headers_mut());
             let status = response.status().as_u16();
+            // Of another status, the status counts also where its body can't be read.
+            let body = match coding(response.headers()) {
+                Some(_) if status != 200 => Bytes::new(),
+                _ => read(&mut response, MAX_BODY).await?,
+            };
+            let headers = std::mem::take(response.headers_mut());
             Ok(FormAnswer { status, answer: Answer { not_modified: false, headers, body } })
         };
         self.pool.attempt().whole(exchange).await
@@ -182,20 +215,38 @@ pub(crate) fn redirect_target(headers: &HeaderMap) -> Option<Excerpt> {
 /// RFC 9110 §10.2.3. Its form as a date is not read: it would need the wall clock, and pauses are
 /// short.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+    // A number that is too great for the type is a long pause, and no pause is taken as it comes.
+    is_number.then(|| Duration::from_secs(seconds.parse().unwrap_or(u64::MAX)))
 }
 
 /// Reads a body, and stops where it exceeds the limit.
-async fn read(response: &mut reqwest::Response) -> Result<Bytes, FetchError> {
+async fn read(response: &mut reqwest::Response, limit: usize) -> Result<Bytes, FetchError> {
+    if let Some(coding) = coding(response.headers()) {
+        return Err(FetchError::Encoded(coding));
+    }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(FetchError::TooLarge);
+        if body.len() + chunk.len() > limit {
+            return Err(FetchError::TooLarge(limit));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.into())
+}
+
+/// The content coding of an answer, by a name of ours: that of the server is foreign text.
+fn coding(headers: &HeaderMap) -> Option<&'static str> {
+    const CODINGS: [&str; 5] = ["gzip", "br", "deflate", "zstd", "compress"];
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter().flat_map(|line| {
+        let codings = line.to_str().unwrap_or("?").split(',').map(str::trim);
+        codings.filter(|own| !own.is_empty() && !own.eq_ignore_ascii_case(IDENTITY))
+    });
+    let found = codings.next()?;
+    let found = found.strip_prefix("x-").unwrap_or(found);
+    let known = CODINGS.into_iter().find(|own| own.eq_ignore_ascii_case(found));
+    Some(known.unwrap_or("an unknown one"))
 }
 
 impl Answer {
@@ -217,13 +268,15 @@ impl Answer {
         crate::keys::max_age(&lines.join(","), age)
     }
 
-    /// Whether the content type says JSON, by its name or its suffix. Key servers get away
-    /// without one; a page of HTML does not.
-    pub(crate) fn may_be_json(&self) -> bool {
-        match self.media_type() {
-            None => true,
-            Some(essence) => essence == "application/json" || essence.ends_with("+json"),
-        }
+    /// The body as JSON text: without a byte order mark, which RFC 8259 §8.1 lets a reader ignore.
+    pub(crate) fn json(&self) -> &[u8] {
+        without_mark(&self.body)
+    }
+
+    /// Whether the content type says that it is a JWT of some kind.
+    pub(crate) fn says_jwt(&self) -> bool {
+        let media_type = self.media_type();
+        media_type.is_some_and(|own| own == "application/jwt" || own.ends_with("+jwt"))
     }
 
     /// Says which content type an answer has that is of no use.
@@ -276,7 +329,10 @@ impl fmt::Display for FetchError {
             Self::Busy { status, retry_after } => {
                 write!(f, "status {status}, with Retry-After {}", retry_after.as_secs())
             }
-            Self::TooLarge => write!(f, "more than {MAX_BODY} bytes"),
+            Self::TooLarge(limit) => write!(f, "more than {limit} bytes"),
+            Self::Encoded(coding) => {
+                write!(f, "its content coding is {coding}, where `identity` was asked for")
+            }
         }
     }
 }
@@ -284,5 +340,31 @@ impl fmt::Display for FetchError {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Client")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("20", Some(20)),
+            (" 20 ", Some(20)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", Some(u64::MAX)),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            assert_eq!(retry_after(&headers), expected.map(Duration::from_secs), "{text:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

@@ -174,6 +174,7 @@ pub use introspection::RedisStore;
 #[cfg(feature = "remote")]
 pub use introspection::{
     AnswerStore, AnswerStoreError, AnswerStoreFuture, ClientAuth, Introspection, SharedCache,
+    TokenFuture, TokenSource, TokenSourceError,
 };
 pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
 pub use keys::{

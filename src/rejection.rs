@@ -162,6 +162,7 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::Expired { .. }
         | Error::NotYetValid { .. }
         | Error::IssuedAhead { .. }
+        | Error::TimeInMilliseconds { .. }
         | Error::ForeignAudience { .. }
         | Error::AnotherKind { .. }
         | Error::UnfitClaims { .. }

@@ -10,6 +10,7 @@
 //! | `https://user:password@as.example.com/t1` | `https://..@as.example.com/t1` |
 //! | `https://as.example.com/t1?key=secret#part` | `https://as.example.com/t1?..` |
 //! | `https://user:pass?word@as.example.com` | `https://..` |
+//! | `https://user/password@as.example.com` | `https://..` |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -62,15 +63,17 @@ pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
         Some((_, host)) => ("..@", host),
         None => ("", authority),
     };
-    let is_clear =
-        !behind.contains('@') || before.is_empty() && !scheme.is_empty() && is_host(host);
-    if !is_clear {
-        return Cow::Owned(format!("{scheme}.."));
-    }
     let (path, rest) = match behind.find(['?', '#']) {
         Some(at) => behind.split_at(at),
         None => (behind, ""),
     };
+    // In a path, `/@name` is usual. What stands before another `@` may be the rest of a password.
+    let is_usual = path.match_indices('@').all(|(at, _)| path[..at].ends_with('/'));
+    let is_clear = !behind.contains('@')
+        || before.is_empty() && !scheme.is_empty() && is_host(host) && is_usual;
+    if !is_clear {
+        return Cow::Owned(format!("{scheme}.."));
+    }
     let rest = match rest.as_bytes().first() {
         Some(b'?') => "?..",
         Some(_) => "#..",
@@ -134,6 +137,9 @@ mod tests {
             ("https://user:hunter2#x@as.example.com", "https://.."),
             ("https://user:hunter2\\x@as.example.com", "https://.."),
             ("https://user:a@hunter2/x@as.example.com", "https://.."),
+            ("https://user:12/hunter2@as.example.com/t1", "https://.."),
+            ("https://user/hunter2@as.example.com", "https://.."),
+            ("https://user/@hunter2@as.example.com", "https://.."),
             // A query, and a fragment.
             ("https://as.example.com/t1?key=hunter2", "https://as.example.com/t1?.."),
             ("https://as.example.com?hunter2", "https://as.example.com?.."),

@@ -95,6 +95,20 @@ fn log(event: &Event) {
     }
 }
 
+/// What is asked of an issuer may go to a host by http, as it was configured.
+#[cfg(feature = "remote")]
+pub(crate) fn http_is_allowed(issuer: &str, host: &str) {
+    let issuer = &*redacted(issuer);
+    tracing::warn!(target: TARGET, issuer, host, "danger::allow_http_hosts: whoever is on the way to this host can put in keys and sign tokens");
+}
+
+/// And something secret goes with it, or may.
+#[cfg(feature = "remote")]
+pub(crate) fn secret_by_http(issuer: &str, secret: &'static str) {
+    let issuer = &*redacted(issuer);
+    tracing::warn!(target: TARGET, issuer, secret, "danger::allow_http_hosts: a secret is sent without encryption, or may be");
+}
+
 /// The API's resolver failed, or named an issuer that can't be.
 pub(crate) fn resolve_failed(iss: &str, problem: &str) {
     let iss = Excerpt::of_url(iss);

@@ -182,7 +182,7 @@ async fn why_keys_are_of_no_use_is_told() {
             &["a redirect to `https://login.example.com/start?..`", "none is followed", "/jwks)"],
         ),
         ("a redirect of metadata", true, redirect, &["`https://login.example.com/start?..`"]),
-        ("a page", true, html, &["not strict JSON", "/.well-known/openid-configuration)"]),
+        ("a page", true, html, &["not a JSON object", "/.well-known/openid-configuration)"]),
     ] {
         for endpoint in [Endpoint::Jwks, Endpoint::Metadata] {
             let here = (endpoint == Endpoint::Metadata) == discover;
@@ -453,6 +453,7 @@ async fn an_inactive_token_has_its_usual_causes_and_many_of_them_one_warning() {
 
 #[test]
 fn every_problem_of_a_configuration_is_told_at_once() {
+    let _alone = listen();
     let auth = ClientAuth::client_secret_basic("", "");
     let introspection = Introspection::new(auth).endpoint("http://as.example.com/introspect");
     let profile = Profile::jwt().scope_claim("").require_claim("").client_claim("");
@@ -514,6 +515,7 @@ fn every_problem_of_a_configuration_is_told_at_once() {
 
 #[test]
 fn an_audience_that_is_no_realm_names_both() {
+    let _alone = listen();
     let issuer = issuer();
     let builder = || ResourceServer::builder().issuer(trusting(&issuer)).audience("urn:nötes");
     let error = builder().build().unwrap_err().to_string();
@@ -523,7 +525,9 @@ fn an_audience_that_is_no_realm_names_both() {
 
 /// Tokens are as the provider of the API's issuer writes them.
 #[tokio::test]
+#[allow(clippy::await_holding_lock, reason = "one test at a time")]
 async fn tokens_for_a_server_are_dressed_as_its_provider_writes_them() {
+    let _alone = listen();
     let test = |url: &str| TestIssuer::builder().algorithm(Algorithm::RS256).in_process(url);
     for (name, url, trusted) in [
         ("RFC 9068", ISSUER, Issuer::new(ISSUER)),

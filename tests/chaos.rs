@@ -67,7 +67,7 @@ async fn an_hour_of_outages_of_every_kind_is_not_noticed_by_requests_with_a_key(
         Fault::Body(r#"{"keys":[]}"#.into()),
         Fault::Body(r#"{"keys":{}}"#.into()),
         Fault::Body(r#"{"keys":[{"kty":"AKP"}]}"#.into()),
-        Fault::Oversize(70_000),
+        Fault::Oversize(600_000),
         Fault::Truncated,
         Fault::Redirect("/elsewhere".into()),
         Fault::Trickle,

@@ -134,7 +134,8 @@ fn claims_that_could_never_arrive_fail_where_they_are_written() {
         ("no object", json!(["tenant"]), false),
         ("another issuer", json!({ "tenant": "t1", "iss": "https://other.example.com" }), false),
         ("issuer is a number", json!({ "tenant": "t1", "iss": 1 }), false),
-        ("scope is an array", json!({ "tenant": "t1", "scope": ["a"] }), false),
+        ("scope is an array", json!({ "tenant": "t1", "scope": ["a"] }), true),
+        ("scope is a number", json!({ "tenant": "t1", "scope": 1 }), false),
         ("does not fit the API's type", json!({ "tenant": 1 }), false),
         ("lacks what the API's type needs", json!({}), false),
     ] {

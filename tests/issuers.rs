@@ -321,6 +321,48 @@ async fn a_request_that_waits_for_keys_over_a_reload_waits_for_the_new_ones() {
     }
 }
 
+/// A configuration that is read again and again may name a seed that is too old by now.
+#[tokio::test(start_paused = true)]
+async fn a_seed_that_cannot_be_takes_no_fetch_away() {
+    use std::sync::atomic::AtomicBool;
+    use tower_resource_server::{Event, KeySeed};
+
+    let issuer = issuer();
+    let old = serde_json::json!({
+        "version": 1, "issuer": ISSUER, "fetched_at": 1, "freshness": 300,
+        "document": issuer.jwks(),
+    });
+    let old = KeySeed::from_json(old.to_string().as_bytes()).unwrap();
+    let from = Issuer::new(ISSUER).key_source(Slow(Duration::from_secs(2), issuer.jwks()));
+    for (name, seed) in [("no seed", None), ("a seed that is too old", Some(old))] {
+        let next = || match &seed {
+            Some(seed) => from.clone().seed(seed.clone()),
+            None => from.clone(),
+        };
+        let told = Arc::new(AtomicBool::new(false));
+        let note = Arc::clone(&told);
+        let server = builder(from.clone()).on_event(move |event| {
+            if matches!(event, Event::SeedIgnored { .. }) {
+                note.store(true, Ordering::SeqCst);
+            }
+        });
+        let server = server.build().unwrap();
+        let api = api(server.layer());
+        let token = issuer.token().sign();
+        let reloads = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(900)).await;
+                server.reload([next()], [AUDIENCE]).unwrap();
+            }
+        };
+        tokio::select! {
+            reply = api.bearer(&token) => reply.assert_ok(name),
+            () = reloads => {}
+        }
+        assert_eq!(told.load(Ordering::SeqCst), seed.is_some(), "{name}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_has_one_deadline_through_however_many_reloads() {
     let issuer = issuer();
@@ -788,6 +830,165 @@ async fn a_waiting_request_keeps_its_own_tenant() {
     }
     assert_eq!(platform.asked(), 45);
     assert!(platform.server.health().tenants.len() <= 17);
+}
+
+/// What a directory says of one tenant, in turn, whose keys take their time; of others it has keys.
+struct Crowded {
+    jwks: String,
+    says: Arc<std::sync::Mutex<Vec<Result<bool, IssuerResolverError>>>>,
+}
+
+/// Keys that come slowly.
+struct Slowly(String);
+
+impl tower_resource_server::KeySource for Slowly {
+    fn fetch(&self) -> tower_resource_server::KeyFuture<'_> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(tower_resource_server::FetchedKeys::new(self.0.clone()))
+        })
+    }
+}
+
+impl IssuerResolver for Crowded {
+    fn allows(&self, iss: &str) -> bool {
+        iss.ends_with(".example.com")
+    }
+
+    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+        let issuer = Issuer::new(iss);
+        let said = if iss == ISSUER {
+            let source = Slowly(self.jwks.clone());
+            let there = self.says.lock().unwrap().remove(0);
+            there.map(|there| there.then(|| issuer.key_source(source)))
+        } else {
+            Ok(Some(issuer.jwks(self.jwks.clone())))
+        };
+        Box::pin(std::future::ready(said))
+    }
+}
+
+/// The tenant may have been known when the request came, and have to make room before it is proven.
+#[tokio::test]
+async fn a_request_that_waits_for_keys_keeps_its_own_tenant() {
+    for (name, crowd) in [("alone", 0), ("in a crowd", 40)] {
+        let (issuer, clock) = (issuer(), TestClock::starting_now());
+        let says = vec![Ok(true), Err(IssuerResolverError::new("down"))];
+        let says = Arc::new(std::sync::Mutex::new(says));
+        let directory = Crowded { jwks: issuer.jwks(), says: Arc::clone(&says) };
+        let builder = ResourceServer::builder().issuer_resolver(directory).audience(AUDIENCE);
+        let server = builder.clock(clock.clone()).max_tenants(1).build().unwrap();
+        let (first, second, others) =
+            (api(server.layer()), api(server.layer()), api(server.layer()));
+        let token = issuer.token().sign();
+        let mut asking = Box::pin(first.bearer(&token));
+        while server.health().tenants.is_empty() {
+            assert!(futures::poll!(asking.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        let mut waiting = Box::pin(second.bearer(&token));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        // Its client hangs up.
+        drop(asking);
+        clock.advance(Duration::from_secs(1));
+        for n in 0..crowd {
+            let iss = format!("https://t{n}.example.com");
+            let forged = issuer.token().claim("iss", iss).header("kid", "forged").sign();
+            others.bearer(&forged).await.assert_invalid_token("forged");
+        }
+        let is_known = server.health().tenants.iter().any(|tenant| tenant.issuer == ISSUER);
+        assert_eq!(is_known, crowd == 0, "{name}");
+        waiting.await.assert_ok(name);
+        assert_eq!(says.lock().unwrap().len(), 1, "{name}: asked about once");
+        let again = api(server.layer());
+        support::at_once(again.bearer(&token)).expect("it waits").assert_ok("proven");
+    }
+}
+
+/// What a request waited for serves it no longer once the directory has said that it is gone.
+#[tokio::test]
+async fn a_tenant_that_is_gone_serves_no_request_that_waits() {
+    for (name, there, status) in [("still there", true, 200), ("gone", false, 401)] {
+        let (issuer, clock) = (issuer(), TestClock::starting_now());
+        let says = Arc::new(std::sync::Mutex::new(vec![Ok(true), Ok(there)]));
+        let directory = Crowded { jwks: issuer.jwks(), says: Arc::clone(&says) };
+        let builder = ResourceServer::builder().issuer_resolver(directory).audience(AUDIENCE);
+        let server = builder.clock(clock.clone()).build().unwrap();
+        let (first, second, third) =
+            (api(server.layer()), api(server.layer()), api(server.layer()));
+        let token = issuer.token().expires_in(100_000).sign();
+        let mut asking = Box::pin(first.bearer(&token));
+        while server.health().tenants.is_empty() {
+            assert!(futures::poll!(asking.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        let mut waiting = Box::pin(second.bearer(&token));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        clock.advance(Duration::from_secs(600));
+        let mut last = Box::pin(third.bearer(&token));
+        assert!(futures::poll!(last.as_mut()).is_pending());
+        while !says.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let replies = futures::join!(asking, waiting, last);
+        for reply in [replies.0, replies.1, replies.2] {
+            assert_eq!(reply.status.as_u16(), status, "{name}");
+        }
+    }
+}
+
+/// That a tenant is gone is found out however many names strangers make up.
+#[tokio::test]
+async fn a_flood_of_names_keeps_no_tenant_from_being_resolved_again() {
+    for (name, flood) in [("alone", 0), ("in a flood", 200)] {
+        let platform = Platform::new(None);
+        let layer = api(platform.server.layer());
+        let own = platform.token("own");
+        platform.ask(&own).await.assert_ok(name);
+        platform.directory.gone.lock().unwrap().insert("https://own.example.com".to_owned());
+        platform.pass(600_000);
+        let tokens: Vec<_> = (0..flood).map(|n| platform.token(&format!("made-up-{n}"))).collect();
+        let mut requests: Vec<_> =
+            tokens.iter().map(|token| Box::pin(layer.bearer(token))).collect();
+        for request in &mut requests {
+            assert!(futures::poll!(request.as_mut()).is_pending());
+        }
+        support::at_once(platform.ask(&own)).expect("it waits").assert_ok("known");
+        platform.settle().await;
+        platform.ask(&own).await.assert_invalid_token(&format!("{name}: gone"));
+        // A newcomer waits for its turn behind the flood.
+        assert_eq!(platform.asked(), 2 + flood.min(50), "{name}");
+    }
+}
+
+/// Allows all names of one host, and says that each is there.
+struct Paths(String, Arc<AtomicUsize>);
+
+impl IssuerResolver for Paths {
+    fn allows(&self, iss: &str) -> bool {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        iss.starts_with("https://as.example.com/")
+    }
+
+    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+        Box::pin(std::future::ready(Ok(Some(Issuer::new(iss).jwks(self.0.clone())))))
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_more_than_a_kibibyte_is_not_asked_about() {
+    let (issuer, asked) = (issuer(), Arc::default());
+    let directory = Paths(issuer.jwks(), Arc::clone(&asked));
+    let builder = ResourceServer::builder().issuer_resolver(directory).audience(AUDIENCE);
+    let api = api(builder.build().unwrap().layer());
+    let token = |length: usize| {
+        let iss = format!("{:a<length$}", "https://as.example.com/");
+        issuer.token().claim("iss", iss).sign()
+    };
+    api.bearer(&token(1_024)).await.assert_ok("at the limit");
+    let before = asked.load(Ordering::SeqCst);
+    api.bearer(&token(1_025)).await.assert_invalid_token("beyond it");
+    assert_eq!(asked.load(Ordering::SeqCst), before, "the rule is not asked");
 }
 
 #[tokio::test]

@@ -850,6 +850,25 @@ async fn the_variant_of_an_own_type_is_named_by_text() {
     struct Inside {
         role: Level,
     }
+    // These two keep members in a buffer first.
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Flat {
+        #[serde(flatten)]
+        role: Level,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    #[allow(dead_code, reason = "only read")]
+    enum Untagged {
+        Inside { role: Level },
+    }
+    judge_typed::<Flat>(&[r#","level":"Admin""#], &[r#","level":0"#, r#","level":1"#, ""]).await;
+    judge_typed::<Untagged>(
+        &[r#","role":{"level":"Reader"}"#],
+        &[r#","role":{"level":0}"#, r#","role":{"level":1}"#],
+    )
+    .await;
     judge_typed::<Level>(
         &[r#","level":"Admin""#, r#","level":"Reader""#],
         &[r#","level":0"#, r#","level":1"#, r#","level":0.0"#, r#","level":"0""#, ""],

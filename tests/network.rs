@@ -18,8 +18,14 @@ mod discovery;
 mod http1;
 #[path = "network/http2.rs"]
 mod http2;
+#[path = "network/inside.rs"]
+mod inside;
+#[path = "network/places.rs"]
+mod places;
 #[path = "network/proxy.rs"]
 mod proxy;
+#[path = "network/servers.rs"]
+mod servers;
 
 use tower_resource_server::ResourceServer;
 

@@ -401,4 +401,127 @@ fn debug_of_a_principal_shows_neither_subject_nor_client() {
         assert!(shown.starts_with(expected) && shown.contains(iss), "{shown}");
         assert!(!shown.contains("alice") && !shown.contains("my-app"), "{shown}");
     }
+    let iss = "https://user:hunter2@as.example.com";
+    let shown = format!("{:?}", Principal::User { iss, sub });
+    assert!(shown.contains("as.example.com") && !shown.contains("hunter2"), "{shown}");
+}
+
+/// What a route's log would say of the refusal, or nothing.
+fn logged(reply: &Reply) -> String {
+    reply.error.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_nonce_is_no_sign_of_an_id_token_where_the_token_names_its_kind() {
+    let issuer = issuer();
+    let profile = || Profile::jwt().access_if_value("kind", "api");
+    let nonce = ("nonce", json!("n-0S6_WzA2Mj"));
+    for (name, claims, good) in [
+        ("a nonce alone", vec![], false),
+        ("Keycloak's access token", vec![("typ", json!("Bearer"))], true),
+        ("in lower case", vec![("typ", json!("bearer"))], true),
+        ("a word for any JWT", vec![("typ", json!("JWT"))], false),
+        ("Keycloak's ID token", vec![("typ", json!("ID"))], false),
+        ("a use of access", vec![("token_use", json!("access"))], true),
+        ("a use of ID tokens", vec![("token_use", json!("id"))], false),
+        ("both, which disagree", vec![("typ", json!("Bearer")), ("token_use", json!("id"))], false),
+        ("a word of its own", vec![("kind", json!("api"))], true),
+        ("another word there", vec![("kind", json!("login"))], false),
+        // What only an ID token has outweighs a word.
+        ("a hash", vec![("typ", json!("Bearer")), ("at_hash", json!("x"))], false),
+    ] {
+        let claims: Vec<_> = [nonce.clone()].into_iter().chain(claims).collect();
+        let reply = ask(&issuer, profile(), &claims, false).await;
+        if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+    }
+}
+
+#[tokio::test]
+async fn words_for_access_tokens_can_be_set_and_none_for_other_kinds() {
+    let issuer = issuer();
+    let set = |name: &'static str, value: &'static str| Profile::jwt().access_if_value(name, value);
+    for (name, profile, claim, value, good) in [
+        ("not set", Profile::jwt(), "typ", "access", false),
+        ("set", set("typ", "access"), "typ", "access", true),
+        ("in another case", set("typ", "access"), "typ", "Access", true),
+        ("another word", set("typ", "access"), "typ", "user", false),
+        ("a longer word", set("typ", "access"), "typ", "accessory", false),
+        ("the usual word beside it", set("typ", "access"), "typ", "Bearer", true),
+        ("set for another claim", set("token_use", "api"), "typ", "api", false),
+        ("a use, not set", Profile::jwt(), "token_use", "api", false),
+        ("a use, set", set("token_use", "api"), "token_use", "api", true),
+        ("a refresh token, set", set("typ", "Refresh"), "typ", "Refresh", false),
+        (
+            "a refresh token's use, set",
+            set("token_use", "refresh_token"),
+            "token_use",
+            "refresh_token",
+            false,
+        ),
+        ("an ID token, set", set("typ", "id"), "typ", "id", false),
+        ("a logout token, set", set("typ", "logout+jwt"), "typ", "logout+jwt", false),
+        ("a word that begins alike", set("typ", "identity"), "typ", "identity", true),
+        ("a type of access tokens", Profile::jwt(), "token_type", "access", true),
+        ("a type of refresh tokens", Profile::jwt(), "token_type", "refresh", false),
+        ("a type of ID tokens", Profile::jwt(), "token_type", "id_token", false),
+    ] {
+        let reply = ask(&issuer, profile, &[(claim, json!(value))], false).await;
+        if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+    }
+    let reply = ask(&issuer, Profile::jwt(), &[("typ", json!("access"))], false).await;
+    assert!(logged(&reply).contains("Profile::access_if_value"), "{}", logged(&reply));
+}
+
+#[tokio::test]
+async fn a_scope_is_a_string_for_one_and_an_array_for_several() {
+    let issuer = issuer();
+    let array = || Profile::rfc9068().scope_array_claim("scope");
+    for (name, profile, value, expected) in [
+        ("a string", Profile::rfc9068(), json!("a b"), Some("a b")),
+        ("an array by RFC 9068", Profile::rfc9068(), json!(["a", "b"]), None),
+        ("an array by opt-in", array(), json!(["a", "b"]), Some("a b")),
+        ("a string, where arrays are expected", array(), json!("a"), Some("a")),
+        ("an array of another server's", Profile::jwt(), json!(["a", "b"]), Some("a b")),
+        ("its string", Profile::jwt(), json!("a"), Some("a")),
+        ("an empty array", Profile::jwt(), json!([]), Some("")),
+        ("a word with a space", Profile::jwt(), json!(["a b"]), None),
+        ("a word that is no text", Profile::jwt(), json!(["a", 1]), None),
+        ("an object", Profile::jwt(), json!({ "a": true }), None),
+        ("true", array(), json!(true), None),
+    ] {
+        let server = builder(trusting(&issuer).profile(profile)).build().unwrap();
+        let reply = api(server.layer()).bearer(&issuer.token().claim("scope", value).sign()).await;
+        match expected {
+            Some(scope) => {
+                reply.assert_ok(name);
+                assert_eq!(reply.json()["scope"], scope, "{name}");
+            }
+            None => {
+                reply.assert_invalid_token(name);
+                assert_eq!(reply.error, Some(Error::MalformedClaim { claim: "scope".into() }));
+                assert!(logged(&reply).contains("Profile::scope_array_claim"), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_audience_names_what_needs_none() {
+    let issuer = issuer();
+    let api = api(builder(trusting(&issuer)).build().unwrap().layer());
+    let reply = api.bearer(&issuer.token().without("aud").sign()).await;
+    reply.assert_invalid_token("no audience");
+    assert_eq!(reply.error, Some(Error::MissingClaim { claim: "aud".into() }));
+    for setting in
+        ["Profile::audience_claim", "providers::cognito", "Introspection::audience_optional"]
+    {
+        assert!(logged(&reply).contains(setting), "{}", logged(&reply));
+    }
+    let reply = api.bearer(&issuer.token().without("sub").sign()).await;
+    assert_eq!(
+        logged(&reply),
+        "claim `sub` is missing: RFC 9068 requires it; for a server that does not follow it, see \
+         `Profile::jwt` and `providers`"
+    );
+    api.bearer(&issuer.token().sign()).await.assert_ok("with an audience");
 }

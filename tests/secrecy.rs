@@ -325,6 +325,7 @@ fn secret_urls() -> Vec<(String, &'static str)> {
         ),
         (format!("https://{user}:{password}/x@as.example.com/t1"), "https://.."),
         (format!("https://{user}:{password}?x@as.example.com/t1"), "https://.."),
+        (format!("https://{user}/{password}@as.example.com/t1"), "https://.."),
         (format!("{user}:{password}@as.example.com/t1"), "as.example.com/t1"),
         (format!("https:{user}:{password}@as.example.com/t1"), "as.example.com/t1"),
     ]
@@ -564,4 +565,56 @@ async fn the_token_for_a_key_server_stays_out_of_logs_and_debug() {
     assert!(seen.contains("it holds no token"), "the log has the facts");
     assert!(seen.contains("bearer_token_file"), "the path may be seen");
     assert!(!seen.contains(secret), "{seen}");
+}
+
+/// What may go by http to other machines is said when the server is built: once for each host, and once
+/// more where a secret goes with it.
+#[cfg(feature = "remote")]
+#[test]
+fn http_is_loud_at_the_start() {
+    use tower_resource_server::{ClientAuth, Introspection, danger};
+
+    fn hosts(trusted: Issuer) -> Issuer {
+        danger::allow_http_hosts(trusted, ["keycloak", "b", "keycloak"])
+    }
+    fn asking() -> Introspection {
+        Introspection::new(ClientAuth::client_secret_basic("notes-api", "s3cr3t-by-http"))
+    }
+    fn at(url: &str) -> Introspection {
+        asking().endpoint(url)
+    }
+    type Dressed = fn(Issuer) -> Issuer;
+    let log = Log::listen();
+    let rows: [(&str, Dressed, usize, usize); 7] = [
+        ("no host", |own| own, 0, 0),
+        ("two hosts", hosts, 2, 0),
+        (
+            "a token for the key server",
+            |own| hosts(own).bearer_token_file("/token").jwks_uri("http://keycloak:8080/keys"),
+            2,
+            1,
+        ),
+        (
+            "the same over https",
+            |own| hosts(own).bearer_token_file("/token").jwks_uri("https://as.example.com/keys"),
+            2,
+            0,
+        ),
+        ("credentials", |own| hosts(own).introspection(at("http://b/introspect")), 2, 1),
+        ("the same over https", |own| hosts(own).introspection(at("https://b/introspect")), 2, 0),
+        ("an endpoint to be discovered", |own| hosts(own).introspection(asking()), 2, 1),
+    ];
+    for (row, (name, dressed, warned, secrets)) in rows.into_iter().enumerate() {
+        let iss = format!("https://inside-{row}.example.com");
+        let server = builder(dressed(Issuer::new(&iss))).build().unwrap();
+        let lines = || -> Vec<String> {
+            log.text().lines().filter(|line| line.contains(&iss)).map(str::to_owned).collect()
+        };
+        let count = |text: &str| lines().iter().filter(|line| line.contains(text)).count();
+        assert_eq!(count("put in keys and sign tokens"), warned, "{name}: {:?}", lines());
+        assert_eq!(count("a secret is sent without encryption"), secrets, "{name}: {:?}", lines());
+        assert_eq!(count("WARN"), warned + secrets, "{name}: {:?}", lines());
+        drop(server);
+    }
+    assert!(!log.text().contains("s3cr3t-by-http"));
 }

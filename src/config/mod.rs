@@ -168,11 +168,9 @@ impl<S, C, R> Builder<S, C, R> {
     ///   not `+1`, `01` or `1.0`. A key of another type with two spellings for one value (an alias of a
     ///   variant, an `IpAddr`) keeps the last, as everywhere in serde: read such names as `String`.
     /// - An integer beyond 64 bits is a double, and `serde_json::value::RawValue` fits nothing.
+    /// - The name of a variant is text. Inside `flatten` and `untagged`, where serde keeps what it reads
+    ///   in a buffer, `serde_json` lets a number stand for a variant of a tagged enum.
     /// - `()`, a unit struct and `PhantomData` take any claims.
-    ///
-    /// Inside `flatten` and `untagged` serde keeps what it reads in a buffer, in which it takes a
-    /// number for a variant of a tagged enum, whatever is read from. Leave those out for a claim that
-    /// grants something.
     pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Builder<S, T, R> {
         if !self.validators.is_empty() {
             let problem = "claims: comes before `validator`, whose claims are of the type set here";
@@ -222,8 +220,8 @@ impl<S, C, R> Builder<S, C, R> {
         }
     }
 
-    /// How far the clocks of issuers and this server may differ, for `exp` and `nbf`: 60 s unless
-    /// set, at most 300 s.
+    /// How far the clocks of issuers and this server may differ, for `exp`, `nbf` and `iat`: 60 s
+    /// unless set, at most 300 s.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.settings.leeway = leeway;
         self
@@ -280,7 +278,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// Its URL begins with `http://` or `https://`. A user name and a password in it, percent-encoded,
     /// are shown to the proxy as Basic (RFC 7617). Anything else is refused by [`build`](Self::build),
     /// SOCKS too, and nothing is ever fetched past a proxy because it was not understood. What is asked
-    /// by http is on this very machine and goes to no proxy; neither does what is asked of an issuer
+    /// by http is on this very machine, or inside a network, and goes to no proxy; neither does what is asked of an issuer
     /// with [`Issuer::no_proxy`](crate::Issuer::no_proxy).
     #[cfg(feature = "remote")]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {

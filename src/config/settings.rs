@@ -122,6 +122,7 @@ impl Settings {
     /// What the engine of an issuer's keys runs under.
     pub(crate) fn key_settings(&self, seed: Option<KeySeed>, keep_warm: bool) -> KeySettings {
         KeySettings {
+            deadline: None,
             freshness: FreshnessSettings { stale_if_error: self.stale_if_error },
             keep_warm,
             observer: self.observer.clone(),

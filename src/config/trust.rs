@@ -7,15 +7,19 @@ use std::time::Duration;
 use crate::config::Settings;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 #[cfg(feature = "remote")]
-use crate::introspection::{Context, Introspecting};
+use crate::fetch::MAX_DEADLINE;
 #[cfg(feature = "remote")]
-use crate::issuer::check_url;
+use crate::introspection::{Context, Introspecting};
 use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT, TenantSettings, Tenants, Trust};
 use crate::issuer::{TrustedIssuer, check_issuer, check_normal, is_http_loopback};
 #[cfg(feature = "remote")]
-use crate::keys::BearerFile;
-use crate::keys::{KeySet, KeySetFault, Keys, RemoteKeys, Source};
+use crate::issuer::{check_url, is_exact_host};
+#[cfg(feature = "remote")]
+use crate::keys::{BearerFile, JwksPlaces, MAX_PLACES};
+use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
 use crate::shown::shown;
+#[cfg(feature = "remote")]
+use crate::telemetry;
 use crate::token::Excerpt;
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
@@ -74,6 +78,10 @@ impl Settings {
             }
         }
         #[cfg(feature = "remote")]
+        if problems.is_empty() {
+            issuers.iter().for_each(|issuer| self.warn_of_http(issuer));
+        }
+        #[cfg(feature = "remote")]
         check_opaque(&trusted, problems);
         let tenants = self.tenants(audiences, &trusted, generation, previous);
         let names = trusted_names(&trusted, tenants.is_some());
@@ -107,11 +115,17 @@ impl Settings {
             if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
                 problem("has a name of a configured issuer");
             }
+            #[cfg(feature = "remote")]
+            let is_new = known.is_none();
             let known = known.into_iter();
             // Nobody has vouched for the name yet.
             let warm = false;
             let prepared =
                 settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
+            #[cfg(feature = "remote")]
+            if is_new && problems.is_empty() {
+                settings.warn_of_http(issuer);
+            }
             prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
         let clock = Arc::clone(&self.clock);
@@ -153,7 +167,15 @@ impl Settings {
             self.check_audience(audience, problem);
         }
         #[cfg(feature = "remote")]
-        check_bearer(issuer, problem);
+        self.check_transport(issuer, problem);
+        #[cfg(feature = "remote")]
+        if let Some(deadline) = issuer.transport.deadline
+            && (deadline.is_zero() || deadline > MAX_DEADLINE)
+        {
+            problem(&format!(
+                "fetch_deadline {deadline:?}: more than zero, at most {MAX_DEADLINE:?}"
+            ));
+        }
         let algorithms = accepted_algorithms(issuer, problem);
         let (keys, of_keys) = match self.keys(issuer, algorithms, previous, keep_warm) {
             Ok(keys) => (keys, None),
@@ -219,6 +241,7 @@ impl Settings {
             older_names: trusted.older_names,
             leeway: Duration::from_secs(trusted.leeway),
             client: self.client(issuer),
+            metadata_url: issuer.transport.metadata_url.as_deref(),
             clock: &self.clock,
         });
         match built {
@@ -233,7 +256,7 @@ impl Settings {
     /// The issuer's name. Only one that is fetched from, or that stands for names in tokens, has to be
     /// a URL; any other is compared with `iss` as bytes.
     fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
-        let allow_http = self.allow_http_loopback;
+        let allow_http = issuer.plain_http(self.allow_http_loopback);
         let checked = match &issuer.tenants {
             Some(_) => {
                 check_template(issuer, problem);
@@ -279,7 +302,10 @@ impl Settings {
                 algorithms,
                 source,
                 clock,
-                self.key_settings(issuer.seed.clone(), keep_warm),
+                KeySettings {
+                    deadline: fetch_deadline(issuer),
+                    ..self.key_settings(issuer.seed.clone(), keep_warm)
+                },
             )))
         };
         let keys = match &issuer.keys {
@@ -296,35 +322,105 @@ impl Settings {
             }
             KeyConfig::File(path) => Ok(remote(Source::file(path))),
             KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
-            KeyConfig::Discover | KeyConfig::JwksUri(_) => self.remote_source(issuer).map(remote),
+            KeyConfig::Discover | KeyConfig::JwksUris(_) => {
+                self.remote_source(issuer, algorithms).map(remote)
+            }
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
+            // The seed can't be used, which is no reason to give up a fetch that is under way.
+            if known.algorithms == algorithms && !keys.is_usable() {
+                known.keys.note_seed_of(keys);
+                return Ok(known.keys.clone());
+            }
         }
         keys
     }
 
     #[cfg(feature = "remote")]
-    fn remote_source(&self, issuer: &Issuer) -> Result<Source, String> {
+    fn remote_source(&self, issuer: &Issuer, accepted: AlgorithmSet) -> Result<Source, String> {
         let mut settings = self.client(issuer);
-        if let KeyConfig::JwksUri(uri) = &issuer.keys {
-            let url = check_url(uri, self.allow_http_loopback)
-                .map_err(|fault| format!("jwks_uri `{}`: {fault}", shown(uri)))?;
-            settings.tls.is_needed = url.scheme() == "https";
+        let plain_http = issuer.plain_http(self.allow_http_loopback);
+        if let KeyConfig::JwksUris(uris) = &issuer.keys {
+            if uris.is_empty() || uris.len() > MAX_PLACES {
+                return Err(format!("jwks_uris: {} URLs; from 1 to {MAX_PLACES}", uris.len()));
+            }
+            for uri in uris {
+                let url = check_url(uri, plain_http)
+                    .map_err(|fault| format!("jwks_uri `{}`: {fault}", shown(uri)))?;
+                settings.tls.is_needed |= url.scheme() == "https";
+            }
             let client = crate::fetch::Client::new(&settings)?;
             let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
-            return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
+            if let [uri] = uris.as_slice() {
+                return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
+            }
+            let places = JwksPlaces::new(uris, accepted, self.stale_if_error);
+            return Ok(Source::JwksUris { client, places, bearer });
         }
-        // A name that is none is reported where names are.
-        let url = check_issuer(&issuer.name, self.allow_http_loopback);
+        let metadata_url = issuer.transport.metadata_url.as_deref();
+        // A name, or URL, that is none is reported where it is checked.
+        let url = match metadata_url {
+            Some(url) => check_url(url, plain_http),
+            None => check_issuer(&issuer.name, plain_http),
+        };
         settings.tls.is_needed = url.is_ok_and(|url| url.scheme() == "https");
         let client = crate::fetch::Client::new(&settings)?;
-        let discovery = Arc::new(crate::issuer::Discovery::new(&issuer.name, client.clone()));
-        Ok(Source::Discovery(client, discovery))
+        let discovery = crate::issuer::Discovery::new(&issuer.name, metadata_url, client.clone());
+        Ok(Source::Discovery(client, Arc::new(discovery)))
+    }
+
+    /// How the issuer is reached.
+    #[cfg(feature = "remote")]
+    fn check_transport(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+        check_bearer(issuer, problem);
+        for host in issuer.transport.http_hosts.iter().filter(|host| !is_exact_host(host)) {
+            problem(&format!(
+                "danger::allow_http_hosts `{}`: is not the exact name of one host, in lower case and \
+                 without scheme, port and wildcard",
+                shown(host)
+            ));
+        }
+        if let Some(url) = &issuer.transport.metadata_url
+            && let Err(fault) = check_url(url, issuer.plain_http(self.allow_http_loopback))
+        {
+            problem(&format!("metadata_url `{}`: {fault}", shown(url)));
+        }
+    }
+
+    /// What may go by http to other machines is said at the start, once for each host.
+    #[cfg(feature = "remote")]
+    fn warn_of_http(&self, issuer: &Issuer) {
+        let hosts = &issuer.transport.http_hosts;
+        let mut told = HashSet::new();
+        for host in hosts.iter().filter(|host| told.insert(host.as_str())) {
+            telemetry::http_is_allowed(&issuer.name, host);
+        }
+        let goes_by_http = |url: &String| {
+            let is_http = |url: url::Url| url.scheme() == "http";
+            check_url(url, issuer.plain_http(false)).is_ok_and(is_http)
+        };
+        let jwks_uris = match &issuer.keys {
+            KeyConfig::JwksUris(uris) => uris.as_slice(),
+            _ => &[],
+        };
+        if issuer.transport.bearer_token_file.is_some() && jwks_uris.iter().any(goes_by_http) {
+            telemetry::secret_by_http(&issuer.name, "the token of `bearer_token_file`");
+        }
+        // What metadata names is known only later, and may be one of the hosts.
+        let may_go = |endpoint: &Option<String>| match endpoint {
+            Some(url) => goes_by_http(url),
+            None => !hosts.is_empty(),
+        };
+        if issuer.introspection.as_ref().is_some_and(|own| may_go(&own.endpoint)) {
+            let what = "what authenticates this server to the introspection endpoint, and each token \
+                        that is introspected";
+            telemetry::secret_by_http(&issuer.name, what);
+        }
     }
 
     #[cfg(not(feature = "remote"))]
-    fn remote_source(&self, _: &Issuer) -> Result<Source, String> {
+    fn remote_source(&self, _: &Issuer, _: AlgorithmSet) -> Result<Source, String> {
         Err("its keys are remote: give them in code, or turn on the feature `remote`".to_owned())
     }
 
@@ -333,10 +429,13 @@ impl Settings {
     fn client(&self, issuer: &Issuer) -> crate::fetch::ClientSettings {
         let mut settings = self.client.clone();
         settings.allow_http_loopback = self.allow_http_loopback;
+        settings.http_hosts.clone_from(&issuer.transport.http_hosts);
+        settings.tls.is_possible = !settings.http_hosts.is_empty();
         if !issuer.transport.roots.is_empty() {
             settings.tls.root_certificates.clone_from(&issuer.transport.roots);
             settings.tls.only_these_roots = true;
         }
+        settings.deadline = issuer.transport.deadline;
         if issuer.transport.no_proxy {
             settings.proxy = None;
         }
@@ -369,11 +468,22 @@ fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt 
 fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     if issuer.name.matches(TENANT).count() != 1 {
         problem("tenants: the name needs one `{tenantid}`");
-    } else if matches!(issuer.keys, KeyConfig::Discover) {
+    } else if matches!(issuer.keys, KeyConfig::Discover) && issuer.is_fetched_from() {
         problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
     } else if !issuer.aliases.is_empty() {
         problem("tenants: an alias would belong to no tenant");
     }
+}
+
+/// How long an attempt to fetch keys may take, where that is set: the metadata and the keys.
+#[cfg(feature = "remote")]
+fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
+    issuer.transport.deadline.map(|one| one.saturating_mul(2))
+}
+
+#[cfg(not(feature = "remote"))]
+fn fetch_deadline(_: &Issuer) -> Option<Duration> {
+    None
 }
 
 /// An engine fetches as it was told to when it was made, so other roots or another token file need
@@ -395,7 +505,7 @@ fn check_bearer(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         Some(path) if path.as_os_str().is_empty() => {
             problem("bearer_token_file ``: must not be empty");
         }
-        Some(_) if matches!(issuer.keys, KeyConfig::JwksUri(_)) => {}
+        Some(_) if matches!(issuer.keys, KeyConfig::JwksUris(_)) => {}
         Some(_) => problem(
             "bearer_token_file: needs `jwks_uri`; the token goes to a URL that is configured, never \
              to one that metadata names",

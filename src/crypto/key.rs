@@ -133,6 +133,11 @@ impl VerificationKey {
         Ok(Self { prepared: vec![(algorithm, Prepared::Secret(hmac::Key::new(mac, secret)))] })
     }
 
+    /// One of the algorithms that the key serves, by which its kind is known.
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
+        self.prepared.first().map(|(own, _)| *own)
+    }
+
     /// Whether the key serves `algorithm`.
     pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
         self.prepared.iter().any(|(own, _)| *own == algorithm)

@@ -5,7 +5,7 @@
 //! the program can't even read a file, and its end would wait for them. So a name is looked up once at a
 //! time, on a thread of its own that nothing waits for at the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -24,6 +24,13 @@ const OVERDUE: Duration = Duration::from_secs(10);
 
 /// Threads at one time, those of overdue lookups included.
 const MAX_THREADS: usize = 64;
+
+/// Those of them that are only for names that were found before: made-up names of tenants, for which
+/// no name server answers, must not take all, or nobody else is connected to any more.
+const FOR_KNOWN: usize = 16;
+
+/// Names that were found, which are remembered until they are so many.
+const MAX_KNOWN: usize = 4_096;
 
 /// What a lookup brought; no text of the system's.
 type Found = Option<Arc<[IpAddr]>>;
@@ -52,6 +59,7 @@ pub(super) struct Names {
 #[derive(Default)]
 struct State {
     under_way: HashMap<Box<str>, UnderWay>,
+    known: HashSet<Box<str>>,
     begun: u64,
     threads: usize,
 }
@@ -67,6 +75,7 @@ struct End {
     state: Arc<Mutex<State>>,
     name: Box<str>,
     number: u64,
+    was_found: bool,
 }
 
 impl Default for Names {
@@ -92,7 +101,8 @@ impl Names {
         {
             return Ok(under_way.found.clone());
         }
-        if state.threads >= MAX_THREADS {
+        let reserved = if state.known.contains(name) { 0 } else { FOR_KNOWN };
+        if state.threads >= MAX_THREADS - reserved {
             return Err(NoAddress(false));
         }
         let (sender, found) = watch::channel(None);
@@ -103,12 +113,14 @@ impl Names {
         state.under_way.insert(name.into(), under_way);
         drop(state);
         // Where there is no thread to be had, it ends by being dropped.
-        let end = End { state: Arc::clone(&self.state), name: name.into(), number };
+        let state = Arc::clone(&self.state);
+        let mut end = End { state, name: name.into(), number, was_found: false };
         let lookup = Arc::clone(&self.lookup);
         thread::Builder::new()
             .name("resolve".to_owned())
             .spawn(move || {
                 let addresses = lookup(&end.name).ok().filter(|addresses| !addresses.is_empty());
+                end.was_found = addresses.is_some();
                 // Off the list first, so that who looks again after this answer looks up again.
                 drop(end);
                 sender.send_replace(Some(addresses.map(Into::into)));
@@ -136,6 +148,12 @@ impl Drop for End {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         state.threads = state.threads.saturating_sub(1);
+        if self.was_found {
+            if state.known.len() >= MAX_KNOWN {
+                state.known.clear();
+            }
+            state.known.insert(self.name.clone());
+        }
         if state.under_way.get(&self.name).is_some_and(|own| own.number == self.number) {
             state.under_way.remove(&self.name);
         }
@@ -216,15 +234,24 @@ mod tests {
     fn the_threads_are_bounded() {
         let (release, released) = channel::<()>();
         let released = Mutex::new(released);
-        let names = Names::by(move |_| {
-            let _ = released.lock().unwrap().recv();
-            Ok(Vec::new())
+        let names = Names::by(move |name| {
+            if name.starts_with("hangs") {
+                let _ = released.lock().unwrap().recv();
+            }
+            Ok(if name == "unknown" { Vec::new() } else { vec![Ipv4Addr::LOCALHOST.into()] })
         });
-        for number in 0..MAX_THREADS {
-            assert!(names.join(&number.to_string()).is_ok(), "{number}");
-        }
-        assert!(names.join("one more").is_err());
-        assert!(names.join("0").is_ok(), "one that is under way");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            assert!(resolve(&names, "known").await.is_some());
+            assert!(resolve(&names, "unknown").await.is_none());
+        });
+        let begun = (0..1_000).take_while(|n| names.join(&format!("hangs-{n}")).is_ok()).count();
+        assert!(names.join("hangs-0").is_ok(), "one that is under way");
+        runtime.block_on(async {
+            assert!(names.join("unknown").is_err(), "it was never found");
+            assert!(resolve(&names, "known").await.is_some(), "it was found before");
+        });
+        assert_eq!((begun, lock(&names.state).threads), (48, 48));
         drop(release);
     }
 

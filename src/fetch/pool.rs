@@ -38,6 +38,7 @@ const RENEWAL_PERIOD: Duration = Duration::from_secs(5);
 
 /// The connections of one client.
 pub(super) struct Pool {
+    deadline: Duration,
     http: HttpSettings,
     /// Where no connection is used twice.
     single_use: reqwest::Client,
@@ -90,7 +91,12 @@ impl Pool {
         let single_use = http.client(Reuse::Never).map_err(failed)?;
         let client = http.client(Reuse::WhileFresh).map_err(failed)?;
         let present = Mutex::new(Present { client, number: 0, since: None });
-        Ok(Self { http, single_use, present })
+        let deadline = settings.deadline.unwrap_or(TOTAL_TIMEOUT);
+        Ok(Self { deadline, http, single_use, present })
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     pub(super) fn attempt(self: &Arc<Self>) -> Attempt {
@@ -181,7 +187,7 @@ impl Attempt {
         mut self,
         exchange: impl AsyncFnOnce(&Self) -> Result<T, FetchError>,
     ) -> Result<T, FetchError> {
-        let result = runtime::within(TOTAL_TIMEOUT, exchange(&self)).await;
+        let result = runtime::within(self.pool.deadline, exchange(&self)).await;
         self.ended = result.is_some();
         result.unwrap_or(Err(FetchError::Timeout))
     }

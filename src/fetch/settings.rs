@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use http::HeaderValue;
 
 use crate::crypto::{Roots, TlsConfig, certificates, tls_config};
 use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
+use crate::issuer::PlainHttp;
 
 /// The protocols that are offered (RFC 7301), in this order.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -16,8 +18,12 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 #[derive(Clone, Default)]
 pub(crate) struct ClientSettings {
     pub(crate) allow_http_loopback: bool,
+    /// Hosts that may be asked by http.
+    pub(crate) http_hosts: Vec<String>,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) user_agent: Option<HeaderValue>,
+    /// How long a request may take in all, where it is not the usual time.
+    pub(crate) deadline: Option<Duration>,
     pub(crate) tls: TlsSettings,
     /// Those of the server that the client is for.
     pub(crate) configs: Arc<TlsConfigs>,
@@ -33,6 +39,8 @@ pub(crate) struct TlsSettings {
     pub(crate) only_these_roots: bool,
     /// Whether any URL is https, for which root certificates are needed.
     pub(crate) is_needed: bool,
+    /// Whether one may turn out to be: metadata that is fetched by http can name others.
+    pub(crate) is_possible: bool,
     /// A certificate with its private key, PEM, by which the client shows who it is (RFC 8705 §2).
     pub(crate) identity: Option<Vec<u8>>,
 }
@@ -45,6 +53,10 @@ pub(crate) struct TlsConfigs {
 }
 
 impl ClientSettings {
+    pub(crate) fn plain_http(&self) -> PlainHttp<'_> {
+        PlainHttp { loopback: self.allow_http_loopback, hosts: &self.http_hosts }
+    }
+
     /// The proxy for all issuers that have no exception.
     ///
     /// # Errors
@@ -97,13 +109,16 @@ impl TlsSettings {
                 found.ok_or_else(|| format!("{only}root_certificates: no PEM certificates"))?,
             );
         }
-        let roots = if self.is_needed && !self.only_these_roots {
-            Roots::SystemAnd(roots)
-        } else {
+        let identity = self.identity.as_deref();
+        let with_system = (self.is_needed || self.is_possible) && !self.only_these_roots;
+        let with_system =
+            with_system.then(|| tls_config(Roots::SystemAnd(roots.clone()), identity));
+        let mut config = match with_system {
+            Some(Ok(config)) => config,
+            Some(Err(problem)) if self.is_needed => return Err(problem),
             // Where nothing is asked over TLS, a machine without root certificates is good enough.
-            Roots::Only(roots)
+            Some(Err(_)) | None => tls_config(Roots::Only(roots), identity)?,
         };
-        let mut config = tls_config(roots, self.identity.as_deref())?;
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
         Ok(config)
     }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::error::Error;
 use crate::profile::Times;
-use crate::token::json::{self, Object, Value};
+use crate::token::json::{self, Fault, Object, Value};
 use crate::token::{AccessToken, AnyToken};
 
 /// Claims by which a token and what its server says of it are known to be about the same thing.
@@ -41,8 +41,14 @@ pub(crate) struct AnswerFault(pub(crate) &'static str);
 impl Answer {
     /// Reads an answer; `None` when the token is not active.
     pub(crate) fn parse(document: &[u8]) -> Result<Option<Self>, AnswerFault> {
-        let members = json::parse(document)
-            .map_err(|_| AnswerFault("the answer is not one strict JSON object"))?;
+        let members = json::parse(document).map_err(|fault| {
+            AnswerFault(match fault {
+                Fault::Depth => "the answer is nested deeper than 32",
+                Fault::Duplicate => "an object in the answer has two members of one name",
+                Fault::Surrogate => "a text in the answer has half of a surrogate pair",
+                Fault::Form => "the answer is not one strict JSON object",
+            })
+        })?;
         Self::of(members)
     }
 
@@ -51,6 +57,7 @@ impl Answer {
         match members.take("active") {
             Some(Value::Bool(false)) => Ok(None),
             Some(Value::Bool(true)) => {
+                normalize(&mut members);
                 let members = members.into_owned();
                 let expires_at = members.get("exp").and_then(Value::as_f64);
                 let weight = weigh(&members);
@@ -127,6 +134,26 @@ impl Answer {
         // In this order: who finds no members finds the token.
         self.members.store(None);
     }
+}
+
+/// Reads what servers write as if it were as RFC 7662 §2.2 says, where that can't admit anything:
+///
+/// - a member that is null is absent, but for `cnf`: a token that is bound to nothing known is refused;
+/// - so is an empty `sub` or `client_id`, which would be everybody's;
+/// - a time that is written as a string of digits is that number.
+fn normalize(members: &mut Object<'_>) {
+    members.retain(|name, value| match (name, &*value) {
+        (name, Value::Null) => name == "cnf",
+        ("sub" | "client_id", Value::String(text)) => !text.is_empty(),
+        ("exp" | "nbf" | "iat", Value::String(text)) => {
+            let seconds = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            if let Some(seconds) = seconds.and_then(|text| text.parse().ok()) {
+                *value = Value::Unsigned(seconds);
+            }
+            true
+        }
+        _ => true,
+    });
 }
 
 fn weigh(members: &Object<'_>) -> usize {

@@ -95,9 +95,8 @@ impl Breaker {
         *self = Self::default();
     }
 
-    /// The probe was answered, and the answer is about its token alone. So there is a server that
-    /// answers: calls go on, or a client with odd tokens could fail each probe. Should they fail, the
-    /// next pause is longer all the same.
+    /// The probe was answered, and the answer is about its text alone. So there is a server that
+    /// answers, and calls go on. Should they fail, the next pause is longer all the same.
     pub(crate) fn probe_was_answered(&mut self) {
         if let State::HalfOpen { .. } = self.state {
             self.state = State::Closed;

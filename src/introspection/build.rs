@@ -1,19 +1,23 @@
 //! From the settings of one issuer to its engine.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
 use crate::clock::Clock;
 use crate::crypto::AlgorithmSet;
-use crate::fetch::{Client, ClientSettings};
+use crate::fetch::{Client, ClientSettings, MAX_DEADLINE};
 use crate::introspection::cache::{AnswerCache, MAX_STALE, MAX_TTL};
 use crate::introspection::client::{Endpoint, IntrospectionClient};
+use crate::introspection::credentials::Credentials;
 use crate::introspection::introspector::Introspector;
 use crate::introspection::shared::SharedAnswers;
 use crate::introspection::signed::SignedAnswers;
 use crate::introspection::{Introspecting, Introspection, Jwts};
 use crate::issuer::{Discovery, check_url};
-use crate::keys::Keys;
+use crate::keys::{BearerFile, Keys};
 
 /// What introspection takes from the issuer that it is for.
 pub(crate) struct Context<'a> {
@@ -25,6 +29,8 @@ pub(crate) struct Context<'a> {
     pub(crate) leeway: Duration,
     /// `is_needed` and `identity` of its TLS are set here.
     pub(crate) client: ClientSettings,
+    /// Where its metadata is, if not under the well-known names.
+    pub(crate) metadata_url: Option<&'a str>,
     pub(crate) clock: &'a Arc<dyn Clock>,
 }
 
@@ -52,7 +58,7 @@ impl Introspection {
             problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
         }
         if let Some(url) = &self.endpoint
-            && let Err(fault) = check_url(url, context.client.allow_http_loopback)
+            && let Err(fault) = check_url(url, context.client.plain_http())
         {
             problems.push(format!("endpoint `{}`: {fault}", crate::shown::shown(url)));
         }
@@ -61,6 +67,13 @@ impl Introspection {
         {
             problems.push("mutual_tls: needs an `endpoint` that is https".to_owned());
         }
+        if self.deadline.is_zero() || self.deadline > MAX_DEADLINE {
+            let deadline = self.deadline;
+            problems
+                .push(format!("deadline {deadline:?}: more than zero, at most {MAX_DEADLINE:?}"));
+        }
+        self.check_parameters(&mut problems);
+        let headers = self.headers(&mut problems);
         let audiences = self.signed_audiences();
         if self.signed && audiences.is_empty() {
             let text = "require_signed_answers: needs a client id or `signed_answer_audience`";
@@ -85,9 +98,24 @@ impl Introspection {
             issuer: Arc::clone(context.issuer),
             audiences,
             leeway: context.leeway,
+            deadline: self.deadline,
         });
         let clock = Arc::clone(context.clock);
-        let client = IntrospectionClient { http, endpoint, credentials, signed, clock };
+        let bearer_file = match &credentials {
+            Credentials::BearerFile(path) => Some(BearerFile::new(path)),
+            _ => None,
+        };
+        let client = IntrospectionClient {
+            http,
+            endpoint,
+            credentials,
+            bearer_file,
+            parameters: self.parameters.clone(),
+            headers,
+            deadline: self.deadline,
+            signed,
+            clock,
+        };
         let engine = Introspector::new(
             Arc::clone(context.issuer),
             context.generation,
@@ -106,6 +134,60 @@ impl Introspection {
         })
     }
 
+    fn check_parameters(&self, problems: &mut Vec<String>) {
+        // RFC 7662 §2.1, RFC 6749 §2.3.1, RFC 7521 §4.2.
+        const OWN: [&str; 6] = [
+            "token",
+            "token_type_hint",
+            "client_id",
+            "client_secret",
+            "client_assertion",
+            "client_assertion_type",
+        ];
+        let mut seen = HashSet::new();
+        for (name, _) in &self.parameters {
+            if name.is_empty() || OWN.contains(&name.as_str()) {
+                problems.push(format!("form_parameter `{name}`: can't be set"));
+            } else if !seen.insert(name) {
+                // RFC 6749 §3.2: a parameter is there once.
+                problems.push(format!("form_parameter `{name}`: is set twice"));
+            }
+        }
+    }
+
+    fn headers(&self, problems: &mut Vec<String>) -> HeaderMap {
+        const OWN: [HeaderName; 12] = [
+            header::ACCEPT,
+            header::ACCEPT_ENCODING,
+            header::AUTHORIZATION,
+            header::CONNECTION,
+            header::CONTENT_ENCODING,
+            header::CONTENT_LENGTH,
+            header::CONTENT_TYPE,
+            header::HOST,
+            header::PROXY_AUTHORIZATION,
+            header::TE,
+            header::TRANSFER_ENCODING,
+            header::UPGRADE,
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let (Ok(name), Ok(mut value)) =
+                (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str()))
+            else {
+                problems.push(format!("header `{}`: is not a header", name.escape_debug()));
+                continue;
+            };
+            value.set_sensitive(true);
+            if OWN.contains(&name) {
+                problems.push(format!("header `{name}`: can't be set"));
+            } else if headers.insert(&name, value).is_some() {
+                problems.push(format!("header `{name}`: is set twice"));
+            }
+        }
+        headers
+    }
+
     /// The second tier. What an answer depends on besides the token: whom we ask, as which client,
     /// and whose word we take for it.
     fn shared(
@@ -118,6 +200,11 @@ impl Introspection {
         let algorithms = format!("{:?} {}", context.algorithms, context.older_names);
         let mut parts = vec![context.issuer.as_bytes(), method.as_bytes(), client.as_bytes()];
         parts.push(self.endpoint.as_deref().unwrap_or("discovered").as_bytes());
+        for (kind, pairs) in [("parameter", &self.parameters), ("header", &self.headers)] {
+            for (name, value) in pairs {
+                parts.extend([kind.as_bytes(), name.as_bytes(), value.as_bytes()]);
+            }
+        }
         if self.signed {
             parts.extend([b"signed", algorithms.as_bytes()]);
             parts.extend(audiences.iter().map(|audience| audience.as_bytes()));
@@ -147,21 +234,26 @@ impl Introspection {
     /// The client that calls, and where it does. Metadata is fetched without our certificate, and
     /// once where keys are found by it too.
     fn clients(&self, context: &Context<'_>) -> Result<(Client, Endpoint), String> {
-        let url = self.endpoint.as_deref().unwrap_or(context.issuer);
+        let named = context.metadata_url.unwrap_or(context.issuer);
+        let url = self.endpoint.as_deref().unwrap_or(named);
         let mut settings = context.client.clone();
         // A URL that is none is reported where it is configured.
         settings.tls.is_needed =
-            check_url(url, settings.allow_http_loopback).is_ok_and(|url| url.scheme() == "https");
+            check_url(url, settings.plain_http()).is_ok_and(|url| url.scheme() == "https");
         let endpoint = match &self.endpoint {
             Some(url) => Endpoint::Url(url.clone()),
             None => {
                 let discovery = match context.keys.discovery() {
                     Some(discovery) => Arc::clone(discovery),
-                    None => Arc::new(Discovery::new(context.issuer, Client::new(&settings)?)),
+                    None => {
+                        let http = Client::new(&settings)?;
+                        Arc::new(Discovery::new(context.issuer, context.metadata_url, http))
+                    }
                 };
                 Endpoint::Discovered { discovery, mutual_tls: self.auth.identity().is_some() }
             }
         };
+        settings.deadline = Some(self.deadline);
         settings.tls.identity = self.auth.identity().map(<[u8]>::to_vec);
         // A certificate is shown over TLS, whatever the issuer's name begins with.
         settings.tls.is_needed |= settings.tls.identity.is_some();

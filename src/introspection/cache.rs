@@ -67,6 +67,8 @@ struct Held {
     answer: Option<Arc<Answer>>,
     /// The end of the ttl, counted from the question: the later, the newer the answer.
     until: Duration,
+    /// The same at least: the clock of another server may be ahead of ours.
+    until_at_least: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -149,18 +151,37 @@ impl AnswerCache {
         now: Now,
         age: Duration,
     ) -> bool {
+        self.put_shared(token, answer, now, age, age)
+    }
+
+    /// The same for an answer to a question whose age is not known exactly, since another server put
+    /// it. What says that the token is dead outdoes such an answer, unless that is surely newer.
+    pub(crate) fn put_shared(
+        &self,
+        token: Fingerprint,
+        answer: &Arc<Answer>,
+        now: Now,
+        age: Duration,
+        age_at_most: Duration,
+    ) -> bool {
         if !self.is_on() {
             return true;
         }
-        let until = self.until(now, age);
+        let (until, until_at_least) = (self.until(now, age), self.until(now, age_at_most));
+        let is_past = is_past(answer, now.wall);
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = self.active.get(&token);
-        let newer_is_active = held.is_some_and(|held| held.answer.is_some() && held.until > until);
-        if newer_is_active || self.dead_by(&token) >= Some(until) {
+        let held = self.active.get(&token).filter(|held| held.answer.is_some());
+        let newer_is_active = held.is_some_and(|held| {
+            let known = if is_past { held.until_at_least } else { held.until };
+            known > until
+        });
+        // Past its `exp` it is itself such a word, and counts for as new as it may be.
+        let new_at_least = if is_past { until } else { until_at_least };
+        if newer_is_active || self.dead_by(&token) >= Some(new_at_least) {
             return false;
         }
-        let answer = (!is_past(answer, now.wall)).then(|| Arc::clone(answer));
-        self.active.insert(token, Held { answer, until });
+        let answer = (!is_past).then(|| Arc::clone(answer));
+        self.active.insert(token, Held { answer, until, until_at_least });
         true
     }
 
@@ -173,10 +194,10 @@ impl AnswerCache {
         let until = self.until(now, age);
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = self.active.get(&token) {
-            if held.until > until {
+            if held.until_at_least > until {
                 return false;
             }
-            self.active.insert(token, Held { answer: None, until });
+            self.active.insert(token, Held { answer: None, until, until_at_least: until });
         }
         let mut dead = Dead { refused_until: now.monotonic + self.refused_for(age), until };
         if let Some(known) = self.inactive.get(&token) {
@@ -255,7 +276,8 @@ mod tests {
             ("exp later", 60, r#"{"active":true,"exp":1000}"#, 60),
             ("exp earlier", 60, r#"{"active":true,"exp":2.5}"#, 3),
             ("exp now", 60, r#"{"active":true,"exp":0}"#, 0),
-            ("exp unreadable", 60, r#"{"active":true,"exp":"2"}"#, 60),
+            ("exp as text", 60, r#"{"active":true,"exp":"2"}"#, 2),
+            ("exp unreadable", 60, r#"{"active":true,"exp":"soon"}"#, 60),
             ("off", 0, r#"{"active":true}"#, 0),
         ] {
             let cache = AnswerCache::new(Duration::from_secs(ttl), Duration::ZERO);
@@ -392,6 +414,40 @@ mod tests {
                         assert!(!cache.is_dead_since(&token, now, age), "{later}");
                         assert!(cache.put(token, &live, now, age), "asked later");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_answer_outdoes_a_revocation_only_if_it_is_surely_newer() {
+        let token = Fingerprints::new(&[]).unwrap().of(b"token");
+        let (live, over) = (answer(r#"{"active":true}"#), answer(r#"{"active":true,"exp":1}"#));
+        let seconds = Duration::from_secs;
+        // The shared answer is at least 5 s old; the other one was asked for 10 s ago.
+        for (name, at_most, wins) in
+            [("surely newer", 9, true), ("a tie", 10, false), ("maybe older", 11, false)]
+        {
+            for shared_first in [true, false] {
+                for (kind, dead) in [("inactive", None), ("past exp", Some(&over))] {
+                    let cache = AnswerCache::new(DEFAULT_TTL, seconds(30));
+                    let say_dead = || match dead {
+                        None => cache.put_inactive(token, now(100), seconds(10)),
+                        Some(over) => cache.put(token, over, now(100), seconds(10)),
+                    };
+                    let share =
+                        || cache.put_shared(token, &live, now(100), seconds(5), seconds(at_most));
+                    let taken = if shared_first {
+                        assert!(share());
+                        !say_dead()
+                    } else {
+                        assert!(say_dead());
+                        share()
+                    };
+                    let name = format!("{name}, {kind}, shared first: {shared_first}");
+                    assert_eq!(taken, wins, "{name}");
+                    let found = cache.get(&token, now(100));
+                    assert_eq!(matches!(found, Some(Remembered::Active(_))), wins, "{name}");
                 }
             }
         }

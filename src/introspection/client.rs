@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use form_urlencoded::Serializer;
+use http::{HeaderMap, HeaderValue};
 
 use crate::clock::Clock;
 use crate::fetch::{Client, FetchError, Form, FormAnswer, redirect_target};
@@ -13,7 +14,7 @@ use crate::introspection::build::is_https;
 use crate::introspection::credentials::Credentials;
 use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::issuer::Discovery;
-use crate::keys::fetched_url;
+use crate::keys::{self, BearerFile, fetched_url};
 use crate::shown::Shown;
 use crate::token::NumericDate;
 use crate::token::json::{self, Value};
@@ -26,6 +27,12 @@ pub(crate) struct IntrospectionClient {
     pub(crate) http: Client,
     pub(crate) endpoint: Endpoint,
     pub(crate) credentials: Credentials,
+    /// What a bearer token that is renewed is read from.
+    pub(crate) bearer_file: Option<BearerFile>,
+    /// Of the form and the head, besides those of RFC 7662.
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) deadline: Duration,
     /// What signed answers are judged by, where no other is accepted.
     pub(crate) signed: Option<SignedAnswers>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -97,7 +104,8 @@ impl From<FetchError> for CallFault {
             FetchError::Connect(_) | FetchError::Url(_) | FetchError::Form(_) => Blames::Connection,
             FetchError::Timeout => Blames::Silence,
             FetchError::Transport => Blames::Accident,
-            FetchError::TooLarge
+            FetchError::TooLarge(_)
+            | FetchError::Encoded(_)
             | FetchError::Status(_)
             | FetchError::Redirect { .. }
             | FetchError::Busy { .. } => Blames::Token,
@@ -113,7 +121,9 @@ impl IntrospectionClient {
     /// What failed on our side or the server's: not the token's fault.
     pub(crate) async fn ask(&self, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
         let url = self.url().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
-        self.ask_at(&url, token, has_answered).await.map_err(|mut fault| {
+        let bearer =
+            self.bearer().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
+        self.ask_at(&url, bearer.as_ref(), token, has_answered).await.map_err(|mut fault| {
             fault.problem += &format!(" ({})", fetched_url(&url));
             fault
         })
@@ -122,13 +132,15 @@ impl IntrospectionClient {
     async fn ask_at(
         &self,
         url: &str,
+        bearer: Option<&HeaderValue>,
         token: &str,
         has_answered: bool,
     ) -> Result<Verdict, CallFault> {
         // Just before the call, whose answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
-        let answer = self.http.post(url, || self.form(token)).await?;
-        if answer.status != 200 {
+        let answer = self.http.post(url, || self.form(token, bearer)).await?;
+        // Some servers create an answer.
+        if ![200, 201].contains(&answer.status) {
             return refusal(&answer, token, has_answered);
         }
         match self.read(&answer, asked).await {
@@ -138,6 +150,20 @@ impl IntrospectionClient {
                 let problem = format!("{text}{}", answer.answer.content_type_note());
                 Err(CallFault::new(Blames::Token, problem))
             }
+        }
+    }
+
+    /// The present token, where the credentials are one that is renewed.
+    async fn bearer(&self) -> Result<Option<HeaderValue>, String> {
+        match (&self.credentials, &self.bearer_file) {
+            (_, Some(file)) => file.authorization().await.map(Some),
+            (Credentials::BearerFrom(source), None) => {
+                let token = source.token().await;
+                let token = token.map_err(|error| format!("bearer token source: {error}"))?;
+                let token = keys::bearer(token.as_bytes());
+                token.map(Some).ok_or_else(|| "bearer token source: it gave no token".to_owned())
+            }
+            _ => Ok(None),
         }
     }
 
@@ -160,12 +186,15 @@ impl IntrospectionClient {
     }
 
     /// The token as it is, with a hint (RFC 7662 §2.1), and our credentials.
-    fn form(&self, token: &str) -> Result<Form, &'static str> {
+    fn form(&self, token: &str, bearer: Option<&HeaderValue>) -> Result<Form, &'static str> {
         let mut form = Serializer::new(String::new());
         form.append_pair("token", token).append_pair("token_type_hint", "access_token");
         let authorization = self.credentials.add_to(&mut form, self.clock.wall())?;
+        form.extend_pairs(&self.parameters);
+        let authorization = authorization.or_else(|| bearer.cloned());
+        let headers = self.headers.clone();
         let accept = if self.signed.is_some() { MEDIA_TYPE } else { "application/json" };
-        Ok(Form { accept, authorization, body: form.finish() })
+        Ok(Form { accept, authorization, headers, body: form.finish() })
     }
 
     async fn read(
@@ -175,8 +204,11 @@ impl IntrospectionClient {
     ) -> Result<Option<Answer>, AnswerFault> {
         let answer = &answer.answer;
         match &self.signed {
-            None if answer.may_be_json() => Answer::parse(&answer.body),
-            None => Err(AnswerFault("the answer is not JSON")),
+            // RFC 7662 §2.2 has JSON, which is told by reading it. A JWT was asked for by nobody.
+            None if answer.says_jwt() => {
+                Err(AnswerFault("the answer is a JWT; see `Introspection::require_signed_answers`"))
+            }
+            None => Answer::parse(answer.json()),
             // RFC 9701 §8.2: no way back to plain JSON, which whoever stands between could write.
             Some(signed) if answer.media_type().as_deref() == Some(MEDIA_TYPE) => {
                 signed.open(&answer.body, asked, &*self.clock).await
@@ -189,7 +221,7 @@ impl IntrospectionClient {
 /// What an answer other than 200 means.
 fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
     let status = answer.status;
-    let body = json::parse(&answer.answer.body).ok();
+    let body = json::parse(answer.answer.json()).ok();
     let code = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
     let (blames, problem) = match (status, code) {
         // RFC 6750 §3.1, RFC 6749 §5.2 and RFC 7009 §2.2.1: it is the token that is not good.
@@ -273,7 +305,6 @@ impl fmt::Debug for Endpoint {
 mod tests {
     use super::*;
     use crate::fetch::Answer as HttpAnswer;
-    use http::HeaderMap;
     use http::header::RETRY_AFTER;
 
     #[test]

@@ -1,6 +1,8 @@
 //! How this server shows the authorization server who it is (RFC 7662 §2.1, RFC 6749 §2.3).
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +11,7 @@ use http::HeaderValue;
 
 use crate::crypto::{Algorithm, KeyFault, SigningKey};
 use crate::introspection::credentials::{Assertion, Credentials};
+use crate::introspection::token_source::TokenSource;
 
 /// How this server authenticates itself at the introspection endpoint. An authorization server must
 /// ask for it, so that nobody can try tokens out (RFC 7662 §2.1).
@@ -31,18 +34,32 @@ pub struct ClientAuth {
 
 #[derive(Clone)]
 enum Method {
-    Basic { client_id: String, secret: String },
+    Basic { client_id: String, secret: String, encoded: bool },
     Post { client_id: String, secret: String },
     PrivateKeyJwt { client_id: String, algorithm: Algorithm, pem: Vec<u8> },
     SecretJwt { client_id: String, secret: String },
     Bearer { token: String },
+    BearerFile { path: PathBuf },
+    BearerFrom { source: Arc<dyn TokenSource> },
     MutualTls { client_id: String, identity: Vec<u8> },
 }
 
 impl ClientAuth {
     /// `client_secret_basic`: both in `Authorization`, each form-encoded first (RFC 6749 §2.3.1).
     pub fn client_secret_basic(client_id: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self::of(Method::Basic { client_id: client_id.into(), secret: secret.into() })
+        let (client_id, secret) = (client_id.into(), secret.into());
+        Self::of(Method::Basic { client_id, secret, encoded: true })
+    }
+
+    /// `client_secret_basic` with both as they are, as RFC 7617 has it and OAuth does not: for a server
+    /// that does not decode them, where one of them has another character than letters, digits, `-`,
+    /// `.`, `_` and `*`. The client id then has no colon, and neither has a control character.
+    pub fn client_secret_basic_as_is(
+        client_id: impl Into<String>,
+        secret: impl Into<String>,
+    ) -> Self {
+        let (client_id, secret) = (client_id.into(), secret.into());
+        Self::of(Method::Basic { client_id, secret, encoded: false })
     }
 
     /// `client_secret_post`: both in the form (RFC 6749 §2.3.1), for servers that take no other.
@@ -66,9 +83,24 @@ impl ClientAuth {
         Self::of(Method::SecretJwt { client_id: client_id.into(), secret: secret.into() })
     }
 
-    /// An access token of this server's own, as Bearer (RFC 7662 §2.1). It is not renewed.
+    /// An access token of this server's own, as Bearer (RFC 7662 §2.1). It is not renewed; see
+    /// [`bearer_token_file`](Self::bearer_token_file) and [`bearer_token_from`](Self::bearer_token_from).
     pub fn bearer_token(token: impl Into<String>) -> Self {
         Self::of(Method::Bearer { token: token.into() })
+    }
+
+    /// The access token in this file, as Bearer. The file is read for each call, so a token that is
+    /// replaced in time needs no reload; it has at most 16 KiB, and white space around the token is
+    /// dropped. Where it can't be read, nothing is asked, and requests get 503.
+    pub fn bearer_token_file(path: impl Into<PathBuf>) -> Self {
+        Self::of(Method::BearerFile { path: path.into() })
+    }
+
+    /// An access token that `source` hands out, as Bearer. It is asked for each call, within the call's
+    /// deadline, and keeps the token as long as it likes. Where it fails, nothing is asked, and requests
+    /// get 503.
+    pub fn bearer_token_from(source: impl TokenSource) -> Self {
+        Self::of(Method::BearerFrom { source: Arc::new(source) })
     }
 
     /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 §2): `identity` is PEM text of
@@ -98,7 +130,7 @@ impl ClientAuth {
     /// The client, where the method names one.
     pub(crate) fn client_id(&self) -> Option<&str> {
         match &self.method {
-            Method::Bearer { .. } => None,
+            Method::Bearer { .. } | Method::BearerFile { .. } | Method::BearerFrom { .. } => None,
             Method::Basic { client_id, .. }
             | Method::Post { client_id, .. }
             | Method::PrivateKeyJwt { client_id, .. }
@@ -112,6 +144,9 @@ impl ClientAuth {
     pub(crate) fn caller(&self) -> (&'static str, &str) {
         let caller = match &self.method {
             Method::Bearer { token } => token,
+            // Whose token it is stays as it is when the token is renewed.
+            Method::BearerFile { path } => path.to_str().unwrap_or_default(),
+            Method::BearerFrom { .. } => "",
             Method::Basic { client_id, .. }
             | Method::Post { client_id, .. }
             | Method::PrivateKeyJwt { client_id, .. }
@@ -142,6 +177,11 @@ impl ClientAuth {
         {
             problems.push(format!("{}: the secret must not be empty", self.name()));
         }
+        if let Method::BearerFile { path } = &self.method
+            && path.as_os_str().is_empty()
+        {
+            problems.push("bearer_token_file ``: must not be empty".to_owned());
+        }
         problems
     }
 
@@ -154,6 +194,15 @@ impl ClientAuth {
             return Err(text);
         }
         let client_id = self.client_id().map(str::to_owned);
+        if let Method::Basic { client_id, secret, encoded: false } = &self.method {
+            // RFC 7617 §2: the first colon ends the client id.
+            if client_id.contains(':') {
+                return Err(format!("{}: as it is, the client id has no colon", self.name()));
+            }
+            if client_id.chars().chain(secret.chars()).any(char::is_control) {
+                return Err(format!("{}: as they are, no control character", self.name()));
+            }
+        }
         let key_fault = |KeyFault(text)| format!("{}: {text}", self.name());
         let key = match &self.method {
             Method::PrivateKeyJwt { algorithm, pem, .. } => {
@@ -174,14 +223,19 @@ impl ClientAuth {
             Ok::<_, String>(value)
         };
         Ok(match (&self.method, key, client_id) {
-            (Method::Basic { client_id, secret }, ..) => {
-                let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+            (Method::Basic { client_id, secret, encoded }, ..) => {
+                let encode = |text: &str| match encoded {
+                    true => byte_serialize(text.as_bytes()).collect::<String>(),
+                    false => text.to_owned(),
+                };
                 let pair = format!("{}:{}", encode(client_id), encode(secret));
                 Credentials::Header(secret_header(format!("Basic {}", STANDARD.encode(pair)))?)
             }
             (Method::Bearer { token }, ..) => {
                 Credentials::Header(secret_header(format!("Bearer {token}"))?)
             }
+            (Method::BearerFile { path }, ..) => Credentials::BearerFile(path.clone()),
+            (Method::BearerFrom { source }, ..) => Credentials::BearerFrom(Arc::clone(source)),
             (Method::Post { client_id, secret }, ..) => {
                 Credentials::Form { client_id: client_id.clone(), secret: Some(secret.clone()) }
             }
@@ -206,6 +260,8 @@ impl ClientAuth {
             Method::PrivateKeyJwt { .. } => "private_key_jwt",
             Method::SecretJwt { .. } => "client_secret_jwt",
             Method::Bearer { .. } => "bearer_token",
+            Method::BearerFile { .. } => "bearer_token_file",
+            Method::BearerFrom { .. } => "bearer_token_from",
             Method::MutualTls { .. } => "mutual_tls",
         }
     }

@@ -1,6 +1,8 @@
 //! Client credentials, ready to be put into a call, and the assertions that stand for them.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -10,6 +12,7 @@ use http::HeaderValue;
 use serde_json::json;
 
 use crate::crypto::{SigningKey, random_octets};
+use crate::introspection::token_source::TokenSource;
 
 /// Seconds that an assertion is valid: it is made for one call and used at once (RFC 7523 §3).
 const ASSERTION_LIFETIME: u64 = 60;
@@ -20,6 +23,8 @@ pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type
 /// Client credentials, ready to be put into a call.
 pub(crate) enum Credentials {
     Header(HeaderValue),
+    BearerFile(PathBuf),
+    BearerFrom(Arc<dyn TokenSource>),
     Form { client_id: String, secret: Option<String> },
     Assertion(Box<Assertion>),
 }
@@ -43,6 +48,8 @@ impl Credentials {
     ) -> Result<Option<HeaderValue>, &'static str> {
         match self {
             Self::Header(value) => return Ok(Some(value.clone())),
+            // Renewed, so what they are now was asked for before.
+            Self::BearerFile(_) | Self::BearerFrom(_) => {}
             Self::Form { client_id, secret } => {
                 form.append_pair("client_id", client_id);
                 if let Some(secret) = secret {

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::flight::{self, Ended, Landing};
+use crate::flight::{self, Ended, Landing, Waiter};
 use crate::introspection::answer::Answer;
 use crate::introspection::cache::Now;
 use crate::introspection::client::{Blames, CallFault, IntrospectionClient, Verdict};
@@ -16,12 +16,15 @@ use crate::introspection::introspector::{Introspector, Outcome, RETRY_AFTER, Sou
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
-/// How long a call may take in all: metadata, the call, keys for its signature. So long, too, a token
-/// waits for its turn.
+/// How long a call may take in all unless it is set: metadata, the call, keys for its signature. So
+/// long, too, a token waits for its turn.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call.
-const QUESTION_DEADLINE: Duration = Duration::from_secs(12);
+/// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call, each of the
+/// last two with this deadline.
+fn question_deadline(call: Duration) -> Duration {
+    2 * call + Duration::from_secs(2)
+}
 
 /// A call of the endpoint that has its turn.
 #[derive(Clone, Copy)]
@@ -39,6 +42,8 @@ pub(crate) enum Turn {
     Now(Running),
     /// The call, or why there is none.
     Later(oneshot::Receiver<Result<Running, Error>>),
+    /// Once a probe has shown that the server is back.
+    AfterProbe(Waiter<Told>),
 }
 
 /// What a question brought: an answer, `None` for a token that is not active, to a question that was
@@ -46,6 +51,8 @@ pub(crate) enum Turn {
 pub(crate) struct Brought {
     pub(crate) answer: Option<Answer>,
     pub(crate) age: Duration,
+    /// The same at most, where another server put the question.
+    pub(crate) age_at_most: Duration,
     /// The call that brought it.
     pub(crate) call: Option<Call>,
 }
@@ -81,13 +88,14 @@ impl Question {
         let (introspector, sought) = (Weak::clone(&self.introspector), self.sought);
         let to_share = self.shared.clone().map(|shared| (shared, self.token.clone()));
         let own = runtime.clone();
+        let deadline = question_deadline(self.client.deadline);
         let question = self.put(Arc::clone(&landing));
-        flight::launch(runtime, QUESTION_DEADLINE, question, move |ended| {
+        flight::launch(runtime, deadline, question, move |ended| {
             land(&introspector, sought, landing, ended, |outcome, call| {
                 let Some((shared, token)) = to_share else { return };
                 // Nobody waits for this.
                 let sharing = share(shared, token, outcome, call);
-                flight::launch(&own, QUESTION_DEADLINE, sharing, drop);
+                flight::launch(&own, deadline, sharing, drop);
             });
         });
     }
@@ -102,7 +110,7 @@ impl Question {
             return Ok(brought);
         }
         let mut running = self.turn(&landing).await?;
-        let said = runtime::within(CALL_DEADLINE, async {
+        let said = runtime::within(self.client.deadline, async {
             let has_answered = match running.introspector.upgrade() {
                 Some(introspector) => introspector.has_answered(),
                 None => return Err(CallFault::new(Blames::Nothing, "the server is gone")),
@@ -117,29 +125,44 @@ impl Question {
 
     /// Waits for the turn.
     async fn turn(&mut self, landing: &Landing<Told>) -> Result<Running, Failed> {
-        let gone = || self.introspector.upgrade().ok_or(Failed { error: gone(), late: false });
         let turn = match self.turn.take() {
             Some(turn) => turn,
-            None => gone()?.turn(self.sought)?,
+            None => self.introspector()?.turn(self.sought)?,
         };
-        let turn = match turn {
-            Turn::Now(running) => return Ok(running),
-            Turn::Later(turn) => turn,
-        };
-        let turn = runtime::within(CALL_DEADLINE, turn).await;
-        let introspector = gone()?;
-        match turn {
-            Some(Ok(running)) => {
-                let running = running?;
+        if let Turn::Now(running) = turn {
+            return Ok(running);
+        }
+        let turn = runtime::within(self.client.deadline, self.wait_for(turn)).await;
+        let introspector = self.introspector()?;
+        match turn.transpose()?.flatten() {
+            Some(running) => {
                 introspector.renew(self.sought, landing, running.call.asked);
                 Ok(running)
             }
             // Given up, or it took too long.
-            Some(Err(_)) | None => {
+            None => {
                 let problem = "too many calls are under way";
                 Err(Failed { error: introspector.held_back(problem, RETRY_AFTER), late: true })
             }
         }
+    }
+
+    /// `None` where the turn was given up.
+    async fn wait_for(&self, mut turn: Turn) -> Result<Option<Running>, Failed> {
+        if let Turn::AfterProbe(mut probe) = turn {
+            probe.outcome().await;
+            turn = self.introspector()?.turn(self.sought)?;
+        }
+        match turn {
+            Turn::Now(running) => Ok(Some(running)),
+            Turn::Later(turn) => Ok(turn.await.ok().transpose()?),
+            // The first was lost.
+            Turn::AfterProbe(_) => Ok(None),
+        }
+    }
+
+    fn introspector(&self) -> Result<Arc<Introspector>, Failed> {
+        self.introspector.upgrade().ok_or_else(|| gone().into())
     }
 }
 
@@ -173,7 +196,7 @@ impl Running {
         let late = said.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
         introspector
             .call_ended(self.sought, self.call, said)
-            .map(|answer| Brought { answer, age, call: Some(self.call) })
+            .map(|answer| Brought { answer, age, age_at_most: age, call: Some(self.call) })
             .map_err(|error| Failed { error, late })
     }
 }
@@ -206,18 +229,18 @@ fn land(
         }
     };
     let late = result.as_ref().is_err_and(|failed| failed.late);
-    let call = result.as_ref().ok().and_then(|brought| brought.call);
-    let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
-    // Before a request reads it, which needs its members no longer when they have passed.
-    let to_share = call.filter(|_| is_latest).map(|call| {
-        let answer = outcome.as_ref().map(|answer| Arc::new(answer.unpassed()));
-        (answer.map_err(Clone::clone), call)
+    // A copy from before other requests can see the answer: once its members have passed for one of
+    // them, they are gone.
+    let to_share = result.as_ref().ok().and_then(|Brought { answer, call, .. }| {
+        let answer = answer.as_ref().map(|answer| Arc::new(answer.unpassed()));
+        call.map(|call| (answer.ok_or(Error::Inactive), call))
     });
+    let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
     // The question itself is over, so this is the only owner.
     if let Some(landing) = Arc::into_inner(landing) {
         landing.tell(Told { outcome, late });
     }
-    if let Some((outcome, call)) = to_share {
+    if let Some((outcome, call)) = to_share.filter(|_| is_latest) {
         share(outcome, call);
     }
 }

@@ -88,8 +88,9 @@ pub(crate) struct Introspector {
     has_answered: AtomicBool,
     /// Answers so far, none of which was "active"; the largest number once one was.
     never_active: AtomicU32,
-    /// What a probe asks about: no token of a client's.
+    /// What a probe asks about: no token of a client's, which may fail for its own sake.
     probe: Box<str>,
+    probe_fingerprint: Fingerprint,
     counters: Counters,
 }
 
@@ -179,10 +180,12 @@ impl Introspector {
         leeway: Duration,
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
+        let probe = random_text()?;
+        let probe_fingerprint = fingerprints.of(probe.as_bytes());
         let state = State {
-            flights: Flights::new(CALL_DEADLINE),
+            flights: Flights::new(client.deadline),
             overtaken: HashMap::new(),
-            turns: Turns::new(CALL_DEADLINE + MARGIN),
+            turns: Turns::new(client.deadline + MARGIN),
             breaker: Breaker::default(),
             evidence: Evidence::default(),
             busy_for_new: Duration::ZERO,
@@ -203,7 +206,8 @@ impl Introspector {
             waiting: Arc::default(),
             has_answered: AtomicBool::new(false),
             never_active: AtomicU32::new(0),
-            probe: random_text()?,
+            probe,
+            probe_fingerprint,
             counters: Counters::default(),
         })
     }
@@ -259,6 +263,16 @@ impl Introspector {
         }
     }
 
+    /// By how much its deadline exceeds the usual one.
+    pub(crate) fn longer_calls(&self) -> Duration {
+        self.client.deadline.saturating_sub(CALL_DEADLINE)
+    }
+
+    /// How long a call may take in all.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.client.deadline
+    }
+
     /// Whether answers are signed, for which the issuer's keys are needed.
     pub(crate) fn is_signed(&self) -> bool {
         self.client.signed.is_some()
@@ -311,8 +325,9 @@ impl Introspector {
         let known = self.known.contains_key(&sought.fingerprint);
         // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
         let runtime = runtime::current();
-        // Dropped after the lock.
-        let overdue;
+        // What another server was told will do, whether or not the endpoint can be called.
+        let asks_shared = self.shared.is_some() && !sought.asks_now;
+        let probe = if asks_shared { None } else { self.probe_before(sought, now) };
         let mut state = self.state();
         let begun = state.flights.begun();
         if let Some(waiter) = state.flights.join(&sought, now.monotonic) {
@@ -343,9 +358,8 @@ impl Introspector {
                 return Err(self.unavailable(unfit.problem(), RETRY_AFTER));
             }
         };
-        overdue = state.give_up_overdue(now.monotonic);
-        // What another server was told will do, whether or not the endpoint can be called.
-        let asks_shared = self.shared.is_some() && !sought.asks_now;
+        // Dropped after the lock.
+        let (overdue, has_room) = state.give_up_overdue(now.monotonic);
         let turn = if asks_shared {
             let limit = if known { MAX_LOOKUPS + MAX_QUEUED_KNOWN } else { MAX_LOOKUPS };
             if state.flights.len() >= limit {
@@ -353,7 +367,7 @@ impl Introspector {
             }
             None
         } else {
-            let turn = self.take_turn(&mut state, sought, known, now);
+            let turn = self.take_turn(&mut state, sought, known, now, probe);
             Some(turn.map_err(|held| self.held_back(held.problem, held.retry_after))?)
         };
         state.overtaken.remove(&sought);
@@ -361,6 +375,9 @@ impl Introspector {
         // A runtime that shuts down drops the task at once, and that then asks for the lock.
         drop(state);
         drop(overdue);
+        if has_room {
+            self.give_turns(self.state(), now);
+        }
         let question = Question {
             introspector: Arc::downgrade(self),
             sought,
@@ -392,17 +409,22 @@ impl Introspector {
         sought: Sought,
         known: bool,
         now: Now,
+        probe: Option<Waiter<Told>>,
     ) -> Result<Turn, Held> {
+        if let Some(probe) = probe {
+            return Ok(Turn::AfterProbe(probe));
+        }
         let introspector = Arc::downgrade(self);
         if state.breaker.wants_a_probe(now.monotonic) {
+            state.holds(known || self.is_probe(sought), now.monotonic)?;
             // Without room for the probe there is no reason to tell the breaker of one.
-            return match state.turns.take_first(now.monotonic) {
-                Some(turn) => {
-                    let call = self.begin_call(state, turn, known, now)?;
-                    Ok(Turn::Now(Running { introspector, sought, call }))
-                }
-                None => Err(Held { problem: BUSY, retry_after: RETRY_AFTER }),
-            };
+            let turn =
+                if self.is_probe(sought) { state.turns.take_first(now.monotonic) } else { None };
+            let turn = turn.ok_or(Held { problem: BUSY, retry_after: RETRY_AFTER })?;
+            // It is held back only where all calls are, and a 429 for it says nothing of tokens that
+            // were active before.
+            let call = Call { known: false, ..self.begin_call(state, turn, true, now)? };
+            return Ok(Turn::Now(Running { introspector, sought, call }));
         }
         if state.breaker.is_open() {
             // No probe is due, so this says for how long.
@@ -446,11 +468,15 @@ impl Introspector {
     pub(super) fn turn(self: &Arc<Self>, sought: Sought) -> Result<Turn, Error> {
         let now = self.now();
         let known = self.known.contains_key(&sought.fingerprint);
+        let probe = self.probe_before(sought, now);
         let mut state = self.state();
-        let overdue = state.give_up_overdue(now.monotonic);
-        let turn = self.take_turn(&mut state, sought, known, now);
+        let (overdue, has_room) = state.give_up_overdue(now.monotonic);
+        let turn = self.take_turn(&mut state, sought, known, now, probe);
         drop(state);
         drop(overdue);
+        if has_room {
+            self.give_turns(self.state(), now);
+        }
         turn.map_err(|held| self.held_back(held.problem, held.retry_after))
     }
 
@@ -493,15 +519,35 @@ impl Introspector {
     /// Sends a probe where one is due: readiness is asked for, and there may be no other traffic that
     /// would show that the endpoint is back. It asks about a text of our own.
     pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<Told>> {
-        let now = self.now();
+        self.probe_if_due(self.now())
+    }
+
+    fn probe_if_due(self: &Arc<Self>, now: Now) -> Option<Waiter<Told>> {
         if !self.state().breaker.wants_a_probe(now.monotonic) {
             return None;
         }
-        let fingerprint = self.fingerprints.of(self.probe.as_bytes());
-        match self.join(Sought { fingerprint, asks_now: true }, &self.probe, None) {
+        let sought = Sought { fingerprint: self.probe_fingerprint, asks_now: true };
+        match self.join(sought, &self.probe, None) {
             Ok(Joined::Flight { waiter, .. }) => Some(waiter),
             Ok(Joined::Remembered(_)) | Err(_) => None,
         }
+    }
+
+    /// The probe that a question about a token waits for, where one is due. The token itself is no
+    /// probe: one client with a token that always fails could otherwise fail each of them.
+    fn probe_before(self: &Arc<Self>, sought: Sought, now: Now) -> Option<Waiter<Told>> {
+        if self.is_probe(sought) { None } else { self.probe_if_due(now) }
+    }
+
+    fn is_probe(&self, sought: Sought) -> bool {
+        sought.fingerprint == self.probe_fingerprint
+    }
+
+    /// Whether this question is still under way, and not overdue.
+    pub(super) fn is_under_way(&self, sought: &Sought, waiter: &Waiter<Told>) -> bool {
+        let now = self.clock.monotonic();
+        let present = self.state().flights.join(sought, now);
+        present.is_some_and(|present| present.number() == waiter.number())
     }
 
     /// Returns when the endpoint may be called: at once, unless it failed. The caller has a deadline.
@@ -546,7 +592,7 @@ impl Introspector {
                 telemetry::shared_answer_unusable(&self.issuer, reason);
                 None
             }
-            answer => Some(Brought { answer, age, call: None }),
+            answer => Some(Brought { answer, age, age_at_most, call: None }),
         }
     }
 
@@ -564,7 +610,7 @@ impl Introspector {
         // Overdue, it may have been overtaken by the next of its kind.
         let present = state.flights.land(&sought, landing);
         let overtaken_by = if present { state.overtaken.remove(&sought) } else { None };
-        let Brought { answer, age, call } = match brought {
+        let Brought { answer, age, age_at_most, call } = match brought {
             Ok(brought) => brought,
             Err(Failed { error, .. }) => return (Err(error), false),
         };
@@ -579,7 +625,7 @@ impl Introspector {
             Some(answer) => {
                 let answer = Arc::new(answer);
                 let is_latest = overtaken_by.is_none_or(|other| other < asked)
-                    && self.cache.put(sought.fingerprint, &answer, now, age);
+                    && self.cache.put_shared(sought.fingerprint, &answer, now, age, age_at_most);
                 if self.has_expired(&answer, now) {
                     // It is refused by its `exp`, and need not be asked for again at once.
                     self.cache.put_inactive(sought.fingerprint, now, age);
@@ -765,7 +811,9 @@ impl State {
                 *busy = until.max(*busy);
                 0
             }
-            Blames::Token | Blames::Accident => 0,
+            Blames::Token => 0,
+            // Not by the text of a probe, and nobody answered it.
+            Blames::Accident => u32::from(call.probe),
             Blames::Nothing => {
                 if call.probe {
                     self.breaker.probe_was_lost(now);
@@ -775,6 +823,7 @@ impl State {
         };
         if failures == 0 && call.probe {
             self.breaker.probe_was_answered();
+            self.evidence.clear();
         }
         let opened = (0..failures).fold(false, |opened, _| {
             self.breaker.failed(now, call.probe, random, fault.retry_after) || opened
@@ -783,14 +832,17 @@ impl State {
     }
 
     /// Counts no longer what is overdue. What comes back is to be dropped without the lock, since that
-    /// wakes tasks.
-    fn give_up_overdue(&mut self, now: Duration) -> Vec<Waiting> {
+    /// wakes tasks. Also answers whether that made room for calls, which the owner has to give away:
+    /// none of those that ended so will.
+    fn give_up_overdue(&mut self, now: Duration) -> (Vec<Waiting>, bool) {
         if self.flights.len() >= MAX_IN_FLIGHT {
             self.flights.give_up_overdue(now);
             let Self { flights, overtaken, .. } = self;
             overtaken.retain(|sought, _| flights.join(sought, now).is_some());
         }
-        self.turns.give_up_overdue(now)
+        let running = self.turns.running();
+        let overdue = self.turns.give_up_overdue(now);
+        (overdue, self.turns.running() < running)
     }
 }
 

@@ -29,6 +29,7 @@ mod redis;
 mod shared;
 mod signed;
 mod store;
+mod token_source;
 mod turns;
 mod wait;
 
@@ -44,8 +45,10 @@ pub(crate) use answer::Answer;
 pub(crate) use build::Context;
 use cache::DEFAULT_TTL;
 pub use client_auth::ClientAuth;
+use flight::CALL_DEADLINE;
 pub(crate) use introspector::{Introspector, Lookup};
 pub use store::{AnswerStore, AnswerStoreError, AnswerStoreFuture, SharedCache};
+pub use token_source::{TokenFuture, TokenSource, TokenSourceError};
 pub(crate) use wait::AnswerWait;
 
 /// How an issuer's tokens are introspected (RFC 7662); for
@@ -78,6 +81,9 @@ pub struct Introspection {
     pub(crate) audience_optional: bool,
     pub(crate) opaque: bool,
     pub(crate) jwts: Jwts,
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) deadline: Duration,
 }
 
 /// Introspection of one issuer's tokens, ready to be used.
@@ -115,6 +121,9 @@ impl Introspection {
             audience_optional: false,
             opaque: true,
             jwts: Jwts::Validate,
+            parameters: Vec::new(),
+            headers: Vec::new(),
+            deadline: CALL_DEADLINE,
         }
     }
 
@@ -148,6 +157,29 @@ impl Introspection {
     /// authorization server alone, so only one can be configured for them.
     pub fn not_for_opaque_tokens(mut self) -> Self {
         self.opaque = false;
+        self
+    }
+
+    /// A further parameter of the form that is posted, for a server that wants to know more than RFC 7662
+    /// §2.1 has. Each name once; those of the token and the client credentials can't be set. The value
+    /// is never shown.
+    pub fn form_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    /// A further header of the call: a tenant or a subscription key of a gateway, say. Each name once;
+    /// those that this crate or HTTP sets can't be set. The value is never shown, and goes to the
+    /// introspection endpoint alone.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// How long a call may take in all: 5 s unless set, at most 30 s. A request waits as long for it, and
+    /// a second more.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -195,6 +227,11 @@ impl Introspection {
     }
 }
 
+/// The names of settings whose values may be secret.
+fn names(pairs: &[(String, String)]) -> Vec<&str> {
+    pairs.iter().map(|(name, _)| name.as_str()).collect()
+}
+
 impl fmt::Debug for Introspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Introspection")
@@ -208,6 +245,9 @@ impl fmt::Debug for Introspection {
             .field("audience_optional", &self.audience_optional)
             .field("opaque", &self.opaque)
             .field("jwts", &self.jwts)
+            .field("parameters", &names(&self.parameters))
+            .field("headers", &names(&self.headers))
+            .field("deadline", &self.deadline)
             // A field that is not listed here is not shown.
             .finish_non_exhaustive()
     }

@@ -174,8 +174,8 @@ impl fmt::Debug for SharedAnswers {
     }
 }
 
-/// How a call of the store ended. It reports even when the call is dropped, or no probe would ever
-/// be sent again.
+/// How a call of the store ended. It reports even when the call is dropped, or the next probe would
+/// wait until this one is overdue.
 struct Report<'a> {
     shared: &'a SharedAnswers,
     line: &'a Line,
@@ -214,9 +214,18 @@ impl Report<'_> {
 
 impl Drop for Report<'_> {
     fn drop(&mut self) {
-        if !self.done && !self.note() {
-            let problem = "the call was aborted";
-            telemetry::shared_cache_failed(&self.shared.issuer, self.line.does, problem);
+        if self.done {
+            return;
+        }
+        if std::thread::panicking() {
+            if !self.note() {
+                let problem = "the call panicked";
+                telemetry::shared_cache_failed(&self.shared.issuer, self.line.does, problem);
+            }
+        } else if self.probe {
+            // It ended with its runtime, which says nothing of the store.
+            let now = self.shared.clock.monotonic();
+            self.line.state().breaker.probe_was_lost(now);
         }
     }
 }

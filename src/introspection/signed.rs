@@ -12,7 +12,6 @@ use crate::crypto::AlgorithmSet;
 use crate::error::Error;
 use crate::fetch::MAX_BODY;
 use crate::introspection::answer::{Answer, AnswerFault};
-use crate::introspection::flight::CALL_DEADLINE;
 use crate::keys::{Keys, KeysWaited, Lookup};
 use crate::profile::Times;
 use crate::runtime::Deadline;
@@ -39,6 +38,8 @@ pub(crate) struct SignedAnswers {
     pub(crate) audiences: Vec<Box<str>>,
     /// What the server's clock and ours may differ by.
     pub(crate) leeway: Duration,
+    /// Of the whole call.
+    pub(crate) deadline: Duration,
 }
 
 impl SignedAnswers {
@@ -57,7 +58,7 @@ impl SignedAnswers {
         let mut waited = None;
         if let Lookup::Wait(wait) = self.find(&jwt.header, None) {
             waited = Some(wait.waited());
-            wait.done(Deadline::after(CALL_DEADLINE)).await;
+            wait.done(Deadline::after(self.deadline)).await;
         }
         let Lookup::Found(keys) = self.find(&jwt.header, waited.as_ref()) else {
             return Err(AnswerFault("no key of the issuer fits the signed answer"));
@@ -73,7 +74,7 @@ impl SignedAnswers {
     }
 
     fn find(&self, header: &Header, waited: Option<&KeysWaited>) -> Lookup<'_> {
-        self.keys.find(header.kid.as_deref(), header.algorithm, &self.issuer, waited)
+        self.keys.find(header.key(), header.algorithm, &self.issuer, waited)
     }
 
     /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: this type and no other, or any JWT of the server's

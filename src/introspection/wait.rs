@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::flight::Waiter;
-use crate::introspection::flight::CALL_DEADLINE;
 use crate::introspection::introspector::{
     Introspector, Lookup, Outcome, RETRY_AFTER, Sought, Told,
 };
@@ -14,11 +13,19 @@ use crate::runtime::{self, Deadline};
 /// How long a request waits in all, whatever it waits for: the question that it began or joined,
 /// which itself says how it ended; another, where that one does not answer it; and the same again
 /// after a reload.
-pub(crate) const WAIT: Duration = Duration::from_secs(6);
+fn wait(call: Duration) -> Duration {
+    call + Duration::from_secs(1)
+}
 
 /// A request that has waited less than this for a call that then came to its deadline joined it
 /// late, and may begin one of its own.
-const JOINED_LATE: Duration = Duration::from_millis(CALL_DEADLINE.as_millis() as u64 / 2);
+fn joined_late(call: Duration) -> Duration {
+    call / 2
+}
+
+/// How often a request that waits for longer looks whether the question still counts as under way: its
+/// task may sit on a runtime that nobody drives any more.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How often a request may begin again, since what it joined came to nothing.
 const REPEATS: u32 = 2;
@@ -84,7 +91,7 @@ impl AnswerWait {
 
     /// Returns with the answer, or when the limit is reached.
     pub(crate) async fn done(mut self, deadline: Deadline) -> Outcome {
-        let outcome = deadline.within(WAIT, self.outcome()).await;
+        let outcome = deadline.within(wait(self.introspector.deadline()), self.outcome()).await;
         let introspector = self.introspector;
         outcome
             .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)))
@@ -94,9 +101,10 @@ impl AnswerWait {
     async fn outcome(&mut self) -> Outcome {
         let mut repeats = REPEATS;
         loop {
-            let (told, soon) = match runtime::within(JOINED_LATE, self.waiter.outcome()).await {
+            let late = joined_late(self.introspector.deadline());
+            let (told, soon) = match runtime::within(late, self.waiter.outcome()).await {
                 Some(told) => (told, true),
-                None => (self.waiter.outcome().await, false),
+                None => (self.told_later().await, false),
             };
             match told {
                 // It began before this request came.
@@ -119,6 +127,19 @@ impl AnswerWait {
                 Joined::Remembered(Lookup::Active(answer)) => return Ok(answer),
                 Joined::Remembered(Lookup::Refused(error)) => return Err(error),
                 Joined::Remembered(Lookup::Wait(wait)) => *self = wait,
+            }
+        }
+    }
+
+    /// Waits on. `None` also where the question is overdue, and ends without a word.
+    async fn told_later(&mut self) -> Option<Told> {
+        let mut under_way = true;
+        loop {
+            match runtime::within(LOOK_AGAIN, self.waiter.outcome()).await {
+                Some(told) => return told,
+                // One that has just landed tells us yet.
+                None if !under_way => return None,
+                None => under_way = self.introspector.is_under_way(&self.sought, &self.waiter),
             }
         }
     }

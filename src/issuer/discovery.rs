@@ -7,30 +7,38 @@
 //! | `https://as` | `https://as/.well-known/oauth-authorization-server`, `https://as/.well-known/openid-configuration` |
 //! | `https://as/t1` | `https://as/.well-known/oauth-authorization-server/t1`, `https://as/.well-known/openid-configuration/t1`, `https://as/t1/.well-known/openid-configuration` |
 //!
+//! Where [`Issuer::metadata_url`](crate::Issuer::metadata_url) says where it is, there and nowhere else.
+//!
 //! The first document whose `issuer` is the configured one, byte for byte, is used alone: members
 //! of two documents are never mixed. A document with another `issuer` is not used, since it speaks
 //! for another server (RFC 8414 §3.3), and servers do answer a name that they don't know with the
 //! document of their root, with an error page or with `null`. So such an answer, and an error of the
 //! server, leads to the next name; the search fails only where no name has the document.
 //!
+//! A document is read as leniently as can admit nothing: under any content type, behind a byte order
+//! mark, with whatever stands in members that are not read here, twice too. What is read stands once.
+//!
 //! All names are on one host, so three things end the search: the host can't be connected to; it does
 //! not answer in time; it asks for a pause (429, or 503 with `Retry-After`), which counts for the host,
 //! and is kept. So that no name is in the way of the others for ever, the next search begins with the
-//! name after the one that ended it.
+//! name after the one that ended it; or with that one, where those before it had left it less than the
+//! whole time of a search.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use tokio::task::AbortHandle;
 
-use crate::fetch::{Client, FetchError, TOTAL_TIMEOUT};
+use crate::fetch::{Client, FetchError};
 use crate::flight::{Ended, Flights, Landing, MARGIN, Waiter, launch};
 use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR, fetched_url};
 use crate::runtime;
 use crate::shown::Shown;
 use crate::token::Excerpt;
-use crate::token::json::{self, Value};
 
 /// How long metadata is fresh: endpoints move even less often than keys.
 const METADATA_FRESHNESS: Duration = MAX_FRESHNESS;
@@ -43,8 +51,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// this and all the rest.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a search may take, whatever the number of names.
-const DEADLINE: Duration = TOTAL_TIMEOUT;
+/// How often doubts that a token can cause, by a `kid` that the key set lacks, may have the metadata
+/// fetched again.
+const DOUBT_PERIOD: Duration = Duration::from_secs(60);
 
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -55,6 +64,8 @@ pub(crate) struct Discovery(Arc<Shared>);
 /// What a search has, too. It does not keep the [`Discovery`] alive, whose end is also its own.
 struct Shared {
     issuer: String,
+    /// Where the metadata is, if not under the well-known names.
+    url: Option<String>,
     client: Client,
     state: Mutex<State>,
 }
@@ -66,8 +77,10 @@ struct State {
     cached: Option<Cached>,
     /// Until when the server asked to be left alone.
     busy_until: Duration,
+    /// When a token last caused a doubt.
+    doubted_at: Option<Duration>,
     /// The URL that ended the last search, by its silence or by asking for a pause.
-    last_resort: Option<String>,
+    last_resort: Option<LastResort>,
 }
 
 #[derive(Clone)]
@@ -79,10 +92,19 @@ struct Cached {
     due_at: Duration,
 }
 
+#[derive(Clone)]
+struct LastResort {
+    url: String,
+    /// Whether it had the whole time of a search, or said itself that the search is over.
+    had_its_turn: bool,
+}
+
 /// Why a document is not the metadata of the issuer.
 #[derive(Debug, PartialEq, Eq)]
 enum Unfit {
     NotJson,
+    /// A member that counts stands twice, so two readers could take one each.
+    Repeated,
     /// That of the document, if it has one.
     AnotherIssuer(Option<Excerpt>),
     /// It is that of the issuer, and of no use here.
@@ -118,16 +140,19 @@ struct Begun {
 }
 
 impl Discovery {
-    pub(crate) fn new(issuer: &str, client: Client) -> Self {
+    /// The metadata of `issuer`, at `url` or under the well-known names.
+    pub(crate) fn new(issuer: &str, url: Option<&str>, client: Client) -> Self {
         let state = State {
-            searches: Flights::new(DEADLINE),
+            searches: Flights::new(client.deadline()),
             task: None,
             cached: None,
             busy_until: Duration::ZERO,
+            doubted_at: None,
             last_resort: None,
         };
         let state = Mutex::new(state);
-        Self(Arc::new(Shared { issuer: issuer.to_owned(), client, state }))
+        let (issuer, url) = (issuer.to_owned(), url.map(str::to_owned));
+        Self(Arc::new(Shared { issuer, url, client, state }))
     }
 
     /// The metadata: from the last fetch while it is fresh, from the network after that, and from
@@ -137,7 +162,7 @@ impl Discovery {
         // A search that ended with its runtime says nothing of the server, so there may be one more.
         for _ in 0..2 {
             let (usable, found) = self.look(now);
-            let limit = if usable.is_some() { PATIENCE } else { DEADLINE + MARGIN };
+            let limit = if usable.is_some() { PATIENCE } else { self.0.client.deadline() + MARGIN };
             let failure = match found {
                 Found::Fresh(metadata) => return Ok(metadata),
                 Found::Busy(pause) => Failure {
@@ -165,6 +190,8 @@ impl Discovery {
 
     /// What there is, and older metadata that may be used should the rest fail.
     fn look(&self, now: Duration) -> (Option<Metadata>, Found) {
+        // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
+        let runtime = runtime::current();
         let state = &mut *self.0.state();
         let (mut usable, mut known) = (None, None);
         match &mut state.cached {
@@ -184,7 +211,7 @@ impl Discovery {
         } else if let Some(waiter) = state.searches.join(&(), now) {
             Found::Searching(waiter, None)
         } else {
-            match runtime::current() {
+            match runtime {
                 Err(unfit) => Found::Unfit(unfit.problem()),
                 Ok(runtime) => {
                     let (landing, waiter) = state.searches.begin((), now);
@@ -199,8 +226,9 @@ impl Discovery {
     fn search(&self, begun: Begun, now: Duration) {
         let Begun { landing, runtime, known } = begun;
         let (searcher, shared) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        let deadline = self.0.client.deadline();
         let work = async move { searcher.fetch(known.as_deref()).await };
-        let task = launch(&runtime, DEADLINE, work, move |ended| shared.land(landing, ended, now));
+        let task = launch(&runtime, deadline, work, move |ended| shared.land(landing, ended, now));
         self.0.state().task = Some(task);
     }
 
@@ -212,6 +240,22 @@ impl Discovery {
         {
             cached.due_at = Duration::ZERO;
         }
+    }
+
+    /// What is under this `jwks_uri` answers, and has no key for a token: perhaps it is an old place.
+    /// Returns whether the metadata is to be looked at again, which is so once a minute at most, and
+    /// not where it was fetched within the last one.
+    pub(crate) fn may_doubt(&self, jwks_uri: &str, now: Duration) -> bool {
+        let state = &mut *self.0.state();
+        let Some(cached) = &mut state.cached else { return false };
+        let lately = |at: Duration| now < at.saturating_add(DOUBT_PERIOD);
+        let names_it = cached.metadata.jwks_uri.as_deref() == Some(jwks_uri);
+        if !names_it || lately(cached.fetched_at) || state.doubted_at.is_some_and(lately) {
+            return false;
+        }
+        state.doubted_at = Some(now);
+        cached.due_at = Duration::ZERO;
+        true
     }
 }
 
@@ -270,32 +314,40 @@ impl Shared {
 
     async fn fetch(&self, known: Option<&str>) -> Result<(Metadata, String), Failure> {
         let last_resort = self.state().last_resort.clone();
-        let mut urls = well_known_urls(&self.issuer);
+        let mut urls = match &self.url {
+            Some(url) => vec![("metadata_url", url.clone())],
+            None => well_known_urls(&self.issuer),
+        };
         // The order goes round, so that two such names can't take turns before a third.
-        let ended_at = urls.iter().position(|(_, url)| Some(url) == last_resort.as_ref());
-        urls.rotate_left(ended_at.map_or(0, |at| at + 1));
+        let mut known_first = known.is_some();
+        if let Some(LastResort { url: last, had_its_turn }) = &last_resort
+            && let Some(ended_at) = urls.iter().position(|(_, url)| url == last)
+        {
+            urls.rotate_left(ended_at + usize::from(*had_its_turn));
+            known_first &= *had_its_turn && known != Some(last);
+        }
         // The place where it was found last time comes first.
-        if known != last_resort.as_deref() {
+        if known_first {
             urls.sort_by_key(|(_, url)| Some(url.as_str()) != known);
         }
         let mut problems = String::from("metadata: ");
-        for (name, url) in urls {
+        for (place, (name, url)) in urls.into_iter().enumerate() {
             // Noted before: the deadline may end the search while the answer is awaited.
-            self.state().last_resort = Some(url.clone());
+            let resort = |had_its_turn| LastResort { url: url.clone(), had_its_turn };
+            self.state().last_resort = Some(resort(place == 0));
             let answer = self.client.get(&url, "application/json", None, None).await;
-            if !answer.as_ref().is_err_and(speaks_for_the_host) {
-                self.state().last_resort = None;
-            }
+            let ends = answer.as_ref().is_err_and(speaks_for_the_host);
+            self.state().last_resort = ends.then(|| resort(true));
             let problem = match answer {
-                Ok(answer) if answer.may_be_json() => match parse(&answer.body, &self.issuer) {
+                Ok(answer) => match parse(answer.json(), &self.issuer) {
                     Ok(metadata) => return Ok((metadata, url)),
                     // Another document would be mixed with this one.
                     Err(unfit @ Unfit::NoUrls) => {
                         return Err(format!("metadata: {unfit} ({})", fetched_url(&url)).into());
                     }
+                    Err(unfit @ Unfit::NotJson) => format!("{unfit}{}", answer.content_type_note()),
                     Err(unfit) => unfit.to_string(),
                 },
-                Ok(answer) => format!("{}{}", Unfit::NotJson, answer.content_type_note()),
                 Err(error @ FetchError::Connect(_)) => return Err(error.of("metadata", &url)),
                 Err(error) if speaks_for_the_host(&error) => {
                     let Failure { problem, retry_after } = error.of(name, &url);
@@ -325,7 +377,8 @@ fn speaks_for_the_host(error: &FetchError) -> bool {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotJson => f.write_str("not strict JSON"),
+            Self::NotJson => f.write_str("not a JSON object"),
+            Self::Repeated => f.write_str("a member twice"),
             Self::AnotherIssuer(Some(found)) => {
                 write!(f, "another `issuer`, {found}: compare it with the configured one")
             }
@@ -353,27 +406,74 @@ fn well_known_urls(issuer: &str) -> Vec<(&'static str, String)> {
 }
 
 fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
-    let document = json::parse(document).map_err(|_| Unfit::NotJson)?;
-    // RFC 8414 §3.3 and §4: identical, code point by code point.
-    if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
-        let found = document.get("issuer").and_then(Value::as_str);
-        return Err(Unfit::AnotherIssuer(found.map(Excerpt::of_url)));
+    let text = std::str::from_utf8(document).map_err(|_| Unfit::NotJson)?;
+    let document: Document<'_> = serde_json::from_str(text).map_err(|_| Unfit::NotJson)?;
+    let [named, jwks_uri, endpoint, aliases] = document.members;
+    let aliases = aliases.and_then(|text| serde_json::from_str::<Document<'_>>(text).ok());
+    if document.repeated || aliases.as_ref().is_some_and(|aliases| aliases.repeated) {
+        return Err(Unfit::Repeated);
     }
-    const INTROSPECTION: &str = "introspection_endpoint";
-    let url = |value: Option<&Value<'_>>| value.and_then(Value::as_str).map(str::to_owned);
+    // RFC 8414 §3.3 and §4: identical, code point by code point.
+    let found = named.and_then(string);
+    if found.as_deref() != Some(issuer) {
+        return Err(Unfit::AnotherIssuer(found.as_deref().map(Excerpt::of_url)));
+    }
+    let [.., mtls_endpoint, _] = aliases.map(|aliases| aliases.members).unwrap_or_default();
     let metadata = Metadata {
-        jwks_uri: url(document.get("jwks_uri")),
-        introspection_endpoint: url(document.get(INTROSPECTION)),
-        mtls_introspection_endpoint: match document.get("mtls_endpoint_aliases") {
-            Some(Value::Object(aliases)) => url(aliases.get(INTROSPECTION)),
-            _ => None,
-        },
+        jwks_uri: jwks_uri.and_then(string),
+        introspection_endpoint: endpoint.and_then(string),
+        mtls_introspection_endpoint: mtls_endpoint.and_then(string),
     };
     // A document that serves nobody here is looked at again soon, and not kept for an hour.
     if metadata.jwks_uri.is_none() && metadata.introspection_endpoint.is_none() {
         return Err(Unfit::NoUrls);
     }
     Ok(metadata)
+}
+
+/// The members of metadata that are read, and of the object that the last of them is.
+const MEMBERS: [&str; 4] =
+    ["issuer", "jwks_uri", "introspection_endpoint", "mtls_endpoint_aliases"];
+
+/// An object with the text of those of its members that are read. What is in the others, how much of
+/// it, and how often they stand there costs nobody the document.
+struct Document<'a> {
+    members: [Option<&'a str>; MEMBERS.len()],
+    repeated: bool,
+}
+
+impl<'de> Deserialize<'de> for Document<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Document<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut document = Document { members: Default::default(), repeated: false };
+                while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+                    let Some(at) = MEMBERS.iter().position(|own| *own == name) else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    let text = map.next_value::<&'de RawValue>()?.get();
+                    let place = document.members.get_mut(at);
+                    let place = place.ok_or_else(|| A::Error::custom("no such member"))?;
+                    document.repeated |= place.replace(text).is_some();
+                }
+                Ok(document)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// The text of a JSON string; another value, null too, is as good as absent.
+fn string(text: &str) -> Option<String> {
+    serde_json::from_str(text).ok()
 }
 
 #[cfg(test)]
@@ -445,9 +545,69 @@ mod tests {
                 false,
             ),
             ("array", "[]", false),
+            (
+                "two key URLs",
+                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","jwks_uri":"https://a/"}"#,
+                false,
+            ),
+            (
+                "two key URLs, one by an escape",
+                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","jwks\u005furi":"https://a/"}"#,
+                false,
+            ),
+            (
+                "two endpoints",
+                r#"{"issuer":"https://as/t1","introspection_endpoint":"https://a/","introspection_endpoint":"https://b/"}"#,
+                false,
+            ),
+            (
+                "two endpoints for mutual TLS",
+                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","mtls_endpoint_aliases":{"introspection_endpoint":"https://a/","introspection_endpoint":"https://b/"}}"#,
+                false,
+            ),
+            (
+                "a member that is not read, twice",
+                r#"{"x":1,"issuer":"https://as/t1","x":{"y":1,"y":2},"jwks_uri":"https://a/"}"#,
+                true,
+            ),
+            (
+                "the same in the aliases",
+                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","mtls_endpoint_aliases":{"x":1,"x":1}}"#,
+                true,
+            ),
+            (
+                "a number out of range, half a surrogate pair",
+                r#"{"issuer":"https://as/t1","a":1e400,"b":"\ud800","jwks_uri":"https://a/"}"#,
+                true,
+            ),
+            (
+                "half a surrogate pair in a URL that is read",
+                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/\ud800"}"#,
+                false,
+            ),
+            ("null for the URL", r#"{"issuer":"https://as/t1","jwks_uri":null}"#, false),
+            (
+                "null beside a URL",
+                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","introspection_endpoint":null,"mtls_endpoint_aliases":null}"#,
+                true,
+            ),
+            ("issuer null", r#"{"issuer":null,"jwks_uri":"https://a/"}"#, false),
+            ("more behind it", r#"{"issuer":"https://as/t1","jwks_uri":"https://a/"} {}"#, false),
         ] {
             assert_eq!(parse(document.as_bytes(), ISSUER).is_ok(), good, "{name}");
         }
+        let scopes = |count: usize| {
+            let scopes = vec!["\"a:b\""; count].join(",");
+            let start = r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","scopes_supported":["#;
+            format!("{start}{scopes}]}}")
+        };
+        assert!(parse(scopes(20_000).as_bytes(), ISSUER).is_ok(), "20,000 scopes");
+        let nested = format!(
+            r#"{{"x":{}{},"issuer":"https://as/t1","jwks_uri":"https://a/"}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(parse(nested.as_bytes(), ISSUER).is_ok(), "nested, without recursion");
         // NFC and NFD of one name are two names.
         let nfd = "{\"issuer\":\"https://as/e\u{301}\",\"jwks_uri\":\"https://keys/\"}";
         assert!(parse(nfd.as_bytes(), "https://as/\u{e9}").is_err());

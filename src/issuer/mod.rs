@@ -35,17 +35,18 @@ pub(crate) use transport::Transport;
 #[cfg(feature = "remote")]
 pub(crate) use trust::Resolved;
 pub(crate) use trust::{Pending, Trust, TrustedIssuer, Waited};
+pub(crate) use url::{PlainHttp, check_issuer, check_normal, is_http_loopback};
 #[cfg(feature = "remote")]
-pub(crate) use url::{UrlFault, check_url};
-pub(crate) use url::{check_issuer, check_normal, is_http_loopback};
+pub(crate) use url::{UrlFault, check_url, is_exact_host};
 
 /// A trusted authorization server.
 ///
 /// `iss` is compared byte by byte, so the name is given exactly as the server writes it into its
 /// tokens: with or without the final slash. A name that metadata is fetched from is a URL which every
 /// reader takes for the same: https, without dot segments, empty segments or encoded delimiters in
-/// its path. Where the keys are given (and the introspection endpoint, if there is introspection),
-/// nothing is fetched from the name, and it may be any text.
+/// its path. Where the keys are given (and the introspection endpoint, if there is introspection), or
+/// where `metadata_url` says where the metadata is, nothing is fetched from the name, and it
+/// may be any text.
 ///
 /// ```
 /// use tower_resource_server::{Algorithm, Issuer, Profile};
@@ -79,7 +80,8 @@ pub struct Issuer {
 #[derive(Clone)]
 pub(crate) enum KeyConfig {
     Discover,
-    JwksUri(String),
+    /// One URL, or several whose keys count together.
+    JwksUris(Vec<String>),
     Jwks(Vec<u8>),
     Pem(Vec<u8>),
     Der(Vec<u8>),
@@ -94,7 +96,7 @@ impl KeyConfig {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Discover, Self::Discover) => true,
-            (Self::JwksUri(own), Self::JwksUri(other)) => own == other,
+            (Self::JwksUris(own), Self::JwksUris(other)) => own == other,
             (Self::Jwks(own), Self::Jwks(other)) => own == other,
             (Self::Pem(own), Self::Pem(other)) => own == other,
             (Self::Der(own), Self::Der(other)) => own == other,
@@ -138,8 +140,30 @@ impl Issuer {
 
     /// Fetches the key set from `uri`, without metadata. The token's `iss` still has to be this
     /// issuer's name.
-    pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
-        self.keys = KeyConfig::JwksUri(uri.into());
+    pub fn jwks_uri(self, uri: impl Into<String>) -> Self {
+        self.jwks_uris([uri])
+    }
+
+    /// Fetches the key sets at several URLs, and uses their keys together: for a server that publishes
+    /// a set for each policy, as Azure AD B2C does, and signs with all of them under one `iss`. At most
+    /// 16 URLs. Like [`jwks_uri`](Self::jwks_uri), it takes the place of what was set before.
+    ///
+    /// All are asked each time, each by its own `ETag`. Where one fails and another answers, the last
+    /// good keys of the one that fails stay in use for as long as those of a single set would, and it
+    /// is asked again within a minute.
+    ///
+    /// ```
+    /// use tower_resource_server::Issuer;
+    ///
+    /// let keys = |policy: &str| {
+    ///     format!("https://contoso.b2clogin.com/contoso.onmicrosoft.com/{policy}/discovery/v2.0/keys")
+    /// };
+    /// let issuer = Issuer::new("https://contoso.b2clogin.com/8a2a/v2.0/")
+    ///     .jwks_uris([keys("b2c_1_signin"), keys("b2c_1_reset")]);
+    /// # let _ = issuer;
+    /// ```
+    pub fn jwks_uris<T: Into<String>>(mut self, uris: impl IntoIterator<Item = T>) -> Self {
+        self.keys = KeyConfig::JwksUris(uris.into_iter().map(Into::into).collect());
         self
     }
 
@@ -165,7 +189,7 @@ impl Issuer {
 
     /// Uses the keys in a file, and what replaces it: a JWK set (RFC 7517 §5), or one public key or
     /// certificate as PEM or DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and
-    /// [`der`](Self::der); which of them is told by the content. At most 64 KiB.
+    /// [`der`](Self::der); which of them is told by the content. At most 512 KiB.
     ///
     /// It is kept as a fetched set is: read when the first request needs it, again within a minute,
     /// and at once for a `kid` that it does not have. The name is looked up each time, so a mounted
@@ -241,8 +265,20 @@ impl Issuer {
         self
     }
 
+    /// Where http is allowed for this issuer, given whether it is on this machine.
+    pub(crate) fn plain_http(&self, loopback: bool) -> PlainHttp<'_> {
+        #[cfg(feature = "remote")]
+        return PlainHttp { loopback, hosts: &self.transport.http_hosts };
+        #[cfg(not(feature = "remote"))]
+        loopback.into()
+    }
+
     /// Whether anything is fetched from a URL made of the name.
     pub(crate) fn is_fetched_from(&self) -> bool {
+        #[cfg(feature = "remote")]
+        if self.transport.metadata_url.is_some() {
+            return false;
+        }
         #[cfg(feature = "remote")]
         if self.introspection.as_ref().is_some_and(Introspection::is_discovered) {
             return true;
@@ -275,8 +311,8 @@ impl Issuer {
         self
     }
 
-    /// How far the clocks of the two servers may differ, for `exp` and `nbf`: 60 s unless set, at
-    /// most 300 s (RFC 9068 §4 allows "a few minutes").
+    /// How far the clocks of the two servers may differ, for `exp`, `nbf` and `iat`: 60 s unless
+    /// set, at most 300 s (RFC 9068 §4 allows "a few minutes").
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(leeway);
         self
@@ -326,7 +362,7 @@ impl std::fmt::Debug for KeyConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Discover => "Discover",
-            Self::JwksUri(uri) => return write!(f, "JwksUri({:?})", Shown(uri)),
+            Self::JwksUris(uris) => return write!(f, "JwksUris({:?})", AllShown(uris)),
             Self::Jwks(_) => "Jwks(..)",
             Self::Pem(_) => "Pem(..)",
             Self::Der(_) => "Der(..)",

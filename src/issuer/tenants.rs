@@ -45,8 +45,16 @@ pub(crate) const MAX_TENANTS: usize = 1_000;
 const PROBATION_PART: usize = 10;
 const MIN_PROBATION: usize = 16;
 
+/// Bytes of a tenant's name. Real ones have a tenth of that; a longer one is not asked about, since a
+/// stranger chooses what is compared, hashed and remembered.
+const MAX_NAME: usize = 1_024;
+
 /// Names that are being resolved at one time; the others wait for their turn.
 const MAX_RESOLVING: usize = 64;
+
+/// Tenants that are known and are being resolved again at one time. These questions have a number and
+/// a budget of their own: made-up names must not keep a tenant that is gone from being found out.
+const MAX_RESOLVING_AGAIN: usize = 32;
 
 /// Questions to the resolver: so many at once, and one more each period. A flood of made-up names
 /// then costs the platform's directory ten questions a second. Names that the rule allows compete for
@@ -72,7 +80,7 @@ const ABSENT_FOR: Duration = Duration::from_secs(10);
 pub(crate) const RESOLVE_RETRY: Duration = Duration::from_secs(1);
 
 /// What is remembered of names: a bound of their number and of their bytes, since a stranger chooses
-/// them. The budget of questions allows fewer.
+/// them. The budget of questions allows fewer, of whatever length.
 const MAX_SAID: usize = 1_000;
 const MAX_SAID_BYTES: usize = 256 * 1024;
 
@@ -129,8 +137,8 @@ pub trait IssuerResolver: Send + Sync + 'static {
     ///
     /// The URL is in normal form: https (or http to this machine, where that is switched on), without
     /// user name, query, fragment, default port, upper case in the host, dot segments, empty segments
-    /// or encoded delimiters. The layer refuses other names before it asks, so what is compared here
-    /// is what is fetched.
+    /// or encoded delimiters; and it has 1,024 bytes at most. The layer refuses other names before it
+    /// asks, so what is compared here is what is fetched.
     ///
     /// It is asked for every token, also of a tenant at hand, so it is what takes a tenant's trust
     /// away at once. An answer of [`resolve`](Self::resolve) is asked for again after ten minutes.
@@ -191,6 +199,8 @@ pub(crate) struct Tenants {
     known: ArcSwap<Known>,
     asking: Mutex<Asking>,
     budget: Budget,
+    /// That of questions about tenants that are known.
+    budget_again: Budget,
 }
 
 type Known = HashMap<Arc<str>, Arc<Tenant>>;
@@ -203,6 +213,8 @@ pub(crate) struct Tenant {
     /// As it was resolved, for a configuration to come.
     resolved: Issuer,
     tenants: Weak<Tenants>,
+    /// The configuration that it is a tenant under.
+    generation: u64,
     /// Milliseconds of the monotonic clock.
     used_at: AtomicU64,
     /// When to resolve it again, in the same.
@@ -224,6 +236,12 @@ impl Tenant {
 
     fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
+    }
+
+    /// What a request keeps of it while it waits for something else: the tenant may have to make room
+    /// meanwhile.
+    pub(crate) fn resolution(self: &Arc<Self>) -> (u64, Resolution) {
+        (self.generation, Resolution::Known(Arc::clone(self)))
     }
 }
 
@@ -251,12 +269,22 @@ pub(crate) enum Search {
 /// Names that are asked about, and what was said of them.
 struct Asking {
     flights: Flights<Arc<str>, Resolution>,
+    /// Tenants that are known and are asked about again.
+    again: Flights<Arc<str>, Resolution>,
     /// Names that wait for their turn, in their order.
     queue: VecDeque<Arc<str>>,
-    /// How many requests wait for each name, and in all.
-    wanted: HashMap<Arc<str>, usize>,
+    /// The names that requests wait for, and how many requests in all.
+    wanted: HashMap<Arc<str>, Wanted>,
     waiting: usize,
     said: Said,
+}
+
+#[derive(Default)]
+struct Wanted {
+    requests: usize,
+    /// Whether the name waits for its turn: each request that waits looks after that every 100 ms, so
+    /// it is not looked for in the queue.
+    is_queued: bool,
 }
 
 /// What was said of names of which nothing is kept: that there is no such tenant, or that it could not
@@ -309,6 +337,8 @@ enum Turn {
 struct Question {
     name: Arc<str>,
     landing: Landing<Resolution>,
+    /// Whether the tenant is known, and nobody waits.
+    again: bool,
 }
 
 /// A wait for the resolver.
@@ -357,6 +387,7 @@ impl Asking {
     fn new() -> Self {
         Self {
             flights: Flights::new(RESOLVE_DEADLINE),
+            again: Flights::new(RESOLVE_DEADLINE),
             queue: VecDeque::new(),
             wanted: HashMap::new(),
             waiting: 0,
@@ -369,7 +400,7 @@ impl Asking {
         let has_room = self.waiting < MAX_WAITING;
         if has_room {
             self.waiting += 1;
-            *self.wanted.entry(Arc::clone(name)).or_default() += 1;
+            self.wanted.entry(Arc::clone(name)).or_default().requests += 1;
         }
         has_room
     }
@@ -377,11 +408,13 @@ impl Asking {
     fn leave(&mut self, name: &Arc<str>) {
         self.waiting = self.waiting.saturating_sub(1);
         if let Some(wanted) = self.wanted.get_mut(name) {
-            *wanted -= 1;
-            if *wanted == 0 {
+            wanted.requests -= 1;
+            if wanted.requests == 0 {
+                if wanted.is_queued {
+                    // Nobody is there to hear the answer.
+                    self.queue.retain(|queued| queued != name);
+                }
                 self.wanted.remove(name);
-                // Nobody is there to hear the answer.
-                self.queue.retain(|queued| queued != name);
             }
         }
     }
@@ -389,16 +422,34 @@ impl Asking {
     /// Joins the question under way; else the name waits for its turn.
     fn join(&mut self, name: &Arc<str>, now: Duration) -> Option<Waiter<Resolution>> {
         let waiter = self.flights.join(name, now);
-        if waiter.is_none() && !self.queue.contains(name) {
+        if waiter.is_none()
+            && let Some(wanted) = self.wanted.get_mut(name)
+            && !std::mem::replace(&mut wanted.is_queued, true)
+        {
             self.queue.push_back(Arc::clone(name));
         }
         waiter
+    }
+
+    /// The name whose turn it is.
+    fn next(&mut self) -> Option<Arc<str>> {
+        let next = self.queue.pop_front()?;
+        if let Some(wanted) = self.wanted.get_mut(&next) {
+            wanted.is_queued = false;
+        }
+        Some(next)
     }
 
     /// Whether one more question may begin now.
     fn may_ask(&mut self, budget: &Budget, now: Duration) -> bool {
         self.flights.give_up_overdue(now);
         self.flights.len() < MAX_RESOLVING && budget.take(now) == Taken::Granted
+    }
+
+    /// The same for one about a tenant that is known.
+    fn may_ask_again(&mut self, budget: &Budget, now: Duration) -> bool {
+        self.again.give_up_overdue(now);
+        self.again.len() < MAX_RESOLVING_AGAIN && budget.take(now) == Taken::Granted
     }
 }
 
@@ -419,7 +470,10 @@ impl Tenants {
                 .filter(|tenant| tenant.is_proven() && resolver.allows(&tenant.name))
                 .filter_map(|tenant| {
                     let issuer = prepare(&tenant.resolved, Some(&tenant.issuer)).ok()?;
-                    issuer.is_named(&tenant.name).then(|| tenant.under(issuer, Weak::clone(own)))
+                    let generation = settings.generation;
+                    issuer
+                        .is_named(&tenant.name)
+                        .then(|| tenant.under(issuer, Weak::clone(own), generation))
                 })
                 .collect();
             carried.sort_by_key(|tenant| std::cmp::Reverse(tenant.used_at.load(Ordering::Relaxed)));
@@ -436,6 +490,7 @@ impl Tenants {
                 known: ArcSwap::from_pointee(carried.into_iter().map(named).collect()),
                 asking: Mutex::new(Asking::new()),
                 budget: Budget::new(RESOLVE_BURST, RESOLVE_PERIOD),
+                budget_again: Budget::new(RESOLVE_BURST, RESOLVE_PERIOD),
             }
         })
     }
@@ -450,7 +505,8 @@ impl Tenants {
     pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<&(u64, Resolution)>) -> Search {
         let known = self.known.load().get(iss).cloned();
         // The name of a tenant that is known has passed this check.
-        let is_url = known.is_some() || is_normal(iss, self.settings.allow_http_loopback);
+        let is_url = known.is_some()
+            || (iss.len() <= MAX_NAME && is_normal(iss, self.settings.allow_http_loopback));
         if !is_url || !self.resolver.allows(iss) {
             if known.is_some() {
                 // Nothing is fetched for it any more, either.
@@ -464,7 +520,11 @@ impl Tenants {
         }
         match waited {
             Some((generation, resolution)) if *generation == self.settings.generation => {
-                Search::of(resolution.clone())
+                // It may have been asked about again since, and the last word counts.
+                match self.asking().said.of(iss, self.clock.monotonic()) {
+                    Some(Resolution::Unknown) => Search::Untrusted,
+                    _ => Search::of(resolution.clone()),
+                }
             }
             // What was said under another configuration answered another question.
             Some(_) | None => self.ask(iss),
@@ -511,12 +571,12 @@ impl Tenants {
             }
             let mut joined = asking.join(name, now);
             while !asking.queue.is_empty() && asking.may_ask(&self.budget, now) {
-                let Some(next) = asking.queue.pop_front() else { break };
+                let Some(next) = asking.next() else { break };
                 let (landing, waiter) = asking.flights.begin(Arc::clone(&next), now);
                 if next == *name {
                     joined = Some(waiter);
                 }
-                begun.push(Question { name: next, landing });
+                begun.push(Question { name: next, landing, again: false });
             }
             joined.map_or(Turn::Queued, Turn::UnderWay)
         };
@@ -544,7 +604,7 @@ impl Tenants {
         question: Question,
         ended: Ended<Result<Option<Issuer>, IssuerResolverError>>,
     ) {
-        let Question { name, landing } = question;
+        let Question { name, landing, again } = question;
         let gone = matches!(ended, Ended::Gone);
         let said = match ended.done() {
             Ok(Ok(Some(issuer))) => self.prepare_tenant(&name, issuer).map(Some),
@@ -555,7 +615,8 @@ impl Tenants {
         let now = self.clock.monotonic();
         let present = {
             let mut asking = self.asking();
-            let present = asking.flights.land(&name, &landing);
+            let flights = if again { &mut asking.again } else { &mut asking.flights };
+            let present = flights.land(&name, &landing);
             match &said {
                 Ok(None) if present => asking.said.remember(&name, true, now),
                 Err(_) if present && !gone => asking.said.remember(&name, false, now),
@@ -608,6 +669,7 @@ impl Tenants {
             name: Arc::clone(name),
             resolved,
             tenants: Arc::downgrade(self),
+            generation: self.settings.generation,
             used_at: AtomicU64::new(millis(now)),
             due_at: AtomicU64::new(millis(due_at)),
             proven: AtomicBool::new(proven),
@@ -663,17 +725,17 @@ impl Tenants {
         }
         let question = {
             let mut asking = self.asking();
-            if asking.flights.join(&tenant.name, now).is_some() {
+            if asking.again.join(&tenant.name, now).is_some() {
                 return;
             }
-            asking.may_ask(&self.budget, now).then(|| {
-                let (landing, _) = asking.flights.begin(Arc::clone(&tenant.name), now);
-                Question { name: Arc::clone(&tenant.name), landing }
+            asking.may_ask_again(&self.budget_again, now).then(|| {
+                let (landing, _) = asking.again.begin(Arc::clone(&tenant.name), now);
+                Question { name: Arc::clone(&tenant.name), landing, again: true }
             })
         };
         match question {
             Some(question) => self.launch(&runtime, question),
-            // Newcomers come first; the next request tries again.
+            // The next request tries again.
             None => due.store(due_at, Ordering::Relaxed),
         }
     }
@@ -733,13 +795,14 @@ impl Search {
 
 impl Tenant {
     /// The same tenant under another configuration.
-    fn under(&self, issuer: TrustedIssuer, tenants: Weak<Tenants>) -> Self {
+    fn under(&self, issuer: TrustedIssuer, tenants: Weak<Tenants>, generation: u64) -> Self {
         let copy = |number: &AtomicU64| AtomicU64::new(number.load(Ordering::Relaxed));
         Self {
             issuer,
             name: Arc::clone(&self.name),
             resolved: self.resolved.clone(),
             tenants,
+            generation,
             used_at: copy(&self.used_at),
             due_at: copy(&self.due_at),
             proven: AtomicBool::new(self.is_proven()),

@@ -1,22 +1,53 @@
-//! How one issuer is reached, where that differs from the others: its own roots, and a token for its
-//! key server.
+//! How one issuer is reached, where that differs from the others: a URL of its metadata, its own
+//! roots, a token for its key server, http inside a network.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::issuer::Issuer;
+use crate::shown::{AllShown, Shown};
 
 /// What an issuer's requests need beyond the settings of the server.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Transport {
+    /// Where its metadata is, if not under the well-known names.
+    pub(crate) metadata_url: Option<String>,
+    /// Hosts that may be asked by http.
+    pub(crate) http_hosts: Vec<String>,
     /// PEM. Where there are any, no others are trusted.
     pub(crate) roots: Vec<Vec<u8>>,
     pub(crate) bearer_token_file: Option<PathBuf>,
     /// Whether it is asked directly where others are asked through the server's proxy.
     pub(crate) no_proxy: bool,
+    /// Of one request for metadata or keys.
+    pub(crate) deadline: Option<Duration>,
 }
 
 impl Issuer {
+    /// Fetches the metadata from this URL, and looks for it nowhere else: for a server that has another
+    /// name inside a network than in its tokens, or metadata under a name of its own.
+    ///
+    /// The document's `issuer` still has to be exactly the issuer's name, which is what `iss` of tokens
+    /// is compared with; nothing is fetched from the name then, and it may be any text. The URLs that the
+    /// document names are used as they are: where they are names for the outside too, set
+    /// [`jwks_uri`](Self::jwks_uri) and [`Introspection::endpoint`](crate::Introspection::endpoint)
+    /// beside it, which come before what metadata says. For http inside a network, see
+    /// [`danger::allow_http_hosts`](crate::danger::allow_http_hosts).
+    ///
+    /// ```
+    /// use tower_resource_server::{Issuer, danger};
+    ///
+    /// let inside = "http://keycloak:8080/realms/demo/.well-known/openid-configuration";
+    /// let issuer = Issuer::new("https://auth.example.com/realms/demo").metadata_url(inside);
+    /// let issuer = danger::allow_http_hosts(issuer, ["keycloak"]);
+    /// # let _ = issuer;
+    /// ```
+    pub fn metadata_url(mut self, url: impl Into<String>) -> Self {
+        self.transport.metadata_url = Some(url.into());
+        self
+    }
+
     /// Trusts these root certificates, and no others, when anything is asked of this issuer: its
     /// metadata, its keys, its introspection endpoint. PEM text of one or more; given twice, all of
     /// them count.
@@ -39,6 +70,15 @@ impl Issuer {
     /// [`build`](crate::Builder::build) refuses the setting.
     pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.transport.bearer_token_file = Some(path.into());
+        self
+    }
+
+    /// How long one request for this issuer's metadata or keys may take: 5 s unless set, at most 30 s.
+    /// No client waits longer for that: a request waits for keys for 3 s at most, and those that come
+    /// later find them. For calls of the introspection endpoint there is
+    /// [`Introspection::deadline`](crate::Introspection::deadline).
+    pub fn fetch_deadline(mut self, deadline: Duration) -> Self {
+        self.transport.deadline = Some(deadline);
         self
     }
 
@@ -66,9 +106,12 @@ impl Issuer {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport")
+            .field("metadata_url", &self.metadata_url.as_deref().map(Shown))
+            .field("http_hosts", &AllShown(&self.http_hosts))
             .field("roots", &self.roots.len())
             .field("bearer_token_file", &self.bearer_token_file)
             .field("no_proxy", &self.no_proxy)
+            .field("deadline", &self.deadline)
             .finish()
     }
 }

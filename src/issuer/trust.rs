@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
@@ -62,11 +63,12 @@ pub(crate) enum Pending {
     Refused(Error),
     /// It goes on when the issuer is known, or when waiting for that has taken too long.
     Issuer(IssuerWait),
-    /// It goes on when keys have come, or when waiting for them has taken too long.
-    Keys(KeyWait),
-    /// It goes on when the authorization server has answered.
+    /// It goes on when keys have come, or when waiting for them has taken too long. A tenant that the
+    /// request has found stays its own meanwhile.
+    Keys(KeyWait, Option<Arc<Tenant>>),
+    /// It goes on when the authorization server has answered; with the tenant as before.
     #[cfg(feature = "remote")]
-    Answer(Box<AnswerWait>),
+    Answer(Box<AnswerWait>, Option<Arc<Tenant>>),
 }
 
 /// What a request has waited for already, since nobody waits for the same thing twice; and what it
@@ -84,6 +86,15 @@ pub(crate) struct Waited {
     /// What the authorization server said, and the generation that asked.
     #[cfg(feature = "remote")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
+}
+
+impl Waited {
+    /// Keeps the tenant that a request has found, so that it is not looked for again.
+    pub(crate) fn keep(&mut self, tenant: Option<Arc<Tenant>>) {
+        if let Some(tenant) = tenant {
+            self.issuer = Some(tenant.resolution());
+        }
+    }
 }
 
 /// The issuer that a token is judged by.
@@ -128,10 +139,28 @@ impl Trust {
             issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
+            // A token that names no issuer is judged by none of their keys.
+            #[cfg(feature = "remote")]
+            if self.introspects_opaque().is_some() {
+                return Ok(());
+            }
             let kid = Some(Excerpt::of(kid));
             return Err(Error::UnknownKey { kid, algorithm: header.algorithm });
         }
         Ok(())
+    }
+
+    /// By how much the longest deadline of introspection exceeds the usual one.
+    pub(crate) fn longer_calls(&self) -> Duration {
+        #[cfg(feature = "remote")]
+        return self
+            .issuers
+            .iter()
+            .filter_map(|issuer| Some(issuer.introspection.as_ref()?.engine.longer_calls()))
+            .max()
+            .unwrap_or_default();
+        #[cfg(not(feature = "remote"))]
+        Duration::ZERO
     }
 
     /// The issuer that the token names, by exact comparison (RFC 9068 §4).
@@ -170,9 +199,20 @@ impl Resolved<'_> {
         jwt: UnverifiedJwt<'a>,
         waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
-        let verified = TrustedIssuer::verify(self, jwt, waited)?;
+        let verified =
+            TrustedIssuer::verify(self, jwt, waited).map_err(|pending| match pending {
+                Pending::Keys(wait, _) => Pending::Keys(wait, self.tenant()),
+                pending => pending,
+            })?;
         self.prove();
         Ok(verified)
+    }
+
+    fn tenant(&self) -> Option<Arc<Tenant>> {
+        match self {
+            Self::Configured(_) => None,
+            Self::Tenant(tenant) => Some(Arc::clone(tenant)),
+        }
     }
 
     /// The issuer vouched for a token.
@@ -194,6 +234,22 @@ impl Trust {
             ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
             _ => None,
         }
+    }
+
+    /// The one issuer that is asked about a JWT that names none. A JWT of another kind, by its `typ`,
+    /// is nothing to ask about.
+    pub(crate) fn introspects_nameless(
+        &self,
+        jwt: &UnverifiedJwt<'_>,
+    ) -> Result<Option<Resolved<'_>>, Error> {
+        if jwt.claims.contains("iss") {
+            return Ok(None);
+        }
+        let issuer = self.introspects_opaque();
+        if issuer.is_some() {
+            Profile::check_introspected_type(jwt.header.typ.as_deref())?;
+        }
+        Ok(issuer)
     }
 
     /// The one issuer that is asked about a token that names none.
@@ -229,7 +285,7 @@ impl Resolved<'_> {
         match introspection.engine.lookup(token, now, waited.asks_now) {
             AnswerLookup::Active(answer) => Ok(answer),
             AnswerLookup::Refused(error) => Err(error.into()),
-            AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait))),
+            AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait), self.tenant())),
         }
     }
 }
@@ -382,7 +438,7 @@ impl TrustedIssuer {
         waited: &Waited,
     ) -> Result<VerifiedJwt<'a>, Pending> {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
-        match self.keys.find(header.kid.as_deref(), header.algorithm, iss, waited.keys.as_ref()) {
+        match self.keys.find(header.key(), header.algorithm, iss, waited.keys.as_ref()) {
             Lookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     found.verify(algorithm, input, signature)
@@ -401,7 +457,7 @@ impl TrustedIssuer {
                 problem: self.keys.last_error(),
                 retry_after,
             })),
-            Lookup::Wait(wait) => Err(Pending::Keys(wait)),
+            Lookup::Wait(wait) => Err(Pending::Keys(wait, None)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Which URLs are used: https, and http to this machine where that is switched on.
+//! Which URLs are used: https, and http to this machine or to named hosts where that is switched on.
 //!
 //! `url::Url` is the only parser, since the HTTP client fetches what it reads. Other readers of the
 //! same text (an allow rule, another server, a person) must not see another host or another path, so
@@ -28,23 +28,56 @@ pub(crate) struct UrlFault {
     normal: Option<String>,
 }
 
+/// Where http is allowed beside https.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PlainHttp<'a> {
+    /// On this very machine.
+    pub(crate) loopback: bool,
+    /// And on these hosts, by their exact text.
+    pub(crate) hosts: &'a [String],
+}
+
+impl From<bool> for PlainHttp<'_> {
+    fn from(loopback: bool) -> Self {
+        Self { loopback, hosts: &[] }
+    }
+}
+
 /// Checks the URL of an endpoint (RFC 8414 §2, RFC 6749 §10.3), and returns it as it is fetched.
 ///
 /// # Errors
 /// When the URL is not https, or when two readers could take it for two.
-pub(crate) fn check_url(text: &str, allow_http_loopback: bool) -> Result<Url, UrlFault> {
-    read(text, allow_http_loopback).map_err(|problem| {
-        let is_good = |normal: &String| normal != text && read(normal, allow_http_loopback).is_ok();
+pub(crate) fn check_url<'a>(
+    text: &str,
+    plain_http: impl Into<PlainHttp<'a>>,
+) -> Result<Url, UrlFault> {
+    let plain_http = plain_http.into();
+    read(text, plain_http).map_err(|problem| {
+        let is_good = |normal: &String| normal != text && read(normal, plain_http).is_ok();
         UrlFault { problem, normal: normal_form(text).filter(is_good) }
     })
+}
+
+/// Whether the text is the name of one host, or its address, as it stands in a normal URL: without a
+/// port, and without a `*`, which would stand for itself.
+#[cfg(feature = "remote")]
+pub(crate) fn is_exact_host(text: &str) -> bool {
+    let url = format!("http://{text}");
+    let plain_http = PlainHttp { loopback: false, hosts: &[text.to_owned()] };
+    !text.contains('*')
+        && read(&url, plain_http).is_ok_and(|url| url.host_str() == Some(text))
+        && Text::divide(&url).is_some_and(|url| url.authority == text && url.host() == text)
 }
 
 /// Checks the URL of an issuer that is fetched from: as [`check_url`], and without a query.
 ///
 /// # Errors
 /// As [`check_url`].
-pub(crate) fn check_issuer(text: &str, allow_http_loopback: bool) -> Result<Url, UrlFault> {
-    let url = check_url(text, allow_http_loopback)?;
+pub(crate) fn check_issuer<'a>(
+    text: &str,
+    plain_http: impl Into<PlainHttp<'a>>,
+) -> Result<Url, UrlFault> {
+    let url = check_url(text, plain_http)?;
     match url.query() {
         None => Ok(url),
         Some(_) => {
@@ -57,9 +90,13 @@ pub(crate) fn check_issuer(text: &str, allow_http_loopback: bool) -> Result<Url,
 ///
 /// # Errors
 /// As [`check_issuer`].
-pub(crate) fn check_normal(text: &str, allow_http_loopback: bool) -> Result<(), UrlFault> {
-    check_issuer(text, allow_http_loopback)?;
-    if is_normal(text, allow_http_loopback) {
+pub(crate) fn check_normal<'a>(
+    text: &str,
+    plain_http: impl Into<PlainHttp<'a>>,
+) -> Result<(), UrlFault> {
+    let plain_http = plain_http.into();
+    check_issuer(text, plain_http)?;
+    if is_normal(text, plain_http) {
         return Ok(());
     }
     let normal = normal_form(text).filter(|normal| normal != text);
@@ -68,10 +105,10 @@ pub(crate) fn check_normal(text: &str, allow_http_loopback: bool) -> Result<(), 
 
 /// Whether an issuer's name from a token is in normal form, so that the rule that is asked about it
 /// judges the very URL that would be fetched.
-pub(crate) fn is_normal(text: &str, allow_http_loopback: bool) -> bool {
+pub(crate) fn is_normal<'a>(text: &str, plain_http: impl Into<PlainHttp<'a>>) -> bool {
     // The characters first: they cost little, and most of what is made up for the parser has others.
     is_rfc3986(text)
-        && read(text, allow_http_loopback).is_ok_and(|url| {
+        && read(text, plain_http.into()).is_ok_and(|url| {
             let root = url.path() == "/" && url.as_str().strip_suffix('/') == Some(text);
             url.query().is_none() && (root || url.as_str() == text)
         })
@@ -79,7 +116,7 @@ pub(crate) fn is_normal(text: &str, allow_http_loopback: bool) -> bool {
 
 /// Whether the text is an http URL of this machine.
 pub(crate) fn is_http_loopback(text: &str) -> bool {
-    read(text, true).is_ok_and(|url| url.scheme() == "http")
+    read(text, true.into()).is_ok_and(|url| url.scheme() == "http")
 }
 
 impl fmt::Display for UrlFault {
@@ -119,7 +156,7 @@ impl<'a> Text<'a> {
     }
 }
 
-fn read(text: &str, allow_http_loopback: bool) -> Result<Url, &'static str> {
+fn read(text: &str, plain_http: PlainHttp<'_>) -> Result<Url, &'static str> {
     let parts = Text::divide(text).ok_or("is not an absolute URL")?;
     if !["https", "http"].iter().any(|scheme| parts.scheme.eq_ignore_ascii_case(scheme)) {
         return Err("must be https");
@@ -134,12 +171,12 @@ fn read(text: &str, allow_http_loopback: bool) -> Result<Url, &'static str> {
     if parts.authority.contains('@') || !url.username().is_empty() || url.password().is_some() {
         return Err("must have no user name");
     }
-    if url.scheme() == "http" {
-        // By its text: the parser takes `2130706433` for 127.0.0.1, and few who read it do.
+    // By the text of the host: the parser takes `2130706433` for 127.0.0.1, and few who read it do.
+    if url.scheme() == "http" && !plain_http.hosts.iter().any(|own| own == parts.host()) {
         if !is_loopback(parts.host()) {
             return Err("must be https");
         }
-        if !allow_http_loopback {
+        if !plain_http.loopback {
             return Err("must be https; for tests on this machine, see `allow_http_loopback`");
         }
     }
@@ -427,6 +464,71 @@ mod tests {
             let plain = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
             assert_eq!(check_url(url, false).is_ok(), endpoint && !plain, "no switch: {url:?}");
             assert_eq!(is_normal(url, false), from_token && !plain, "no switch: {url:?}");
+        }
+    }
+
+    #[test]
+    fn http_is_for_the_named_hosts_alone() {
+        let hosts = ["keycloak".to_owned(), "10.0.0.5".to_owned(), "[fd00::1]".to_owned()];
+        let allowed = PlainHttp { loopback: false, hosts: &hosts };
+        for (url, good) in [
+            ("http://keycloak", true),
+            ("http://keycloak:8080/realms/demo", true),
+            ("https://keycloak:8080/realms/demo", true),
+            ("http://10.0.0.5:8080/x", true),
+            ("http://[fd00::1]:8080/x", true),
+            ("http://[fd00::1]/x", true),
+            ("http://keycloak2:8080/realms/demo", false),
+            ("http://keycloak.example.com/x", false),
+            ("http://a.keycloak/x", false),
+            ("http://keycloak.:8080/x", false),
+            ("http://KEYCLOAK:8080/x", false),
+            ("http://keycloak@evil.example/x", false),
+            ("http://user@keycloak/x", false),
+            (r"http://keycloak\@evil.example/x", false),
+            ("http://keycloak:8080/a/../b", false),
+            ("http://evil.example/keycloak", false),
+            ("http://evil.example?keycloak", false),
+            ("http://167772165/x", false),
+            ("http://10.0.5/x", false),
+            ("http://localhost:8080", false),
+            ("http://127.0.0.1:8080", false),
+            ("ftp://keycloak/x", false),
+        ] {
+            assert_eq!(check_url(url, allowed).is_ok(), good, "{url}");
+            let is_http = url.starts_with("http:");
+            assert_eq!(check_url(url, false).is_ok(), good && !is_http, "without the hosts: {url}");
+        }
+    }
+
+    #[cfg(feature = "remote")]
+    #[test]
+    fn exact_hosts() {
+        for (text, good) in [
+            ("keycloak", true),
+            ("keycloak.auth.svc.cluster.local", true),
+            ("as_1", true),
+            ("10.0.0.5", true),
+            ("[fd00::1]", true),
+            ("localhost", true),
+            ("", false),
+            ("*", false),
+            ("*.internal", false),
+            ("keycloak:8080", false),
+            ("keycloak:80", false),
+            ("http://keycloak", false),
+            ("keycloak/", false),
+            ("keycloak/realms", false),
+            ("user@keycloak", false),
+            ("Keycloak", false),
+            ("fd00::1", false),
+            ("10.0.5", false),
+            ("key cloak", false),
+            ("b\u{fc}cher", false),
+            ("keycloak?", false),
+            ("keycloak#x", false),
+        ] {
+            assert_eq!(is_exact_host(text), good, "{text:?}");
         }
     }
 

@@ -25,17 +25,21 @@ impl BearerFile {
     pub(crate) async fn authorization(&self) -> Result<HeaderValue, String> {
         let content = self.0.read().await;
         let content = content.map_err(|problem| format!("bearer token file: {problem}"))?;
-        let token = content.trim_ascii();
-        // b64token: whatever else is in the file, it is not sent to anyone.
-        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-        if token.is_empty() || !token.iter().all(is_token) {
-            return Err("bearer token file: it holds no token".to_owned());
-        }
-        let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat())
-            .map_err(|_| "bearer token file: it holds no token")?;
-        value.set_sensitive(true);
-        Ok(value)
+        bearer(content.trim_ascii())
+            .ok_or_else(|| "bearer token file: it holds no token".to_owned())
     }
+}
+
+/// `Authorization: Bearer` and a token, if it is one (b64token, RFC 6750 §2.1): whatever else is in its
+/// place, it is not sent to anyone.
+pub(crate) fn bearer(token: &[u8]) -> Option<HeaderValue> {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    if token.is_empty() || !token.iter().all(is_token) {
+        return None;
+    }
+    let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 impl fmt::Debug for BearerFile {

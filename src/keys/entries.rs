@@ -9,22 +9,36 @@ use serde_json::value::RawValue;
 
 use crate::keys::set::KeySetFault;
 
-/// Entries of one set. Real sets have 1 to 20, Entra ID's common one about 30.
-pub(crate) const MAX_KEYS: usize = 100;
+/// Entries of one set that are read. Real sets have 1 to 20, Entra ID's common one about 30, one of a
+/// server that signs for many tenants some 100.
+pub(crate) const MAX_KEYS: usize = 250;
+
+/// Unread entries of a set.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Entries<'a> {
+    /// The first [`MAX_KEYS`] of them.
+    pub(crate) texts: Vec<&'a str>,
+    /// Whether there are more.
+    pub(crate) has_more: bool,
+}
+
+/// The document without a byte order mark, which RFC 8259 §8.1 lets a reader ignore.
+pub(crate) fn without_mark(document: &[u8]) -> &[u8] {
+    document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document)
+}
 
 /// The entries of the one array `keys`, unread (RFC 7517 §5). Other members are skipped, whatever
 /// they hold.
 ///
 /// # Errors
-/// When the document is no JSON object with one array `keys` of at most 100 entries.
-pub(crate) fn entries(document: &[u8]) -> Result<Vec<&str>, KeySetFault> {
-    let text = std::str::from_utf8(document).map_err(|_| NO_OBJECT)?;
+/// When the document is no JSON object with one array `keys`.
+pub(crate) fn entries(document: &[u8]) -> Result<Entries<'_>, KeySetFault> {
+    let text = std::str::from_utf8(without_mark(document)).map_err(|_| NO_OBJECT)?;
     let Document(keys) = serde_json::from_str(text).map_err(|_| NO_OBJECT)?;
     let array = keys.map(RawValue::get).filter(|text| text.starts_with('['));
     let array = array.ok_or(KeySetFault("no array `keys`".into()))?;
-    // Its form was checked as a part of the document, so what fails here is the count.
-    let Array(entries) =
-        serde_json::from_str(array).map_err(|_| KeySetFault("more than 100 keys".into()))?;
+    // Its form was checked as a part of the document.
+    let Array(entries) = serde_json::from_str(array).map_err(|_| NO_OBJECT)?;
     Ok(entries)
 }
 
@@ -60,12 +74,12 @@ impl<'de> Deserialize<'de> for Document<'de> {
     }
 }
 
-struct Array<'a>(Vec<&'a str>);
+struct Array<'a>(Entries<'a>);
 
 impl<'de> Deserialize<'de> for Array<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
+        struct Items;
+        impl<'de> Visitor<'de> for Items {
             type Value = Array<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,17 +87,19 @@ impl<'de> Deserialize<'de> for Array<'de> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = seq.next_element::<&'de RawValue>()? {
-                    if entries.len() == MAX_KEYS {
-                        return Err(A::Error::custom("too many"));
-                    }
-                    entries.push(entry.get());
+                let mut texts = Vec::new();
+                while texts.len() < MAX_KEYS {
+                    let Some(entry) = seq.next_element::<&'de RawValue>()? else { break };
+                    texts.push(entry.get());
                 }
-                Ok(Array(entries))
+                let mut has_more = false;
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    has_more = true;
+                }
+                Ok(Array(Entries { texts, has_more }))
             }
         }
-        deserializer.deserialize_seq(Entries)
+        deserializer.deserialize_seq(Items)
     }
 }
 
@@ -114,25 +130,33 @@ mod tests {
             ("something behind it", r#"{"keys":[]} {}"#, None),
             ("an entry that is no JSON", r#"{"keys":[{"a":}]}"#, None),
             ("cut off", r#"{"keys":[1"#, None),
-            ("a byte order mark", "\u{feff}{\"keys\":[]}", None),
+            ("a byte order mark", "\u{feff}{\"keys\":[1]}", Some(&["1"])),
+            ("two byte order marks", "\u{feff}\u{feff}{\"keys\":[]}", None),
+            ("a byte order mark behind a blank", " \u{feff}{\"keys\":[]}", None),
+            ("a byte order mark alone", "\u{feff}", None),
             ("empty", "", None),
         ] {
-            assert_eq!(entries(document.as_bytes()).ok().as_deref(), expected, "{name}");
+            let texts = entries(document.as_bytes()).ok().map(|entries| entries.texts);
+            assert_eq!(texts.as_deref(), expected, "{name}");
         }
         assert!(entries(b"{\"keys\":[],\"a\":\"\xff\"}").is_err(), "not UTF-8");
+        assert!(entries(b"\xff\xfe{\0}\0").is_err(), "the mark of UTF-16");
     }
 
     #[test]
     fn nesting_of_any_depth_is_read_without_recursion() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let document = format!(r#"{{"x":{deep},"keys":[{deep},1]}}"#);
-        assert_eq!(entries(document.as_bytes()).unwrap(), [deep.as_str(), "1"]);
+        assert_eq!(entries(document.as_bytes()).unwrap().texts, [deep.as_str(), "1"]);
     }
 
     #[test]
     fn keys_are_counted_on_both_sides_of_the_edge() {
         let document = |count: usize| format!(r#"{{"keys":[{}]}}"#, vec!["{}"; count].join(","));
-        assert_eq!(entries(document(MAX_KEYS).as_bytes()).unwrap().len(), MAX_KEYS);
-        assert!(entries(document(MAX_KEYS + 1).as_bytes()).is_err());
+        for (count, has_more) in [(MAX_KEYS, false), (MAX_KEYS + 1, true), (10_000, true)] {
+            let document = document(count);
+            let read = entries(document.as_bytes()).unwrap();
+            assert_eq!((read.texts.len(), read.has_more), (MAX_KEYS, has_more), "{count}");
+        }
     }
 }

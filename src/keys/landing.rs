@@ -34,15 +34,27 @@ impl RemoteKeys {
             return;
         }
         let before = self.snapshot.load_full();
+        let partial = fetched.as_ref().ok().and_then(|fetched| fetched.partial.as_ref());
+        let missing = partial.map(|partial| Excerpt::of_own(partial.problem.as_str()));
         match fetched.and_then(|fetched| self.renew(&ticket, fetched, known)) {
             Ok(snapshot) => {
                 let snapshot = Arc::new(snapshot);
                 // In this order: who sees the attempt ended sees its set.
                 self.publish(&snapshot);
-                self.last_error.store(None);
+                self.last_error.store(missing.clone().map(Arc::new));
                 let failures = self.freshness.succeeded(ticket);
                 self.ended.send_replace(());
                 self.tell_success(before.as_deref(), &snapshot, failures);
+                if let Some(problem) = missing {
+                    let usable_for = snapshot.life.usable_for(now);
+                    let failures = 1;
+                    self.emit(|issuer| Event::RefreshFailed {
+                        issuer,
+                        problem,
+                        failures,
+                        usable_for,
+                    });
+                }
             }
             Err(Failure { problem, retry_after }) => {
                 let problem = Excerpt::of_own(problem);
@@ -88,9 +100,13 @@ impl RemoteKeys {
                 Err(KeySetFault(problem)) => return Err(format!("key set: {problem}").into()),
             },
         };
+        let life = self.freshness.renewed(ticket, fetched.max_age, random_unit());
         Ok(Snapshot {
             keys,
-            life: self.freshness.renewed(ticket, fetched.max_age, random_unit()),
+            life: match fetched.partial {
+                None => life,
+                Some(partial) => life.in_part(partial.usable_until),
+            },
             document,
             validator: fetched.validator,
             seed: false,

@@ -16,6 +16,8 @@ mod landing;
 #[cfg(test)]
 mod model;
 mod pem;
+#[cfg(feature = "remote")]
+mod places;
 mod remote;
 mod report;
 mod seed;
@@ -40,11 +42,14 @@ use crate::crypto::Algorithm;
 use crate::health::{IssuerHealth, KeyStage};
 use crate::shown::redacted;
 use crate::token::Excerpt;
+use crate::token::header::KeyHint;
 
 #[cfg(feature = "remote")]
-pub(crate) use bearer::BearerFile;
+pub(crate) use bearer::{BearerFile, bearer};
 #[cfg(feature = "remote")]
 pub(crate) use cache_control::max_age;
+#[cfg(feature = "remote")]
+pub(crate) use entries::without_mark;
 #[cfg(feature = "remote")]
 pub(crate) use file::read_now as read_file;
 pub(crate) use freshness::{Budget, FreshnessSettings, STALE_IF_ERROR, Taken};
@@ -52,6 +57,8 @@ pub(crate) use freshness::{Budget, FreshnessSettings, STALE_IF_ERROR, Taken};
 pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS};
 pub(crate) use jwk::FOR_ENCRYPTION;
 pub(crate) use pem::{der, pem};
+#[cfg(feature = "remote")]
+pub(crate) use places::{JwksPlaces, MAX_PLACES};
 pub(crate) use remote::{KeySettings, RemoteKeys};
 pub use seed::{InvalidSeed, KeySeed};
 pub(crate) use select::Candidates;
@@ -59,7 +66,7 @@ pub(crate) use set::{KeySet, KeySetFault};
 use snapshot::Snapshot;
 pub(crate) use source::Source;
 #[cfg(feature = "remote")]
-pub(crate) use source::{Failure, fetched_url};
+pub(crate) use source::{Failure, MAX_DOCUMENT, fetched_url};
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub use thumbprint::jwk_thumbprint;
 pub(crate) use wait::{KeyWait, KeysWaited};
@@ -109,15 +116,15 @@ impl Keys {
     /// Looks for the key that a header names. It never asks to wait for the same keys again.
     pub(crate) fn find(
         &self,
-        kid: Option<&str>,
+        key: KeyHint<'_>,
         algorithm: Algorithm,
         iss: &str,
         waited: Option<&KeysWaited>,
     ) -> Lookup<'_> {
         match self {
-            Self::Remote(keys) => keys.find(kid, algorithm, iss, waited),
+            Self::Remote(keys) => keys.find(key, algorithm, iss, waited),
             Self::Static(keys) => {
-                let candidates = keys.find(kid, algorithm, iss);
+                let candidates = keys.find(key, algorithm, iss);
                 if candidates.is_empty() {
                     Lookup::Unknown
                 } else {
@@ -182,6 +189,13 @@ impl Keys {
     pub(crate) fn take_over(&self, other: &Self) {
         if let (Self::Remote(own), Self::Remote(other)) = (self, other) {
             own.take_over(other);
+        }
+    }
+
+    /// Reports the seed of another engine, which can't be used, as if it were its own.
+    pub(crate) fn note_seed_of(&self, other: &Self) {
+        if let (Self::Remote(own), Self::Remote(other)) = (self, other) {
+            own.note_seed_of(other);
         }
     }
 

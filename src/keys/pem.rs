@@ -38,9 +38,9 @@ pub(crate) fn der(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey,
 
 const NO_CERTIFICATE: KeyFault = KeyFault("no X.509 certificate of version 3");
 
-/// The key in a certificate. It is configured, hence trusted as it is: who issued the certificate
-/// and for how long is not asked (RFC 7517 §4.7 asks it of certificates that come with a key).
-fn certificate(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
+/// The key in a certificate. It is configured, or in a key set, hence trusted as it is: who issued the
+/// certificate and for how long is not asked.
+pub(crate) fn certificate(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
     let der = CertificateDer::from(der);
     let certificate = EndEntityCert::try_from(&der).map_err(|_| NO_CERTIFICATE)?;
     let spki: SubjectPublicKeyInfoDer<'_> = certificate.subject_public_key_info();

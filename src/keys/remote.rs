@@ -20,14 +20,16 @@ use crate::crypto::{Algorithm, AlgorithmSet};
 use crate::event::{Event, Observer};
 use crate::flight::{self, Ended};
 use crate::keys::freshness::{
-    Answer, Asked, Attempt, DEADLINE, Freshness, FreshnessSettings, Note, Phase, Ticket,
+    Answer, Asked, Attempt, Cause, DEADLINE, Freshness, FreshnessSettings, Note, Phase, Ticket,
 };
 use crate::keys::snapshot::Snapshot;
+use crate::keys::source::Asking;
 use crate::keys::{Candidates, Found, KeySeed, KeyWait, KeysWaited, Lookup, Source, warm};
 use crate::runtime::{self, Unfit};
 use crate::shown::redacted;
 use crate::telemetry;
 use crate::token::Excerpt;
+use crate::token::header::KeyHint;
 
 /// The keys of one issuer, kept fresh.
 pub(crate) struct RemoteKeys {
@@ -37,6 +39,8 @@ pub(crate) struct RemoteKeys {
     pub(super) clock: Arc<dyn Clock>,
     observer: Option<Observer>,
     keep_warm: AtomicBool,
+    /// Of an attempt.
+    deadline: Duration,
     pub(super) snapshot: ArcSwapOption<Snapshot>,
     pub(super) freshness: Freshness,
     /// Wakes those who wait for an attempt to end.
@@ -56,6 +60,8 @@ pub(crate) struct RemoteKeys {
 #[derive(Clone, Default)]
 pub(crate) struct KeySettings {
     pub(crate) freshness: FreshnessSettings,
+    /// How long an attempt may take, where it is not the usual time.
+    pub(crate) deadline: Option<Duration>,
     /// Whether the set is fetched when that is due, without waiting for a request.
     pub(crate) keep_warm: bool,
     /// Who is told of events, beside the log.
@@ -72,6 +78,7 @@ impl RemoteKeys {
         clock: Arc<dyn Clock>,
         settings: KeySettings,
     ) -> Self {
+        let deadline = settings.deadline.unwrap_or(DEADLINE);
         let keys = Self {
             issuer: issuer.into(),
             accepted,
@@ -80,7 +87,8 @@ impl RemoteKeys {
             observer: settings.observer,
             keep_warm: AtomicBool::new(settings.keep_warm),
             snapshot: ArcSwapOption::empty(),
-            freshness: Freshness::new(settings.freshness),
+            deadline,
+            freshness: Freshness::new(settings.freshness).with_deadline(deadline),
             ended: watch::Sender::new(()),
             last_error: ArcSwapOption::empty(),
             task: ArcSwapOption::empty(),
@@ -114,6 +122,11 @@ impl RemoteKeys {
         }
     }
 
+    /// Reports the seed of another engine, which was made for it in vain.
+    pub(crate) fn note_seed_of(&self, other: &Self) {
+        self.ignored_seed.store(other.ignored_seed.swap(None));
+    }
+
     /// Reports a seed that is not used, once. Called after the engine is in use, since an observer may
     /// call back.
     pub(crate) fn tell_of_seed(&self) {
@@ -140,19 +153,19 @@ impl RemoteKeys {
     /// answers [`Lookup::Wait`].
     pub(crate) fn find(
         self: &Arc<Self>,
-        kid: Option<&str>,
+        key: KeyHint<'_>,
         algorithm: Algorithm,
         iss: &str,
         waited: Option<&KeysWaited>,
     ) -> Lookup<'static> {
         let since = waited.and_then(|waited| waited.since(self));
-        self.look((kid, algorithm, iss), since, since.is_none())
+        self.look((key, algorithm, iss), since, since.is_none())
     }
 
     /// The same for a request that came before the attempt `since`; it may wait if it is patient.
     pub(super) fn look(
         self: &Arc<Self>,
-        (kid, algorithm, iss): (Option<&str>, Algorithm, &str),
+        (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
         since: Option<Attempt>,
         patient: bool,
     ) -> Lookup<'static> {
@@ -163,7 +176,7 @@ impl RemoteKeys {
             let life = snapshot.as_ref().map(|snapshot| &snapshot.life);
             let candidates = match &*snapshot {
                 Some(snapshot) if snapshot.life.stage(now).is_usable() => {
-                    snapshot.keys.find(kid, algorithm, iss)
+                    snapshot.keys.find(key, algorithm, iss)
                 }
                 _ => Candidates::default(),
             };
@@ -174,7 +187,7 @@ impl RemoteKeys {
             let started = decision.start.is_none_or(|ticket| self.launch(ticket, now));
             match decision.note {
                 Some(Note::UnknownKid) if started => {
-                    let kid = kid.map(Excerpt::of);
+                    let kid = key.kid().map(Excerpt::of);
                     self.emit(|issuer| Event::UnknownKid { issuer, kid });
                 }
                 Some(Note::BudgetSpent) => self.emit(|issuer| Event::BudgetSpent { issuer }),
@@ -194,7 +207,7 @@ impl RemoteKeys {
                 Answer::Unknown => Lookup::Unknown,
                 Answer::Unavailable { retry_after } => Lookup::Unavailable { retry_after },
                 Answer::Wait(wait) => {
-                    let sought = (kid, algorithm, iss);
+                    let sought = (key, algorithm, iss);
                     Lookup::Wait(KeyWait::new(Arc::clone(self), wait, sought))
                 }
             };
@@ -261,10 +274,16 @@ impl RemoteKeys {
         // Requests that wait for an attempt which was given up for this one look again.
         self.ended.send_replace(());
         let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
-        let validator = known.as_ref().and_then(|known| known.validator.clone());
-        let work = async move { source.fetch(validator.as_ref(), now).await };
+        let (seeks_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
+        let work = {
+            let known = known.clone();
+            async move {
+                let known = known.as_deref();
+                source.fetch(Asking { now, known, seeks_kid, accepted }).await
+            }
+        };
         let keys = Arc::downgrade(self);
-        let task = flight::launch(&runtime, DEADLINE, work, move |ended| {
+        let task = flight::launch(&runtime, self.deadline, work, move |ended| {
             if let Some(keys) = keys.upgrade() {
                 keys.land(ticket, ended, known.as_deref());
             }

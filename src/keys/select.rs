@@ -5,14 +5,18 @@
 //! - a token with a `kid`: the keys of that very kid that serve its algorithm, all of them, since
 //!   two keys may share a kid (RFC 7517 §4.5);
 //! - else the one key without a kid that serves the algorithm;
-//! - a token without a `kid`: the one key that serves its algorithm.
+//! - a token with a certificate's thumbprint and no `kid`: the keys of that certificate (RFC 7515
+//!   §4.1.7), else those of which the set names no certificate;
+//! - a token with neither: the keys that serve its algorithm, since a server that names none has two in
+//!   each rotation.
 //!
-//! Where "the one" would be several, there is none: guessing would let a token be checked against
-//! every key in turn.
+//! At most four keys are tried, so that a forged token can't make work of a whole set. Where a `kid`
+//! was given and "the one" key without one would be several, there is none.
 
 use crate::crypto::Algorithm;
 use crate::issuer::tenant_of;
 use crate::keys::jwk::Key;
+use crate::token::header::{KeyHint, Thumbprint};
 
 /// Keys that are tried for one token. Two of one kid happen in rotations; more is a mistake that
 /// must not multiply the cost of a forged token.
@@ -44,34 +48,49 @@ impl Candidates {
 
 pub(crate) fn candidates(
     keys: &[Key],
-    kid: Option<&str>,
+    key: KeyHint<'_>,
     algorithm: Algorithm,
     iss: &str,
 ) -> Candidates {
-    let fitting = |key: &Key| {
-        key.prepared.fits(algorithm)
-            && key.issuer.as_deref().is_none_or(|issuer| serves(issuer, iss))
-    };
-    if let Some(kid) = kid {
-        let mut named = Candidates::default();
+    // Up to four of those that are meant and fit.
+    fn all(
+        keys: &[Key],
+        (algorithm, iss): (Algorithm, &str),
+        is_meant: impl Fn(&Key) -> bool,
+    ) -> Candidates {
+        let mut found = Candidates::default();
         for (index, key) in keys.iter().enumerate() {
-            if key.kid.as_deref() == Some(kid) && fitting(key) {
-                named.push(index);
+            if is_meant(key)
+                && key.prepared.fits(algorithm)
+                && key.issuer.as_deref().is_none_or(|issuer| serves(issuer, iss))
+            {
+                found.push(index);
             }
         }
-        if !named.is_empty() {
-            return named;
+        found
+    }
+    let token = (algorithm, iss);
+    match key {
+        KeyHint::Kid(kid) => {
+            let named = all(keys, token, |key| key.kid.as_deref() == Some(kid));
+            if !named.is_empty() {
+                return named;
+            }
+            let nameless = all(keys, token, |key| key.kid.is_none());
+            if nameless.len == 1 { nameless } else { Candidates::default() }
         }
+        KeyHint::Certificate(thumbprint) => {
+            fn thumbprints(key: &Key) -> impl Iterator<Item = &Thumbprint> {
+                key.thumbprints.iter().flatten()
+            }
+            let named = all(keys, token, |key| thumbprints(key).any(|own| own == thumbprint));
+            if !named.is_empty() {
+                return named;
+            }
+            all(keys, token, |key| !thumbprints(key).any(|own| own.is_like(thumbprint)))
+        }
+        KeyHint::Nothing => all(keys, token, |_| true),
     }
-    let mut only = keys
-        .iter()
-        .enumerate()
-        .filter(|(_, key)| (kid.is_none() || key.kid.is_none()) && fitting(key));
-    let mut found = Candidates::default();
-    if let (Some((index, _)), None) = (only.next(), only.next()) {
-        found.push(index);
-    }
-    found
 }
 
 /// Whether a key published for `issuer`, perhaps with a place for the tenant, serves `iss`.

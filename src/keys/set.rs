@@ -8,11 +8,12 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
-use crate::keys::entries::entries;
+use crate::keys::entries::{entries, without_mark};
 use crate::keys::jwk::Key;
 use crate::keys::pem;
 use crate::keys::select::{self, Candidates};
 use crate::token::Excerpt;
+use crate::token::header::KeyHint;
 use crate::token::json::{self, Object, Value};
 
 /// Of how many entries it is told why they can't be used, where none can.
@@ -44,11 +45,12 @@ impl KeySet {
     /// Reads a JWK set.
     ///
     /// # Errors
-    /// When the document is no JSON object with one array `keys` of at most 100 entries, or when no
-    /// entry can be used: such an answer must not replace a good set.
+    /// When the document is no JSON object with one array `keys`, or when no entry that is read can be
+    /// used: such an answer must not replace a good set.
     pub(crate) fn parse(document: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
         let mut set = Self::empty();
-        for entry in entries(document)? {
+        let entries = entries(document)?;
+        for entry in entries.texts {
             // As strict as with a token, and within the same limits.
             let read = json::parse(entry.as_bytes());
             let read = read.map_err(|_| KeyFault("not one strict JSON object"));
@@ -57,6 +59,10 @@ impl KeySet {
                 Ok(key) => set.keys.push(key),
                 Err(KeyFault(reason)) => set.skipped.push(Skipped { kid, reason }),
             }
+        }
+        if entries.has_more {
+            let reason = "the set has more than 250 entries, and the first 250 are read";
+            set.skipped.push(Skipped { kid: None, reason });
         }
         if set.keys.is_empty() {
             return Err(set.no_usable_key());
@@ -70,7 +76,7 @@ impl KeySet {
     /// As [`parse`](Self::parse), and when it is none of these.
     pub(crate) fn parse_file(content: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
         const BEGIN: &[u8] = b"-----BEGIN ";
-        let key = match content.trim_ascii_start() {
+        let key = match without_mark(content).trim_ascii_start() {
             [b'{', ..] => return Self::parse(content, accepted),
             // RFC 7468 §2: text may stand before it.
             text if memchr::memmem::find(text, BEGIN).is_some() => pem::pem(text, accepted),
@@ -102,12 +108,12 @@ impl KeySet {
 
     /// A set of one key without a kid.
     pub(crate) fn single(prepared: VerificationKey) -> Self {
-        Self { keys: vec![Key { kid: None, issuer: None, prepared }], skipped: Vec::new() }
+        Self { keys: vec![Key::nameless(prepared)], skipped: Vec::new() }
     }
 
     /// The keys that a token's header names; none when it names none of this set.
-    pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm, iss: &str) -> Candidates {
-        select::candidates(&self.keys, kid, algorithm, iss)
+    pub(crate) fn find(&self, key: KeyHint<'_>, algorithm: Algorithm, iss: &str) -> Candidates {
+        select::candidates(&self.keys, key, algorithm, iss)
     }
 
     /// Whether some key may be meant by this kid: one that has it, or one that has none.

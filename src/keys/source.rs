@@ -18,15 +18,26 @@ use crate::issuer::Discovery;
 #[cfg(feature = "remote")]
 use crate::keys::bearer::BearerFile;
 use crate::keys::file::Reader;
+#[cfg(feature = "remote")]
+use crate::keys::places::JwksPlaces;
 use crate::keys::set::{KeySet, KeySetFault};
+use crate::keys::snapshot::Snapshot;
+#[cfg(feature = "remote")]
+use crate::runtime;
 use crate::token::Excerpt;
 
-/// Bytes of a key set, wherever it comes from. Real ones have 1 to 20 KiB.
-pub(crate) const MAX_DOCUMENT: usize = 64 * 1024;
+/// Bytes of a key set, wherever it comes from, or of metadata. Real ones have 1 to 20 KiB; a set of 250
+/// keys with their certificates has 400.
+pub(crate) const MAX_DOCUMENT: usize = 512 * 1024;
 
 /// How long a file is fresh: to look at one costs next to nothing, so this is the least that the
 /// schedule allows.
 const FILE_FRESHNESS: Duration = Duration::from_secs(60);
+
+/// How long metadata and keys may take, once the keys where they were are of no help: an attempt has
+/// 10 s in all, and the one request for which this is done waits no longer than 2 s.
+#[cfg(feature = "remote")]
+const SECOND_LOOK: Duration = Duration::from_secs(4);
 
 /// What a key set is asked for as (RFC 7517 §8.5).
 #[cfg(feature = "remote")]
@@ -40,6 +51,9 @@ pub(crate) enum Source {
     /// A configured URL, and the token that is shown there.
     #[cfg(feature = "remote")]
     JwksUri { client: Client, uri: String, bearer: Option<BearerFile> },
+    /// Several of them, whose keys count together.
+    #[cfg(feature = "remote")]
+    JwksUris { client: Client, places: JwksPlaces, bearer: Option<BearerFile> },
     /// A file of this machine.
     File(Reader),
     /// Code of the API's own.
@@ -52,6 +66,28 @@ pub(crate) struct Fetched {
     pub(crate) document: Option<Bytes>,
     pub(crate) validator: Option<Validator>,
     pub(crate) max_age: Option<Duration>,
+    /// What is missing, where there are several places and not all have answered.
+    pub(crate) partial: Option<Partial>,
+}
+
+/// A part of the set could not be fetched.
+#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "a server has parts"))]
+pub(crate) struct Partial {
+    /// In words fit for a log.
+    pub(crate) problem: String,
+    /// How long what stands in for it may be used, if there is anything.
+    pub(crate) usable_until: Option<Duration>,
+}
+
+/// What a source is asked for.
+#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "a server is asked by it"))]
+pub(crate) struct Asking<'a> {
+    pub(crate) now: Duration,
+    /// The set in use.
+    pub(crate) known: Option<&'a Snapshot>,
+    /// Whether a `kid` is looked for that the set in use does not have.
+    pub(crate) seeks_kid: bool,
+    pub(crate) accepted: AlgorithmSet,
 }
 
 /// What to ask by whether a set has changed (RFC 9110 §8.8). It belongs to the URL it came from:
@@ -111,7 +147,7 @@ impl Source {
     pub(crate) fn discovery(&self) -> Option<&Arc<Discovery>> {
         match self {
             Self::Discovery(_, discovery) => Some(discovery),
-            Self::JwksUri { .. } | Self::File(_) | Self::User(_) => None,
+            Self::JwksUri { .. } | Self::JwksUris { .. } | Self::File(_) | Self::User(_) => None,
         }
     }
 
@@ -124,17 +160,19 @@ impl Source {
         match self {
             Self::File(_) => KeySet::parse_file(document, accepted),
             #[cfg(feature = "remote")]
-            Self::Discovery(..) | Self::JwksUri { .. } => KeySet::parse(document, accepted),
+            Self::Discovery(..) | Self::JwksUri { .. } | Self::JwksUris { .. } => {
+                KeySet::parse(document, accepted)
+            }
             Self::User(_) => KeySet::parse(document, accepted),
         }
     }
 
-    /// Fetches the set; with a validator, the answer may be that it has not changed.
-    pub(crate) async fn fetch(
-        &self,
-        validator: Option<&Validator>,
-        now: Duration,
-    ) -> Result<Fetched, Failure> {
+    /// Fetches the set; where one is in use, the answer may be that it has not changed.
+    pub(crate) async fn fetch(&self, asking: Asking<'_>) -> Result<Fetched, Failure> {
+        #[cfg(feature = "remote")]
+        let (now, validator) = (asking.now, asking.validator());
+        #[cfg(not(feature = "remote"))]
+        let _ = asking;
         match self {
             #[cfg(feature = "remote")]
             Self::Discovery(client, discovery) => {
@@ -142,8 +180,17 @@ impl Source {
                 let uri = metadata.jwks_uri.ok_or("metadata: no `jwks_uri`")?;
                 let fetched = get(client, &uri, validator, None).await;
                 // The keys have moved, perhaps.
-                if let Err(FetchError::Status(404 | 410)) = fetched {
-                    discovery.doubt(&uri);
+                match &fetched {
+                    Err(FetchError::Status(404 | 410)) => discovery.doubt(&uri),
+                    Ok(fetched)
+                        if asking.finds_nothing_in(fetched) && discovery.may_doubt(&uri, now) =>
+                    {
+                        let moved = moved(client, discovery, &uri, now);
+                        if let Some(Some(moved)) = runtime::within(SECOND_LOOK, moved).await {
+                            return Ok(moved);
+                        }
+                    }
+                    Ok(_) | Err(_) => {}
                 }
                 fetched.map_err(|error| error.of("key set", &uri))
             }
@@ -156,28 +203,71 @@ impl Source {
                 let fetched = get(client, uri, validator, authorization).await;
                 fetched.map_err(|error| error.of("key set", uri))
             }
+            #[cfg(feature = "remote")]
+            Self::JwksUris { client, places, bearer } => {
+                let authorization = match bearer {
+                    Some(bearer) => Some(bearer.authorization().await?),
+                    None => None,
+                };
+                places.fetch(client, authorization.as_ref(), now).await
+            }
             Self::File(file) => {
                 let content = file.read().await;
                 let content = content.map_err(|problem| format!("key file: {problem}"))?;
                 let (document, max_age) = (Some(content.into()), Some(FILE_FRESHNESS));
-                Ok(Fetched { document, validator: None, max_age })
+                Ok(Fetched { document, validator: None, max_age, partial: None })
             }
             Self::User(source) => {
-                let _ = (validator, now);
                 let keys =
                     source.fetch().await.map_err(|KeySourceError(problem)| foreign(&problem))?;
                 if keys.document.len() > MAX_DOCUMENT {
                     return Err(format!("key set: more than {MAX_DOCUMENT} bytes").into());
                 }
                 let document = Some(keys.document.into());
-                Ok(Fetched { document, validator: None, max_age: keys.max_age })
+                let max_age = keys.max_age;
+                Ok(Fetched { document, validator: None, max_age, partial: None })
             }
         }
     }
 }
 
 #[cfg(feature = "remote")]
-async fn get(
+impl Asking<'_> {
+    fn validator(&self) -> Option<&Validator> {
+        self.known.and_then(|known| known.validator.as_ref())
+    }
+
+    /// Whether an answer is of no help: it is no key set, or has no `kid` beyond those of the set in use
+    /// where another is looked for. An old place of the keys goes on like that.
+    fn finds_nothing_in(&self, fetched: &Fetched) -> bool {
+        let Some(document) = &fetched.document else { return self.seeks_kid };
+        match self.known {
+            Some(known) if known.document == *document => self.seeks_kid,
+            known => match KeySet::parse(document, self.accepted) {
+                Err(_) => true,
+                Ok(set) => {
+                    let is_old = |known: &Snapshot| set.kids_beyond(&known.keys).is_empty();
+                    self.seeks_kid && known.is_some_and(is_old)
+                }
+            },
+        }
+    }
+}
+
+/// The set at another place, where the metadata names one by now.
+#[cfg(feature = "remote")]
+async fn moved(
+    client: &Client,
+    discovery: &Discovery,
+    old: &str,
+    now: Duration,
+) -> Option<Fetched> {
+    let uri = discovery.metadata(now).await.ok()?.jwks_uri.filter(|uri| uri != old)?;
+    get(client, &uri, None, None).await.ok()
+}
+
+#[cfg(feature = "remote")]
+pub(super) async fn get(
     client: &Client,
     uri: &str,
     validator: Option<&Validator>,
@@ -191,6 +281,7 @@ async fn get(
         validator: etag.map(|etag| Validator { uri: uri.to_owned(), etag }),
         max_age: answer.max_age(),
         document: (!answer.not_modified).then_some(answer.body),
+        partial: None,
     })
 }
 
@@ -201,6 +292,8 @@ impl fmt::Debug for Source {
             Self::Discovery(..) => "Discovery",
             #[cfg(feature = "remote")]
             Self::JwksUri { .. } => "JwksUri",
+            #[cfg(feature = "remote")]
+            Self::JwksUris { .. } => "JwksUris",
             Self::File(_) => "File",
             Self::User(_) => "User",
         })
@@ -215,7 +308,7 @@ pub type KeyFuture<'a> =
 ///
 /// It is asked by the engine that keeps the keys fresh: one call at a time, under a deadline of 10 s,
 /// and with a budget that no request can exceed. It decides neither when it is asked nor what becomes
-/// of its answer, of which 64 KiB are read at most. Should it panic, that is a failed fetch.
+/// of its answer, of which 512 KiB are read at most. Should it panic, that is a failed fetch.
 ///
 /// ```
 /// use tower_resource_server::{FetchedKeys, KeyFuture, KeySource};

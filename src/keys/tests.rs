@@ -100,7 +100,7 @@ impl World {
     }
 
     fn look(&self, kid: &str) -> Lookup<'static> {
-        self.keys.find(Some(kid), Algorithm::Ed25519, ISSUER, None)
+        self.keys.find(KeyHint::Kid(kid), Algorithm::Ed25519, ISSUER, None)
     }
 
     /// Looks for a kid as a request does.
@@ -111,7 +111,7 @@ impl World {
         };
         let waited = wait.waited();
         wait.done(Deadline::after(Duration::from_secs(60))).await;
-        name(&self.keys.find(Some(kid), Algorithm::Ed25519, ISSUER, Some(&waited)))
+        name(&self.keys.find(KeyHint::Kid(kid), Algorithm::Ed25519, ISSUER, Some(&waited)))
     }
 
     /// The names of the events since the last call.
@@ -238,8 +238,8 @@ async fn an_attempt_ends_however_its_task_ends() {
         (Script::Panic, "failed 1 `the attempt panicked` None"),
         (Script::Hang, "failed 1 `no answer in time` None"),
         (
-            Script::Answer("x".repeat(64 * 1024 + 1)),
-            "failed 1 `key set: more than 65536 bytes` None",
+            Script::Answer("x".repeat(512 * 1024 + 1)),
+            "failed 1 `key set: more than 524288 bytes` None",
         ),
         (
             Script::Answer("[]".into()),
@@ -256,7 +256,7 @@ async fn an_attempt_ends_however_its_task_ends() {
     }
     // Just as large as it may be.
     let mut largest = document(&["a"]);
-    largest.extend(std::iter::repeat_n(' ', 64 * 1024 - largest.len()));
+    largest.extend(std::iter::repeat_n(' ', 512 * 1024 - largest.len()));
     assert_eq!(World::new([Script::Answer(largest)]).find("a").await, "found");
 }
 
@@ -637,7 +637,7 @@ async fn seeds_that_are_not_used() {
         ("private", good.replace("\\\"kid\\\"", "\\\"d\\\""), "no key set"),
         (
             "large",
-            good.replace("\\\"kid\\\"", &format!("\\\"{}\\\"", "x".repeat(65_536))),
+            good.replace("\\\"kid\\\"", &format!("\\\"{}\\\"", "x".repeat(524_288))),
             "larger than a key set may be",
         ),
     ] {

@@ -7,6 +7,7 @@ use crate::keys::Lookup;
 use crate::keys::freshness::{Attempt, Wait};
 use crate::keys::remote::RemoteKeys;
 use crate::runtime::Deadline;
+use crate::token::header::{KeyHint, Thumbprint};
 
 /// Attempts that one wait goes through: one that began before it, one of its own, and two that may die
 /// with a runtime that shuts down. Without a bound, a request on such a runtime would begin them for
@@ -18,6 +19,7 @@ pub(crate) struct KeyWait {
     keys: Arc<RemoteKeys>,
     wait: Wait,
     kid: Option<Box<str>>,
+    thumbprint: Option<Thumbprint>,
     algorithm: Algorithm,
     iss: Box<str>,
 }
@@ -46,9 +48,10 @@ impl KeyWait {
     pub(crate) fn new(
         keys: Arc<RemoteKeys>,
         wait: Wait,
-        (kid, algorithm, iss): (Option<&str>, Algorithm, &str),
+        (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
     ) -> Self {
-        Self { keys, wait, kid: kid.map(Into::into), algorithm, iss: iss.into() }
+        let (kid, thumbprint) = (key.kid().map(Into::into), key.thumbprint().cloned());
+        Self { keys, wait, kid, thumbprint, algorithm, iss: iss.into() }
     }
 
     /// What the caller has waited for when it is [done](Self::done).
@@ -66,7 +69,8 @@ impl KeyWait {
                 self.keys.ended(self.wait.attempt).await;
                 // Its place goes first, so that all who wait can wait again.
                 self.leave();
-                let sought = (self.kid.as_deref(), self.algorithm, &*self.iss);
+                let key = KeyHint::new(self.kid.as_deref(), self.thumbprint.as_ref());
+                let sought = (key, self.algorithm, &*self.iss);
                 match self.keys.look(sought, Some(self.wait.since), true) {
                     Lookup::Wait(mut again) => {
                         self.wait = again.wait;

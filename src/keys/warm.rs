@@ -3,7 +3,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::keys::freshness;
 use crate::keys::remote::RemoteKeys;
 use crate::runtime;
 
@@ -30,7 +29,7 @@ impl RemoteKeys {
             match self.wake() {
                 // No longer than an attempt can last: one that never reports wakes nobody.
                 Some(attempt) => {
-                    runtime::within(freshness::LOST_AFTER, self.ended(attempt)).await;
+                    runtime::within(self.freshness.lost_after(), self.ended(attempt)).await;
                 }
                 None => sleep(self.due_in(), LONGEST_SLEEP_UNREADY).await,
             }

@@ -138,7 +138,7 @@ fn verify_jws(keys: Option<&KeySet>, jws: &Value) -> bool {
         let jws = CompactJws::split(token.as_bytes())?;
         let header = Header::parse(&decode(jws.header)?)?;
         let (_, signature) = (decode(jws.payload)?, decode(jws.signature)?);
-        let candidates = keys.find(header.kid.as_deref(), header.algorithm, "");
+        let candidates = keys.find(header.key(), header.algorithm, "");
         Ok(keys.verify(candidates, header.algorithm, jws.signing_input, &signature))
     };
     judge().unwrap_or(false)

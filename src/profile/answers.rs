@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::profile::ScopeShape;
 use crate::profile::signs::{Sign, Signs};
 
 /// How an authorization server writes its introspection answers (RFC 7662 §2.2); for
@@ -27,7 +26,7 @@ use crate::profile::signs::{Sign, Signs};
 #[cfg_attr(not(feature = "remote"), allow(dead_code))]
 pub struct AnswerProfile {
     pub(crate) client: Option<Cow<'static, str>>,
-    pub(crate) scope: Option<(Cow<'static, str>, ScopeShape)>,
+    pub(crate) scope: Option<Cow<'static, str>>,
     pub(crate) signs: Signs,
 }
 
@@ -43,16 +42,17 @@ impl AnswerProfile {
         self
     }
 
-    /// Reads the scope from the member `name`, a string, where `scope` is absent.
+    /// Reads the scope from the member `name` where `scope` is absent: a string of scope tokens, or an
+    /// array of them, as with `scope` itself.
     pub fn scope_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.scope = Some((name.into(), ScopeShape::Words));
+        self.scope = Some(name.into());
         self
     }
 
-    /// Reads the scope from the member `name`, an array of strings, where `scope` is absent.
-    pub fn scope_array_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.scope = Some((name.into(), ScopeShape::Array));
-        self
+    /// The same as [`scope_claim`](Self::scope_claim), for symmetry with
+    /// [`Profile::scope_array_claim`](crate::Profile::scope_array_claim).
+    pub fn scope_array_claim(self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.scope_claim(name)
     }
 
     /// Takes a token whose answer has the member `name` for that of a client on its own behalf.

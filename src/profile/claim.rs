@@ -9,11 +9,13 @@ use crate::token::json::{Object, Value};
 use crate::token::{Excerpt, NumericDate};
 
 /// Tells other kinds of JWT by what only they carry, where `typ` does not (RFC 8725 §3.12).
-pub(super) fn check_kind(claims: &Object<'_>) -> Result<(), Error> {
+pub(super) fn check_kind(
+    claims: &Object<'_>,
+    access: &[(Cow<'static, str>, Cow<'static, str>)],
+) -> Result<(), Error> {
     // Sources: OpenID Connect Core §2 and §3.1.3.6 (ID token), Back-Channel Logout §2.4 and RFC
     // 8417 §2.2 (`events`), RFC 9449 §4.2 (proof), RFC 9701 §5, Token Status List §5.1.
-    const SIGNS: [(&str, &str); 9] = [
-        ("nonce", "`nonce` is a claim of ID tokens"),
+    const SIGNS: [(&str, &str); 8] = [
         ("at_hash", "`at_hash` is a claim of ID tokens"),
         ("c_hash", "`c_hash` is a claim of ID tokens"),
         ("s_hash", "`s_hash` is a claim of ID tokens"),
@@ -28,7 +30,12 @@ pub(super) fn check_kind(claims: &Object<'_>) -> Result<(), Error> {
             return Err(Error::AnotherKind { sign });
         }
     }
-    check_named_kind(claims)?;
+    check_named_kind(claims, access)?;
+    // Keycloak before 25 hands the `nonce` of the authorization request on to the access token, which
+    // its claim `typ` tells from the ID token.
+    if claims.contains("nonce") && !is_named_access(claims, access) {
+        return Err(Error::AnotherKind { sign: "`nonce` is a claim of ID tokens" });
+    }
     // RFC 7523 §3: a client assertion is issued by its own subject, an access token never is.
     if claims.get("sub").is_some_and(|sub| Some(sub) == claims.get("iss")) {
         return Err(Error::AnotherKind { sign: "`sub` is the issuer, as in a client assertion" });
@@ -36,20 +43,78 @@ pub(super) fn check_kind(claims: &Object<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// What the claims `typ` and `token_use` say of an access token, in samples of real servers.
+const ACCESS_TYP: [&str; 3] = ["bearer", "dpop", "at+jwt"];
+const ACCESS_USE: [&str; 2] = ["access", "access_token"];
+
+/// Words for other kinds of token, by their beginning. No setting makes an access token of them.
+const OTHER_KINDS: [&str; 4] = ["refresh", "id", "logout", "offline"];
+
 /// Tells other kinds of token by the claim in which some servers name them: `typ` of Keycloak,
-/// `token_use` of Cognito and Hydra. An introspection answer of theirs says so, too, and a refresh
-/// token is as active as an access token is (RFC 7662 §2.1).
-pub(super) fn check_named_kind(claims: &Object<'_>) -> Result<(), Error> {
-    let is_one_of = |value: &Value<'_>, kinds: &[&str]| {
-        value.as_str().is_some_and(|own| kinds.iter().any(|kind| own.eq_ignore_ascii_case(kind)))
+/// `token_use` of Cognito and Hydra, `token_type` of some libraries. An introspection answer of theirs
+/// says so, too, and a refresh token is as active as an access token is (RFC 7662 §2.1). `access` has
+/// what else the profile takes for an access token.
+pub(super) fn check_named_kind(
+    claims: &Object<'_>,
+    access: &[(Cow<'static, str>, Cow<'static, str>)],
+) -> Result<(), Error> {
+    let names = |name: &str, kinds: &[&str]| {
+        claims.get(name).is_none_or(|value| {
+            is_one_of(value, kinds)
+                || (is_by_setting(name, value, access) && !names_another_kind(value))
+        })
     };
-    if claims.get("typ").is_some_and(|typ| !is_one_of(typ, &["bearer", "dpop", "jwt", "at+jwt"])) {
-        return Err(Error::AnotherKind { sign: "claim `typ` names another kind" });
+    if !names("typ", &["bearer", "dpop", "at+jwt", "jwt"]) {
+        return Err(Error::AnotherKind {
+            sign: "claim `typ` names another kind; see `Profile::access_if_value`",
+        });
     }
-    if claims.get("token_use").is_some_and(|used| !is_one_of(used, &["access", "access_token"])) {
-        return Err(Error::AnotherKind { sign: "claim `token_use` names another use than access" });
+    if !names("token_use", &ACCESS_USE) {
+        return Err(Error::AnotherKind {
+            sign: "claim `token_use` names another use than access; see `Profile::access_if_value`",
+        });
+    }
+    // In a JWT it is a claim of no standard, so only what is known to be another kind counts.
+    if claims.get("token_type").is_some_and(names_another_kind) {
+        return Err(Error::AnotherKind { sign: "`token_type` names another kind" });
     }
     Ok(())
+}
+
+/// Whether the token says of itself that it is an access token.
+fn is_named_access(claims: &Object<'_>, access: &[(Cow<'static, str>, Cow<'static, str>)]) -> bool {
+    let says =
+        |name: &str, kinds: &[&str]| claims.get(name).is_some_and(|own| is_one_of(own, kinds));
+    says("typ", &ACCESS_TYP)
+        || says("token_use", &ACCESS_USE)
+        || access.iter().any(|(name, _)| {
+            claims
+                .get(name)
+                .is_some_and(|own| is_by_setting(name, own, access) && !names_another_kind(own))
+        })
+}
+
+fn is_one_of(value: &Value<'_>, kinds: &[&str]) -> bool {
+    value.as_str().is_some_and(|own| kinds.iter().any(|kind| own.eq_ignore_ascii_case(kind)))
+}
+
+fn is_by_setting(
+    name: &str,
+    value: &Value<'_>,
+    access: &[(Cow<'static, str>, Cow<'static, str>)],
+) -> bool {
+    access.iter().any(|(own, kind)| own == name && is_one_of(value, &[kind.as_ref()]))
+}
+
+/// Whether a word is one for another kind of token: `Refresh`, `refresh_token`, `ID`, `id+jwt`, ..
+fn names_another_kind(value: &Value<'_>) -> bool {
+    value.as_str().is_some_and(|text| {
+        OTHER_KINDS.iter().any(|kind| {
+            let Some((start, rest)) = text.split_at_checked(kind.len()) else { return false };
+            let ends = rest.bytes().next().is_none_or(|next| !next.is_ascii_alphanumeric());
+            start.eq_ignore_ascii_case(kind) && (ends || rest.eq_ignore_ascii_case("token"))
+        })
+    })
 }
 
 /// RFC 7519 §4.1.3: one string or an array of strings, one of them exactly ours. `None` when
@@ -96,12 +161,14 @@ pub(super) fn check_value(
     }
 }
 
-/// A NumericDate claim: absent, or a JSON number (RFC 7519 §2); `null` is neither.
+/// A NumericDate claim: absent, or a JSON number of seconds (RFC 7519 §2); `null` is neither.
 pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<NumericDate>, Error> {
-    claims
-        .get(name)
-        .map(|value| value.as_f64().map(NumericDate::from_secs_f64).ok_or_else(|| malformed(name)))
-        .transpose()
+    let Some(value) = claims.get(name) else { return Ok(None) };
+    match value.as_f64().map(NumericDate::from_secs_f64) {
+        Some(date) if date.is_in_milliseconds() => Err(Error::TimeInMilliseconds { claim: name }),
+        Some(date) => Ok(Some(date)),
+        None => Err(malformed(name)),
+    }
 }
 
 /// A string claim. Servers write `null` for a subject that a client's own token does not have; a

@@ -4,24 +4,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::profile::claim::{
-    check_audience, check_kind, check_value, date, malformed, missing, text,
-};
 #[cfg(feature = "remote")]
-use crate::profile::claim::{check_named_kind, is_absent};
+use crate::profile::claim::check_named_kind;
+use crate::profile::claim::{
+    check_audience, check_kind, check_value, date, is_absent, malformed, missing, text,
+};
 #[cfg(feature = "remote")]
 use crate::profile::signs::is_answer_member;
 use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim, other_scope};
-use crate::profile::{Expected, Profile, ScopeShape};
+use crate::profile::{Expected, Profile};
 #[cfg(feature = "remote")]
 use crate::token::OtherScope;
 use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
 use crate::token::{Actor, Excerpt, Facts, Names, NumericDate, ScopeSet};
-
-/// How far ahead `iat` may lie, in seconds: what two clocks differ by, and no more (RFC 7519
-/// §4.1.6 leaves it open).
-const MAX_IAT_AHEAD: f64 = 60.0;
 
 /// The times of a token, to be held against the clock.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +42,8 @@ impl Times {
         Ok(Self { exp: date(claims, "exp")?, nbf: date(claims, "nbf")?, iat: date(claims, "iat")? })
     }
 
-    /// RFC 7519 §4.1.4 to §4.1.6. The leeway is in seconds.
+    /// RFC 7519 §4.1.4 to §4.1.6; of `iat`, that it may not lie further ahead than two clocks differ,
+    /// which §4.1.6 leaves open. The leeway is in seconds.
     #[allow(
         clippy::neg_cmp_op_on_partial_ord,
         reason = "a NaN, which JSON cannot write, would fail each comparison closed"
@@ -65,9 +62,9 @@ impl Times {
             return Err(Error::NotYetValid { nbf, now, leeway });
         }
         if let Some(iat) = self.iat
-            && !(iat.as_secs_f64() <= seconds + MAX_IAT_AHEAD)
+            && !(iat.as_secs_f64() <= seconds + leeway as f64)
         {
-            return Err(Error::IssuedAhead { iat, now });
+            return Err(Error::IssuedAhead { iat, now, leeway });
         }
         Ok(())
     }
@@ -89,6 +86,20 @@ impl Profile {
         Err(Error::UnexpectedType { found: typ.map(Excerpt::of), hint })
     }
 
+    /// Judges the `typ` of a JWT that only its server judges: it need not be that of an access token,
+    /// and must not be that of something else.
+    #[cfg(feature = "remote")]
+    pub(crate) fn check_introspected_type(typ: Option<&str>) -> Result<(), Error> {
+        match typ.map(media_type) {
+            Some(found)
+                if !found.eq_ignore_ascii_case("at+jwt") && !found.eq_ignore_ascii_case("jwt") =>
+            {
+                Err(Error::UnexpectedType { found: typ.map(Excerpt::of), hint: None })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Judges the claims of a verified JWT.
     pub(crate) fn validate(
         &self,
@@ -101,7 +112,7 @@ impl Profile {
         self.check_audience(claims, expected)?.ok_or_else(|| missing(&self.audience))?;
         self.check_required(claims)?;
         if !self.strict {
-            check_kind(claims)?;
+            check_kind(claims, &self.access)?;
         }
         self.facts(claims, Some(exp), expected)
     }
@@ -161,13 +172,14 @@ impl Profile {
             None | Some(Value::Null) => {}
             Some(Value::String(kind))
                 if kind.eq_ignore_ascii_case("bearer")
+                    // Hydra before 2.0; the word of RFC 7009 §2.1 and RFC 8693 §3.
                     || kind.eq_ignore_ascii_case("access_token") => {}
             Some(Value::String(_)) => {
                 return Err(Error::AnotherKind { sign: "`token_type` is not Bearer" });
             }
             Some(_) => return Err(malformed("token_type")),
         }
-        check_named_kind(claims)?;
+        check_named_kind(claims, &self.access)?;
         Ok(times)
     }
 
@@ -196,11 +208,11 @@ impl Profile {
     /// The scope that an introspection answer states, if it does (RFC 7662 §2.2).
     #[cfg(feature = "remote")]
     fn answer_scope(&self, members: &Object<'_>) -> Result<Option<ScopeSet>, Error> {
-        let (name, shape) = match &self.answers.scope {
-            Some((name, shape)) if is_absent(members, "scope") => (name.as_ref(), *shape),
-            _ => ("scope", ScopeShape::Words),
+        let name = match &self.answers.scope {
+            Some(name) if is_absent(members, "scope") => name,
+            _ => "scope",
         };
-        read_scope(members, name, shape)
+        read_scope(members, name, Forms::Both)
     }
 
     /// Reads an answer that was judged.
@@ -220,7 +232,11 @@ impl Profile {
             expires_at: date(members, "exp")?,
             names: Names::new(subject, client),
         }
-        .noting(|| other_scope(members, "scope").map(|_| OtherScope::InAnswer)))
+        .noting(|| {
+            // The name that is set is read.
+            let set = self.answers.scope.as_deref().filter(|name| !is_absent(members, name));
+            other_scope(members, "scope").filter(|_| set.is_none()).map(|_| OtherScope::InAnswer)
+        }))
     }
 
     /// Takes from the facts of a JWT what an answer that was judged does not grant, too. It adds
@@ -236,15 +252,11 @@ impl Profile {
         if let Some(scope) = self.answer_scope(members)? {
             facts.scope = facts.scope.common_with(&scope);
         }
-        // A server may repeat a JWT's scope claim, too, in a shape of its own choice.
-        if self.scope != "scope" {
-            let shape = match members.get(&self.scope) {
-                Some(Value::Array(_)) => ScopeShape::Array,
-                _ => ScopeShape::Words,
-            };
-            if let Some(scope) = read_scope(members, &self.scope, shape)? {
-                facts.scope = facts.scope.common_with(&scope);
-            }
+        // A server may repeat a JWT's scope claim, too.
+        if self.scope != "scope"
+            && let Some(scope) = read_scope(members, &self.scope, Forms::Both)?
+        {
+            facts.scope = facts.scope.common_with(&scope);
         }
         let client = self.answer_client(members)?;
         let is_client = facts.subject().is_some_and(|subject| {
@@ -278,8 +290,17 @@ impl Profile {
         };
         let names = ["client_id", self.client.as_ref()];
         let said = names.into_iter().chain(self.answers.client.as_deref());
-        for value in said.filter_map(|name| members.get(name)) {
-            if *value != Value::Null && value.as_str() != Some(own) {
+        for name in said {
+            let said = match members.get(name) {
+                None | Some(Value::Null) => continue,
+                // Of the names of a client only this one may be an array (RFC 7519 §4.1.3).
+                Some(Value::Array(values)) if name == "aud" => match values.as_slice() {
+                    [value] => value.as_str(),
+                    _ => None,
+                },
+                Some(value) => value.as_str(),
+            };
+            if said != Some(own) {
                 return Err(Error::ContradictedByIntrospection { claim: "client_id" });
             }
         }
@@ -309,6 +330,11 @@ impl Profile {
 
     fn check_required(&self, claims: &Object<'_>) -> Result<(), Error> {
         self.check_named(&self.required, claims)?;
+        for name in &self.optional {
+            if !is_absent(claims, name) {
+                self.check_presence(name, claims)?;
+            }
+        }
         self.check_named(&self.named, claims)?;
         for (name, values) in &self.required_values {
             check_value(claims, name, values)?;
@@ -363,12 +389,18 @@ impl Profile {
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
             actor: self.actor(claims, subject, client, of_clients, of_users),
-            scope: read_scope(claims, &self.scope, self.scope_shape)?.unwrap_or_default(),
+            scope: read_scope(claims, &self.scope, self.scope_forms())?.unwrap_or_default(),
             other_scope: None,
             expires_at: exp,
             names: Names::new(subject, client),
         }
         .noting(|| other_scope(claims, &self.scope)))
+    }
+
+    /// RFC 9068 §2.2.3: the scope of a JWT by the RFC is a string, unless a setting says that it is an
+    /// array. Servers that do not follow the RFC write a string for one and an array for several.
+    fn scope_forms(&self) -> Forms {
+        if self.strict && !self.scope_array { Forms::Words } else { Forms::Both }
     }
 
     /// Who acts: see the module `signs`.
@@ -407,21 +439,26 @@ impl Profile {
     }
 }
 
+/// In which forms a scope is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forms {
+    /// A string.
+    Words,
+    /// Or an array of strings. A word in it has no space, so neither form can be taken for the other.
+    Both,
+}
+
 /// The scope in the claim `name`; `None` where it is absent.
-fn read_scope(
-    claims: &Object<'_>,
-    name: &str,
-    shape: ScopeShape,
-) -> Result<Option<ScopeSet>, Error> {
-    let scope = match (claims.get(name), shape) {
-        (None | Some(Value::Null), _) => return Ok(None),
-        (Some(Value::String(words)), ScopeShape::Words) => Some(ScopeSet::new(words)),
-        (Some(Value::Array(values)), ScopeShape::Array) => values
+fn read_scope(claims: &Object<'_>, name: &str, forms: Forms) -> Result<Option<ScopeSet>, Error> {
+    let scope = match claims.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(words)) => Some(ScopeSet::new(words)),
+        Some(Value::Array(values)) if forms == Forms::Both => values
             .iter()
             .map(Value::as_str)
             .collect::<Option<Vec<_>>>()
             .and_then(ScopeSet::from_words),
-        (Some(_), _) => None,
+        Some(_) => None,
     };
     scope.map(Some).ok_or_else(|| malformed(name))
 }

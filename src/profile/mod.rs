@@ -39,6 +39,8 @@ pub struct Profile {
     strict: bool,
     /// By RFC 9068, of a JWT alone.
     required: Vec<Cow<'static, str>>,
+    /// Of those, what a JWT may lack; what is there has to have its type.
+    optional: Vec<Cow<'static, str>>,
     /// By the API, of introspection answers, too.
     named: Vec<Cow<'static, str>>,
     required_values: Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>,
@@ -51,13 +53,10 @@ pub struct Profile {
     audience: Cow<'static, str>,
     client: Cow<'static, str>,
     scope: Cow<'static, str>,
-    scope_shape: ScopeShape,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScopeShape {
-    Words,
-    Array,
+    /// Whether the scope may be an array, where RFC 9068 is followed in all else.
+    scope_array: bool,
+    /// Claims and their values that an access token is known by, beside the usual ones.
+    access: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 /// What the claims are compared with.
@@ -77,6 +76,7 @@ impl Profile {
         Self {
             strict: true,
             required: RFC9068_REQUIRED.into_iter().map(Cow::Borrowed).collect(),
+            optional: Vec::new(),
             named: Vec::new(),
             required_values: Vec::new(),
             signs: Signs::default(),
@@ -85,7 +85,8 @@ impl Profile {
             audience: "aud".into(),
             client: "client_id".into(),
             scope: "scope".into(),
-            scope_shape: ScopeShape::Words,
+            scope_array: false,
+            access: Vec::new(),
         }
     }
 
@@ -102,16 +103,44 @@ impl Profile {
 
     /// Reads the scope of JWTs from the string claim `name` instead of `scope`. Of introspection
     /// answers, see [`answers`](Self::answers).
+    ///
+    /// With [`rfc9068`](Self::rfc9068), which has a string, an array is refused. With
+    /// [`jwt`](Self::jwt) it is read, too: servers write a string for one and an array for several.
     pub fn scope_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
-        self.scope_shape = ScopeShape::Words;
+        self.scope_array = false;
         self
     }
 
-    /// Reads the scope of JWTs from the claim `name`, an array of strings.
+    /// Reads the scope of JWTs from the claim `name`, an array of strings; or a string, which such
+    /// servers write for one scope. A word with a space in an array has no reading and is refused.
     pub fn scope_array_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
-        self.scope_shape = ScopeShape::Array;
+        self.scope_array = true;
+        self
+    }
+
+    /// Takes a token whose claim `name` is the string `value` for an access token, for a server that
+    /// names the kinds of its tokens in words of its own: `typ: access`, say. Case does not count.
+    ///
+    /// Without it, the claim `typ` may be `Bearer`, `DPoP`, `JWT` or `at+jwt`, and `token_use` may be
+    /// `access` or `access_token`; another value is a token of another kind. A token that says so of
+    /// itself may also have a `nonce`, by which an ID token is known otherwise. Words for refresh, ID
+    /// and logout tokens are refused whatever is set here. It counts in introspection answers, too, but
+    /// for their `token_type`, which RFC 7662 defines.
+    ///
+    /// ```
+    /// use tower_resource_server::Profile;
+    ///
+    /// let profile = Profile::jwt().access_if_value("typ", "access");
+    /// # let _ = profile;
+    /// ```
+    pub fn access_if_value(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.access.push((name.into(), value.into()));
         self
     }
 
@@ -121,7 +150,8 @@ impl Profile {
     /// A `sub` that is another than the client then tells a user, unless a sign says otherwise.
     pub fn client_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
-        for required in self.required.iter_mut().chain(&mut self.named) {
+        let required = self.required.iter_mut().chain(&mut self.optional);
+        for required in required.chain(&mut self.named) {
             if *required == self.client {
                 required.clone_from(&name);
             }
@@ -136,6 +166,34 @@ impl Profile {
     /// answer needs one of the two, and both to be ours where it has both.
     pub fn audience_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.audience = name.into();
+        self
+    }
+
+    /// Takes JWTs without the claim `name`, which RFC 9068 §2.2 requires: `sub`, the client, `iat` or
+    /// `jti`. For a server that types its tokens `at+jwt` and leaves one of them out; `typ` then goes
+    /// on to keep ID tokens out, which [`jwt`](Self::jwt) gives up.
+    ///
+    /// `iss`, `exp` and the audience stay required, and so does what
+    /// [`require_claim`](Self::require_claim) asks for. Where the claim is there, it has to have its
+    /// type. Without `sub`, a token is a client's ([`Principal::Client`]); without the client, a `sub`
+    /// alone makes no user.
+    ///
+    /// ```
+    /// use tower_resource_server::Profile;
+    ///
+    /// // A client's own token has no `sub`.
+    /// let profile = Profile::rfc9068().claim_optional("sub");
+    /// # let _ = profile;
+    /// ```
+    ///
+    /// [`Principal::Client`]: crate::Principal::Client
+    pub fn claim_optional(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        let before = self.required.len();
+        self.required.retain(|required| *required != name);
+        if self.required.len() < before {
+            self.optional.push(name);
+        }
         self
     }
 
@@ -294,7 +352,7 @@ impl Profile {
     }
 
     pub(crate) fn writes_scope_array(&self) -> bool {
-        self.scope_shape == ScopeShape::Array
+        self.scope_array
     }
 
     /// Claims that need one of these values.

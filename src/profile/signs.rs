@@ -115,10 +115,15 @@ impl Sign {
 
 /// Whether the claim is this string, or an array with it.
 fn has_value(claims: &Object<'_>, name: &str, value: &str) -> bool {
+    has_one_of(claims, name, &[value])
+}
+
+fn has_one_of(claims: &Object<'_>, name: &str, values: &[&str]) -> bool {
+    let is_one_of = |value: &Value<'_>| value.as_str().is_some_and(|own| values.contains(&own));
     match claims.get(name) {
-        Some(Value::String(text)) => text == value,
-        Some(Value::Array(values)) => values.iter().any(|own| own.as_str() == Some(value)),
-        _ => false,
+        Some(Value::Array(own)) => own.iter().any(is_one_of),
+        Some(own) => is_one_of(own),
+        None => false,
     }
 }
 
@@ -141,17 +146,23 @@ pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
         // WSO2: `APPLICATION` or `APPLICATION_USER`; `sub` is the id of an account.
         || has_value(claims, "aut", "APPLICATION")
         // Auth0, Kinde and FusionAuth; Cloud Foundry.
-        || has_value(claims, "gty", "client-credentials")
-        || has_value(claims, "gty", "client_credentials")
+        || has_one_of(claims, "gty", &["client-credentials", "client_credentials"])
         || has_value(claims, "grant_type", "client_credentials")
-        // Oracle.
-        || has_value(claims, "sub_type", "client")
+        // Oracle; IBM Cloud.
+        || has_one_of(claims, "sub_type", &["client", "ServiceId"])
+        // Casdoor.
+        || has_value(claims, "type", "application")
         // Keycloak, in JWTs (`preferred_username`) and answers (`username`).
         || !is_absent(claims, "clientHost")
+        || !is_absent(claims, "clientAddress")
         || starts("preferred_username", "service-account-")
-        || starts("username", "service-account-")
+        // Zitadel, in answers: `sub` is the id of an account that has the client's name.
+        || text("username").is_some_and(|own| {
+            own.starts_with("service-account-") || text("client_id") == Some(own)
+        })
         // authentik.
         || (starts("preferred_username", "ak-") && ends("preferred_username", "-client_credentials"))
+        || (subject.starts_with("ak-") && subject.ends_with("-client_credentials"))
         // Auth0, Kubernetes, SPIFFE.
         || subject.ends_with("@clients")
         || subject.starts_with("system:serviceaccount:")

@@ -78,7 +78,7 @@ impl fmt::Debug for Principal<'_> {
             Self::Client { iss, .. } => ("Client", iss),
             Self::Unknown { iss, .. } => ("Unknown", iss),
         };
-        f.debug_struct(kind).field("iss", iss).finish_non_exhaustive()
+        f.debug_struct(kind).field("iss", &Shown(iss)).finish_non_exhaustive()
     }
 }
 

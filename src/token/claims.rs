@@ -12,6 +12,7 @@ use crate::token::{Facts, NumericDate, ScopeSet};
 /// The claims of a verified access token: the registered ones by name, the rest as JSON.
 ///
 /// `Debug` shows no claim about a person; serialize the value where those are wanted (RFC 9068 §6).
+/// Serialized, a claim that is absent here is absent there, too: no `"iss": null`, no `"scope": ""`.
 ///
 /// It is not `Deserialize`: which claims hold the scope and the client, the profile says, and no text
 /// does. A type of one's own can hold a [`NumericDate`] and a [`ScopeSet`].
@@ -19,11 +20,13 @@ use crate::token::{Facts, NumericDate, ScopeSet};
 #[non_exhaustive]
 pub struct Claims {
     /// The issuer, as the token spells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
     /// The subject, unique within the issuer only. Some servers leave it out for clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// The audiences; one string in the token is one element here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aud: Vec<String>,
     /// The expiry.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +44,7 @@ pub struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// The scope, from the claim that the profile names.
+    #[serde(skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
     /// Every other claim, as the token carried it. A `scope` or `client_id` that the profile does
     /// not read is in neither place.
@@ -130,12 +134,12 @@ mod tests {
     use crate::token::{Actor, Names, json};
 
     /// The names of a serialized object, as they stand in its text.
-    fn names(payload: &str, client_id: Option<&str>) -> Vec<String> {
+    fn names(payload: &str, client_id: Option<&str>, scope: &str) -> Vec<String> {
         let claims = json::parse(payload.as_bytes()).unwrap();
         let facts = Facts {
             issuer: "i".into(),
             actor: Actor::Client,
-            scope: ScopeSet::new("a"),
+            scope: ScopeSet::new(scope),
             other_scope: None,
             expires_at: None,
             names: Names::new(None, client_id),
@@ -151,19 +155,44 @@ mod tests {
     #[test]
     fn serialized_claims_have_each_name_once() {
         for (name, payload, expected) in [
-            ("scope as text", r#"{"iss":"i","scope":"a"}"#, &["aud", "client_id", "iss", "scope"]),
+            (
+                "scope as text",
+                r#"{"iss":"i","aud":"x","scope":"a"}"#,
+                &["aud", "client_id", "iss", "scope"],
+            ),
             (
                 "scope as array",
-                r#"{"iss":"i","scope":["a"]}"#,
+                r#"{"iss":"i","aud":["x"],"scope":["a"]}"#,
                 &["aud", "client_id", "iss", "scope"],
             ),
             (
                 "client no text",
-                r#"{"iss":"i","client_id":1}"#,
+                r#"{"iss":"i","aud":"x","client_id":1}"#,
                 &["aud", "client_id", "iss", "scope"],
             ),
         ] {
-            assert_eq!(names(payload, Some("app")), expected, "{name}");
+            assert_eq!(names(payload, Some("app"), "a"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn serialized_claims_leave_out_what_was_absent() {
+        let all = r#"{"iss":"i","sub":"s","aud":"x","exp":1,"nbf":1,"iat":1,"jti":"j","role":"r"}"#;
+        for (name, payload, client, scope, expected) in [
+            ("none", "{}", None, "", &[][..]),
+            ("a client", "{}", Some("app"), "", &["client_id"]),
+            ("a scope", "{}", None, "a", &["scope"]),
+            ("an issuer", r#"{"iss":"i"}"#, None, "", &["iss"]),
+            ("an audience", r#"{"aud":["x"]}"#, None, "", &["aud"]),
+            (
+                "all",
+                all,
+                Some("app"),
+                "a",
+                &["aud", "client_id", "exp", "iat", "iss", "jti", "nbf", "role", "scope", "sub"],
+            ),
+        ] {
+            assert_eq!(names(payload, client, scope), expected, "{name}");
         }
     }
 }

@@ -11,7 +11,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct NumericDate(f64);
 
+/// 5000-01-01T00:00:00Z. Now in milliseconds is some 50,000 years further on.
+const YEAR_5000: f64 = 95_617_584_000.0;
+
 impl NumericDate {
+    /// Whether the number can't be meant in seconds. Servers that write milliseconds make tokens that
+    /// would never expire.
+    pub(crate) fn is_in_milliseconds(self) -> bool {
+        self.0 > YEAR_5000
+    }
+
     pub(crate) const fn from_secs_f64(seconds: f64) -> Self {
         Self(seconds)
     }
@@ -82,6 +91,22 @@ mod tests {
         use serde::de::{Deserialize as _, IntoDeserializer as _};
         let nan: F64Deserializer<Error> = f64::NAN.into_deserializer();
         assert!(NumericDate::deserialize(nan).is_err());
+    }
+
+    #[test]
+    fn seconds_end_with_the_year_5000() {
+        for (seconds, is_in_milliseconds) in [
+            (0.0, false),
+            (-1.0, false),
+            (1.79e9, false),
+            (YEAR_5000, false),
+            (YEAR_5000 + 1.0, true),
+            (1.79e12, true),
+            (1e300, true),
+        ] {
+            let date = NumericDate::from_secs_f64(seconds);
+            assert_eq!(date.is_in_milliseconds(), is_in_milliseconds, "{seconds}");
+        }
     }
 
     #[test]

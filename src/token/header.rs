@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use crate::crypto::{Algorithm, EDDSA};
 use crate::error::Error;
 use crate::token::Excerpt;
-use crate::token::json::{self, Object, Value};
+use crate::token::json::{self, Fault, Object, Value};
 use crate::token::jwt::malformed;
 
 /// Bytes of a `kid`. Real ones have 10 to 90.
@@ -23,12 +23,83 @@ pub(crate) struct Header {
     pub(crate) legacy_name: bool,
     pub(crate) typ: Option<Box<str>>,
     pub(crate) kid: Option<Box<str>>,
+    /// The thumbprint of the key's certificate, of a header without a `kid`.
+    thumbprint: Option<Thumbprint>,
+}
+
+/// What a header says of its key (RFC 7515 §4.1.4, §4.1.7, §4.1.8): a hint into the issuer's set and
+/// nothing else. The `kid` counts, and a certificate's thumbprint where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyHint<'a> {
+    Kid(&'a str),
+    Certificate(&'a Thumbprint),
+    Nothing,
+}
+
+impl<'a> KeyHint<'a> {
+    pub(crate) fn new(kid: Option<&'a str>, thumbprint: Option<&'a Thumbprint>) -> Self {
+        match (kid, thumbprint) {
+            (Some(kid), _) => Self::Kid(kid),
+            (None, Some(thumbprint)) => Self::Certificate(thumbprint),
+            (None, None) => Self::Nothing,
+        }
+    }
+
+    pub(crate) fn kid(self) -> Option<&'a str> {
+        match self {
+            Self::Kid(kid) => Some(kid),
+            Self::Certificate(_) | Self::Nothing => None,
+        }
+    }
+
+    pub(crate) fn thumbprint(self) -> Option<&'a Thumbprint> {
+        match self {
+            Self::Certificate(thumbprint) => Some(thumbprint),
+            Self::Kid(_) | Self::Nothing => None,
+        }
+    }
+}
+
+/// A certificate's thumbprint, without padding and in the URL-safe alphabet: servers write either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Thumbprint {
+    /// `x5t`
+    Sha1(Box<str>),
+    /// `x5t#S256`
+    Sha256(Box<str>),
+}
+
+impl Thumbprint {
+    /// Those of a header or a key; a member of another type is none.
+    pub(crate) fn read_all(members: &Object<'_>) -> [Option<Self>; 2] {
+        let text = |name: &str| {
+            let text = members.get(name)?.as_str()?.trim_end_matches('=');
+            Some(text.replace('+', "-").replace('/', "_").into_boxed_str())
+        };
+        [text("x5t#S256").map(Self::Sha256), text("x5t").map(Self::Sha1)]
+    }
+
+    /// Whether both are of one hash.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Sha1(_), Self::Sha1(_)) | (Self::Sha256(_), Self::Sha256(_)))
+    }
 }
 
 impl Header {
+    /// What it says of its key.
+    pub(crate) fn key(&self) -> KeyHint<'_> {
+        KeyHint::new(self.kid.as_deref(), self.thumbprint.as_ref())
+    }
+
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let members = json::parse(bytes)
-            .map_err(|_| malformed("the header is not one strict JSON object"))?;
+        let members = json::parse(bytes).map_err(|fault| {
+            malformed(match fault {
+                Fault::Depth => "the header is nested deeper than 32",
+                Fault::Duplicate => "an object in the header has two members of one name",
+                Fault::Surrogate => "a text in the header has half of a surrogate pair",
+                Fault::Form => "the header is not one strict JSON object",
+            })
+        })?;
         // RFC 7515 §4.1.11: nothing that could stand in `crit` is understood here, so its mere
         // presence, well-formed or not, refuses the token. RFC 7797 §7 forbids `b64` in a JWT.
         if members.contains("crit") || members.contains("b64") {
@@ -49,7 +120,11 @@ impl Header {
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(malformed("`kid` is longer than 1 KiB"));
         }
-        Ok(Self { algorithm, legacy_name: name == EDDSA, typ, kid })
+        let thumbprint = match &kid {
+            Some(_) => None,
+            None => Thumbprint::read_all(&members).into_iter().flatten().next(),
+        };
+        Ok(Self { algorithm, legacy_name: name == EDDSA, typ, kid, thumbprint })
     }
 }
 
@@ -110,8 +185,13 @@ const NO_HEADER: &[u8] = b".";
 
 impl Default for HeaderMemo {
     fn default() -> Self {
-        let header =
-            Header { algorithm: Algorithm::ES256, legacy_name: false, typ: None, kid: None };
+        let header = Header {
+            algorithm: Algorithm::ES256,
+            legacy_name: false,
+            typ: None,
+            kid: None,
+            thumbprint: None,
+        };
         let nothing = Arc::new(Remembered { text: NO_HEADER.into(), header });
         Self((0..PLACES).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect())
     }

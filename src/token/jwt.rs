@@ -13,7 +13,7 @@ use memchr::memchr_iter;
 use crate::crypto::Algorithm;
 use crate::error::Error;
 use crate::token::header::{Header, HeaderMemo, SeenHeader};
-use crate::token::json::{self, Object};
+use crate::token::json::{self, Fault, Object};
 
 /// Bytes of a token. Real ones have 0.5 to 8 KiB; servers put up to 16 KiB into all headers.
 pub(crate) const MAX_TOKEN: usize = 16 * 1024;
@@ -72,8 +72,14 @@ impl<'a> JwtHead<'a> {
         let (payload, signature) = decoded.split_at_mut(jws.payload.len());
         let payload = decode_into(jws.payload, payload)?;
         let signature = decode_into(jws.signature, signature)?;
-        let claims = json::parse(payload)
-            .map_err(|_| malformed("the claims are not one strict JSON object"))?;
+        let claims = json::parse(payload).map_err(|fault| {
+            malformed(match fault {
+                Fault::Depth => "the claims are nested deeper than 32",
+                Fault::Duplicate => "an object in the claims has two members of one name",
+                Fault::Surrogate => "a text in the claims has half of a surrogate pair",
+                Fault::Form => "the claims are not one strict JSON object",
+            })
+        })?;
         let (header_text, signing_input) = (jws.header, jws.signing_input);
         Ok(UnverifiedJwt { header, claims, header_text, signing_input, signature })
     }
@@ -175,7 +181,8 @@ fn begins_an_object(text: &[u8]) -> bool {
         held -= 8;
         let octet = (bits >> held) as u8;
         match octet {
-            b' ' | b'\t' | b'\n' | b'\r' => {}
+            // Two of them are none to JSON (RFC 8259 §2), and many readers trim them all the same.
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => {}
             // The octets of a byte order mark in UTF-8.
             0xef | 0xbb | 0xbf if !is_open => {}
             b'{' if !is_open => is_open = true,
@@ -300,6 +307,8 @@ mod tests {
             ("something behind", jwt(br#"{"alg":"ES256"}x"#), true),
             ("not UTF-8", jwt(b"{\"alg\":\"\xff\"}"), true),
             ("white space before", jwt(b" \t\r\n{\"alg\":\"none\"}"), true),
+            ("other white space before", jwt(b"\x0c\x0b{\"alg\":\"none\"}"), true),
+            ("a NUL before", jwt(b"\x00{\"alg\":\"none\"}"), false),
             ("white space inside", jwt(b"{ \n\t\"alg\":\"none\"}"), true),
             ("white space alone inside", jwt(b"{ }"), true),
             ("a byte order mark", jwt(b"\xef\xbb\xbf{\"alg\":\"ES256\"}"), true),

@@ -105,6 +105,7 @@ async fn an_answer_of_each_vendor_says_what_it_grants_and_who_acts() {
     });
     let pingone = || providers::pingone("https://auth.pingone.test/e/as");
     let federate = || providers::pingfederate("https://ping.example.test");
+    let canaille = || providers::canaille("https://id.example.test");
     let curity = || Issuer::new("https://curity.example.test/oauth/v2/oauth-anonymous");
     for (name, issuer, audience, answer, scope, client, expected) in [
         ("Keycloak, user", keycloak as fn() -> Issuer, API, sample("keycloak-introspection"), "read", Some("spa"), "User"),
@@ -131,6 +132,8 @@ async fn an_answer_of_each_vendor_says_what_it_grants_and_who_acts() {
             "openid read", Some("app-1"), "User"),
         ("FusionAuth, entity", || providers::fusionauth_entities("https://auth.example.test", "acme.com"), "entity-api",
             with(fusion, json!({ "applicationId": null, "aud": "entity-api", "sub": "entity" })), "openid read", Some("entity"), "Client"),
+        ("Canaille, client", canaille, "api", sample("canaille-introspection"), "read", Some("m2m"), "Client"),
+        ("Canaille, user", canaille, "api", with(sample("canaille-introspection"), json!({ "sub": "alice", "username": "Alice Doe" })), "read", Some("m2m"), "User"),
         ("Curity, user", curity, API, sample("curity-phantom"), "read", Some("m2m"), "User"),
         ("Curity, client", curity, API, with(sample("curity-phantom"), json!({ "sub": "m2m" })), "read", Some("m2m"), "Client"),
     ] {
@@ -160,8 +163,11 @@ fn providers() -> Vec<(&'static str, Issuer, Value)> {
         ("jwt", Issuer::new("https://as.example.test").profile(Profile::jwt()), none()),
         ("auth0", providers::auth0("tenant.eu.auth0.test").unwrap(), none()),
         ("auth0_rfc9068", providers::auth0_rfc9068("tenant.eu.auth0.test").unwrap(), none()),
+        ("canaille", providers::canaille("https://id.example.test"), none()),
         ("cognito", providers::cognito("eu-west-1_ABC123", ["app", API]).unwrap(), json!({ "token_use": "access" })),
         ("cognito_resource_bound", providers::cognito_resource_bound("eu-west-1_ABC123").unwrap(), json!({ "token_use": "access" })),
+        ("duende", providers::duende("https://id.example.test"), none()),
+        ("entra_b2c", providers::entra_b2c("contoso", tenant, "B2C_1_signin").unwrap(), json!({ "tfp": "B2C_1_signin" })),
         ("entra_v1", providers::entra_v1(tenant).unwrap(), none()),
         ("entra_v2", providers::entra_v2(tenant).unwrap(), none()),
         ("fusionauth", fusionauth(), none()),
@@ -172,9 +178,13 @@ fn providers() -> Vec<(&'static str, Issuer, Value)> {
         ("hydra", hydra(), none()),
         ("keycloak", keycloak(), json!({ "typ": "Bearer" })),
         ("kubernetes", providers::kubernetes("https://kubernetes.default.svc"), json!({ "kubernetes.io": {} })),
+        ("lemonldap", providers::lemonldap("https://portal.example.test"), none()),
         ("okta", okta(), none()),
         ("pingfederate", providers::pingfederate("https://ping.example.test"), none()),
         ("pingone", providers::pingone("https://auth.pingone.test/e/as"), none()),
+        ("rauthy", providers::rauthy("https://iam.example.test/auth/v1", ["app", API]).unwrap(), json!({ "typ": "Bearer" })),
+        ("spring_authorization_server", providers::spring_authorization_server("https://auth.example.test", ["app", API]).unwrap(), json!({ "nbf": 1 })),
+        ("wso2", providers::wso2("https://is.example.test/oauth2/token"), none()),
         ("zitadel", zitadel(), json!({ "jti": "1" })),
     ]
 }
@@ -223,7 +233,10 @@ async fn every_provider_reads_an_answer_by_the_names_of_rfc_7662() {
         let foreign = ask("foreign", json!({ "aud": "https://other.example.test" }), false).await;
         foreign.assert_invalid_token(name);
         let array = ask("array", json!({ "scope": ["a", "b"] }), false).await;
-        array.assert_invalid_token(name);
+        array.assert_ok(name);
+        assert_eq!(array.json()["scope"], "a b", "{name}");
+        let number = ask("number", json!({ "scope": 5 }), false).await;
+        number.assert_invalid_token(name);
     }
 }
 
@@ -330,6 +343,19 @@ async fn the_client_of_an_answer_is_not_sought_under_the_name_of_jwts() {
             json!({ "sub": "alice", "kind": "user" }),
             "User",
         ),
+        // Zitadel's service accounts: `sub` is the id of an account.
+        (
+            "a user name that is the client",
+            jwt(),
+            json!({ "sub": "3453", "client_id": "ci-bot", "username": "ci-bot" }),
+            "Client",
+        ),
+        (
+            "another user name",
+            jwt(),
+            json!({ "sub": "3453", "client_id": "ci-bot", "username": "alice" }),
+            "User",
+        ),
         (
             "a user's sign on a client",
             jwt().answers(AnswerProfile::rfc7662().user_if_present("email")),
@@ -390,8 +416,24 @@ async fn scope_audience_and_required_claims_of_an_answer_have_the_names_of_rfc_7
             "text where an array was said",
             said(AnswerProfile::rfc7662().scope_array_claim("scp")),
             json!({ "scp": "b" }),
-            None,
+            Some("b"),
         ),
+        (
+            "an array where text was said",
+            said(AnswerProfile::rfc7662().scope_claim("scp")),
+            json!({ "scp": ["b", "c"] }),
+            Some("b c"),
+        ),
+        (
+            "an array of the RFC's name, said so",
+            said(AnswerProfile::rfc7662().scope_array_claim("scope")),
+            json!({ "scope": ["a", "b"] }),
+            Some("a b"),
+        ),
+        ("an array", Profile::rfc9068(), json!({ "scope": ["a", "b"] }), Some("a b")),
+        ("an array of one word with a space", scp(), json!({ "scope": ["a b"] }), None),
+        ("an array of arrays", scp(), json!({ "scope": [["a"]] }), None),
+        ("an object", scp(), json!({ "scope": { "a": true } }), None),
         ("aud", resource(), json!({}), Some("")),
         ("aud and the other", resource(), json!({ "resource": API }), Some("")),
         ("aud, and the other foreign", resource(), json!({ "resource": other }), None),
@@ -523,6 +565,33 @@ async fn an_answer_that_names_another_client_than_the_jwt_contradicts_it() {
         if good {
             reply.assert_ok(name);
             assert_eq!(reply.json()["client_id"], "app", "{name}");
+        } else {
+            reply.assert_invalid_token(name);
+            assert_eq!(reply.error, contradicted, "{name}");
+        }
+    }
+}
+
+/// A server that names the client in `aud` (Spring Authorization Server) writes it as text into a JWT
+/// and as an array into an answer.
+#[tokio::test]
+async fn a_client_that_is_the_audience_is_the_same_client_in_an_answer() {
+    let contradicted = Some(Error::ContradictedByIntrospection { claim: "client_id" });
+    for (name, said, good) in [
+        ("as text", json!({ "aud": AUDIENCE }), true),
+        ("as an array", json!({ "aud": [AUDIENCE] }), true),
+        ("by both names", json!({ "aud": [AUDIENCE], "client_id": AUDIENCE }), true),
+        ("and another", json!({ "aud": [AUDIENCE, "y"] }), false),
+        ("another by the RFC's name", json!({ "aud": [AUDIENCE], "client_id": "y" }), false),
+        ("an array by the RFC's name", json!({ "client_id": [AUDIENCE] }), false),
+    ] {
+        let world = both(Profile::jwt().client_claim("aud")).await;
+        world.says(said);
+        let token = world.issuer.token().without("client_id").sign();
+        let reply = world.bearer(&token).await;
+        if good {
+            reply.assert_ok(name);
+            assert_eq!(reply.json()["client_id"], AUDIENCE, "{name}");
         } else {
             reply.assert_invalid_token(name);
             assert_eq!(reply.error, contradicted, "{name}");

@@ -13,12 +13,14 @@ mod fair;
 mod load;
 mod newest;
 mod now;
+mod odd;
 mod outage;
 #[cfg(feature = "redis")]
 mod redis;
 mod rfc7662;
 mod rfc9701;
 mod runtimes;
+mod settings;
 mod shared;
 mod ways;
 

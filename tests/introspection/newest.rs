@@ -357,3 +357,44 @@ async fn a_store_that_does_not_compare_is_no_better_than_its_last_write() {
         if believed { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
     }
 }
+
+/// A clock that is ahead makes an answer look newer than it is. Here it is taken in while the question
+/// that sees the revocation is in progress.
+#[tokio::test]
+async fn a_shared_answer_that_only_seems_newer_does_not_outdo_a_revocation() {
+    for (name, revoked) in [("revoked", true), ("not revoked", false)] {
+        let shelf = Shelf::default();
+        let world = world(&shelf).await;
+        let token = world.issuer.token().without("iat").without("nbf").expires_in(900).opaque();
+        let ahead = TestClock::at(world.clock.wall().as_secs() + 30);
+        ask(&another(&world, &shelf, &ahead), &token).await.assert_ok(name);
+        shelf.has(1).await;
+        world.pass(1);
+        if revoked {
+            world.issuer.revoke(&token);
+        }
+        world.misbehave(Fault::Slow(Duration::from_millis(300)));
+        let asking = tokio::spawn({
+            let (api, token) = (api(world.server.protect(introspected_now())), token.clone());
+            async move { api.bearer(&token).await }
+        });
+        while world.calls() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.misbehave(Fault::None);
+        world.clock.advance(Duration::from_millis(1));
+        world.bearer(&token).await.assert_ok("no revocation was seen yet");
+        assert!(!asking.is_finished(), "{name}: the answer came too soon");
+        let newer = asking.await.unwrap();
+        let later = world.bearer(&token).await;
+        if revoked {
+            newer.assert_invalid_token(name);
+            later.assert_invalid_token(name);
+        } else {
+            newer.assert_ok(name);
+            later.assert_ok(name);
+        }
+        assert_eq!(world.calls(), 2, "{name}");
+    }
+}

@@ -279,8 +279,20 @@ async fn what_is_no_access_token_is_refused_though_it_is_active() {
     for (name, members, good) in [
         ("Bearer", json!({ "token_type": "Bearer" }), true),
         ("bearer", json!({ "token_type": "bearer" }), true),
+        ("access token of an older Hydra's", json!({ "token_type": "access_token" }), true),
         ("DPoP", json!({ "token_type": "DPoP" }), false),
+        ("refresh token", json!({ "token_type": "refresh_token" }), false),
+        ("Refresh", json!({ "token_type": "Refresh" }), false),
+        ("ID token", json!({ "token_type": "id_token" }), false),
+        (
+            "ID token by its URN",
+            json!({ "token_type": "urn:ietf:params:oauth:token-type:id_token" }),
+            false,
+        ),
+        ("logout token", json!({ "token_type": "logout_token" }), false),
+        ("N_A", json!({ "token_type": "N_A" }), false),
         ("no text", json!({ "token_type": 1 }), false),
+        ("a list", json!({ "token_type": ["Bearer"] }), false),
         ("bound to a key", json!({ "cnf": { "jkt": "x" } }), false),
         ("bound to nothing", json!({ "cnf": {} }), false),
         ("access token of Hydra's", json!({ "token_use": "access_token" }), true),
@@ -288,6 +300,14 @@ async fn what_is_no_access_token_is_refused_though_it_is_active() {
         ("access token of Keycloak's", json!({ "typ": "Bearer" }), true),
         ("refresh token of Keycloak's", json!({ "typ": "Refresh" }), false),
         ("ID token of Keycloak's", json!({ "typ": "ID" }), false),
+        ("logout token of Keycloak's", json!({ "typ": "Logout" }), false),
+        ("offline token of Keycloak's", json!({ "typ": "Offline" }), false),
+        ("logout+jwt", json!({ "typ": "logout+jwt" }), false),
+        ("at+jwt", json!({ "typ": "at+jwt" }), true),
+        ("access token of Cognito's", json!({ "token_use": "access" }), true),
+        ("ID token of Cognito's", json!({ "token_use": "id" }), false),
+        ("refresh token of Cognito's", json!({ "token_use": "refresh" }), false),
+        ("a logout token's use", json!({ "token_use": "logout" }), false),
     ] {
         let world = World::new().await;
         world.says(members);
@@ -352,7 +372,16 @@ async fn id_7662_2_2_5_times_are_enforced_here_too() {
         ("expires later", json!({ "exp": now + 1 }), true),
         ("expired within the leeway", json!({ "exp": now - 59 }), true),
         ("expired", json!({ "exp": now - 60 }), false),
-        ("exp as text", json!({ "exp": (now + 600).to_string() }), false),
+        ("exp as text", json!({ "exp": (now + 600).to_string() }), true),
+        ("expired as text", json!({ "exp": (now - 60).to_string() }), false),
+        ("nbf as text", json!({ "nbf": now.to_string() }), true),
+        ("begins later as text", json!({ "nbf": (now + 61).to_string() }), false),
+        ("iat as text", json!({ "iat": now.to_string() }), true),
+        ("exp as another text", json!({ "exp": format!("+{}", now + 600) }), false),
+        ("exp as no number", json!({ "exp": "never" }), false),
+        ("exp as an empty text", json!({ "exp": "" }), false),
+        ("exp in milliseconds", json!({ "exp": (now + 600) * 1000 }), false),
+        ("exp in milliseconds as text", json!({ "exp": ((now + 600) * 1000).to_string() }), false),
         ("begins within the leeway", json!({ "nbf": now + 60 }), true),
         ("begins later", json!({ "nbf": now + 61 }), false),
         ("issued ahead", json!({ "iat": now + 61 }), false),
@@ -511,4 +540,75 @@ async fn id_6750_5_2_2_handles_cannot_be_guessed() {
         (0..1_000).map(|_| issuer.token().opaque()).collect();
     assert_eq!(handles.len(), 1_000);
     assert!(handles.iter().all(|handle| handle.len() == 43), "256 bits as base64url");
+}
+
+#[tokio::test]
+async fn optional_members_that_are_null_or_empty_are_absent() {
+    for (name, members, good) in [
+        ("iss", json!({ "iss": null }), true),
+        ("exp", json!({ "exp": null }), true),
+        ("nbf", json!({ "nbf": null }), true),
+        ("iat", json!({ "iat": null }), true),
+        ("jti", json!({ "jti": null }), true),
+        ("sub", json!({ "sub": null }), true),
+        ("sub, empty", json!({ "sub": "" }), true),
+        ("sub, no text", json!({ "sub": 5 }), false),
+        ("client_id", json!({ "client_id": null }), true),
+        ("client_id, empty", json!({ "client_id": "" }), true),
+        ("client_id, no text", json!({ "client_id": 5 }), false),
+        ("scope", json!({ "scope": null }), true),
+        ("username", json!({ "username": null }), true),
+        ("token_type", json!({ "token_type": null }), true),
+        ("typ", json!({ "typ": null }), true),
+        ("token_use", json!({ "token_use": null }), true),
+        ("cnf", json!({ "cnf": null }), false),
+        ("aud, which is required", json!({ "aud": null }), false),
+        ("iss, empty", json!({ "iss": "" }), false),
+    ] {
+        let world = World::new().await;
+        let mut answer = json!({ "active": true, "aud": AUDIENCE, "sub": "alice" });
+        for (member, value) in members.as_object().unwrap() {
+            answer[member] = value.clone();
+        }
+        world.misbehave(Fault::Body(answer.to_string()));
+        for _ in 0..2 {
+            let reply = world.bearer("token").await;
+            if good { reply.assert_ok(name) } else { reply.assert_invalid_token(name) }
+        }
+    }
+    // What it lacks so is not what it was asked for, and nobody's subject.
+    let (clock, issuer) = start().await;
+    let profile = Profile::rfc9068().require_claim("sub");
+    let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(secret()));
+    let required = api(serve(trusted.profile(profile), &clock).layer());
+    for (sub, good) in [("", false), ("alice", true)] {
+        let answer = json!({ "active": true, "aud": AUDIENCE, "sub": sub });
+        issuer.set_fault(Endpoint::Introspection, Fault::Body(answer.to_string()));
+        let reply = required.bearer(&format!("token-of-{sub}")).await;
+        if good { reply.assert_ok(sub) } else { reply.assert_invalid_token("required") }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_thousands_of_values_is_read() {
+    let world = World::new().await;
+    let groups: Vec<_> = (0..5_000).map(|n| format!("g{n}")).collect();
+    world.says(json!({ "groups": groups }));
+    let reply = world.bearer("many").await;
+    reply.assert_ok("5,000 groups");
+    assert_eq!(reply.json()["claims"]["groups"].as_array().unwrap().len(), 5_000);
+    let deep = |depth: usize| {
+        format!(
+            "{{\"active\":true,\"aud\":\"{AUDIENCE}\",\"x\":{}{}}}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        )
+    };
+    world.misbehave(Fault::Body(deep(31)));
+    world.bearer("deep").await.assert_ok("32 deep");
+    world.misbehave(Fault::Body(deep(32)));
+    let reply = world.bearer("deeper").await;
+    reply.assert_unavailable("33 deep");
+    let text = reply.error.unwrap().to_string();
+    assert!(text.contains("deeper than 32"), "{text}");
 }

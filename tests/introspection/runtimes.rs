@@ -4,11 +4,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tower_resource_server::test_issuer::Fault;
 
 use super::World;
-use super::shared::Shelf;
+use super::shared::{Shelf, ShelfFault};
 
 /// The deadline of a call and a margin, by the server's clock.
 const OVERDUE: u64 = 6;
@@ -54,6 +55,79 @@ fn all_calls_on_a_runtime_that_is_not_driven_count_as_ended_in_time() {
     let new = world.issuer.token().opaque();
     living.block_on(world.bearer(&new)).assert_ok("they count no longer");
     living.block_on(world.bearer(&tokens[0])).assert_ok("nor do those that waited");
+}
+
+/// Nobody ends those calls, so who looks next gives their room to those who wait, in order.
+#[test]
+fn who_waits_for_a_turn_gets_it_from_calls_on_a_runtime_that_is_not_driven() {
+    let living = living();
+    let world = living.block_on(World::new());
+    let tokens: Vec<_> = (0..48).map(|_| world.issuer.token().opaque()).collect();
+    let _abandoned =
+        abandoned(futures::future::join_all(tokens.iter().map(|token| world.bearer(token))));
+    let (waiting, new) = (world.issuer.token().opaque(), world.issuer.token().opaque());
+    let soon = Duration::from_millis(300);
+    world.pass(OVERDUE / 2);
+    living.block_on(async {
+        let mut waits = pin!(world.bearer(&waiting));
+        let early = tokio::time::timeout(soon, waits.as_mut()).await;
+        assert!(early.is_err(), "all calls for new tokens are taken");
+        // Its own place in the queue is not overdue yet, and must not stop those who come later.
+        world.pass(OVERDUE / 2);
+        let reply = tokio::time::timeout(Duration::from_secs(2), world.bearer(&new)).await;
+        reply.expect("there is room").assert_ok("who came later");
+        let reply = tokio::time::timeout(soon, waits).await;
+        reply.expect("there is room").assert_ok("who waited");
+    });
+    let health = world.server.health().issuers[0].introspection.clone().unwrap();
+    assert_eq!((health.in_flight, health.queued), (0, 0));
+}
+
+/// A request that joined such a call asks on its own once that is overdue, within its deadline.
+#[test]
+fn who_waits_for_a_call_that_is_overdue_asks_on_its_own() {
+    let living = living();
+    let world = living.block_on(World::new());
+    let token = world.issuer.token().opaque();
+    let _abandoned = abandoned(world.bearer(&token));
+    living.block_on(async {
+        let passes = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            world.pass(OVERDUE);
+        };
+        let (reply, ()) = futures::join!(world.bearer(&token), passes);
+        reply.assert_ok("asked on its own");
+    });
+}
+
+#[test]
+fn a_look_into_the_shared_cache_that_dies_with_its_runtime_is_no_failure() {
+    let living = living();
+    for (name, fault, read) in [
+        ("it dies", ShelfFault::Hangs, true),
+        ("it fails", ShelfFault::Fails, false),
+        ("it panics", ShelfFault::Panics, false),
+    ] {
+        let shelf = Shelf::default();
+        let world = living.block_on(World::with(|own| own.shared_cache(shelf.cache())));
+        let is_death = matches!(fault, ShelfFault::Hangs);
+        shelf.misbehave(fault);
+        for n in 0..8 {
+            let token = format!("token-{n}");
+            if is_death {
+                let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+                let soon = Duration::from_millis(30);
+                let waits = async { tokio::time::timeout(soon, world.bearer(&token)).await };
+                assert!(runtime.block_on(waits).is_err(), "the store hangs");
+            } else {
+                living.block_on(world.bearer(&token));
+            }
+        }
+        shelf.misbehave(ShelfFault::None);
+        let gets = shelf.gets();
+        living.block_on(world.bearer(&world.issuer.token().opaque())).assert_ok(name);
+        assert_eq!(shelf.gets() - gets, usize::from(read), "{name}");
+    }
 }
 
 #[test]
@@ -118,4 +192,40 @@ fn who_waits_for_a_call_whose_runtime_ends_asks_on_its_own() {
 /// A runtime may not be dropped within another.
 fn drop_elsewhere(runtime: Runtime) {
     std::thread::spawn(move || drop(runtime)).join().unwrap();
+}
+
+/// A runtime ends while its requests wait, are asked about or are in the queue; those of another
+/// that want the same tokens all get their answers.
+#[test]
+fn a_runtime_that_ends_in_a_burst_takes_nobody_with_it() {
+    let living = living();
+    let shelf = Shelf::default();
+    for (name, shared) in [("alone", None), ("with a store", Some(shelf.cache()))] {
+        let world = living.block_on(World::with(|own| match shared.clone() {
+            Some(cache) => own.shared_cache(cache),
+            None => own,
+        }));
+        world.misbehave(Fault::Slow(Duration::from_millis(50)));
+        let tokens: Vec<_> = (0..150).map(|_| world.issuer.token().opaque()).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let dying = Runtime::new().unwrap();
+                let all = join_all(tokens.iter().map(|token| world.bearer(token)));
+                let soon = Duration::from_millis(30);
+                let waits = async { tokio::time::timeout(soon, all).await };
+                assert!(dying.block_on(waits).is_err(), "{name}: they wait");
+                dying.shutdown_timeout(Duration::ZERO);
+            });
+            let replies = living.block_on(async {
+                tokio::time::sleep(Duration::from_millis(15)).await;
+                join_all(tokens.iter().map(|token| world.bearer(token))).await
+            });
+            for reply in replies {
+                reply.assert_ok(name);
+            }
+        });
+        let health = world.server.health().issuers[0].introspection.clone().unwrap();
+        assert!(!health.open, "{name}");
+        assert_eq!((health.in_flight, health.queued, health.waiting), (0, 0, 0), "{name}");
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::join_all;
 use serde_json::json;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestClient};
@@ -633,4 +634,30 @@ async fn a_store_that_panics_is_as_good_as_none() {
         world.pass(1);
         world.bearer(&world.issuer.token().opaque()).await.assert_ok("back");
     }
+}
+
+/// Once an answer has passed, its members are dropped. Requests read this one from memory on another
+/// thread as soon as it is there, while it is on its way to the store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_shared_whole_however_soon_it_is_used() {
+    let shelf = Shelf::default();
+    let world = world(&shelf).await;
+    for n in 1..=100 {
+        let token = world.issuer.token().claim("jti", n).opaque();
+        let done = Arc::new(AtomicUsize::new(0));
+        let eager = std::thread::spawn({
+            let (api, token, done) = (api(world.server.layer()), token.clone(), done.clone());
+            move || {
+                while done.load(Ordering::SeqCst) == 0 {
+                    let _ = api.bearer(&token).now_or_never();
+                }
+            }
+        });
+        world.bearer(&token).await.assert_ok("asked");
+        done.store(1, Ordering::SeqCst);
+        eager.join().unwrap();
+        shelf.has(n).await;
+        ask(&another(&world, &shelf, &world.clock), &token).await.assert_ok("shared");
+    }
+    assert_eq!(world.calls(), 100);
 }

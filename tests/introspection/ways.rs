@@ -262,7 +262,11 @@ async fn what_the_issuer_says_of_a_jwt_narrows_its_scope_and_never_widens_it() {
     }
     world.says(json!({ "scope": ["a"] }));
     let token = world.issuer.token().scope("a b").sign();
-    api("a").bearer(&token).await.assert_invalid_token("of another shape than the profile's");
+    api("a").bearer(&token).await.assert_ok("of another form than the profile's");
+    api("b").bearer(&token).await.assert_insufficient_scope("that form narrows, too", "b");
+    world.says(json!({ "scope": ["a b"] }));
+    let token = world.issuer.token().scope("a b").sign();
+    api("a").bearer(&token).await.assert_invalid_token("a form that can't be read");
 }
 
 #[tokio::test]
@@ -342,4 +346,46 @@ async fn an_issuer_for_many_tenants_has_no_introspection() {
     assert!(builder(own.clone()).build().is_ok());
     let introspection = Introspection::new(secret()).endpoint("https://as.example.com/introspect");
     assert!(builder(own.introspection(introspection)).build().is_err());
+}
+
+#[tokio::test]
+async fn a_jwt_that_names_no_issuer_goes_to_the_one_for_tokens_that_name_none() {
+    let world = World::new().await;
+    world.says(json!({}));
+    let nameless = || world.issuer.token().without("iss");
+    for (name, token, good) in [
+        ("an access token", nameless().sign(), true),
+        ("typed JWT", nameless().header("typ", "JWT").sign(), true),
+        ("without a type", nameless().without_header("typ").sign(), true),
+        ("under a kid of nobody", nameless().header("kid", "x").sign(), true),
+        ("a logout token", nameless().header("typ", "logout+jwt").sign(), false),
+        ("a proof", nameless().header("typ", "dpop+jwt").sign(), false),
+        ("issuer null", nameless().claim("iss", json!(null)).sign(), false),
+        ("issuer a list", nameless().claim("iss", json!([world.issuer.url()])).sign(), false),
+        (
+            "an issuer that is not trusted",
+            nameless().claim("iss", "https://x.example").sign(),
+            false,
+        ),
+        ("claims that are none", nameless().raw_payload("[]").sign(), false),
+    ] {
+        let calls = world.calls();
+        let reply = world.bearer(&token).await;
+        if good {
+            reply.assert_ok(name)
+        } else {
+            reply.assert_invalid_token(name)
+        }
+        assert_eq!(world.calls() - calls, u32::from(good), "{name}");
+    }
+    world.says(json!({ "active": false }));
+    let dead = nameless().claim("x", "dead").sign();
+    world.bearer(&dead).await.assert_invalid_token("its server decides");
+    // Where no issuer is set up for such tokens, nobody is asked.
+    let none = World::with(|own| own.not_for_opaque_tokens().also_for_jwts()).await;
+    none.says(json!({}));
+    let reply = none.bearer(&none.issuer.token().without("iss").sign()).await;
+    reply.assert_invalid_token("nobody to ask");
+    assert_eq!(reply.error, Some(Error::MissingClaim { claim: "iss".into() }));
+    assert_eq!(none.calls(), 0);
 }

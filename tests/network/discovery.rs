@@ -220,6 +220,27 @@ async fn a_name_that_hangs_is_asked_last_the_next_time() {
     assert_eq!(world.asked(), [1, 1, 0]);
 }
 
+/// What a name takes of the time of a search is lost to those after it.
+#[tokio::test]
+async fn a_name_that_was_left_too_little_time_is_asked_first_the_next_time() {
+    for (name, millis, asked) in [("in time", 100, [1, 1, 0]), ("late", 4_000, [1, 2, 0])] {
+        let world = World::start().await;
+        world.host.set(NAMES[0], Scripted::answer("502 Bad Gateway", "", ""));
+        world.host.set_delay(NAMES[0], Duration::from_millis(millis));
+        world.publish(NAMES[1]);
+        world.host.set_delay(NAMES[1], Duration::from_millis(1_300));
+        let server = world.server();
+        if name == "late" {
+            ask(&server, &world.token()).await.assert_unavailable(name);
+            // The request waits 3 s, and the attempt 5 s.
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            world.clock.advance(Duration::from_secs(31));
+        }
+        ask(&server, &world.token()).await.assert_ok(name);
+        assert_eq!(world.asked(), asked, "{name}");
+    }
+}
+
 /// The issuer with an endpoint for opaque tokens, which its metadata names.
 fn introspecting(world: &World) -> ResourceServer {
     let introspection = Introspection::new(ClientAuth::client_secret_basic("api", "a secret"));

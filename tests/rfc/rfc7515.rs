@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
+use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{Algorithm, Error, Issuer};
 
 use crate::support::*;
@@ -166,7 +167,7 @@ async fn id_7515_4_1_4_1_kid_is_a_case_sensitive_hint() {
     issuer.add_key(Algorithm::ES256);
     let two = crate::support::api(server(&issuer).layer());
     let token = issuer.token().without_header("kid").sign();
-    two.bearer(&token).await.assert_invalid_token("absent, two keys would fit");
+    two.bearer(&token).await.assert_ok("absent, two keys fit");
     two.bearer(&issuer.token().sign()).await.assert_ok("named, two keys");
     issuer.withdraw("key-2");
     issuer.add_key(Algorithm::Ed25519);
@@ -320,4 +321,94 @@ async fn id_7516_9_1_an_encrypted_token_is_refused() {
         assert_eq!(reply.error, Some(tower_resource_server::Error::EncryptedToken));
     }
     api.bearer(&issuer.token().sign()).await.assert_ok("signed");
+}
+
+#[tokio::test]
+async fn without_a_kid_up_to_four_keys_that_fit_are_tried() {
+    // A server that names no keys has two of them in each rotation.
+    let issuer = issuer();
+    let nameless = |key: &str| issuer.token().key(key).without_header("kid").sign();
+    for key in ["key-2", "key-3", "key-4"] {
+        issuer.add_key(Algorithm::ES256);
+        let api = api(server(&issuer).layer());
+        for known in ["key-1", key] {
+            api.bearer(&nameless(known)).await.assert_ok(known);
+        }
+    }
+    issuer.add_key(Algorithm::Ed25519);
+    let api_of = |issuer: &TestIssuer| api(server(issuer).layer());
+    api_of(&issuer).bearer(&nameless("key-4")).await.assert_ok("the fourth, beside another kind");
+    let stranger = TestIssuer::in_process(ISSUER);
+    let forged = stranger.token().without_header("kid").sign();
+    api_of(&issuer).bearer(&forged).await.assert_invalid_token("none of them");
+    // A fifth makes no more work, and takes nothing from the first four.
+    issuer.add_key(Algorithm::ES256);
+    api_of(&issuer).bearer(&nameless("key-1")).await.assert_ok("the first of five");
+    api_of(&issuer).bearer(&nameless("key-6")).await.assert_invalid_token("the fifth");
+    api_of(&issuer).bearer(&issuer.token().key("key-6").sign()).await.assert_ok("named");
+}
+
+#[tokio::test]
+async fn id_7515_4_1_7_without_a_kid_the_certificate_tells_the_key() {
+    let issuer = issuer();
+    for _ in 0..5 {
+        issuer.add_key(Algorithm::ES256);
+    }
+    let with = |member: &str, text: fn(usize) -> String| {
+        let mut set: serde_json::Value = serde_json::from_str(&issuer.jwks()).unwrap();
+        for (index, key) in set["keys"].as_array_mut().unwrap().iter_mut().enumerate() {
+            key[member] = json!(text(index + 1));
+        }
+        set.to_string()
+    };
+    let thumbprint = |number: usize| format!("thumb-print_{number}");
+    let trusting =
+        |set: String| api(builder(Issuer::new(ISSUER).jwks(set)).build().unwrap().layer());
+    let token = |member: &str, value: serde_json::Value| {
+        let token = issuer.token().key("key-6").without_header("kid");
+        token.header(member, value).sign()
+    };
+    for member in ["x5t", "x5t#S256"] {
+        // The sixth of six keys is not one of the four that would be tried.
+        let api = trusting(with(member, thumbprint));
+        for (name, value, good) in [
+            ("its own", json!("thumb-print_6"), true),
+            ("another's", json!("thumb-print_1"), false),
+            ("nobody's", json!("thumb-print_7"), false),
+            ("padded", json!("thumb-print_6=="), true),
+            ("in the other alphabet", json!("thumb+print/6"), true),
+            ("in another case", json!("THUMB-print_6"), false),
+            ("none", json!(null), false),
+            ("no text", json!(6), false),
+        ] {
+            let name = format!("{member}, {name}");
+            let reply = api.bearer(&token(member, value)).await;
+            if good { reply.assert_ok(&name) } else { reply.assert_invalid_token(&name) }
+        }
+        let named = issuer.token().key("key-6").header(member, "thumb-print_1").sign();
+        api.bearer(&named).await.assert_ok("the kid counts");
+        let stranger = TestIssuer::in_process(ISSUER);
+        let forged = stranger.token().without_header("kid");
+        let forged = forged.header(member, "thumb-print_6").sign();
+        api.bearer(&forged).await.assert_invalid_token("a stranger's");
+    }
+    // Keys without a thumbprint of that kind are as good as before.
+    for (name, set, member) in [
+        ("no thumbprints", issuer.jwks(), "x5t"),
+        ("of the other kind", with("x5t", thumbprint), "x5t#S256"),
+    ] {
+        let api = trusting(set);
+        let reply = api.bearer(&token(member, json!("thumb-print_6"))).await;
+        reply.assert_invalid_token(name);
+        let first = issuer.token().key("key-1").without_header("kid");
+        api.bearer(&first.header(member, "thumb-print_1").sign()).await.assert_ok(name);
+    }
+    // One that no key has is looked for, as an unknown kid is.
+    let keys = Counted { document: with("x5t", thumbprint), fetches: Arc::default() };
+    let fetches = Arc::clone(&keys.fetches);
+    let fetched = api(builder(Issuer::new(ISSUER).key_source(keys)).build().unwrap().layer());
+    fetched.bearer(&token("x5t", json!("thumb-print_6"))).await.assert_ok("fetched");
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+    fetched.bearer(&token("x5t", json!("thumb-print_7"))).await.assert_invalid_token("nobody's");
+    assert_eq!(fetches.load(Ordering::SeqCst), 2);
 }

@@ -117,6 +117,109 @@ async fn a_certificate_is_taken_for_its_key() {
     }
 }
 
+/// A key that is in `x5c` alone is read from the certificate.
+#[tokio::test]
+async fn a_key_in_x5c_alone_is_taken_from_the_certificate() {
+    use base64::engine::general_purpose::STANDARD;
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()) {
+        let issuer = issuer_of(algorithm);
+        let pem = issuer.public_key_pem().unwrap();
+        let spki: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let der = certificate(&STANDARD.decode(spki).unwrap());
+        let own = first_key(&issuer);
+        let x5c =
+            |text: String| json!({ "kid": own["kid"], "x5c": [text, "the chain is not read"] });
+        let with = |name: &str, value: Value| {
+            let mut key = x5c(STANDARD.encode(&der));
+            key[name] = value;
+            key
+        };
+        let foreign = if own["kty"] == "RSA" { "EC" } else { "RSA" };
+        let rows = [
+            ("alone", x5c(STANDARD.encode(&der)), true),
+            ("without padding", x5c(STANDARD.encode(&der).trim_end_matches('=').into()), true),
+            ("base64url", x5c(URL_SAFE_NO_PAD.encode(&der)), true),
+            ("its kty", with("kty", own["kty"].clone()), true),
+            ("its alg", with("alg", json!(algorithm.name())), true),
+            ("use", with("use", json!("sig")), true),
+            ("null beside it", with("n", json!(null)), true),
+            ("another kty", with("kty", json!(foreign)), false),
+            ("oct", with("kty", json!("oct")), false),
+            ("another crv", with("crv", json!("X25519")), false),
+            ("another alg", with("alg", json!("HS256")), false),
+            ("use enc", with("use", json!("enc")), false),
+            ("private", with("d", json!("AQAB")), false),
+            ("an own member beside it", with("e", json!("AQAB")), false),
+            ("cut", x5c(STANDARD.encode(&der[..der.len() - 1])), false),
+            ("more behind it", x5c(STANDARD.encode([der.as_slice(), &[0]].concat())), false),
+            ("not base64", x5c("-----BEGIN CERTIFICATE-----".into()), false),
+            ("empty", json!({ "kid": own["kid"], "x5c": [] }), false),
+            ("a text", json!({ "kid": own["kid"], "x5c": STANDARD.encode(&der) }), false),
+            ("a number", json!({ "kid": own["kid"], "x5c": [1] }), false),
+        ];
+        let mut other = first_key(&issuer_of(algorithm));
+        other["kid"] = json!("other");
+        for (name, key, good) in rows {
+            let set = json!({ "keys": [key, other] }).to_string();
+            let trusted = Issuer::new(ISSUER).jwks(set).algorithms([algorithm]);
+            let api = api(builder(trusted).build().unwrap().layer());
+            let reply = api.bearer(&issuer.token().sign()).await;
+            let name = format!("{algorithm}: {name}");
+            if good {
+                reply.assert_ok(&name)
+            } else {
+                reply.assert_invalid_token(&name)
+            }
+            let stranger = issuer_of(algorithm);
+            api.bearer(&stranger.token().sign()).await.assert_invalid_token(&name);
+        }
+    }
+}
+
+/// However the numbers of an RSA key are written, they are the same; what is no number is refused.
+#[tokio::test]
+async fn an_rsa_key_is_the_same_however_its_numbers_are_written() {
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+    let issuer = issuer_of(Algorithm::RS256);
+    let token = issuer.token().sign();
+    let own = first_key(&issuer);
+    let mut other = first_key(&issuer_of(Algorithm::RS256));
+    other["kid"] = json!("other");
+    for (member, first) in [("n", [0_u8].as_slice()), ("e", &[0])] {
+        let number = URL_SAFE_NO_PAD.decode(own[member].as_str().unwrap()).unwrap();
+        let zero = [first, &number].concat();
+        let text = own[member].as_str().unwrap();
+        let mut rows = vec![
+            ("as published", text.to_owned(), true),
+            ("padded", URL_SAFE.encode(&number), true),
+            ("the other alphabet", STANDARD_NO_PAD.encode(&number), true),
+            ("the other alphabet, padded", STANDARD.encode(&number), true),
+            ("one zero octet before it", URL_SAFE_NO_PAD.encode(&zero), true),
+            ("and the other alphabet", STANDARD.encode(&zero), true),
+            ("two zero octets", URL_SAFE_NO_PAD.encode([&[0], zero.as_slice()].concat()), false),
+            ("a zero octet behind it", URL_SAFE_NO_PAD.encode([&number, first].concat()), false),
+            ("an octet less", URL_SAFE_NO_PAD.encode(&number[1..]), false),
+            ("nothing", String::new(), false),
+            ("zero alone", "AA".to_owned(), false),
+            ("a blank in it", format!("{} {}", &text[..2], &text[2..]), false),
+            ("a line feed behind it", format!("{text}\n"), false),
+            ("too much padding", format!("{text}====="), false),
+            ("hexadecimal", "0x".to_owned() + &text.to_lowercase(), false),
+        ];
+        if member == "n" {
+            // Both alphabets in one text.
+            rows.push(("both alphabets", format!("-/{}", &text[2..]), false));
+        }
+        for (name, text, good) in rows {
+            let mut key = own.clone();
+            key[member] = json!(text);
+            let reply = reply_with(json!([key, other]), &token).await;
+            let name = format!("{member}: {name}");
+            if good { reply.assert_ok(&name) } else { reply.assert_invalid_token(&name) }
+        }
+    }
+}
+
 #[tokio::test]
 async fn id_7518_3_2_1_a_secret_is_as_long_as_the_hash() {
     for (algorithm, length) in

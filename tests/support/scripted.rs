@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -13,6 +14,8 @@ pub const OPENID: &str = "/.well-known/openid-configuration";
 pub struct Scripted {
     pub url: String,
     answers: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    /// How long an answer takes.
+    delays: Arc<Mutex<HashMap<String, Duration>>>,
     /// The paths that were asked for.
     pub requests: Arc<Mutex<Vec<String>>>,
     /// The heads of these requests.
@@ -37,12 +40,14 @@ impl Scripted {
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
         let (shared, log, count) = (Arc::clone(&answers), Arc::clone(&requests), Arc::clone(&sent));
         let whole = Arc::clone(&heads);
+        let delays: Arc<Mutex<HashMap<String, Duration>>> = Arc::default();
+        let waits = Arc::clone(&delays);
         let task = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let (shared, log, count) =
                     (Arc::clone(&shared), Arc::clone(&log), Arc::clone(&count));
-                let whole = Arc::clone(&whole);
+                let (whole, waits) = (Arc::clone(&whole), Arc::clone(&waits));
                 tokio::spawn(async move {
                     let mut head = Vec::new();
                     while !head.ends_with(b"\r\n\r\n") {
@@ -54,6 +59,10 @@ impl Scripted {
                     whole.lock().unwrap().push(head);
                     let answer = shared.lock().unwrap().get(&path).cloned();
                     let answer = answer.unwrap_or_else(|| Self::answer("404 Not Found", "", ""));
+                    let delay = waits.lock().unwrap().get(&path).copied();
+                    if let Some(delay) = delay {
+                        tokio::time::sleep(delay).await;
+                    }
                     if let Some(start) = answer.strip_suffix(ENDLESS) {
                         stream.write_all(start).await?;
                         loop {
@@ -70,7 +79,7 @@ impl Scripted {
                 });
             }
         });
-        Self { url, answers, requests, heads, sent, task: task.abort_handle() }
+        Self { url, answers, delays, requests, heads, sent, task: task.abort_handle() }
     }
 
     pub fn answer(status: &str, fields: &str, body: &str) -> Vec<u8> {
@@ -83,6 +92,10 @@ impl Scripted {
 
     pub fn set(&self, path: &str, answer: Vec<u8>) {
         self.answers.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    pub fn set_delay(&self, path: &str, delay: Duration) {
+        self.delays.lock().unwrap().insert(path.to_owned(), delay);
     }
 
     pub fn set_json(&self, path: &str, body: &str) {

@@ -98,6 +98,53 @@ fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
     )
 }
 
+/// Azure AD B2C, user flows and custom policies of one tenant: by the tenant's name (the first label of
+/// `contoso.b2clogin.com`), its id, and the policy (`B2C_1_signin`) as `tfp` spells it.
+///
+/// It sends `typ: JWT`, the API's own client id in `aud`, the client in `azp`, and scopes in `scp` as a
+/// string. All policies of a tenant share the issuer. Each has a key set of its own, and `tfp` names the
+/// policy, so a token of a policy with weaker sign-in is refused.
+///
+/// It gives up `typ`, `client_id` and `jti`. ID tokens may have the same `aud`; they are kept out by
+/// `azp` and `scp`, which are required and not in them. Tokens that clients get for themselves have no
+/// policy and no `scp`, and are refused.
+///
+/// With a custom domain, or a policy that writes its name into `acr`, build the same by
+/// [`Issuer::jwks_uri`](crate::Issuer::jwks_uri) and [`Profile`]'s methods.
+///
+/// Source: Microsoft Learn, "Overview of tokens in Azure Active Directory B2C"
+/// (<https://learn.microsoft.com/azure/active-directory-b2c/tokens-overview>) and "Configure tokens".
+///
+/// # Errors
+/// When `tenant` is no label of a host name, `tenant_id` no GUID, or `policy` does not begin with
+/// `B2C_1`.
+pub fn entra_b2c(tenant: &str, tenant_id: &str, policy: &str) -> Result<Issuer, ConfigError> {
+    let is_name =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    check(
+        !tenant.is_empty() && tenant.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        "entra b2c tenant",
+        tenant,
+        "the first label of the tenant's host name, as `contoso`",
+    )?;
+    check_tenant(tenant_id)?;
+    let begins = policy.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("b2c_1"));
+    check(begins && is_name(policy), "entra b2c policy", policy, "its name, as `B2C_1_signin`")?;
+    let host = format!("https://{tenant}.b2clogin.com");
+    let keys = format!("{host}/{tenant}.onmicrosoft.com/{policy}/discovery/v2.0/keys");
+    Ok(Issuer::new(format!("{host}/{tenant_id}/v2.0/"))
+        .jwks_uri(keys)
+        .algorithms([Algorithm::RS256])
+        .profile(
+            Profile::jwt()
+                .scope_claim("scp")
+                .client_claim("azp")
+                .require_claim("azp")
+                .require_claim("scp")
+                .require_value("tfp", policy.to_owned()),
+        ))
+}
+
 /// Amazon Cognito, by the id of the user pool (`eu-west-1_ABC123`) and the ids of the app clients
 /// that may call this API.
 ///

@@ -66,7 +66,7 @@ mod tests {
         std::fs::remove_dir_all(&mount).unwrap();
         let issuer = issuer.unwrap();
         assert_eq!(issuer.name, "https://c");
-        assert!(matches!(&issuer.keys, KeyConfig::JwksUri(uri) if uri == JWKS_URI));
+        assert!(matches!(&issuer.keys, KeyConfig::JwksUris(uris) if *uris == [JWKS_URI]));
         assert_eq!(issuer.transport.roots, [b"a certificate"]);
         assert_eq!(issuer.transport.bearer_token_file, Some(mount.join("token")));
         let as_ever = format!("{:?}", kubernetes("https://c").profile);

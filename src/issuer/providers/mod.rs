@@ -7,12 +7,12 @@
 //! profile. The table of all of them is in [`manual::providers`](crate::manual::providers).
 //!
 //! Only a server whose tokens follow RFC 9068 needs none of these: `.issuer("https://..")` is
-//! enough. What the others give up is said at each function; all of them give up `typ`, so that
+//! enough. What the others give up is said at each function; most of them give up `typ`, so that
 //! `aud` and the claims that only access tokens carry have to keep ID tokens out (RFC 9068 §5).
 //!
 //! A server whose access tokens are opaque needs introspection (RFC 7662), not a profile: Google's
-//! own access tokens, Okta's org authorization server, and the defaults of Zitadel, Hydra and
-//! Curity.
+//! own access tokens, Okta's org authorization server, Canaille, and the defaults of Zitadel, Hydra,
+//! LemonLDAP::NG and Curity.
 //!
 //! Functions that put text into a URL check it, and return a [`ConfigError`] where it is not what
 //! the server calls by that name.
@@ -35,14 +35,18 @@
 mod clouds;
 #[cfg(feature = "remote")]
 mod cluster;
+mod self_hosted;
 mod servers;
 mod workloads;
 
 use crate::config_error::ConfigError;
 
-pub use clouds::{cognito, cognito_resource_bound, entra_v1, entra_v2, entra_v2_multitenant};
+pub use clouds::{
+    cognito, cognito_resource_bound, entra_b2c, entra_v1, entra_v2, entra_v2_multitenant,
+};
 #[cfg(feature = "remote")]
 pub use cluster::kubernetes_in_cluster;
+pub use self_hosted::{canaille, duende, lemonldap, rauthy, spring_authorization_server, wso2};
 pub use servers::{
     auth0, auth0_rfc9068, fusionauth, fusionauth_entities, hydra, keycloak, okta, pingfederate,
     pingone, zitadel,

@@ -18,7 +18,7 @@ pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(500);
 /// again; two thirds of the longest pause leave that room within it.
 const MAX_ASKED: Duration = Duration::from_secs(20);
 
-/// How long an attempt may take: the metadata and the keys, each of which has 5 s. No request waits
+/// How long an attempt may take unless it is set: the metadata and the keys, each of which has 5 s. No request waits
 /// that long; the attempt is for those that come later.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -41,11 +41,13 @@ const NUMBER_MASK: u64 = u64::MAX >> NUMBER_SHIFT;
 /// whether the last one that ended had failed, and a moment. While an attempt is under way, the
 /// moment is when it counts as ended; after that, it is when the next may start. Readers load the
 /// word; only who starts an attempt and who ends it write.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Attempts {
     word: AtomicU64,
     /// Failures in a row. Written by whoever holds the ticket.
     failures: AtomicU32,
+    /// How long after its start an attempt counts as ended.
+    lost_after: Duration,
 }
 
 /// What was seen of the attempts. Whoever decides something takes this first and the set after
@@ -147,7 +149,23 @@ impl View {
     }
 }
 
+impl Default for Attempts {
+    fn default() -> Self {
+        Self::lasting(DEADLINE)
+    }
+}
+
 impl Attempts {
+    /// Attempts with this deadline.
+    pub(crate) fn lasting(deadline: Duration) -> Self {
+        let lost_after = deadline.saturating_add(LOST_AFTER - DEADLINE);
+        Self { word: AtomicU64::default(), failures: AtomicU32::default(), lost_after }
+    }
+
+    pub(crate) fn lost_after(&self) -> Duration {
+        self.lost_after
+    }
+
     pub(crate) fn view(&self) -> View {
         View(self.word.load(Ordering::Acquire))
     }
@@ -155,7 +173,7 @@ impl Attempts {
     /// Starts an attempt, unless another was started or has ended since `seen`.
     pub(crate) fn begin(&self, seen: View, now: Duration, cause: Cause) -> Option<Ticket> {
         let attempt = seen.last().next();
-        let lost_at = millis(now.saturating_add(LOST_AFTER));
+        let lost_at = millis(now.saturating_add(self.lost_after));
         let word = (attempt.0 << NUMBER_SHIFT) | (seen.0 & FAILED) | UNDER_WAY | lost_at;
         self.word
             .compare_exchange(seen.0, word, Ordering::AcqRel, Ordering::Acquire)

@@ -45,6 +45,16 @@ impl FreshnessSettings {
             format!("stale_if_error {stale_if_error:?}: at most {MAX_STALE_IF_ERROR:?}, a day")
         })
     }
+
+    /// Until when a set that was asked for at `asked_at` is used, if no other takes its place.
+    #[cfg_attr(
+        not(feature = "remote"),
+        allow(dead_code, reason = "several sets are fetched with it")
+    )]
+    pub(crate) fn usable_until(&self, asked_at: Duration, max_age: Option<Duration>) -> Duration {
+        let freshness = bounded(max_age.unwrap_or(FRESHNESS));
+        asked_at.saturating_add(freshness).saturating_add(self.stale_if_error)
+    }
 }
 
 impl Default for FreshnessSettings {
@@ -85,6 +95,8 @@ impl Stage {
 pub(crate) struct Life {
     /// The attempt that brought it; none for a seed.
     attempt: Option<Attempt>,
+    /// Whether it is all that its server has: what is not in it may then be looked for in vain.
+    is_whole: bool,
     /// When it was asked for: what an answer says may be as old as its question.
     asked_at: Duration,
     /// How old it was when it came: nothing, but for a seed.
@@ -108,6 +120,7 @@ impl Life {
         let fresh_until = asked_at.saturating_add(freshness);
         Self {
             attempt: Some(ticket.attempt()),
+            is_whole: true,
             asked_at,
             age: Duration::ZERO,
             freshness,
@@ -130,8 +143,17 @@ impl Life {
         let rest = cap.checked_sub(age).filter(|rest| !rest.is_zero())?;
         let usable_until = now.saturating_add(rest);
         let (asked_at, refresh_at, fresh_until) = (now, now, now);
-        let attempt = None;
-        Some(Self { attempt, asked_at, age, freshness, refresh_at, fresh_until, usable_until })
+        let (attempt, is_whole) = (None, true);
+        Some(Self {
+            attempt,
+            is_whole,
+            asked_at,
+            age,
+            freshness,
+            refresh_at,
+            fresh_until,
+            usable_until,
+        })
     }
 
     /// The same set in the hands of another engine, whose attempts have numbers of their own.
@@ -139,14 +161,27 @@ impl Life {
         Self { attempt: None, ..self }
     }
 
-    /// Whether it came by `first` or by an attempt after that.
-    pub(crate) fn came_by(&self, first: Attempt) -> bool {
-        self.attempt.is_some_and(|own| own.is_from(first))
+    /// The life of a set of which a part could not be fetched. What stands in for that part is used
+    /// until `cap`, if there is anything.
+    pub(crate) fn in_part(self, cap: Option<Duration>) -> Self {
+        let cap = cap.unwrap_or(Duration::MAX);
+        Self {
+            is_whole: false,
+            refresh_at: self.refresh_at.min(cap),
+            fresh_until: self.fresh_until.min(cap),
+            usable_until: self.usable_until.min(cap),
+            ..self
+        }
     }
 
-    /// Whether it is the word of a server, asked no longer ago than `time`.
+    /// Whether all of it came by `first` or by an attempt after that.
+    pub(crate) fn came_by(&self, first: Attempt) -> bool {
+        self.is_whole && self.attempt.is_some_and(|own| own.is_from(first))
+    }
+
+    /// Whether it is the whole word of a server, asked no longer ago than `time`.
     pub(crate) fn was_asked_for_within(&self, time: Duration, now: Duration) -> bool {
-        self.attempt.is_some() && now.saturating_sub(self.asked_at) <= time
+        self.is_whole && self.attempt.is_some() && now.saturating_sub(self.asked_at) <= time
     }
 
     /// Whether an attempt after that of `other` brought it.

@@ -27,13 +27,15 @@ mod life;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-pub(crate) use attempts::{Attempt, Cause, DEADLINE, LOST_AFTER, MAX_BACKOFF, Phase, Ticket, View};
+#[cfg(test)]
+pub(crate) use attempts::LOST_AFTER;
+pub(crate) use attempts::{Attempt, Cause, DEADLINE, MAX_BACKOFF, Phase, Ticket, View};
 pub(crate) use budget::{Budget, Taken};
 #[cfg_attr(
     not(feature = "remote"),
     allow(unused_imports, reason = "metadata is fetched with it")
 )]
-pub(crate) use life::MAX_FRESHNESS;
+pub(crate) use life::{FRESHNESS, MAX_FRESHNESS};
 pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
@@ -154,6 +156,16 @@ impl Freshness {
             told_stale: AtomicBool::new(false),
             told_stranded: AtomicBool::new(false),
         }
+    }
+
+    /// The same with attempts of this deadline.
+    pub(crate) fn with_deadline(self, deadline: Duration) -> Self {
+        Self { attempts: Attempts::lasting(deadline), ..self }
+    }
+
+    /// How long after its start an attempt counts as ended, whether it reported or not.
+    pub(crate) fn lost_after(&self) -> Duration {
+        self.attempts.lost_after()
     }
 
     /// How the attempts stand. To be taken before the set that the decision is about.

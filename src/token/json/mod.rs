@@ -2,7 +2,8 @@
 //!
 //! RFC 7515 §4 and RFC 7519 §4 let a parser refuse duplicate names or take the last. This crate
 //! refuses, at every depth, so that two parsers of one program can never read one token in two
-//! ways. Depth and the number of members are bounded before anything is kept.
+//! ways. Depth is bounded while it reads. The number of members is bounded by the size of the document,
+//! which is the caller's to limit.
 
 #[cfg(test)]
 mod oracle;
@@ -13,28 +14,67 @@ mod typed;
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed as _, Error as _};
+use serde::de::DeserializeSeed as _;
 
 use strict::{Budget, Strict};
 
 /// Nesting of a token's JSON. Real tokens nest 4 deep (Keycloak's `resource_access`).
 pub(crate) const MAX_DEPTH: u32 = 32;
 
-/// Members and array elements of one document, all depths together. Real tokens have 15 to 60.
-pub(crate) const MAX_MEMBERS: u32 = 1_000;
+/// Why a document is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is nested deeper than [`MAX_DEPTH`].
+    Depth,
+    /// An object has two members of one name.
+    Duplicate,
+    /// A string has half of a surrogate pair (`\ud800`), which stands for no character. RFC 8259 §8.2
+    /// calls the behaviour of readers unpredictable: some replace it, some drop it, some keep it. To
+    /// leave out the member would be to leave out a `cnf` as well as a display name.
+    Surrogate,
+    /// It is not one JSON object, or not in UTF-8.
+    Form,
+}
 
 /// Reads `bytes` as one JSON object without duplicate names, within the limits, and nothing after it.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, serde_json::Error> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, Fault> {
     // Checked as a whole, which is cheaper than string by string.
-    let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Fault::Form)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let budget = Budget::new(MAX_DEPTH, MAX_MEMBERS);
-    let value = Strict(&budget).deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    match value {
-        Value::Object(object) => Ok(object),
-        _ => Err(serde_json::Error::custom("not an object")),
+    let budget = Budget::new(MAX_DEPTH);
+    let value = Strict(&budget).deserialize(&mut deserializer);
+    match value.and_then(|value| deserializer.end().map(|()| value)) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Fault::Form),
+        Err(_) => Err(budget.fault().unwrap_or_else(|| surrogate_or_form(text))),
     }
+}
+
+/// Tells a lone surrogate from another fault of form, for the log alone: the document is refused.
+#[cold]
+fn surrogate_or_form(text: &str) -> Fault {
+    let mut rest = text.as_bytes();
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let escape = rest.get(at..).unwrap_or_default();
+        let low = escape.get(6..).and_then(escaped_unit);
+        let length = match (escaped_unit(escape), low) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => return Fault::Surrogate,
+            (Some(_), _) => 6,
+            // Another escape: of two backslashes, the second begins none.
+            (None, _) => 2,
+        };
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    Fault::Form
+}
+
+/// The code unit of an escape `\uXXXX` that `text` begins with.
+fn escaped_unit(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
+    digits.iter().try_fold(0, |unit: u16, digit| {
+        Some(unit << 4 | u16::try_from(char::from(*digit).to_digit(16)?).ok()?)
+    })
 }
 
 /// A JSON value that borrows its text where the text has no escapes.
@@ -144,6 +184,12 @@ impl<'a> Object<'a> {
     pub(crate) fn without(&self, name: &str) -> Self {
         let others = self.members.iter().filter(|(own, _)| own != name);
         Self { members: others.cloned().collect(), marks: self.marks }
+    }
+
+    /// Keeps the members that `keep` says, which may change them.
+    #[cfg(feature = "remote")]
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value<'a>) -> bool) {
+        self.members.retain_mut(|(name, value)| keep(name, value));
     }
 
     /// Takes a member out.

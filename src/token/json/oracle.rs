@@ -20,7 +20,7 @@ const DOCUMENTS: usize = 400_000;
 
 /// Of everything that was read here. Another number is right where shapes, changes or a `Debug` of
 /// theirs change, and wrong where it depends on a feature.
-const DIGEST: u64 = 0xba5f_2580_12f1_3b56;
+const DIGEST: u64 = 0x8741_3d59_f269_7d91;
 
 /// SplitMix64, so that the documents are the same with every version of every crate.
 struct Random(u64);
@@ -784,12 +784,18 @@ fn excuse(
     let odd_key = |name: Option<&str>, _: &Doc| {
         name.is_some_and(|name| is_number(name) && (name == "-0" || !plain(name)))
     };
+    let numbered_level = |name: Option<&str>, value: &Doc| {
+        name == Some("level") && matches!(value, Doc::Bare(text) if is_number(text))
+    };
     match shape.name {
         name if name.to_lowercase().contains("map with")
             && here.is_some()
             && text.contains("\\u") =>
         {
             Some("serde_json takes no escape for a digit in a key that is a number")
+        }
+        "flatten of a tagged enum" | "untagged" if has(&numbered_level) => {
+            Some("a number is no name of a variant, out of a buffer neither")
         }
         "RawValue" if here.is_none() => Some("its text is not kept"),
         "numbers" if here.is_none() && has(&odd_number) => {

@@ -9,7 +9,7 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
 };
 
-use crate::token::json::{Object, Value};
+use crate::token::json::{Fault, Object, Value};
 
 /// Up to here names are compared one by one, which for a token's dozen is cheaper than hashing.
 const LINEAR_NAMES: usize = 24;
@@ -30,20 +30,32 @@ const RAW_VALUE: &str = "$serde_json::private::RawValue";
 /// The refusal of a document with either name.
 const RESERVED: &str = "reserved member name";
 
-/// What is left of the limits while one document is read.
+/// What is left of the depth while one document is read, and what was found wrong.
 pub(super) struct Budget {
     deepest: u32,
     depth: Cell<u32>,
-    members: Cell<u32>,
+    fault: Cell<Option<Fault>>,
 }
 
 impl Budget {
-    pub(super) fn new(depth: u32, members: u32) -> Self {
-        Self { deepest: depth, depth: Cell::new(depth), members: Cell::new(members) }
+    pub(super) fn new(depth: u32) -> Self {
+        Self { deepest: depth, depth: Cell::new(depth), fault: Cell::new(None) }
+    }
+
+    /// The fault for which the reading ended, unless it is one of form.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault.get()
+    }
+
+    #[cold]
+    fn refuse<E: serde::de::Error>(&self, fault: Fault) -> E {
+        self.fault.set(Some(fault));
+        // Nobody sees the words.
+        E::custom("refused")
     }
 
     fn enter<E: serde::de::Error>(&self) -> Result<(), E> {
-        let left = self.depth.get().checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        let left = self.depth.get().checked_sub(1).ok_or_else(|| self.refuse(Fault::Depth))?;
         self.depth.set(left);
         Ok(())
     }
@@ -55,13 +67,6 @@ impl Budget {
 
     fn leave(&self) {
         self.depth.set(self.depth.get() + 1);
-    }
-
-    fn member<E: serde::de::Error>(&self) -> Result<(), E> {
-        let left =
-            self.members.get().checked_sub(1).ok_or_else(|| E::custom("too many members"))?;
-        self.members.set(left);
-        Ok(())
     }
 }
 
@@ -115,7 +120,6 @@ impl<'de> Visitor<'de> for Strict<'_> {
         self.0.enter()?;
         let mut values = Vec::new();
         while let Some(value) = seq.next_element_seed(Strict(self.0))? {
-            self.0.member()?;
             values.push(value);
         }
         self.0.leave();
@@ -135,7 +139,6 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::new();
         let (mut many, mut marks): (Option<HashSet<_>>, u64) = (None, 0);
         while let Some(Name(name)) = next {
-            self.0.member()?;
             if name.starts_with('$') && (name == RAW_VALUE || name == ARBITRARY_PRECISION) {
                 return Err(A::Error::custom(RESERVED));
             }
@@ -149,7 +152,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
                 !many.get_or_insert_with(seen).insert(name.clone())
             };
             if duplicate {
-                return Err(A::Error::custom("duplicate member name"));
+                return Err(self.0.refuse(Fault::Duplicate));
             }
             // For the outermost object alone: inner ones are small as a rule, and a document of many
             // inner objects, which anybody can send, would take a hundred times its size.

@@ -113,7 +113,10 @@ impl<'de> Deserializer<'de> for Node<'de> {
             }
             Self::Value(Value::Null) => visitor.visit_unit(),
             Self::Value(Value::Bool(value)) => visitor.visit_bool(*value),
-            Self::Value(Value::Unsigned(number)) => visitor.visit_u64(*number),
+            Self::Value(Value::Unsigned(number)) => match i64::try_from(*number) {
+                Ok(number) if is_buffer::<V::Value>() => visitor.visit_i64(number),
+                _ => visitor.visit_u64(*number),
+            },
             Self::Value(Value::Signed(number)) => visitor.visit_i64(*number),
             Self::Value(Value::Float(number)) => visitor.visit_f64(*number),
             Self::Value(Value::String(text)) => visitor.visit_borrowed_str(text),
@@ -241,6 +244,16 @@ impl<'de> Deserializer<'de> for Node<'de> {
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_unit()
     }
+}
+
+/// Whether serde asks for a value to keep in a buffer, as it does for `flatten` and `untagged`, and
+/// only later for the name of a variant. From there a `u64` is taken for the place of that variant in
+/// the list of them; an `i64` is not, and does as well for every type of number.
+///
+/// The buffer's type is private, so that its name has to tell. Should serde call it something else, a
+/// value is read as `serde_json` reads it, and a test fails.
+fn is_buffer<T>() -> bool {
+    std::any::type_name::<T>().contains("::content::Content")
 }
 
 impl<'de> IntoDeserializer<'de, Error> for Node<'de> {
@@ -530,6 +543,76 @@ mod tests {
         let bad: Vec<_> = bad.into_iter().filter(|bad| !bad.ends_with("{}}")).collect();
         agree::<Adjacent>(&good, &bad);
         agree::<Kind>(&["\"Unit\""], &["0", "[0]", r#"{"0":null}"#]);
+    }
+
+    /// Here `serde_json` takes the number.
+    #[test]
+    fn the_name_of_a_variant_is_text_behind_a_buffer_too() {
+        #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code, reason = "what is read shows that it was read")]
+        struct Flat {
+            #[serde(flatten)]
+            role: Internal,
+        }
+        #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code, reason = "what is read shows that it was read")]
+        struct Optional {
+            #[serde(flatten)]
+            role: Option<Internal>,
+        }
+        #[derive(serde::Deserialize, Debug)]
+        #[serde(untagged)]
+        #[allow(dead_code, reason = "compared by `Debug`")]
+        enum Untagged {
+            Role(Internal),
+            Of { of: Vec<Internal> },
+        }
+        fn read<T: DeserializeOwned + Debug>(text: &str) -> Option<String> {
+            let object = json::parse(text.as_bytes()).unwrap();
+            object.to::<T>().ok().map(|read| format!("{read:?}"))
+        }
+        for (level, good) in [("\"Admin\"", true), ("0", false), ("1", false), ("0.0", false)] {
+            let own = format!(r#"{{"level":{level}}}"#);
+            let deep = format!(r#"{{"of":[{own}]}}"#);
+            let name = if good { "Admin" } else { "None" };
+            assert_eq!(read::<Flat>(&own).is_some(), good, "{own}");
+            assert!(read::<Optional>(&own).unwrap().contains(name), "{own}");
+            assert_eq!(read::<Untagged>(&own).is_some(), good, "{own}");
+            assert_eq!(read::<Untagged>(&deep).is_some(), good, "{deep}");
+        }
+    }
+
+    #[test]
+    fn numbers_behind_a_buffer_are_read_as_serde_json_reads_them() {
+        #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code, reason = "compared by `Debug`")]
+        struct Numbers {
+            a: Option<u8>,
+            b: Option<u64>,
+            c: Option<i64>,
+            d: Option<f64>,
+            e: Option<f32>,
+            f: Option<serde_json::Value>,
+            g: Option<std::num::NonZeroU16>,
+        }
+        #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code, reason = "compared by `Debug`")]
+        struct Flat {
+            #[serde(flatten)]
+            numbers: Numbers,
+        }
+        let names = ["a", "b", "c", "d", "e", "f", "g"];
+        let numbers = ["0", "1", "255", "256", "-1", "65535", "9007199254740993"];
+        let wide = ["9223372036854775807", "9223372036854775808", "18446744073709551615"];
+        for number in numbers.iter().chain(&wide) {
+            for name in names {
+                let text = format!(r#"{{"{name}":{number}}}"#);
+                let object = json::parse(text.as_bytes()).unwrap();
+                let ours = object.to::<Flat>().ok().map(|read| format!("{read:?}"));
+                let theirs = serde_json::from_str::<Flat>(&text).ok();
+                assert_eq!(ours, theirs.map(|read| format!("{read:?}")), "{text}");
+            }
+        }
     }
 
     #[test]

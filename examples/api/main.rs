@@ -1,0 +1,144 @@
+//! A small API to point at any authorization server, to find out in a minute whether its tokens
+//! will do. It prints at start what it checks, and explains each refused request on the terminal.
+//!
+//! `cargo run --example api -- --issuer https://as.example.com --audience https://api.example.com`
+//!
+//! With `--provider keycloak` and the like it takes what that product sends; with `--client-id` and a
+//! secret, the authorization server is asked about opaque tokens. `--help` lists the rest.
+
+mod options;
+mod trust;
+
+use std::io::{IsTerminal, stdout};
+use std::process::ExitCode;
+
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use clap::Parser;
+use serde_json::{Value, json};
+use tower_resource_server::{
+    AccessToken, Claims, Policy, Principal, ProblemJson, ResourceServer, authenticated,
+};
+use tracing::{Instrument, info, info_span, warn};
+
+use options::Options;
+use trust::Problems;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let log = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "tower_resource_server=debug,api=info".into());
+    // Colours are for a terminal whose user has not asked for none (no-color.org).
+    let asked_for_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = stdout().is_terminal() && !asked_for_none;
+    tracing_subscriber::fmt().with_env_filter(log).with_ansi(colours).init();
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Problems(problems)) => {
+            eprintln!("the API can't start:");
+            problems.iter().for_each(|problem| eprintln!("  {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(mut options: Options) -> Result<(), Problems> {
+    // Where a client stands for the audience, the builder gets one all the same.
+    let clients = &options.of_provider.allowed_client;
+    let audiences = if options.audience.is_empty() { clients } else { &options.audience }.clone();
+    let described = trust::described(&options, &audiences);
+    let api = server(&mut options, &audiences)?;
+    let scope = |text: &str| {
+        Policy::try_scope(text).map_err(|error| format!("scope `{}`: {error}", text.escape_debug()))
+    };
+    let app = Router::new()
+        .route("/api/read", get(echo).layer(api.protect(scope(&options.scope_read)?)))
+        .route("/api/write", post(echo).layer(api.protect(scope(&options.scope_write)?)))
+        .route("/api/whoami", get(echo).layer(api.protect(authenticated())))
+        .route("/open", get(async || Json(json!({ "open": true }))))
+        .layer(from_fn(logged));
+
+    println!("checks access tokens:");
+    described.iter().for_each(|line| println!("{line}"));
+    let listener = tokio::net::TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| format!("--listen {}: {error}", options.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    println!("listening on http://{address}");
+    axum::serve(listener, app).await.map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+type Server = ResourceServer<Claims, ProblemJson>;
+
+fn server(options: &mut Options, audiences: &[String]) -> Result<Server, Problems> {
+    let issuer = trust::issuer(options)?;
+    let (first, more) = audiences.split_first().ok_or("--audience is needed".to_owned())?;
+    let mut builder = ResourceServer::builder().issuer(issuer).audience(first);
+    for audience in more {
+        builder = builder.audience(audience);
+    }
+    if options.allow_http_loopback {
+        builder = builder.allow_http_loopback();
+    }
+    Ok(builder.refusal_body(ProblemJson).build()?)
+}
+
+/// Puts the method and the path before each line about a request. The query stays out: a client may
+/// have put a token there.
+async fn logged(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let span = info_span!("request", method = %request.method(), path);
+    async {
+        let response = next.run(request).await;
+        info!(status = response.status().as_u16(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+async fn echo(token: AccessToken) -> Json<Value> {
+    let (who, id) = match token.principal() {
+        Principal::User { .. } => ("user", token.subject()),
+        Principal::Client { .. } => ("client", token.client_id()),
+        _ => ("unknown", token.subject()),
+    };
+    let missing = missing(&token, who);
+    missing.iter().for_each(|text| warn!("{text}"));
+    let mut answer = json!({
+        "who": { who: id },
+        "sub": token.subject(),
+        "client_id": token.client_id(),
+        "scope": token.scope().to_string(),
+        "claims": token.claims(),
+    });
+    if !missing.is_empty() {
+        answer["warnings"] = json!(missing);
+    }
+    Json(answer)
+}
+
+/// What this token lacks under the profile, although it passed.
+fn missing(token: &AccessToken, who: &str) -> Vec<&'static str> {
+    let mut missing = Vec::new();
+    if token.client_id().is_none() {
+        missing.push(
+            "the token passed, but names no client under this profile: is it --client-claim azp, \
+             cid or appid, or another --provider?",
+        );
+    }
+    if token.scope().is_empty() {
+        missing.push(
+            "the token passed, but has no scope under this profile, so routes that ask for one \
+             refuse it: is it --scope-claim scp or --scope-array-claim scp, or another --provider?",
+        );
+    }
+    if who == "unknown" {
+        missing.push("the token passed, but nothing in it tells a user from a client");
+    }
+    missing
+}

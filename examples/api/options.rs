@@ -1,0 +1,215 @@
+//! What the command line takes.
+
+use std::net::SocketAddr;
+
+use clap::{Parser, ValueEnum};
+use tower_resource_server::Algorithm;
+
+/// Protects GET /api/read, POST /api/write and GET /api/whoami; GET /open is open.
+// Not `Debug`: it has a secret.
+#[derive(Parser)]
+pub struct Options {
+    /// The authorization server, exactly as it spells itself in `iss`.
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
+    /// Another name that it has in `iss`; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub alias: Vec<String>,
+    /// Who this API is in `aud`; may be given more than once. Not with --allowed-client.
+    #[arg(
+        long,
+        value_name = "AUD",
+        required_unless_present = "allowed_client",
+        conflicts_with = "allowed_client"
+    )]
+    pub audience: Vec<String>,
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// Where the keys are, for a server without metadata.
+    #[arg(long, value_name = "URL")]
+    pub jwks_uri: Option<String>,
+    /// The algorithms to accept, separated by commas.
+    #[arg(long, value_name = "ALG", value_delimiter = ',')]
+    pub algorithms: Vec<Algorithm>,
+    /// By how many seconds the clocks of the two servers may differ: at most 300.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub leeway: u64,
+    /// The scope that GET /api/read asks for.
+    #[arg(long, value_name = "SCOPE", default_value = "read")]
+    pub scope_read: String,
+    /// The scope that POST /api/write asks for.
+    #[arg(long, value_name = "SCOPE", default_value = "write")]
+    pub scope_write: String,
+    /// Accept an issuer at http://127.0.0.1, http://[::1] or http://localhost.
+    #[arg(long)]
+    pub allow_http_loopback: bool,
+
+    #[command(flatten)]
+    pub of_provider: OfProvider,
+    #[command(flatten)]
+    pub written: Written,
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
+/// The vendor of the authorization server, and what its function in `providers` asks for.
+#[derive(clap::Args)]
+#[command(next_help_heading = "A known server")]
+pub struct OfProvider {
+    /// The server's product: one of the functions in `providers`.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub provider: Option<Provider>,
+    /// auth0: the tenant's domain.
+    #[arg(long, value_name = "HOST", requires = "provider")]
+    pub domain: Option<String>,
+    /// entra-*: the tenant's id, a GUID; for entra-v2-multitenant more than once.
+    #[arg(long, value_name = "GUID", requires = "provider")]
+    pub tenant_id: Vec<String>,
+    /// entra-b2c: the first label of the tenant's host name.
+    #[arg(long, value_name = "NAME", requires = "provider")]
+    pub tenant: Option<String>,
+    /// entra-b2c: the user flow or custom policy.
+    #[arg(long, value_name = "NAME", requires = "provider")]
+    pub policy: Option<String>,
+    /// cognito: the id of the user pool.
+    #[arg(long, value_name = "ID", requires = "provider")]
+    pub user_pool: Option<String>,
+    /// cognito, spring-authorization-server, rauthy: a client that may call this API, since `aud`
+    /// names the client; may be given more than once.
+    #[arg(long, value_name = "ID", requires = "provider")]
+    pub allowed_client: Vec<String>,
+    /// fusionauth: the server's URL; `--issuer` is the tenant's issuer then.
+    #[arg(long, value_name = "URL", requires = "provider")]
+    pub server_url: Option<String>,
+    /// github-actions: the id of an owner of repositories; may be given more than once.
+    #[arg(long, value_name = "ID", requires = "provider")]
+    pub owner_id: Vec<String>,
+    /// gitlab-ci: the id of a group or user with projects; may be given more than once.
+    #[arg(long, value_name = "ID", requires = "provider")]
+    pub namespace_id: Vec<String>,
+    /// google-service-accounts: the unique id of an account; may be given more than once.
+    #[arg(long, value_name = "ID", requires = "provider")]
+    pub account_id: Vec<String>,
+}
+
+/// How the server writes its tokens, where it is none of the known ones.
+#[derive(clap::Args)]
+#[command(next_help_heading = "How tokens are written (not with --provider)")]
+pub struct Written {
+    /// What kind of access tokens they are.
+    #[arg(long, value_enum, default_value_t = ProfileName::Rfc9068, conflicts_with = "provider")]
+    pub profile: ProfileName,
+    /// The claim that names the client, instead of `client_id`.
+    #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
+    pub client_claim: Option<String>,
+    /// The claim with the scope, a string, instead of `scope`.
+    #[arg(long, value_name = "CLAIM", conflicts_with_all = ["provider", "scope_array_claim"])]
+    pub scope_claim: Option<String>,
+    /// The claim with the scope, an array.
+    #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
+    pub scope_array_claim: Option<String>,
+    /// The claim that plays the part of `aud`.
+    #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
+    pub audience_claim: Option<String>,
+    /// A claim that RFC 9068 requires and this server leaves out; may be given more than once.
+    #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
+    pub claim_optional: Vec<String>,
+    /// A claim that every token has to have; may be given more than once.
+    #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
+    pub require_claim: Vec<String>,
+}
+
+/// Introspection (RFC 7662).
+#[derive(clap::Args)]
+#[command(next_help_heading = "Introspection")]
+pub struct Asked {
+    /// Who this API is to the authorization server, which it asks about opaque tokens.
+    #[arg(long, value_name = "ID", requires = "client_secret")]
+    pub client_id: Option<String>,
+    /// The secret for that. Other users of this machine see a command line; an environment variable
+    /// they don't.
+    #[arg(long, value_name = "SECRET", env = "CLIENT_SECRET", hide_env_values = true)]
+    pub client_secret: Option<String>,
+    /// How the secret is sent.
+    #[arg(long, value_enum, default_value_t = SecretIn::Basic, requires = "client_id")]
+    pub client_secret_in: SecretIn,
+    /// Where to ask, for a server whose metadata does not tell.
+    #[arg(long, value_name = "URL", requires = "client_id")]
+    pub introspection_endpoint: Option<String>,
+    /// Ask about JWTs as well, after they were validated here, so that revoked ones are refused.
+    #[arg(long, requires = "client_id")]
+    pub jwt_and_introspect: bool,
+    /// Ask about every token, JWTs too, and let the server alone judge it.
+    #[arg(long, requires = "client_id", conflicts_with = "jwt_and_introspect")]
+    pub introspect_only: bool,
+    /// Accept answers that name no audience: only the scope then tells for whom a token is.
+    #[arg(long, requires = "client_id")]
+    pub audience_optional: bool,
+    /// Ask for signed answers, and accept no other (RFC 9701).
+    #[arg(long, requires = "client_id")]
+    pub signed_answers: bool,
+    /// For how many seconds an answer is good.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "client_id")]
+    pub introspection_ttl: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileName {
+    /// JWT access tokens by RFC 9068.
+    Rfc9068,
+    /// Access tokens with typ `JWT` or none.
+    Jwt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SecretIn {
+    /// In the Authorization field (client_secret_basic).
+    Basic,
+    /// In the form (client_secret_post).
+    Post,
+}
+
+/// The functions of `providers`, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Provider {
+    Auth0,
+    #[value(alias = "auth0_rfc9068")]
+    Auth0Rfc9068,
+    Canaille,
+    Cognito,
+    #[value(alias = "cognito_resource_bound")]
+    CognitoResourceBound,
+    Duende,
+    #[value(alias = "entra_b2c")]
+    EntraB2c,
+    #[value(alias = "entra_v1")]
+    EntraV1,
+    #[value(aliases = ["entra", "entra_v2"])]
+    EntraV2,
+    #[value(alias = "entra_v2_multitenant")]
+    EntraV2Multitenant,
+    Fusionauth,
+    #[value(alias = "fusionauth_entities")]
+    FusionauthEntities,
+    #[value(alias = "github_actions")]
+    GithubActions,
+    #[value(alias = "gitlab_ci")]
+    GitlabCi,
+    #[value(alias = "google_service_accounts")]
+    GoogleServiceAccounts,
+    Hydra,
+    Keycloak,
+    Kubernetes,
+    #[value(alias = "kubernetes_in_cluster")]
+    KubernetesInCluster,
+    Lemonldap,
+    Okta,
+    Pingfederate,
+    Pingone,
+    Rauthy,
+    #[value(alias = "spring_authorization_server")]
+    SpringAuthorizationServer,
+    Wso2,
+    Zitadel,
+}

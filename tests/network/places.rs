@@ -1,0 +1,258 @@
+//! Several key sets of one issuer, as of a server that has one for each policy.
+
+use std::time::Duration;
+
+use tower_resource_server::test_issuer::TestIssuer;
+use tower_resource_server::{Event, Issuer, ResourceServer, TestClock};
+
+use super::ask;
+use super::scripted::Scripted;
+use super::support::*;
+
+/// Two policies with keys of their own, and one `iss`.
+struct World {
+    host: Scripted,
+    policies: [TestIssuer; 2],
+    clock: TestClock,
+    server: ResourceServer,
+}
+
+const PATHS: [&str; 2] = ["/signin/keys", "/reset/keys"];
+
+impl World {
+    async fn start() -> Self {
+        let host = Scripted::start().await;
+        let policies = [issuer(), issuer()];
+        // No kid is one of both.
+        (0..3).for_each(|_| drop(policies[1].rotate()));
+        let clock = TestClock::starting_now();
+        let uris = PATHS.map(|path| format!("{}{path}", host.url));
+        let server = builder(Issuer::new(ISSUER).jwks_uris(uris)).allow_http_loopback();
+        let server = server.clock(clock.clone()).build().unwrap();
+        let world = Self { host, policies, clock, server };
+        (0..2).for_each(|at| world.publish(at));
+        world
+    }
+
+    fn publish(&self, at: usize) {
+        let etag = format!("etag: \"{}\"\r\n", self.policies[at].jwks().len());
+        let answer = Scripted::answer("200 OK", &etag, &self.policies[at].jwks());
+        self.host.set(PATHS[at], answer);
+    }
+
+    fn breaks(&self, at: usize) {
+        self.host.set(PATHS[at], Scripted::answer("500 Internal Server Error", "", ""));
+    }
+
+    async fn ask(&self, at: usize) -> Reply {
+        ask(&self.server, &self.policies[at].token().expires_in(100_000).sign()).await
+    }
+
+    async fn forged(&self, kid: &str) -> Reply {
+        let token = self.policies[0].token().expires_in(100_000).header("kid", kid).sign();
+        ask(&self.server, &token).await
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Lets a refresh that is due happen.
+    async fn refreshed(&self) {
+        let before = self.asked();
+        for _ in 0..400 {
+            self.ask(0).await;
+            self.ask(1).await;
+            if self.asked()[0] > before[0] && self.asked()[1] > before[1] {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nobody was asked");
+    }
+
+    fn asked(&self) -> [usize; 2] {
+        PATHS.map(|path| self.host.asked(path))
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.server.health().issuers[0].last_error.as_ref().map(ToString::to_string)
+    }
+}
+
+#[tokio::test]
+async fn keys_of_several_sets_count_together() {
+    let world = World::start().await;
+    world.ask(0).await.assert_ok("the first");
+    world.ask(1).await.assert_ok("the second");
+    assert_eq!(world.asked(), [1, 1]);
+    let stranger = issuer();
+    stranger.rotate();
+    stranger.rotate();
+    ask(&world.server, &stranger.token().sign()).await.assert_invalid_token("neither");
+    assert_eq!(world.asked(), [2, 2], "a look for a kid is one at each");
+    let other = TestIssuer::in_process("https://other.example.com");
+    ask(&world.server, &other.token().sign()).await.assert_invalid_token("another iss");
+    // Each by its own ETag.
+    world.pass(290);
+    world.refreshed().await;
+    let etags = world.host.fields("if-none-match");
+    for (at, path) in PATHS.iter().enumerate() {
+        let last = etags.iter().rev().find(|(own, _)| own == path).unwrap();
+        let own = format!("\"{}\"", world.policies[at].jwks().len());
+        assert_eq!(last.1.as_deref(), Some(own.as_str()), "{path}");
+    }
+    assert_eq!(world.last_error(), None);
+}
+
+#[tokio::test]
+async fn a_set_that_fails_drops_nothing_of_another() {
+    let world = World::start().await;
+    world.breaks(1);
+    world.ask(0).await.assert_ok("the other one answers");
+    world.ask(1).await.assert_unavailable("nobody could look");
+    assert!(world.last_error().unwrap().contains("key set 2: status 500"));
+    world.publish(1);
+    world.pass(61);
+    world.refreshed().await;
+    world.ask(1).await.assert_ok("back");
+    // With good keys in use, the one that fails keeps them while the other one rotates.
+    world.breaks(1);
+    world.policies[0].rotate();
+    world.publish(0);
+    world.pass(20);
+    world.ask(0).await.assert_ok("a new key of the one that answers");
+    world.ask(1).await.assert_ok("the last good key of the one that fails");
+    for bad in ["<html></html>", r#"{"keys":[]}"#, "[]"] {
+        world.host.set_json(PATHS[1], bad);
+        world.pass(60);
+        world.refreshed().await;
+        world.ask(0).await.assert_ok(bad);
+        world.ask(1).await.assert_ok(bad);
+    }
+    world.publish(1);
+    world.pass(60);
+    world.refreshed().await;
+    assert_eq!(world.last_error(), None);
+}
+
+#[tokio::test]
+async fn a_key_that_a_good_answer_lacks_is_gone_at_once() {
+    let world = World::start().await;
+    world.ask(1).await.assert_ok("published");
+    let token = world.policies[1].token().expires_in(100_000).sign();
+    let old = world.server.health().issuers[0].key_ids.clone();
+    assert_eq!(old.len(), 2);
+    let other = issuer();
+    other.rotate();
+    other.rotate();
+    world.host.set_json(PATHS[1], &other.jwks());
+    world.breaks(0);
+    world.pass(290);
+    world.refreshed().await;
+    assert!(!ask(&world.server, &token).await.ran, "withdrawn, though the other set failed");
+    world.ask(0).await.assert_ok("the last good key of the one that fails");
+}
+
+/// While a set can't be fetched, a kid may be there: that is no fault of the token.
+#[tokio::test]
+async fn an_unknown_kid_is_401_where_every_set_was_looked_at() {
+    let world = World::start().await;
+    world.ask(0).await.assert_ok("warm");
+    world.forged("a").await.assert_invalid_token("both answered");
+    world.breaks(1);
+    world.pass(30);
+    world.forged("b").await.assert_unavailable("one of them failed");
+    world.publish(1);
+    world.pass(30);
+    world.forged("c").await.assert_invalid_token("both answer again");
+}
+
+/// The keys of a set that fails are used an hour past their freshness, however often others succeed.
+#[tokio::test]
+async fn a_set_that_fails_is_used_for_an_hour() {
+    let world = World::start().await;
+    world.ask(1).await.assert_ok("warm");
+    world.breaks(1);
+    world.pass(290);
+    for _ in 0..60 {
+        world.refreshed().await;
+        world.ask(1).await.assert_ok("within the hour");
+        world.pass(60);
+    }
+    // 3,890 s by now; the freshness of 300 s and the hour are over after 3,900.
+    world.refreshed().await;
+    world.ask(1).await.assert_ok("at the end of the hour");
+    world.pass(10);
+    world.ask(1).await.assert_unavailable("past it");
+    world.ask(0).await.assert_ok("the other one");
+    world.publish(1);
+    world.pass(61);
+    world.refreshed().await;
+    world.ask(1).await.assert_ok("back");
+}
+
+#[tokio::test]
+async fn where_all_sets_fail_it_is_a_failure_as_of_one() {
+    let world = World::start().await;
+    world.breaks(0);
+    world.breaks(1);
+    world.ask(0).await.assert_unavailable("both");
+    let url = &world.host.url;
+    let [first, second] = PATHS.map(|path| format!("status 500 ({url}{path})"));
+    let problem = format!("`key set 1: {first}; key set 2: {second}`");
+    assert_eq!(world.last_error().unwrap(), problem);
+    world.publish(0);
+    world.publish(1);
+    world.pass(31);
+    world.ask(0).await.assert_ok("back");
+    world.ask(1).await.assert_ok("back");
+}
+
+#[tokio::test]
+async fn a_set_of_many_keys_pushes_out_none_of_another() {
+    let world = World::start().await;
+    let entry = world.policies[0].jwks();
+    let entry = entry.trim_start_matches(r#"{"keys":["#).trim_end_matches("]}");
+    let filler = entry.replace("\"kid\":\"", "\"kid\":\"x");
+    let many = format!(r#"{{"keys":[{entry},{}]}}"#, vec![filler; 300].join(","));
+    world.host.set_json(PATHS[0], &many);
+    world.ask(1).await.assert_ok("the second set");
+    world.ask(0).await.assert_ok("the first entry");
+    assert_eq!(world.server.health().issuers[0].skipped, 1, "the rest is reported");
+}
+
+#[test]
+fn one_to_sixteen_places() {
+    let uris = |count: usize| (0..count).map(|n| format!("https://as.example.com/{n}"));
+    for (count, good) in [(0, false), (1, true), (2, true), (16, true), (17, false)] {
+        let built = builder(Issuer::new(ISSUER).jwks_uris(uris(count))).build();
+        assert_eq!(built.is_ok(), good, "{count}: {built:?}");
+    }
+    let one_bad = Issuer::new(ISSUER).jwks_uris(["https://as.example.com/a", "http://other/b"]);
+    assert!(builder(one_bad).build().is_err());
+}
+
+#[tokio::test]
+async fn the_log_and_the_observer_hear_of_the_set_that_fails() {
+    use std::sync::{Arc, Mutex};
+    let world = World::start().await;
+    world.breaks(1);
+    let events: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&events);
+    let uris = PATHS.map(|path| format!("{}{path}?key=s3cr3t", world.host.url));
+    world.host.set_json(&format!("{}?key=s3cr3t", PATHS[0]), &world.policies[0].jwks());
+    let server = builder(Issuer::new(ISSUER).jwks_uris(uris)).allow_http_loopback();
+    let server = server.on_event(move |event| {
+        if let Event::RefreshFailed { problem, usable_for, .. } = event {
+            seen.lock().unwrap().push(format!("{problem} {}", usable_for.is_some()));
+        }
+    });
+    let server = server.build().unwrap();
+    ask(&server, &world.policies[0].token().sign()).await.assert_ok("the first");
+    // With the URL, whose query may be a secret.
+    let problem = format!("`key set 2: status 404 ({}{}?..)` true", world.host.url, PATHS[1]);
+    assert_eq!(*events.lock().unwrap(), [problem]);
+    assert!(!format!("{server:?}").contains("s3cr3t"));
+}

@@ -1,0 +1,301 @@
+//! Documents and answers as real servers write them: read where that can admit nothing.
+
+use std::time::Duration;
+
+use tower_resource_server::test_issuer::TestIssuer;
+use tower_resource_server::{ClientAuth, Introspection, Issuer, ResourceServer, TestClock};
+
+use super::ask;
+use super::scripted::{OAUTH, OPENID, Scripted};
+use super::support::*;
+
+const LIMIT: usize = 512 * 1024;
+
+struct World {
+    host: Scripted,
+    issuer: TestIssuer,
+    clock: TestClock,
+}
+
+impl World {
+    async fn start() -> Self {
+        let host = Scripted::start().await;
+        let issuer = TestIssuer::in_process(&host.url);
+        let world = Self { host, issuer, clock: TestClock::starting_now() };
+        world.host.set_json("/jwks", &world.issuer.jwks());
+        world.host.set_json(OAUTH, &world.metadata(""));
+        world.host.set_json("/introspect", &active(""));
+        world
+    }
+
+    /// The metadata, with `more` members before the others.
+    fn metadata(&self, more: &str) -> String {
+        let url = &self.host.url;
+        format!(
+            r#"{{{more}"issuer":"{url}","jwks_uri":"{url}/jwks","introspection_endpoint":"{url}/introspect"}}"#
+        )
+    }
+
+    fn server(&self) -> ResourceServer {
+        let asking = Introspection::new(ClientAuth::client_secret_basic("notes-api", "s3cr3t"));
+        let issuer = Issuer::discover(&self.host.url).introspection(asking);
+        builder(issuer).allow_http_loopback().clock(self.clock.clone()).build().unwrap()
+    }
+
+    fn token(&self) -> String {
+        self.issuer.token().expires_in(100_000).sign()
+    }
+}
+
+fn active(more: &str) -> String {
+    format!(r#"{{{more}"active":true,"aud":"{AUDIENCE}"}}"#)
+}
+
+fn typed(content_type: &str, body: &str) -> Vec<u8> {
+    let field = match content_type {
+        "" => String::new(),
+        some => format!("content-type: {some}\r\n"),
+    };
+    Scripted::answer("200 OK", &field, body)
+}
+
+/// The document with as many blanks behind it as make it so long.
+fn padded(document: &str, length: usize) -> String {
+    format!("{document}{}", " ".repeat(length - document.len()))
+}
+
+const TYPES: [&str; 7] = [
+    "application/json",
+    "application/json; charset=utf-8",
+    "text/plain",
+    "text/html",
+    "application/octet-stream",
+    "binary/octet-stream",
+    "",
+];
+
+#[tokio::test]
+async fn metadata_is_read_as_servers_write_it() {
+    let world = World::start().await;
+    let plain = world.metadata("");
+    let scopes = vec![r#""notes:read""#; 1_000].join(",");
+    let many: String = (0..1_500).map(|n| format!(r#""x{n}":{n},"#)).collect();
+    let mut rows = vec![
+        ("a byte order mark", format!("\u{feff}{plain}"), true),
+        ("two byte order marks", format!("\u{feff}\u{feff}{plain}"), false),
+        ("a byte order mark inside", plain.replacen('{', "{\u{feff}", 1), false),
+        ("1,000 scopes", world.metadata(&format!(r#""scopes_supported":[{scopes}],"#)), true),
+        ("1,500 members", world.metadata(&many), true),
+        ("a member twice", world.metadata(r#""x":1,"x":2,"#), true),
+        ("another endpoint twice", world.metadata(r#""a_endpoint":"b","a_endpoint":"c","#), true),
+        ("null", world.metadata(r#""mtls_endpoint_aliases":null,"#), true),
+        ("issuer twice", world.metadata(&format!(r#""issuer":"{}","#, world.host.url)), false),
+        ("a foreign issuer first", world.metadata(r#""issuer":"https://other.example","#), false),
+        ("jwks_uri twice", world.metadata(r#""jwks_uri":"https://other.example","#), false),
+        (
+            "introspection_endpoint twice",
+            world.metadata(r#""introspection_endpoint":"https://other.example","#),
+            false,
+        ),
+        ("at the limit", padded(&plain, LIMIT), true),
+        ("beyond it", padded(&plain, LIMIT + 1), false),
+        ("a page", "<html></html>".to_owned(), false),
+        ("more behind it", format!("{plain}{plain}"), false),
+    ];
+    for (name, document, good) in rows.drain(..) {
+        let server = world.server();
+        world.host.set_json(OAUTH, &document);
+        let reply = ask(&server, &world.token()).await;
+        if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+    for content_type in TYPES {
+        for (body, good) in [(plain.as_str(), true), ("<html></html>", false)] {
+            world.host.set(OAUTH, typed(content_type, body));
+            let reply = ask(&world.server(), &world.token()).await;
+            let name = format!("{content_type}: {body}");
+            if good { reply.assert_ok(&name) } else { reply.assert_unavailable(&name) }
+        }
+    }
+}
+
+#[tokio::test]
+async fn key_sets_are_read_as_servers_write_them() {
+    let world = World::start().await;
+    let plain = world.issuer.jwks();
+    for (name, document, good) in [
+        ("a byte order mark", format!("\u{feff}{plain}"), true),
+        ("a byte order mark in UTF-16", format!("\u{fffe}{plain}"), false),
+        ("70 KiB", padded(&plain, 70 * 1024), true),
+        ("at the limit", padded(&plain, LIMIT), true),
+        ("beyond it", padded(&plain, LIMIT + 1), false),
+        ("keys as an object", r#"{"keys":{}}"#.to_owned(), false),
+        ("a bare array", "[]".to_owned(), false),
+        ("keys twice", plain.replacen('{', r#"{"keys":[],"#, 1), false),
+    ] {
+        world.host.set_json("/jwks", &document);
+        let reply = ask(&world.server(), &world.token()).await;
+        if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+    for content_type in TYPES {
+        for (body, good) in [(plain.as_str(), true), ("<html></html>", false)] {
+            world.host.set("/jwks", typed(content_type, body));
+            let reply = ask(&world.server(), &world.token()).await;
+            let name = format!("{content_type}: {body}");
+            if good { reply.assert_ok(&name) } else { reply.assert_unavailable(&name) }
+        }
+    }
+}
+
+#[tokio::test]
+async fn introspection_answers_are_read_as_servers_write_them() {
+    let world = World::start().await;
+    let mark = format!("\u{feff}{}", active(""));
+    for (name, document, good) in [
+        ("a byte order mark", mark.as_str(), true),
+        ("two byte order marks", &format!("\u{feff}{mark}"), false),
+        ("a member twice", &active(r#""active":false,"#), false),
+        ("at the limit", &padded(&active(""), 64 * 1024), true),
+        ("beyond it", &padded(&active(""), 64 * 1024 + 1), false),
+    ] {
+        world.host.set_json("/introspect", document);
+        let reply = ask(&world.server(), "opaque").await;
+        if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+    }
+    let jwts = ["application/jwt", "Application/JWT; a=b", "application/token-introspection+jwt"];
+    for (content_type, good) in
+        TYPES.map(|own| (own, true)).into_iter().chain(jwts.map(|own| (own, false)))
+    {
+        world.host.set("/introspect", typed(content_type, &active("")));
+        let reply = ask(&world.server(), "opaque").await;
+        if good { reply.assert_ok(content_type) } else { reply.assert_unavailable(content_type) }
+    }
+    world.host.set("/introspect", typed("text/html", "<html></html>"));
+    ask(&world.server(), "opaque").await.assert_unavailable("a page");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_in_a_token_is_refused() {
+    let world = World::start().await;
+    let server = world.server();
+    let claims = |mark: &str| {
+        let exp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let exp = exp.as_secs() + 1_000;
+        format!(
+            r#"{mark}{{"iss":"{}","aud":"{AUDIENCE}","exp":{exp},"iat":{},"sub":"a","client_id":"b","jti":"c"}}"#,
+            world.host.url,
+            exp - 1_000,
+        )
+    };
+    for (mark, good) in [("", true), ("\u{feff}", false)] {
+        let reply = ask(&server, &world.issuer.token().raw_payload(claims(mark)).sign()).await;
+        if good { reply.assert_ok("claims") } else { reply.assert_invalid_token("claims") }
+    }
+}
+
+/// No content coding is asked for. Where one comes all the same, the log names it.
+#[tokio::test]
+async fn a_content_coding_is_asked_for_by_nobody_and_named() {
+    let world = World::start().await;
+    let (server, keys) = (world.server(), world.issuer.jwks());
+    ask(&server, &world.token()).await.assert_ok("keys");
+    ask(&server, "opaque").await.assert_ok("introspection");
+    for (path, coding) in world.host.fields("accept-encoding") {
+        assert_eq!(coding.as_deref(), Some("identity"), "{path}");
+    }
+    for (coding, named) in [
+        ("identity", None),
+        ("Identity", None),
+        ("gzip", Some("gzip")),
+        ("x-gzip", Some("gzip")),
+        ("GZIP", Some("gzip")),
+        ("br", Some("br")),
+        ("identity, deflate", Some("deflate")),
+        ("zstd", Some("zstd")),
+        ("s3cr3t", Some("an unknown one")),
+    ] {
+        let fields = format!("content-encoding: {coding}\r\n");
+        world.host.set("/jwks", Scripted::answer("200 OK", &fields, &keys));
+        let server = world.server();
+        let reply = ask(&server, &world.token()).await;
+        let error = server.health().issuers[0].last_error.as_ref().map(ToString::to_string);
+        match named {
+            None => reply.assert_ok(coding),
+            Some(named) => {
+                reply.assert_unavailable(coding);
+                let error = error.unwrap();
+                assert!(error.contains(&format!("content coding is {named}")), "{error}");
+                assert!(!error.contains("s3cr3t"), "{error}");
+            }
+        }
+        let body = active("");
+        world.host.set("/introspect", Scripted::answer("200 OK", &fields, &body));
+        let reply = ask(&world.server(), "opaque").await;
+        if named.is_none() { reply.assert_ok(coding) } else { reply.assert_unavailable(coding) }
+    }
+}
+
+/// The old place goes on with the old keys. The first token of a new key has the metadata looked at
+/// again, and no flood has it looked at more than once a minute.
+#[tokio::test]
+async fn keys_that_moved_are_found_while_the_old_place_still_answers() {
+    let new = r#"{"keys":[]}"#;
+    for (name, old) in
+        [("the old keys", None), ("no keys", Some(new)), ("a page", Some("<html></html>"))]
+    {
+        let world = World::start().await;
+        let server = world.server();
+        ask(&server, &world.token()).await.assert_ok("the old place");
+        world.clock.advance(Duration::from_secs(61));
+        world.issuer.rotate();
+        if let Some(old) = old {
+            world.host.set_json("/jwks", old);
+        }
+        world.host.set_json("/new", &world.issuer.jwks());
+        world.host.set_metadata(OAUTH, &world.host.url, &format!("{}/new", world.host.url));
+        assert_eq!(world.host.asked(OAUTH), 1, "{name}");
+        ask(&server, &world.token()).await.assert_ok(name);
+        assert_eq!((world.host.asked(OAUTH), world.host.asked("/new")), (2, 1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn forged_kids_have_metadata_fetched_once_a_minute_at_most() {
+    let world = World::start().await;
+    let server = world.server();
+    ask(&server, &world.token()).await.assert_ok("warm");
+    let forged = |kid: &str| world.issuer.token().expires_in(100_000).header("kid", kid).sign();
+    // The metadata is not a minute old.
+    ask(&server, &forged("first")).await.assert_invalid_token("first");
+    assert_eq!((world.host.asked(OAUTH), world.host.asked("/jwks")), (1, 2));
+    for second in 0..180 {
+        world.clock.advance(Duration::from_secs(1));
+        let reply = ask(&server, &forged(&format!("forged-{second}"))).await;
+        assert!(!reply.ran);
+    }
+    let asked = world.host.asked(OAUTH) - 1;
+    assert!((1..=3).contains(&asked), "{asked} in three minutes");
+    assert_eq!(world.host.asked(OPENID), 0);
+    ask(&server, &world.token()).await.assert_ok("the good key");
+}
+
+/// A server of metadata that fails is not asked more often for it, and what is known stays.
+#[tokio::test]
+async fn metadata_that_fails_while_it_is_in_doubt_stays() {
+    let world = World::start().await;
+    let server = world.server();
+    ask(&server, &world.token()).await.assert_ok("warm");
+    world.host.set(OAUTH, Scripted::answer("500 Internal Server Error", "", ""));
+    for second in 0..120 {
+        world.clock.advance(Duration::from_secs(1));
+        let forged = world.issuer.token().expires_in(100_000).header("kid", format!("{second}"));
+        ask(&server, &forged.sign()).await;
+    }
+    let asked = world.host.asked(OAUTH) - 1;
+    assert!((1..=4).contains(&asked), "{asked} in two minutes");
+    ask(&server, &world.token()).await.assert_ok("the good key");
+    // A rotation at the old place is seen all the same.
+    world.clock.advance(Duration::from_secs(20));
+    world.issuer.rotate();
+    world.host.set_json("/jwks", &world.issuer.jwks());
+    ask(&server, &world.token()).await.assert_ok("a new key");
+}
