@@ -127,7 +127,7 @@ fn challenge(
 }
 
 /// A quoted-string (RFC 9110 §5.6.4) of printable ASCII.
-fn quoted(text: &str) -> Option<String> {
+pub(crate) fn quoted(text: &str) -> Option<String> {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {

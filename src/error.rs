@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::crypto::Algorithm;
-use crate::token::{Excerpt, NumericDate};
+use crate::token::{Excerpt, NumericDate, ScopeSet};
 
 /// Why a request was refused. It rides in the extensions of the refusal's response, for a layer
 /// outside to log or count.
@@ -61,6 +61,8 @@ pub enum Error {
     UntrustedIssuer {
         /// The `iss` found.
         found: Excerpt,
+        /// The issuers that are trusted, from the configuration.
+        trusted: Excerpt,
     },
     /// The issuer's key set has no key that fits the token's `kid` and `alg`.
     UnknownKey {
@@ -158,7 +160,15 @@ pub enum Error {
     },
 
     /// The token's scope does not cover what the route asks for (RFC 6750 §3.1).
-    InsufficientScope,
+    InsufficientScope {
+        /// All scopes that the route names, as in the challenge.
+        required: ScopeSet,
+        /// The token's scope.
+        found: ScopeSet,
+        /// What may be wrong with the configuration: the token has another claim for its scope than
+        /// the profile reads.
+        hint: Option<&'static str>,
+    },
     /// A check of the route refused the token for another reason than scope.
     AccessDenied,
     /// The route asks for a user, and nothing in the token tells a user from a client.
@@ -172,6 +182,8 @@ pub enum Error {
     KeysUnavailable {
         /// The issuer's name, from the configuration.
         issuer: Excerpt,
+        /// Why the last fetch brought none, where one was made.
+        problem: Option<Excerpt>,
         /// When to try again.
         retry_after: Duration,
     },
@@ -245,10 +257,10 @@ impl fmt::Display for Error {
             Self::UnacceptedAlgorithm { found, known: false } => {
                 write!(f, "alg {found} is no algorithm this crate verifies")
             }
-            Self::UntrustedIssuer { found } => write!(
+            Self::UntrustedIssuer { found, trusted } => write!(
                 f,
-                "iss {found} is no trusted issuer: issuers are compared byte by byte, a final \
-                 slash counts"
+                "iss {found} is no trusted issuer, trusted are {trusted}: issuers are compared byte \
+                 by byte, a final slash counts"
             ),
             Self::UnknownKey { kid: Some(kid), algorithm } => {
                 write!(f, "the issuer has no {algorithm} key with kid {kid}")
@@ -259,24 +271,11 @@ impl fmt::Display for Error {
             Self::BadSignature { algorithm } => write!(f, "the {algorithm} signature is wrong"),
             Self::MissingClaim { claim } => {
                 write!(f, "claim `{claim}` is missing")?;
-                match claim.as_ref() {
-                    "aud" => f.write_str(
-                        ": for a server that writes another claim in its place, see \
-                         `Profile::audience_claim` (`providers::cognito` needs no `aud`); for \
-                         introspection answers without one, `Introspection::audience_optional`",
-                    ),
-                    _ => Ok(()),
-                }
+                f.write_str(if_missing(claim))
             }
             Self::MalformedClaim { claim } => {
                 write!(f, "claim `{claim}` is malformed")?;
-                match claim.as_ref() {
-                    "scope" | "scp" => f.write_str(
-                        ": it is a string by RFC 9068; an array of strings without spaces is read with \
-                         `Profile::scope_array_claim`",
-                    ),
-                    _ => Ok(()),
-                }
+                f.write_str(if_malformed(claim))
             }
             Self::UnacceptedValue { claim } => {
                 write!(
@@ -311,11 +310,26 @@ impl fmt::Display for Error {
                  could confirm its sender",
             ),
             Self::Refused { reason } => write!(f, "refused by a validator: {reason}"),
-            Self::Inactive => f.write_str("introspection says that the token is not active"),
+            Self::Inactive => f.write_str(
+                "introspection says that the token is not active, or refused it as one that it can't \
+                 read: it has expired, was revoked, is of another authorization server or not an \
+                 access token, or this API's client may not ask about it",
+            ),
             Self::ContradictedByIntrospection { claim } => {
                 write!(f, "introspection contradicts the token's `{claim}`")
             }
-            Self::InsufficientScope => f.write_str("the scope does not cover the route"),
+            Self::InsufficientScope { required, found, hint } => {
+                let (required, found) = (Excerpt::of(&required.to_string()), shown_scope(found));
+                write!(f, "the scope does not cover the route, which asks for {required}, ")?;
+                match found {
+                    Some(found) => write!(f, "and the token has {found}")?,
+                    None => f.write_str("and the token has none")?,
+                }
+                match hint {
+                    Some(hint) => write!(f, "; {hint}"),
+                    None => Ok(()),
+                }
+            }
             Self::AccessDenied => f.write_str("a check of the route refused the token"),
             Self::UnknownPrincipal { claim } => {
                 f.write_str(
@@ -330,22 +344,60 @@ impl fmt::Display for Error {
                      by `Profile::user_if_present`; for introspection answers, see `Profile::answers`",
                 )
             }
-            Self::KeysUnavailable { issuer, retry_after } => write!(
-                f,
-                "no key for the token could be fetched from issuer {issuer}; next try in {:.0} s",
-                retry_after.as_secs_f64().ceil()
-            ),
+            Self::KeysUnavailable { issuer, problem, retry_after } => {
+                write!(f, "no key for the token could be fetched from issuer {issuer}")?;
+                if let Some(problem) = problem {
+                    write!(f, ": {}", problem.as_str())?;
+                }
+                write!(f, "; next try in {:.0} s", retry_after.as_secs_f64().ceil())
+            }
             Self::IssuerUnavailable { issuer, .. } => {
                 write!(f, "iss {issuer} is allowed, and could not be resolved")
             }
             Self::IntrospectionUnavailable { issuer, problem, .. } => {
-                write!(f, "introspection at issuer {issuer} failed: {problem}")
+                write!(f, "introspection at issuer {issuer} failed: {}", problem.as_str())
             }
             Self::FormTooLarge { limit } => write!(f, "the form has more than {limit} bytes"),
             Self::FormUnreadable => f.write_str("the form could not be read to its end"),
             Self::Wiring { fix } => f.write_str(fix),
         }
     }
+}
+
+/// The setting that helps where a claim is missing.
+fn if_missing(claim: &str) -> &'static str {
+    match claim {
+        "aud" => {
+            ": have the authorization server name this API in it; where another claim plays its part, \
+             see `Profile::audience_claim` (`providers::cognito` needs no `aud`), and for \
+             introspection answers without one `Introspection::audience_optional`"
+        }
+        "sub" | "client_id" | "iat" | "jti" => {
+            ": RFC 9068 requires it; for a server that does not follow it, see `Profile::jwt` and \
+             `providers`"
+        }
+        "exp" => ": a token without an end is never accepted",
+        "iss" => ": the token names nobody by whose rules it could be judged",
+        _ => ": the issuer's profile requires it",
+    }
+}
+
+/// The same where a claim is malformed.
+fn if_malformed(claim: &str) -> &'static str {
+    match claim {
+        "scope" | "scp" | "scopes" => {
+            ": `Profile::scope_claim` reads one string, `Profile::scope_array_claim` an array of \
+             strings without spaces"
+        }
+        "aud" => ": it is one string or an array of strings",
+        "exp" | "nbf" | "iat" => ": it is a number of seconds",
+        _ => "",
+    }
+}
+
+/// Scopes for the log; none where there are none.
+fn shown_scope(scope: &ScopeSet) -> Option<Excerpt> {
+    (!scope.is_empty()).then(|| Excerpt::of(&scope.to_string()))
 }
 
 impl std::error::Error for Error {}

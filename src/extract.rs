@@ -3,7 +3,7 @@
 //! What the client sees when a handler asks for a token and there is none:
 //!
 //! - behind [`optional_layer`](crate::ResourceServer::optional_layer) and anonymous: 401 with the
-//!   server's challenge, or `None` for the option;
+//!   server's challenge and body, or `None` for the option;
 //! - without any layer, or with claims of another type: 500, and the log names the fix. It is not
 //!   the client's fault, so it is not a 401.
 
@@ -13,12 +13,17 @@ use http::request::Parts;
 
 use crate::error::Error;
 use crate::policy::wrong_claims_type;
-use crate::rejection::Refusal;
+use crate::rejection::{HandedOn, Refusal};
 use crate::token::{AccessToken, Outcome};
 
+/// The refusal as a response without a body. Inside a layer of the crate, on its way out, it gets the
+/// body that the server's [`RefusalBody`](crate::RefusalBody) makes.
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        Refusal::into_response(self)
+        let handed_on = HandedOn::new(&self);
+        let mut response = Refusal::into_response(self);
+        response.extensions_mut().insert(handed_on);
+        response
     }
 }
 

@@ -5,6 +5,7 @@
 //! very machine, or to named hosts, where that was switched on. Answers are asked for without a content
 //! coding, so that what is counted is what is read.
 
+mod cause;
 mod names;
 mod pool;
 mod proxy;
@@ -17,13 +18,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
-    ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+    ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
 
 use crate::fetch::pool::{Attempt, Pool};
 use crate::issuer::{PlainHttp, UrlFault, check_url};
 use crate::keys::{MAX_DOCUMENT, without_mark};
+use crate::token::Excerpt;
 
+pub(crate) use cause::ConnectFault;
 pub(crate) use settings::ClientSettings;
 
 /// How long a connection may take; a server that is further away than this is down.
@@ -74,16 +77,21 @@ pub(crate) struct FormAnswer {
     pub(crate) answer: Answer,
 }
 
-/// Why nothing usable came back, in fixed words: no URL, no text of the server.
+/// Why nothing usable came back, in fixed words; what is not ours is escaped and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FetchError {
     Url(&'static str),
     /// There was nothing to send.
     Form(&'static str),
-    Connect,
+    Connect(ConnectFault),
     Timeout,
     Transport,
     Status(u16),
+    /// 3xx, and where to, as far as it can be shown.
+    Redirect {
+        status: u16,
+        to: Option<Excerpt>,
+    },
     /// 429 or 503, saying when to come back (RFC 9110 §10.2.3).
     Busy {
         status: u16,
@@ -191,8 +199,17 @@ fn refusal(status: u16, headers: &HeaderMap) -> FetchError {
         Some(retry_after) if [429, 503].contains(&status) => {
             FetchError::Busy { status, retry_after }
         }
+        _ if (300..400).contains(&status) => {
+            FetchError::Redirect { status, to: redirect_target(headers) }
+        }
         _ => FetchError::Status(status),
     }
+}
+
+/// Where a redirect leads (RFC 9110 §10.2.2).
+pub(crate) fn redirect_target(headers: &HeaderMap) -> Option<Excerpt> {
+    let target = headers.get(LOCATION)?;
+    Some(Excerpt::of_url(&String::from_utf8_lossy(target.as_bytes())))
 }
 
 /// RFC 9110 §10.2.3. Its form as a date is not read: it would need the wall clock, and pauses are
@@ -262,6 +279,12 @@ impl Answer {
         media_type.is_some_and(|own| own == "application/jwt" || own.ends_with("+jwt"))
     }
 
+    /// Says which content type an answer has that is of no use.
+    pub(crate) fn content_type_note(&self) -> String {
+        let found = self.media_type().map(|found| Excerpt::of(&found));
+        found.map_or_else(String::new, |found| format!("; its content type is {found}"))
+    }
+
     /// The content type without its parameters, in lower case (RFC 9110 §8.3.1).
     pub(crate) fn media_type(&self) -> Option<String> {
         let text = self.headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
@@ -278,7 +301,12 @@ impl From<UrlFault> for FetchError {
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
         // The deadline of the exchange is kept outside; what times out within is a connection.
-        if error.is_connect() { Self::Connect } else { Self::Transport }
+        match ConnectFault::of(&error) {
+            fault if error.is_connect() => Self::Connect(fault),
+            // By TLS 1.3 the server says so after the handshake (RFC 8446 §4.4.2.4).
+            fault @ ConnectFault::ClientCertificate => Self::Connect(fault),
+            _ => Self::Transport,
+        }
     }
 }
 
@@ -287,10 +315,20 @@ impl fmt::Display for FetchError {
         match self {
             Self::Url(problem) => write!(f, "its URL {problem}"),
             Self::Form(problem) => f.write_str(problem),
-            Self::Connect => f.write_str("can't connect"),
+            Self::Connect(fault) => write!(f, "can't connect: {fault}"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Transport => f.write_str("the connection broke"),
-            Self::Status(status) | Self::Busy { status, .. } => write!(f, "status {status}"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Redirect { status, to } => {
+                write!(f, "status {status}, a redirect")?;
+                if let Some(to) = to {
+                    write!(f, " to {to}")?;
+                }
+                f.write_str(", and none is followed: configure the URL itself")
+            }
+            Self::Busy { status, retry_after } => {
+                write!(f, "status {status}, with Retry-After {}", retry_after.as_secs())
+            }
             Self::TooLarge(limit) => write!(f, "more than {limit} bytes"),
             Self::Encoded(coding) => {
                 write!(f, "its content coding is {coding}, where `identity` was asked for")

@@ -163,7 +163,7 @@ pub mod test_issuer;
 
 pub use authenticator::Invalid;
 pub use clock::{Clock, TestClock};
-pub use config::{Builder, NeedsAudience, NeedsIssuer, Ready};
+pub use config::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
 pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;

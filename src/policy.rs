@@ -17,11 +17,15 @@
 //! ```
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::config_error::ConfigError;
 use crate::error::Error;
-use crate::token::{AccessToken, Actor, AnyToken, Facts, InvalidScope, Principal, ScopeToken};
+use crate::token::{
+    AccessToken, Actor, AnyToken, Claims, Facts, InvalidScope, OtherScope, Principal, ScopeSet,
+    ScopeToken,
+};
 
 /// What a route asks of the scope and the principal of a token.
 #[derive(Clone, Debug)]
@@ -102,14 +106,20 @@ impl Policy {
     /// [`introspected_now`].
     ///
     /// ```
-    /// use tower_resource_server::scope;
+    /// use tower_resource_server::{Requirement, scope};
     ///
-    /// let transfer = scope("transfer").and_introspected_now();
+    /// let transfer: Requirement = scope("transfer").and_introspected_now();
     /// # let _ = transfer;
     /// ```
     #[cfg(feature = "remote")]
-    pub fn and_introspected_now(self) -> Requirement {
+    pub fn and_introspected_now<C>(self) -> Requirement<C> {
         Requirement::from(self).and_introspected_now()
+    }
+
+    fn scopes(&self) -> Vec<ScopeToken> {
+        let mut scopes = Vec::new();
+        self.0.collect_scopes(&mut scopes);
+        scopes
     }
 
     /// Adds a check of the API's own, asked after the policy allowed the token. It can refuse with
@@ -125,7 +135,7 @@ impl Policy {
     pub fn and_check<C: Send + Sync + 'static>(
         self,
         check: impl Fn(&AccessToken<C>) -> bool + Send + Sync + 'static,
-    ) -> Requirement {
+    ) -> Requirement<C> {
         Requirement::from(self).and_check(check)
     }
 }
@@ -178,6 +188,16 @@ impl From<&str> for Policy {
     }
 }
 
+/// All of these scopes.
+impl<const N: usize> From<[&str; N]> for Policy {
+    /// # Panics
+    /// As [`all_of`].
+    #[track_caller]
+    fn from(tokens: [&str; N]) -> Self {
+        all_of(tokens)
+    }
+}
+
 impl TryFrom<String> for Policy {
     type Error = ConfigError;
 
@@ -187,12 +207,33 @@ impl TryFrom<String> for Policy {
     }
 }
 
-/// A policy and the API's own checks, as `require` and `protect` take it.
-#[derive(Clone)]
-pub struct Requirement {
+/// A policy and the API's own checks, as `require` and `protect` take it. `C` is the type of claims
+/// that the checks read: that of the server, so that a check of another type does not compile.
+///
+/// ```compile_fail
+/// use tower_resource_server::{AccessToken, Claims, ResourceServer, scope};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Own {}
+///
+/// # fn example() -> Result<(), tower_resource_server::ConfigError> {
+/// let api = ResourceServer::builder()
+///     .issuer("https://as.example.com")
+///     .audience("https://api.example.com")
+///     .claims::<Own>()
+///     .build()?;
+/// // With `AccessToken<Own>` it compiles.
+/// let layer = api.require(scope("a").and_check(|_: &AccessToken<Claims>| true));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Requirement<C = Claims> {
     policy: Policy,
+    /// All scopes that the policy names.
+    names: ScopeSet,
     introspected_now: bool,
     checks: Vec<Check>,
+    claims: PhantomData<fn(&C)>,
 }
 
 type Check = Arc<dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync>;
@@ -208,11 +249,11 @@ type Check = Arc<dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync>;
 /// It is a condition beside the policy and no part of it: asking is no alternative to a scope, so no
 /// `any_of` can make it one. [`Policy::and_introspected_now`] adds it to a policy.
 #[cfg(feature = "remote")]
-pub fn introspected_now() -> Requirement {
+pub fn introspected_now<C>() -> Requirement<C> {
     authenticated().and_introspected_now()
 }
 
-impl Requirement {
+impl<C> Requirement<C> {
     /// Asks the authorization server, too; see [`introspected_now`].
     #[cfg(feature = "remote")]
     pub fn and_introspected_now(mut self) -> Self {
@@ -225,18 +266,6 @@ impl Requirement {
         self.introspected_now
     }
 
-    /// Adds a check; see [`Policy::and_check`].
-    pub fn and_check<C: Send + Sync + 'static>(
-        mut self,
-        check: impl Fn(&AccessToken<C>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.checks.push(Arc::new(move |token| match token.downcast::<C>() {
-            Some(token) => Ok(check(&token)),
-            None => Err(wrong_claims_type::<C>(token)),
-        }));
-        self
-    }
-
     /// Evaluates the policy, then the checks.
     ///
     /// # Errors
@@ -246,7 +275,11 @@ impl Requirement {
         let facts = token.facts();
         if !self.policy.0.allows(facts) {
             return Err(match facts.actor {
-                _ if self.policy.0.allows_with_all_scopes(facts) => Error::InsufficientScope,
+                _ if self.policy.0.allows_with_all_scopes(facts) => Error::InsufficientScope {
+                    required: self.names.clone(),
+                    found: facts.scope.clone(),
+                    hint: facts.other_scope.map(OtherScope::hint),
+                },
                 // Of all that is no scope, a policy can only ask for a user.
                 Actor::Unknown(claim) => Error::UnknownPrincipal { claim },
                 Actor::User | Actor::Client => Error::AccessDenied,
@@ -262,19 +295,50 @@ impl Requirement {
 
     /// Every scope that the policy names, for the challenge.
     pub(crate) fn scopes(&self) -> Vec<ScopeToken> {
-        let mut scopes = Vec::new();
-        self.policy.0.collect_scopes(&mut scopes);
-        scopes
+        self.policy.scopes()
     }
 }
 
-impl<P: Into<Policy>> From<P> for Requirement {
+impl<C: Send + Sync + 'static> Requirement<C> {
+    /// Adds a check; see [`Policy::and_check`].
+    pub fn and_check(
+        mut self,
+        check: impl Fn(&AccessToken<C>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        // The token comes from the server whose claims are of this type, so the other arm is for a
+        // mistake of ours alone.
+        self.checks.push(Arc::new(move |token| match token.downcast::<C>() {
+            Some(token) => Ok(check(&token)),
+            None => Err(wrong_claims_type::<C>(token)),
+        }));
+        self
+    }
+}
+
+impl<P: Into<Policy>, C> From<P> for Requirement<C> {
     fn from(policy: P) -> Self {
-        Self { policy: policy.into(), introspected_now: false, checks: Vec::new() }
+        let policy = policy.into();
+        let names = policy.scopes();
+        let names: Vec<_> = names.iter().map(ScopeToken::as_str).collect();
+        let names = ScopeSet::new(&names.join(" "));
+        let claims = PhantomData;
+        Self { policy, names, introspected_now: false, checks: Vec::new(), claims }
     }
 }
 
-impl fmt::Debug for Requirement {
+impl<C> Clone for Requirement<C> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: self.policy.clone(),
+            names: self.names.clone(),
+            introspected_now: self.introspected_now,
+            checks: self.checks.clone(),
+            claims: PhantomData,
+        }
+    }
+}
+
+impl<C> fmt::Debug for Requirement<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Requirement")
             .field("policy", &self.policy.0)
@@ -300,13 +364,14 @@ pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Names, ScopeSet};
+    use crate::token::Names;
 
     fn token(scope: &str) -> AnyToken {
         let facts = Facts {
             issuer: "https://as.example.com".into(),
             actor: Actor::User,
             scope: ScopeSet::new(scope),
+            other_scope: None,
             expires_at: None,
             names: Names::new(Some("alice"), Some("app")),
         };
@@ -329,14 +394,15 @@ mod tests {
             ("nested, half", nested, "a", false),
             ("any token", authenticated(), "", true),
         ] {
-            let requirement = Requirement::from(policy);
+            let requirement: Requirement<()> = Requirement::from(policy);
             assert_eq!(requirement.evaluate(&token(held)).is_ok(), good, "{name}");
         }
     }
 
     #[test]
     fn a_challenge_names_each_scope_once() {
-        let requirement = Requirement::from(any_of([all_of(["a", "b"]), scope("a")]));
+        let requirement: Requirement<()> =
+            Requirement::from(any_of([all_of(["a", "b"]), scope("a")]));
         let scopes: Vec<_> = requirement.scopes().iter().map(ToString::to_string).collect();
         assert_eq!(scopes, ["a", "b"]);
     }
@@ -347,9 +413,8 @@ mod tests {
         assert_eq!(refuse.evaluate(&token("a")), Err(Error::AccessDenied));
         let admit = scope("a").and_check(|_: &AccessToken<()>| true);
         assert_eq!(admit.evaluate(&token("a")), Ok(()));
-        assert_eq!(admit.evaluate(&token("b")), Err(Error::InsufficientScope));
-        let other = scope("a").and_check(|_: &AccessToken<String>| true);
-        assert!(matches!(other.evaluate(&token("a")), Err(Error::Wiring { .. })));
+        let refused = admit.evaluate(&token("b"));
+        assert!(matches!(refused, Err(Error::InsufficientScope { .. })), "{refused:?}");
     }
 
     #[test]

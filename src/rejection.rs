@@ -16,7 +16,9 @@
 //! client; the operator's log tells them apart.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::challenge::{Challenges, Code};
@@ -104,6 +106,37 @@ impl Refusal {
     }
 }
 
+/// A refusal that a handler or an extractor answered with, for the layer around it: which body the
+/// server's refusals have is known there alone.
+#[derive(Clone)]
+pub(crate) struct HandedOn(Refusal);
+
+impl HandedOn {
+    #[cfg(feature = "axum")]
+    pub(crate) fn new(refusal: &Refusal) -> Self {
+        Self(refusal.clone())
+    }
+
+    /// Gives a refusal from inside its body, once. Status and headers stay, and what other layers have
+    /// added to them.
+    pub(crate) fn shape<B>(response: &mut Response<B>, body: &impl RefusalBody<B>) {
+        let Some(Self(refusal)) = response.extensions_mut().remove::<Self>() else {
+            return;
+        };
+        // Something in between made it another answer, or gave it a body.
+        if response.status() != refusal.status || response.headers().contains_key(CONTENT_TYPE) {
+            return;
+        }
+        let (content_type, body) = body.body(&refusal);
+        *response.body_mut() = body;
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_LENGTH);
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+    }
+}
+
 /// The one match. `Some` code: the answer has a challenge.
 fn answer(error: &Error) -> (StatusCode, Option<Code>) {
     match error {
@@ -139,7 +172,7 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::ContradictedByIntrospection { .. } => {
             (StatusCode::UNAUTHORIZED, Some(Code::InvalidToken))
         }
-        Error::InsufficientScope => (StatusCode::FORBIDDEN, Some(Code::InsufficientScope)),
+        Error::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some(Code::InsufficientScope)),
         Error::AccessDenied | Error::UnknownPrincipal { .. } => {
             (StatusCode::FORBIDDEN, Some(Code::None))
         }
@@ -168,6 +201,21 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
 ///     });
 /// # let _ = builder;
 /// ```
+///
+/// `B` is the body of the response of the service that is protected, which a layer inside may have
+/// changed: `TraceLayer` and `CompressionLayer` of tower-http wrap it, and so does tonic. A wrapped
+/// body can seldom be made from bytes or by `Default`. So put such layers outside of this one, or map
+/// the body back, as `MapResponseBodyLayer::new(axum::body::Body::new)` of tower-http does; axum's
+/// `Router::layer` does so by itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't make a refusal's body of type `{B}`",
+    label = "refusals of this server can't have the body of the service inside",
+    note = "`EmptyBody` needs a body that is `Default`, `ProblemJson` one that is `From<Bytes>`, and \
+            a function returns the body itself: `Fn(&Refusal) -> (Option<HeaderValue>, {B})`",
+    note = "layers that wrap the body (`TraceLayer`, `CompressionLayer`, tonic's) belong outside of \
+            this one; or map the body back between the two, by `MapResponseBodyLayer` of tower-http \
+            with axum's `Body::new`, say"
+)]
 pub trait RefusalBody<B>: Send + Sync + 'static {
     /// The content type, if there is content, and the body.
     fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B);
@@ -177,6 +225,8 @@ pub trait RefusalBody<B>: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmptyBody;
 
+// So that the error is the one above, and not a bound of this.
+#[diagnostic::do_not_recommend]
 impl<B: Default> RefusalBody<B> for EmptyBody {
     fn body(&self, _: &Refusal) -> (Option<HeaderValue>, B) {
         (None, B::default())
@@ -187,6 +237,8 @@ impl<B: Default> RefusalBody<B> for EmptyBody {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemJson;
 
+// So that the error is the one above, and not a bound of this.
+#[diagnostic::do_not_recommend]
 impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
     fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B) {
         // Without a `type`, the problem is that of the status (RFC 9457 §4.2.1).
@@ -203,6 +255,8 @@ impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
     }
 }
 
+// So that the error is the one above, and not a bound of this.
+#[diagnostic::do_not_recommend]
 impl<B, F> RefusalBody<B> for F
 where
     F: Fn(&Refusal) -> (Option<HeaderValue>, B) + Send + Sync + 'static,

@@ -78,13 +78,13 @@ impl<C, R> ResourceServer<C, R> {
     ///
     /// It looks only at what this server's layer concluded; without that layer it answers 500 and
     /// logs the fix.
-    pub fn require(&self, requirement: impl Into<Requirement>) -> RequireLayer<C, R> {
+    pub fn require(&self, requirement: impl Into<Requirement<C>>) -> RequireLayer<C, R> {
         let guard = self.guard(requirement.into());
         RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 
     /// Authentication and authorization in one, so that a 401, too, names the route's scopes.
-    pub fn protect(&self, requirement: impl Into<Requirement>) -> ResourceServerLayer<C, R> {
+    pub fn protect(&self, requirement: impl Into<Requirement<C>>) -> ResourceServerLayer<C, R> {
         let guard = self.guard(requirement.into());
         ResourceServerLayer::new(Gate::new(self.clone(), Some(guard), Role::Authenticate))
     }
@@ -95,7 +95,8 @@ impl<C, R> ResourceServer<C, R> {
     /// While a body is read, the request holds what the service inside it gave out on becoming ready,
     /// a permit of a `ConcurrencyLimit` say, and nobody has authenticated yet: put limits and timeouts
     /// outside this layer. The bodies inside are of a type that can be made from `Bytes`; hyper's
-    /// `Incoming` becomes one by a layer that maps the body, axum's `Body` is one.
+    /// `Incoming` becomes one by a layer that maps the body, axum's `Body` is one. Trailers of a body
+    /// that is read here (RFC 9110 §6.5) are dropped; those of other bodies stay.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }
@@ -155,14 +156,18 @@ impl<C, R> ResourceServer<C, R> {
         }
     }
 
-    fn guard(&self, requirement: Requirement) -> Arc<Guard> {
+    fn guard(&self, requirement: Requirement<C>) -> Arc<Guard<C>> {
         if requirement.asks_now() {
             self.shared.keeps_tokens.store(true, Ordering::Relaxed);
         }
         // The configuration was checked by `build` and scopes are checked by their type, so this
         // cannot fail; if it did, the server's own challenges are as valid.
-        let challenges = Challenges::build(&self.shared.challenge, &requirement.scopes())
-            .unwrap_or_else(|_| self.challenges().clone());
+        // A route that names no scope asks for what the server asks for.
+        let challenges = match requirement.scopes().as_slice() {
+            [] => self.challenges().clone(),
+            scopes => Challenges::build(&self.shared.challenge, scopes)
+                .unwrap_or_else(|_| self.challenges().clone()),
+        };
         Arc::new(Guard { requirement, challenges })
     }
 

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::keys::FOR_ENCRYPTION;
 #[cfg(feature = "remote")]
 use crate::shown::redacted;
 use crate::token::Excerpt;
@@ -56,6 +57,10 @@ fn log(event: &Event) {
         }
         Event::Rotated { added, removed, .. } => {
             tracing::info!(target: TARGET, issuer, ?added, ?removed, "keys rotated");
+        }
+        // Servers publish their keys for encryption in the same set, so there is nothing to do.
+        Event::KeySkipped { kid, reason, .. } if FOR_ENCRYPTION.contains(reason) => {
+            tracing::debug!(target: TARGET, issuer, kid = text(kid), reason, "key skipped");
         }
         Event::KeySkipped { kid, reason, .. } => {
             tracing::warn!(target: TARGET, issuer, kid = text(kid), reason, "key skipped");
@@ -111,15 +116,38 @@ pub(crate) fn resolve_failed(iss: &str, problem: &str) {
     tracing::error!(target: TARGET, iss, problem, "the issuer of a tenant could not be resolved");
 }
 
-/// A call of the introspection endpoint failed; `opened` says that it is left alone for a while.
+/// A call of the introspection endpoint failed; `opened` says that it is left alone for a while. What
+/// else failed is in the line of the request that is refused for it, once.
 #[cfg(feature = "remote")]
 pub(crate) fn introspection_failed(issuer: &str, error: &Error, opened: bool) {
     let issuer = &*redacted(issuer);
     if opened {
         tracing::error!(target: TARGET, issuer, reason = %error, "introspection failed several times in a row, calls are held back");
     } else {
-        tracing::warn!(target: TARGET, issuer, reason = %error, "introspection failed");
+        tracing::debug!(target: TARGET, issuer, reason = %error, "introspection failed");
     }
+}
+
+/// The introspection endpoint failed, and what it said before stands in: no request is refused that
+/// would tell of it.
+#[cfg(feature = "remote")]
+pub(crate) fn introspection_stands_in(issuer: &str, error: &Error) {
+    let issuer = &*redacted(issuer);
+    tracing::warn!(target: TARGET, issuer, reason = %error, "introspection failed, an earlier answer stands in");
+}
+
+/// The endpoint answered 400 to a token.
+#[cfg(feature = "remote")]
+pub(crate) fn introspection_refused(issuer: &str, code: &'static str) {
+    let issuer = &*redacted(issuer);
+    tracing::info!(target: TARGET, issuer, status = 400, code, "the introspection endpoint refused a token");
+}
+
+/// The endpoint has called no token active so far.
+#[cfg(feature = "remote")]
+pub(crate) fn never_active(issuer: &str, answers: u32) {
+    let issuer = &*redacted(issuer);
+    tracing::warn!(target: TARGET, issuer, answers, "introspection has called no token active so far: this API's client may lack the right to ask, or the tokens may be of another server");
 }
 
 /// The introspection endpoint answers again.

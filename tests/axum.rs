@@ -189,3 +189,118 @@ async fn the_query_token_is_gone_from_the_original_uri() {
     let path = format!("/v1/x?access_token={}&a=1", issuer.token().sign());
     assert_eq!(send(&app, "GET", &path, None).await.body, "/v1/x?a=1 alice");
 }
+
+#[tokio::test]
+async fn the_refusal_of_an_extractor_or_a_handler_has_the_body_of_the_server() {
+    use axum::response::IntoResponse as _;
+    use http::header::{CONTENT_TYPE, HeaderValue};
+    use tower_resource_server::{ProblemJson, Refusal};
+
+    let issuer = issuer();
+    let builder = || {
+        ResourceServer::builder()
+            .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+            .audience("https://api.example.com")
+    };
+    let own = |refusal: &Refusal| {
+        let text = format!("own {}", refusal.status().as_u16());
+        (Some(HeaderValue::from_static("text/plain")), Body::from(text))
+    };
+    let wrong = async |token: AccessToken<serde_json::Value>| token["sub"].to_string();
+    // What another party made of a refusal stays as it is.
+    let mapped = async |token: Result<AccessToken, Refusal>| match token {
+        Ok(_) => "reached".into_response(),
+        Err(refusal) => {
+            let mut response = refusal.into_response();
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            *response.body_mut() = Body::from("<p>");
+            response
+        }
+    };
+    let open = Router::new().route("/", get(whoami));
+    let routes = || {
+        Router::new().route("/", get(whoami)).route("/wrong", get(wrong)).route("/own", get(mapped))
+    };
+    let token = issuer.token().sign();
+    let problem = r#"{"title":"Unauthorized","status":401}"#;
+    let fault = r#"{"title":"Internal Server Error","status":500}"#;
+    let json = builder().refusal_body(ProblemJson).build().unwrap();
+    let text = builder().refusal_body(own).build().unwrap();
+    let empty = builder().build().unwrap();
+    for (name, app, path, token, status, body) in [
+        ("by the layer", routes().layer(json.layer()), "/", None, 401, problem),
+        ("by the extractor", routes().layer(json.optional_layer()), "/", None, 401, problem),
+        ("and it passes", routes().layer(json.optional_layer()), "/", Some(&token), 200, "alice"),
+        ("a wrong type", routes().layer(json.layer()), "/wrong", Some(&token), 500, fault),
+        ("mapped", routes().layer(json.optional_layer()), "/own", None, 401, "<p>"),
+        ("mapped, passes", routes().layer(json.layer()), "/own", Some(&token), 200, "reached"),
+        ("a function", routes().layer(text.optional_layer()), "/", None, 401, "own 401"),
+        ("no body", routes().layer(empty.optional_layer()), "/", None, 401, ""),
+        ("no layer", open, "/", None, 500, ""),
+    ] {
+        let answer = send(&app, "GET", path, token.map(String::as_str)).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (status, body), "{name}");
+        assert_eq!(answer.challenges, usize::from(status == 401), "{name}");
+        assert_eq!(answer.error.is_some(), status != 200, "{name}");
+    }
+}
+
+/// `manual::axum` says so, too.
+#[tokio::test]
+async fn what_unknown_paths_answer() {
+    let issuer = issuer();
+    let api = server(&issuer);
+    let hello = async || "hello";
+    let routes = || Router::new().route("/x", get(hello));
+    let open = || Router::new().route("/open", get(hello));
+    let inner = || routes().layer(api.layer());
+    let own = || routes().fallback(hello).layer(api.layer());
+    for (name, app, path, status) in [
+        ("alone", inner(), "/nowhere", 401),
+        ("merged into an open one", open().merge(inner()), "/nowhere", 401),
+        ("an open one merged into it", inner().merge(open()), "/nowhere", 404),
+        ("nested", open().nest("/n", inner()), "/n/nowhere", 404),
+        ("nested, outside of it", open().nest("/n", inner()), "/nowhere", 404),
+        (
+            "nested, the layer outside",
+            Router::new().nest("/n", routes()).layer(api.layer()),
+            "/n/y",
+            401,
+        ),
+        ("a fallback, then the layer", own(), "/nowhere", 401),
+        ("nested with its fallback", open().nest("/n", own()), "/n/nowhere", 401),
+        ("a fallback after the layer", inner().fallback(hello), "/nowhere", 200),
+        ("a fallback outside", open().merge(inner()).fallback(hello), "/nowhere", 200),
+        ("route_layer", routes().route_layer(api.layer()), "/nowhere", 404),
+        ("another method", inner(), "/x", 401),
+    ] {
+        let method = if name == "another method" { "POST" } else { "GET" };
+        assert_eq!(send(&app, method, path, None).await.status, status, "{name}");
+    }
+    assert_eq!(send(&open().merge(inner()), "GET", "/open", None).await.status, 200, "a webhook");
+    assert_eq!(send(&open().merge(inner()), "GET", "/x", None).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_route_without_scopes_keeps_the_scope_of_the_servers_challenge() {
+    use tower_resource_server::authenticated;
+    let issuer = issuer();
+    let api = ResourceServer::builder()
+        .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+        .audience("https://api.example.com")
+        .challenge_scope(["notes:read"])
+        .build()
+        .unwrap();
+    for (name, layer, expected) in [
+        ("the server", api.layer(), "scope=\"notes:read\""),
+        ("no scope", api.protect(authenticated()), "scope=\"notes:read\""),
+        ("a scope", api.protect(scope("notes:write")), "scope=\"notes:write\""),
+        ("two", api.protect(["a", "b"]), "scope=\"a b\""),
+    ] {
+        let app = Router::new().route("/", get(whoami)).layer(layer);
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains(expected), "{name}: {challenge}");
+    }
+}

@@ -518,6 +518,10 @@ async fn a_missing_audience_names_what_needs_none() {
         assert!(logged(&reply).contains(setting), "{}", logged(&reply));
     }
     let reply = api.bearer(&issuer.token().without("sub").sign()).await;
-    assert_eq!(logged(&reply), "claim `sub` is missing");
+    assert_eq!(
+        logged(&reply),
+        "claim `sub` is missing: RFC 9068 requires it; for a server that does not follow it, see \
+         `Profile::jwt` and `providers`"
+    );
     api.bearer(&issuer.token().sign()).await.assert_ok("with an audience");
 }

@@ -27,11 +27,13 @@ use crate::token::{AccessToken, Claims, ServerId};
 
 pub(crate) use settings::Settings;
 
-/// A builder that still needs its first issuer.
+/// A builder that still needs its first issuer: `.issuer("https://as.example.com")` is missing, the
+/// authorization server that is trusted.
 #[derive(Clone, Copy, Debug)]
 pub struct NeedsIssuer(());
 
-/// A builder that still needs its first audience.
+/// A builder that still needs its first audience: `.audience("https://api.example.com")` is missing,
+/// the name of this API that tokens have in `aud`.
 #[derive(Clone, Copy, Debug)]
 pub struct NeedsAudience(());
 
@@ -359,7 +361,23 @@ impl<S, C, R> Builder<S, C, R> {
     }
 }
 
-impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
+/// A builder that has what nobody can guess: an issuer, and an audience.
+#[diagnostic::on_unimplemented(
+    message = "`build` needs `.issuer(..)` and then `.audience(..)`, and the builder is at `{Self}`",
+    label = "add what is missing before `build`",
+    note = "`.issuer(\"https://as.example.com\")` is the authorization server that is trusted, and \
+            `.audience(\"https://api.example.com\")` is the name of this API that tokens have in `aud`"
+)]
+pub trait Complete: sealed::Sealed {}
+
+impl Complete for Ready {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Ready {}
+}
+
+impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
     /// Builds the server. Nothing is fetched yet, and no runtime is needed.
     ///
     /// Requests are served in a tokio runtime whose timer is on (`enable_time`), as that of
@@ -368,7 +386,10 @@ impl<C: Send + Sync + 'static, R> Builder<Ready, C, R> {
     ///
     /// # Errors
     /// Every setting that can't be, by name and value.
-    pub fn build(mut self) -> Result<ResourceServer<C, R>, ConfigError> {
+    pub fn build(mut self) -> Result<ResourceServer<C, R>, ConfigError>
+    where
+        S: Complete,
+    {
         let mut problems = std::mem::take(&mut self.settings.problems);
         let settings = Arc::new(self.settings);
         problems.extend(settings.key_settings(None, false).freshness.problem());

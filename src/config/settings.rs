@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::challenge::{ChallengeConfig, Challenges, is_error_uri};
+use crate::challenge::{ChallengeConfig, Challenges, is_error_uri, quoted};
 use crate::clock::{Clock, SystemClock};
 use crate::event::Observer;
 use crate::issuer::{Issuer, IssuerResolver, MAX_TENANTS};
 use crate::keys::{FreshnessSettings, KeySeed, KeySettings, STALE_IF_ERROR};
+use crate::shown::shown;
 use crate::token::ScopeToken;
 
 /// How far clocks may differ, unless set.
@@ -70,8 +71,7 @@ impl Settings {
         if let Some(uri) = &config.error_uri
             && !is_error_uri(uri)
         {
-            problems
-                .push(format!("error_uri `{}`: must be an absolute URI", crate::shown::shown(uri)));
+            problems.push(format!("error_uri `{}`: must be an absolute URI", shown(uri)));
         }
         let mut scope = Vec::new();
         for text in &self.challenge_scope {
@@ -82,13 +82,41 @@ impl Settings {
                 }
             }
         }
+        let before = problems.len();
+        problems.extend(self.realm_problem(&config.realm));
+        if problems.len() > before {
+            // So that what is wrong with the parameters is found as well.
+            config.realm.clear();
+        }
+        for param in &self.challenge.params {
+            let params = vec![param.clone()];
+            let alone = ChallengeConfig { params, ..config.clone() };
+            let fault = Challenges::build(&alone, &[]).err();
+            problems.extend(fault.map(|fault| format!("challenge_param: {}", escaped(&fault))));
+        }
         match Challenges::build(&config, &scope) {
-            Ok(challenges) => (config, Some(challenges)),
-            Err(problem) => {
-                problems.push(format!("challenge: {}", problem.escape_debug()));
+            Ok(challenges) if problems.len() == before => (config, Some(challenges)),
+            Err(fault) if problems.len() == before => {
+                problems.push(format!("challenge: {}", escaped(&fault)));
                 (config, None)
             }
+            _ => (config, None),
         }
+    }
+
+    /// The realm is the first audience unless set, which may be any text.
+    fn realm_problem(&self, realm: &str) -> Option<String> {
+        if quoted(realm).is_some() {
+            return None;
+        }
+        let realm = shown(realm);
+        Some(match self.realm {
+            Some(_) => format!("realm `{realm}`: `realm` is not printable ASCII"),
+            None => format!(
+                "audience `{realm}`: `realm` is not printable ASCII, and is the first audience unless \
+                 set: see `Builder::realm`"
+            ),
+        })
     }
 
     /// What the engine of an issuer's keys runs under.
@@ -101,4 +129,8 @@ impl Settings {
             seed,
         }
     }
+}
+
+fn escaped(text: &str) -> String {
+    text.escape_debug().to_string()
 }

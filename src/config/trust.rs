@@ -20,6 +20,7 @@ use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
 use crate::shown::shown;
 #[cfg(feature = "remote")]
 use crate::telemetry;
+use crate::token::Excerpt;
 
 /// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -42,6 +43,17 @@ impl Settings {
         }
         for audience in audiences {
             self.check_audience(audience, &mut |text: &str| problems.push(text.to_owned()));
+        }
+        // The first is the realm of challenges, at least.
+        if self.resolver.is_none() && issuers.iter().all(|issuer| !issuer.audiences.is_empty()) {
+            for audience in audiences.iter().skip(1) {
+                if !issuers.iter().any(|issuer| issuer.audiences.contains(audience)) {
+                    problems.push(format!(
+                        "audience `{}`: has no effect, since each issuer has audiences of its own",
+                        shown(audience)
+                    ));
+                }
+            }
         }
         let generation = previous.map_or(0, |trust| trust.generation + 1);
         let mut names = HashSet::new();
@@ -72,7 +84,8 @@ impl Settings {
         #[cfg(feature = "remote")]
         check_opaque(&trusted, problems);
         let tenants = self.tenants(audiences, &trusted, generation, previous);
-        Trust { generation, issuers: trusted, tenants }
+        let names = trusted_names(&trusted, tenants.is_some());
+        Trust { generation, issuers: trusted, names, tenants }
     }
 
     /// The tenants that the resolver finds. Those that had a valid token are known already, with their
@@ -164,7 +177,15 @@ impl Settings {
             ));
         }
         let algorithms = accepted_algorithms(issuer, problem);
-        let keys = self.keys(issuer, algorithms, previous, keep_warm, problem)?;
+        let (keys, of_keys) = match self.keys(issuer, algorithms, previous, keep_warm) {
+            Ok(keys) => (keys, None),
+            Err(text) => {
+                problem(&text);
+                // Nothing is judged by it: it is there so that what follows is checked as well.
+                (Keys::Static(Arc::new(KeySet::empty())), Some(text))
+            }
+        };
+        issuer.profile.problems().iter().for_each(|text| problem(text));
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
         #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
         let mut trusted = TrustedIssuer {
@@ -185,9 +206,17 @@ impl Settings {
         };
         #[cfg(feature = "remote")]
         {
-            trusted.introspection = self.introspection(issuer, &trusted, generation, problem);
+            // The same client can't be made twice, and it is said once.
+            let mut problem = |text: &str| {
+                let is_new =
+                    |of_keys: &String| text.strip_prefix("introspection: ") != Some(of_keys);
+                if of_keys.as_ref().is_none_or(is_new) {
+                    problem(text);
+                }
+            };
+            trusted.introspection = self.introspection(issuer, &trusted, generation, &mut problem);
         }
-        Some(trusted)
+        of_keys.is_none().then_some(trusted)
     }
 
     /// What is needed to ask the issuer about tokens. Answers under another generation are never
@@ -252,8 +281,7 @@ impl Settings {
         algorithms: AlgorithmSet,
         mut previous: impl Iterator<Item = &'a TrustedIssuer>,
         keep_warm: bool,
-        problem: &mut impl FnMut(&str),
-    ) -> Option<Keys> {
+    ) -> Result<Keys, String> {
         let same_place = |known: &&TrustedIssuer| {
             *known.name == *issuer.name
                 && known.source.is_same(&issuer.keys)
@@ -265,7 +293,7 @@ impl Settings {
             && known.algorithms == algorithms
             && (known.keys.is_usable() || issuer.seed.is_none())
         {
-            return Some(known.keys.clone());
+            return Ok(known.keys.clone());
         }
         let remote = |source| {
             let clock = Arc::clone(&self.clock);
@@ -303,10 +331,10 @@ impl Settings {
             // The seed can't be used, which is no reason to give up a fetch that is under way.
             if known.algorithms == algorithms && !keys.is_usable() {
                 known.keys.note_seed_of(keys);
-                return Some(known.keys.clone());
+                return Ok(known.keys.clone());
             }
         }
-        keys.map_err(|text| problem(&text)).ok()
+        keys
     }
 
     #[cfg(feature = "remote")]
@@ -413,6 +441,28 @@ impl Settings {
         }
         settings
     }
+}
+
+/// How many trusted issuers the log names where a token is of none of them.
+const MAX_NAMED: usize = 5;
+
+/// The names of the trusted issuers, for the log.
+fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt {
+    let named = |name: &str| Excerpt::of_url(name).as_str().to_owned();
+    let names = issuers.iter().flat_map(|issuer| {
+        let aliases = issuer.aliases.iter().map(|alias| named(alias));
+        std::iter::once(named(&issuer.name)).chain(aliases)
+    });
+    let mut names: Vec<_> = names.collect();
+    let more = names.len().saturating_sub(MAX_NAMED);
+    names.truncate(MAX_NAMED);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    if has_resolver {
+        names.push("those of the resolver".to_owned());
+    }
+    Excerpt::of_own(names.join(" "))
 }
 
 fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {

@@ -37,6 +37,18 @@ type Found = Option<Arc<[IpAddr]>>;
 
 type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
+/// Why there is no address: the system's resolver was asked and found none, or it could not be asked.
+#[derive(Debug)]
+pub(super) struct NoAddress(pub(super) bool);
+
+impl fmt::Display for NoAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0 { "the name was not found" } else { "no name can be looked up now" })
+    }
+}
+
+impl std::error::Error for NoAddress {}
+
 /// Looks names up, one thread for each.
 #[derive(Clone)]
 pub(super) struct Names {
@@ -81,7 +93,7 @@ impl Names {
     }
 
     /// Joins the lookup of this name that is under way, or begins one.
-    fn join(&self, name: &str) -> Result<watch::Receiver<Option<Found>>, &'static str> {
+    fn join(&self, name: &str) -> Result<watch::Receiver<Option<Found>>, NoAddress> {
         let now = real_time();
         let mut state = lock(&self.state);
         if let Some(under_way) = state.under_way.get(name)
@@ -91,7 +103,7 @@ impl Names {
         }
         let reserved = if state.known.contains(name) { 0 } else { FOR_KNOWN };
         if state.threads >= MAX_THREADS - reserved {
-            return Err("too many names are being looked up");
+            return Err(NoAddress(false));
         }
         let (sender, found) = watch::channel(None);
         let number = state.begun;
@@ -113,7 +125,7 @@ impl Names {
                 drop(end);
                 sender.send_replace(Some(addresses.map(Into::into)));
             })
-            .map_err(|_| "no thread to look a name up")?;
+            .map_err(|_| NoAddress(false))?;
         Ok(found)
     }
 }
@@ -125,7 +137,7 @@ impl Resolve for Names {
             let mut found = joined?;
             // The deadline is that of the connection.
             let found = found.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
-            let addresses = found.flatten().ok_or("the name was not found")?;
+            let addresses = found.flatten().ok_or(NoAddress(true))?;
             let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })

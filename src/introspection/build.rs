@@ -79,12 +79,18 @@ impl Introspection {
             let text = "require_signed_answers: needs a client id or `signed_answer_audience`";
             problems.push(text.to_owned());
         }
+        if self.answer_audiences.iter().any(String::is_empty) {
+            problems.push("signed_answer_audience ``: must not be empty".to_owned());
+        }
+        let shared = self.shared(&context, &audiences).map_err(|text| problems.push(text));
+        problems.extend(self.auth.unfilled().into_iter().skip(1));
         let credentials = self.auth.prepare(context.issuer).map_err(|text| problems.push(text));
         let clients = self.clients(&context).map_err(|text| problems.push(text));
-        let (Ok(credentials), Ok((http, endpoint)), []) = (credentials, clients, &*problems) else {
+        let (Ok(credentials), Ok((http, endpoint)), Ok(shared), []) =
+            (credentials, clients, shared, &*problems)
+        else {
             return Err(problems);
         };
-        let shared = self.shared(&context, &audiences).map_err(|text| vec![text])?;
         let signed = self.signed.then(|| SignedAnswers {
             keys: context.keys.clone(),
             algorithms: context.algorithms,

@@ -8,16 +8,19 @@ use form_urlencoded::Serializer;
 use http::{HeaderMap, HeaderValue};
 
 use crate::clock::Clock;
-use crate::fetch::{Client, FetchError, Form, FormAnswer};
+use crate::fetch::{Client, FetchError, Form, FormAnswer, redirect_target};
 use crate::introspection::answer::{Answer, AnswerFault};
 use crate::introspection::build::is_https;
 use crate::introspection::credentials::Credentials;
 use crate::introspection::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::issuer::Discovery;
-use crate::keys::{self, BearerFile};
+use crate::keys::{self, BearerFile, fetched_url};
 use crate::shown::Shown;
 use crate::token::NumericDate;
 use crate::token::json::{self, Value};
+
+/// Letters of an error code that is shown. Registered ones have 26 at most.
+const MAX_CODE: usize = 40;
 
 /// Asks one endpoint as one client.
 pub(crate) struct IntrospectionClient {
@@ -50,8 +53,8 @@ pub(crate) enum Endpoint {
 pub(crate) enum Verdict {
     Active(Answer),
     Inactive,
-    /// The server could make nothing of the token (400).
-    Refused,
+    /// The server could make nothing of the token (400), and its code.
+    Refused(&'static str),
 }
 
 /// Why a call brought no verdict.
@@ -98,12 +101,13 @@ impl CallFault {
 impl From<FetchError> for CallFault {
     fn from(error: FetchError) -> Self {
         let blames = match error {
-            FetchError::Connect | FetchError::Url(_) | FetchError::Form(_) => Blames::Connection,
+            FetchError::Connect(_) | FetchError::Url(_) | FetchError::Form(_) => Blames::Connection,
             FetchError::Timeout => Blames::Silence,
             FetchError::Transport => Blames::Accident,
             FetchError::TooLarge(_)
             | FetchError::Encoded(_)
             | FetchError::Status(_)
+            | FetchError::Redirect { .. }
             | FetchError::Busy { .. } => Blames::Token,
         };
         Self::new(blames, error.to_string())
@@ -119,17 +123,33 @@ impl IntrospectionClient {
         let url = self.url().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
         let bearer =
             self.bearer().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
+        self.ask_at(&url, bearer.as_ref(), token, has_answered).await.map_err(|mut fault| {
+            fault.problem += &format!(" ({})", fetched_url(&url));
+            fault
+        })
+    }
+
+    async fn ask_at(
+        &self,
+        url: &str,
+        bearer: Option<&HeaderValue>,
+        token: &str,
+        has_answered: bool,
+    ) -> Result<Verdict, CallFault> {
         // Just before the call, whose answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
-        let answer = self.http.post(&url, || self.form(token, bearer.as_ref())).await?;
+        let answer = self.http.post(url, || self.form(token, bearer)).await?;
         // Some servers create an answer.
         if ![200, 201].contains(&answer.status) {
-            return refusal(&answer, has_answered);
+            return refusal(&answer, token, has_answered);
         }
         match self.read(&answer, asked).await {
             Ok(Some(answer)) => Ok(Verdict::Active(answer)),
             Ok(None) => Ok(Verdict::Inactive),
-            Err(AnswerFault(text)) => Err(CallFault::new(Blames::Token, text)),
+            Err(AnswerFault(text)) => {
+                let problem = format!("{text}{}", answer.answer.content_type_note());
+                Err(CallFault::new(Blames::Token, problem))
+            }
         }
     }
 
@@ -199,31 +219,73 @@ impl IntrospectionClient {
 }
 
 /// What an answer other than 200 means.
-fn refusal(answer: &FormAnswer, has_answered: bool) -> Result<Verdict, CallFault> {
+fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
     let status = answer.status;
     let body = json::parse(answer.answer.json()).ok();
     let code = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
     let (blames, problem) = match (status, code) {
         // RFC 6750 §3.1, RFC 6749 §5.2 and RFC 7009 §2.2.1: it is the token that is not good.
-        (400, Some("invalid_token" | "invalid_grant" | "unsupported_token_type")) => {
-            return Ok(Verdict::Refused);
+        (400, Some("invalid_token")) => return Ok(Verdict::Refused("invalid_token")),
+        (400, Some("invalid_grant")) => return Ok(Verdict::Refused("invalid_grant")),
+        (400, Some("unsupported_token_type")) => {
+            return Ok(Verdict::Refused("unsupported_token_type"));
         }
         // Servers answer so to a token that they can't read, and to a call that lacks something.
         // Once a call was good, so are all others.
-        (400, Some("invalid_request")) if has_answered => return Ok(Verdict::Refused),
-        (400 | 401, Some("invalid_client")) => {
-            (Blames::Credentials, "the client credentials were refused".to_owned())
+        (400, Some("invalid_request")) if has_answered => {
+            return Ok(Verdict::Refused("invalid_request"));
         }
-        (401, _) => (Blames::Unauthorized, "status 401".to_owned()),
+        (400 | 401, Some("invalid_client")) => {
+            let problem = format!(
+                "the client credentials were refused, status {status} with the code invalid_client; \
+                 see ClientAuth"
+            );
+            (Blames::Credentials, problem)
+        }
+        (401, _) => {
+            let problem = format!("{}: the client credentials, probably", status_text(401, code));
+            (Blames::Unauthorized, problem)
+        }
         (429, _) => (Blames::Rate, "status 429".to_owned()),
         (502..=504, _) => (Blames::Server, format!("status {status}")),
         (400, Some("invalid_request")) => {
-            (Blames::Token, "status 400, before the first good answer".to_owned())
+            let text = "status 400 with the code invalid_request, before the first good answer";
+            (Blames::Token, text.to_owned())
         }
-        _ => (Blames::Token, format!("status {status}")),
+        (403, _) => {
+            let text = status_text(403, code);
+            (Blames::Token, format!("{text}: this API may lack the right to ask"))
+        }
+        (300..=399, _) => {
+            let target = redirect_target(&answer.answer.headers);
+            // A server that puts what it was sent into its own URL must not bring it to the log.
+            let target = target.filter(|target| !shares_text(target.as_str(), token));
+            (Blames::Token, FetchError::Redirect { status, to: target }.to_string())
+        }
+        _ => (Blames::Token, status_text(status, code)),
     };
     let retry_after = answer.answer.retry_after().filter(|_| [429, 503].contains(&status));
     Err(CallFault { blames, problem, retry_after })
+}
+
+/// A status, and the server's code where it has the form of one (RFC 6749 §5.2).
+fn status_text(status: u16, code: Option<&str>) -> String {
+    let is_code = |code: &&str| {
+        code.len() <= MAX_CODE && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'))
+    };
+    match code.filter(is_code) {
+        Some(code) => format!("status {status} with the code {code}"),
+        None => format!("status {status}"),
+    }
+}
+
+/// Whether a piece of the token is in a text.
+fn shares_text(text: &str, token: &str) -> bool {
+    const PIECE: usize = 8;
+    token
+        .as_bytes()
+        .windows(PIECE)
+        .any(|piece| memchr::memmem::find(text.as_bytes(), piece).is_some())
 }
 
 impl fmt::Debug for Endpoint {
@@ -278,7 +340,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, "7".parse().unwrap());
             let answer = HttpAnswer { not_modified: false, headers, body: body.into() };
-            let read = refusal(&FormAnswer { status, answer }, has_answered);
+            let read = refusal(&FormAnswer { status, answer }, "the.token", has_answered);
             let fault = read.err();
             assert_eq!(fault.as_ref().map(|fault| fault.blames), expected, "{name}");
             let asked = fault.and_then(|fault| fault.retry_after);

@@ -164,23 +164,36 @@ impl ClientAuth {
         }
     }
 
-    /// Checks and prepares it; `issuer` is the assertion's audience unless another is set.
-    ///
-    /// # Errors
-    /// In fixed words, fit for a `ConfigError`.
-    pub(crate) fn prepare(&self, issuer: &str) -> Result<Credentials, String> {
-        let client_id = self.client_id().map(str::to_owned);
-        if client_id.as_deref() == Some("") {
-            return Err("client_id ``: must not be empty".to_owned());
+    /// What was not filled in. A secret of that kind would be tried on the server by every start.
+    pub(crate) fn unfilled(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.client_id() == Some("") {
+            problems.push("client_id ``: must not be empty".to_owned());
         }
-        // A secret that was not filled in would be tried on the server by every start.
         if let Method::Basic { secret, .. }
         | Method::Post { secret, .. }
         | Method::Bearer { token: secret } = &self.method
             && secret.is_empty()
         {
-            return Err(format!("{}: the secret must not be empty", self.name()));
+            problems.push(format!("{}: the secret must not be empty", self.name()));
         }
+        if let Method::BearerFile { path } = &self.method
+            && path.as_os_str().is_empty()
+        {
+            problems.push("bearer_token_file ``: must not be empty".to_owned());
+        }
+        problems
+    }
+
+    /// Checks and prepares it; `issuer` is the assertion's audience unless another is set.
+    ///
+    /// # Errors
+    /// In fixed words, fit for a `ConfigError`.
+    pub(crate) fn prepare(&self, issuer: &str) -> Result<Credentials, String> {
+        if let Some(text) = self.unfilled().into_iter().next() {
+            return Err(text);
+        }
+        let client_id = self.client_id().map(str::to_owned);
         if let Method::Basic { client_id, secret, encoded: false } = &self.method {
             // RFC 7617 §2: the first colon ends the client id.
             if client_id.contains(':') {
@@ -189,11 +202,6 @@ impl ClientAuth {
             if client_id.chars().chain(secret.chars()).any(char::is_control) {
                 return Err(format!("{}: as they are, no control character", self.name()));
             }
-        }
-        if let Method::BearerFile { path } = &self.method
-            && path.as_os_str().is_empty()
-        {
-            return Err("bearer_token_file ``: must not be empty".to_owned());
         }
         let key_fault = |KeyFault(text)| format!("{}: {text}", self.name());
         let key = match &self.method {

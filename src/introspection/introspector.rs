@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -62,6 +62,10 @@ const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 /// How often it is looked whether a probe is due, by who waits for the endpoint.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
+/// After how many answers, all "inactive", it is said that this may be no fault of the tokens. Few, so
+/// that it is seen while an API is set up.
+const SUSPICIOUS: u32 = 3;
+
 /// Why a call has to wait that finds no place.
 const BUSY: &str = "too many calls are under way";
 
@@ -82,6 +86,8 @@ pub(crate) struct Introspector {
     state: Mutex<State>,
     waiting: Arc<AtomicUsize>,
     has_answered: AtomicBool,
+    /// Answers so far, none of which was "active"; the largest number once one was.
+    never_active: AtomicU32,
     /// What a probe asks about: no token of a client's, which may fail for its own sake.
     probe: Box<str>,
     probe_fingerprint: Fingerprint,
@@ -199,6 +205,7 @@ impl Introspector {
             state: Mutex::new(state),
             waiting: Arc::default(),
             has_answered: AtomicBool::new(false),
+            never_active: AtomicU32::new(0),
             probe,
             probe_fingerprint,
             counters: Counters::default(),
@@ -248,7 +255,9 @@ impl Introspector {
     pub(super) fn stale(&self, sought: &Sought, error: &Error) -> Option<Arc<Answer>> {
         match error {
             Error::IntrospectionUnavailable { .. } if !sought.asks_now => {
-                self.cache.stale(&sought.fingerprint, self.now())
+                let answer = self.cache.stale(&sought.fingerprint, self.now())?;
+                telemetry::introspection_stands_in(&self.issuer, error);
+                Some(answer)
             }
             _ => None,
         }
@@ -666,9 +675,9 @@ impl Introspector {
                 state.breaker.succeeded();
                 state.evidence.clear();
                 match verdict {
-                    Verdict::Active(answer) => Ok((Some(answer), true)),
-                    Verdict::Inactive => Ok((None, true)),
-                    Verdict::Refused => Ok((None, false)),
+                    Verdict::Active(answer) => Ok((Some(answer), None)),
+                    Verdict::Inactive => Ok((None, None)),
+                    Verdict::Refused(code) => Ok((None, Some(code))),
                 }
             }
             // What ends so late is counted for no more.
@@ -686,12 +695,17 @@ impl Introspector {
             self.give_turns(state, now);
         }
         match result {
-            Ok((answer, is_200)) => {
-                if is_200 {
-                    self.has_answered.store(true, Ordering::Relaxed);
-                }
+            Ok((answer, refused)) => {
                 if was_open {
                     telemetry::introspection_is_back(&self.issuer);
+                }
+                match refused {
+                    Some(code) => telemetry::introspection_refused(&self.issuer, code),
+                    None => self.has_answered.store(true, Ordering::Relaxed),
+                }
+                // A probe asks about a text that is no token.
+                if !call.probe {
+                    self.count_inactive(answer.is_some());
                 }
                 Ok(answer)
             }
@@ -704,6 +718,20 @@ impl Introspector {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// One warning where no answer of the first ones was "active": some servers say so of every
+    /// token to a client that may not ask.
+    fn count_inactive(&self, is_active: bool) {
+        if is_active {
+            self.never_active.store(u32::MAX, Ordering::Relaxed);
+            return;
+        }
+        let count = |seen: u32| seen.checked_add(1).filter(|next| *next <= SUSPICIOUS);
+        let seen = self.never_active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        if seen.is_ok_and(|seen| seen + 1 == SUSPICIOUS) {
+            telemetry::never_active(&self.issuer, SUSPICIOUS);
         }
     }
 
@@ -732,7 +760,7 @@ impl Introspector {
     #[cold]
     pub(crate) fn unavailable(&self, problem: &str, retry_after: Duration) -> Error {
         let issuer = Excerpt::of_url(&self.issuer);
-        Error::IntrospectionUnavailable { issuer, problem: Excerpt::of(problem), retry_after }
+        Error::IntrospectionUnavailable { issuer, problem: Excerpt::of_own(problem), retry_after }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -35,9 +35,10 @@ use tokio::task::AbortHandle;
 
 use crate::fetch::{Client, FetchError};
 use crate::flight::{Ended, Flights, Landing, MARGIN, Waiter, launch};
-use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR};
+use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR, fetched_url};
 use crate::runtime;
 use crate::shown::Shown;
+use crate::token::Excerpt;
 
 /// How long metadata is fresh: endpoints move even less often than keys.
 const METADATA_FRESHNESS: Duration = MAX_FRESHNESS;
@@ -104,7 +105,8 @@ enum Unfit {
     NotJson,
     /// A member that counts stands twice, so two readers could take one each.
     Repeated,
-    AnotherIssuer,
+    /// That of the document, if it has one.
+    AnotherIssuer(Option<Excerpt>),
     /// It is that of the issuer, and of no use here.
     NoUrls,
 }
@@ -340,17 +342,20 @@ impl Shared {
                 Ok(answer) => match parse(answer.json(), &self.issuer) {
                     Ok(metadata) => return Ok((metadata, url)),
                     // Another document would be mixed with this one.
-                    Err(unfit @ Unfit::NoUrls) => return Err(unfit.problem().into()),
-                    Err(unfit) => unfit.problem().to_owned(),
+                    Err(unfit @ Unfit::NoUrls) => {
+                        return Err(format!("metadata: {unfit} ({})", fetched_url(&url)).into());
+                    }
+                    Err(unfit @ Unfit::NotJson) => format!("{unfit}{}", answer.content_type_note()),
+                    Err(unfit) => unfit.to_string(),
                 },
-                Err(FetchError::Connect) => return Err(FetchError::Connect.of("metadata")),
+                Err(error @ FetchError::Connect(_)) => return Err(error.of("metadata", &url)),
                 Err(error) if speaks_for_the_host(&error) => {
-                    let Failure { problem, retry_after } = error.of(name);
+                    let Failure { problem, retry_after } = error.of(name, &url);
                     return Err(Failure { problem: problems + &problem, retry_after });
                 }
                 Err(error) => error.to_string(),
             };
-            problems += &format!("{name}: {problem}; ");
+            problems += &format!("{name}: {problem} ({}); ", fetched_url(&url));
         }
         Err(problems.trim_end_matches("; ").into())
     }
@@ -369,14 +374,16 @@ fn speaks_for_the_host(error: &FetchError) -> bool {
     matches!(error, FetchError::Timeout | FetchError::Busy { .. } | FetchError::Status(429))
 }
 
-impl Unfit {
-    /// Short, since there is one for each name, and a log line has room for 128 bytes.
-    fn problem(&self) -> &'static str {
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotJson => "not a JSON object",
-            Self::Repeated => "a member twice",
-            Self::AnotherIssuer => "another `issuer`",
-            Self::NoUrls => "metadata: no `jwks_uri`",
+            Self::NotJson => f.write_str("not a JSON object"),
+            Self::Repeated => f.write_str("a member twice"),
+            Self::AnotherIssuer(Some(found)) => {
+                write!(f, "another `issuer`, {found}: compare it with the configured one")
+            }
+            Self::AnotherIssuer(None) => f.write_str("no `issuer`"),
+            Self::NoUrls => f.write_str("no `jwks_uri`"),
         }
     }
 }
@@ -407,8 +414,9 @@ fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
         return Err(Unfit::Repeated);
     }
     // RFC 8414 §3.3 and §4: identical, code point by code point.
-    if named.and_then(string).as_deref() != Some(issuer) {
-        return Err(Unfit::AnotherIssuer);
+    let found = named.and_then(string);
+    if found.as_deref() != Some(issuer) {
+        return Err(Unfit::AnotherIssuer(found.as_deref().map(Excerpt::of_url)));
     }
     let [.., mtls_endpoint, _] = aliases.map(|aliases| aliases.members).unwrap_or_default();
     let metadata = Metadata {

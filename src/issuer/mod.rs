@@ -325,6 +325,12 @@ impl From<&str> for Issuer {
     }
 }
 
+impl From<&String> for Issuer {
+    fn from(name: &String) -> Self {
+        Self::discover(name)
+    }
+}
+
 impl From<String> for Issuer {
     fn from(name: String) -> Self {
         Self::discover(name)

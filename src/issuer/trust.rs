@@ -31,6 +31,8 @@ pub(crate) struct Trust {
     /// Counts the configurations of one server; what was cached under another does not count.
     pub(crate) generation: u64,
     pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
+    /// Their names, for the log.
+    pub(crate) names: Excerpt,
     pub(crate) tenants: Option<Arc<Tenants>>,
 }
 
@@ -182,9 +184,10 @@ impl Trust {
                 issuer: Excerpt::of_url(iss),
                 retry_after: RESOLVE_RETRY,
             })),
-            Some(Search::Untrusted) | None => {
-                Err(Pending::Refused(Error::UntrustedIssuer { found: Excerpt::of_url(iss) }))
-            }
+            Some(Search::Untrusted) | None => Err(Pending::Refused(Error::UntrustedIssuer {
+                found: Excerpt::of_url(iss),
+                trusted: self.names.clone(),
+            })),
         }
     }
 }
@@ -451,6 +454,7 @@ impl TrustedIssuer {
             })),
             Lookup::Unavailable { retry_after } => Err(Pending::Refused(Error::KeysUnavailable {
                 issuer: Excerpt::of_url(&self.name),
+                problem: self.keys.last_error(),
                 retry_after,
             })),
             Lookup::Wait(wait) => Err(Pending::Keys(wait, None)),
@@ -478,6 +482,14 @@ impl TrustedIssuer {
         now: NumericDate,
     ) -> Result<Facts, Error> {
         self.profile.read_answer(members, &self.expected(members, now))
+    }
+
+    /// The claim that names the tenant of this `iss`, and what it has to be.
+    #[cfg(feature = "test-issuer")]
+    pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
+        let rule = self.tenants.as_ref()?;
+        let tenant = crate::issuer::tenant_of(&self.name, iss)?;
+        Some((rule.claim.clone(), tenant.to_owned()))
     }
 
     /// Reads the claims of an injected token.

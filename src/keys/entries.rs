@@ -36,13 +36,14 @@ pub(crate) fn entries(document: &[u8]) -> Result<Entries<'_>, KeySetFault> {
     let text = std::str::from_utf8(without_mark(document)).map_err(|_| NO_OBJECT)?;
     let Document(keys) = serde_json::from_str(text).map_err(|_| NO_OBJECT)?;
     let array = keys.map(RawValue::get).filter(|text| text.starts_with('['));
-    let array = array.ok_or(KeySetFault("no array `keys`"))?;
+    let array = array.ok_or(KeySetFault("no array `keys`".into()))?;
     // Its form was checked as a part of the document.
     let Array(entries) = serde_json::from_str(array).map_err(|_| NO_OBJECT)?;
     Ok(entries)
 }
 
-const NO_OBJECT: KeySetFault = KeySetFault("not one JSON object with one member `keys`");
+const NO_OBJECT: KeySetFault =
+    KeySetFault(Cow::Borrowed("not one JSON object with one member `keys`"));
 
 struct Document<'a>(Option<&'a RawValue>);
 

@@ -10,6 +10,13 @@ use crate::keys::pem;
 use crate::token::header::Thumbprint;
 use crate::token::json::{Object, Value};
 
+const USE_IS_NOT_SIG: &str = "use is not sig";
+const NO_VERIFY: &str = "key_ops has no verify";
+const ALG_ENCRYPTS: &str = "alg is one for encryption";
+
+/// The reasons to skip a key that is for something else than signatures.
+pub(crate) const FOR_ENCRYPTION: [&str; 3] = [USE_IS_NOT_SIG, NO_VERIFY, ALG_ENCRYPTS];
+
 /// A key of a set, with the members that decide when it may be used.
 #[derive(Debug)]
 pub(crate) struct Key {
@@ -38,9 +45,7 @@ impl Key {
         let alg = string(jwk, "alg")?;
         let named = match alg {
             None => None,
-            Some(name) => {
-                Some(Algorithm::from_name(name).ok_or(KeyFault("alg is no algorithm of ours"))?)
-            }
+            Some(name) => Some(Algorithm::from_name(name).ok_or_else(|| unknown_algorithm(name))?),
         };
         // RFC 7517 §4.7: a certificate beside the key's own members says the same again.
         let has_own = ["n", "e", "x", "y", "pub"].iter().any(|name| member(jwk, name).is_some());
@@ -83,12 +88,21 @@ impl Key {
     }
 }
 
+/// A key of another algorithm, or one for encryption (RFC 7518 §4.1), which is no mistake.
+fn unknown_algorithm(name: &str) -> KeyFault {
+    let encrypts = ["RSA-OAEP", "RSA1_5", "ECDH-ES", "A128", "A192", "A256", "PBES2"];
+    KeyFault(match encrypts.iter().any(|start| name.starts_with(start)) {
+        true => ALG_ENCRYPTS,
+        false => "alg is no algorithm of ours",
+    })
+}
+
 /// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`;
 /// where both are, all of the second are operations of the first.
 fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
     let used = string(jwk, "use")?;
     if used.is_some_and(|used| used != "sig") {
-        return Err(KeyFault("use is not sig"));
+        return Err(KeyFault(USE_IS_NOT_SIG));
     }
     let ops = match member(jwk, "key_ops") {
         None => return Ok(()),
@@ -96,7 +110,7 @@ fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
         Some(_) => return Err(KeyFault("key_ops is no array")),
     };
     if !ops.iter().any(|op| op.as_str() == Some("verify")) {
-        return Err(KeyFault("key_ops has no verify"));
+        return Err(KeyFault(NO_VERIFY));
     }
     if used.is_some() && !ops.iter().all(|op| matches!(op.as_str(), Some("sign" | "verify"))) {
         return Err(KeyFault("use and key_ops disagree"));

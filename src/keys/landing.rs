@@ -35,7 +35,7 @@ impl RemoteKeys {
         }
         let before = self.snapshot.load_full();
         let partial = fetched.as_ref().ok().and_then(|fetched| fetched.partial.as_ref());
-        let missing = partial.map(|partial| Excerpt::of(&partial.problem));
+        let missing = partial.map(|partial| Excerpt::of_own(partial.problem.as_str()));
         match fetched.and_then(|fetched| self.renew(&ticket, fetched, known)) {
             Ok(snapshot) => {
                 let snapshot = Arc::new(snapshot);
@@ -57,7 +57,7 @@ impl RemoteKeys {
                 }
             }
             Err(Failure { problem, retry_after }) => {
-                let problem = Excerpt::of(&problem);
+                let problem = Excerpt::of_own(problem);
                 let life = before.as_ref().map(|before| &before.life);
                 let setback = self.freshness.failed(ticket, life, now, random_unit(), retry_after);
                 if setback.is_some() {

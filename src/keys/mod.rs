@@ -41,6 +41,7 @@ use arc_swap::Guard;
 use crate::crypto::Algorithm;
 use crate::health::{IssuerHealth, KeyStage};
 use crate::shown::redacted;
+use crate::token::Excerpt;
 use crate::token::header::KeyHint;
 
 #[cfg(feature = "remote")]
@@ -54,6 +55,7 @@ pub(crate) use file::read_now as read_file;
 pub(crate) use freshness::{Budget, FreshnessSettings, STALE_IF_ERROR, Taken};
 #[cfg(feature = "remote")]
 pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS};
+pub(crate) use jwk::FOR_ENCRYPTION;
 pub(crate) use pem::{der, pem};
 #[cfg(feature = "remote")]
 pub(crate) use places::{JwksPlaces, MAX_PLACES};
@@ -64,7 +66,7 @@ pub(crate) use set::{KeySet, KeySetFault};
 use snapshot::Snapshot;
 pub(crate) use source::Source;
 #[cfg(feature = "remote")]
-pub(crate) use source::{Failure, MAX_DOCUMENT};
+pub(crate) use source::{Failure, MAX_DOCUMENT, fetched_url};
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 pub use thumbprint::jwk_thumbprint;
 pub(crate) use wait::{KeyWait, KeysWaited};
@@ -164,6 +166,14 @@ impl Keys {
         match self {
             Self::Static(_) => {}
             Self::Remote(keys) => keys.ready().await,
+        }
+    }
+
+    /// Why the last fetch failed.
+    pub(crate) fn last_error(&self) -> Option<Excerpt> {
+        match self {
+            Self::Static(_) => None,
+            Self::Remote(keys) => keys.last_error.load().as_deref().cloned(),
         }
     }
 

@@ -7,6 +7,7 @@
 //!   where nobody could look.
 //! - Entries are taken in turn, so that a set with many keys pushes out none of another.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -83,7 +84,7 @@ impl JwksPlaces {
                     let read = self.read(fetched, last.as_ref(), now);
                     read.map_err(|problem| format!("{name}: {problem}").into())
                 }
-                Err(error) => Err(error.of(&name)),
+                Err(error) => Err(error.of(&name, &place.uri)),
             };
             match read {
                 Ok(good) => {
@@ -127,10 +128,10 @@ impl JwksPlaces {
         fetched: Fetched,
         last: Option<&Good>,
         now: Duration,
-    ) -> Result<Good, &'static str> {
+    ) -> Result<Good, Cow<'static, str>> {
         let document = match (fetched.document, last) {
             (None, Some(last)) => last.document.clone(),
-            (None, None) => return Err("not modified, but there is none"),
+            (None, None) => return Err("not modified, but there is none".into()),
             (Some(document), Some(last)) if document == last.document => document,
             (Some(document), _) => match KeySet::parse(&document, self.accepted) {
                 Ok(_) => document,

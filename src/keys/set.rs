@@ -3,7 +3,9 @@
 //! Strict on the document, lenient on its entries (RFC 7517 §5): one key of an unknown kind, or in
 //! bad JSON, must not take the others with it.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::fmt::Write as _;
 
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
 use crate::keys::entries::{entries, without_mark};
@@ -13,6 +15,9 @@ use crate::keys::select::{self, Candidates};
 use crate::token::Excerpt;
 use crate::token::header::KeyHint;
 use crate::token::json::{self, Object, Value};
+
+/// Of how many entries it is told why they can't be used, where none can.
+const MAX_TOLD: usize = 5;
 
 /// The prepared keys of one issuer.
 pub(crate) struct KeySet {
@@ -27,18 +32,23 @@ pub(crate) struct Skipped {
     pub(crate) reason: &'static str,
 }
 
-/// Why a document is no usable key set, in fixed words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeySetFault(pub(crate) &'static str);
+/// Why a document is no usable key set: our own words, and kids escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
 
 impl KeySet {
+    /// A set without keys, with which nothing verifies.
+    pub(crate) fn empty() -> Self {
+        Self { keys: Vec::new(), skipped: Vec::new() }
+    }
+
     /// Reads a JWK set.
     ///
     /// # Errors
     /// When the document is no JSON object with one array `keys`, or when no entry that is read can be
     /// used: such an answer must not replace a good set.
     pub(crate) fn parse(document: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
-        let mut set = Self { keys: Vec::new(), skipped: Vec::new() };
+        let mut set = Self::empty();
         let entries = entries(document)?;
         for entry in entries.texts {
             // As strict as with a token, and within the same limits.
@@ -55,7 +65,7 @@ impl KeySet {
             set.skipped.push(Skipped { kid: None, reason });
         }
         if set.keys.is_empty() {
-            return Err(KeySetFault("no usable key"));
+            return Err(set.no_usable_key());
         }
         Ok(set)
     }
@@ -74,7 +84,26 @@ impl KeySet {
             [0x30, ..] => pem::der(content, accepted),
             _ => Err(KeyFault("neither a JWK set nor a public key or certificate as PEM or DER")),
         };
-        key.map(Self::single).map_err(|KeyFault(reason)| KeySetFault(reason))
+        key.map(Self::single).map_err(|KeyFault(reason)| KeySetFault(reason.into()))
+    }
+
+    /// Says of the first entries why they can't be used.
+    fn no_usable_key(&self) -> KeySetFault {
+        if self.skipped.is_empty() {
+            return KeySetFault("no usable key: the set is empty".into());
+        }
+        let mut text = String::from("no usable key: ");
+        for (at, Skipped { kid, reason }) in self.skipped.iter().take(MAX_TOLD).enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            let _ = match kid {
+                Some(kid) => write!(text, "{separator}kid {kid}: {reason}"),
+                None => write!(text, "{separator}without kid: {reason}"),
+            };
+        }
+        if let Some(more @ 1..) = self.skipped.len().checked_sub(MAX_TOLD) {
+            let _ = write!(text, "; and {more} more");
+        }
+        KeySetFault(text.into())
     }
 
     /// A set of one key without a kid.

@@ -24,6 +24,7 @@ use crate::keys::set::{KeySet, KeySetFault};
 use crate::keys::snapshot::Snapshot;
 #[cfg(feature = "remote")]
 use crate::runtime;
+use crate::token::Excerpt;
 
 /// Bytes of a key set, wherever it comes from, or of metadata. Real ones have 1 to 20 KiB; a set of 250
 /// keys with their certificates has 400.
@@ -100,7 +101,7 @@ pub(crate) struct Validator {
 /// Why a source brought nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// In words fit for a log.
+    /// For a log: our own words, and what is not ours escaped and cut.
     pub(crate) problem: String,
     /// How long the server asks to be left alone.
     pub(crate) retry_after: Option<Duration>,
@@ -112,15 +113,26 @@ impl<T: Into<String>> From<T> for Failure {
     }
 }
 
+/// A URL that something was asked of, for a log.
+#[cfg(feature = "remote")]
+pub(crate) fn fetched_url(url: &str) -> String {
+    Excerpt::of_url(url).as_str().to_owned()
+}
+
+/// The words of code that is not ours.
+fn foreign(problem: &str) -> String {
+    Excerpt::of(problem).as_str().to_owned()
+}
+
 #[cfg(feature = "remote")]
 impl FetchError {
-    /// The failure to fetch this document.
-    pub(crate) fn of(self, document: &str) -> Failure {
+    /// The failure to fetch this document from this URL.
+    pub(crate) fn of(self, document: &str, url: &str) -> Failure {
         let retry_after = match self {
             Self::Busy { retry_after, .. } => Some(retry_after),
             _ => None,
         };
-        Failure { problem: format!("{document}: {self}"), retry_after }
+        Failure { problem: format!("{document}: {self} ({})", fetched_url(url)), retry_after }
     }
 }
 
@@ -180,7 +192,7 @@ impl Source {
                     }
                     Ok(_) | Err(_) => {}
                 }
-                fetched.map_err(|error| error.of("key set"))
+                fetched.map_err(|error| error.of("key set", &uri))
             }
             #[cfg(feature = "remote")]
             Self::JwksUri { client, uri, bearer } => {
@@ -189,7 +201,7 @@ impl Source {
                     None => None,
                 };
                 let fetched = get(client, uri, validator, authorization).await;
-                fetched.map_err(|error| error.of("key set"))
+                fetched.map_err(|error| error.of("key set", uri))
             }
             #[cfg(feature = "remote")]
             Self::JwksUris { client, places, bearer } => {
@@ -206,7 +218,8 @@ impl Source {
                 Ok(Fetched { document, validator: None, max_age, partial: None })
             }
             Self::User(source) => {
-                let keys = source.fetch().await.map_err(|KeySourceError(problem)| problem)?;
+                let keys =
+                    source.fetch().await.map_err(|KeySourceError(problem)| foreign(&problem))?;
                 if keys.document.len() > MAX_DOCUMENT {
                     return Err(format!("key set: more than {MAX_DOCUMENT} bytes").into());
                 }

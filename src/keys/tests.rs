@@ -245,7 +245,7 @@ async fn an_attempt_ends_however_its_task_ends() {
             Script::Answer("[]".into()),
             "failed 1 `key set: not one JSON object with one member `keys`` None",
         ),
-        (Script::Answer(document(&[])), "failed 1 `key set: no usable key` None"),
+        (Script::Answer(document(&[])), "failed 1 `key set: no usable key: the set is empty` None"),
     ] {
         let world = World::new([script, Script::Answer(document(&["a"]))]);
         assert_eq!(world.find("a").await, "unavailable");

@@ -11,7 +11,8 @@ use tower_service::Service;
 use crate::credentials::QueryToken;
 use crate::layer::gate::{Gate, Passed, Waiting};
 use crate::layer::private::add_private;
-use crate::rejection::RefusalBody;
+use crate::rejection::{HandedOn, RefusalBody};
+use crate::server::ResourceServer;
 
 pin_project! {
     /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService): that of the
@@ -35,6 +36,7 @@ pin_project! {
             #[pin]
             future: S::Future,
             passed: Passed,
+            server: ResourceServer<C, R>,
         },
         Refused {
             response: Option<S::Response>,
@@ -64,8 +66,8 @@ impl<S, C, R, ReqBody> ResponseFuture<S, C, R, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(crate) fn inner(future: S::Future, passed: Passed) -> Self {
-        Self { state: State::Inner { future, passed } }
+    pub(crate) fn inner(future: S::Future, passed: Passed, server: ResourceServer<C, R>) -> Self {
+        Self { state: State::Inner { future, passed, server } }
     }
 
     pub(crate) fn refused(response: S::Response) -> Self {
@@ -96,8 +98,9 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProj::Inner { future, passed } => {
+                StateProj::Inner { future, passed, server } => {
                     let mut response = ready!(future.poll(cx))?;
+                    HandedOn::shape(&mut response, server.body());
                     if passed.private {
                         // A handler may have handed all extensions of the request on.
                         response.extensions_mut().remove::<QueryToken>();
@@ -130,9 +133,10 @@ where
                     ready!(ready.service.poll_ready(cx))?;
                     let passed = *passed;
                     let held = held.take().expect("it was just there");
-                    let Held { mut service, request, .. } = *held;
+                    let Held { mut service, request, gate } = *held;
                     let future = service.call(request);
-                    state.set(State::Inner { future, passed });
+                    let server = gate.server().clone();
+                    state.set(State::Inner { future, passed, server });
                 }
             }
         }

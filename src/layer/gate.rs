@@ -20,7 +20,7 @@ use crate::token::{AnyToken, Outcome, Presented};
 /// A server, and what one of its layers asks beyond a valid token.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
-    guard: Option<Arc<Guard>>,
+    guard: Option<Arc<Guard<C>>>,
     role: Role,
 }
 
@@ -36,9 +36,8 @@ pub(crate) enum Role {
 }
 
 /// The requirement of a route, with the challenges that name its scopes.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    pub(crate) requirement: Requirement,
+pub(crate) struct Guard<C> {
+    pub(crate) requirement: Requirement<C>,
     pub(crate) challenges: Challenges,
 }
 
@@ -75,7 +74,11 @@ pub(crate) struct Waiting<C> {
 }
 
 impl<C, R> Gate<C, R> {
-    pub(crate) fn new(server: ResourceServer<C, R>, guard: Option<Arc<Guard>>, role: Role) -> Self {
+    pub(crate) fn new(
+        server: ResourceServer<C, R>,
+        guard: Option<Arc<Guard<C>>>,
+        role: Role,
+    ) -> Self {
         Self { server, guard, role }
     }
 
@@ -272,6 +275,15 @@ fn hide_query_token<B>(request: &mut Request<B>) {
 impl<C, R> Clone for Gate<C, R> {
     fn clone(&self) -> Self {
         Self { server: self.server.clone(), guard: self.guard.clone(), role: self.role }
+    }
+}
+
+impl<C> fmt::Debug for Guard<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("requirement", &self.requirement)
+            .field("challenges", &self.challenges)
+            .finish()
     }
 }
 

@@ -52,7 +52,10 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.gate.judge(&mut request) {
-            Judgement::Pass(passed) => ResponseFuture::inner(self.inner.call(request), passed),
+            Judgement::Pass(passed) => {
+                let server = self.gate.server().clone();
+                ResponseFuture::inner(self.inner.call(request), passed, server)
+            }
             Judgement::Refuse(refusal) => {
                 self.give_back();
                 ResponseFuture::refused(refusal.into_response_with(self.gate.server().body()))

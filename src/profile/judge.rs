@@ -11,8 +11,10 @@ use crate::profile::claim::{
 };
 #[cfg(feature = "remote")]
 use crate::profile::signs::is_answer_member;
-use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim};
+use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim, other_scope};
 use crate::profile::{Expected, Profile};
+#[cfg(feature = "remote")]
+use crate::token::OtherScope;
 use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
 use crate::token::{Actor, Excerpt, Facts, Names, NumericDate, ScopeSet};
@@ -132,7 +134,8 @@ impl Profile {
             None => {}
             Some(Value::String(iss)) if is_issuer(iss) => {}
             Some(Value::String(iss)) => {
-                return Err(Error::UntrustedIssuer { found: Excerpt::of_url(iss) });
+                let (found, trusted) = (Excerpt::of_url(iss), Excerpt::of_url(&expected.issuer));
+                return Err(Error::UntrustedIssuer { found, trusted });
             }
             Some(_) => return Err(malformed("iss")),
         }
@@ -225,9 +228,15 @@ impl Profile {
             issuer: Arc::clone(&expected.issuer),
             actor: self.actor(members, subject, client, self.answer_signs(), of_users),
             scope: self.answer_scope(members)?.unwrap_or_default(),
+            other_scope: None,
             expires_at: date(members, "exp")?,
             names: Names::new(subject, client),
-        })
+        }
+        .noting(|| {
+            // The name that is set is read.
+            let set = self.answers.scope.as_deref().filter(|name| !is_absent(members, name));
+            other_scope(members, "scope").filter(|_| set.is_none()).map(|_| OtherScope::InAnswer)
+        }))
     }
 
     /// Takes from the facts of a JWT what an answer that was judged does not grant, too. It adds
@@ -381,9 +390,11 @@ impl Profile {
             issuer: Arc::clone(&expected.issuer),
             actor: self.actor(claims, subject, client, of_clients, of_users),
             scope: read_scope(claims, &self.scope, self.scope_forms())?.unwrap_or_default(),
+            other_scope: None,
             expires_at: exp,
             names: Names::new(subject, client),
-        })
+        }
+        .noting(|| other_scope(claims, &self.scope)))
     }
 
     /// RFC 9068 §2.2.3: the scope of a JWT by the RFC is a string, unless a setting says that it is an

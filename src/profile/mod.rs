@@ -323,3 +323,49 @@ impl Default for Profile {
         Self::rfc9068()
     }
 }
+
+impl Profile {
+    /// What can't be: a claim without a name is in no token, so that each would be refused, or none.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let names = [
+            ("audience_claim", &self.audience),
+            ("client_claim", &self.client),
+            ("scope_claim", &self.scope),
+        ];
+        let named = self.named.iter().map(|name| ("require_claim", name));
+        let valued = self.required_values.iter().map(|(name, _)| ("require_value", name));
+        let all = names.into_iter().chain(named).chain(valued);
+        let nameless = all.filter(|(_, name)| name.is_empty());
+        nameless.map(|(setting, _)| format!("profile: {setting} ``: must not be empty")).collect()
+    }
+}
+
+/// What a token has to be like, for one that is made for a test.
+#[cfg(feature = "test-issuer")]
+impl Profile {
+    pub(crate) fn is_rfc9068(&self) -> bool {
+        self.strict
+    }
+
+    pub(crate) fn scope_name(&self) -> &str {
+        &self.scope
+    }
+
+    pub(crate) fn writes_scope_array(&self) -> bool {
+        self.scope_array
+    }
+
+    /// Claims that need one of these values.
+    pub(crate) fn asked_values(&self) -> impl Iterator<Item = (&str, &[Cow<'static, str>])> {
+        self.required_values.iter().map(|(name, values)| (name.as_ref(), values.as_slice()))
+    }
+
+    /// Claims that have to be there.
+    pub(crate) fn asked_names(&self) -> impl Iterator<Item = &str> {
+        let usual = ["iss", "sub", "iat", "exp", "jti"];
+        let named = self.required.iter().chain(&self.named).map(AsRef::as_ref);
+        named.filter(move |name| {
+            !usual.contains(name) && *name != self.audience && *name != self.client
+        })
+    }
+}

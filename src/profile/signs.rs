@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use crate::profile::claim::is_absent;
+use crate::token::OtherScope;
 use crate::token::json::{Object, Value};
 
 /// The signs of one format.
@@ -172,4 +173,16 @@ pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
 pub(super) fn other_client_claim(claims: &Object<'_>, known: &str) -> Option<&'static str> {
     let names = CLIENT_CLAIMS.into_iter().chain(["applicationId"]);
     names.into_iter().find(|name| *name != known && !is_absent(claims, name))
+}
+
+/// A claim that seems to have the scope, and that is not the one of the profile.
+pub(super) fn other_scope(claims: &Object<'_>, known: &str) -> Option<OtherScope> {
+    let found = |name| claims.get(name).filter(|_| name != known);
+    match (found("scope"), found("scp")) {
+        (Some(Value::String(_)), _) => Some(OtherScope::Scope),
+        (Some(Value::Array(_)), _) => Some(OtherScope::ScopeArray),
+        (_, Some(Value::String(_))) => Some(OtherScope::Scp),
+        (_, Some(Value::Array(_))) => Some(OtherScope::ScpArray),
+        _ => None,
+    }
 }

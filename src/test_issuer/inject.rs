@@ -109,7 +109,7 @@ fn outcome<C: Send + Sync + 'static, R>(
 }
 
 /// Adds what a test of a handler need not say.
-fn complete(
+pub(super) fn complete(
     mut given: Map<String, Value>,
     issuer: &TrustedIssuer,
     wall: Duration,

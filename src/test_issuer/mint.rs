@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::dress::Dress;
 use super::{TestIssuer, encode, keys};
 use crate::crypto::Algorithm;
 
@@ -18,6 +19,7 @@ pub struct TokenBuilder<'a> {
     raw_payload: Option<Vec<u8>>,
     key: Option<String>,
     secret: Option<Vec<u8>>,
+    dress: Dress,
 }
 
 impl<'a> TokenBuilder<'a> {
@@ -40,17 +42,27 @@ impl<'a> TokenBuilder<'a> {
             raw_payload: None,
             key: None,
             secret: None,
+            dress: Dress::default(),
         }
     }
 
-    /// Sets `aud`.
-    pub fn audience(self, audience: &str) -> Self {
-        self.claim("aud", audience)
+    pub(super) fn dressed(mut self, typ: &str, claims: Map<String, Value>, dress: Dress) -> Self {
+        self.header.insert("typ".to_owned(), typ.into());
+        self.claims = claims;
+        self.dress = dress;
+        self
     }
 
-    /// Sets `scope`.
+    /// Sets `aud`, or what plays its part in a [dressed](TestIssuer::token_for) token.
+    pub fn audience(self, audience: &str) -> Self {
+        let name = self.dress.audience.clone();
+        self.claim(&name, audience)
+    }
+
+    /// Sets `scope`, or what plays its part in a [dressed](TestIssuer::token_for) token, in its form.
     pub fn scope(self, scope: &str) -> Self {
-        self.claim("scope", scope)
+        let (name, scope) = (self.dress.scope.clone(), self.dress.scope(scope));
+        self.claim(&name, scope)
     }
 
     /// Sets `sub`.
@@ -71,6 +83,10 @@ impl<'a> TokenBuilder<'a> {
     }
 
     /// Sets `exp` to so many seconds from now; negative is past.
+    ///
+    /// A server accepts a token until 60 s after its `exp`, unless
+    /// [`Builder::leeway`](crate::Builder::leeway) or [`Issuer::leeway`](crate::Issuer::leeway) say
+    /// otherwise: `expires_in(-10)` is still good, `expires_in(-61)` is not.
     pub fn expires_in(self, seconds: i64) -> Self {
         let exp = self.issuer.now().saturating_add_signed(seconds);
         self.claim("exp", exp)

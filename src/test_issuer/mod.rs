@@ -5,6 +5,15 @@
 //! production. For tests of handlers alone, [`inject`] puts an access token into a request without
 //! any token.
 //!
+//! Two kinds of time are in a test, and tokio's `start_paused` stops one of them. Ages and the times of
+//! tokens go by the [`Clock`](crate::Clock): give a [`TestClock`](crate::TestClock) to the builders of
+//! the server and of the issuer, and move it. Deadlines go by tokio's timers. With
+//! `#[tokio::test(start_paused = true)]` tokio skips ahead to the next timer whenever nothing else is to
+//! be done, and it does not count a socket as something: a fetch over HTTP then runs into its deadline
+//! at once, and the answer is 503. So use `start_paused` with an issuer [in
+//! process](TestIssuer::in_process) or a [`KeySource`](crate::KeySource), and let a test that talks to a
+//! port run in real time.
+//!
 //! ```
 //! use tower_resource_server::test_issuer::TestIssuer;
 //! use tower_resource_server::{Issuer, ResourceServer};
@@ -33,6 +42,7 @@
 //! ```
 
 mod clients;
+mod dress;
 mod fault;
 mod handles;
 mod inject;

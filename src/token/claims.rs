@@ -140,6 +140,7 @@ mod tests {
             issuer: "i".into(),
             actor: Actor::Client,
             scope: ScopeSet::new(scope),
+            other_scope: None,
             expires_at: None,
             names: Names::new(None, client_id),
         };

@@ -12,8 +12,43 @@ pub(crate) struct Facts {
     /// Who acts, as the profile told it.
     pub(crate) actor: Actor,
     pub(crate) scope: ScopeSet,
+    /// Where the claim that the profile reads is absent: one that seems to have the scope.
+    pub(crate) other_scope: Option<OtherScope>,
     pub(crate) expires_at: Option<NumericDate>,
     pub(crate) names: Names,
+}
+
+/// A claim that seems to have the scope, and that the profile does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OtherScope {
+    Scope,
+    ScopeArray,
+    Scp,
+    ScpArray,
+    /// One of an introspection answer.
+    #[cfg(feature = "remote")]
+    InAnswer,
+}
+
+impl OtherScope {
+    /// The setting that would read it.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::Scope => "its claim `scope` is not read: see `Profile::scope_claim`",
+            Self::ScopeArray => {
+                "its claim `scope`, an array, is not read: see `Profile::scope_array_claim`"
+            }
+            Self::Scp => "its claim `scp` is not read: see `Profile::scope_claim`",
+            #[cfg(feature = "remote")]
+            Self::InAnswer => {
+                "the introspection answer has it under another name than `scope`: see \
+                 `Profile::answers`"
+            }
+            Self::ScpArray => {
+                "its claim `scp`, an array, is not read: see `Profile::scope_array_claim`"
+            }
+        }
+    }
 }
 
 /// Who acts with a token.
@@ -52,6 +87,14 @@ impl Names {
 }
 
 impl Facts {
+    /// Notes where else the scope may be. Only a token without one is looked at.
+    pub(crate) fn noting(mut self, other: impl FnOnce() -> Option<OtherScope>) -> Self {
+        if self.scope.as_str().is_empty() {
+            self.other_scope = other();
+        }
+        self
+    }
+
     pub(crate) fn subject(&self) -> Option<&str> {
         self.names.text.get(..self.names.subject).filter(|_| self.names.has_subject)
     }
@@ -89,6 +132,7 @@ mod tests {
                 issuer: "https://as.example.com".into(),
                 actor: Actor::User,
                 scope: ScopeSet::default(),
+                other_scope: None,
                 expires_at: None,
                 names: Names::new(subject, client),
             };

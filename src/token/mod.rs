@@ -14,6 +14,6 @@ pub use access::{AccessToken, Principal};
 pub(crate) use access::{AnyToken, Outcome, Presented, ServerId};
 pub use claims::Claims;
 pub use date::NumericDate;
-pub(crate) use facts::{Actor, Facts, Names};
+pub(crate) use facts::{Actor, Facts, Names, OtherScope};
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use text::Excerpt;

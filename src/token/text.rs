@@ -1,6 +1,7 @@
 //! Text of the other side, made fit for the operator's log.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::shown::redacted;
 
@@ -10,7 +11,7 @@ const MAX_EXCERPT: usize = 128;
 /// Text from a token or a server, escaped and cut at 128 bytes, so that a log line stays one line
 /// of printable characters.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Excerpt(Box<str>);
+pub struct Excerpt(Arc<str>);
 
 impl Excerpt {
     pub(crate) fn of(text: &str) -> Self {
@@ -29,6 +30,12 @@ impl Excerpt {
             excerpt.extend(escaped);
         }
         Self(excerpt.into())
+    }
+
+    /// Our own words, in which text of the other side is an excerpt already: as they are, so that
+    /// nothing is escaped twice. For what is bounded by construction.
+    pub(crate) fn of_own(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
     }
 
     /// The same for a text that may be a URL, whose secrets are left out.

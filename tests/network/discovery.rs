@@ -137,9 +137,14 @@ async fn where_no_name_fits_the_log_has_the_answer_of_each() {
     world.host.set_json(NAMES[2], &root);
     let server = world.server();
     ask(&server, &world.token()).await.assert_unavailable("three answers");
+    let (host, names) = (&world.host.url, NAMES);
     assert_eq!(
         server.health().issuers[0].last_error.as_ref().unwrap().as_str(),
-        "metadata: RFC 8414: status 500; OpenID: status 404; OpenID in the path: another `issuer`"
+        format!(
+            "metadata: RFC 8414: status 500 ({host}{}); OpenID: status 404 ({host}{}); OpenID in the \
+             path: another `issuer`, `{host}`: compare it with the configured one ({host}{})",
+            names[0], names[1], names[2]
+        )
     );
 }
 

@@ -199,7 +199,10 @@ async fn where_all_sets_fail_it_is_a_failure_as_of_one() {
     world.breaks(0);
     world.breaks(1);
     world.ask(0).await.assert_unavailable("both");
-    assert_eq!(world.last_error().unwrap(), "`key set 1: status 500; key set 2: status 500`");
+    let url = &world.host.url;
+    let [first, second] = PATHS.map(|path| format!("status 500 ({url}{path})"));
+    let problem = format!("`key set 1: {first}; key set 2: {second}`");
+    assert_eq!(world.last_error().unwrap(), problem);
     world.publish(0);
     world.publish(1);
     world.pass(31);
@@ -248,6 +251,8 @@ async fn the_log_and_the_observer_hear_of_the_set_that_fails() {
     });
     let server = server.build().unwrap();
     ask(&server, &world.policies[0].token().sign()).await.assert_ok("the first");
-    assert_eq!(*events.lock().unwrap(), ["`key set 2: status 404` true"]);
+    // With the URL, whose query may be a secret.
+    let problem = format!("`key set 2: status 404 ({}{}?..)` true", world.host.url, PATHS[1]);
+    assert_eq!(*events.lock().unwrap(), [problem]);
     assert!(!format!("{server:?}").contains("s3cr3t"));
 }

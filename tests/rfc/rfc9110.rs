@@ -198,7 +198,7 @@ async fn id_9110_15_5_4_1_a_404_can_stand_for_a_403() {
     };
     let hide = tower::util::MapResponseLayer::new(move |response: http::Response<Body>| {
         match response.extensions().get::<Error>() {
-            Some(Error::InsufficientScope) => not_found(),
+            Some(Error::InsufficientScope { .. }) => not_found(),
             _ => response,
         }
     });

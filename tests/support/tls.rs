@@ -29,12 +29,23 @@ impl Authority {
 
     /// A certificate for `name`, and its private key.
     pub fn certify(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        self.certify_as(name, |_| {})
+    }
+
+    /// The same, with something changed.
+    pub fn certify_as(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
     /// The same as PEM text, to connect with.
+    #[allow(dead_code, reason = "not every test binary connects with one")]
     pub fn identity(&self, name: &str) -> String {
         let (certificate, key) = self.certify(name);
         certificate.pem() + &key.serialize_pem()
@@ -51,6 +62,15 @@ pub struct Tls {
 impl Tls {
     /// Starts it in front of `behind`; it asks for a client certificate of `clients`, if given.
     pub async fn start(own: &Authority, behind: SocketAddr, clients: Option<&Authority>) -> Self {
+        Self::start_as(own.certify("localhost"), behind, clients).await
+    }
+
+    /// The same with this certificate.
+    pub async fn start_as(
+        (certificate, key): (rcgen::Certificate, KeyPair),
+        behind: SocketAddr,
+        clients: Option<&Authority>,
+    ) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -65,7 +85,6 @@ impl Tls {
                 config.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
-        let (certificate, key) = own.certify("localhost");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -91,6 +110,7 @@ impl Tls {
         format!("https://localhost:{}{path}", self.address.port())
     }
 
+    #[allow(dead_code, reason = "not every test binary counts")]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
