@@ -4,13 +4,14 @@
 
 #![cfg(feature = "remote")]
 
+#[path = "support/log.rs"]
+mod log;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "support/tls.rs"]
 mod tls;
 
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
@@ -19,28 +20,14 @@ use tower_resource_server::{
     KeySourceError, Profile, Ready, ResourceServer, any_of, providers, scope,
 };
 
+use log::Log;
 use support::*;
 use tls::{Authority, Tls};
 
 const SECRET: &str = "the-secret-of-the-api";
 const PERSON: &str = "person-of-the-token";
 
-/// Everything that this process logs, at DEBUG and above.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The log, for one test at a time.
+/// Everything that this process logs, at DEBUG and above, for one test at a time.
 struct Listening {
     log: Log,
     _alone: MutexGuard<'static, ()>,

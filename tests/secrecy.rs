@@ -2,13 +2,14 @@
 //! listens to everything that is logged.
 
 #[cfg(feature = "remote")]
+#[path = "support/log.rs"]
+mod log;
 #[path = "support/scratch.rs"]
 mod scratch;
 #[path = "support/mod.rs"]
 mod support;
 
-use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
@@ -19,40 +20,27 @@ use tower_resource_server::{
     ProblemJson, Profile, Refusal, scope,
 };
 
+use log::Log;
 #[cfg(feature = "remote")]
 use scratch::Scratch;
 use support::*;
 
 /// Everything that this process logs, at TRACE.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn listen() -> &'static Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        log
+    })
 }
 
 impl Log {
-    fn listen() -> &'static Self {
-        static LOG: OnceLock<Log> = OnceLock::new();
-        LOG.get_or_init(|| {
-            let log = Self::default();
-            let writer = log.clone();
-            let subscriber = tracing_subscriber::fmt()
-                .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-                .with_writer(move || writer.clone())
-                .finish();
-            tracing::subscriber::set_global_default(subscriber).unwrap();
-            log
-        })
-    }
-
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
@@ -89,7 +77,7 @@ const MAIL: &str = "personal@example.com";
 
 #[tokio::test]
 async fn id_6749_10_3_1_tokens_stay_out_of_logs_bodies_and_debug() {
-    let log = Log::listen();
+    let log = listen();
     let issuer = issuer();
     let stranger = TestIssuer::in_process(ISSUER);
     let server = server(&issuer);
@@ -144,7 +132,7 @@ async fn id_6749_10_3_1_tokens_stay_out_of_logs_bodies_and_debug() {
 /// further in log.
 #[tokio::test]
 async fn tokens_of_forms_and_queries_stay_out_of_logs_too() {
-    let log = Log::listen();
+    let log = listen();
     let issuer = issuer();
     let server = builder(trusting(&issuer)).query_token().build().unwrap();
     let logging = tower::util::MapRequestLayer::new(|request: Request<Body>| {
@@ -204,7 +192,7 @@ async fn outages_and_claims_that_do_not_fit_tell_nothing_of_the_token() {
     struct Mine {
         tenant: u32,
     }
-    let log = Log::listen();
+    let log = listen();
     let issuer = issuer();
     let down = api(builder(Issuer::new(ISSUER).key_source(Failing)).build().unwrap().layer());
     let typed = builder(trusting(&issuer)).claims::<Mine>().build().unwrap();
@@ -416,7 +404,7 @@ async fn logs_and_errors_show_no_query_of_a_url_that_is_fetched() {
     use tower_resource_server::test_issuer::{Endpoint, Fault};
     use tower_resource_server::{ClientAuth, Introspection};
 
-    let log = Log::listen();
+    let log = listen();
     let issuer = TestIssuer::start().await.unwrap();
     let query = URL_SECRETS[2];
     let with_query = |url: String| format!("{url}?key={query}");
@@ -463,7 +451,7 @@ fn debug_shows_urls_that_have_no_secret_as_they_are() {
 /// The issuer and the audience of a token are text that anyone can write, and a log line each.
 #[tokio::test]
 async fn logs_and_errors_show_no_secret_of_a_url_in_a_token() {
-    let log = Log::listen();
+    let log = listen();
     let issuer = issuer();
     let api = api(server(&issuer).layer());
     let mut seen = Seen::default();
@@ -489,7 +477,7 @@ async fn id_7662_5_1_what_is_said_of_a_token_stays_out_of_logs_and_debug() {
     use tower_resource_server::test_issuer::{Endpoint, Fault};
     use tower_resource_server::{ClientAuth, Introspection};
 
-    let log = Log::listen();
+    let log = listen();
     let issuer = TestIssuer::start().await.unwrap();
     let secret = "the-secret-of-the-api";
     let personal = "said-of-a-person";
@@ -544,7 +532,7 @@ async fn id_7662_5_1_what_is_said_of_a_token_stays_out_of_logs_and_debug() {
 async fn the_token_for_a_key_server_stays_out_of_logs_and_debug() {
     use tower_resource_server::test_issuer::{Endpoint, Fault};
 
-    let log = Log::listen();
+    let log = listen();
     let issuer = TestIssuer::start().await.unwrap();
     let secret = "shown-to-the-key-server";
     let folder = Scratch::new();
@@ -589,7 +577,7 @@ fn http_is_loud_at_the_start() {
         asking().endpoint(url)
     }
     type Dressed = fn(Issuer) -> Issuer;
-    let log = Log::listen();
+    let log = listen();
     let rows: [(&str, Dressed, usize, usize); 7] = [
         ("no host", |own| own, 0, 0),
         ("two hosts", hosts, 2, 0),

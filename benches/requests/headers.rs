@@ -1,26 +1,15 @@
 //! Tokens under 1, 8, 9 and 50 keys in rotation: what it costs to read a header, or to remember it, on
 //! one thread and on two at once.
 
-use std::hint::black_box;
-use std::pin::pin;
-use std::sync::Barrier;
-use std::task::{Context, Poll, Waker};
-use std::thread;
-use std::time::Instant;
-
-use http::Request;
 use tower::Layer as _;
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{Algorithm, Issuer, ResourceServer};
 
-use crate::cases::introspected::Protected;
-use crate::cases::{AUDIENCE, Body, ISSUER, bearer, describe, service};
+use crate::cases::{AUDIENCE, ISSUER, describe, service};
+use crate::threads::{TURNS, median, on};
 
 /// How many keys take turns.
 pub const KEYS: [usize; 4] = [1, 8, 9, 50];
-
-const REQUESTS: usize = 2_000;
-const TURNS: usize = 41;
 
 /// The median times of a request in nanoseconds, for each number of keys: on one thread, and on each
 /// of two.
@@ -44,33 +33,4 @@ pub fn times() -> Vec<(f64, f64)> {
         }
     }
     turns.into_iter().map(|(one, two)| (median(one), median(two))).collect()
-}
-
-fn on(threads: usize, service: &(impl Protected + Send + Sync), tokens: &[String]) -> f64 {
-    let start = Barrier::new(threads);
-    let run = || {
-        let mut builds: Vec<_> = tokens.iter().map(|token| bearer(token)).collect();
-        let turns = builds.len();
-        let requests: Vec<Request<Body>> =
-            (0..REQUESTS).map(|turn| builds[turn % turns]()).collect();
-        let (mut service, mut context) = (service.clone(), Context::from_waker(Waker::noop()));
-        start.wait();
-        let since = Instant::now();
-        for request in requests {
-            let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut context) else {
-                panic!("it waits");
-            };
-            assert_eq!(black_box(response).status(), 200);
-        }
-        since.elapsed().as_nanos() as f64 / REQUESTS as f64
-    };
-    thread::scope(|scope| {
-        let others: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        others.into_iter().map(|other| other.join().unwrap()).sum::<f64>() / threads as f64
-    })
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
