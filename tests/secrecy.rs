@@ -1,9 +1,9 @@
 //! No token, and nothing of a person, in logs, answers and `Debug`: a binary of its own, since it
 //! listens to everything that is logged.
 
-#[cfg(feature = "remote")]
 #[path = "support/log.rs"]
 mod log;
+#[cfg(feature = "remote")]
 #[path = "support/scratch.rs"]
 mod scratch;
 #[path = "support/mod.rs"]
