@@ -4,10 +4,10 @@
 //!
 //! - what runs: [`launch`] starts a detached task with a deadline. No request can cancel it, and it
 //!   reports exactly once, however it ends ([`Ended`]): done, late, by a panic, or dropped with its
-//!   runtime, which is no failure of what was asked for;
+//!   runtime, which does not count as a failure of the server;
 //! - who waits: [`Flights`] knows the attempts under way by key, and gives each asker a [`Waiter`];
 //! - how long an attempt counts as under way: until it lands, and **never longer than its deadline
-//!   and a margin by the crate's own clock**. A task on a runtime that nobody drives any more neither
+//!   and a margin by the crate's own clock**. A task on a runtime that is no longer polled neither
 //!   ends nor is dropped. After that time the next asker begins another attempt.
 //!
 //! What it does not do: limits, budgets, pauses and memory are the owner's, beside the flights and

@@ -280,7 +280,7 @@ impl<C> Requirement<C> {
                     found: facts.scope.clone(),
                     hint: facts.other_scope.map(OtherScope::hint),
                 },
-                // Of all that is no scope, a policy can only ask for a user.
+                // Beside scopes, a policy can only ask for a user.
                 Actor::Unknown(claim) => Error::UnknownPrincipal { claim },
                 Actor::User | Actor::Client => Error::AccessDenied,
             });

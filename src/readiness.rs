@@ -10,7 +10,7 @@
 //!
 //! A question starts a fetch of keys where that is due, and sends a probe to an introspection endpoint
 //! that failed, once a pause and with a random text for a token: so an instance that gets no requests
-//! until it is ready becomes ready. It is no liveness probe: a restart brings no issuer back.
+//! until it is ready becomes ready. It is not a liveness probe: a restart brings no issuer back.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -328,7 +328,7 @@ impl Settings {
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
-            // The seed can't be used, which is no reason to give up a fetch that is under way.
+            // The seed can't be used, which does not end a fetch in progress.
             if known.algorithms == algorithms && !keys.is_usable() {
                 known.keys.note_seed_of(keys);
                 return Ok(known.keys.clone());

@@ -1,4 +1,4 @@
-//! Why there is no connection, in fixed words: the errors of the libraries below hold names, addresses
+//! Why a connection failed, in fixed words: the errors of the libraries below hold names, addresses
 //! and their own wording, and the operator needs to know what to change.
 //!
 //! | cause | how it is known |
@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
 
 use crate::fetch::names::NoAddress;
 
-/// Why there is no connection.
+/// Why a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectFault {
     /// Nothing listens there.

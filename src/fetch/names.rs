@@ -37,7 +37,7 @@ type Found = Option<Arc<[IpAddr]>>;
 
 type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Why there is no address: the system's resolver was asked and found none, or it could not be asked.
+/// Why a name lookup failed: the system's resolver was asked and found none, or it could not be asked.
 #[derive(Debug)]
 pub(super) struct NoAddress(pub(super) bool);
 

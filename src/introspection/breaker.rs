@@ -27,14 +27,12 @@ const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause, so that a server that is back is used soon.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long a probe counts as under way: a call of the endpoint, which is the slower of what is
-/// probed, and a margin. After that another may be sent: the first may sit on a runtime that nobody
-/// drives any more.
-const PROBE: Duration = Duration::from_secs(5).saturating_add(flight::MARGIN);
-
 /// What is known of one endpoint.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Breaker {
+    /// How long a probe counts as under way: what is probed may take so long, and a margin. After that
+    /// another may be sent, since the first may sit on a runtime that is no longer polled.
+    probe_lasts: Duration,
     failures: u32,
     /// How often it opened without a success since.
     opened: u32,
@@ -67,11 +65,17 @@ pub(crate) enum Admission {
 }
 
 impl Breaker {
+    /// For calls with this deadline.
+    pub(crate) fn for_calls(deadline: Duration) -> Self {
+        let probe_lasts = deadline.saturating_add(flight::MARGIN);
+        Self { probe_lasts, failures: 0, opened: 0, state: State::Closed }
+    }
+
     pub(crate) fn ask(&mut self, now: Duration) -> Admission {
         match self.state {
             State::Closed => Admission::Call,
             State::Open { until } if now < until => Admission::Wait { retry_after: until - now },
-            State::HalfOpen { since } if now < since.saturating_add(PROBE) => {
+            State::HalfOpen { since } if now < since.saturating_add(self.probe_lasts) => {
                 Admission::Wait { retry_after: MIN_PAUSE }
             }
             State::Open { .. } | State::HalfOpen { .. } => {
@@ -86,13 +90,13 @@ impl Breaker {
         match self.state {
             State::Closed => false,
             State::Open { until } => now >= until,
-            State::HalfOpen { since } => now >= since.saturating_add(PROBE),
+            State::HalfOpen { since } => now >= since.saturating_add(self.probe_lasts),
         }
     }
 
     /// A call ended with a good answer, for example that the token is not active.
     pub(crate) fn succeeded(&mut self) {
-        *self = Self::default();
+        *self = Self { failures: 0, opened: 0, state: State::Closed, ..*self };
     }
 
     /// The probe was answered, and the answer is about its text alone. So there is a server that
@@ -149,7 +153,7 @@ pub(crate) fn within_cap(asked: Option<Duration>) -> Duration {
 }
 
 /// Which tokens saw the endpoint fail, since it last gave a good answer. One token that fails again
-/// and again is no evidence: the fault may be the token's.
+/// and again does not count: the fault may be the token's.
 #[derive(Default)]
 pub(crate) struct Evidence {
     /// As many as open the breaker; more are not needed.
@@ -192,6 +196,9 @@ impl Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of the calls.
+    const DEADLINE: Duration = Duration::from_secs(5);
     use crate::crypto::Fingerprints;
 
     const fn ms(millis: u64) -> Duration {
@@ -200,7 +207,7 @@ mod tests {
 
     #[test]
     fn it_opens_after_failures_in_a_row() {
-        let mut breaker = Breaker::default();
+        let mut breaker = Breaker::for_calls(DEADLINE);
         for _ in 0..OPENS_AFTER - 1 {
             assert!(!breaker.failed(ms(0), false, 1.0, None));
         }
@@ -215,7 +222,7 @@ mod tests {
     }
 
     fn open() -> Breaker {
-        let mut breaker = Breaker::default();
+        let mut breaker = Breaker::for_calls(DEADLINE);
         for _ in 0..OPENS_AFTER {
             breaker.failed(ms(0), false, 1.0, None);
         }
@@ -258,7 +265,7 @@ mod tests {
         assert!(!breaker.wants_a_probe(ms(999)));
         assert!(breaker.wants_a_probe(ms(1_000)));
         assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
-        let end = ms(1_000) + PROBE;
+        let end = ms(1_000) + DEADLINE + flight::MARGIN;
         assert!(!breaker.wants_a_probe(end - ms(1)));
         assert_eq!(breaker.ask(end - ms(1)), Admission::Wait { retry_after: MIN_PAUSE });
         assert!(breaker.wants_a_probe(end));
@@ -266,6 +273,20 @@ mod tests {
         breaker.probe_was_lost(end);
         assert!(breaker.is_open());
         assert_eq!(breaker.ask(end), Admission::Probe);
+    }
+
+    #[test]
+    fn a_probe_may_take_as_long_as_the_calls_that_it_stands_for() {
+        for (deadline, is_overdue) in [(DEADLINE, true), (Duration::from_secs(30), false)] {
+            let mut breaker = Breaker::for_calls(deadline);
+            // Also after it was closed once.
+            breaker.succeeded();
+            for _ in 0..OPENS_AFTER {
+                breaker.failed(ms(0), false, 1.0, None);
+            }
+            assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
+            assert_eq!(breaker.wants_a_probe(ms(10_000)), is_overdue, "{deadline:?}");
+        }
     }
 
     #[test]
@@ -287,7 +308,7 @@ mod tests {
     #[test]
     fn a_server_may_ask_for_a_longer_pause_up_to_the_cap() {
         for (asked, pause) in [(0, 1_000), (7, 7_000), (30, 30_000), (86_400, 30_000)] {
-            let mut breaker = Breaker::default();
+            let mut breaker = Breaker::for_calls(DEADLINE);
             for _ in 0..OPENS_AFTER {
                 breaker.failed(ms(0), false, 1.0, Some(Duration::from_secs(asked)));
             }

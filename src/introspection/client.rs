@@ -204,7 +204,7 @@ impl IntrospectionClient {
     ) -> Result<Option<Answer>, AnswerFault> {
         let answer = &answer.answer;
         match &self.signed {
-            // RFC 7662 §2.2 has JSON, which is told by reading it. A JWT was asked for by nobody.
+            // RFC 7662 §2.2 has JSON, which is told by reading it. Nobody asked for a JWT.
             None if answer.says_jwt() => {
                 Err(AnswerFault("the answer is a JWT; see `Introspection::require_signed_answers`"))
             }

@@ -120,7 +120,7 @@ struct Waiting {
     sought: Sought,
 }
 
-/// Why there is no call now.
+/// Why no call may begin now.
 struct Held {
     problem: &'static str,
     retry_after: Duration,
@@ -186,7 +186,7 @@ impl Introspector {
             flights: Flights::new(client.deadline),
             overtaken: HashMap::new(),
             turns: Turns::new(client.deadline + MARGIN),
-            breaker: Breaker::default(),
+            breaker: Breaker::for_calls(client.deadline),
             evidence: Evidence::default(),
             busy_for_new: Duration::ZERO,
             busy_for_all: Duration::ZERO,
@@ -417,7 +417,7 @@ impl Introspector {
         let introspector = Arc::downgrade(self);
         if state.breaker.wants_a_probe(now.monotonic) {
             state.holds(known || self.is_probe(sought), now.monotonic)?;
-            // Without room for the probe there is no reason to tell the breaker of one.
+            // Without room for the probe, the breaker is not asked for one.
             let turn =
                 if self.is_probe(sought) { state.turns.take_first(now.monotonic) } else { None };
             let turn = turn.ok_or(Held { problem: BUSY, retry_after: RETRY_AFTER })?;
@@ -572,7 +572,7 @@ impl Introspector {
     }
 
     /// What may be used of an answer that another server was given. One that is not surely newer
-    /// than a revocation seen here is as good as not there. What is no answer any more, since the
+    /// than a revocation seen here is ignored. What is no answer any more, since the
     /// token was inactive some time ago or has expired, still counts against older ones.
     pub(super) fn usable(&self, sought: Sought, shared: Shared) -> Option<Brought> {
         let (token, now) = (sought.fingerprint, self.now());
@@ -703,7 +703,7 @@ impl Introspector {
                     Some(code) => telemetry::introspection_refused(&self.issuer, code),
                     None => self.has_answered.store(true, Ordering::Relaxed),
                 }
-                // A probe asks about a text that is no token.
+                // A probe asks about a random text, which is not a token.
                 if !call.probe {
                     self.count_inactive(answer.is_some());
                 }
@@ -846,7 +846,7 @@ impl State {
     }
 }
 
-/// A text that is no token of anybody's.
+/// A random text that is not a token of any client.
 fn random_text() -> Option<Box<str>> {
     use std::fmt::Write as _;
     let octets: [u8; 32] = random_octets()?;

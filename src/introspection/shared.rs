@@ -51,7 +51,6 @@ struct Line {
     state: Mutex<LineState>,
 }
 
-#[derive(Default)]
 struct LineState {
     breaker: Breaker,
     /// Whether it was said in the log that it fails.
@@ -71,7 +70,10 @@ impl SharedAnswers {
         clock: Arc<dyn Clock>,
     ) -> Option<Self> {
         let sealer = Sealer::new(&cache.secret, context)?;
-        let line = |does| Line { does, state: Mutex::default() };
+        let line = |does| {
+            let breaker = Breaker::for_calls(STORE_DEADLINE);
+            Line { does, state: Mutex::new(LineState { breaker, told: false }) }
+        };
         let (reads, writes) = (line("read"), line("write"));
         let store = Arc::clone(&cache.store);
         Some(Self { issuer, store, sealer, ttl, stale, leeway, clock, reads, writes })

@@ -73,7 +73,7 @@ pub trait AnswerStore: Send + Sync + 'static {
     fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>>;
 
     /// Puts `value` under `key`, unless there is a value already whose version is the same or
-    /// higher; then it does nothing, and that is no error. The two must be one atomic step, also
+    /// higher; then it does nothing and returns `Ok`. The two must be one atomic step, also
     /// against other servers. After `ttl` the value is of no use and should go, with its version. A
     /// store may drop values earlier, as caches do; an older one may then be written again, and holds
     /// for what is left of its own time.

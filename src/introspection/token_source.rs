@@ -33,7 +33,7 @@ pub trait TokenSource: Send + Sync + 'static {
 pub type TokenFuture<'a> =
     Pin<Box<dyn Future<Output = Result<String, TokenSourceError>> + Send + 'a>>;
 
-/// Why there is no token, in words fit for a log.
+/// Why the token could not be supplied, in words fit for a log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenSourceError(String);
 

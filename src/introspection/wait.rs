@@ -24,7 +24,7 @@ fn joined_late(call: Duration) -> Duration {
 }
 
 /// How often a request that waits for longer looks whether the question still counts as under way: its
-/// task may sit on a runtime that nobody drives any more.
+/// task may sit on a runtime that is no longer polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How often a request may begin again, since what it joined came to nothing.

@@ -68,7 +68,7 @@ const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a request waits for it.
 const RESOLVE_WAIT: Duration = Duration::from_secs(3);
 
-/// Requests that wait for the resolver; more are told to come back, so that made-up names can't fill
+/// Requests that wait for the resolver; more are refused with 503, so that made-up names can't fill
 /// the memory with them.
 const MAX_WAITING: usize = 1_024;
 
@@ -495,7 +495,7 @@ impl Tenants {
         })
     }
 
-    /// The tenants at hand.
+    /// The tenants that are known.
     pub(crate) fn known(&self) -> Vec<Arc<Tenant>> {
         self.known.load().values().cloned().collect()
     }
@@ -767,7 +767,7 @@ impl Tenants {
         });
     }
 
-    /// There is no such tenant any more.
+    /// The tenant no longer exists.
     fn forget(&self, name: &str) {
         if self.known.load().contains_key(name) {
             self.known.rcu(|known| {

@@ -88,7 +88,7 @@ impl Key {
     }
 }
 
-/// A key of another algorithm, or one for encryption (RFC 7518 §4.1), which is no mistake.
+/// A key of another algorithm, or one for encryption (RFC 7518 §4.1), which is not a mistake.
 fn unknown_algorithm(name: &str) -> KeyFault {
     let encrypts = ["RSA-OAEP", "RSA1_5", "ECDH-ES", "A128", "A192", "A256", "PBES2"];
     KeyFault(match encrypts.iter().any(|start| name.starts_with(start)) {

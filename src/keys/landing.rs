@@ -22,7 +22,7 @@ impl RemoteKeys {
         known: Option<&Snapshot>,
     ) {
         if matches!(ended, Ended::Gone) {
-            // It died with its runtime, which is no fault of the server's.
+            // It died with its runtime, which is not the server's fault.
             self.freshness.cancelled(ticket);
             self.ended.send_replace(());
             return;

@@ -509,7 +509,7 @@ impl World {
         self.fail("aborted");
     }
 
-    /// The runtime of the attempt under way shuts down, which is no fault of the issuer's.
+    /// The runtime of the attempt under way shuts down, which is not the issuer's fault.
     fn shut_down(&mut self) {
         let Some(flight) = self.flight.take() else { return };
         self.tell(format_args!("its runtime shuts down"));

@@ -16,7 +16,7 @@ use crate::token::Excerpt;
 use crate::token::header::KeyHint;
 use crate::token::json::{self, Object, Value};
 
-/// Of how many entries it is told why they can't be used, where none can.
+/// How many entries are listed with the reason why each can't be used, where none can.
 const MAX_TOLD: usize = 5;
 
 /// The prepared keys of one issuer.
@@ -32,7 +32,7 @@ pub(crate) struct Skipped {
     pub(crate) reason: &'static str,
 }
 
-/// Why a document is no usable key set: our own words, and kids escaped.
+/// Why a document is not a usable key set: our own words, and kids escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
 

@@ -398,7 +398,7 @@ async fn a_set_goes_on_under_other_algorithms() {
     assert_eq!(format!("{:?}", only.key_ids), "[`p`]");
     assert_eq!((only.keys, only.age), (KeyStage::Fresh, Some(Duration::from_secs(100))));
     assert_eq!(health(&[Algorithm::ES256, Algorithm::Ed25519]).key_ids.len(), 2);
-    // What fits none of them is no set; the next fetch says so, too.
+    // What fits none of them is not a key set; the next fetch reports it, too.
     assert_eq!(health(&[Algorithm::RS256]).keys, KeyStage::Missing);
     assert_eq!(world.asked(), 1);
     world.pass(4_000);

@@ -29,7 +29,7 @@ struct Inner<C> {
 /// shows which of the two acts, the answer is [`Unknown`](Self::Unknown). The rules are in
 /// [`manual::providers`](crate::manual::providers).
 ///
-/// `Debug` shows the issuer alone: `sub` and `client_id` are no text for logs (RFC 9068 §6).
+/// `Debug` shows the issuer alone: `sub` and `client_id` must not be logged (RFC 9068 §6).
 ///
 /// ```
 /// use tower_resource_server::{AccessToken, Principal};

@@ -180,7 +180,7 @@ pub(crate) struct Remembered {
     header: Header,
 }
 
-/// What is no header's text: an empty place holds it.
+/// Stands in an empty place; no header has this text.
 const NO_HEADER: &[u8] = b".";
 
 impl Default for HeaderMemo {

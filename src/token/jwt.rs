@@ -148,7 +148,7 @@ impl<'a> CompactJws<'a> {
     }
 }
 
-/// Whether a token is a JWT, be it a bad one: it has three parts, of which the first says JSON to the
+/// Whether a token is a JWT, well-formed or not: it has three parts, of which the first says JSON to the
 /// most lenient reader. It is judged here or refused. Sent to introspection as an opaque token, it
 /// would pass on the word of a server that reads it in another way, without its type, algorithm or
 /// signature being looked at.

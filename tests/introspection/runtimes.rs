@@ -1,4 +1,4 @@
-//! Runtimes that end, or that nobody drives any more, hold up no request on another one.
+//! Runtimes that end, or that is no longer polled, hold up no request on another one.
 
 use std::future::Future;
 use std::pin::pin;

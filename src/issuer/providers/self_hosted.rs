@@ -42,7 +42,7 @@ pub fn duende(issuer: impl Into<String>) -> Issuer {
 /// "OAuth2TokenCustomizer".
 ///
 /// # Errors
-/// When there are no clients.
+/// When the list of clients is empty.
 pub fn spring_authorization_server<V: Into<String>>(
     issuer: impl Into<String>,
     client_ids: impl IntoIterator<Item = V>,
@@ -121,7 +121,7 @@ pub fn canaille(issuer: impl Into<String>) -> Issuer {
 /// Source: `build_access_token` in its `token_set.rs`.
 ///
 /// # Errors
-/// When there are no clients.
+/// When the list of clients is empty.
 pub fn rauthy<V: Into<String>>(
     issuer: impl Into<String>,
     client_ids: impl IntoIterator<Item = V>,

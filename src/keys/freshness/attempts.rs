@@ -23,7 +23,7 @@ const MAX_ASKED: Duration = Duration::from_secs(20);
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long after its start an attempt counts as ended, whether it reported or not: its deadline and
-/// a margin. The task may be on a runtime that nobody drives any more, and then it never reports.
+/// a margin. The task may be on a runtime that is no longer polled, and then it never reports.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(12);
 
 /// Bits of the word that hold a moment in milliseconds: 557 years, since a clock may count from

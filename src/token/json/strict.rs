@@ -196,7 +196,7 @@ pub(super) fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>,
 }
 
 /// The text of a number that `serde_json` hands over. It hands over a `String` that it made of
-/// digits which it has checked; a member's text comes as a `str`, and is no number.
+/// digits which it has checked; a member's text comes as a `str`, and is not a number.
 struct Digits(String);
 
 impl<'de> Deserialize<'de> for Digits {
