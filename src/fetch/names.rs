@@ -214,9 +214,8 @@ mod tests {
         let wait = Duration::from_secs(60);
         runtime.block_on(async {
             // All have joined before the answer comes, whenever their tasks run.
-            let all: Vec<_> = (0..50)
-                .map(|_| tokio::spawn(names.resolve("hangs".parse().unwrap())))
-                .collect();
+            let all: Vec<_> =
+                (0..50).map(|_| tokio::spawn(names.resolve("hangs".parse().unwrap()))).collect();
             let own = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
             assert_eq!(resolve(&names, "other").await, Some(own.clone()), "another name");
             for name in ["panics", "unknown", "empty"] {
@@ -230,7 +229,10 @@ mod tests {
                 assert_eq!(found.ok().map(Iterator::collect), Some(own.clone()), "each has it");
             }
             let again = names.resolve("hangs".parse().unwrap());
-            assert!(tokio::time::timeout(wait / 600, again).await.is_err(), "it was for the others");
+            assert!(
+                tokio::time::timeout(wait / 600, again).await.is_err(),
+                "it was for the others"
+            );
             started(&lookups, 6).await;
         });
         let (ended, end) = channel();
