@@ -16,9 +16,6 @@ use crate::clock::Clock;
 use crate::error::Error;
 #[cfg(feature = "remote")]
 use crate::introspection::{Answer, Jwts};
-#[cfg(feature = "remote")]
-use crate::issuer::Resolved;
-use crate::issuer::{Pending, Trust, Waited};
 use crate::runtime::Deadline;
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
@@ -26,6 +23,9 @@ use crate::token::jwt::JwtHead;
 #[cfg(feature = "remote")]
 use crate::token::jwt::is_jwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
+#[cfg(feature = "remote")]
+use crate::trust::Resolved;
+use crate::trust::{Pending, Trust, Waited};
 
 /// How long a request may wait in all, for its issuer, keys and the answer of its authorization
 /// server, through however many reloads; longer where a longer deadline was set for introspection.

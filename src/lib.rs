@@ -110,14 +110,12 @@
 #[cfg(feature = "axum")]
 mod extract;
 mod layer;
-mod operate;
-mod readiness;
 mod rejection;
 mod server;
 
-// The walk: steps 2 to 7 of a request, and the settings it runs under.
+// The walk: steps 2 to 7 of a request, and what its tokens are judged by.
 mod authenticator;
-mod config;
+mod trust;
 
 // Outside: what waits for the network.
 #[cfg(feature = "remote")]
@@ -139,15 +137,14 @@ mod policy;
 mod profile;
 
 // Words: what the other floors speak in.
+mod budget;
 mod challenge;
 mod clock;
 mod config_error;
 mod error;
-mod event;
-mod health;
-mod shown;
-mod telemetry;
+mod observe;
 mod token;
+mod url;
 
 pub mod danger;
 pub mod manual;
@@ -163,12 +160,9 @@ pub mod test_issuer;
 
 pub use authenticator::Invalid;
 pub use clock::{Clock, TestClock};
-pub use config::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
 pub use config_error::ConfigError;
 pub use crypto::Algorithm;
 pub use error::Error;
-pub use event::Event;
-pub use health::{Health, IntrospectionHealth, IssuerHealth, KeyStage};
 #[cfg(feature = "redis")]
 pub use introspection::RedisStore;
 #[cfg(feature = "remote")]
@@ -184,14 +178,16 @@ pub use layer::{
     FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireLayer,
     ResourceServerLayer, ResourceServerService, ResponseFuture,
 };
-pub use operate::NotReady;
+pub use observe::{Event, Health, IntrospectionHealth, IssuerHealth, KeyStage};
 #[cfg(feature = "remote")]
 pub use policy::introspected_now;
 pub use policy::{Policy, Requirement, all_of, any_of, authenticated, scope, user};
 pub use profile::{AnswerProfile, Profile};
-pub use readiness::ReadinessService;
 pub use rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
-pub use server::{Authenticated, ResourceServer};
+pub use server::{
+    Authenticated, Builder, Complete, NeedsAudience, NeedsIssuer, NotReady, ReadinessService,
+    Ready, ResourceServer,
+};
 pub use token::{
     AccessToken, Claims, Excerpt, InvalidScope, NumericDate, Principal, ScopeSet, ScopeToken,
 };

@@ -10,6 +10,9 @@ mod load;
 mod scenarios;
 mod simulation;
 
+#[path = "../../src/budget.rs"]
+#[allow(dead_code, reason = "the crate uses the rest")]
+mod budget;
 #[path = "../../src/keys/freshness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the crate uses the rest")]
 mod freshness;

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use crate::crypto::{Roots, TlsConfig, certificates, tls_config};
 use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
-use crate::issuer::PlainHttp;
+use crate::url::PlainHttp;
 
 /// The protocols that are offered (RFC 7301), in this order.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];

@@ -8,16 +8,17 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::clock::Clock;
 use crate::crypto::AlgorithmSet;
+use crate::fetch::Discovery;
 use crate::fetch::{Client, ClientSettings, MAX_DEADLINE};
-use crate::introspection::cache::{AnswerCache, MAX_STALE, MAX_TTL};
-use crate::introspection::client::{Endpoint, IntrospectionClient};
-use crate::introspection::credentials::Credentials;
-use crate::introspection::introspector::Introspector;
+use crate::introspection::endpoint::client::{Endpoint, IntrospectionClient};
+use crate::introspection::endpoint::credentials::Credentials;
+use crate::introspection::endpoint::signed::SignedAnswers;
+use crate::introspection::engine::cache::{AnswerCache, MAX_STALE, MAX_TTL};
+use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::shared::SharedAnswers;
-use crate::introspection::signed::SignedAnswers;
 use crate::introspection::{Introspecting, Introspection, Jwts};
-use crate::issuer::{Discovery, check_url};
 use crate::keys::{BearerFile, Keys};
+use crate::url::check_url;
 
 /// What introspection takes from the issuer that it is for.
 pub(crate) struct Context<'a> {
@@ -60,7 +61,7 @@ impl Introspection {
         if let Some(url) = &self.endpoint
             && let Err(fault) = check_url(url, context.client.plain_http())
         {
-            problems.push(format!("endpoint `{}`: {fault}", crate::shown::shown(url)));
+            problems.push(format!("endpoint `{}`: {fault}", crate::observe::shown::shown(url)));
         }
         if let (Some(url), Some(_)) = (&self.endpoint, self.auth.identity())
             && !is_https(url)

@@ -15,41 +15,25 @@
 //! can't be trusted; 401 is for a token that is not active, or fails a check.
 
 mod answer;
-mod breaker;
 mod build;
-mod cache;
-mod client;
-mod client_auth;
-mod credentials;
-mod flight;
-mod introspector;
-mod record;
-#[cfg(feature = "redis")]
-mod redis;
+mod endpoint;
+mod engine;
 mod shared;
-mod signed;
-mod store;
-mod token_source;
-mod turns;
-mod wait;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::shown::{AllShown, Shown};
+use crate::observe::shown::{AllShown, Shown};
 
-#[cfg(feature = "redis")]
-pub use self::redis::RedisStore;
 pub(crate) use answer::Answer;
 pub(crate) use build::Context;
-use cache::DEFAULT_TTL;
-pub use client_auth::ClientAuth;
-use flight::CALL_DEADLINE;
-pub(crate) use introspector::{Introspector, Lookup};
-pub use store::{AnswerStore, AnswerStoreError, AnswerStoreFuture, SharedCache};
-pub use token_source::{TokenFuture, TokenSource, TokenSourceError};
-pub(crate) use wait::AnswerWait;
+pub use endpoint::{ClientAuth, TokenFuture, TokenSource, TokenSourceError};
+pub(crate) use engine::{AnswerWait, Introspector, Lookup};
+use engine::{CALL_DEADLINE, DEFAULT_TTL};
+#[cfg(feature = "redis")]
+pub use shared::RedisStore;
+pub use shared::{AnswerStore, AnswerStoreError, AnswerStoreFuture, SharedCache};
 
 /// How an issuer's tokens are introspected (RFC 7662); for
 /// [`Issuer::introspection`](crate::Issuer::introspection).

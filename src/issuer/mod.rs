@@ -4,15 +4,11 @@
 //! audiences, algorithms, profile and leeway are then those of that issuer alone (RFC 8725 §3.8).
 //! There is no shared pool of keys and no fall-through to another issuer.
 
-#[cfg(feature = "remote")]
-mod discovery;
 pub mod providers;
+mod resolver;
 mod template;
-mod tenants;
 #[cfg(feature = "remote")]
 mod transport;
-mod trust;
-mod url;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,22 +18,14 @@ use crate::crypto::Algorithm;
 #[cfg(feature = "remote")]
 use crate::introspection::Introspection;
 use crate::keys::{KeySeed, KeySource};
+use crate::observe::shown::{AllShown, Shown};
 use crate::profile::Profile;
-use crate::shown::{AllShown, Shown};
+use crate::url::PlainHttp;
 
-#[cfg(feature = "remote")]
-pub(crate) use discovery::Discovery;
+pub use resolver::{IssuerFuture, IssuerResolver, IssuerResolverError};
 pub(crate) use template::{PLACEHOLDER, TENANT, TenantRule, tenant_of};
-pub use tenants::{IssuerFuture, IssuerResolver, IssuerResolverError};
-pub(crate) use tenants::{IssuerWait, MAX_TENANTS, Resolution, TenantSettings, Tenants};
 #[cfg(feature = "remote")]
 pub(crate) use transport::Transport;
-#[cfg(feature = "remote")]
-pub(crate) use trust::Resolved;
-pub(crate) use trust::{Pending, Trust, TrustedIssuer, Waited};
-pub(crate) use url::{PlainHttp, check_issuer, check_normal, is_http_loopback};
-#[cfg(feature = "remote")]
-pub(crate) use url::{UrlFault, check_url, is_exact_host};
 
 /// A trusted authorization server.
 ///

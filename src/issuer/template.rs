@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::issuer::url::is_normal;
 use crate::token::json::{Object, Value};
+use crate::url::is_normal;
 
 /// Where the name of such an issuer, or of a key in its set, leaves a place for the tenant.
 pub(crate) const TENANT: &str = "{tenantid}";

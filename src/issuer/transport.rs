@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::issuer::Issuer;
-use crate::shown::{AllShown, Shown};
+use crate::observe::shown::{AllShown, Shown};
 
 /// What an issuer's requests need beyond the settings of the server.
 #[derive(Clone, Default, PartialEq)]

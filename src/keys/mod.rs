@@ -4,34 +4,10 @@
 //! are kept fresh by one engine per issuer ([`remote`]), which does what a pure state machine on
 //! time decides ([`freshness`]).
 
-#[cfg(feature = "remote")]
-mod bearer;
-#[cfg(feature = "remote")]
-mod cache_control;
-mod entries;
-mod file;
+mod engine;
 mod freshness;
-mod jwk;
-mod landing;
-#[cfg(test)]
-mod model;
-mod pem;
-#[cfg(feature = "remote")]
-mod places;
-mod remote;
-mod report;
-mod seed;
-mod select;
 mod set;
-mod snapshot;
 mod source;
-#[cfg(test)]
-mod tests;
-mod thumbprint;
-mod wait;
-mod warm;
-#[cfg(test)]
-mod wycheproof;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,37 +15,27 @@ use std::time::Duration;
 use arc_swap::Guard;
 
 use crate::crypto::Algorithm;
-use crate::health::{IssuerHealth, KeyStage};
-use crate::shown::redacted;
+use crate::observe::shown::redacted;
+use crate::observe::{IssuerHealth, KeyStage};
 use crate::token::Excerpt;
 use crate::token::header::KeyHint;
 
-#[cfg(feature = "remote")]
-pub(crate) use bearer::{BearerFile, bearer};
-#[cfg(feature = "remote")]
-pub(crate) use cache_control::max_age;
-#[cfg(feature = "remote")]
-pub(crate) use entries::without_mark;
-#[cfg(feature = "remote")]
-pub(crate) use file::read_now as read_file;
-pub(crate) use freshness::{Budget, FreshnessSettings, STALE_IF_ERROR, Taken};
+use engine::Snapshot;
+pub use engine::{InvalidSeed, KeySeed};
+pub(crate) use engine::{KeySettings, KeyWait, KeysWaited, RemoteKeys};
+pub(crate) use freshness::{FreshnessSettings, STALE_IF_ERROR};
 #[cfg(feature = "remote")]
 pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS};
-pub(crate) use jwk::FOR_ENCRYPTION;
-pub(crate) use pem::{der, pem};
+pub use set::jwk_thumbprint;
 #[cfg(feature = "remote")]
-pub(crate) use places::{JwksPlaces, MAX_PLACES};
-pub(crate) use remote::{KeySettings, RemoteKeys};
-pub use seed::{InvalidSeed, KeySeed};
-pub(crate) use select::Candidates;
-pub(crate) use set::{KeySet, KeySetFault};
-use snapshot::Snapshot;
+pub(crate) use set::without_mark;
+pub(crate) use set::{Candidates, KeySet, KeySetFault, der, pem};
 pub(crate) use source::Source;
 #[cfg(feature = "remote")]
-pub(crate) use source::{Failure, MAX_DOCUMENT, fetched_url};
+pub(crate) use source::{
+    BearerFile, Failure, JwksPlaces, MAX_DOCUMENT, MAX_PLACES, bearer, fetched_url, read_file,
+};
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
-pub use thumbprint::jwk_thumbprint;
-pub(crate) use wait::{KeyWait, KeysWaited};
 
 /// The keys of one issuer.
 #[derive(Clone, Debug)]
@@ -233,7 +199,7 @@ impl Keys {
 
     /// The metadata by which the keys are found.
     #[cfg(feature = "remote")]
-    pub(crate) fn discovery(&self) -> Option<&Arc<crate::issuer::Discovery>> {
+    pub(crate) fn discovery(&self) -> Option<&Arc<crate::fetch::Discovery>> {
         match self {
             Self::Static(_) => None,
             Self::Remote(keys) => keys.source().discovery(),

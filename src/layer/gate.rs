@@ -11,11 +11,11 @@ use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
 use crate::credentials::{self, Credentials, Method};
 use crate::error::Error;
-use crate::issuer::{Pending, Waited};
 use crate::policy::Requirement;
 use crate::rejection::Refusal;
 use crate::server::ResourceServer;
 use crate::token::{AnyToken, Outcome, Presented};
+use crate::trust::{Pending, Waited};
 
 /// A server, and what one of its layers asks beyond a valid token.
 pub(crate) struct Gate<C, R> {

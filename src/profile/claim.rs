@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::error::Error;
+use crate::observe::shown::redacted;
 use crate::profile::Expected;
-use crate::shown::redacted;
 use crate::token::json::{Object, Value};
 use crate::token::{Excerpt, NumericDate};
 

@@ -10,9 +10,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{TOKEN_LIFETIME, keys};
-use crate::issuer::TrustedIssuer;
 use crate::server::ResourceServer;
 use crate::token::{AccessToken, NumericDate, Outcome, Presented, json as strict};
+use crate::trust::TrustedIssuer;
 
 /// Puts an [`AccessToken`] with these claims into every request, as if `server` had authenticated
 /// it: its handlers, [`require`](ResourceServer::require) and layers accept it. No key, no issuer

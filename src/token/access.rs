@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use crate::shown::Shown;
+use crate::observe::shown::Shown;
 use crate::token::{Claims, Facts, NumericDate, ScopeSet};
 
 /// A validated access token with claims of type `C`.

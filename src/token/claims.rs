@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::shown::{AllShown, Shown};
+use crate::observe::shown::{AllShown, Shown};
 use crate::token::json::{Object, Value};
 use crate::token::{Facts, NumericDate, ScopeSet};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::shown::redacted;
+use crate::observe::shown::redacted;
 
 /// Bytes of foreign text that a log line shows at most.
 const MAX_EXCERPT: usize = 128;

@@ -58,7 +58,7 @@ fn check(fits: bool, setting: &str, value: &str, wanted: &str) -> Result<(), Con
     if fits {
         return Ok(());
     }
-    Err(ConfigError::one(format!("{setting} `{}`: {wanted}", crate::shown::shown(value))))
+    Err(ConfigError::one(format!("{setting} `{}`: {wanted}", crate::observe::shown::shown(value))))
 }
 
 /// The values that a token is pinned to: at least one, and none of them empty, since a list that

@@ -21,7 +21,6 @@
 //! request that is served only reads.
 
 mod attempts;
-mod budget;
 mod life;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -30,7 +29,6 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) use attempts::LOST_AFTER;
 pub(crate) use attempts::{Attempt, Cause, DEADLINE, MAX_BACKOFF, Phase, Ticket, View};
-pub(crate) use budget::{Budget, Taken};
 #[cfg_attr(
     not(feature = "remote"),
     allow(unused_imports, reason = "metadata is fetched with it")
@@ -38,8 +36,8 @@ pub(crate) use budget::{Budget, Taken};
 pub(crate) use life::{FRESHNESS, MAX_FRESHNESS};
 pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 
+use crate::budget::{Budget, Taken, first};
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
-use budget::first;
 
 /// How long a request waits for a set without which it can't be answered.
 pub(crate) const NEEDED_WAIT: Duration = Duration::from_secs(3);

@@ -2,9 +2,9 @@
 //! model test's.
 
 use super::attempts::Attempts;
-use super::budget::{Budget, Taken};
 use super::life::{FRESHNESS, MAX_STALE_IF_ERROR, MIN_FRESHNESS};
 use super::*;
+use crate::budget::{Budget, Taken};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -1,0 +1,350 @@
+//! One call of the introspection endpoint (RFC 7662 §2).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use form_urlencoded::Serializer;
+use http::{HeaderMap, HeaderValue};
+
+use crate::clock::Clock;
+use crate::fetch::Discovery;
+use crate::fetch::{Client, FetchError, Form, FormAnswer, redirect_target};
+use crate::introspection::answer::{Answer, AnswerFault};
+use crate::introspection::build::is_https;
+use crate::introspection::endpoint::credentials::Credentials;
+use crate::introspection::endpoint::signed::{MEDIA_TYPE, SignedAnswers};
+use crate::keys::{self, BearerFile, fetched_url};
+use crate::observe::shown::Shown;
+use crate::token::NumericDate;
+use crate::token::json::{self, Value};
+
+/// Letters of an error code that is shown. Registered ones have 26 at most.
+const MAX_CODE: usize = 40;
+
+/// Asks one endpoint as one client.
+pub(crate) struct IntrospectionClient {
+    pub(crate) http: Client,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) credentials: Credentials,
+    /// What a bearer token that is renewed is read from.
+    pub(crate) bearer_file: Option<BearerFile>,
+    /// Of the form and the head, besides those of RFC 7662.
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) deadline: Duration,
+    /// What signed answers are judged by, where no other is accepted.
+    pub(crate) signed: Option<SignedAnswers>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Where the endpoint is.
+pub(crate) enum Endpoint {
+    Url(String),
+    /// Where the issuer's metadata says; with `mutual_tls`, its alias for that (RFC 8705 §5).
+    Discovered {
+        discovery: Arc<Discovery>,
+        mutual_tls: bool,
+    },
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Active(Answer),
+    Inactive,
+    /// The server could make nothing of the token (400), and its code.
+    Refused(&'static str),
+}
+
+/// Why a call brought no verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CallFault {
+    pub(crate) blames: Blames,
+    /// In fixed words, for the log.
+    pub(crate) problem: String,
+    /// When the server asked to be called again (RFC 9110 §10.2.3).
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What a failed call speaks against. Only what no token can bring about by itself may be held
+/// against the endpoint, or one client with odd tokens would shut out all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blames {
+    /// The server, which was not asked: there is no connection, or no metadata.
+    Connection,
+    /// The server, which did not answer in time.
+    Silence,
+    /// The server, by its own word: 502, 503, 504.
+    Server,
+    /// Our own credentials, by name (`invalid_client`).
+    Credentials,
+    /// Our own credentials, if other tokens get the same: 401 without a reason.
+    Unauthorized,
+    /// The rate of calls: 429.
+    Rate,
+    /// This token, which got an answer that no other need get.
+    Token,
+    /// Nobody in particular: the connection broke, which an odd token can bring about, and a server
+    /// that restarts.
+    Accident,
+    /// Nothing: the call came to no end.
+    Nothing,
+}
+
+impl CallFault {
+    pub(crate) fn new(blames: Blames, problem: impl Into<String>) -> Self {
+        Self { blames, problem: problem.into(), retry_after: None }
+    }
+}
+
+impl From<FetchError> for CallFault {
+    fn from(error: FetchError) -> Self {
+        let blames = match error {
+            FetchError::Connect(_) | FetchError::Url(_) | FetchError::Form(_) => Blames::Connection,
+            FetchError::Timeout => Blames::Silence,
+            FetchError::Transport => Blames::Accident,
+            FetchError::TooLarge(_)
+            | FetchError::Encoded(_)
+            | FetchError::Status(_)
+            | FetchError::Redirect { .. }
+            | FetchError::Busy { .. } => Blames::Token,
+        };
+        Self::new(blames, error.to_string())
+    }
+}
+
+impl IntrospectionClient {
+    /// Asks about a token. `has_answered` says that the endpoint has answered 200 before.
+    ///
+    /// # Errors
+    /// What failed on our side or the server's: not the token's fault.
+    pub(crate) async fn ask(&self, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
+        let url = self.url().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
+        let bearer =
+            self.bearer().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
+        self.ask_at(&url, bearer.as_ref(), token, has_answered).await.map_err(|mut fault| {
+            fault.problem += &format!(" ({})", fetched_url(&url));
+            fault
+        })
+    }
+
+    async fn ask_at(
+        &self,
+        url: &str,
+        bearer: Option<&HeaderValue>,
+        token: &str,
+        has_answered: bool,
+    ) -> Result<Verdict, CallFault> {
+        // Just before the call, whose answer can't have been signed earlier.
+        let asked = NumericDate::now(self.clock.wall());
+        let answer = self.http.post(url, || self.form(token, bearer)).await?;
+        // Some servers create an answer.
+        if ![200, 201].contains(&answer.status) {
+            return refusal(&answer, token, has_answered);
+        }
+        match self.read(&answer, asked).await {
+            Ok(Some(answer)) => Ok(Verdict::Active(answer)),
+            Ok(None) => Ok(Verdict::Inactive),
+            Err(AnswerFault(text)) => {
+                let problem = format!("{text}{}", answer.answer.content_type_note());
+                Err(CallFault::new(Blames::Token, problem))
+            }
+        }
+    }
+
+    /// The present token, where the credentials are one that is renewed.
+    async fn bearer(&self) -> Result<Option<HeaderValue>, String> {
+        match (&self.credentials, &self.bearer_file) {
+            (_, Some(file)) => file.authorization().await.map(Some),
+            (Credentials::BearerFrom(source), None) => {
+                let token = source.token().await;
+                let token = token.map_err(|error| format!("bearer token source: {error}"))?;
+                let token = keys::bearer(token.as_bytes());
+                token.map(Some).ok_or_else(|| "bearer token source: it gave no token".to_owned())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn url(&self) -> Result<String, String> {
+        let (discovery, mutual_tls) = match &self.endpoint {
+            Endpoint::Url(url) => return Ok(url.clone()),
+            Endpoint::Discovered { discovery, mutual_tls } => (discovery, *mutual_tls),
+        };
+        let metadata = discovery.metadata(self.clock.monotonic()).await;
+        let metadata = metadata.map_err(|failure| failure.problem)?;
+        let alias = metadata.mtls_introspection_endpoint.filter(|_| mutual_tls);
+        let url = alias
+            .or(metadata.introspection_endpoint)
+            .ok_or_else(|| "metadata: no `introspection_endpoint`".to_owned())?;
+        // Without TLS the server would be asked by a client that shows nothing.
+        if mutual_tls && !is_https(&url) {
+            return Err("metadata: the endpoint for a client certificate is not https".to_owned());
+        }
+        Ok(url)
+    }
+
+    /// The token as it is, with a hint (RFC 7662 §2.1), and our credentials.
+    fn form(&self, token: &str, bearer: Option<&HeaderValue>) -> Result<Form, &'static str> {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("token", token).append_pair("token_type_hint", "access_token");
+        let authorization = self.credentials.add_to(&mut form, self.clock.wall())?;
+        form.extend_pairs(&self.parameters);
+        let authorization = authorization.or_else(|| bearer.cloned());
+        let headers = self.headers.clone();
+        let accept = if self.signed.is_some() { MEDIA_TYPE } else { "application/json" };
+        Ok(Form { accept, authorization, headers, body: form.finish() })
+    }
+
+    async fn read(
+        &self,
+        answer: &FormAnswer,
+        asked: NumericDate,
+    ) -> Result<Option<Answer>, AnswerFault> {
+        let answer = &answer.answer;
+        match &self.signed {
+            // RFC 7662 §2.2 has JSON, which is told by reading it. Nobody asked for a JWT.
+            None if answer.says_jwt() => {
+                Err(AnswerFault("the answer is a JWT; see `Introspection::require_signed_answers`"))
+            }
+            None => Answer::parse(answer.json()),
+            // RFC 9701 §8.2: no way back to plain JSON, which whoever stands between could write.
+            Some(signed) if answer.media_type().as_deref() == Some(MEDIA_TYPE) => {
+                signed.open(&answer.body, asked, &*self.clock).await
+            }
+            Some(_) => Err(AnswerFault("the answer is not signed")),
+        }
+    }
+}
+
+/// What an answer other than 200 means.
+fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
+    let status = answer.status;
+    let body = json::parse(answer.answer.json()).ok();
+    let code = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
+    let (blames, problem) = match (status, code) {
+        // RFC 6750 §3.1, RFC 6749 §5.2 and RFC 7009 §2.2.1: it is the token that is not good.
+        (400, Some("invalid_token")) => return Ok(Verdict::Refused("invalid_token")),
+        (400, Some("invalid_grant")) => return Ok(Verdict::Refused("invalid_grant")),
+        (400, Some("unsupported_token_type")) => {
+            return Ok(Verdict::Refused("unsupported_token_type"));
+        }
+        // Servers answer so to a token that they can't read, and to a call that lacks something.
+        // Once a call was good, so are all others.
+        (400, Some("invalid_request")) if has_answered => {
+            return Ok(Verdict::Refused("invalid_request"));
+        }
+        (400 | 401, Some("invalid_client")) => {
+            let problem = format!(
+                "the client credentials were refused, status {status} with the code invalid_client; \
+                 see ClientAuth"
+            );
+            (Blames::Credentials, problem)
+        }
+        (401, _) => {
+            let problem = format!("{}: the client credentials, probably", status_text(401, code));
+            (Blames::Unauthorized, problem)
+        }
+        (429, _) => (Blames::Rate, "status 429".to_owned()),
+        (502..=504, _) => (Blames::Server, format!("status {status}")),
+        (400, Some("invalid_request")) => {
+            let text = "status 400 with the code invalid_request, before the first good answer";
+            (Blames::Token, text.to_owned())
+        }
+        (403, _) => {
+            let text = status_text(403, code);
+            (Blames::Token, format!("{text}: this API may lack the right to ask"))
+        }
+        (300..=399, _) => {
+            let target = redirect_target(&answer.answer.headers);
+            // A server that puts what it was sent into its own URL must not bring it to the log.
+            let target = target.filter(|target| !shares_text(target.as_str(), token));
+            (Blames::Token, FetchError::Redirect { status, to: target }.to_string())
+        }
+        _ => (Blames::Token, status_text(status, code)),
+    };
+    let retry_after = answer.answer.retry_after().filter(|_| [429, 503].contains(&status));
+    Err(CallFault { blames, problem, retry_after })
+}
+
+/// A status, and the server's code where it has the form of one (RFC 6749 §5.2).
+fn status_text(status: u16, code: Option<&str>) -> String {
+    let is_code = |code: &&str| {
+        code.len() <= MAX_CODE && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'))
+    };
+    match code.filter(is_code) {
+        Some(code) => format!("status {status} with the code {code}"),
+        None => format!("status {status}"),
+    }
+}
+
+/// Whether a piece of the token is in a text.
+fn shares_text(text: &str, token: &str) -> bool {
+    const PIECE: usize = 8;
+    token
+        .as_bytes()
+        .windows(PIECE)
+        .any(|piece| memchr::memmem::find(text.as_bytes(), piece).is_some())
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "Url({:?})", Shown(url)),
+            Self::Discovered { discovery, mutual_tls } => f
+                .debug_struct("Discovered")
+                .field("discovery", discovery)
+                .field("mutual_tls", mutual_tls)
+                .finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::Answer as HttpAnswer;
+    use http::header::RETRY_AFTER;
+
+    #[test]
+    fn what_an_answer_other_than_200_means() {
+        use Blames::{Credentials, Rate, Server, Token, Unauthorized};
+        let error = |code: &str| format!(r#"{{"error":"{code}"}}"#);
+        for (name, status, body, has_answered, expected) in [
+            ("the token", 400, error("invalid_token"), false, None),
+            ("a grant", 400, error("invalid_grant"), false, None),
+            ("a type", 400, error("unsupported_token_type"), false, None),
+            ("the call, never good", 400, error("invalid_request"), false, Some(Token)),
+            ("the call, good before", 400, error("invalid_request"), true, None),
+            ("our credentials", 400, error("invalid_client"), true, Some(Credentials)),
+            ("our credentials, 401", 401, error("invalid_client"), true, Some(Credentials)),
+            ("401 alone", 401, String::new(), true, Some(Unauthorized)),
+            ("401 about a token", 401, error("invalid_token"), true, Some(Unauthorized)),
+            ("another code", 400, error("unauthorized_client"), true, Some(Token)),
+            ("no code", 400, "{}".to_owned(), true, Some(Token)),
+            ("no JSON", 400, "invalid_token".to_owned(), true, Some(Token)),
+            ("a list", 400, r#"{"error":["invalid_token"]}"#.to_owned(), true, Some(Token)),
+            ("another status", 403, error("invalid_token"), true, Some(Token)),
+            ("403 by name of the client", 403, error("invalid_client"), true, Some(Token)),
+            ("not found", 404, String::new(), true, Some(Token)),
+            ("no content", 204, String::new(), true, Some(Token)),
+            ("a fault", 500, String::new(), true, Some(Token)),
+            ("not implemented", 501, String::new(), true, Some(Token)),
+            ("bad gateway", 502, String::new(), true, Some(Server)),
+            ("unavailable", 503, String::new(), true, Some(Server)),
+            ("gateway timeout", 504, String::new(), true, Some(Server)),
+            ("505", 505, String::new(), true, Some(Token)),
+            ("busy", 429, String::new(), true, Some(Rate)),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, "7".parse().unwrap());
+            let answer = HttpAnswer { not_modified: false, headers, body: body.into() };
+            let read = refusal(&FormAnswer { status, answer }, "the.token", has_answered);
+            let fault = read.err();
+            assert_eq!(fault.as_ref().map(|fault| fault.blames), expected, "{name}");
+            let asked = fault.and_then(|fault| fault.retry_after);
+            assert_eq!(asked.is_some(), [429, 503].contains(&status), "{name}");
+        }
+    }
+}

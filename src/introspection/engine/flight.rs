@@ -1,0 +1,257 @@
+//! One question about a token, on its way: to the shared cache first, where there is one that will
+//! do, then to the endpoint when its turn comes.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::error::Error;
+use crate::flight::{self, Ended, Landing, Waiter};
+use crate::introspection::answer::Answer;
+use crate::introspection::endpoint::client::{Blames, CallFault, IntrospectionClient, Verdict};
+use crate::introspection::engine::cache::Now;
+use crate::introspection::engine::introspector::{
+    Introspector, Outcome, RETRY_AFTER, Sought, Told,
+};
+use crate::introspection::shared::SharedAnswers;
+use crate::runtime;
+
+/// How long a call may take in all unless it is set: metadata, the call, keys for its signature. So
+/// long, too, a token waits for its turn.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call, each of the
+/// last two with this deadline.
+fn question_deadline(call: Duration) -> Duration {
+    2 * call + Duration::from_secs(2)
+}
+
+/// A call of the endpoint that has its turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) asked: Now,
+    pub(crate) probe: bool,
+    /// Of its [turn](crate::introspection::engine::turns::Turns).
+    pub(crate) turn: u64,
+    /// Whether the token was active before.
+    pub(crate) known: bool,
+}
+
+/// When a call may begin.
+pub(crate) enum Turn {
+    Now(Running),
+    /// The call, or why there is none.
+    Later(oneshot::Receiver<Result<Running, Error>>),
+    /// Once a probe has shown that the server is back.
+    AfterProbe(Waiter<Told>),
+}
+
+/// What a question brought: an answer, `None` for a token that is not active, to a question that was
+/// put `age` ago.
+pub(crate) struct Brought {
+    pub(crate) answer: Option<Answer>,
+    pub(crate) age: Duration,
+    /// The same at most, where another server put the question.
+    pub(crate) age_at_most: Duration,
+    /// The call that brought it.
+    pub(crate) call: Option<Call>,
+}
+
+/// Why a question brought nothing.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// It took too long, so that who joined late may ask again.
+    pub(crate) late: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, late: false }
+    }
+}
+
+/// A question and what it needs.
+pub(crate) struct Question {
+    pub(crate) introspector: Weak<Introspector>,
+    pub(crate) sought: Sought,
+    pub(crate) token: String,
+    pub(crate) client: Arc<IntrospectionClient>,
+    pub(crate) shared: Option<Arc<SharedAnswers>>,
+    /// Where there is no cache to be asked first.
+    pub(crate) turn: Option<Turn>,
+}
+
+impl Question {
+    /// Puts the question, as a task that no request can cancel. To be called without a lock.
+    pub(crate) fn launch(self, runtime: &Handle, landing: Landing<Told>) {
+        let landing = Arc::new(landing);
+        let (introspector, sought) = (Weak::clone(&self.introspector), self.sought);
+        let to_share = self.shared.clone().map(|shared| (shared, self.token.clone()));
+        let own = runtime.clone();
+        let deadline = question_deadline(self.client.deadline);
+        let question = self.put(Arc::clone(&landing));
+        flight::launch(runtime, deadline, question, move |ended| {
+            land(&introspector, sought, landing, ended, |outcome, call| {
+                let Some((shared, token)) = to_share else { return };
+                // Nobody waits for this.
+                let sharing = share(shared, token, outcome, call);
+                flight::launch(&own, deadline, sharing, drop);
+            });
+        });
+    }
+
+    async fn put(mut self, landing: Arc<Landing<Told>>) -> Result<Brought, Failed> {
+        if let Some(shared) = self.shared.as_ref().filter(|_| !self.sought.asks_now)
+            // A store that panics is as good as none.
+            && let Ok(Some(found)) = flight::caught(shared.get(&self.token)).await
+            && let Some(introspector) = self.introspector.upgrade()
+            && let Some(brought) = introspector.usable(self.sought, found)
+        {
+            return Ok(brought);
+        }
+        let mut running = self.turn(&landing).await?;
+        let said = runtime::within(self.client.deadline, async {
+            let has_answered = match running.introspector.upgrade() {
+                Some(introspector) => introspector.has_answered(),
+                None => return Err(CallFault::new(Blames::Nothing, "the server is gone")),
+            };
+            self.client.ask(&self.token, has_answered).await
+        });
+        let said = said.await;
+        let said =
+            said.unwrap_or_else(|| Err(CallFault::new(Blames::Silence, "no answer in time")));
+        running.ended(said)
+    }
+
+    /// Waits for the turn.
+    async fn turn(&mut self, landing: &Landing<Told>) -> Result<Running, Failed> {
+        let turn = match self.turn.take() {
+            Some(turn) => turn,
+            None => self.introspector()?.turn(self.sought)?,
+        };
+        if let Turn::Now(running) = turn {
+            return Ok(running);
+        }
+        let turn = runtime::within(self.client.deadline, self.wait_for(turn)).await;
+        let introspector = self.introspector()?;
+        match turn.transpose()?.flatten() {
+            Some(running) => {
+                introspector.renew(self.sought, landing, running.call.asked);
+                Ok(running)
+            }
+            // Given up, or it took too long.
+            None => {
+                let problem = "too many calls are under way";
+                Err(Failed { error: introspector.held_back(problem, RETRY_AFTER), late: true })
+            }
+        }
+    }
+
+    /// `None` where the turn was given up.
+    async fn wait_for(&self, mut turn: Turn) -> Result<Option<Running>, Failed> {
+        if let Turn::AfterProbe(mut probe) = turn {
+            probe.outcome().await;
+            turn = self.introspector()?.turn(self.sought)?;
+        }
+        match turn {
+            Turn::Now(running) => Ok(Some(running)),
+            Turn::Later(turn) => Ok(turn.await.ok().transpose()?),
+            // The first was lost.
+            Turn::AfterProbe(_) => Ok(None),
+        }
+    }
+
+    fn introspector(&self) -> Result<Arc<Introspector>, Failed> {
+        self.introspector.upgrade().ok_or_else(|| gone().into())
+    }
+}
+
+/// The server ended: nobody sees this.
+fn gone() -> Error {
+    Error::Wiring { fix: "the server is gone".into() }
+}
+
+/// A call that has its turn, from before its task starts. It gives the turn back however it ends, for
+/// which it takes the lock: it must not be dropped under it.
+pub(crate) struct Running {
+    pub(crate) introspector: Weak<Introspector>,
+    pub(crate) sought: Sought,
+    pub(crate) call: Call,
+}
+
+impl Running {
+    /// The call alone, for an owner who gives the turn back by itself.
+    pub(crate) fn into_call(mut self) -> Call {
+        self.introspector = Weak::new();
+        self.call
+    }
+
+    fn ended(&mut self, said: Result<Verdict, CallFault>) -> Result<Brought, Failed> {
+        // Whatever is done here is done once.
+        let Some(introspector) = std::mem::take(&mut self.introspector).upgrade() else {
+            return Err(gone().into());
+        };
+        // An answer is as old as its question: the token may have been revoked since.
+        let age = introspector.now().monotonic.saturating_sub(self.call.asked.monotonic);
+        let late = said.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
+        introspector
+            .call_ended(self.sought, self.call, said)
+            .map(|answer| Brought { answer, age, age_at_most: age, call: Some(self.call) })
+            .map_err(|error| Failed { error, late })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(introspector) = self.introspector.upgrade() {
+            let fault = CallFault::new(Blames::Nothing, "the call was aborted");
+            let _ = introspector.call_ended(self.sought, self.call, Err(fault));
+        }
+    }
+}
+
+/// The end of a question, however it comes.
+fn land(
+    introspector: &Weak<Introspector>,
+    sought: Sought,
+    landing: Arc<Landing<Told>>,
+    ended: Ended<Result<Brought, Failed>>,
+    share: impl FnOnce(Outcome, Call),
+) {
+    let Some(introspector) = introspector.upgrade() else { return };
+    let result = match ended {
+        // It died with its runtime, which says nothing: who waits may ask on another.
+        Ended::Gone => return introspector.forget(sought, &landing),
+        Ended::Done(result) => result,
+        ended @ (Ended::Late | Ended::Panicked) => {
+            let problem = ended.done().err().unwrap_or_default();
+            Err(introspector.unavailable(problem, RETRY_AFTER).into())
+        }
+    };
+    let late = result.as_ref().is_err_and(|failed| failed.late);
+    // A copy from before other requests can see the answer: once its members have passed for one of
+    // them, they are gone.
+    let to_share = result.as_ref().ok().and_then(|Brought { answer, call, .. }| {
+        let answer = answer.as_ref().map(|answer| Arc::new(answer.unpassed()));
+        call.map(|call| (answer.ok_or(Error::Inactive), call))
+    });
+    let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
+    // The question itself is over, so this is the only owner.
+    if let Some(landing) = Arc::into_inner(landing) {
+        landing.tell(Told { outcome, late });
+    }
+    if let Some((outcome, call)) = to_share.filter(|_| is_latest) {
+        share(outcome, call);
+    }
+}
+
+/// Tells the shared cache what was heard.
+async fn share(shared: Arc<SharedAnswers>, token: String, outcome: Outcome, call: Call) {
+    match outcome {
+        Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,
+        Err(Error::Inactive) => shared.put(&token, None, call.asked).await,
+        Err(_) => {}
+    }
+}

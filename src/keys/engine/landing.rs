@@ -1,0 +1,139 @@
+//! The end of an attempt: what it brought is judged, published and told.
+
+use std::sync::Arc;
+
+use crate::crypto::random_unit;
+use crate::flight::Ended;
+use crate::keys::engine::remote::RemoteKeys;
+use crate::keys::engine::snapshot::Snapshot;
+use crate::keys::freshness::Ticket;
+use crate::keys::set::KeySetFault;
+use crate::keys::source::{Failure, Fetched};
+use crate::observe::Event;
+use crate::token::Excerpt;
+
+impl RemoteKeys {
+    /// Takes in how an attempt ended; `known` is the set that was in use when it began, to which "not
+    /// modified" refers.
+    pub(crate) fn land(
+        &self,
+        ticket: Ticket,
+        ended: Ended<Result<Fetched, Failure>>,
+        known: Option<&Snapshot>,
+    ) {
+        if matches!(ended, Ended::Gone) {
+            // It died with its runtime, which is not the server's fault.
+            self.freshness.cancelled(ticket);
+            self.ended.send_replace(());
+            return;
+        }
+        let fetched = ended.done().unwrap_or_else(|problem| Err(problem.into()));
+        let now = self.clock.monotonic();
+        if !self.freshness.is_current(&ticket) {
+            // It was given up, and what it brings may be older than what another one brought.
+            return;
+        }
+        let before = self.snapshot.load_full();
+        let partial = fetched.as_ref().ok().and_then(|fetched| fetched.partial.as_ref());
+        let missing = partial.map(|partial| Excerpt::of_own(partial.problem.as_str()));
+        match fetched.and_then(|fetched| self.renew(&ticket, fetched, known)) {
+            Ok(snapshot) => {
+                let snapshot = Arc::new(snapshot);
+                // In this order: who sees the attempt ended sees its set.
+                self.publish(&snapshot);
+                self.last_error.store(missing.clone().map(Arc::new));
+                let failures = self.freshness.succeeded(ticket);
+                self.ended.send_replace(());
+                self.tell_success(before.as_deref(), &snapshot, failures);
+                if let Some(problem) = missing {
+                    let usable_for = snapshot.life.usable_for(now);
+                    let failures = 1;
+                    self.emit(|issuer| Event::RefreshFailed {
+                        issuer,
+                        problem,
+                        failures,
+                        usable_for,
+                    });
+                }
+            }
+            Err(Failure { problem, retry_after }) => {
+                let problem = Excerpt::of_own(problem);
+                let life = before.as_ref().map(|before| &before.life);
+                let setback = self.freshness.failed(ticket, life, now, random_unit(), retry_after);
+                if setback.is_some() {
+                    self.last_error.store(Some(Arc::new(problem.clone())));
+                }
+                self.ended.send_replace(());
+                let Some(setback) = setback else { return };
+                let (failures, usable_for) = (setback.failures, setback.usable_for);
+                self.emit(|issuer| Event::RefreshFailed { issuer, problem, failures, usable_for });
+                if let (true, Some(usable_for)) = (setback.turned_stale, usable_for) {
+                    self.emit(|issuer| Event::Stale { issuer, usable_for });
+                }
+            }
+        }
+    }
+
+    /// Puts a set to work, unless one of a later attempt is: this one was given up a moment ago then.
+    fn publish(&self, set: &Arc<Snapshot>) {
+        self.snapshot.rcu(|present| match present {
+            Some(present) if !set.life.is_newer(&present.life) => Some(Arc::clone(present)),
+            _ => Some(Arc::clone(set)),
+        });
+    }
+
+    /// The set that a fetch brought or confirmed.
+    fn renew(
+        &self,
+        ticket: &Ticket,
+        fetched: Fetched,
+        known: Option<&Snapshot>,
+    ) -> Result<Snapshot, Failure> {
+        let (keys, document) = match (fetched.document, known) {
+            (None, None) => return Err("key set: not modified, but there is none".into()),
+            (None, Some(known)) => (Arc::clone(&known.keys), known.document.clone()),
+            (Some(document), Some(known)) if document == known.document => {
+                (Arc::clone(&known.keys), document)
+            }
+            (Some(document), _) => match self.source.parse(&document, self.accepted) {
+                Ok(keys) => (Arc::new(keys), document),
+                Err(KeySetFault(problem)) => return Err(format!("key set: {problem}").into()),
+            },
+        };
+        let life = self.freshness.renewed(ticket, fetched.max_age, random_unit());
+        Ok(Snapshot {
+            keys,
+            life: match fetched.partial {
+                None => life,
+                Some(partial) => life.in_part(partial.usable_until),
+            },
+            document,
+            validator: fetched.validator,
+            seed: false,
+        })
+    }
+
+    fn tell_success(&self, before: Option<&Snapshot>, set: &Snapshot, failures: u32) {
+        if failures > 0 {
+            self.emit(|issuer| Event::Recovered { issuer, failures });
+        }
+        let first = before.is_none_or(|before| before.seed);
+        let changed = before.is_none_or(|before| before.document != set.document);
+        let keys = set.keys.len();
+        self.emit(|issuer| Event::Refreshed { issuer, keys, first, changed });
+        if !changed {
+            return;
+        }
+        for skipped in set.keys.skipped() {
+            let (kid, reason) = (skipped.kid.clone(), skipped.reason);
+            self.emit(|issuer| Event::KeySkipped { issuer, kid, reason });
+        }
+        if let Some(before) = before {
+            let added = set.keys.kids_beyond(&before.keys);
+            let removed = before.keys.kids_beyond(&set.keys);
+            if !(added.is_empty() && removed.is_empty()) {
+                self.emit(|issuer| Event::Rotated { issuer, added, removed });
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What can be asked about an issuer's keys from outside a request.
+
+use crate::keys::engine::remote::RemoteKeys;
+use crate::keys::freshness::Stage;
+use crate::keys::{KeySeed, Source};
+use crate::observe::shown::redacted;
+use crate::observe::{IssuerHealth, KeyStage};
+
+impl RemoteKeys {
+    /// How the keys stand.
+    pub(crate) fn health(&self) -> IssuerHealth {
+        let now = self.clock.monotonic();
+        let snapshot = self.snapshot.load();
+        let set = snapshot.as_deref();
+        IssuerHealth {
+            issuer: redacted(&self.issuer).into_owned(),
+            keys: match Stage::of(set.map(|set| &set.life), now) {
+                Stage::Empty => KeyStage::Missing,
+                Stage::Fresh => KeyStage::Fresh,
+                Stage::Ahead => KeyStage::Ahead,
+                Stage::Stale => KeyStage::Stale,
+                Stage::Expired => KeyStage::Expired,
+            },
+            key_ids: set.map_or_else(Vec::new, |set| set.keys.kids()),
+            skipped: set.map_or(0, |set| set.keys.skipped().len()),
+            age: set.map(|set| set.life.age(now)),
+            next_refresh: Some(self.due_in()),
+            last_error: self.last_error.load().as_deref().cloned(),
+            failures: self.freshness.failures(),
+            introspection: None,
+        }
+    }
+
+    /// The set at hand, for the next process; none when there is none, and for a file, which the next
+    /// process has as well.
+    pub(crate) fn export(&self) -> Option<KeySeed> {
+        if matches!(*self.source, Source::File(_)) {
+            return None;
+        }
+        let now = (self.clock.wall(), self.clock.monotonic());
+        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?, now)
+    }
+}

@@ -1,0 +1,193 @@
+//! One JSON Web Key (RFC 7517 §4) becomes a prepared key, or a reason why not.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
+use crate::keys::set::pem;
+use crate::observe::{ALG_ENCRYPTS, NO_VERIFY, USE_IS_NOT_SIG};
+use crate::token::header::Thumbprint;
+use crate::token::json::{Object, Value};
+
+/// A key of a set, with the members that decide when it may be used.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) kid: Option<Box<str>>,
+    /// The thumbprints of its certificate, as the set has them (RFC 7517 §4.8, §4.9).
+    pub(crate) thumbprints: [Option<Thumbprint>; 2],
+    /// The issuer that the key serves, where the set says so (Microsoft Entra ID).
+    pub(crate) issuer: Option<Box<str>>,
+    pub(crate) prepared: VerificationKey,
+}
+
+impl Key {
+    /// A key that nothing is said of.
+    pub(crate) fn nameless(prepared: VerificationKey) -> Self {
+        Self { kid: None, thumbprints: [None, None], issuer: None, prepared }
+    }
+
+    /// Reads one entry of `keys`.
+    pub(crate) fn parse(jwk: &Object<'_>, accepted: AlgorithmSet) -> Result<Self, KeyFault> {
+        check_use(jwk)?;
+        // RFC 7517 §9.2: a private key in a public document is a compromised key.
+        const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"];
+        if PRIVATE.iter().any(|name| member(jwk, name).is_some()) {
+            return Err(KeyFault("has private members"));
+        }
+        let alg = string(jwk, "alg")?;
+        let named = match alg {
+            None => None,
+            Some(name) => Some(Algorithm::from_name(name).ok_or_else(|| unknown_algorithm(name))?),
+        };
+        // RFC 7517 §4.7: a certificate beside the key's own members says the same again.
+        let has_own = ["n", "e", "x", "y", "pub"].iter().any(|name| member(jwk, name).is_some());
+        let mut prepared = match string(jwk, "kty")? {
+            kty if !has_own && member(jwk, "x5c").is_some() => {
+                certified(jwk, kty, string(jwk, "crv")?, accepted)
+            }
+            None => Err(KeyFault("kty is missing")),
+            Some("RSA") => VerificationKey::rsa(&number(jwk, "n")?, &number(jwk, "e")?, accepted),
+            Some("EC") => VerificationKey::ec(
+                string(jwk, "crv")?.ok_or(KeyFault("crv is missing"))?,
+                &octets(jwk, "x")?,
+                &octets(jwk, "y")?,
+                accepted,
+            ),
+            // Ed448 has no implementation here, and X25519 and X448 agree on keys, they do not
+            // sign (RFC 8037 §3.2).
+            Some("OKP") => match string(jwk, "crv")? {
+                Some("Ed25519") => VerificationKey::ed25519(&octets(jwk, "x")?, accepted),
+                _ => Err(KeyFault("curve is not Ed25519")),
+            },
+            Some("AKP") => VerificationKey::ml_dsa(
+                named.ok_or(KeyFault("an AKP key needs alg"))?,
+                &octets(jwk, "pub")?,
+                accepted,
+            ),
+            // A secret that a server publishes is none (RFC 7517 §9.2).
+            Some("oct") => Err(KeyFault("symmetric keys are never taken from a key set")),
+            Some(_) => Err(KeyFault("kty is unknown")),
+        }?;
+        if let Some(named) = named {
+            prepared.restrict(named)?;
+        }
+        Ok(Self {
+            kid: string(jwk, "kid")?.map(Into::into),
+            thumbprints: Thumbprint::read_all(jwk),
+            issuer: string(jwk, "issuer")?.map(Into::into),
+            prepared,
+        })
+    }
+}
+
+/// A key of another algorithm, or one for encryption (RFC 7518 §4.1), which is not a mistake.
+fn unknown_algorithm(name: &str) -> KeyFault {
+    let encrypts = ["RSA-OAEP", "RSA1_5", "ECDH-ES", "A128", "A192", "A256", "PBES2"];
+    KeyFault(match encrypts.iter().any(|start| name.starts_with(start)) {
+        true => ALG_ENCRYPTS,
+        false => "alg is no algorithm of ours",
+    })
+}
+
+/// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`;
+/// where both are, all of the second are operations of the first.
+fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
+    let used = string(jwk, "use")?;
+    if used.is_some_and(|used| used != "sig") {
+        return Err(KeyFault(USE_IS_NOT_SIG));
+    }
+    let ops = match member(jwk, "key_ops") {
+        None => return Ok(()),
+        Some(Value::Array(ops)) => ops,
+        Some(_) => return Err(KeyFault("key_ops is no array")),
+    };
+    if !ops.iter().any(|op| op.as_str() == Some("verify")) {
+        return Err(KeyFault(NO_VERIFY));
+    }
+    if used.is_some() && !ops.iter().all(|op| matches!(op.as_str(), Some("sign" | "verify"))) {
+        return Err(KeyFault("use and key_ops disagree"));
+    }
+    Ok(())
+}
+
+/// The key of the first certificate in `x5c`, where that is all there is of it. As with PEM and DER,
+/// who issued the certificate and for how long is not asked: the set is trusted as it is, and a key in
+/// it could as well stand there bare.
+fn certified(
+    jwk: &Object<'_>,
+    kty: Option<&str>,
+    crv: Option<&str>,
+    accepted: AlgorithmSet,
+) -> Result<VerificationKey, KeyFault> {
+    let first = match member(jwk, "x5c") {
+        Some(Value::Array(chain)) => chain.first().and_then(Value::as_str),
+        _ => None,
+    };
+    let text = first.ok_or(KeyFault("x5c is not an array of certificates"))?;
+    let der = lenient(text).ok_or(KeyFault("x5c is not in base64"))?;
+    let key = pem::certificate(&der, accepted)?;
+    let (own_kty, own_crv) = key.algorithm().map(kind).ok_or(KeyFault("the key has no use"))?;
+    if kty.is_some_and(|kty| kty != own_kty) || crv.is_some_and(|crv| Some(crv) != own_crv) {
+        return Err(KeyFault("x5c has another kind of key than kty or crv says"));
+    }
+    Ok(key)
+}
+
+/// `kty` and `crv` of a key for this algorithm.
+fn kind(algorithm: Algorithm) -> (&'static str, Option<&'static str>) {
+    match algorithm {
+        Algorithm::ES256 => ("EC", Some("P-256")),
+        Algorithm::ES384 => ("EC", Some("P-384")),
+        Algorithm::ES512 => ("EC", Some("P-521")),
+        Algorithm::Ed25519 => ("OKP", Some("Ed25519")),
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => ("AKP", None),
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => ("oct", None),
+        Algorithm::RS256
+        | Algorithm::RS384
+        | Algorithm::RS512
+        | Algorithm::PS256
+        | Algorithm::PS384
+        | Algorithm::PS512 => ("RSA", None),
+    }
+}
+
+/// A member that is there. Servers write null for what they leave out.
+fn member<'a, 'b>(jwk: &'a Object<'b>, name: &str) -> Option<&'a Value<'b>> {
+    jwk.get(name).filter(|value| **value != Value::Null)
+}
+
+fn string<'a>(jwk: &'a Object<'_>, name: &'static str) -> Result<Option<&'a str>, KeyFault> {
+    match member(jwk, name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(KeyFault("a member that must be a string is none")),
+    }
+}
+
+/// Octets whose number counts: those of a curve, or of ML-DSA.
+fn octets(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
+    let text = string(jwk, name)?.ok_or(KeyFault("a member of the key is missing"))?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyFault("a member is not canonical base64url"))
+}
+
+/// A number, which is the same one with the zero octet that a library puts before it to say that it is
+/// not negative, and in whichever alphabet it is written (RFC 7518 §6.3.1 wants neither).
+fn number(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
+    let text = string(jwk, name)?.ok_or(KeyFault("a member of the key is missing"))?;
+    let mut octets = lenient(text).ok_or(KeyFault("a number of the key is not in base64"))?;
+    if let [0, _, ..] = *octets {
+        octets.remove(0);
+    }
+    Ok(octets)
+}
+
+/// Decodes either alphabet of base64, padded or not.
+fn lenient(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+    URL.decode(text).or_else(|_| STANDARD.decode(text)).ok()
+}

@@ -1,0 +1,178 @@
+//! A key set: parsed once, prepared once, then only read.
+//!
+//! Strict on the document, lenient on its entries (RFC 7517 §5): one key of an unknown kind, or in
+//! bad JSON, must not take the others with it.
+
+pub(super) mod entries;
+pub(super) mod jwk;
+pub(super) mod pem;
+pub(super) mod select;
+pub(super) mod thumbprint;
+#[cfg(test)]
+mod wycheproof;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fmt::Write as _;
+
+use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
+use crate::keys::set::jwk::Key;
+use crate::token::Excerpt;
+use crate::token::header::KeyHint;
+use crate::token::json::{self, Object, Value};
+use entries::entries;
+
+pub(crate) use entries::without_mark;
+pub(crate) use pem::{der, pem};
+pub(crate) use select::Candidates;
+pub use thumbprint::jwk_thumbprint;
+
+/// How many entries are listed with the reason why each can't be used, where none can.
+const MAX_TOLD: usize = 5;
+
+/// The prepared keys of one issuer.
+pub(crate) struct KeySet {
+    keys: Vec<Key>,
+    skipped: Vec<Skipped>,
+}
+
+/// An entry that can't be used, for the operator's log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Skipped {
+    pub(crate) kid: Option<Excerpt>,
+    pub(crate) reason: &'static str,
+}
+
+/// Why a document is not a usable key set: our own words, and kids escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
+
+impl KeySet {
+    /// A set without keys, with which nothing verifies.
+    pub(crate) fn empty() -> Self {
+        Self { keys: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Reads a JWK set.
+    ///
+    /// # Errors
+    /// When the document is no JSON object with one array `keys`, or when no entry that is read can be
+    /// used: such an answer must not replace a good set.
+    pub(crate) fn parse(document: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
+        let mut set = Self::empty();
+        let entries = entries(document)?;
+        for entry in entries.texts {
+            // As strict as with a token, and within the same limits.
+            let read = json::parse(entry.as_bytes());
+            let read = read.map_err(|_| KeyFault("not one strict JSON object"));
+            let kid = read.as_ref().ok().and_then(kid_of);
+            match read.and_then(|jwk| Key::parse(&jwk, accepted)) {
+                Ok(key) => set.keys.push(key),
+                Err(KeyFault(reason)) => set.skipped.push(Skipped { kid, reason }),
+            }
+        }
+        if entries.has_more {
+            let reason = "the set has more than 250 entries, and the first 250 are read";
+            set.skipped.push(Skipped { kid: None, reason });
+        }
+        if set.keys.is_empty() {
+            return Err(set.no_usable_key());
+        }
+        Ok(set)
+    }
+
+    /// Reads a file: a JWK set, or one public key or certificate as PEM or DER, by how it begins.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and when it is none of these.
+    pub(crate) fn parse_file(content: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
+        const BEGIN: &[u8] = b"-----BEGIN ";
+        let key = match without_mark(content).trim_ascii_start() {
+            [b'{', ..] => return Self::parse(content, accepted),
+            // RFC 7468 §2: text may stand before it.
+            text if memchr::memmem::find(text, BEGIN).is_some() => pem::pem(text, accepted),
+            // DER: a SEQUENCE.
+            [0x30, ..] => pem::der(content, accepted),
+            _ => Err(KeyFault("neither a JWK set nor a public key or certificate as PEM or DER")),
+        };
+        key.map(Self::single).map_err(|KeyFault(reason)| KeySetFault(reason.into()))
+    }
+
+    /// Says of the first entries why they can't be used.
+    fn no_usable_key(&self) -> KeySetFault {
+        if self.skipped.is_empty() {
+            return KeySetFault("no usable key: the set is empty".into());
+        }
+        let mut text = String::from("no usable key: ");
+        for (at, Skipped { kid, reason }) in self.skipped.iter().take(MAX_TOLD).enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            let _ = match kid {
+                Some(kid) => write!(text, "{separator}kid {kid}: {reason}"),
+                None => write!(text, "{separator}without kid: {reason}"),
+            };
+        }
+        if let Some(more @ 1..) = self.skipped.len().checked_sub(MAX_TOLD) {
+            let _ = write!(text, "; and {more} more");
+        }
+        KeySetFault(text.into())
+    }
+
+    /// A set of one key without a kid.
+    pub(crate) fn single(prepared: VerificationKey) -> Self {
+        Self { keys: vec![Key::nameless(prepared)], skipped: Vec::new() }
+    }
+
+    /// The keys that a token's header names; none when it names none of this set.
+    pub(crate) fn find(&self, key: KeyHint<'_>, algorithm: Algorithm, iss: &str) -> Candidates {
+        select::candidates(&self.keys, key, algorithm, iss)
+    }
+
+    /// Whether some key may be meant by this kid: one that has it, or one that has none.
+    pub(crate) fn may_have(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid.as_deref().is_none_or(|own| own == kid))
+    }
+
+    /// Whether `signature` verifies with one of the candidates.
+    pub(crate) fn verify(
+        &self,
+        candidates: Candidates,
+        algorithm: Algorithm,
+        input: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        candidates
+            .iter()
+            .filter_map(|index| self.keys.get(index))
+            .any(|key| key.prepared.verify(algorithm, input, signature))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The key ids, of the keys that have one.
+    pub(crate) fn kids(&self) -> Vec<Excerpt> {
+        self.keys.iter().filter_map(|key| key.kid.as_deref()).map(Excerpt::of).collect()
+    }
+
+    /// The key ids that `other` does not have.
+    pub(crate) fn kids_beyond(&self, other: &Self) -> Vec<Excerpt> {
+        let kids = self.keys.iter().filter_map(|key| key.kid.as_deref());
+        let has = |kid| other.keys.iter().any(|key| key.kid.as_deref() == Some(kid));
+        kids.filter(|kid| !has(*kid)).map(Excerpt::of).collect()
+    }
+
+    pub(crate) fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.keys).finish()
+    }
+}
+
+fn kid_of(jwk: &Object<'_>) -> Option<Excerpt> {
+    jwk.get("kid").and_then(Value::as_str).map(Excerpt::of)
+}

@@ -1,0 +1,205 @@
+//! The key sets of one issuer that publishes several (Azure AD B2C: one for each policy), as one.
+//!
+//! - All are asked at once, each by its own `ETag`.
+//! - Where one fails and another answers, the last good set of the one that fails stays, as long as a
+//!   set may be used while its server fails. The whole is then used no longer than that, it is fetched
+//!   again as soon as the schedule allows, and it does not count as a look for a `kid`: the key may be
+//!   where nobody could look.
+//! - Entries are taken in turn, so that a set with many keys pushes out none of another.
+
+use std::borrow::Cow;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use crate::crypto::AlgorithmSet;
+use crate::fetch::{Client, FetchError};
+use crate::keys::freshness::{FRESHNESS, FreshnessSettings};
+use crate::keys::set::entries::{MAX_KEYS, entries};
+use crate::keys::set::{KeySet, KeySetFault};
+use crate::keys::source::{Failure, Fetched, Partial, Validator, get};
+
+/// Places of one issuer. A server with many policies has a dozen, and each fetch asks all of them.
+pub(crate) const MAX_PLACES: usize = 16;
+
+/// Where the sets are, and what each brought.
+pub(crate) struct JwksPlaces {
+    places: Vec<Place>,
+    accepted: AlgorithmSet,
+    settings: FreshnessSettings,
+}
+
+struct Place {
+    uri: String,
+    last: Mutex<Option<Good>>,
+}
+
+/// The last good set of a place.
+#[derive(Clone)]
+struct Good {
+    document: Bytes,
+    validator: Option<Validator>,
+    max_age: Option<Duration>,
+    usable_until: Duration,
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Fetched, FetchError>> + Send + 'a>>;
+
+impl JwksPlaces {
+    pub(crate) fn new(uris: &[String], accepted: AlgorithmSet, stale_if_error: Duration) -> Self {
+        let place = |uri: &String| Place { uri: uri.clone(), last: Mutex::default() };
+        let settings = FreshnessSettings { stale_if_error };
+        Self { places: uris.iter().map(place).collect(), accepted, settings }
+    }
+
+    /// Asks every place, at `now`.
+    ///
+    /// # Errors
+    /// Where none has a good answer.
+    pub(crate) async fn fetch(
+        &self,
+        client: &Client,
+        authorization: Option<&HeaderValue>,
+        now: Duration,
+    ) -> Result<Fetched, Failure> {
+        let lasts: Vec<_> = self.places.iter().map(|place| place.last(now)).collect();
+        let ask = |(place, last): (&'_ Place, &'_ Option<Good>)| -> Answer<'_> {
+            let (uri, authorization) = (place.uri.clone(), authorization.cloned());
+            let validator = last.as_ref().and_then(|last| last.validator.clone());
+            Box::pin(async move { get(client, &uri, validator.as_ref(), authorization).await })
+        };
+        let answers = all(self.places.iter().zip(&lasts).map(ask).collect()).await;
+        let (mut sets, mut problems) = (Vec::new(), Vec::new());
+        let (mut retry_after, mut usable_until, mut answered) = (None, None, false);
+        for (at, ((place, last), answer)) in self.places.iter().zip(lasts).zip(answers).enumerate()
+        {
+            let name = format!("key set {}", at + 1);
+            let read = match answer {
+                Ok(fetched) => {
+                    let read = self.read(fetched, last.as_ref(), now);
+                    read.map_err(|problem| format!("{name}: {problem}").into())
+                }
+                Err(error) => Err(error.of(&name, &place.uri)),
+            };
+            match read {
+                Ok(good) => {
+                    answered = true;
+                    place.keep(good.clone());
+                    sets.push(good);
+                }
+                Err(failure) => {
+                    retry_after = retry_after.max(failure.retry_after);
+                    problems.push(failure.problem);
+                    if let Some(last) = last {
+                        let until = usable_until.unwrap_or(last.usable_until);
+                        usable_until = Some(last.usable_until.min(until));
+                        sets.push(last);
+                    }
+                }
+            }
+        }
+        let problem = problems.join("; ");
+        if !answered {
+            return Err(Failure { problem, retry_after });
+        }
+        let fresh_for = |set: &Good| set.max_age.unwrap_or(FRESHNESS);
+        let is_whole = problems.is_empty();
+        Ok(Fetched {
+            document: Some(merged(&sets)),
+            validator: None,
+            // As short as it may be where a place has to be asked again.
+            max_age: sets
+                .iter()
+                .map(fresh_for)
+                .min()
+                .map(|least| if is_whole { least } else { Duration::ZERO }),
+            partial: (!is_whole).then_some(Partial { problem, usable_until }),
+        })
+    }
+
+    /// What a place answered, if it is good: nothing else takes the place of a good set.
+    fn read(
+        &self,
+        fetched: Fetched,
+        last: Option<&Good>,
+        now: Duration,
+    ) -> Result<Good, Cow<'static, str>> {
+        let document = match (fetched.document, last) {
+            (None, Some(last)) => last.document.clone(),
+            (None, None) => return Err("not modified, but there is none".into()),
+            (Some(document), Some(last)) if document == last.document => document,
+            (Some(document), _) => match KeySet::parse(&document, self.accepted) {
+                Ok(_) => document,
+                Err(KeySetFault(problem)) => return Err(problem),
+            },
+        };
+        let (validator, max_age) = (fetched.validator, fetched.max_age);
+        let usable_until = self.settings.usable_until(now, max_age);
+        Ok(Good { document, validator, max_age, usable_until })
+    }
+}
+
+impl Place {
+    /// Its last good set, where that may still be used.
+    fn last(&self, now: Duration) -> Option<Good> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|last| now < last.usable_until).cloned()
+    }
+
+    fn keep(&self, good: Good) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(good);
+    }
+}
+
+/// One set of the entries of all, in turn.
+fn merged(sets: &[Good]) -> Bytes {
+    // Each was read before.
+    let sets: Vec<_> = sets.iter().filter_map(|set| entries(&set.document).ok()).collect();
+    let longest = sets.iter().map(|set| set.texts.len()).max().unwrap_or_default();
+    let in_turn = (0..longest).flat_map(|at| sets.iter().filter_map(move |set| set.texts.get(at)));
+    // One more than are read, so that it is reported.
+    let texts: Vec<&str> = in_turn.copied().take(MAX_KEYS + 1).collect();
+    format!(r#"{{"keys":[{}]}}"#, texts.join(",")).into()
+}
+
+/// Waits for all of them at once.
+async fn all(mut futures: Vec<Answer<'_>>) -> Vec<Result<Fetched, FetchError>> {
+    let mut answers: Vec<_> = futures.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (future, answer) in futures.iter_mut().zip(&mut answers) {
+            if answer.is_none()
+                && let Poll::Ready(ready) = future.as_mut().poll(context)
+            {
+                *answer = Some(ready);
+            }
+        }
+        if answers.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    answers.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(entries: &[&str]) -> Good {
+        let document = format!(r#"{{"keys":[{}]}}"#, entries.join(",")).into();
+        Good { document, validator: None, max_age: None, usable_until: Duration::MAX }
+    }
+
+    #[test]
+    fn entries_are_taken_in_turn() {
+        assert_eq!(merged(&[good(&["1", "2", "3"]), good(&["4"])]), r#"{"keys":[1,4,2,3]}"#);
+        let many = vec!["1"; 1_000];
+        let both = merged(&[good(&many), good(&["2", "3"])]);
+        let read = entries(&both).unwrap();
+        assert_eq!(read.texts[..4], ["1", "2", "1", "3"]);
+        assert!(read.has_more);
+    }
+}
