@@ -115,7 +115,7 @@ fn challenge(
         if params.iter().take(index).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
             return Err(format!("auth-param `{name}` stands twice"));
         }
-        if name.is_empty() || !name.bytes().all(crate::credentials::is_tchar) {
+        if name.is_empty() || !name.bytes().all(is_tchar) {
             return Err(format!("`{name}` is no name of an auth-param (RFC 9110 section 11.2)"));
         }
         value.push_str(if index == 0 { " " } else { ", " });
@@ -150,6 +150,11 @@ pub(crate) fn is_error_uri(uri: &str) -> bool {
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         && !rest.is_empty()
         && uri.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+}
+
+/// A character of an HTTP token (RFC 9110 §5.6.2), of which a scheme's name is made.
+pub(crate) fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::uri::{PathAndQuery, Uri};
 
+use crate::challenge::is_tchar;
 use crate::error::Error;
-use crate::token::ServerId;
 
 /// The name of the parameter in a query or a form (RFC 6750 §2.2, §2.3).
 pub(crate) const ACCESS_TOKEN: &str = "access_token";
@@ -50,21 +50,6 @@ pub(crate) struct Credentials<'a> {
 pub(crate) enum FormToken {
     One(String),
     Repeated,
-}
-
-/// What the form layers around a request found, each for its own server (RFC 6750 §2: a token that
-/// is there must not be overlooked because another server's layer read the body, too).
-#[derive(Clone, Default)]
-pub(crate) struct FormTokens(Vec<(ServerId, FormToken)>);
-
-impl FormTokens {
-    pub(crate) fn note(&mut self, server: ServerId, token: FormToken) {
-        self.0.push((server, token));
-    }
-
-    pub(crate) fn of(&self, server: &ServerId) -> Option<&FormToken> {
-        self.0.iter().find(|(own, _)| own == server).map(|(_, token)| token)
-    }
 }
 
 /// The query token of a request, kept in the extensions once it was taken out of the URI. It belongs
@@ -260,11 +245,6 @@ fn is_token68_char(byte: u8) -> bool {
     // `-`, `.`, `/` and the digits stand in a row.
     let digit = byte.wrapping_sub(b'-') < 13;
     letter | digit | (byte == b'_') | (byte == b'~') | (byte == b'+')
-}
-
-/// A character of an HTTP token (RFC 9110 §5.6.2), of which a scheme's name is made.
-pub(crate) fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 trait TrimSpaces {

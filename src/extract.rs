@@ -11,10 +11,11 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
+use crate::authentication::Authentication;
 use crate::error::Error;
 use crate::policy::wrong_claims_type;
 use crate::rejection::{HandedOn, Refusal};
-use crate::token::{AccessToken, Outcome};
+use crate::token::AccessToken;
 
 /// The refusal as a response without a body. Inside a layer of the crate, on its way out, it gets the
 /// body that the server's [`RefusalBody`](crate::RefusalBody) makes.
@@ -55,8 +56,8 @@ where
     }
 }
 
-fn outcome(parts: &Parts) -> Result<&Outcome, Refusal> {
-    parts.extensions.get::<Outcome>().ok_or_else(|| {
+fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {
+    parts.extensions.get::<Authentication>().ok_or_else(|| {
         Refusal::wiring(
             "a handler asks for `AccessToken` on a route that no layer protects: put \
              `.layer(api.layer())` after the route (`.route` calls that follow a `.layer` are not \
@@ -65,7 +66,9 @@ fn outcome(parts: &Parts) -> Result<&Outcome, Refusal> {
     })
 }
 
-fn find<C: Send + Sync + 'static>(outcome: &Outcome) -> Result<Option<AccessToken<C>>, Refusal> {
+fn find<C: Send + Sync + 'static>(
+    outcome: &Authentication,
+) -> Result<Option<AccessToken<C>>, Refusal> {
     let Some(token) = &outcome.token else {
         return Ok(None);
     };

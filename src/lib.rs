@@ -114,6 +114,7 @@ mod rejection;
 mod server;
 
 // The walk: steps 2 to 7 of a request, and what its tokens are judged by.
+mod authentication;
 mod authenticator;
 mod trust;
 

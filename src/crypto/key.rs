@@ -9,7 +9,7 @@ use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, VerificationAlgorithm};
 use aws_lc_rs::{constant_time, hmac};
 
-use crate::crypto::{Algorithm, AlgorithmSet, edwards, roca, spki};
+use crate::crypto::{Algorithm, AlgorithmSet, edwards, roca};
 
 /// Bits of an RSA modulus: RFC 7518 §3.3 asks for 2048 at least; beyond 8192 a check costs
 /// milliseconds, and the library does no more.
@@ -112,11 +112,6 @@ impl VerificationKey {
             return Err(KeyFault("ML-DSA key has not the length of its algorithm"));
         }
         Self::single(algorithm, public, accepted)
-    }
-
-    /// A DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of any of the kinds above.
-    pub(crate) fn spki(der: &[u8], accepted: AlgorithmSet) -> Result<Self, KeyFault> {
-        spki::key(der, accepted)
     }
 
     /// A shared secret for one HMAC algorithm, as long as its hash at least (RFC 7518 §3.2).

@@ -5,7 +5,8 @@
 //! a curve written out instead of named (CVE-2020-0601), RSA with parameters of RSASSA-PSS, and
 //! every other kind fit none.
 
-use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
+use crate::crypto::key::{KeyFault, VerificationKey};
+use crate::crypto::{Algorithm, AlgorithmSet};
 
 /// DER tags (X.690 §8).
 const INTEGER: u8 = 0x02;
@@ -28,7 +29,14 @@ const ML_DSA_87: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x13];
 
 const MALFORMED: KeyFault = KeyFault("no DER SubjectPublicKeyInfo");
 
-pub(super) fn key(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
+impl VerificationKey {
+    /// A DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of any kind of key that is verified with here.
+    pub(crate) fn spki(der: &[u8], accepted: AlgorithmSet) -> Result<Self, KeyFault> {
+        key(der, accepted)
+    }
+}
+
+fn key(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
     let (algorithm, key) = parts(der).ok_or(MALFORMED)?;
     match algorithm {
         RSA => {

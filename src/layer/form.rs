@@ -20,7 +20,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::credentials::{ACCESS_TOKEN, FormToken, FormTokens};
+use crate::authentication::FormTokens;
+use crate::credentials::{ACCESS_TOKEN, FormToken};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal, RefusalBody};
 use crate::server::ResourceServer;

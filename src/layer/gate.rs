@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::Request;
 
+use crate::authentication::{Authentication, Presented};
 use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
 use crate::credentials::{self, Credentials, Method};
@@ -14,7 +15,7 @@ use crate::error::Error;
 use crate::policy::Requirement;
 use crate::rejection::Refusal;
 use crate::server::ResourceServer;
-use crate::token::{AnyToken, Outcome, Presented};
+use crate::token::AnyToken;
 use crate::trust::{Pending, Waited};
 
 /// A server, and what one of its layers asks beyond a valid token.
@@ -119,7 +120,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
                 let generation = self.generation();
                 let presented = Presented::Unkept;
                 let outcome =
-                    Outcome { server, generation, token: None, presented, asked_now: false };
+                    Authentication { server, generation, token: None, presented, asked_now: false };
                 request.extensions_mut().insert(outcome);
                 return Judgement::Pass(Passed { private: false });
             }
@@ -176,7 +177,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
         let (server, generation) = (self.server.id().clone(), verdict.generation);
         let asked_now = self.asks_now();
-        let outcome = Outcome { server, generation, token: Some(token), presented, asked_now };
+        let outcome =
+            Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
         let private = method == Method::Query;
         if private {
@@ -220,7 +222,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
 
     /// The token of a request that this very server judged under its present configuration.
     fn concluded<B>(&self, request: &Request<B>) -> Option<Concluded> {
-        let outcome = request.extensions().get::<Outcome>()?;
+        let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
             return None;
         }
@@ -233,7 +235,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
 
     /// What the layer outside concluded, which a route relies on.
     fn required<B>(&self, request: &Request<B>) -> Result<Concluded, Refusal> {
-        let Some(outcome) = request.extensions().get::<Outcome>() else {
+        let Some(outcome) = request.extensions().get::<Authentication>() else {
             return Err(Refusal::wiring(
                 "`require` without its server's layer around it: put `.layer(api.layer())` after \
                  the routes, or use `api.protect(..)`",

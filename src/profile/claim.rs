@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::observe::shown::redacted;
-use crate::profile::Expected;
+use crate::profile::expected::Expected;
 use crate::token::json::{Object, Value};
 use crate::token::{Excerpt, NumericDate};
 

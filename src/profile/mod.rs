@@ -9,16 +9,16 @@
 
 mod answers;
 mod claim;
+mod expected;
 mod judge;
 mod signs;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use crate::profile::signs::{Sign, Signs};
-use crate::token::NumericDate;
 
 pub use answers::AnswerProfile;
+pub(crate) use expected::Expected;
 #[cfg(feature = "remote")]
 pub(crate) use judge::{Lacking, Times};
 
@@ -57,16 +57,6 @@ pub struct Profile {
     scope_array: bool,
     /// Claims and their values that an access token is known by, beside the usual ones.
     access: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-}
-
-/// What the claims are compared with.
-pub(crate) struct Expected<'a> {
-    /// The issuer's own name.
-    pub(crate) issuer: Arc<str>,
-    pub(crate) audiences: &'a [Box<str>],
-    /// Seconds.
-    pub(crate) leeway: u64,
-    pub(crate) now: NumericDate,
 }
 
 impl Profile {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::authentication::ServerId;
 use crate::authenticator::{
     Authenticator, Invalid, ReadClaims, Validator, read_default, read_typed,
 };
@@ -21,7 +22,7 @@ use crate::rejection::EmptyBody;
 use crate::server::settings::Settings;
 use crate::server::{ResourceServer, Shared};
 use crate::token::header::HeaderMemo;
-use crate::token::{AccessToken, Claims, ServerId};
+use crate::token::{AccessToken, Claims};
 
 /// A builder that still needs its first issuer: `.issuer("https://as.example.com")` is missing, the
 /// authorization server that is trusted.

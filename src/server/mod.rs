@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Uri};
 
+use crate::authentication::FormTokens;
+use crate::authentication::ServerId;
 use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::{ChallengeConfig, Challenges};
 use crate::config_error::ConfigError;
-use crate::credentials::{self, Credentials, FormTokens, Query};
+use crate::credentials::{self, Credentials, Query};
 use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::layer::{
@@ -25,7 +27,7 @@ use crate::layer::{
 };
 use crate::policy::Requirement;
 use crate::rejection::{EmptyBody, Refusal};
-use crate::token::{AccessToken, Claims, ServerId};
+use crate::token::{AccessToken, Claims};
 
 pub use builder::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
 pub use operate::NotReady;

@@ -10,8 +10,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{TOKEN_LIFETIME, keys};
+use crate::authentication::{Authentication, Presented};
 use crate::server::ResourceServer;
-use crate::token::{AccessToken, NumericDate, Outcome, Presented, json as strict};
+use crate::token::{AccessToken, NumericDate, json as strict};
 use crate::trust::TrustedIssuer;
 
 /// Puts an [`AccessToken`] with these claims into every request, as if `server` had authenticated
@@ -80,7 +81,7 @@ pub fn inject<C: Send + Sync + 'static, R>(
 fn outcome<C: Send + Sync + 'static, R>(
     server: &ResourceServer<C, R>,
     claims: Value,
-) -> Result<Outcome, String> {
+) -> Result<Authentication, String> {
     let Value::Object(given) = claims else {
         return Err("the claims are no JSON object".to_owned());
     };
@@ -99,7 +100,7 @@ fn outcome<C: Send + Sync + 'static, R>(
     let claims = strict::parse(payload.as_bytes()).map_err(|_| "the claims are malformed")?;
     let facts = issuer.read(&claims, NumericDate::now(wall)).map_err(|error| error.to_string())?;
     let claims = (authenticator.read_claims)(&claims, &facts).map_err(|error| error.to_string())?;
-    Ok(Outcome {
+    Ok(Authentication {
         server: server.id().clone(),
         generation: trust.generation,
         token: Some(AccessToken::new(facts, claims).into()),
@@ -134,14 +135,14 @@ pub(super) fn complete(
 /// A layer that authenticates every request as the same token's; from [`inject`].
 #[derive(Clone)]
 pub struct InjectLayer {
-    outcome: Outcome,
+    outcome: Authentication,
 }
 
 /// A service whose requests carry an injected token.
 #[derive(Clone)]
 pub struct InjectService<S> {
     inner: S,
-    outcome: Outcome,
+    outcome: Authentication,
 }
 
 impl InjectLayer {

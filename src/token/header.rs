@@ -10,7 +10,6 @@ use crate::crypto::{Algorithm, EDDSA};
 use crate::error::Error;
 use crate::token::Excerpt;
 use crate::token::json::{self, Fault, Object, Value};
-use crate::token::jwt::malformed;
 
 /// Bytes of a `kid`. Real ones have 10 to 90.
 const MAX_KID: usize = 1024;
@@ -270,6 +269,10 @@ impl Deref for SeenHeader {
             Self::Known(remembered) => &remembered.header,
         }
     }
+}
+
+pub(super) fn malformed(problem: &'static str) -> Error {
+    Error::MalformedToken { problem }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use memchr::memchr_iter;
 
 use crate::crypto::Algorithm;
 use crate::error::Error;
-use crate::token::header::{Header, HeaderMemo, SeenHeader};
+use crate::token::header::{Header, HeaderMemo, SeenHeader, malformed};
 use crate::token::json::{self, Fault, Object};
 
 /// Bytes of a token. Real ones have 0.5 to 8 KiB; servers put up to 16 KiB into all headers.
@@ -218,10 +218,6 @@ fn decode_into<'a>(text: &[u8], into: &'a mut [u8]) -> Result<&'a [u8], Error> {
 
 fn not_base64url() -> Error {
     malformed("a part is not canonical base64url")
-}
-
-pub(super) fn malformed(problem: &'static str) -> Error {
-    Error::MalformedToken { problem }
 }
 
 #[cfg(test)]

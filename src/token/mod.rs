@@ -7,13 +7,15 @@ mod facts;
 pub(crate) mod header;
 pub(crate) mod json;
 pub(crate) mod jwt;
+mod principal;
 mod scope;
 mod text;
 
-pub use access::{AccessToken, Principal};
-pub(crate) use access::{AnyToken, Outcome, Presented, ServerId};
+pub use access::AccessToken;
+pub(crate) use access::AnyToken;
 pub use claims::Claims;
 pub use date::NumericDate;
 pub(crate) use facts::{Actor, Facts, Names, OtherScope};
+pub use principal::Principal;
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use text::Excerpt;

@@ -7,11 +7,13 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::keys::set::KeySetFault;
-
 /// Entries of one set that are read. Real sets have 1 to 20, Entra ID's common one about 30, one of a
 /// server that signs for many tenants some 100.
 pub(crate) const MAX_KEYS: usize = 250;
+
+/// Why a document is not a usable key set: our own words, and kids escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
 
 /// Unread entries of a set.
 #[derive(Debug, PartialEq)]

@@ -11,7 +11,6 @@ pub(super) mod thumbprint;
 #[cfg(test)]
 mod wycheproof;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
 
@@ -22,7 +21,7 @@ use crate::token::header::KeyHint;
 use crate::token::json::{self, Object, Value};
 use entries::entries;
 
-pub(crate) use entries::without_mark;
+pub(crate) use entries::{KeySetFault, without_mark};
 pub(crate) use pem::{der, pem};
 pub(crate) use select::Candidates;
 pub use thumbprint::jwk_thumbprint;
@@ -42,10 +41,6 @@ pub(crate) struct Skipped {
     pub(crate) kid: Option<Excerpt>,
     pub(crate) reason: &'static str,
 }
-
-/// Why a document is not a usable key set: our own words, and kids escaped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
 
 impl KeySet {
     /// A set without keys, with which nothing verifies.

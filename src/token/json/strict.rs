@@ -9,7 +9,25 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
 };
 
-use crate::token::json::{Fault, Object, Value};
+use crate::token::json::value::{Object, Value};
+
+/// Nesting of a token's JSON. Real tokens nest 4 deep (Keycloak's `resource_access`).
+pub(crate) const MAX_DEPTH: u32 = 32;
+
+/// Why a document is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is nested deeper than [`MAX_DEPTH`].
+    Depth,
+    /// An object has two members of one name.
+    Duplicate,
+    /// A string has half of a surrogate pair (`\ud800`), which stands for no character. RFC 8259 §8.2
+    /// calls the behaviour of readers unpredictable: some replace it, some drop it, some keep it. To
+    /// leave out the member would be to leave out a `cnf` as well as a display name.
+    Surrogate,
+    /// It is not one JSON object, or not in UTF-8.
+    Form,
+}
 
 /// Up to here names are compared one by one, which for a token's dozen is cheaper than hashing.
 const LINEAR_NAMES: usize = 24;

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::*;
 
 fn check(bytes: &[u8]) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use crate::token::json::{Object, Value};
+use crate::token::json::value::{Object, Value};
 
 impl<'a> Object<'a> {
     /// The object as another type.

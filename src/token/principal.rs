@@ -1,0 +1,65 @@
+//! Who acts with a token: a user, a client, or one of them.
+
+use std::fmt;
+
+use crate::observe::shown::Shown;
+
+/// Who acts with a token.
+///
+/// A client that acts for itself is never taken for a user, although RFC 9068 §2.2 lets `sub`
+/// carry its `client_id` (§5). A user is a pair, since two issuers can use one `sub`. Where nothing
+/// shows which of the two acts, the answer is [`Unknown`](Self::Unknown). The rules are in
+/// [`manual::providers`](crate::manual::providers).
+///
+/// `Debug` shows the issuer alone: `sub` and `client_id` must not be logged (RFC 9068 §6).
+///
+/// ```
+/// use tower_resource_server::{AccessToken, Principal};
+///
+/// fn may_see(owner: &str, token: &AccessToken) -> bool {
+///     match token.principal() {
+///         Principal::User { sub, .. } => sub == owner,
+///         Principal::Client { client_id, .. } => client_id == Some("reports"),
+///         _ => false,
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Principal<'a> {
+    /// A resource owner.
+    User {
+        /// The issuer.
+        iss: &'a str,
+        /// The subject within that issuer.
+        sub: &'a str,
+    },
+    /// A client on its own behalf: the token has no `sub`, its `sub` is the client, or another sign
+    /// shows it.
+    Client {
+        /// The issuer.
+        iss: &'a str,
+        /// The client, where the token names it.
+        client_id: Option<&'a str>,
+    },
+    /// A user or a client: nothing in the token shows which. [`user`](crate::user()) refuses it.
+    Unknown {
+        /// The issuer.
+        iss: &'a str,
+        /// The subject within that issuer, of either kind.
+        sub: Option<&'a str>,
+        /// The client that asked for the token, where the token names it.
+        client_id: Option<&'a str>,
+    },
+}
+
+impl fmt::Debug for Principal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, iss) = match self {
+            Self::User { iss, .. } => ("User", iss),
+            Self::Client { iss, .. } => ("Client", iss),
+            Self::Unknown { iss, .. } => ("Unknown", iss),
+        };
+        f.debug_struct(kind).field("iss", &Shown(iss)).finish_non_exhaustive()
+    }
+}
