@@ -41,6 +41,20 @@ pub struct FormTokenService<S, C = Claims, R = EmptyBody> {
     limit: usize,
 }
 
+impl<C, R> ResourceServer<C, R> {
+    /// Accepts tokens in form bodies, too (RFC 6750 §2.2): a layer to put outside this server's
+    /// own, which buffers the bodies of form requests up to `limit` bytes and replays them.
+    ///
+    /// While a body is read, the request holds what the service inside it gave out on becoming ready,
+    /// a permit of a `ConcurrencyLimit` say, and nobody has authenticated yet: put limits and timeouts
+    /// outside this layer. The bodies inside are of a type that can be made from `Bytes`; hyper's
+    /// `Incoming` becomes one by a layer that maps the body, axum's `Body` is one. Trailers of a body
+    /// that is read here (RFC 9110 §6.5) are dropped; those of other bodies stay.
+    pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
+        FormTokenLayer::new(self.clone(), limit)
+    }
+}
+
 impl<C, R> FormTokenLayer<C, R> {
     pub(crate) fn new(server: ResourceServer<C, R>, limit: usize) -> Self {
         Self { server, limit }

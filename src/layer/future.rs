@@ -10,9 +10,8 @@ use tower_service::Service;
 
 use crate::credentials::QueryToken;
 use crate::layer::gate::{Gate, Passed, Waiting};
-use crate::layer::private::add_private;
 use crate::rejection::{HandedOn, RefusalBody};
-use crate::server::ResourceServer;
+use crate::server::{ResourceServer, add_private};
 
 pin_project! {
     /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService): that of the

@@ -13,13 +13,10 @@
 mod form;
 mod future;
 mod gate;
-mod private;
+mod layers;
 mod service;
 
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
-pub(crate) use gate::{Gate, Guard, Role};
-pub(crate) use private::add_private;
-pub use service::{
-    OptionalResourceServerLayer, RequireLayer, ResourceServerLayer, ResourceServerService,
-};
+pub use layers::{OptionalResourceServerLayer, RequireLayer, ResourceServerLayer};
+pub use service::ResourceServerService;

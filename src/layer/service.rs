@@ -5,30 +5,12 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::layer::future::ResponseFuture;
 use crate::layer::gate::{Gate, Judgement};
 use crate::rejection::{EmptyBody, RefusalBody};
 use crate::token::Claims;
-
-/// Protects a service; from [`ResourceServer::layer`](crate::ResourceServer::layer) and
-/// [`protect`](crate::ResourceServer::protect).
-pub struct ResourceServerLayer<C = Claims, R = EmptyBody> {
-    gate: Gate<C, R>,
-}
-
-/// Protects a service where there are credentials; from
-/// [`ResourceServer::optional_layer`](crate::ResourceServer::optional_layer).
-pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
-    gate: Gate<C, R>,
-}
-
-/// Guards a route inside the layer; from [`ResourceServer::require`](crate::ResourceServer::require).
-pub struct RequireLayer<C = Claims, R = EmptyBody> {
-    gate: Gate<C, R>,
-}
 
 /// A protected service.
 pub struct ResourceServerService<S, C = Claims, R = EmptyBody> {
@@ -69,6 +51,12 @@ where
     }
 }
 
+impl<S, C, R> ResourceServerService<S, C, R> {
+    pub(crate) fn new(inner: S, gate: Gate<C, R>) -> Self {
+        Self { inner, gate }
+    }
+}
+
 impl<S: Clone, C, R> ResourceServerService<S, C, R> {
     /// Drops the instance that was polled ready, since it may hold a permit that it does not need now
     /// or for as long as it waits, and keeps an unpolled clone.
@@ -83,40 +71,6 @@ impl<S: Clone, C, R> Clone for ResourceServerService<S, C, R> {
         Self { inner: self.inner.clone(), gate: self.gate.clone() }
     }
 }
-
-macro_rules! layer {
-    ($layer:ident) => {
-        impl<C, R> $layer<C, R> {
-            pub(crate) fn new(gate: Gate<C, R>) -> Self {
-                Self { gate }
-            }
-        }
-
-        impl<S, C, R> Layer<S> for $layer<C, R> {
-            type Service = ResourceServerService<S, C, R>;
-
-            fn layer(&self, inner: S) -> Self::Service {
-                ResourceServerService { inner, gate: self.gate.clone() }
-            }
-        }
-
-        impl<C, R> Clone for $layer<C, R> {
-            fn clone(&self) -> Self {
-                Self { gate: self.gate.clone() }
-            }
-        }
-
-        impl<C, R> fmt::Debug for $layer<C, R> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($layer)).field("gate", &self.gate).finish()
-            }
-        }
-    };
-}
-
-layer!(ResourceServerLayer);
-layer!(OptionalResourceServerLayer);
-layer!(RequireLayer);
 
 impl<S: fmt::Debug, C, R> fmt::Debug for ResourceServerService<S, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -80,6 +80,13 @@ impl Builder {
     }
 }
 
+impl ResourceServer {
+    /// Starts with the default [`Claims`] and empty bodies; the builder can change both.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl<C, R> Builder<NeedsIssuer, C, R> {
     /// A trusted authorization server; a text is an issuer to [discover](Issuer::discover).
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Builder<NeedsAudience, C, R> {
