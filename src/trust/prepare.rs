@@ -18,8 +18,9 @@ use crate::observe::log;
 use crate::observe::shown::shown;
 use crate::server::Settings;
 use crate::token::Excerpt;
-use crate::trust::TrustedIssuer;
-use crate::trust::{TenantSettings, Tenants, Trust};
+use crate::trust::Trust;
+use crate::trust::issuer::TrustedIssuer;
+use crate::trust::tenants::{TenantSettings, Tenants};
 use crate::url::{check_issuer, check_normal, is_http_loopback};
 #[cfg(feature = "remote")]
 use crate::url::{check_url, is_exact_host};

@@ -1,0 +1,223 @@
+//! One trusted issuer: its names, its keys, and the judgement of its tokens.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::crypto::AlgorithmSet;
+use crate::error::Error;
+#[cfg(feature = "remote")]
+use crate::introspection::{Introspecting, Jwts};
+#[cfg(feature = "remote")]
+use crate::issuer::Transport;
+use crate::issuer::{KeyConfig, TenantRule};
+use crate::keys::{KeyWait, Keys, KeysWaited, Lookup};
+use crate::observe::shown::{AllShown, Shown};
+use crate::observe::{IssuerHealth, KeyStage};
+use crate::profile::{Expected, Profile};
+use crate::token::header::Header;
+use crate::token::json::{Object, Value};
+use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
+use crate::token::{Excerpt, Facts, NumericDate};
+
+/// One issuer, with all that its tokens are judged by.
+pub(crate) struct TrustedIssuer {
+    pub(crate) name: Arc<str>,
+    pub(crate) aliases: Vec<Box<str>>,
+    pub(crate) audiences: Vec<Box<str>>,
+    pub(crate) algorithms: AlgorithmSet,
+    pub(crate) older_names: bool,
+    pub(crate) tenants: Option<TenantRule>,
+    pub(crate) profile: Profile,
+    /// Seconds.
+    pub(crate) leeway: u64,
+    /// Where the keys come from, as it was configured.
+    pub(crate) source: KeyConfig,
+    /// And how the issuer is reached.
+    #[cfg(feature = "remote")]
+    pub(crate) transport: Transport,
+    pub(crate) keys: Keys,
+    #[cfg(feature = "remote")]
+    pub(crate) introspection: Option<Introspecting>,
+}
+
+/// Why a signature is not verified.
+pub(crate) enum Unverified {
+    Refused(Error),
+    /// The key may come.
+    Wait(KeyWait),
+}
+
+impl From<Error> for Unverified {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl TrustedIssuer {
+    pub(crate) fn is_named(&self, iss: &str) -> bool {
+        match &self.tenants {
+            Some(rule) => rule.allows(&self.name, iss),
+            None => *self.name == *iss || self.aliases.iter().any(|alias| **alias == *iss),
+        }
+    }
+
+    /// The issuer's own name, whatever alias the token uses; for a tenant, the tenant's.
+    fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
+        let iss = claims.get("iss").and_then(Value::as_str);
+        iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
+    }
+
+    /// Whether tokens or answers of this issuer are verified with its keys.
+    #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
+    fn needs_keys(&self) -> bool {
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            return introspection.jwts != Jwts::Introspect || introspection.engine.is_signed();
+        }
+        true
+    }
+
+    /// Whether the authorization server alone is asked about its JWTs, whose keys then don't count.
+    #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
+    pub(super) fn introspects_jwts(&self) -> bool {
+        #[cfg(feature = "remote")]
+        return self.introspects(Jwts::Introspect);
+        #[cfg(not(feature = "remote"))]
+        false
+    }
+
+    /// How the issuer stands.
+    pub(crate) fn health(&self) -> IssuerHealth {
+        let mut health = self.keys.health(&self.name);
+        if !self.needs_keys() {
+            health.keys = KeyStage::Unused;
+        }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            health.introspection = Some(introspection.engine.health());
+        }
+        health
+    }
+
+    /// Returns when the issuer's tokens can be judged.
+    pub(crate) async fn ready(&self) {
+        if self.needs_keys() {
+            self.keys.ready().await;
+        }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            introspection.engine.ready().await;
+        }
+    }
+
+    /// Starts a fetch of keys if that is due, and a probe of an introspection endpoint that failed.
+    pub(crate) fn wake(&self) {
+        if self.needs_keys() {
+            self.keys.wake();
+        }
+        #[cfg(feature = "remote")]
+        if let Some(introspection) = &self.introspection {
+            let _ = introspection.engine.probe();
+        }
+    }
+
+    /// Judges what the header says about the token: its kind and its algorithm.
+    pub(crate) fn admit(&self, header: &Header) -> Result<(), Error> {
+        self.profile.check_type(header.typ.as_deref())?;
+        let old = header.legacy_name && !self.older_names;
+        if old || !self.algorithms.contains(header.algorithm) {
+            let name =
+                if header.legacy_name { crate::crypto::EDDSA } else { header.algorithm.name() };
+            return Err(Error::UnacceptedAlgorithm { found: Excerpt::of(name), known: true });
+        }
+        Ok(())
+    }
+
+    /// Finds the key that the header names and verifies the signature with it.
+    pub(crate) fn verify<'a>(
+        &self,
+        jwt: UnverifiedJwt<'a>,
+        waited: Option<&KeysWaited>,
+    ) -> Result<VerifiedJwt<'a>, Unverified> {
+        let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
+        match self.keys.find(header.key(), header.algorithm, iss, waited) {
+            Lookup::Found(found) => {
+                let verified = jwt.verify(|algorithm, input, signature| {
+                    found.verify(algorithm, input, signature)
+                });
+                if verified.is_err() {
+                    self.keys.signature_failed();
+                }
+                Ok(verified?)
+            }
+            Lookup::Unknown => Err(Unverified::Refused(Error::UnknownKey {
+                kid: header.kid.as_deref().map(Excerpt::of),
+                algorithm: header.algorithm,
+            })),
+            Lookup::Unavailable { retry_after } => {
+                Err(Unverified::Refused(Error::KeysUnavailable {
+                    issuer: Excerpt::of_url(&self.name),
+                    problem: self.keys.last_error(),
+                    retry_after,
+                }))
+            }
+            Lookup::Wait(wait) => Err(Unverified::Wait(wait)),
+        }
+    }
+
+    /// Judges the claims of a verified token.
+    pub(crate) fn validate(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
+        // RFC 7800 §3.1, RFC 9449 §7.2, RFC 8705 §3: a bound token is worth nothing without the
+        // proof of its sender, and nothing here can check one. Whatever `cnf` holds, it is refused.
+        if claims.contains("cnf") {
+            return Err(Error::UnconfirmedSender);
+        }
+        if let Some(rule) = &self.tenants {
+            rule.check(&self.name, claims)?;
+        }
+        self.profile.validate(claims, &self.expected(claims, now))
+    }
+
+    /// The claim that names the tenant of this `iss`, and what it has to be.
+    #[cfg(feature = "test-issuer")]
+    pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
+        let rule = self.tenants.as_ref()?;
+        let tenant = crate::issuer::tenant_of(&self.name, iss)?;
+        Some((rule.claim.clone(), tenant.to_owned()))
+    }
+
+    /// Reads the claims of an injected token.
+    #[cfg(feature = "test-issuer")]
+    pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
+        self.profile.read(claims, &self.expected(claims, now))
+    }
+
+    pub(super) fn expected(&self, claims: &Object<'_>, now: NumericDate) -> Expected<'_> {
+        let issuer = match self.tenants {
+            None => Arc::clone(&self.name),
+            Some(_) => self.own_name(claims).into(),
+        };
+        Expected { issuer, audiences: &self.audiences, leeway: self.leeway, now }
+    }
+}
+
+impl fmt::Debug for TrustedIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("TrustedIssuer");
+        shown
+            .field("name", &Shown(&self.name))
+            .field("aliases", &AllShown(&self.aliases))
+            .field("audiences", &AllShown(&self.audiences))
+            .field("algorithms", &self.algorithms)
+            .field("older_names", &self.older_names)
+            .field("tenants", &self.tenants)
+            .field("profile", &self.profile)
+            .field("leeway", &self.leeway)
+            .field("source", &self.source)
+            .field("keys", &self.keys);
+        #[cfg(feature = "remote")]
+        shown.field("transport", &self.transport).field("introspection", &self.introspection);
+        // A field that is not listed here is not shown.
+        shown.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! The issuer that a token is judged by.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
+use crate::trust::issuer::{TrustedIssuer, Unverified};
+use crate::trust::pending::{Pending, Waited};
+use crate::trust::tenants::{Tenant, Tenants};
+
+/// The issuer that a token is judged by.
+pub(crate) enum Resolved<'a> {
+    Configured(&'a TrustedIssuer),
+    Tenant(Arc<Tenant>, &'a Tenants),
+}
+
+impl Deref for Resolved<'_> {
+    type Target = TrustedIssuer;
+
+    fn deref(&self) -> &TrustedIssuer {
+        match self {
+            Self::Configured(issuer) => issuer,
+            Self::Tenant(tenant, _) => &tenant.issuer,
+        }
+    }
+}
+
+impl Resolved<'_> {
+    /// Verifies the token's signature.
+    pub(crate) fn verify<'a>(
+        &self,
+        jwt: UnverifiedJwt<'a>,
+        waited: &Waited,
+    ) -> Result<VerifiedJwt<'a>, Pending> {
+        let verified = TrustedIssuer::verify(self, jwt, waited.keys.as_ref());
+        let verified = verified.map_err(|unverified| match unverified {
+            Unverified::Refused(error) => Pending::Refused(error),
+            Unverified::Wait(wait) => Pending::Keys(wait, self.tenant()),
+        })?;
+        self.prove();
+        Ok(verified)
+    }
+
+    pub(crate) fn tenant(&self) -> Option<Arc<Tenant>> {
+        match self {
+            Self::Configured(_) => None,
+            Self::Tenant(tenant, _) => Some(Arc::clone(tenant)),
+        }
+    }
+
+    /// The issuer vouched for a token.
+    pub(crate) fn prove(&self) {
+        if let Self::Tenant(tenant, tenants) = self
+            && tenant.prove()
+        {
+            tenants.proved(tenant);
+        }
+    }
+}

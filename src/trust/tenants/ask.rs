@@ -1,0 +1,298 @@
+//! The question about a name: whether it may be asked, its turn, and what comes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::flight::{self, Ended, Landing, Waiter};
+use crate::issuer::{Issuer, IssuerResolverError};
+use crate::observe::log;
+use crate::runtime::{self, Deadline};
+use crate::trust::tenants::asking::RESOLVE_DEADLINE;
+use crate::trust::tenants::tenant::{Resolution, Tenant, millis};
+use crate::trust::tenants::{RESOLVE_PERIOD, Tenants};
+use crate::url::is_normal;
+
+/// Bytes of a tenant's name. Real ones have a tenth of that; a longer one is not asked about, since a
+/// stranger chooses what is compared, hashed and remembered.
+const MAX_NAME: usize = 1_024;
+
+/// How long a request waits for it.
+const RESOLVE_WAIT: Duration = Duration::from_secs(3);
+
+/// And how long after a question that had no answer.
+const RESOLVE_AGAIN_RETRY: Duration = Duration::from_secs(60);
+
+/// Questions that one wait goes through where they end without a word, as they do on a runtime that
+/// shuts down.
+const QUESTIONS: u32 = 3;
+
+/// How exactly the last use of a tenant is known: requests write it no more often.
+const USE_GRAIN: u64 = 1_000;
+
+/// What a look for a tenant came to.
+pub(crate) enum Search {
+    Found(Arc<Tenant>),
+    /// The rule does not allow the name, or there is no such tenant.
+    Untrusted,
+    /// It can't be told now.
+    Unavailable,
+    Wait(IssuerWait),
+}
+
+/// What a request that waits for a name can do.
+enum Turn {
+    Answered(Resolution),
+    UnderWay(Waiter<Resolution>),
+    /// Others come first.
+    Queued,
+}
+
+/// A question that begins.
+struct Question {
+    name: Arc<str>,
+    landing: Landing<Resolution>,
+    /// Whether the tenant is known, and nobody waits.
+    again: bool,
+}
+
+/// A wait for the resolver.
+pub(crate) struct IssuerWait {
+    tenants: Arc<Tenants>,
+    name: Arc<str>,
+}
+
+impl IssuerWait {
+    /// The configuration under which the resolver is asked.
+    pub(crate) fn generation(&self) -> u64 {
+        self.tenants.settings.generation
+    }
+
+    /// Returns with what the resolver said, or when the time is up.
+    pub(crate) async fn done(self, deadline: Deadline) -> Resolution {
+        let said = async {
+            let mut questions = QUESTIONS;
+            while questions > 0 {
+                match self.tenants.turn(&self.name) {
+                    Turn::Answered(resolution) => return resolution,
+                    Turn::UnderWay(mut waiter) => {
+                        if let Some(resolution) = waiter.outcome().await {
+                            return resolution;
+                        }
+                        // It ended without a word; another is asked.
+                        questions -= 1;
+                    }
+                    // Each waiting request looks after the queue, so that it depends on no task.
+                    Turn::Queued => tokio::time::sleep(RESOLVE_PERIOD).await,
+                }
+            }
+            Resolution::Open
+        };
+        deadline.within(RESOLVE_WAIT, said).await.unwrap_or(Resolution::Open)
+    }
+}
+
+impl Drop for IssuerWait {
+    fn drop(&mut self) {
+        self.tenants.asking().leave(&self.name);
+    }
+}
+
+impl Tenants {
+    /// Looks for a tenant, without blocking. `waited` is what a wait has brought, and under which
+    /// configuration.
+    pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<&(u64, Resolution)>) -> Search {
+        let known = self.known.get(iss);
+        // The name of a tenant that is known has passed this check.
+        let is_url = known.is_some()
+            || (iss.len() <= MAX_NAME && is_normal(iss, self.settings.allow_http_loopback));
+        if !is_url || !self.resolver.allows(iss) {
+            if known.is_some() {
+                // Nothing is fetched for it any more, either.
+                self.known.forget(iss);
+            }
+            return Search::Untrusted;
+        }
+        if let Some(tenant) = known {
+            self.used(&tenant);
+            return Search::Found(tenant);
+        }
+        match waited {
+            Some((generation, resolution)) if *generation == self.settings.generation => {
+                // It may have been asked about again since, and the last word counts.
+                match self.asking().said.of(iss, self.clock.monotonic()) {
+                    Some(Resolution::Unknown) => Search::Untrusted,
+                    _ => Search::of(resolution.clone()),
+                }
+            }
+            // What was said under another configuration answered another question.
+            Some(_) | None => self.ask(iss),
+        }
+    }
+
+    /// Asks about a name, or waits for its turn.
+    fn ask(self: &Arc<Self>, iss: &str) -> Search {
+        if let Err(unfit) = runtime::current() {
+            log::resolve_failed(iss, unfit.problem());
+            return Search::Unavailable;
+        }
+        let now = self.clock.monotonic();
+        let name: Arc<str> = iss.into();
+        {
+            let mut asking = self.asking();
+            if let Some(said) = asking.said.of(iss, now) {
+                return Search::of(said);
+            }
+            if !asking.enter(&name) {
+                return Search::Unavailable;
+            }
+        }
+        let wait = IssuerWait { tenants: Arc::clone(self), name };
+        // Asked at once where that may be, and not only when the wait is polled.
+        match self.turn(&wait.name) {
+            Turn::Answered(resolution) => Search::of(resolution),
+            Turn::UnderWay(_) | Turn::Queued => Search::Wait(wait),
+        }
+    }
+
+    /// Lets names have their turn, and says how the question about this one stands.
+    fn turn(self: &Arc<Self>, name: &Arc<str>) -> Turn {
+        if let Some(tenant) = self.known.get(name) {
+            return Turn::Answered(Resolution::Known(tenant));
+        }
+        let Ok(runtime) = runtime::current() else { return Turn::Queued };
+        let now = self.clock.monotonic();
+        let mut begun = Vec::new();
+        let turn = {
+            let asking = &mut *self.asking();
+            if let Some(said) = asking.said.of(name, now) {
+                return Turn::Answered(said);
+            }
+            let mut joined = asking.join(name, now);
+            while !asking.queue.is_empty() && asking.may_ask(&self.budget, now) {
+                let Some(next) = asking.next() else { break };
+                let (landing, waiter) = asking.flights.begin(Arc::clone(&next), now);
+                if next == *name {
+                    joined = Some(waiter);
+                }
+                begun.push(Question { name: next, landing, again: false });
+            }
+            joined.map_or(Turn::Queued, Turn::UnderWay)
+        };
+        // Without the lock: a runtime that shuts down drops the task at once, which then reports.
+        for question in begun {
+            self.launch(&runtime, question);
+        }
+        turn
+    }
+
+    fn launch(self: &Arc<Self>, runtime: &Handle, question: Question) {
+        let (resolver, iss) = (Arc::clone(&self.resolver), Arc::clone(&question.name));
+        let work = async move { resolver.resolve(&iss).await };
+        let tenants = Arc::downgrade(self);
+        flight::launch(runtime, RESOLVE_DEADLINE, work, move |ended| {
+            if let Some(tenants) = tenants.upgrade() {
+                tenants.conclude(question, ended);
+            }
+        });
+    }
+
+    /// Takes in what the resolver said.
+    fn conclude(
+        self: &Arc<Self>,
+        question: Question,
+        ended: Ended<Result<Option<Issuer>, IssuerResolverError>>,
+    ) {
+        let Question { name, landing, again } = question;
+        let gone = matches!(ended, Ended::Gone);
+        let said = match ended.done() {
+            Ok(Ok(Some(issuer))) => self.prepare_tenant(&name, issuer).map(Some),
+            Ok(Ok(None)) => Ok(None),
+            Ok(Err(IssuerResolverError(problem))) => Err(problem),
+            Err(problem) => Err(problem.to_owned()),
+        };
+        let now = self.clock.monotonic();
+        let present = {
+            let mut asking = self.asking();
+            let flights = if again { &mut asking.again } else { &mut asking.flights };
+            let present = flights.land(&name, &landing);
+            match &said {
+                Ok(None) if present => asking.said.remember(&name, true, now),
+                Err(_) if present && !gone => asking.said.remember(&name, false, now),
+                _ => {}
+            }
+            present
+        };
+        if gone || !present {
+            // It died with its runtime, or was given up: nothing is said, and who waits asks again.
+            return;
+        }
+        let resolution = match said {
+            Ok(Some(tenant)) => {
+                let tenant = Arc::new(tenant);
+                self.take_in(&tenant);
+                Resolution::Known(tenant)
+            }
+            Ok(None) => {
+                self.known.forget(&name);
+                Resolution::Unknown
+            }
+            Err(problem) => {
+                log::resolve_failed(&name, &problem);
+                Resolution::Open
+            }
+        };
+        landing.tell(resolution);
+    }
+
+    /// A tenant is used by a request.
+    fn used(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+        let now = self.clock.monotonic();
+        let millis = millis(now);
+        if millis.saturating_sub(tenant.used_at.load(Ordering::Relaxed)) < USE_GRAIN {
+            return;
+        }
+        tenant.used_at.store(millis, Ordering::Relaxed);
+        let due_at = tenant.due_at.load(Ordering::Relaxed);
+        if millis >= due_at {
+            self.resolve_again(tenant, due_at, now);
+        }
+    }
+
+    /// Asks about a tenant that is known, for which nobody waits.
+    fn resolve_again(self: &Arc<Self>, tenant: &Arc<Tenant>, due_at: u64, now: Duration) {
+        let Ok(runtime) = runtime::current() else { return };
+        let next = millis(now.saturating_add(RESOLVE_AGAIN_RETRY));
+        let due = &tenant.due_at;
+        if due.compare_exchange(due_at, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        let question = {
+            let mut asking = self.asking();
+            if asking.again.join(&tenant.name, now).is_some() {
+                return;
+            }
+            asking.may_ask_again(&self.budget_again, now).then(|| {
+                let (landing, _) = asking.again.begin(Arc::clone(&tenant.name), now);
+                Question { name: Arc::clone(&tenant.name), landing, again: true }
+            })
+        };
+        match question {
+            Some(question) => self.launch(&runtime, question),
+            // The next request tries again.
+            None => due.store(due_at, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Search {
+    fn of(resolution: Resolution) -> Self {
+        match resolution {
+            Resolution::Known(tenant) => Self::Found(tenant),
+            Resolution::Unknown => Self::Untrusted,
+            Resolution::Open => Self::Unavailable,
+        }
+    }
+}
