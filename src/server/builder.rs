@@ -151,7 +151,7 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     fn set_resolver<T>(mut self, resolver: impl IssuerResolver) -> Builder<T, C, R> {
-        if self.settings.resolver.replace(Arc::new(resolver)).is_some() {
+        if self.settings.trust.resolver.replace(Arc::new(resolver)).is_some() {
             let problem = "issuer_resolver: is set twice; one resolver has one allow rule";
             self.settings.problems.push(problem.to_owned());
         }
@@ -227,44 +227,44 @@ impl<S, C, R> Builder<S, C, R> {
     /// How far the clocks of issuers and this server may differ, for `exp`, `nbf` and `iat`: 60 s
     /// unless set, at most 300 s.
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.settings.leeway = leeway;
+        self.settings.trust.leeway = leeway;
         self
     }
 
     /// The `realm` of challenges (RFC 9110 §11.5): the first audience unless set.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.settings.realm = Some(realm.into());
+        self.settings.challenge.realm = Some(realm.into());
         self
     }
 
     /// The `scope` that a 401 asks for, so that a client knows what to request (RFC 6750 §3). See
     /// also [`ResourceServer::protect`], which does it for a route.
     pub fn challenge_scope<T: Into<String>>(mut self, scope: impl IntoIterator<Item = T>) -> Self {
-        self.settings.challenge_scope.extend(scope.into_iter().map(Into::into));
+        self.settings.challenge.scope.extend(scope.into_iter().map(Into::into));
         self
     }
 
     /// One more parameter of every challenge; those of RFC 6750 §3 have settings of their own.
     pub fn challenge_param(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
-        self.settings.challenge.params.push((name.into(), text.into()));
+        self.settings.challenge.config.params.push((name.into(), text.into()));
         self
     }
 
     /// An absolute URI of a page about errors, sent as `error_uri` (RFC 6750 §3).
     pub fn error_uri(mut self, uri: impl Into<String>) -> Self {
-        self.settings.challenge.error_uri = Some(uri.into());
+        self.settings.challenge.config.error_uri = Some(uri.into());
         self
     }
 
     /// Leaves out `error_description`, which is one fixed text for each code.
     pub fn without_error_descriptions(mut self) -> Self {
-        self.settings.challenge.descriptions = false;
+        self.settings.challenge.config.descriptions = false;
         self
     }
 
     /// Lets issuers and endpoints be `http://` on this very machine, for tests and development.
     pub fn allow_http_loopback(mut self) -> Self {
-        self.settings.allow_http_loopback = true;
+        self.settings.trust.allow_http_loopback = true;
         self
     }
 
@@ -272,7 +272,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// those of the system.
     #[cfg(feature = "remote")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        let set = self.settings.client.add_root_certificates(pem.into());
+        let set = self.settings.trust.client.add_root_certificates(pem.into());
         self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
@@ -286,7 +286,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// with [`Issuer::no_proxy`](crate::Issuer::no_proxy).
     #[cfg(feature = "remote")]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        let set = self.settings.client.set_proxy(&url.into());
+        let set = self.settings.trust.client.set_proxy(&url.into());
         self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
@@ -294,7 +294,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// The `User-Agent` of requests of this server's own.
     #[cfg(feature = "remote")]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
-        let set = self.settings.client.set_user_agent(&user_agent.into());
+        let set = self.settings.trust.client.set_user_agent(&user_agent.into());
         self.settings.problems.extend(set.err().map(str::to_owned));
         self
     }
@@ -312,7 +312,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// at most 24 h. Longer bridges longer outages; it also is how long a key that was withdrawn
     /// because it leaked can be kept alive by whoever can block the fetch.
     pub fn stale_if_error(mut self, time: Duration) -> Self {
-        self.settings.stale_if_error = time;
+        self.settings.trust.stale_if_error = time;
         self
     }
 
@@ -320,7 +320,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// them that its keys would lapse in between. The timer starts with the first fetch, and ends with
     /// the server. Of tenants that a resolver finds, it is for those that had a valid token.
     pub fn keep_warm(mut self) -> Self {
-        self.settings.keep_warm = true;
+        self.settings.trust.keep_warm = true;
         self
     }
 
@@ -331,7 +331,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// and at least 16. Where a tenant has a key set of 10 KiB, it takes some 40 KiB of memory, and a
     /// thousand of them 40 MB.
     pub fn max_tenants(mut self, most: usize) -> Self {
-        self.settings.max_tenants = most;
+        self.settings.trust.max_tenants = most;
         self
     }
 
@@ -354,13 +354,13 @@ impl<S, C, R> Builder<S, C, R> {
     /// # let _ = builder;
     /// ```
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.settings.observer = Some(Arc::new(observer));
+        self.settings.trust.observer = Some(Arc::new(observer));
         self
     }
 
     /// Another source of time, for tests; see [`TestClock`](crate::TestClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.settings.clock = Arc::new(clock);
+        self.settings.trust.clock = Arc::new(clock);
         self
     }
 }
@@ -390,19 +390,16 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
     ///
     /// # Errors
     /// Every setting that can't be, by name and value.
-    pub fn build(mut self) -> Result<ResourceServer<C, R>, ConfigError>
+    pub fn build(self) -> Result<ResourceServer<C, R>, ConfigError>
     where
         S: Complete,
     {
-        let mut problems = std::mem::take(&mut self.settings.problems);
-        let settings = Arc::new(self.settings);
-        problems.extend(settings.key_settings(None, false).freshness.problem());
-        if settings.max_tenants == 0 {
-            problems.push("max_tenants 0: at least one".to_owned());
-        }
-        let (issuers, audiences) = (&settings.issuers, &settings.audiences);
-        let trust = settings.trust(issuers, audiences, None, &mut problems);
-        let (challenge, challenges) = settings.challenges(&mut problems);
+        let Settings { issuers, audiences, trust: settings, challenge, query_token, mut problems } =
+            self.settings;
+        let settings = Arc::new(settings);
+        problems.extend(settings.problems());
+        let trust = settings.trust(&issuers, &audiences, None, &mut problems);
+        let (challenge, challenges) = challenge.build(&audiences, &mut problems);
         let (Some(challenges), []) = (challenges, problems.as_slice()) else {
             return Err(ConfigError { problems });
         };
@@ -419,7 +416,8 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             id: ServerId::new(challenges),
             challenge,
             body: self.body,
-            settings,
+            trust: settings,
+            query_token,
             keeps_tokens: AtomicBool::new(false),
         }))
     }

@@ -23,12 +23,12 @@ use crate::credentials::{self, Credentials, Query};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal};
 use crate::token::{AccessToken, Claims, ScopeToken};
+use crate::trust::TrustSettings;
 
 pub use builder::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
 pub use operate::NotReady;
 pub(crate) use private::add_private;
 pub use readiness::ReadinessService;
-pub(crate) use settings::Settings;
 
 /// An OAuth 2.0 resource server: configuration, keys and caches behind one cheap handle.
 ///
@@ -43,7 +43,9 @@ pub(crate) struct Shared<C, R> {
     pub(crate) id: ServerId,
     pub(crate) challenge: ChallengeConfig,
     pub(crate) body: R,
-    pub(crate) settings: Arc<Settings>,
+    /// What issuers are made ready with at a reload.
+    pub(crate) trust: Arc<TrustSettings>,
+    pub(crate) query_token: bool,
     pub(crate) keeps_tokens: AtomicBool,
 }
 
@@ -108,7 +110,7 @@ impl<C, R> ResourceServer<C, R> {
         extensions: &'a Extensions,
     ) -> Result<Credentials<'a>, Error> {
         let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
-        let query = match self.shared.settings.query_token {
+        let query = match self.shared.query_token {
             true => Query { uri: uri.query(), kept: extensions.get() },
             false => Query::default(),
         };

@@ -44,7 +44,7 @@ impl<C, R> ResourceServer<C, R> {
         let issuers: Vec<Issuer> = issuers.into_iter().map(Into::into).collect();
         let audiences: Vec<String> = audiences.into_iter().map(Into::into).collect();
         let trust = &self.shared.authenticator.trust;
-        let settings = &self.shared.settings;
+        let settings = &self.shared.trust;
         loop {
             let mut problems = Vec::new();
             let before = trust.load_full();

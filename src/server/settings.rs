@@ -1,71 +1,52 @@
 //! What a server is set up with, whatever the types of its claims and bodies.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri, quoted};
-use crate::clock::{Clock, SystemClock};
-use crate::issuer::{Issuer, IssuerResolver};
-use crate::keys::{FreshnessSettings, KeySeed, KeySettings, STALE_IF_ERROR};
-use crate::observe::Observer;
+use crate::issuer::Issuer;
 use crate::observe::shown::shown;
 use crate::token::ScopeToken;
-use crate::trust::MAX_TENANTS;
-
-/// How far clocks may differ, unless set.
-const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
+use crate::trust::TrustSettings;
 
 /// The settings of one server.
 pub(crate) struct Settings {
     pub(crate) issuers: Vec<Issuer>,
-    pub(crate) resolver: Option<Arc<dyn IssuerResolver>>,
     pub(crate) audiences: Vec<String>,
-    pub(crate) leeway: Duration,
-    pub(crate) realm: Option<String>,
-    pub(crate) challenge: ChallengeConfig,
-    pub(crate) challenge_scope: Vec<String>,
-    pub(crate) allow_http_loopback: bool,
-    #[cfg(feature = "remote")]
-    pub(crate) client: crate::fetch::ClientSettings,
+    pub(crate) trust: TrustSettings,
+    pub(crate) challenge: ChallengeSettings,
     pub(crate) query_token: bool,
-    pub(crate) stale_if_error: Duration,
-    pub(crate) keep_warm: bool,
-    pub(crate) max_tenants: usize,
-    pub(crate) observer: Option<Observer>,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// Of settings that were refused when they were made.
     pub(crate) problems: Vec<String>,
+}
+
+/// What is set of challenges.
+pub(crate) struct ChallengeSettings {
+    pub(crate) realm: Option<String>,
+    pub(crate) scope: Vec<String>,
+    pub(crate) config: ChallengeConfig,
 }
 
 impl Settings {
     pub(crate) fn new() -> Self {
+        let config = ChallengeConfig { descriptions: true, ..ChallengeConfig::default() };
         Self {
             issuers: Vec::new(),
-            resolver: None,
             audiences: Vec::new(),
-            leeway: DEFAULT_LEEWAY,
-            realm: None,
-            challenge: ChallengeConfig { descriptions: true, ..ChallengeConfig::default() },
-            challenge_scope: Vec::new(),
-            allow_http_loopback: false,
-            #[cfg(feature = "remote")]
-            client: crate::fetch::ClientSettings::default(),
+            trust: TrustSettings::new(),
+            challenge: ChallengeSettings { realm: None, scope: Vec::new(), config },
             query_token: false,
-            stale_if_error: STALE_IF_ERROR,
-            keep_warm: false,
-            max_tenants: MAX_TENANTS,
-            observer: None,
-            clock: Arc::new(SystemClock::new()),
             problems: Vec::new(),
         }
     }
+}
 
+impl ChallengeSettings {
     /// The challenges of the server, and what those of its routes start from.
-    pub(crate) fn challenges(
+    pub(crate) fn build(
         &self,
+        audiences: &[String],
         problems: &mut Vec<String>,
     ) -> (ChallengeConfig, Option<Challenges>) {
-        let mut config = self.challenge.clone();
-        config.realm = match (&self.realm, self.audiences.first()) {
+        let mut config = self.config.clone();
+        config.realm = match (&self.realm, audiences.first()) {
             (Some(realm), _) | (None, Some(realm)) => realm.clone(),
             (None, None) => String::new(),
         };
@@ -75,7 +56,7 @@ impl Settings {
             problems.push(format!("error_uri `{}`: must be an absolute URI", shown(uri)));
         }
         let mut scope = Vec::new();
-        for text in &self.challenge_scope {
+        for text in &self.scope {
             match ScopeToken::parse(text) {
                 Ok(token) => scope.push(token),
                 Err(error) => {
@@ -89,7 +70,7 @@ impl Settings {
             // So that what is wrong with the parameters is found as well.
             config.realm.clear();
         }
-        for param in &self.challenge.params {
+        for param in &self.config.params {
             let params = vec![param.clone()];
             let alone = ChallengeConfig { params, ..config.clone() };
             let fault = Challenges::build(&alone, &[]).err();
@@ -118,17 +99,6 @@ impl Settings {
                  set: see `Builder::realm`"
             ),
         })
-    }
-
-    /// What the engine of an issuer's keys runs under.
-    pub(crate) fn key_settings(&self, seed: Option<KeySeed>, keep_warm: bool) -> KeySettings {
-        KeySettings {
-            deadline: None,
-            freshness: FreshnessSettings { stale_if_error: self.stale_if_error },
-            keep_warm,
-            observer: self.observer.clone(),
-            seed,
-        }
     }
 }
 

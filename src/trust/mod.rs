@@ -6,6 +6,7 @@ mod issuer;
 mod pending;
 mod prepare;
 mod resolved;
+mod settings;
 mod tenants;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tenants::{RESOLVE_RETRY, Search, Tenants};
 pub(crate) use issuer::TrustedIssuer;
 pub(crate) use pending::{Pending, Waited};
 pub(crate) use resolved::Resolved;
-pub(crate) use tenants::MAX_TENANTS;
+pub(crate) use settings::TrustSettings;
 
 /// The issuers of one configuration.
 #[derive(Debug)]

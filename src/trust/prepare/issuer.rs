@@ -1,0 +1,188 @@
+//! One issuer as configured, made ready to judge.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::AlgorithmSet;
+#[cfg(feature = "remote")]
+use crate::fetch::MAX_DEADLINE;
+#[cfg(feature = "remote")]
+use crate::introspection::{Context, Introspecting};
+use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT};
+use crate::keys::{KeySet, Keys};
+use crate::trust::issuer::TrustedIssuer;
+use crate::trust::settings::TrustSettings;
+use crate::url::{check_issuer, check_normal};
+
+/// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+impl TrustSettings {
+    /// One issuer, ready to judge.
+    pub(super) fn trusted<'a>(
+        &self,
+        issuer: &Issuer,
+        audiences: &[String],
+        #[cfg_attr(not(feature = "remote"), allow(unused_variables))] generation: u64,
+        previous: impl Iterator<Item = &'a TrustedIssuer>,
+        keep_warm: bool,
+        problem: &mut impl FnMut(&str),
+    ) -> Option<TrustedIssuer> {
+        self.check_name(issuer, problem);
+        // An alias is compared and never fetched from; servers write other things than URLs.
+        if issuer.aliases.iter().any(String::is_empty) {
+            problem("alias ``: must not be empty");
+        }
+        let leeway = issuer.leeway.unwrap_or(self.leeway);
+        if leeway > MAX_LEEWAY {
+            problem(&format!("leeway {leeway:?}: at most {MAX_LEEWAY:?} (RFC 9068 section 4)"));
+        }
+        for audience in &issuer.audiences {
+            self.check_audience(audience, problem);
+        }
+        #[cfg(feature = "remote")]
+        self.check_transport(issuer, problem);
+        #[cfg(feature = "remote")]
+        if let Some(deadline) = issuer.transport.deadline
+            && (deadline.is_zero() || deadline > MAX_DEADLINE)
+        {
+            problem(&format!(
+                "fetch_deadline {deadline:?}: more than zero, at most {MAX_DEADLINE:?}"
+            ));
+        }
+        let algorithms = accepted_algorithms(issuer, problem);
+        let (keys, of_keys) = match self.keys(issuer, algorithms, previous, keep_warm) {
+            Ok(keys) => (keys, None),
+            Err(text) => {
+                problem(&text);
+                // Nothing is judged by it: it is there so that what follows is checked as well.
+                (Keys::Static(Arc::new(KeySet::empty())), Some(text))
+            }
+        };
+        issuer.profile.problems().iter().for_each(|text| problem(text));
+        let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
+        #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
+        let mut trusted = TrustedIssuer {
+            name: issuer.name.as_str().into(),
+            aliases: issuer.aliases.iter().map(|alias| alias.as_str().into()).collect(),
+            audiences: audiences.iter().map(|audience| audience.as_str().into()).collect(),
+            algorithms,
+            older_names: issuer.older_names,
+            tenants: issuer.tenants.clone(),
+            profile: issuer.profile.clone(),
+            leeway: leeway.as_secs(),
+            source: issuer.keys.clone(),
+            #[cfg(feature = "remote")]
+            transport: issuer.transport.clone(),
+            keys,
+            #[cfg(feature = "remote")]
+            introspection: None,
+        };
+        #[cfg(feature = "remote")]
+        {
+            // The same client can't be made twice, and it is said once.
+            let mut problem = |text: &str| {
+                let is_new =
+                    |of_keys: &String| text.strip_prefix("introspection: ") != Some(of_keys);
+                if of_keys.as_ref().is_none_or(is_new) {
+                    problem(text);
+                }
+            };
+            trusted.introspection = self.introspection(issuer, &trusted, generation, &mut problem);
+        }
+        of_keys.is_none().then_some(trusted)
+    }
+
+    /// What is needed to ask the issuer about tokens. Answers under another generation are never
+    /// used, so nothing is taken over from the one before.
+    #[cfg(feature = "remote")]
+    fn introspection(
+        &self,
+        issuer: &Issuer,
+        trusted: &TrustedIssuer,
+        generation: u64,
+        problem: &mut impl FnMut(&str),
+    ) -> Option<Introspecting> {
+        let introspection = issuer.introspection.as_ref()?;
+        if issuer.tenants.is_some() {
+            problem("introspection: one server for all tenants would be told of none of them");
+        }
+        let built = introspection.build(Context {
+            issuer: &trusted.name,
+            generation,
+            keys: &trusted.keys,
+            algorithms: trusted.algorithms,
+            older_names: trusted.older_names,
+            leeway: Duration::from_secs(trusted.leeway),
+            client: self.client(issuer),
+            metadata_url: issuer.transport.metadata_url.as_deref(),
+            clock: &self.clock,
+        });
+        match built {
+            Ok(introspecting) => Some(introspecting),
+            Err(texts) => {
+                texts.iter().for_each(|text| problem(&format!("introspection: {text}")));
+                None
+            }
+        }
+    }
+
+    /// The issuer's name. Only one that is fetched from, or that stands for names in tokens, has to be
+    /// a URL; any other is compared with `iss` as bytes.
+    fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+        let allow_http = issuer.plain_http(self.allow_http_loopback);
+        let checked = match &issuer.tenants {
+            Some(_) => {
+                check_template(issuer, problem);
+                let named = issuer.name.replace(TENANT, PLACEHOLDER);
+                check_normal(&named, allow_http)
+            }
+            None if issuer.name.contains(TENANT) => {
+                return problem("has a place for the tenant; see `Issuer::tenants`");
+            }
+            None if issuer.is_fetched_from() => check_issuer(&issuer.name, allow_http).map(|_| ()),
+            None if issuer.name.is_empty() => return problem("must not be empty"),
+            None => return,
+        };
+        if let Err(fault) = checked {
+            problem(&fault.to_string().replace(PLACEHOLDER, TENANT));
+        }
+    }
+}
+
+fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+    if issuer.name.matches(TENANT).count() != 1 {
+        problem("tenants: the name needs one `{tenantid}`");
+    } else if matches!(issuer.keys, KeyConfig::Discover) && issuer.is_fetched_from() {
+        problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+    } else if !issuer.aliases.is_empty() {
+        problem("tenants: an alias would belong to no tenant");
+    }
+}
+
+/// The allow-list (RFC 8725 §3.1): that of the issuer, or what its kind of key allows.
+fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> AlgorithmSet {
+    let secret = match &issuer.keys {
+        KeyConfig::Secret(_, algorithm) => Some(*algorithm),
+        _ => None,
+    };
+    let Some(listed) = &issuer.algorithms else {
+        return secret.map_or(AlgorithmSet::DEFAULT, |own| AlgorithmSet::EMPTY.with(own));
+    };
+    let algorithms: AlgorithmSet = listed.iter().copied().collect();
+    if algorithms.is_empty() {
+        problem("algorithms: an empty list accepts nothing");
+    }
+    for algorithm in algorithms.iter() {
+        match secret {
+            None if algorithm.is_hmac() => problem(&format!(
+                "algorithm {algorithm}: only with a secret configured by `Issuer::secret`"
+            )),
+            Some(own) if own != algorithm => {
+                problem(&format!("algorithm {algorithm}: the secret serves {own}"));
+            }
+            _ => {}
+        }
+    }
+    algorithms
+}

@@ -1,0 +1,147 @@
+//! The keys of an issuer as configured, and the engine that fetches them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
+use crate::issuer::{Issuer, KeyConfig};
+#[cfg(feature = "remote")]
+use crate::keys::{BearerFile, JwksPlaces, MAX_PLACES};
+use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
+#[cfg(feature = "remote")]
+use crate::observe::shown::shown;
+use crate::trust::issuer::TrustedIssuer;
+use crate::trust::settings::TrustSettings;
+#[cfg(feature = "remote")]
+use crate::url::{check_issuer, check_url};
+
+impl TrustSettings {
+    /// The keys of an issuer: those of the engine before it, where they come from the same place.
+    pub(super) fn keys<'a>(
+        &self,
+        issuer: &Issuer,
+        algorithms: AlgorithmSet,
+        mut previous: impl Iterator<Item = &'a TrustedIssuer>,
+        keep_warm: bool,
+    ) -> Result<Keys, String> {
+        let same_place = |known: &&TrustedIssuer| {
+            *known.name == *issuer.name
+                && known.source.is_same(&issuer.keys)
+                && is_reached_alike(known, issuer)
+        };
+        let known = previous.find(same_place);
+        // Without keys, a seed is better than what the engine before it can do.
+        if let Some(known) = known
+            && known.algorithms == algorithms
+            && (known.keys.is_usable() || issuer.seed.is_none())
+        {
+            return Ok(known.keys.clone());
+        }
+        let remote = |source| {
+            let clock = Arc::clone(&self.clock);
+            Keys::Remote(Arc::new(RemoteKeys::new(
+                &issuer.name,
+                algorithms,
+                source,
+                clock,
+                KeySettings {
+                    deadline: fetch_deadline(issuer),
+                    ..self.key_settings(issuer.seed.clone(), keep_warm)
+                },
+            )))
+        };
+        let keys = match &issuer.keys {
+            KeyConfig::Jwks(document) => KeySet::parse(document, algorithms)
+                .map(|set| Keys::Static(Arc::new(set)))
+                .map_err(|KeySetFault(text)| format!("jwks: {text}")),
+            KeyConfig::Pem(pem) => one_key(crate::keys::pem(pem, algorithms), "pem"),
+            KeyConfig::Der(der) => one_key(crate::keys::der(der, algorithms), "der"),
+            KeyConfig::Secret(secret, algorithm) => {
+                one_key(VerificationKey::secret(secret, *algorithm), "secret")
+            }
+            KeyConfig::File(path) if path.as_os_str().is_empty() => {
+                Err("file ``: must not be empty".to_owned())
+            }
+            KeyConfig::File(path) => Ok(remote(Source::file(path))),
+            KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
+            KeyConfig::Discover | KeyConfig::JwksUris(_) => {
+                self.remote_source(issuer, algorithms).map(remote)
+            }
+        };
+        if let (Ok(keys), Some(known)) = (&keys, known) {
+            keys.take_over(&known.keys);
+            // The seed can't be used, which does not end a fetch in progress.
+            if known.algorithms == algorithms && !keys.is_usable() {
+                known.keys.note_seed_of(keys);
+                return Ok(known.keys.clone());
+            }
+        }
+        keys
+    }
+
+    #[cfg(feature = "remote")]
+    fn remote_source(&self, issuer: &Issuer, accepted: AlgorithmSet) -> Result<Source, String> {
+        let mut settings = self.client(issuer);
+        let plain_http = issuer.plain_http(self.allow_http_loopback);
+        if let KeyConfig::JwksUris(uris) = &issuer.keys {
+            if uris.is_empty() || uris.len() > MAX_PLACES {
+                return Err(format!("jwks_uris: {} URLs; from 1 to {MAX_PLACES}", uris.len()));
+            }
+            for uri in uris {
+                let url = check_url(uri, plain_http)
+                    .map_err(|fault| format!("jwks_uri `{}`: {fault}", shown(uri)))?;
+                settings.tls.is_needed |= url.scheme() == "https";
+            }
+            let client = crate::fetch::Client::new(&settings)?;
+            let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
+            if let [uri] = uris.as_slice() {
+                return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
+            }
+            let places = JwksPlaces::new(uris, accepted, self.stale_if_error);
+            return Ok(Source::JwksUris { client, places, bearer });
+        }
+        let metadata_url = issuer.transport.metadata_url.as_deref();
+        // A name, or URL, that is none is reported where it is checked.
+        let url = match metadata_url {
+            Some(url) => check_url(url, plain_http),
+            None => check_issuer(&issuer.name, plain_http),
+        };
+        settings.tls.is_needed = url.is_ok_and(|url| url.scheme() == "https");
+        let client = crate::fetch::Client::new(&settings)?;
+        let discovery = crate::fetch::Discovery::new(&issuer.name, metadata_url, client.clone());
+        Ok(Source::Discovery(client, Arc::new(discovery)))
+    }
+
+    #[cfg(not(feature = "remote"))]
+    fn remote_source(&self, _: &Issuer, _: AlgorithmSet) -> Result<Source, String> {
+        Err("its keys are remote: give them in code, or turn on the feature `remote`".to_owned())
+    }
+}
+
+/// How long an attempt to fetch keys may take, where that is set: the metadata and the keys.
+#[cfg(feature = "remote")]
+fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
+    issuer.transport.deadline.map(|one| one.saturating_mul(2))
+}
+
+#[cfg(not(feature = "remote"))]
+fn fetch_deadline(_: &Issuer) -> Option<Duration> {
+    None
+}
+
+/// An engine fetches as it was told to when it was made, so other roots or another token file need
+/// another one.
+#[cfg(feature = "remote")]
+fn is_reached_alike(known: &TrustedIssuer, issuer: &Issuer) -> bool {
+    known.transport == issuer.transport
+}
+
+#[cfg(not(feature = "remote"))]
+fn is_reached_alike(_: &TrustedIssuer, _: &Issuer) -> bool {
+    true
+}
+
+fn one_key(key: Result<VerificationKey, KeyFault>, setting: &str) -> Result<Keys, String> {
+    key.map(|key| Keys::Static(Arc::new(KeySet::single(key))))
+        .map_err(|KeyFault(text)| format!("{setting}: {text}"))
+}

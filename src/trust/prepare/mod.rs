@@ -1,0 +1,176 @@
+//! Turns issuers as configured into issuers that judge.
+
+mod issuer;
+mod keys;
+#[cfg(feature = "remote")]
+mod reach;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::issuer::Issuer;
+use crate::observe::shown::shown;
+use crate::token::Excerpt;
+use crate::trust::Trust;
+use crate::trust::issuer::TrustedIssuer;
+use crate::trust::settings::TrustSettings;
+use crate::trust::tenants::{TenantSettings, Tenants};
+use crate::url::is_http_loopback;
+
+impl TrustSettings {
+    /// What is trusted when `issuers` and `audiences` are. Issuers of `previous` whose keys come from
+    /// the same place keep their engine, and with it the keys at hand.
+    pub(crate) fn trust(
+        self: &Arc<Self>,
+        issuers: &[Issuer],
+        audiences: &[String],
+        previous: Option<&Trust>,
+        problems: &mut Vec<String>,
+    ) -> Trust {
+        if issuers.is_empty() && self.resolver.is_none() {
+            problems.push("issuer: at least one is needed".to_owned());
+        }
+        if audiences.is_empty() {
+            problems.push("audience: at least one is needed".to_owned());
+        }
+        for audience in audiences {
+            self.check_audience(audience, &mut |text: &str| problems.push(text.to_owned()));
+        }
+        // The first is the realm of challenges, at least.
+        if self.resolver.is_none() && issuers.iter().all(|issuer| !issuer.audiences.is_empty()) {
+            for audience in audiences.iter().skip(1) {
+                if !issuers.iter().any(|issuer| issuer.audiences.contains(audience)) {
+                    problems.push(format!(
+                        "audience `{}`: has no effect, since each issuer has audiences of its own",
+                        shown(audience)
+                    ));
+                }
+            }
+        }
+        let generation = previous.map_or(0, |trust| trust.generation + 1);
+        let mut names = HashSet::new();
+        let mut trusted = Vec::new();
+        for issuer in issuers {
+            let name = shown(&issuer.name);
+            let mut problem = |text: &str| problems.push(format!("issuer `{name}`: {text}"));
+            for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
+                // The first that is named so judges, so the rules of a later one would never count. A
+                // tenant with rules of its own comes before its template.
+                let stands_for = |earlier: &Arc<TrustedIssuer>| earlier.is_named(spelling);
+                if !names.insert(spelling.clone()) || trusted.iter().any(stands_for) {
+                    problem("is trusted twice; an issuer is one value with one set of rules");
+                }
+            }
+            let known = previous.iter().flat_map(|trust| &trust.issuers).map(|issuer| &**issuer);
+            let keep_warm = self.keep_warm;
+            let issuer =
+                self.trusted(issuer, audiences, generation, known, keep_warm, &mut problem);
+            if let Some(issuer) = issuer {
+                trusted.push(Arc::new(issuer));
+            }
+        }
+        #[cfg(feature = "remote")]
+        if problems.is_empty() {
+            issuers.iter().for_each(|issuer| self.warn_of_http(issuer));
+        }
+        #[cfg(feature = "remote")]
+        check_opaque(&trusted, problems);
+        let tenants = self.tenants(audiences, &trusted, generation, previous);
+        let names = trusted_names(&trusted, tenants.is_some());
+        Trust { generation, issuers: trusted, names, tenants }
+    }
+
+    /// The tenants that the resolver finds. Those that had a valid token are known already, with their
+    /// keys.
+    fn tenants(
+        self: &Arc<Self>,
+        audiences: &[String],
+        configured: &[Arc<TrustedIssuer>],
+        generation: u64,
+        previous: Option<&Trust>,
+    ) -> Option<Arc<Tenants>> {
+        let resolver = Arc::clone(self.resolver.as_ref()?);
+        let (settings, audiences) = (Arc::clone(self), audiences.to_vec());
+        let configured = configured.to_vec();
+        let keep_warm = self.keep_warm;
+        let tenant_settings = TenantSettings {
+            generation,
+            most: self.max_tenants.max(1),
+            keep_warm,
+            allow_http_loopback: self.allow_http_loopback,
+        };
+        let prepare = move |issuer: &Issuer, known: Option<&TrustedIssuer>| {
+            let mut problems = Vec::new();
+            let mut problem = |text: &str| problems.push(text.to_owned());
+            // Its subjects would be those of an issuer that never vouched for them.
+            let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
+            if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
+                problem("has a name of a configured issuer");
+            }
+            #[cfg(feature = "remote")]
+            let is_new = known.is_none();
+            let known = known.into_iter();
+            // Nobody has vouched for the name yet.
+            let warm = false;
+            let prepared =
+                settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
+            #[cfg(feature = "remote")]
+            if is_new && problems.is_empty() {
+                settings.warn_of_http(issuer);
+            }
+            prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
+        };
+        let clock = Arc::clone(&self.clock);
+        let before = previous.and_then(|trust| trust.tenants.as_deref());
+        Some(Tenants::new(tenant_settings, resolver, Box::new(prepare), clock, before))
+    }
+
+    pub(super) fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {
+        if audience.is_empty() {
+            problem("audience ``: must not be empty");
+        }
+        // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
+        let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+        if http && !(self.allow_http_loopback && is_http_loopback(audience)) {
+            problem(&format!("audience `{}`: must be https", shown(audience)));
+        }
+    }
+}
+
+/// How many trusted issuers the log names where a token is of none of them.
+const MAX_NAMED: usize = 5;
+
+/// The names of the trusted issuers, for the log.
+fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt {
+    let named = |name: &str| Excerpt::of_url(name).as_str().to_owned();
+    let names = issuers.iter().flat_map(|issuer| {
+        let aliases = issuer.aliases.iter().map(|alias| named(alias));
+        std::iter::once(named(&issuer.name)).chain(aliases)
+    });
+    let mut names: Vec<_> = names.collect();
+    let more = names.len().saturating_sub(MAX_NAMED);
+    names.truncate(MAX_NAMED);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    if has_resolver {
+        names.push("those of the resolver".to_owned());
+    }
+    Excerpt::of_own(names.join(" "))
+}
+
+/// A token that names no issuer goes to one authorization server: sent to several, each would learn
+/// the tokens of the others.
+#[cfg(feature = "remote")]
+fn check_opaque(issuers: &[Arc<TrustedIssuer>], problems: &mut Vec<String>) {
+    let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
+        issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
+    };
+    for issuer in issuers.iter().filter(is_opaque).skip(1) {
+        problems.push(format!(
+            "issuer `{}`: introspection: opaque tokens go to another issuer already; see \
+             `Introspection::not_for_opaque_tokens`",
+            shown(&issuer.name)
+        ));
+    }
+}

@@ -1,0 +1,90 @@
+//! How an issuer is reached: what is checked, what is warned of, and the settings of the client.
+
+use std::collections::HashSet;
+
+use crate::fetch::ClientSettings;
+use crate::issuer::{Issuer, KeyConfig};
+use crate::observe::log;
+use crate::observe::shown::shown;
+use crate::trust::settings::TrustSettings;
+use crate::url::{check_url, is_exact_host};
+
+impl TrustSettings {
+    /// How the issuer is reached.
+    pub(super) fn check_transport(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+        check_bearer(issuer, problem);
+        for host in issuer.transport.http_hosts.iter().filter(|host| !is_exact_host(host)) {
+            problem(&format!(
+                "danger::allow_http_hosts `{}`: is not the exact name of one host, in lower case and \
+                 without scheme, port and wildcard",
+                shown(host)
+            ));
+        }
+        if let Some(url) = &issuer.transport.metadata_url
+            && let Err(fault) = check_url(url, issuer.plain_http(self.allow_http_loopback))
+        {
+            problem(&format!("metadata_url `{}`: {fault}", shown(url)));
+        }
+    }
+
+    /// What may go by http to other machines is said at the start, once for each host.
+    pub(super) fn warn_of_http(&self, issuer: &Issuer) {
+        let hosts = &issuer.transport.http_hosts;
+        let mut told = HashSet::new();
+        for host in hosts.iter().filter(|host| told.insert(host.as_str())) {
+            log::http_is_allowed(&issuer.name, host);
+        }
+        let goes_by_http = |url: &String| {
+            let is_http = |url: url::Url| url.scheme() == "http";
+            check_url(url, issuer.plain_http(false)).is_ok_and(is_http)
+        };
+        let jwks_uris = match &issuer.keys {
+            KeyConfig::JwksUris(uris) => uris.as_slice(),
+            _ => &[],
+        };
+        if issuer.transport.bearer_token_file.is_some() && jwks_uris.iter().any(goes_by_http) {
+            log::secret_by_http(&issuer.name, "the token of `bearer_token_file`");
+        }
+        // What metadata names is known only later, and may be one of the hosts.
+        let may_go = |endpoint: &Option<String>| match endpoint {
+            Some(url) => goes_by_http(url),
+            None => !hosts.is_empty(),
+        };
+        if issuer.introspection.as_ref().is_some_and(|own| may_go(&own.endpoint)) {
+            let what = "what authenticates this server to the introspection endpoint, and each token \
+                        that is introspected";
+            log::secret_by_http(&issuer.name, what);
+        }
+    }
+
+    /// How this issuer is reached; whether TLS is needed depends on what is asked.
+    pub(super) fn client(&self, issuer: &Issuer) -> ClientSettings {
+        let mut settings = self.client.clone();
+        settings.allow_http_loopback = self.allow_http_loopback;
+        settings.http_hosts.clone_from(&issuer.transport.http_hosts);
+        settings.tls.is_possible = !settings.http_hosts.is_empty();
+        if !issuer.transport.roots.is_empty() {
+            settings.tls.root_certificates.clone_from(&issuer.transport.roots);
+            settings.tls.only_these_roots = true;
+        }
+        settings.deadline = issuer.transport.deadline;
+        if issuer.transport.no_proxy {
+            settings.proxy = None;
+        }
+        settings
+    }
+}
+
+fn check_bearer(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
+    match &issuer.transport.bearer_token_file {
+        None => {}
+        Some(path) if path.as_os_str().is_empty() => {
+            problem("bearer_token_file ``: must not be empty");
+        }
+        Some(_) if matches!(issuer.keys, KeyConfig::JwksUris(_)) => {}
+        Some(_) => problem(
+            "bearer_token_file: needs `jwks_uri`; the token goes to a URL that is configured, never \
+             to one that metadata names",
+        ),
+    }
+}

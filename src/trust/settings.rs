@@ -1,0 +1,65 @@
+//! What all issuers of one server have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::issuer::IssuerResolver;
+use crate::keys::{FreshnessSettings, KeySeed, KeySettings, STALE_IF_ERROR};
+use crate::observe::Observer;
+use crate::trust::tenants::MAX_TENANTS;
+
+/// How far clocks may differ, unless set.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
+
+/// What issuers are made ready with, beyond what each of them says.
+pub(crate) struct TrustSettings {
+    pub(crate) resolver: Option<Arc<dyn IssuerResolver>>,
+    pub(crate) leeway: Duration,
+    pub(crate) allow_http_loopback: bool,
+    #[cfg(feature = "remote")]
+    pub(crate) client: crate::fetch::ClientSettings,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) keep_warm: bool,
+    pub(crate) max_tenants: usize,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl TrustSettings {
+    pub(crate) fn new() -> Self {
+        Self {
+            resolver: None,
+            leeway: DEFAULT_LEEWAY,
+            allow_http_loopback: false,
+            #[cfg(feature = "remote")]
+            client: crate::fetch::ClientSettings::default(),
+            stale_if_error: STALE_IF_ERROR,
+            keep_warm: false,
+            max_tenants: MAX_TENANTS,
+            observer: None,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// What the engine of an issuer's keys runs under.
+    pub(crate) fn key_settings(&self, seed: Option<KeySeed>, keep_warm: bool) -> KeySettings {
+        KeySettings {
+            deadline: None,
+            freshness: FreshnessSettings { stale_if_error: self.stale_if_error },
+            keep_warm,
+            observer: self.observer.clone(),
+            seed,
+        }
+    }
+
+    /// What can't be, whatever the issuers are.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        problems.extend(self.key_settings(None, false).freshness.problem());
+        if self.max_tenants == 0 {
+            problems.push("max_tenants 0: at least one".to_owned());
+        }
+        problems
+    }
+}
