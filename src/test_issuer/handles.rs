@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::Shared;
 use crate::crypto::sha256;
 
 /// Handles with their claims, and the digests of JWTs, which carry theirs themselves.
@@ -18,6 +17,14 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
+    pub(crate) fn remember_handle(&mut self, handle: &str, claims: Map<String, Value>) {
+        self.handles.insert(handle.to_owned(), claims);
+    }
+
+    pub(crate) fn remember_jwt(&mut self, token: &str) {
+        self.jwts.insert(sha256(token.as_bytes()));
+    }
+
     pub(crate) fn revoke(&mut self, token: &str) {
         self.revoked.insert(token.to_owned());
     }
@@ -38,15 +45,5 @@ impl Tokens {
         let expired =
             claims.get("exp").and_then(Value::as_f64).is_some_and(|exp| exp <= now as f64);
         (!expired).then_some(claims)
-    }
-}
-
-impl Shared {
-    pub(crate) fn remember_handle(&self, handle: &str, claims: Map<String, Value>) {
-        self.state().tokens.handles.insert(handle.to_owned(), claims);
-    }
-
-    pub(crate) fn remember_jwt(&self, token: &str) {
-        self.state().tokens.jwts.insert(sha256(token.as_bytes()));
     }
 }

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{TOKEN_LIFETIME, keys};
+use super::keys;
+use super::state::TOKEN_LIFETIME;
 use crate::authentication::{Authentication, Presented};
 use crate::server::ResourceServer;
 use crate::token::{AccessToken, NumericDate, json as strict};

@@ -6,27 +6,10 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
+use super::answer::{Answer, error, json_answer, plain, typed_answer};
 use super::clients::Caller;
-use super::server::{Answer, error, json_answer, plain, typed_answer};
-use super::{Shared, TestIssuer};
-
-/// A call of the introspection endpoint, as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct IntrospectionCall {
-    /// The client, if its credentials were good.
-    pub client_id: Option<String>,
-    /// Its method of authentication, by the name of the IANA registry.
-    pub method: Option<&'static str>,
-    /// The token.
-    pub token: Option<String>,
-    /// The hint.
-    pub token_type_hint: Option<String>,
-    /// The `Accept` field.
-    pub accept: Option<String>,
-    /// The `Content-Type` field.
-    pub content_type: Option<String>,
-}
+use super::issuer::TestIssuer;
+use super::state::{IntrospectionCall, Shared};
 
 /// The content type of a signed answer.
 const SIGNED: &str = "application/token-introspection+jwt";
@@ -61,7 +44,7 @@ pub(crate) fn introspection(issuer: &Arc<Shared>, headers: &HeaderMap, body: &[u
     if !signed {
         return json_answer(members.to_string());
     }
-    let issuer = TestIssuer { shared: Arc::clone(issuer) };
+    let issuer = TestIssuer::of(issuer);
     let claims = json!({
         "iss": issuer.url(),
         "aud": caller.id,

@@ -4,9 +4,10 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair};
 use aws_lc_rs::{digest, hmac, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::encode;
 use crate::crypto::Algorithm;
 
 /// A private key that signs with one algorithm.
@@ -179,4 +180,16 @@ fn ecdsa(algorithm: &'static signature::EcdsaSigningAlgorithm) -> Pair {
 
 fn ml_dsa(algorithm: &'static signature::PqdsaSigningAlgorithm) -> Pair {
     Pair::MlDsa(PqdsaKeyPair::generate(algorithm).expect("an ML-DSA key"))
+}
+
+/// DER as PEM text.
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// Base64url without padding.
+pub(super) fn encode(octets: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
 }

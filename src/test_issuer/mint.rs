@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::dress::Dress;
-use super::{TestIssuer, encode, keys};
+use super::issuer::TestIssuer;
+use super::keys::{self, encode};
 use crate::crypto::Algorithm;
 
 /// A token in the making; from [`TestIssuer::token`]. As it starts, it is a good access token by
@@ -20,6 +21,13 @@ pub struct TokenBuilder<'a> {
     key: Option<String>,
     secret: Option<Vec<u8>>,
     dress: Dress,
+}
+
+impl TestIssuer {
+    /// Starts a token; see [`TokenBuilder`].
+    pub fn token(&self) -> TokenBuilder<'_> {
+        TokenBuilder::new(self)
+    }
 }
 
 impl<'a> TokenBuilder<'a> {
@@ -153,7 +161,7 @@ impl<'a> TokenBuilder<'a> {
             input.as_bytes(),
         );
         let token = format!("{input}.{}", encode(signature));
-        self.issuer.shared.remember_jwt(&token);
+        self.issuer.shared.state().tokens.remember_jwt(&token);
         token
     }
 
@@ -162,7 +170,7 @@ impl<'a> TokenBuilder<'a> {
     pub fn opaque(self) -> String {
         // 256 bits: RFC 6750 §5.2 asks for what nobody can guess, RFC 6749 §10.10 for 128.
         let handle = keys::random_text(32);
-        self.issuer.shared.remember_handle(&handle, self.claims);
+        self.issuer.shared.state().tokens.remember_handle(&handle, self.claims);
         handle
     }
 }

@@ -2,38 +2,27 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, Weak};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::channel::Channel;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
-use super::fault::{Endpoint, Fault};
-use super::{Documents, Shared, TOKEN_LIFETIME, TestIssuer, introspect, keys};
-
-pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+use super::answer::{Answer, error, json_answer, misbehave, plain};
+use super::fault::Endpoint;
+use super::issuer::TestIssuer;
+use super::state::{Documents, ServerTask, Shared, TOKEN_LIFETIME};
+use super::{introspect, keys};
 
 /// Bytes of a request's body.
 const MAX_FORM: usize = 64 * 1024;
-
-/// The task that serves, ended with this value.
-pub(crate) struct ServerTask(AbortHandle);
-
-impl Drop for ServerTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match address {
@@ -46,9 +35,11 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-impl ServerTask {
-    pub(crate) fn spawn(listener: TcpListener, issuer: Weak<Shared>) -> Self {
-        Self(tokio::spawn(accept(listener, issuer)).abort_handle())
+impl Shared {
+    /// Serves from now on, as long as the issuer lives.
+    pub(super) fn serve(self: &Arc<Self>, listener: tokio::net::TcpListener) {
+        let task = ServerTask(tokio::spawn(accept(listener, Arc::downgrade(self))).abort_handle());
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 }
 
@@ -167,7 +158,7 @@ async fn token(issuer: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     if parameter("grant_type").as_deref() != Some("client_credentials") {
         return error(StatusCode::BAD_REQUEST, "unsupported_grant_type");
     }
-    let issuer = TestIssuer { shared: Arc::clone(issuer) };
+    let issuer = TestIssuer::of(issuer);
     let client = parameter("client_id").unwrap_or_else(|| "app".to_owned());
     let mut token = issuer.token().subject(&client).claim("client_id", client.as_str());
     if let Some(resource) = parameter("resource") {
@@ -186,95 +177,4 @@ async fn token(issuer: &Arc<Shared>, request: Request<Incoming>) -> Answer {
 async fn form(body: Incoming) -> Option<Bytes> {
     let body = Limited::new(body, MAX_FORM).collect().await;
     body.map(http_body_util::Collected::to_bytes).ok()
-}
-
-async fn misbehave(fault: Fault, good: Answer) -> Answer {
-    let half = |body: &Bytes| body.slice(..body.len() / 2);
-    match fault {
-        Fault::None => good,
-        Fault::Slow(pause) => {
-            tokio::time::sleep(pause).await;
-            good
-        }
-        Fault::Hang => std::future::pending().await,
-        Fault::Status(status) => {
-            let mut answer = good;
-            *answer.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-            answer
-        }
-        Fault::Busy(seconds) => {
-            let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "");
-            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
-            answer
-        }
-        Fault::Redirect(url) => {
-            let mut answer = plain(StatusCode::FOUND, "");
-            if let Ok(url) = url.parse() {
-                answer.headers_mut().insert(LOCATION, url);
-            }
-            answer
-        }
-        Fault::Html => {
-            let mut answer = plain(StatusCode::OK, "<!doctype html><title>Please wait</title>");
-            answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/html"));
-            answer
-        }
-        Fault::Garbage => json_answer("\u{0}\u{1}garbage".to_owned()),
-        Fault::Truncated => {
-            let (parts, body) = good.into_parts();
-            let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
-            Response::from_parts(parts, Full::new(half(&body)).boxed_unsync())
-        }
-        Fault::Trickle => {
-            let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
-            tokio::spawn(async move {
-                while sender.send_data(Bytes::from_static(b" ")).await.is_ok() {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            });
-            let (parts, _) = good.into_parts();
-            Response::from_parts(parts, body.boxed_unsync())
-        }
-        Fault::Oversize(octets) => {
-            json_answer(format!("{{\"keys\":[],\"pad\":\"{}\"}}", "x".repeat(octets)))
-        }
-        Fault::Body(body) => json_answer(body),
-        Fault::Typed(content_type, body) => typed_answer(&content_type, body),
-        Fault::Error(status, code) => {
-            error(StatusCode::from_u16(status).unwrap_or_default(), &code)
-        }
-        Fault::ContentType(content_type) => {
-            let mut answer = good;
-            answer.headers_mut().remove(CONTENT_TYPE);
-            if let (false, Ok(value)) = (content_type.is_empty(), content_type.parse()) {
-                answer.headers_mut().insert(CONTENT_TYPE, value);
-            }
-            answer
-        }
-    }
-}
-
-pub(crate) fn json_answer(body: String) -> Answer {
-    typed_answer("application/json", body)
-}
-
-pub(crate) fn typed_answer(content_type: &str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)).boxed_unsync());
-    if let Ok(content_type) = content_type.parse() {
-        answer.headers_mut().insert(CONTENT_TYPE, content_type);
-    }
-    answer
-}
-
-/// An error by RFC 6749 §5.2.
-pub(crate) fn error(status: StatusCode, code: &str) -> Answer {
-    let mut answer = json_answer(json!({ "error": code }).to_string());
-    *answer.status_mut() = status;
-    answer
-}
-
-pub(crate) fn plain(status: StatusCode, body: &'static str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())).boxed_unsync());
-    *answer.status_mut() = status;
-    answer
 }
