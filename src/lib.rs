@@ -119,7 +119,6 @@ mod authenticator;
 mod trust;
 
 // Outside: what waits for the network.
-#[cfg(feature = "remote")]
 mod fetch;
 #[allow(dead_code, reason = "not every build has all its users")]
 mod flight;

@@ -15,10 +15,14 @@ use http::HeaderValue;
 
 use crate::clock::real_time;
 use crate::crypto::TlsConfig;
+use crate::fetch::error::FetchError;
 use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
-use crate::fetch::{CONNECT_TIMEOUT, ClientSettings, FetchError, TOTAL_TIMEOUT};
+use crate::fetch::settings::{ClientSettings, TOTAL_TIMEOUT};
 use crate::runtime;
+
+/// How long a connection may take; a server that is further away than this is down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an idle connection is kept: less than servers and what stands before them keep it, of
 /// which 60 s is the least that is usual, and some have 20 s.

@@ -11,6 +11,12 @@ use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
 use crate::url::PlainHttp;
 
+/// How long one request may take in all, unless it is set.
+pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest that can be set: who waits longer has gone by then.
+pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(30);
+
 /// The protocols that are offered (RFC 7301), in this order.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 

@@ -5,6 +5,8 @@
 //! There is no shared pool of keys and no fall-through to another issuer.
 
 pub mod providers;
+#[cfg(feature = "remote")]
+mod reach;
 mod resolver;
 mod template;
 #[cfg(feature = "remote")]

@@ -5,14 +5,12 @@
 //! time decides ([`freshness`]).
 
 mod engine;
+mod found;
 mod freshness;
 mod set;
 mod source;
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use arc_swap::Guard;
 
 use crate::crypto::Algorithm;
 use crate::observe::shown::redacted;
@@ -20,21 +18,15 @@ use crate::observe::{IssuerHealth, KeyStage};
 use crate::token::Excerpt;
 use crate::token::header::KeyHint;
 
-use engine::Snapshot;
 pub use engine::{InvalidSeed, KeySeed};
 pub(crate) use engine::{KeySettings, KeyWait, KeysWaited, RemoteKeys};
+pub(crate) use found::{Found, KeyLookup};
 pub(crate) use freshness::{FreshnessSettings, STALE_IF_ERROR};
-#[cfg(feature = "remote")]
-pub(crate) use freshness::{MAX_BACKOFF, MAX_FRESHNESS};
 pub use set::jwk_thumbprint;
-#[cfg(feature = "remote")]
-pub(crate) use set::without_mark;
-pub(crate) use set::{Candidates, KeySet, KeySetFault, der, pem};
+pub(crate) use set::{KeySet, KeySetFault, der, pem};
 pub(crate) use source::Source;
 #[cfg(feature = "remote")]
-pub(crate) use source::{
-    BearerFile, Failure, JwksPlaces, MAX_DOCUMENT, MAX_PLACES, bearer, fetched_url, read_file,
-};
+pub(crate) use source::{BearerFile, JwksPlaces, MAX_PLACES, bearer, read_file};
 pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
 
 /// The keys of one issuer.
@@ -46,38 +38,6 @@ pub(crate) enum Keys {
     Remote(Arc<RemoteKeys>),
 }
 
-/// What a look for a key came to.
-pub(crate) enum Lookup<'a> {
-    Found(Found<'a>),
-    /// There is no such key: the token's fault.
-    Unknown,
-    /// There may be such a key, but the issuer does not answer: not the token's fault.
-    Unavailable {
-        retry_after: Duration,
-    },
-    /// A fetch may bring the key.
-    Wait(KeyWait),
-}
-
-/// Keys that a token's header names, in the set they were found in.
-pub(crate) enum Found<'a> {
-    Static(&'a KeySet, Candidates),
-    /// Not to be kept: it borrows the snapshot, which costs less than a share in it.
-    Remote(Guard<Option<Arc<Snapshot>>>, Candidates),
-}
-
-impl Found<'_> {
-    /// Whether `signature` verifies with one of them.
-    pub(crate) fn verify(&self, algorithm: Algorithm, input: &[u8], signature: &[u8]) -> bool {
-        match self {
-            Self::Static(keys, candidates) => keys.verify(*candidates, algorithm, input, signature),
-            Self::Remote(snapshot, candidates) => snapshot.as_ref().is_some_and(|snapshot| {
-                snapshot.keys.verify(*candidates, algorithm, input, signature)
-            }),
-        }
-    }
-}
-
 impl Keys {
     /// Looks for the key that a header names. It never asks to wait for the same keys again.
     pub(crate) fn find(
@@ -86,15 +46,15 @@ impl Keys {
         algorithm: Algorithm,
         iss: &str,
         waited: Option<&KeysWaited>,
-    ) -> Lookup<'_> {
+    ) -> KeyLookup<'_> {
         match self {
             Self::Remote(keys) => keys.find(key, algorithm, iss, waited),
             Self::Static(keys) => {
                 let candidates = keys.find(key, algorithm, iss);
                 if candidates.is_empty() {
-                    Lookup::Unknown
+                    KeyLookup::Unknown
                 } else {
-                    Lookup::Found(Found::Static(keys, candidates))
+                    KeyLookup::Found(Found::Static(keys, candidates))
                 }
             }
         }

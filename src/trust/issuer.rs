@@ -10,7 +10,7 @@ use crate::introspection::{Introspecting, Jwts};
 #[cfg(feature = "remote")]
 use crate::issuer::Transport;
 use crate::issuer::{KeyConfig, TenantRule};
-use crate::keys::{KeyWait, Keys, KeysWaited, Lookup};
+use crate::keys::{KeyLookup, KeyWait, Keys, KeysWaited};
 use crate::observe::shown::{AllShown, Shown};
 use crate::observe::{IssuerHealth, KeyStage};
 use crate::profile::{Expected, Profile};
@@ -141,7 +141,7 @@ impl TrustedIssuer {
     ) -> Result<VerifiedJwt<'a>, Unverified> {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
         match self.keys.find(header.key(), header.algorithm, iss, waited) {
-            Lookup::Found(found) => {
+            KeyLookup::Found(found) => {
                 let verified = jwt.verify(|algorithm, input, signature| {
                     found.verify(algorithm, input, signature)
                 });
@@ -150,18 +150,18 @@ impl TrustedIssuer {
                 }
                 Ok(verified?)
             }
-            Lookup::Unknown => Err(Unverified::Refused(Error::UnknownKey {
+            KeyLookup::Unknown => Err(Unverified::Refused(Error::UnknownKey {
                 kid: header.kid.as_deref().map(Excerpt::of),
                 algorithm: header.algorithm,
             })),
-            Lookup::Unavailable { retry_after } => {
+            KeyLookup::Unavailable { retry_after } => {
                 Err(Unverified::Refused(Error::KeysUnavailable {
                     issuer: Excerpt::of_url(&self.name),
                     problem: self.keys.last_error(),
                     retry_after,
                 }))
             }
-            Lookup::Wait(wait) => Err(Unverified::Wait(wait)),
+            KeyLookup::Wait(wait) => Err(Unverified::Wait(wait)),
         }
     }
 

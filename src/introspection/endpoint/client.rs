@@ -9,12 +9,12 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::clock::Clock;
 use crate::fetch::Discovery;
-use crate::fetch::{Client, FetchError, Form, FormAnswer, redirect_target};
+use crate::fetch::{Client, FetchError, Form, FormAnswer, fetched_url, redirect_target};
 use crate::introspection::answer::{Answer, AnswerFault};
 use crate::introspection::build::is_https;
 use crate::introspection::endpoint::credentials::Credentials;
 use crate::introspection::endpoint::signed::{MEDIA_TYPE, SignedAnswers};
-use crate::keys::{self, BearerFile, fetched_url};
+use crate::keys::{self, BearerFile};
 use crate::observe::shown::Shown;
 use crate::token::NumericDate;
 use crate::token::json::{self, Value};

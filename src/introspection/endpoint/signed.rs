@@ -12,7 +12,7 @@ use crate::crypto::AlgorithmSet;
 use crate::error::Error;
 use crate::fetch::MAX_BODY;
 use crate::introspection::answer::{Answer, AnswerFault};
-use crate::keys::{Keys, KeysWaited, Lookup};
+use crate::keys::{KeyLookup, Keys, KeysWaited};
 use crate::profile::Times;
 use crate::runtime::Deadline;
 use crate::token::NumericDate;
@@ -56,11 +56,11 @@ impl SignedAnswers {
             .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
         self.admit(&jwt.header)?;
         let mut waited = None;
-        if let Lookup::Wait(wait) = self.find(&jwt.header, None) {
+        if let KeyLookup::Wait(wait) = self.find(&jwt.header, None) {
             waited = Some(wait.waited());
             wait.done(Deadline::after(self.deadline)).await;
         }
-        let Lookup::Found(keys) = self.find(&jwt.header, waited.as_ref()) else {
+        let KeyLookup::Found(keys) = self.find(&jwt.header, waited.as_ref()) else {
             return Err(AnswerFault("no key of the issuer fits the signed answer"));
         };
         let verified =
@@ -73,7 +73,7 @@ impl SignedAnswers {
         self.read(jwt.claims, asked, NumericDate::now(clock.wall()))
     }
 
-    fn find(&self, header: &Header, waited: Option<&KeysWaited>) -> Lookup<'_> {
+    fn find(&self, header: &Header, waited: Option<&KeysWaited>) -> KeyLookup<'_> {
         self.keys.find(header.key(), header.algorithm, &self.issuer, waited)
     }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::crypto::random_unit;
+use crate::fetch::Failure;
 use crate::flight::Ended;
 use crate::keys::engine::remote::RemoteKeys;
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::freshness::Ticket;
 use crate::keys::set::KeySetFault;
-use crate::keys::source::{Failure, Fetched};
+use crate::keys::source::Fetched;
 use crate::observe::Event;
 use crate::token::Excerpt;
 

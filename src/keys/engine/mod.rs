@@ -4,16 +4,16 @@
 pub(super) mod landing;
 #[cfg(test)]
 mod model;
+pub(super) mod ready;
 pub(super) mod remote;
 pub(super) mod report;
 pub(super) mod seed;
 pub(super) mod snapshot;
 #[cfg(test)]
 mod tests;
+pub(super) mod timer;
 pub(super) mod wait;
-pub(super) mod warm;
 
 pub(crate) use remote::{KeySettings, RemoteKeys};
 pub use seed::{InvalidSeed, KeySeed};
-pub(crate) use snapshot::Snapshot;
 pub(crate) use wait::{KeyWait, KeysWaited};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -18,13 +18,15 @@ use tokio::task::AbortHandle;
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, AlgorithmSet};
 use crate::flight::{self, Ended};
+use crate::keys::engine::seed::KeySeed;
 use crate::keys::engine::snapshot::Snapshot;
-use crate::keys::engine::warm;
+use crate::keys::engine::timer;
 use crate::keys::freshness::{
     Answer, Asked, Attempt, Cause, DEADLINE, Freshness, FreshnessSettings, Note, Phase, Ticket,
+    Wait,
 };
-use crate::keys::source::Asking;
-use crate::keys::{Candidates, Found, KeySeed, KeyWait, KeysWaited, Lookup, Source};
+use crate::keys::set::Candidates;
+use crate::keys::source::{Asking, Source};
 use crate::observe::log;
 use crate::observe::shown::redacted;
 use crate::observe::{Event, Observer};
@@ -69,6 +71,18 @@ pub(crate) struct KeySettings {
     pub(crate) observer: Option<Observer>,
     /// What to start from.
     pub(crate) seed: Option<KeySeed>,
+}
+
+/// What a look for a key came to.
+pub(crate) enum Look {
+    /// Not to be kept: it borrows the snapshot, which costs less than a share in it.
+    Found(Guard<Option<Arc<Snapshot>>>, Candidates),
+    /// There is no such key: the token's fault.
+    Unknown,
+    /// There may be such a key, but the issuer does not answer: not the token's fault.
+    Unavailable { retry_after: Duration },
+    /// A fetch may bring the key.
+    Wait(Wait),
 }
 
 impl RemoteKeys {
@@ -150,26 +164,14 @@ impl RemoteKeys {
         &self.source
     }
 
-    /// Looks for a key, without blocking. Where the request has waited for this engine, it never
-    /// answers [`Lookup::Wait`].
-    pub(crate) fn find(
-        self: &Arc<Self>,
-        key: KeyHint<'_>,
-        algorithm: Algorithm,
-        iss: &str,
-        waited: Option<&KeysWaited>,
-    ) -> Lookup<'static> {
-        let since = waited.and_then(|waited| waited.since(self));
-        self.look((key, algorithm, iss), since, since.is_none())
-    }
-
-    /// The same for a request that came before the attempt `since`; it may wait if it is patient.
+    /// Looks for a key, without blocking, for a request that came before the attempt `since`; it may
+    /// wait if it is patient.
     pub(crate) fn look(
         self: &Arc<Self>,
         (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
         since: Option<Attempt>,
         patient: bool,
-    ) -> Lookup<'static> {
+    ) -> Look {
         loop {
             let now = self.clock.monotonic();
             let view = self.freshness.view();
@@ -204,13 +206,10 @@ impl RemoteKeys {
                 answer = self.freshness.unavailable(now);
             }
             return match answer {
-                Answer::Serve => Lookup::Found(Found::Remote(snapshot, candidates)),
-                Answer::Unknown => Lookup::Unknown,
-                Answer::Unavailable { retry_after } => Lookup::Unavailable { retry_after },
-                Answer::Wait(wait) => {
-                    let sought = (key, algorithm, iss);
-                    Lookup::Wait(KeyWait::new(Arc::clone(self), wait, sought))
-                }
+                Answer::Serve => Look::Found(snapshot, candidates),
+                Answer::Unknown => Look::Unknown,
+                Answer::Unavailable { retry_after } => Look::Unavailable { retry_after },
+                Answer::Wait(wait) => Look::Wait(wait),
             };
         }
     }
@@ -303,7 +302,15 @@ impl RemoteKeys {
 
     fn start_timer(self: &Arc<Self>, runtime: &Handle) {
         self.beats(self.clock.monotonic());
-        let timer = runtime.spawn(warm::keep_warm(Arc::downgrade(self))).abort_handle();
+        let keys = Arc::downgrade(self);
+        // Has the set fetched whenever that is due, as long as the engine lives.
+        let timer = timer::again(move || {
+            let keys = keys.upgrade()?;
+            keys.beats(keys.clock.monotonic());
+            let _ = keys.wake();
+            Some(keys.due_in())
+        });
+        let timer = runtime.spawn(timer).abort_handle();
         // Should two threads come here at once, one of the timers goes.
         if let Some(other) = self.timer.swap(Some(Arc::new(timer))) {
             other.abort();
@@ -319,7 +326,7 @@ impl RemoteKeys {
     /// Whether the timer ran lately.
     fn timer_beats(&self, now: Duration) -> bool {
         let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
-        now.saturating_sub(beat) < warm::LOST_AFTER
+        now.saturating_sub(beat) < timer::LOST_AFTER
     }
 
     pub(crate) fn emit(&self, event: impl FnOnce(Arc<str>) -> Event) {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::AlgorithmSet;
+use crate::fetch::MAX_DOCUMENT;
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::freshness::Freshness;
 use crate::keys::set::KeySet;
-use crate::keys::source::MAX_DOCUMENT;
 use crate::observe::shown::Shown;
 
 /// How far ahead of our clock the time in a seed may be: it may come from another machine, whose

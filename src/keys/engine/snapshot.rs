@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::keys::freshness::Life;
 use crate::keys::set::KeySet;
-use crate::keys::source::Validator;
+use crate::keys::source::fetched::Validator;
 
 pub(crate) struct Snapshot {
     pub(crate) keys: Arc<KeySet>,

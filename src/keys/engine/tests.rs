@@ -100,14 +100,14 @@ impl World {
         self.source.asked.load(Ordering::SeqCst)
     }
 
-    fn look(&self, kid: &str) -> Lookup<'static> {
+    fn look(&self, kid: &str) -> KeyLookup<'static> {
         self.keys.find(KeyHint::Kid(kid), Algorithm::Ed25519, ISSUER, None)
     }
 
     /// Looks for a kid as a request does.
     async fn find(&self, kid: &str) -> &'static str {
         let wait = match self.look(kid) {
-            Lookup::Wait(wait) => wait,
+            KeyLookup::Wait(wait) => wait,
             answer => return name(&answer),
         };
         let waited = wait.waited();
@@ -122,12 +122,12 @@ impl World {
     }
 }
 
-fn name(lookup: &Lookup<'_>) -> &'static str {
+fn name(lookup: &KeyLookup<'_>) -> &'static str {
     match lookup {
-        Lookup::Found(_) => "found",
-        Lookup::Unknown => "unknown",
-        Lookup::Unavailable { .. } => "unavailable",
-        Lookup::Wait(_) => "wait",
+        KeyLookup::Found(_) => "found",
+        KeyLookup::Unknown => "unknown",
+        KeyLookup::Unavailable { .. } => "unavailable",
+        KeyLookup::Wait(_) => "wait",
     }
 }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::crypto::Algorithm;
-use crate::keys::Lookup;
-use crate::keys::engine::remote::RemoteKeys;
+use crate::keys::engine::remote::{Look, RemoteKeys};
 use crate::keys::freshness::{Attempt, Wait};
 use crate::runtime::Deadline;
 use crate::token::header::{KeyHint, Thumbprint};
@@ -72,12 +71,9 @@ impl KeyWait {
                 let key = KeyHint::new(self.kid.as_deref(), self.thumbprint.as_ref());
                 let sought = (key, self.algorithm, &*self.iss);
                 match self.keys.look(sought, Some(self.wait.since), true) {
-                    Lookup::Wait(mut again) => {
-                        self.wait = again.wait;
-                        // The place is this wait's now.
-                        again.wait.counted = false;
-                    }
-                    Lookup::Found(_) | Lookup::Unknown | Lookup::Unavailable { .. } => return,
+                    // Its place is this wait's now.
+                    Look::Wait(again) => self.wait = again,
+                    Look::Found(..) | Look::Unknown | Look::Unavailable { .. } => return,
                 }
             }
         };

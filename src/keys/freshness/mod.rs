@@ -31,9 +31,9 @@ pub(crate) use attempts::LOST_AFTER;
 pub(crate) use attempts::{Attempt, Cause, DEADLINE, MAX_BACKOFF, Phase, Ticket, View};
 #[cfg_attr(
     not(feature = "remote"),
-    allow(unused_imports, reason = "metadata is fetched with it")
+    allow(unused_imports, reason = "several places are fetched with it")
 )]
-pub(crate) use life::{FRESHNESS, MAX_FRESHNESS};
+pub(crate) use life::FRESHNESS;
 pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 
 use crate::budget::{Budget, Taken, first};

@@ -2,7 +2,7 @@
 //! model test's.
 
 use super::attempts::Attempts;
-use super::life::{FRESHNESS, MAX_STALE_IF_ERROR, MIN_FRESHNESS};
+use super::life::{FRESHNESS, MAX_FRESHNESS, MAX_STALE_IF_ERROR, MIN_FRESHNESS};
 use super::*;
 use crate::budget::{Budget, Taken};
 

@@ -7,6 +7,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::fetch::without_mark;
+
 /// Entries of one set that are read. Real sets have 1 to 20, Entra ID's common one about 30, one of a
 /// server that signs for many tenants some 100.
 pub(crate) const MAX_KEYS: usize = 250;
@@ -22,11 +24,6 @@ pub(crate) struct Entries<'a> {
     pub(crate) texts: Vec<&'a str>,
     /// Whether there are more.
     pub(crate) has_more: bool,
-}
-
-/// The document without a byte order mark, which RFC 8259 §8.1 lets a reader ignore.
-pub(crate) fn without_mark(document: &[u8]) -> &[u8] {
-    document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document)
 }
 
 /// The entries of the one array `keys`, unread (RFC 7517 §5). Other members are skipped, whatever

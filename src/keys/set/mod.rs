@@ -15,13 +15,14 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
+use crate::fetch::without_mark;
 use crate::keys::set::jwk::Key;
 use crate::token::Excerpt;
 use crate::token::header::KeyHint;
 use crate::token::json::{self, Object, Value};
 use entries::entries;
 
-pub(crate) use entries::{KeySetFault, without_mark};
+pub(crate) use entries::KeySetFault;
 pub(crate) use pem::{der, pem};
 pub(crate) use select::Candidates;
 pub use thumbprint::jwk_thumbprint;

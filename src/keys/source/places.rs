@@ -18,11 +18,11 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::crypto::AlgorithmSet;
-use crate::fetch::{Client, FetchError};
+use crate::fetch::{Client, Failure, FetchError};
 use crate::keys::freshness::{FRESHNESS, FreshnessSettings};
 use crate::keys::set::entries::{MAX_KEYS, entries};
 use crate::keys::set::{KeySet, KeySetFault};
-use crate::keys::source::{Failure, Fetched, Partial, Validator, get};
+use crate::keys::source::fetched::{Fetched, Partial, Validator, get};
 
 /// Places of one issuer. A server with many policies has a dozen, and each fetch asks all of them.
 pub(crate) const MAX_PLACES: usize = 16;

@@ -24,24 +24,32 @@
 //! name after the one that ended it; or with that one, where those before it had left it less than the
 //! whole time of a search.
 
-use std::borrow::Cow;
+mod metadata;
+mod well_known;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use tokio::task::AbortHandle;
 
-use crate::fetch::{Client, FetchError};
+use crate::fetch::client::Client;
+use crate::fetch::error::{FetchError, fetched_url};
+use crate::fetch::failure::Failure;
 use crate::flight::{Ended, Flights, Landing, MARGIN, Waiter, launch};
-use crate::keys::{Failure, MAX_BACKOFF, MAX_FRESHNESS, STALE_IF_ERROR, fetched_url};
 use crate::observe::shown::Shown;
 use crate::runtime;
-use crate::token::Excerpt;
+use metadata::{Metadata, Unfit, parse};
+use well_known::well_known_urls;
 
 /// How long metadata is fresh: endpoints move even less often than keys.
-const METADATA_FRESHNESS: Duration = MAX_FRESHNESS;
+const METADATA_FRESHNESS: Duration = Duration::from_secs(60 * 60);
+
+/// How long past that it is used while the network fails.
+const USABLE_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// The longest pause that a server can ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long older metadata is used, once it was asked for anew, before it is asked for again: a
 /// server in trouble is left alone, and a request that needs an endpoint does not wait for it.
@@ -54,9 +62,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often doubts that a token can cause, by a `kid` that the key set lacks, may have the metadata
 /// fetched again.
 const DOUBT_PERIOD: Duration = Duration::from_secs(60);
-
-const RFC8414: &str = "/.well-known/oauth-authorization-server";
-const OPENID: &str = "/.well-known/openid-configuration";
 
 /// The metadata of one issuer, fetched when it is needed, by one search at a time (single flight).
 pub(crate) struct Discovery(Arc<Shared>);
@@ -97,28 +102,6 @@ struct LastResort {
     url: String,
     /// Whether it had the whole time of a search, or said itself that the search is over.
     had_its_turn: bool,
-}
-
-/// Why a document is not the metadata of the issuer.
-#[derive(Debug, PartialEq, Eq)]
-enum Unfit {
-    NotJson,
-    /// A member that counts stands twice, so two readers could take one each.
-    Repeated,
-    /// That of the document, if it has one.
-    AnotherIssuer(Option<Excerpt>),
-    /// It is that of the issuer, and of no use here.
-    NoUrls,
-}
-
-/// What a resource server needs of the metadata.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Metadata {
-    pub(crate) jwks_uri: Option<String>,
-    /// RFC 8414 §2.
-    pub(crate) introspection_endpoint: Option<String>,
-    /// The same for a client that shows a certificate (RFC 8705 §5).
-    pub(crate) mtls_introspection_endpoint: Option<String>,
 }
 
 /// What there is without a wait.
@@ -198,7 +181,7 @@ impl Discovery {
             Some(cached) if now < cached.due_at => {
                 return (None, Found::Fresh(cached.metadata.clone()));
             }
-            Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + STALE_IF_ERROR => {
+            Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + USABLE_FOR => {
                 // A doubt is over with one look, whatever that brings.
                 let fresh_until = cached.fetched_at + METADATA_FRESHNESS;
                 cached.due_at = fresh_until.max(now + RETRY_AFTER);
@@ -298,7 +281,7 @@ impl Shared {
             }
             Err(failure) => {
                 if let Some(pause) = failure.retry_after {
-                    let until = now.saturating_add(pause.min(MAX_BACKOFF));
+                    let until = now.saturating_add(pause.min(LONGEST_PAUSE));
                     state.busy_until = state.busy_until.max(until);
                 }
                 Err(failure)
@@ -372,245 +355,4 @@ impl fmt::Debug for Discovery {
 /// Whether the next name on the same host would not be answered either, or should not be asked.
 fn speaks_for_the_host(error: &FetchError) -> bool {
     matches!(error, FetchError::Timeout | FetchError::Busy { .. } | FetchError::Status(429))
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson => f.write_str("not a JSON object"),
-            Self::Repeated => f.write_str("a member twice"),
-            Self::AnotherIssuer(Some(found)) => {
-                write!(f, "another `issuer`, {found}: compare it with the configured one")
-            }
-            Self::AnotherIssuer(None) => f.write_str("no `issuer`"),
-            Self::NoUrls => f.write_str("no `jwks_uri`"),
-        }
-    }
-}
-
-/// The URLs under which an issuer's metadata may be, each with its name in a log.
-fn well_known_urls(issuer: &str) -> Vec<(&'static str, String)> {
-    // RFC 8414 §3.1 and OpenID Connect Discovery §4.1: a final slash of the issuer is dropped.
-    let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
-    let host_end = issuer.find("://").map_or(0, |at| at + "://".len());
-    let path_at = issuer[host_end..].find('/').map_or(issuer.len(), |at| host_end + at);
-    let (host, path) = issuer.split_at(path_at);
-    let mut urls = vec![
-        ("RFC 8414", format!("{host}{RFC8414}{path}")),
-        ("OpenID", format!("{host}{OPENID}{path}")),
-    ];
-    if !path.is_empty() {
-        urls.push(("OpenID in the path", format!("{issuer}{OPENID}")));
-    }
-    urls
-}
-
-fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
-    let text = std::str::from_utf8(document).map_err(|_| Unfit::NotJson)?;
-    let document: Document<'_> = serde_json::from_str(text).map_err(|_| Unfit::NotJson)?;
-    let [named, jwks_uri, endpoint, aliases] = document.members;
-    let aliases = aliases.and_then(|text| serde_json::from_str::<Document<'_>>(text).ok());
-    if document.repeated || aliases.as_ref().is_some_and(|aliases| aliases.repeated) {
-        return Err(Unfit::Repeated);
-    }
-    // RFC 8414 §3.3 and §4: identical, code point by code point.
-    let found = named.and_then(string);
-    if found.as_deref() != Some(issuer) {
-        return Err(Unfit::AnotherIssuer(found.as_deref().map(Excerpt::of_url)));
-    }
-    let [.., mtls_endpoint, _] = aliases.map(|aliases| aliases.members).unwrap_or_default();
-    let metadata = Metadata {
-        jwks_uri: jwks_uri.and_then(string),
-        introspection_endpoint: endpoint.and_then(string),
-        mtls_introspection_endpoint: mtls_endpoint.and_then(string),
-    };
-    // A document that serves nobody here is looked at again soon, and not kept for an hour.
-    if metadata.jwks_uri.is_none() && metadata.introspection_endpoint.is_none() {
-        return Err(Unfit::NoUrls);
-    }
-    Ok(metadata)
-}
-
-/// The members of metadata that are read, and of the object that the last of them is.
-const MEMBERS: [&str; 4] =
-    ["issuer", "jwks_uri", "introspection_endpoint", "mtls_endpoint_aliases"];
-
-/// An object with the text of those of its members that are read. What is in the others, how much of
-/// it, and how often they stand there costs nobody the document.
-struct Document<'a> {
-    members: [Option<&'a str>; MEMBERS.len()],
-    repeated: bool,
-}
-
-impl<'de> Deserialize<'de> for Document<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Document<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut document = Document { members: Default::default(), repeated: false };
-                while let Some(name) = map.next_key::<Cow<'_, str>>()? {
-                    let Some(at) = MEMBERS.iter().position(|own| *own == name) else {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    let text = map.next_value::<&'de RawValue>()?.get();
-                    let place = document.members.get_mut(at);
-                    let place = place.ok_or_else(|| A::Error::custom("no such member"))?;
-                    document.repeated |= place.replace(text).is_some();
-                }
-                Ok(document)
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// The text of a JSON string; another value, null too, is as good as absent.
-fn string(text: &str) -> Option<String> {
-    serde_json::from_str(text).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn well_known_locations() {
-        for (issuer, expected) in [
-            (
-                "https://as",
-                &[
-                    "https://as/.well-known/oauth-authorization-server",
-                    "https://as/.well-known/openid-configuration",
-                ][..],
-            ),
-            (
-                "https://as/",
-                &[
-                    "https://as/.well-known/oauth-authorization-server",
-                    "https://as/.well-known/openid-configuration",
-                ],
-            ),
-            (
-                "https://as:8443/t1/",
-                &[
-                    "https://as:8443/.well-known/oauth-authorization-server/t1",
-                    "https://as:8443/.well-known/openid-configuration/t1",
-                    "https://as:8443/t1/.well-known/openid-configuration",
-                ],
-            ),
-            (
-                "https://as/a/b",
-                &[
-                    "https://as/.well-known/oauth-authorization-server/a/b",
-                    "https://as/.well-known/openid-configuration/a/b",
-                    "https://as/a/b/.well-known/openid-configuration",
-                ],
-            ),
-        ] {
-            let urls = well_known_urls(issuer).into_iter().map(|(_, url)| url);
-            assert_eq!(urls.collect::<Vec<_>>(), expected, "{issuer}");
-        }
-    }
-
-    #[test]
-    fn documents() {
-        const ISSUER: &str = "https://as/t1";
-        for (name, document, good) in [
-            ("good", r#"{"issuer":"https://as/t1","jwks_uri":"https://keys/"}"#, true),
-            ("escaped", r#"{"issuer":"https:\/\/as\/t1","jwks_uri":"https://keys/"}"#, true),
-            ("slash more", r#"{"issuer":"https://as/t1/","jwks_uri":"https://keys/"}"#, false),
-            ("case", r#"{"issuer":"https://AS/t1","jwks_uri":"https://keys/"}"#, false),
-            ("no issuer", r#"{"jwks_uri":"https://keys/"}"#, false),
-            (
-                "issuer as array",
-                r#"{"issuer":["https://as/t1"],"jwks_uri":"https://keys/"}"#,
-                false,
-            ),
-            ("neither URL", r#"{"issuer":"https://as/t1"}"#, false),
-            (
-                "introspection alone",
-                r#"{"issuer":"https://as/t1","introspection_endpoint":"https://as/i"}"#,
-                true,
-            ),
-            (
-                "two issuers",
-                r#"{"issuer":"https://as/t1","issuer":"https://as/t1","jwks_uri":"https://keys/"}"#,
-                false,
-            ),
-            ("array", "[]", false),
-            (
-                "two key URLs",
-                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","jwks_uri":"https://a/"}"#,
-                false,
-            ),
-            (
-                "two key URLs, one by an escape",
-                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","jwks\u005furi":"https://a/"}"#,
-                false,
-            ),
-            (
-                "two endpoints",
-                r#"{"issuer":"https://as/t1","introspection_endpoint":"https://a/","introspection_endpoint":"https://b/"}"#,
-                false,
-            ),
-            (
-                "two endpoints for mutual TLS",
-                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","mtls_endpoint_aliases":{"introspection_endpoint":"https://a/","introspection_endpoint":"https://b/"}}"#,
-                false,
-            ),
-            (
-                "a member that is not read, twice",
-                r#"{"x":1,"issuer":"https://as/t1","x":{"y":1,"y":2},"jwks_uri":"https://a/"}"#,
-                true,
-            ),
-            (
-                "the same in the aliases",
-                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","mtls_endpoint_aliases":{"x":1,"x":1}}"#,
-                true,
-            ),
-            (
-                "a number out of range, half a surrogate pair",
-                r#"{"issuer":"https://as/t1","a":1e400,"b":"\ud800","jwks_uri":"https://a/"}"#,
-                true,
-            ),
-            (
-                "half a surrogate pair in a URL that is read",
-                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/\ud800"}"#,
-                false,
-            ),
-            ("null for the URL", r#"{"issuer":"https://as/t1","jwks_uri":null}"#, false),
-            (
-                "null beside a URL",
-                r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","introspection_endpoint":null,"mtls_endpoint_aliases":null}"#,
-                true,
-            ),
-            ("issuer null", r#"{"issuer":null,"jwks_uri":"https://a/"}"#, false),
-            ("more behind it", r#"{"issuer":"https://as/t1","jwks_uri":"https://a/"} {}"#, false),
-        ] {
-            assert_eq!(parse(document.as_bytes(), ISSUER).is_ok(), good, "{name}");
-        }
-        let scopes = |count: usize| {
-            let scopes = vec!["\"a:b\""; count].join(",");
-            let start = r#"{"issuer":"https://as/t1","jwks_uri":"https://a/","scopes_supported":["#;
-            format!("{start}{scopes}]}}")
-        };
-        assert!(parse(scopes(20_000).as_bytes(), ISSUER).is_ok(), "20,000 scopes");
-        let nested = format!(
-            r#"{{"x":{}{},"issuer":"https://as/t1","jwks_uri":"https://a/"}}"#,
-            "[".repeat(100_000),
-            "]".repeat(100_000)
-        );
-        assert!(parse(nested.as_bytes(), ISSUER).is_ok(), "nested, without recursion");
-        // NFC and NFD of one name are two names.
-        let nfd = "{\"issuer\":\"https://as/e\u{301}\",\"jwks_uri\":\"https://keys/\"}";
-        assert!(parse(nfd.as_bytes(), "https://as/\u{e9}").is_err());
-        assert!(parse(nfd.as_bytes(), "https://as/e\u{301}").is_ok());
-    }
 }

@@ -1,0 +1,96 @@
+//! Why one request brought nothing usable.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::fetch::cause::ConnectFault;
+use crate::fetch::failure::Failure;
+use crate::token::Excerpt;
+use crate::url::UrlFault;
+
+/// Why nothing usable came back, in fixed words; what is not ours is escaped and cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FetchError {
+    Url(&'static str),
+    /// There was nothing to send.
+    Form(&'static str),
+    Connect(ConnectFault),
+    Timeout,
+    Transport,
+    Status(u16),
+    /// 3xx, and where to, as far as it can be shown.
+    Redirect {
+        status: u16,
+        to: Option<Excerpt>,
+    },
+    /// 429 or 503, saying when to come back (RFC 9110 §10.2.3).
+    Busy {
+        status: u16,
+        retry_after: Duration,
+    },
+    /// More than so many bytes.
+    TooLarge(usize),
+    /// The answer has a content coding (RFC 9110 §8.4), though none was asked for.
+    Encoded(&'static str),
+}
+
+impl FetchError {
+    /// The failure to fetch this document from this URL.
+    pub(crate) fn of(self, document: &str, url: &str) -> Failure {
+        let retry_after = match self {
+            Self::Busy { retry_after, .. } => Some(retry_after),
+            _ => None,
+        };
+        Failure { problem: format!("{document}: {self} ({})", fetched_url(url)), retry_after }
+    }
+}
+
+impl From<UrlFault> for FetchError {
+    fn from(fault: UrlFault) -> Self {
+        Self::Url(fault.problem)
+    }
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        // The deadline of the exchange is kept outside; what times out within is a connection.
+        match ConnectFault::of(&error) {
+            fault if error.is_connect() => Self::Connect(fault),
+            // By TLS 1.3 the server says so after the handshake (RFC 8446 §4.4.2.4).
+            fault @ ConnectFault::ClientCertificate => Self::Connect(fault),
+            _ => Self::Transport,
+        }
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(problem) => write!(f, "its URL {problem}"),
+            Self::Form(problem) => f.write_str(problem),
+            Self::Connect(fault) => write!(f, "can't connect: {fault}"),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Transport => f.write_str("the connection broke"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Redirect { status, to } => {
+                write!(f, "status {status}, a redirect")?;
+                if let Some(to) = to {
+                    write!(f, " to {to}")?;
+                }
+                f.write_str(", and none is followed: configure the URL itself")
+            }
+            Self::Busy { status, retry_after } => {
+                write!(f, "status {status}, with Retry-After {}", retry_after.as_secs())
+            }
+            Self::TooLarge(limit) => write!(f, "more than {limit} bytes"),
+            Self::Encoded(coding) => {
+                write!(f, "its content coding is {coding}, where `identity` was asked for")
+            }
+        }
+    }
+}
+
+/// A URL that something was asked of, for a log.
+pub(crate) fn fetched_url(url: &str) -> String {
+    Excerpt::of_url(url).as_str().to_owned()
+}

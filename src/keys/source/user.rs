@@ -1,0 +1,81 @@
+//! A source of keys that is code of the API's own.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// A future that a [`KeySource`] answers with.
+pub type KeyFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<FetchedKeys, KeySourceError>> + Send + 'a>>;
+
+/// Fetches the key set of one issuer, for servers that are reached in a way of their own.
+///
+/// It is asked by the engine that keeps the keys fresh: one call at a time, under a deadline of 10 s,
+/// and with a budget that no request can exceed. It decides neither when it is asked nor what becomes
+/// of its answer, of which 512 KiB are read at most. Should it panic, that is a failed fetch.
+///
+/// ```
+/// use tower_resource_server::{FetchedKeys, KeyFuture, KeySource};
+///
+/// struct Vault;
+///
+/// impl KeySource for Vault {
+///     fn fetch(&self) -> KeyFuture<'_> {
+///         Box::pin(async { Ok(FetchedKeys::new(r#"{"keys":[]}"#)) })
+///     }
+/// }
+/// # let _ = Vault;
+/// ```
+pub trait KeySource: Send + Sync + 'static {
+    /// Fetches the present key set.
+    fn fetch(&self) -> KeyFuture<'_>;
+}
+
+/// A key set as fetched.
+#[derive(Clone, PartialEq)]
+pub struct FetchedKeys {
+    pub(crate) document: Vec<u8>,
+    pub(crate) max_age: Option<Duration>,
+}
+
+impl FetchedKeys {
+    /// A JWK set (RFC 7517 §5) as JSON text.
+    pub fn new(document: impl Into<Vec<u8>>) -> Self {
+        Self { document: document.into(), max_age: None }
+    }
+
+    /// How long the source calls the set fresh; it is kept within 60 s and 1 h.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+}
+
+impl fmt::Debug for FetchedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchedKeys")
+            .field("bytes", &self.document.len())
+            .field("max_age", &self.max_age)
+            .finish()
+    }
+}
+
+/// Why a key set could not be fetched, in words fit for a log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeySourceError(pub(crate) String);
+
+impl KeySourceError {
+    /// An error with an explanation, which must hold no secret.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self(problem.into())
+    }
+}
+
+impl fmt::Display for KeySourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for KeySourceError {}
