@@ -268,6 +268,12 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+#[cfg(feature = "remote")]
+/// Whether a client shows its certificate there: over TLS alone.
+pub(crate) fn is_https(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,10 +15,20 @@ use crate::introspection::endpoint::credentials::Credentials;
 use crate::introspection::endpoint::signed::SignedAnswers;
 use crate::introspection::engine::cache::{AnswerCache, MAX_STALE, MAX_TTL};
 use crate::introspection::engine::introspector::Introspector;
+use crate::introspection::settings::{Introspection, Jwts};
 use crate::introspection::shared::SharedAnswers;
-use crate::introspection::{Introspecting, Introspection, Jwts};
 use crate::keys::{BearerFile, Keys};
-use crate::url::check_url;
+use crate::url::{check_url, is_https};
+
+/// Introspection of one issuer's tokens, ready to be used.
+#[derive(Debug)]
+pub(crate) struct Introspecting {
+    pub(crate) engine: Arc<Introspector>,
+    pub(crate) jwts: Jwts,
+    /// Whether tokens that name no issuer go here.
+    pub(crate) opaque: bool,
+    pub(crate) audience_optional: bool,
+}
 
 /// What introspection takes from the issuer that it is for.
 pub(crate) struct Context<'a> {
@@ -260,9 +270,4 @@ impl Introspection {
         settings.tls.is_needed |= settings.tls.identity.is_some();
         Ok((Client::new(&settings)?, endpoint))
     }
-}
-
-/// Whether a client shows its certificate there.
-pub(super) fn is_https(url: &str) -> bool {
-    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }

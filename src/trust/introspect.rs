@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::introspection::{Answer, Jwts, Lookup};
+use crate::introspection::{Answer, AnswerLookup, Jwts};
 use crate::profile::{Lacking, Profile, Times};
 use crate::token::json::Object;
 use crate::token::jwt::UnverifiedJwt;
@@ -71,9 +71,9 @@ impl Resolved<'_> {
             return Err(Error::Wiring { fix: fix.into() }.into());
         };
         match introspection.engine.lookup(token, now, waited.asks_now) {
-            Lookup::Active(answer) => Ok(answer),
-            Lookup::Refused(error) => Err(error.into()),
-            Lookup::Wait(wait) => Err(Pending::Answer(Box::new(wait), self.tenant())),
+            AnswerLookup::Active(answer) => Ok(answer),
+            AnswerLookup::Refused(error) => Err(error.into()),
+            AnswerLookup::Wait(wait) => Err(Pending::Answer(Box::new(wait), self.tenant())),
         }
     }
 }

@@ -11,13 +11,17 @@ use crate::clock::Clock;
 use crate::fetch::Discovery;
 use crate::fetch::{Client, FetchError, Form, FormAnswer, fetched_url, redirect_target};
 use crate::introspection::answer::{Answer, AnswerFault};
-use crate::introspection::build::is_https;
 use crate::introspection::endpoint::credentials::Credentials;
 use crate::introspection::endpoint::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::keys::{self, BearerFile};
 use crate::observe::shown::Shown;
 use crate::token::NumericDate;
 use crate::token::json::{self, Value};
+use crate::url::is_https;
+
+/// How long a call may take in all unless it is set: metadata, the call, keys for its signature. So
+/// long, too, a token waits for its turn.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Letters of an error code that is shown. Registered ones have 26 at most.
 const MAX_CODE: usize = 40;

@@ -1,14 +1,21 @@
 //! Answers for one authorization server: cached, asked for once for all requests that wait, queued
 //! where there are many, and held back where the server is in trouble.
 
+mod admit;
 pub(super) mod breaker;
 pub(super) mod cache;
-pub(super) mod flight;
+mod call;
+mod ended;
 pub(super) mod introspector;
-pub(super) mod turns;
-pub(super) mod wait;
+mod join;
+mod lookup;
+mod place;
+mod question;
+mod sought;
+mod state;
+mod turns;
+mod wait;
 
 pub(crate) use cache::DEFAULT_TTL;
-pub(crate) use flight::CALL_DEADLINE;
-pub(crate) use introspector::{Introspector, Lookup};
+pub(crate) use lookup::AnswerLookup;
 pub(crate) use wait::AnswerWait;

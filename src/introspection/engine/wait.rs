@@ -1,13 +1,15 @@
 //! A request's wait for an answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::flight::Waiter;
-use crate::introspection::engine::introspector::{
-    Introspector, Lookup, Outcome, RETRY_AFTER, Sought, Told,
-};
+use crate::introspection::engine::cache::Remembered;
+use crate::introspection::engine::introspector::Introspector;
+use crate::introspection::engine::join::Joined;
+use crate::introspection::engine::place::Place;
+use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
 use crate::runtime::{self, Deadline};
 
 /// How long a request waits in all, whatever it waits for: the question that it began or joined,
@@ -30,47 +32,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often a request may begin again, since what it joined came to nothing.
 const REPEATS: u32 = 2;
 
-/// Requests that wait at one endpoint; more are refused at once. What waits costs some KiB.
-pub(crate) const MAX_WAITING: usize = 8_192;
-
-/// Those that wait for one question, so that one token does not take the room of the others.
-pub(crate) const MAX_WAITING_FOR_ONE: usize = 4_096;
-
-/// What a request that has to wait comes to.
-pub(crate) enum Joined {
-    Remembered(Lookup),
-    Flight {
-        waiter: Waiter<Told>,
-        /// Whether the answer to come is to a question put no earlier than the request allows.
-        fresh: bool,
-        /// How many questions had begun.
-        begun: u64,
-        /// Whether another request put the question.
-        joined: bool,
-        place: Place,
-    },
-}
-
-/// A place among those who wait.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    /// Tokens that were active before have as many again.
-    pub(crate) fn take(waiting: &Arc<AtomicUsize>, known: bool) -> Option<Self> {
-        let limit = if known { 2 * MAX_WAITING } else { MAX_WAITING };
-        let one_more = |count| (count < limit).then_some(count + 1);
-        waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        Some(Self(Arc::clone(waiting)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A wait for an answer.
 pub(crate) struct AnswerWait {
     pub(crate) introspector: Arc<Introspector>,
@@ -90,7 +51,7 @@ impl AnswerWait {
     }
 
     /// Returns with the answer, or when the limit is reached.
-    pub(crate) async fn done(mut self, deadline: Deadline) -> Outcome {
+    pub(crate) async fn done(mut self, deadline: Deadline) -> AnswerResult {
         let outcome = deadline.within(wait(self.introspector.deadline()), self.outcome()).await;
         let introspector = self.introspector;
         outcome
@@ -98,7 +59,7 @@ impl AnswerWait {
             .or_else(|error| introspector.stale(&self.sought, &error).ok_or(error))
     }
 
-    async fn outcome(&mut self) -> Outcome {
+    async fn outcome(&mut self) -> AnswerResult {
         let mut repeats = REPEATS;
         loop {
             let late = joined_late(self.introspector.deadline());
@@ -124,9 +85,8 @@ impl AnswerWait {
                     (self.waiter, self.fresh, self.joined) = (waiter, fresh, joined);
                     self.place = place;
                 }
-                Joined::Remembered(Lookup::Active(answer)) => return Ok(answer),
-                Joined::Remembered(Lookup::Refused(error)) => return Err(error),
-                Joined::Remembered(Lookup::Wait(wait)) => *self = wait,
+                Joined::Remembered(Remembered::Active(answer)) => return Ok(answer),
+                Joined::Remembered(Remembered::Inactive) => return Err(Error::Inactive),
             }
         }
     }
@@ -142,25 +102,5 @@ impl AnswerWait {
                 None => under_way = self.introspector.is_under_way(&self.sought, &self.waiter),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_bounded_and_given_back() {
-        let waiting = Arc::default();
-        let new: Vec<_> = (0..MAX_WAITING).filter_map(|_| Place::take(&waiting, false)).collect();
-        assert_eq!(new.len(), MAX_WAITING);
-        assert!(Place::take(&waiting, false).is_none());
-        let known: Vec<_> = (0..=MAX_WAITING).filter_map(|_| Place::take(&waiting, true)).collect();
-        assert_eq!(known.len(), MAX_WAITING);
-        drop(known);
-        assert!(Place::take(&waiting, false).is_none());
-        drop(new);
-        assert!(Place::take(&waiting, false).is_some());
-        assert_eq!(waiting.load(Ordering::Relaxed), 0);
     }
 }

@@ -5,71 +5,20 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::flight::{self, Ended, Landing, Waiter};
-use crate::introspection::answer::Answer;
-use crate::introspection::endpoint::client::{Blames, CallFault, IntrospectionClient, Verdict};
-use crate::introspection::engine::cache::Now;
-use crate::introspection::engine::introspector::{
-    Introspector, Outcome, RETRY_AFTER, Sought, Told,
-};
+use crate::flight::{self, Ended, Landing};
+use crate::introspection::endpoint::client::{Blames, CallFault, IntrospectionClient};
+use crate::introspection::engine::call::{Brought, Call, Failed, Running, Turn, gone};
+use crate::introspection::engine::introspector::Introspector;
+use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
-
-/// How long a call may take in all unless it is set: metadata, the call, keys for its signature. So
-/// long, too, a token waits for its turn.
-pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call, each of the
 /// last two with this deadline.
 fn question_deadline(call: Duration) -> Duration {
     2 * call + Duration::from_secs(2)
-}
-
-/// A call of the endpoint that has its turn.
-#[derive(Clone, Copy)]
-pub(crate) struct Call {
-    pub(crate) asked: Now,
-    pub(crate) probe: bool,
-    /// Of its [turn](crate::introspection::engine::turns::Turns).
-    pub(crate) turn: u64,
-    /// Whether the token was active before.
-    pub(crate) known: bool,
-}
-
-/// When a call may begin.
-pub(crate) enum Turn {
-    Now(Running),
-    /// The call, or why there is none.
-    Later(oneshot::Receiver<Result<Running, Error>>),
-    /// Once a probe has shown that the server is back.
-    AfterProbe(Waiter<Told>),
-}
-
-/// What a question brought: an answer, `None` for a token that is not active, to a question that was
-/// put `age` ago.
-pub(crate) struct Brought {
-    pub(crate) answer: Option<Answer>,
-    pub(crate) age: Duration,
-    /// The same at most, where another server put the question.
-    pub(crate) age_at_most: Duration,
-    /// The call that brought it.
-    pub(crate) call: Option<Call>,
-}
-
-/// Why a question brought nothing.
-pub(crate) struct Failed {
-    pub(crate) error: Error,
-    /// It took too long, so that who joined late may ask again.
-    pub(crate) late: bool,
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self { error, late: false }
-    }
 }
 
 /// A question and what it needs.
@@ -113,9 +62,8 @@ impl Question {
         }
         let mut running = self.turn(&landing).await?;
         let said = runtime::within(self.client.deadline, async {
-            let has_answered = match running.introspector.upgrade() {
-                Some(introspector) => introspector.has_answered(),
-                None => return Err(CallFault::new(Blames::Nothing, "the server is gone")),
+            let Some(has_answered) = running.has_answered() else {
+                return Err(CallFault::new(Blames::Nothing, "the server is gone"));
             };
             self.client.ask(&self.token, has_answered).await
         });
@@ -168,57 +116,13 @@ impl Question {
     }
 }
 
-/// The server ended: nobody sees this.
-fn gone() -> Error {
-    Error::Wiring { fix: "the server is gone".into() }
-}
-
-/// A call that has its turn, from before its task starts. It gives the turn back however it ends, for
-/// which it takes the lock: it must not be dropped under it.
-pub(crate) struct Running {
-    pub(crate) introspector: Weak<Introspector>,
-    pub(crate) sought: Sought,
-    pub(crate) call: Call,
-}
-
-impl Running {
-    /// The call alone, for an owner who gives the turn back by itself.
-    pub(crate) fn into_call(mut self) -> Call {
-        self.introspector = Weak::new();
-        self.call
-    }
-
-    fn ended(&mut self, said: Result<Verdict, CallFault>) -> Result<Brought, Failed> {
-        // Whatever is done here is done once.
-        let Some(introspector) = std::mem::take(&mut self.introspector).upgrade() else {
-            return Err(gone().into());
-        };
-        // An answer is as old as its question: the token may have been revoked since.
-        let age = introspector.now().monotonic.saturating_sub(self.call.asked.monotonic);
-        let late = said.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
-        introspector
-            .call_ended(self.sought, self.call, said)
-            .map(|answer| Brought { answer, age, age_at_most: age, call: Some(self.call) })
-            .map_err(|error| Failed { error, late })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(introspector) = self.introspector.upgrade() {
-            let fault = CallFault::new(Blames::Nothing, "the call was aborted");
-            let _ = introspector.call_ended(self.sought, self.call, Err(fault));
-        }
-    }
-}
-
 /// The end of a question, however it comes.
 fn land(
     introspector: &Weak<Introspector>,
     sought: Sought,
     landing: Arc<Landing<Told>>,
     ended: Ended<Result<Brought, Failed>>,
-    share: impl FnOnce(Outcome, Call),
+    share: impl FnOnce(AnswerResult, Call),
 ) {
     let Some(introspector) = introspector.upgrade() else { return };
     let result = match ended {
@@ -248,7 +152,7 @@ fn land(
 }
 
 /// Tells the shared cache what was heard.
-async fn share(shared: Arc<SharedAnswers>, token: String, outcome: Outcome, call: Call) {
+async fn share(shared: Arc<SharedAnswers>, token: String, outcome: AnswerResult, call: Call) {
     match outcome {
         Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,
         Err(Error::Inactive) => shared.put(&token, None, call.asked).await,

@@ -1,0 +1,217 @@
+//! What is learned from how a question or a call ended.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::crypto::{Fingerprint, random_unit};
+use crate::error::Error;
+use crate::flight::Landing;
+use crate::introspection::answer::Answer;
+use crate::introspection::endpoint::client::{Blames, CallFault, Verdict};
+use crate::introspection::engine::breaker::within_cap;
+use crate::introspection::engine::cache::{Now, is_past};
+use crate::introspection::engine::call::{Brought, Call, CallOwner, Failed};
+use crate::introspection::engine::introspector::{Introspector, Said};
+use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
+use crate::introspection::shared::record::Shared;
+use crate::observe::log;
+
+/// How long it is remembered that the endpoint gave no usable answer about a token: a client that
+/// keeps trying costs the endpoint one call in that time.
+const SAID_TTL: Duration = Duration::from_secs(1);
+
+/// After how many answers, all "inactive", it is said that this may be no fault of the tokens. Few, so
+/// that it is seen while an API is set up.
+const SUSPICIOUS: u32 = 3;
+
+impl Introspector {
+    /// What may be used of an answer that another server was given. One that is not surely newer
+    /// than a revocation seen here is ignored. What is no answer any more, since the
+    /// token was inactive some time ago or has expired, still counts against older ones.
+    pub(crate) fn usable(&self, sought: Sought, shared: Shared) -> Option<Brought> {
+        let (token, now) = (sought.fingerprint, self.now());
+        let Shared { answer, age, age_at_most } = shared;
+        match answer {
+            None if self.cache.refused_for(age).is_zero() => {
+                self.cache.put_inactive(token, now, age);
+                None
+            }
+            Some(answer) if is_past(&answer, now.wall) => {
+                self.cache.put(token, &Arc::new(answer), now, age);
+                None
+            }
+            Some(_) if self.cache.is_dead_since(&token, now, age_at_most) => {
+                // The store does not compare, clocks differ, or someone put an old value back.
+                let reason = "it may be older than a revocation seen here";
+                log::shared_answer_unusable(&self.issuer, reason);
+                None
+            }
+            answer => Some(Brought { answer, age, age_at_most, call: None }),
+        }
+    }
+
+    /// Takes in what a question brought, and says whether that is the latest word on the token. An
+    /// answer that is not, since a later question was answered before it, is for those who wait for
+    /// it and is not remembered: the token may be known to be dead.
+    pub(crate) fn conclude(
+        &self,
+        sought: Sought,
+        landing: &Landing<Told>,
+        brought: Result<Brought, Failed>,
+    ) -> (AnswerResult, bool) {
+        let now = self.now();
+        let mut state = self.state();
+        // Overdue, it may have been overtaken by the next of its kind.
+        let present = state.flights.land(&sought, landing);
+        let overtaken_by = if present { state.overtaken.remove(&sought) } else { None };
+        let Brought { answer, age, age_at_most, call } = match brought {
+            Ok(brought) => brought,
+            Err(Failed { error, .. }) => return (Err(error), false),
+        };
+        if call.is_none() {
+            self.counters.shared_hits.fetch_add(1, Ordering::Relaxed);
+        }
+        let asked = now.monotonic.saturating_sub(age);
+        if state.flights.join(&sought.other(), now.monotonic).is_some() {
+            state.overtaken.insert(sought.other(), asked);
+        }
+        match answer {
+            Some(answer) => {
+                let answer = Arc::new(answer);
+                let is_latest = overtaken_by.is_none_or(|other| other < asked)
+                    && self.cache.put_shared(sought.fingerprint, &answer, now, age, age_at_most);
+                if self.has_expired(&answer, now) {
+                    // It is refused by its `exp`, and need not be asked for again at once.
+                    self.cache.put_inactive(sought.fingerprint, now, age);
+                } else {
+                    self.known.insert(sought.fingerprint, ());
+                }
+                (Ok(answer), is_latest)
+            }
+            None => {
+                let is_latest = self.cache.put_inactive(sought.fingerprint, now, age);
+                self.known.invalidate(&sought.fingerprint);
+                (Err(Error::Inactive), is_latest)
+            }
+        }
+    }
+
+    /// Past its `exp`, with the leeway: no request is served by it.
+    fn has_expired(&self, answer: &Answer, now: Now) -> bool {
+        let leeway = self.leeway.as_secs_f64();
+        answer.expires_at().is_some_and(|exp| now.wall.as_secs_f64() >= exp + leeway)
+    }
+
+    /// A question ended without a word on the token.
+    pub(crate) fn forget(&self, sought: Sought, landing: &Landing<Told>) {
+        let mut state = self.state();
+        if state.flights.land(&sought, landing) {
+            state.overtaken.remove(&sought);
+        }
+    }
+
+    /// One warning where no answer of the first ones was "active": some servers say so of every
+    /// token to a client that may not ask.
+    fn count_inactive(&self, is_active: bool) {
+        if is_active {
+            self.never_active.store(u32::MAX, Ordering::Relaxed);
+            return;
+        }
+        let count = |seen: u32| seen.checked_add(1).filter(|next| *next <= SUSPICIOUS);
+        let seen = self.never_active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        if seen.is_ok_and(|seen| seen + 1 == SUSPICIOUS) {
+            log::never_active(&self.issuer, SUSPICIOUS);
+        }
+    }
+
+    /// Remembers what the endpoint said of a token, if it said anything.
+    fn remember(&self, token: Fingerprint, fault: CallFault, now: Now) {
+        match fault.blames {
+            Blames::Server | Blames::Credentials | Blames::Unauthorized | Blames::Token => {
+                let held_for = SAID_TTL.max(within_cap(fault.retry_after));
+                let until = now.monotonic.saturating_add(held_for);
+                self.said.insert(token, Said { problem: fault.problem.into(), until });
+            }
+            Blames::Connection
+            | Blames::Silence
+            | Blames::Rate
+            | Blames::Accident
+            | Blames::Nothing => {}
+        }
+    }
+}
+
+impl CallOwner for Introspector {
+    fn now(&self) -> Now {
+        Self::now(self)
+    }
+
+    fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    fn call_ended(
+        &self,
+        sought: Sought,
+        call: Call,
+        said: Result<Verdict, CallFault>,
+    ) -> Result<Option<Answer>, Error> {
+        let now = self.now();
+        let token = sought.fingerprint;
+        let random = random_unit();
+        let mut state = self.state();
+        let counted = state.turns.end(call.turn);
+        let was_open = state.breaker.is_open();
+        let (mut opened, mut counts) = (false, false);
+        let result = match said {
+            Ok(verdict) => {
+                state.breaker.succeeded();
+                state.evidence.clear();
+                match verdict {
+                    Verdict::Active(answer) => Ok((Some(answer), None)),
+                    Verdict::Inactive => Ok((None, None)),
+                    Verdict::Refused(code) => Ok((None, Some(code))),
+                }
+            }
+            // What ends so late is counted for no more.
+            Err(fault) => {
+                if counted {
+                    (counts, opened) = state.failed(token, call, &fault, now.monotonic, random);
+                }
+                Err(fault)
+            }
+        };
+        if counts && !opened && state.turns.running() > 0 {
+            // The server may hang. The next call to end shows whether more should begin.
+            drop(state);
+        } else {
+            self.give_turns(state, now);
+        }
+        match result {
+            Ok((answer, refused)) => {
+                if was_open {
+                    log::introspection_is_back(&self.issuer);
+                }
+                match refused {
+                    Some(code) => log::introspection_refused(&self.issuer, code),
+                    None => self.has_answered.store(true, Ordering::Relaxed),
+                }
+                // A probe asks about a random text, which is not a token.
+                if !call.probe {
+                    self.count_inactive(answer.is_some());
+                }
+                Ok(answer)
+            }
+            Err(fault) => {
+                let retry_after = within_cap(fault.retry_after).max(RETRY_AFTER);
+                let error = self.unavailable(&fault.problem, retry_after);
+                if fault.blames != Blames::Nothing {
+                    self.remember(token, fault, now);
+                    log::introspection_failed(&self.issuer, &error, opened);
+                }
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is under way and what the endpoint bears: all that is decided under the lock.
+
+use std::collections::HashMap;
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::crypto::Fingerprint;
+use crate::error::Error;
+use crate::flight::{Flights, MARGIN};
+use crate::introspection::endpoint::client::{Blames, CallFault};
+use crate::introspection::engine::breaker::{Admission, Breaker, Evidence, within_cap};
+use crate::introspection::engine::call::{Call, CallOwner, Running};
+use crate::introspection::engine::sought::{RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::turns::{MAX_IN_FLIGHT, Turns};
+
+/// What the engine decides by, in one critical section.
+pub(crate) struct State {
+    pub(crate) flights: Flights<Sought, Told>,
+    /// When a question of the other kind about the same token was put, if it was answered meanwhile.
+    pub(crate) overtaken: HashMap<Sought, Duration>,
+    pub(crate) turns: Turns<Waiting>,
+    pub(crate) breaker: Breaker,
+    pub(crate) evidence: Evidence,
+    /// Until when the endpoint, which said 429, is not asked about tokens that were never active, and
+    /// about any.
+    pub(crate) busy_for_new: Duration,
+    pub(crate) busy_for_all: Duration,
+}
+
+/// A question that waits for its turn.
+pub(crate) struct Waiting {
+    pub(crate) sender: oneshot::Sender<Result<Running, Error>>,
+    pub(crate) owner: Weak<dyn CallOwner>,
+    pub(crate) sought: Sought,
+}
+
+/// Why no call may begin now.
+pub(crate) struct Held {
+    pub(crate) problem: &'static str,
+    pub(crate) retry_after: Duration,
+}
+
+impl State {
+    pub(crate) fn new(deadline: Duration) -> Self {
+        Self {
+            flights: Flights::new(deadline),
+            overtaken: HashMap::new(),
+            turns: Turns::new(deadline + MARGIN),
+            breaker: Breaker::for_calls(deadline),
+            evidence: Evidence::default(),
+            busy_for_new: Duration::ZERO,
+            busy_for_all: Duration::ZERO,
+        }
+    }
+
+    /// Whether the endpoint asked for fewer calls.
+    pub(crate) fn holds(&self, known: bool, now: Duration) -> Result<(), Held> {
+        let busy_until =
+            if known { self.busy_for_all } else { self.busy_for_all.max(self.busy_for_new) };
+        match busy_until.checked_sub(now) {
+            None | Some(Duration::ZERO) => Ok(()),
+            Some(retry_after) => Err(Held { problem: "it asked for fewer calls", retry_after }),
+        }
+    }
+
+    /// Whether the call is a probe.
+    pub(crate) fn ask_breaker(&mut self, now: Duration) -> Result<bool, Held> {
+        match self.breaker.ask(now) {
+            Admission::Call => Ok(false),
+            Admission::Probe => Ok(true),
+            Admission::Wait { retry_after } => {
+                let problem = "it failed several times in a row and is left alone";
+                Err(Held { problem, retry_after })
+            }
+        }
+    }
+
+    /// A call failed; whether that counts against the server, and whether the breaker opened.
+    pub(crate) fn failed(
+        &mut self,
+        token: Fingerprint,
+        call: Call,
+        fault: &CallFault,
+        now: Duration,
+        random: f64,
+    ) -> (bool, bool) {
+        let failures = match fault.blames {
+            Blames::Connection | Blames::Silence | Blames::Server | Blames::Credentials => {
+                u32::from(self.evidence.failed(token) || call.probe)
+            }
+            Blames::Unauthorized => self.evidence.unauthorized(token),
+            Blames::Rate => {
+                let until = now.saturating_add(within_cap(fault.retry_after).max(RETRY_AFTER));
+                let busy = if call.known { &mut self.busy_for_all } else { &mut self.busy_for_new };
+                *busy = until.max(*busy);
+                0
+            }
+            Blames::Token => 0,
+            // Not by the text of a probe, and nobody answered it.
+            Blames::Accident => u32::from(call.probe),
+            Blames::Nothing => {
+                if call.probe {
+                    self.breaker.probe_was_lost(now);
+                }
+                return (false, false);
+            }
+        };
+        if failures == 0 && call.probe {
+            self.breaker.probe_was_answered();
+            self.evidence.clear();
+        }
+        let opened = (0..failures).fold(false, |opened, _| {
+            self.breaker.failed(now, call.probe, random, fault.retry_after) || opened
+        });
+        (failures > 0, opened)
+    }
+
+    /// Counts no longer what is overdue. What comes back is to be dropped without the lock, since that
+    /// wakes tasks. Also answers whether that made room for calls, which the owner has to give away:
+    /// none of those that ended so will.
+    pub(crate) fn give_up_overdue(&mut self, now: Duration) -> (Vec<Waiting>, bool) {
+        if self.flights.len() >= MAX_IN_FLIGHT {
+            self.flights.give_up_overdue(now);
+            let Self { flights, overtaken, .. } = self;
+            overtaken.retain(|sought, _| flights.join(sought, now).is_some());
+        }
+        let running = self.turns.running();
+        let overdue = self.turns.give_up_overdue(now);
+        (overdue, self.turns.running() < running)
+    }
+}
