@@ -1,4 +1,4 @@
-//! A budget of fetches.
+//! How often and how soon: a budget of fetches, and the pause after a failure.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,6 +77,12 @@ impl Budget {
     }
 }
 
+/// The bound of the pause after so many failures in a row: `least` after the first, doubled each time,
+/// and no longer than `most`. Who waits picks a part of it at random, so that a fleet spreads.
+pub(crate) fn backoff(failures_before: u32, least: Duration, most: Duration) -> Duration {
+    least.saturating_mul(1 << failures_before.min(16)).min(most)
+}
+
 /// Raises a flag; whether this call was the one that did. Once it is up, it is only read.
 pub(crate) fn first(flag: &AtomicBool) -> bool {
     !flag.load(Ordering::Relaxed) && !flag.swap(true, Ordering::Relaxed)
@@ -84,4 +90,18 @@ pub(crate) fn first(flag: &AtomicBool) -> bool {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_doubles_up_to_its_bound() {
+        let s = Duration::from_secs;
+        let pauses = [0, 1, 2, 3, 4, 5, 6, 16, 17, u32::MAX];
+        let bounds = pauses.map(|before| backoff(before, s(1), s(30)).as_secs());
+        assert_eq!(bounds, [1, 2, 4, 8, 16, 30, 30, 30, 30, 30]);
+        assert_eq!(backoff(u32::MAX, Duration::MAX, s(30)), s(30));
+    }
 }

@@ -15,6 +15,8 @@
 
 use std::time::Duration;
 
+use crate::budget::backoff;
+
 use crate::crypto::Fingerprint;
 use crate::flight;
 
@@ -131,7 +133,7 @@ impl Breaker {
             State::HalfOpen { .. } => probe,
         };
         if opens {
-            let bound = MIN_PAUSE.saturating_mul(1 << self.opened.min(5)).min(MAX_PAUSE);
+            let bound = backoff(self.opened, MIN_PAUSE, MAX_PAUSE);
             // From half the bound on, so that a fleet spreads and a server in distress has peace.
             let pause = bound.mul_f64(0.5 + random / 2.0);
             let pause = pause.max(within_cap(asked));

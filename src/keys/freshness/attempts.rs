@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::budget::backoff;
+
 /// The first pause after a failure, doubled with each one more.
 pub(crate) const MIN_BACKOFF: Duration = Duration::from_secs(1);
 
@@ -209,7 +211,7 @@ impl Attempts {
         asked: Option<Duration>,
     ) -> Option<u32> {
         let before = self.failures.load(Ordering::Relaxed);
-        let bound = MIN_BACKOFF.saturating_mul(1 << before.min(5)).min(MAX_BACKOFF);
+        let bound = backoff(before, MIN_BACKOFF, MAX_BACKOFF);
         let pause = ticket.started_at.saturating_add(bound.mul_f64(random));
         let asked = asked.unwrap_or_default().min(MAX_ASKED).mul_f64(1.0 + random / 2.0);
         let not_before = pause.max(now.saturating_add(asked.max(LEAST_PAUSE)));

@@ -5,6 +5,7 @@
 //! ways. Depth is bounded while it reads. The number of members is bounded by the size of the document,
 //! which is the caller's to limit.
 
+mod name;
 #[cfg(test)]
 mod oracle;
 mod strict;
