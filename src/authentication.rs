@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Extensions;
 
 use crate::challenge::Challenges;
-use crate::credentials::FormToken;
+use crate::credentials::{FormToken, Presentation};
 use crate::token::{AccessToken, AnyToken};
 
 /// What a layer concluded about a request. It overwrites the conclusion of any layer before it, so
@@ -29,7 +29,7 @@ pub(crate) struct Authentication {
 pub(crate) enum Presented {
     /// Nothing, since no route of the server asks for it.
     Unkept,
-    Kept(Arc<str>),
+    Kept(Arc<Presentation<'static>>),
     /// There is none: the token was put here by a test, and passes for asked about.
     #[cfg(feature = "test-issuer")]
     Injected,

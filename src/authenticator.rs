@@ -13,19 +13,19 @@ use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
+use crate::credentials::Presentation;
 use crate::error::Error;
 #[cfg(feature = "remote")]
-use crate::introspection::{Answer, Jwts};
+use crate::introspection::Answer;
+#[cfg(feature = "remote")]
+use crate::profile::Judged;
 use crate::runtime::Deadline;
+use crate::sender;
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
-use crate::token::jwt::JwtHead;
-#[cfg(feature = "remote")]
-use crate::token::jwt::is_jwt;
+use crate::token::jwt::UnverifiedJwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
-#[cfg(feature = "remote")]
-use crate::trust::Resolved;
-use crate::trust::{Pending, Trust, Waited};
+use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
 /// How long a request may wait in all, for its issuer, keys and the answer of its authorization
 /// server, through however many reloads; longer where a longer deadline was set for introspection.
@@ -65,26 +65,29 @@ pub(crate) struct Verdict<C> {
 
 impl<C: Send + Sync + 'static> Authenticator<C> {
     /// Judges a token, waiting for the network where it must.
-    pub(crate) async fn authenticate(self: Arc<Self>, token: String) -> Result<Verdict<C>, Error> {
-        self.authenticate_as(token, Waited::default()).await
+    pub(crate) async fn authenticate(
+        self: Arc<Self>,
+        presentation: Presentation<'static>,
+    ) -> Result<Verdict<C>, Error> {
+        self.authenticate_as(presentation, Waited::default()).await
     }
 
     /// The same, with the authorization server asked about the token now.
     pub(crate) async fn authenticate_now(
         self: Arc<Self>,
-        token: String,
+        presentation: Presentation<'static>,
     ) -> Result<Verdict<C>, Error> {
-        self.authenticate_as(token, Waited { asks_now: true, ..Waited::default() }).await
+        self.authenticate_as(presentation, Waited { asks_now: true, ..Waited::default() }).await
     }
 
     async fn authenticate_as(
         self: Arc<Self>,
-        token: String,
+        presentation: Presentation<'static>,
         waited: Waited,
     ) -> Result<Verdict<C>, Error> {
-        match self.judge(&token, &waited) {
+        match self.judge(&presentation, &waited) {
             Ok(verdict) => Ok(verdict),
-            Err(pending) => self.resume(token, pending, waited).await,
+            Err(pending) => self.resume(presentation, pending, waited).await,
         }
     }
 
@@ -93,7 +96,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     /// for all of it.
     pub(crate) async fn resume(
         self: Arc<Self>,
-        token: String,
+        presentation: Presentation<'static>,
         mut pending: Pending,
         mut waited: Waited,
     ) -> Result<Verdict<C>, Error> {
@@ -134,7 +137,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             if again {
                 return Err(Error::Wiring { fix: "waited twice for one thing".into() });
             }
-            match self.judge(&token, &waited) {
+            match self.judge(&presentation, &waited) {
                 Ok(verdict) => return Ok(verdict),
                 Err(next) => pending = next,
             }
@@ -142,68 +145,63 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     }
 
     /// Walks as far as it goes without waiting.
-    pub(crate) fn judge(&self, token: &str, waited: &Waited) -> Result<Verdict<C>, Pending> {
-        let trust = self.trust.load();
-        #[cfg(feature = "remote")]
-        if let Some(issuer) = trust.introspects_all() {
-            return self.introspect(&trust, &issuer, token, waited);
-        }
-        // What is a JWT by its form is judged strictly or refused; only the rest is opaque.
-        #[cfg(feature = "remote")]
-        if let Some(issuer) = trust.introspects_opaque().filter(|_| !is_jwt(token.as_bytes())) {
-            return self.introspect(&trust, &issuer, token, waited);
-        }
-        let mut decoded = Vec::new();
-        let head = JwtHead::parse(token.as_bytes(), Some(&self.headers))?;
-        trust.foresee(&head.header)?;
-        let jwt = head.open(&mut decoded)?;
-        #[cfg(feature = "remote")]
-        if let Some(issuer) = trust.introspects_nameless(&jwt)? {
-            return self.introspect(&trust, &issuer, token, waited);
-        }
-        let issuer = trust.resolve(&jwt.claims, waited)?;
-        #[cfg(feature = "remote")]
-        if issuer.introspects(Jwts::Introspect) {
-            return self.introspect(&trust, &issuer, token, waited);
-        }
-        issuer.admit(&jwt.header)?;
-        let claims = issuer.verify(jwt, waited)?.remember(&self.headers);
-        let now = NumericDate::now(self.clock.wall());
-        #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
-        let mut facts = issuer.validate(&claims, now)?;
-        #[cfg(feature = "remote")]
-        if waited.asks_now || issuer.introspects(Jwts::ValidateAndIntrospect) {
-            let answer = issuer.introspect(token, trust.generation, waited, now)?;
-            issuer.narrow(&mut facts, &claims, &answer, now)?;
-        }
-        let claims = (self.read_claims)(&claims, &facts)?;
-        self.conclude(&trust, AccessToken::new(facts, claims))
-    }
-
-    /// Steps 2 to 6 for a token that only its authorization server reads: what it says plays the
-    /// part of the claims.
-    #[cfg(feature = "remote")]
-    fn introspect(
+    pub(crate) fn judge(
         &self,
-        trust: &Trust,
-        issuer: &Resolved<'_>,
-        token: &str,
+        presentation: &Presentation<'_>,
         waited: &Waited,
     ) -> Result<Verdict<C>, Pending> {
-        let now = NumericDate::now(self.clock.wall());
-        let answer = issuer.introspect(token, trust.generation, waited, now)?;
-        let token = match answer.passed() {
-            Some((times, token)) => {
-                issuer.recheck(times, now)?;
+        let trust = self.trust.load();
+        let mut room = Vec::new();
+        let token = &*presentation.token;
+        let token = match trust.route(token, &mut room, &self.headers, waited)? {
+            Route::Validate(issuer, jwt) => {
+                let (claims, facts) = self.validate(&issuer, jwt, waited)?;
+                self.read(&claims, facts)?
+            }
+            #[cfg(feature = "remote")]
+            Route::ValidateAndIntrospect(issuer, jwt) => {
+                let (claims, mut facts) = self.validate(&issuer, jwt, waited)?;
+                let now = self.now();
+                let answer = issuer.introspect(token, trust.generation, waited, now)?;
+                issuer.narrow(&mut facts, &claims, &answer, now)?;
+                self.read(&claims, facts)?
+            }
+            #[cfg(feature = "remote")]
+            Route::Introspect(issuer) => {
+                let now = self.now();
+                let answer = issuer.introspect(token, trust.generation, waited, now)?;
+                let token = self.read_answer(&issuer, &answer, now)?;
+                issuer.prove();
                 token
             }
-            None => self.read_answer(issuer, &answer, now)?,
         };
-        issuer.prove();
-        self.conclude(trust, token)
+        sender::confirm(token.facts(), presentation)?;
+        for validator in &self.validators {
+            validator(&token).map_err(|Invalid(reason)| Error::Refused { reason })?;
+        }
+        Ok(Verdict { token, generation: trust.generation })
     }
 
-    /// Judges the members of an answer, once under one configuration.
+    /// Steps 4 to 6 for a JWT.
+    fn validate<'a>(
+        &self,
+        issuer: &Resolved<'_>,
+        jwt: UnverifiedJwt<'a>,
+        waited: &Waited,
+    ) -> Result<(Object<'a>, Facts), Pending> {
+        issuer.admit(&jwt.header)?;
+        let claims = issuer.verify(jwt, waited)?.remember(&self.headers);
+        let facts = issuer.validate(&claims, self.now())?;
+        Ok((claims, facts))
+    }
+
+    fn read(&self, claims: &Object<'_>, facts: Facts) -> Result<AccessToken<C>, Error> {
+        let claims = (self.read_claims)(claims, &facts)?;
+        Ok(AccessToken::new(facts, claims))
+    }
+
+    /// Step 6 for a token that only its authorization server reads: what it says plays the part of the
+    /// claims, and its members are judged once under one configuration.
     #[cfg(feature = "remote")]
     fn read_answer(
         &self,
@@ -211,25 +209,24 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         answer: &Answer,
         now: NumericDate,
     ) -> Result<AccessToken<C>, Error> {
+        let judged = || answer.judged().and_then(|judged| judged.again(now, issuer.leeway));
+        if let Some(token) = judged() {
+            return token;
+        }
         let Some(members) = answer.members() else {
-            // They passed in this very moment, for another request.
+            // They were judged in this very moment, for another request.
             let fix = || Error::Wiring { fix: "an answer was read as another type".into() };
-            let (times, token) = answer.passed().ok_or_else(fix)?;
-            return issuer.recheck(times, now).map(|()| token);
+            return judged().ok_or_else(fix)?;
         };
         let times = issuer.validate_introspected(&members, now, false)?;
         let facts = issuer.read_answer(&members, now)?;
-        let claims = (self.read_claims)(&members, &facts)?;
-        let token = AccessToken::new(facts, claims);
-        answer.pass(times, &token);
+        let token = self.read(&members, facts)?;
+        answer.remember(Judged::new(times, &token));
         Ok(token)
     }
 
-    fn conclude(&self, trust: &Trust, token: AccessToken<C>) -> Result<Verdict<C>, Pending> {
-        for validator in &self.validators {
-            validator(&token).map_err(|Invalid(reason)| Error::Refused { reason })?;
-        }
-        Ok(Verdict { token, generation: trust.generation })
+    fn now(&self) -> NumericDate {
+        NumericDate::now(self.clock.wall())
     }
 }
 

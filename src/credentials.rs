@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::Method;
 use http::header::AUTHORIZATION;
 use http::uri::{PathAndQuery, Uri};
 
@@ -32,17 +33,61 @@ const BEARER: &[u8] = b"Bearer";
 
 /// Where the request carried its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
+pub(crate) enum Placement {
     Header,
     Form,
     Query,
 }
 
-/// A token as presented, by one method.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Credentials<'a> {
+/// The scheme by which a token was presented (RFC 9110 §11.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Bearer,
+}
+
+/// The head of a request, as far as the judgement of a token may look at it.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// A token as it was presented, with what of the request may be held against it: borrowed, and owned
+/// only where the request has to wait.
+#[derive(Clone)]
+pub(crate) struct Presentation<'a> {
     pub(crate) token: Cow<'a, str>,
-    pub(crate) method: Method,
+    pub(crate) scheme: Scheme,
+    pub(crate) placement: Placement,
+    method: Cow<'a, Method>,
+    uri: Cow<'a, Uri>,
+}
+
+impl<'a> Presentation<'a> {
+    fn new(token: Credentials<'a>, head: Head<'a>) -> Self {
+        let Credentials { token, placement } = token;
+        let (method, uri) = (Cow::Borrowed(head.method), Cow::Borrowed(head.uri));
+        Self { token, scheme: Scheme::Bearer, placement, method, uri }
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn into_owned(self) -> Presentation<'static> {
+        Presentation {
+            token: Cow::Owned(self.token.into_owned()),
+            scheme: self.scheme,
+            placement: self.placement,
+            method: Cow::Owned(self.method.into_owned()),
+            uri: Cow::Owned(self.uri.into_owned()),
+        }
+    }
+}
+
+/// A token by one method of presenting it.
+#[derive(PartialEq, Eq)]
+struct Credentials<'a> {
+    token: Cow<'a, str>,
+    placement: Placement,
 }
 
 /// What the form layer found in a body, for the server that it belongs to.
@@ -75,6 +120,15 @@ pub(crate) struct Query<'a> {
 
 /// Reads the credentials of a request. `query` is empty where that method is off.
 pub(crate) fn extract<'a>(
+    head: Head<'a>,
+    form: Option<&'a FormToken>,
+    query: Query<'a>,
+) -> Result<Presentation<'a>, Error> {
+    let found = find(head.headers, form, query)?;
+    Ok(Presentation::new(found, head))
+}
+
+fn find<'a>(
     headers: &'a HeaderMap,
     form: Option<&'a FormToken>,
     query: Query<'a>,
@@ -112,7 +166,7 @@ fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
         return Err(if goes_on { another_scheme(line) } else { Error::MalformedCredentials });
     }
     let token = token68(token).ok_or(Error::MalformedCredentials)?;
-    Ok(Credentials { token: Cow::Borrowed(token), method: Method::Header })
+    Ok(Credentials { token: Cow::Borrowed(token), placement: Placement::Header })
 }
 
 /// What a line is that does not begin with the scheme `Bearer`. HTTP/2 hands a field over with the
@@ -153,7 +207,7 @@ fn from_form(form: &FormToken) -> Result<Credentials<'_>, Error> {
         FormToken::Repeated => Err(Error::RepeatedCredentials),
         FormToken::One(token) => {
             let token = token68(token.as_bytes()).ok_or(Error::MalformedCredentials)?;
-            Ok(Credentials { token: Cow::Borrowed(token), method: Method::Form })
+            Ok(Credentials { token: Cow::Borrowed(token), placement: Placement::Form })
         }
     }
 }
@@ -163,7 +217,7 @@ fn from_query(query: Query<'_>) -> Option<Result<Credentials<'_>, Error>> {
     match (uri, kept) {
         (None, None) => None,
         (None, Some(kept)) => {
-            Some(Ok(Credentials { token: Cow::Borrowed(kept), method: Method::Query }))
+            Some(Ok(Credentials { token: Cow::Borrowed(kept), placement: Placement::Query }))
         }
         // A middleware put the URI back. Another token there is a second one.
         (Some(Ok(uri)), Some(kept)) if uri.token != kept => Some(Err(Error::RepeatedCredentials)),
@@ -179,7 +233,7 @@ fn from_uri<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
         (Some(_), _) => Err(Error::RepeatedCredentials),
         (None, None) => Err(Error::MalformedCredentials),
         (None, Some(token)) => {
-            Ok(Credentials { token: Cow::Owned(token.to_owned()), method: Method::Query })
+            Ok(Credentials { token: Cow::Owned(token.to_owned()), placement: Placement::Query })
         }
     })
 }
@@ -318,7 +372,7 @@ mod tests {
         for (name, lines, expected) in cases {
             let headers = header(lines);
             let found =
-                extract(&headers, None, Query::default()).map(|found| found.token.into_owned());
+                find(&headers, None, Query::default()).map(|found| found.token.into_owned());
             assert_eq!(found, expected.clone().map(str::to_owned), "{name}");
         }
     }
@@ -349,10 +403,10 @@ mod tests {
         let several = Err(Error::SeveralMethods);
         let twice = Err(Error::RepeatedCredentials);
         for (name, headers, form, query, expected) in [
-            ("form", &none, Some(&one), None, Ok(Method::Form)),
-            ("query", &none, None, Some("a=1&access_token=q"), Ok(Method::Query)),
-            ("query without token", &bearer, None, Some("a=1"), Ok(Method::Header)),
-            ("form beside another scheme", &basic, Some(&one), None, Ok(Method::Form)),
+            ("form", &none, Some(&one), None, Ok(Placement::Form)),
+            ("query", &none, None, Some("a=1&access_token=q"), Ok(Placement::Query)),
+            ("query without token", &bearer, None, Some("a=1"), Ok(Placement::Header)),
+            ("form beside another scheme", &basic, Some(&one), None, Ok(Placement::Form)),
             ("header and form", &bearer, Some(&one), None, several.clone()),
             ("header and query", &bearer, None, Some("access_token=h"), several.clone()),
             ("form and query", &none, Some(&one), Some("access_token=q"), several),
@@ -362,7 +416,7 @@ mod tests {
             ("query empty", &none, None, Some("access_token="), Err(Error::MalformedCredentials)),
         ] {
             let query = Query { uri: query, kept: None };
-            let found = extract(headers, form, query).map(|found| found.method);
+            let found = find(headers, form, query).map(|found| found.placement);
             assert_eq!(found, expected, "{name}");
         }
     }
@@ -384,7 +438,7 @@ mod tests {
             ("and one in a form", &none, Some(&one), None, Err(Error::SeveralMethods)),
         ] {
             let query = Query { uri, kept: Some(&kept) };
-            let found = extract(headers, form, query).map(|found| found.token.into_owned());
+            let found = find(headers, form, query).map(|found| found.token.into_owned());
             assert_eq!(found, expected.map(str::to_owned), "{name}");
         }
         for uri in ["/", "/?a=1", "/?access_token=", "/?access_token=a&access_token=a"] {

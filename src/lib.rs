@@ -135,6 +135,7 @@ mod credentials;
 mod crypto;
 mod policy;
 mod profile;
+mod sender;
 
 // Words: what the other floors speak in.
 mod budget;

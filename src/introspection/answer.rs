@@ -11,9 +11,8 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwapOption;
 
 use crate::error::Error;
-use crate::profile::Times;
+use crate::profile::Judged;
 use crate::token::json::{self, Fault, Object, Value};
-use crate::token::{AccessToken, AnyToken};
 
 /// Claims by which a token and what its server says of it are known to be about the same thing.
 const IDENTIFYING: [&str; 3] = ["sub", "client_id", "jti"];
@@ -25,13 +24,7 @@ pub(crate) struct Answer {
     members: ArcSwapOption<Object<'static>>,
     expires_at: Option<f64>,
     weight: usize,
-    passed: OnceLock<Passed>,
-}
-
-/// What the members became when they had passed every check for the first time.
-struct Passed {
-    times: Times,
-    token: AnyToken,
+    judged: OnceLock<Judged>,
 }
 
 /// Why an answer can't be used, in fixed words.
@@ -62,7 +55,7 @@ impl Answer {
                 let expires_at = members.get("exp").and_then(Value::as_f64);
                 let weight = weigh(&members);
                 let members = ArcSwapOption::from_pointee(members);
-                Ok(Some(Self { members, expires_at, weight, passed: OnceLock::new() }))
+                Ok(Some(Self { members, expires_at, weight, judged: OnceLock::new() }))
             }
             Some(_) => Err(AnswerFault("`active` is not a JSON boolean")),
             None => Err(AnswerFault("the answer has no `active`")),
@@ -78,19 +71,19 @@ impl Answer {
         serde_json::Value::Object(members).to_string().into_bytes()
     }
 
-    /// The members, unless they have [passed](Self::pass).
+    /// The members, unless they were [judged](Self::remember).
     pub(crate) fn members(&self) -> Option<Arc<Object<'static>>> {
         self.members.load_full()
     }
 
-    /// The same answer, to be kept for as long as its members are needed, whether or not they pass
-    /// meanwhile.
-    pub(crate) fn unpassed(&self) -> Self {
+    /// The same answer, to be kept for as long as its members are needed, whether or not they are
+    /// judged meanwhile.
+    pub(crate) fn unjudged(&self) -> Self {
         Self {
             members: ArcSwapOption::new(self.members()),
             expires_at: self.expires_at,
             weight: self.weight,
-            passed: OnceLock::new(),
+            judged: OnceLock::new(),
         }
     }
 
@@ -121,17 +114,16 @@ impl Answer {
         }
     }
 
-    /// The handler's token, and the times by which it may fail, of an answer that passed before.
-    pub(crate) fn passed<C: Send + Sync + 'static>(&self) -> Option<(&Times, AccessToken<C>)> {
-        let Passed { times, token } = self.passed.get()?;
-        Some((times, token.downcast()?))
+    /// What the judgement came to, if the answer was judged before.
+    pub(crate) fn judged(&self) -> Option<&Judged> {
+        self.judged.get()
     }
 
     /// Remembers that every check of the members was passed, and what they are to the handler.
-    pub(crate) fn pass<C: Send + Sync + 'static>(&self, times: Times, token: &AccessToken<C>) {
+    pub(crate) fn remember(&self, judged: Judged) {
         // Another request may have been quicker, with the same.
-        let _ = self.passed.set(Passed { times, token: AnyToken::from(token.clone()) });
-        // In this order: who finds no members finds the token.
+        let _ = self.judged.set(judged);
+        // In this order: who finds no members finds the judgement.
         self.members.store(None);
     }
 }
@@ -251,7 +243,7 @@ mod tests {
     #[test]
     fn members_that_have_passed_are_kept_once() {
         let answer = Answer::parse(br#"{"active":true,"sub":"alice"}"#).unwrap().unwrap();
-        let kept = answer.unpassed();
+        let kept = answer.unjudged();
         answer.members.store(None);
         assert!(answer.members().is_none());
         // In any order of the members, which a feature of `serde_json` decides.

@@ -115,10 +115,10 @@ where
                 }
                 StateProj::Waiting { waiting, held } => {
                     let verdict = ready!(waiting.verdict.as_mut().poll(cx));
-                    let (presented, method) = (waiting.presented.clone(), waiting.method);
+                    let (presented, placement) = (waiting.presented.clone(), waiting.placement);
                     let mut held = held.take().expect("polled after completion");
                     let Held { request, gate, .. } = &mut *held;
-                    let next = match gate.resume(request, verdict, presented, method) {
+                    let next = match gate.resume(request, verdict, presented, placement) {
                         Ok(passed) => State::Readying { passed, held: Some(held) },
                         Err(refusal) => State::Refused {
                             response: Some(refusal.into_response_with(gate.server().body())),

@@ -10,7 +10,7 @@ use http::Request;
 use crate::authentication::{Authentication, Presented};
 use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
-use crate::credentials::{self, Credentials, Method};
+use crate::credentials::{self, Head, Placement, Presentation};
 use crate::error::Error;
 use crate::policy::Requirement;
 use crate::rejection::Refusal;
@@ -71,7 +71,7 @@ struct Concluded {
 pub(crate) struct Waiting<C> {
     pub(crate) verdict: Pin<Box<dyn Future<Output = Result<Verdict<C>, Error>> + Send>>,
     pub(crate) presented: Presented,
-    pub(crate) method: Method,
+    pub(crate) placement: Placement,
 }
 
 impl<C, R> Gate<C, R> {
@@ -109,10 +109,10 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         if let Some(concluded) = self.concluded(request) {
             return self.finish(concluded);
         }
-        let credentials =
-            self.server.credentials(request.uri(), request.headers(), request.extensions());
-        let Credentials { token, method } = match credentials {
-            Ok(credentials) => credentials,
+        let head =
+            Head { method: request.method(), uri: request.uri(), headers: request.headers() };
+        let presentation = match self.server.credentials(head, request.extensions()) {
+            Ok(presentation) => presentation,
             Err(Error::MissingCredentials | Error::UnsupportedScheme)
                 if self.role == Role::AuthenticateIfPresent =>
             {
@@ -126,20 +126,21 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             }
             Err(error) => return Judgement::Refuse(Refusal::new(error, self.challenges())),
         };
+        let placement = presentation.placement;
         let presented = match self.server.keeps_tokens() {
-            true => Presented::Kept((&*token).into()),
+            true => Presented::Kept(Arc::new(presentation.clone().into_owned())),
             false => Presented::Unkept,
         };
         let authenticator = self.server.authenticator();
         let waited = Waited { asks_now: self.asks_now(), ..Waited::default() };
-        let judged = match authenticator.judge(&token, &waited) {
-            Ok(verdict) => self.admit(request, verdict, presented, method),
+        let judged = match authenticator.judge(&presentation, &waited) {
+            Ok(verdict) => self.admit(request, verdict, presented, placement),
             Err(Pending::Refused(error)) => self.refuse(error),
             Err(pending) => {
-                let token = token.into_owned();
-                let verdict = Arc::clone(authenticator).resume(token, pending, waited);
+                let presentation = presentation.into_owned();
+                let verdict = Arc::clone(authenticator).resume(presentation, pending, waited);
                 let verdict = Box::pin(verdict);
-                return Judgement::Wait(Waiting { verdict, presented, method });
+                return Judgement::Wait(Waiting { verdict, presented, placement });
             }
         };
         match judged {
@@ -154,10 +155,10 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         request: &mut Request<B>,
         verdict: Result<Verdict<C>, Error>,
         presented: Presented,
-        method: Method,
+        placement: Placement,
     ) -> Result<Passed, Refusal> {
         match verdict {
-            Ok(verdict) => self.admit(request, verdict, presented, method),
+            Ok(verdict) => self.admit(request, verdict, presented, placement),
             Err(error) => self.refuse(error),
         }
     }
@@ -167,7 +168,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         request: &mut Request<B>,
         verdict: Verdict<C>,
         presented: Presented,
-        method: Method,
+        placement: Placement,
     ) -> Result<Passed, Refusal> {
         let token = AnyToken::from(verdict.token);
         if let Some(guard) = &self.guard
@@ -180,7 +181,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let outcome =
             Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
-        let private = method == Method::Query;
+        let private = placement == Placement::Query;
         if private {
             hide_query_token(request);
         }
@@ -203,11 +204,12 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         match &presented {
             #[cfg(feature = "test-issuer")]
             Presented::Injected => Judgement::Pass(Passed { private: false }),
-            Presented::Kept(text) => {
+            Presented::Kept(presentation) => {
                 // The whole walk again, and what it concludes replaces what was concluded before.
                 let authenticator = Arc::clone(self.server.authenticator());
-                let verdict = Box::pin(authenticator.authenticate_now(text.as_ref().to_owned()));
-                Judgement::Wait(Waiting { verdict, presented, method: Method::Header })
+                let verdict =
+                    Box::pin(authenticator.authenticate_now(Presentation::clone(presentation)));
+                Judgement::Wait(Waiting { verdict, presented, placement: Placement::Header })
             }
             Presented::Unkept => Judgement::Refuse(Refusal::wiring(
                 "`introspected_now` was added while a request was under way: build the routes before \

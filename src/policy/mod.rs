@@ -373,6 +373,7 @@ mod tests {
             scope: ScopeSet::new(scope),
             other_scope: None,
             expires_at: None,
+            cnf: None,
             names: Names::new(Some("alice"), Some("app")),
         };
         AccessToken::new(facts, ()).into()

@@ -17,7 +17,7 @@ use crate::profile::{Expected, Profile};
 use crate::token::OtherScope;
 use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
-use crate::token::{Actor, Excerpt, Facts, Names, NumericDate, ScopeSet};
+use crate::token::{Actor, Cnf, Excerpt, Facts, Names, NumericDate, ScopeSet};
 
 /// The times of a token, to be held against the clock.
 #[derive(Clone, Copy, Debug)]
@@ -230,6 +230,7 @@ impl Profile {
             scope: self.answer_scope(members)?.unwrap_or_default(),
             other_scope: None,
             expires_at: date(members, "exp")?,
+            cnf: Cnf::read(members),
             names: Names::new(subject, client),
         }
         .noting(|| {
@@ -248,6 +249,7 @@ impl Profile {
         claims: &Object<'_>,
         members: &Object<'_>,
     ) -> Result<(), Error> {
+        facts.cnf = facts.cnf.or(Cnf::read(members));
         self.check_same_client(facts, claims, members)?;
         if let Some(scope) = self.answer_scope(members)? {
             facts.scope = facts.scope.common_with(&scope);
@@ -392,6 +394,7 @@ impl Profile {
             scope: read_scope(claims, &self.scope, self.scope_forms())?.unwrap_or_default(),
             other_scope: None,
             expires_at: exp,
+            cnf: Cnf::read(claims),
             names: Names::new(subject, client),
         }
         .noting(|| other_scope(claims, &self.scope)))

@@ -11,6 +11,8 @@ mod answers;
 mod claim;
 mod expected;
 mod judge;
+#[cfg(feature = "remote")]
+mod judged;
 mod signs;
 
 use std::borrow::Cow;
@@ -21,6 +23,8 @@ pub use answers::AnswerProfile;
 pub(crate) use expected::Expected;
 #[cfg(feature = "remote")]
 pub(crate) use judge::{Lacking, Times};
+#[cfg(feature = "remote")]
+pub(crate) use judged::Judged;
 
 /// The claims that RFC 9068 §2.2 requires beyond `iss`, `aud` and `exp`.
 const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Uri};
+use http::{Extensions, HeaderMap};
 
 use crate::authentication::FormTokens;
 use crate::authentication::ServerId;
 use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::{ChallengeConfig, Challenges};
-use crate::credentials::{self, Credentials, Query};
+use crate::credentials::{self, Head, Placement, Presentation, Query};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal};
 use crate::token::{AccessToken, Claims, ScopeToken};
@@ -105,16 +105,15 @@ impl<C, R> ResourceServer<C, R> {
     /// Step 1 of the walk.
     pub(crate) fn credentials<'a>(
         &self,
-        uri: &'a Uri,
-        headers: &'a HeaderMap,
+        head: Head<'a>,
         extensions: &'a Extensions,
-    ) -> Result<Credentials<'a>, Error> {
+    ) -> Result<Presentation<'a>, Error> {
         let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
         let query = match self.shared.query_token {
-            true => Query { uri: uri.query(), kept: extensions.get() },
+            true => Query { uri: head.uri.query(), kept: extensions.get() },
             false => Query::default(),
         };
-        credentials::extract(headers, form, query)
+        credentials::extract(head, form, query)
     }
 }
 
@@ -126,15 +125,14 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// The refusal, which is a response in the making.
     pub async fn authenticate(&self, parts: &Parts) -> Result<Authenticated<C>, Refusal> {
         let refuse = |error| Refusal::new(error, self.challenges());
-        let (token, method) = {
-            let credentials =
-                self.credentials(&parts.uri, &parts.headers, &parts.extensions).map_err(refuse)?;
-            (credentials.token.into_owned(), credentials.method)
-        };
+        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        let presentation = self.credentials(head, &parts.extensions).map_err(refuse)?.into_owned();
+        let placement = presentation.placement;
         let authenticator = Arc::clone(self.authenticator());
-        let Verdict { token, .. } = authenticator.authenticate(token).await.map_err(refuse)?;
+        let verdict = authenticator.authenticate(presentation).await;
+        let Verdict { token, .. } = verdict.map_err(refuse)?;
         let mut response_headers = HeaderMap::new();
-        if method == credentials::Method::Query {
+        if placement == Placement::Query {
             private::add_private(&mut response_headers);
         }
         Ok(Authenticated { token, response_headers })

@@ -25,6 +25,10 @@ impl<C> AccessToken<C> {
         Self(Arc::new(Inner { facts, claims }))
     }
 
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
     /// The claims.
     pub fn claims(&self) -> &C {
         &self.0.claims

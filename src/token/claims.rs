@@ -142,6 +142,7 @@ mod tests {
             scope: ScopeSet::new(scope),
             other_scope: None,
             expires_at: None,
+            cnf: None,
             names: Names::new(None, client_id),
         };
         let claims = Claims::new(&claims, &facts);

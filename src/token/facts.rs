@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::token::{NumericDate, Principal, ScopeSet};
+use crate::token::{Cnf, NumericDate, Principal, ScopeSet};
 
 /// The facts that policies and the principal are made of.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Facts {
     /// Where the claim that the profile reads is absent: one that seems to have the scope.
     pub(crate) other_scope: Option<OtherScope>,
     pub(crate) expires_at: Option<NumericDate>,
+    /// What the token is bound to.
+    pub(crate) cnf: Option<Cnf>,
     pub(crate) names: Names,
 }
 
@@ -134,6 +136,7 @@ mod tests {
                 scope: ScopeSet::default(),
                 other_scope: None,
                 expires_at: None,
+                cnf: None,
                 names: Names::new(subject, client),
             };
             assert_eq!((facts.subject(), facts.client_id()), (subject, client));

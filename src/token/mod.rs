@@ -2,6 +2,7 @@
 
 mod access;
 mod claims;
+mod cnf;
 mod date;
 mod facts;
 pub(crate) mod header;
@@ -14,6 +15,7 @@ mod text;
 pub use access::AccessToken;
 pub(crate) use access::AnyToken;
 pub use claims::Claims;
+pub(crate) use cnf::Cnf;
 pub use date::NumericDate;
 pub(crate) use facts::{Actor, Facts, Names, OtherScope};
 pub use principal::Principal;

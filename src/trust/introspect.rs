@@ -1,54 +1,15 @@
-//! Tokens that the authorization server is asked about: which go there, and what its answers are worth.
+//! What an authorization server says of a token, and what that is worth.
 
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::introspection::{Answer, AnswerLookup, Jwts};
-use crate::profile::{Lacking, Profile, Times};
+use crate::profile::{Lacking, Times};
 use crate::token::json::Object;
-use crate::token::jwt::UnverifiedJwt;
 use crate::token::{Facts, NumericDate};
-use crate::trust::Trust;
 use crate::trust::issuer::TrustedIssuer;
 use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
-
-/// The ways of a token to introspection. The configuration decides; all that a token can do is to
-/// name one of the trusted issuers, or none (RFC 7662 §2.1).
-impl Trust {
-    /// The issuer that is asked about every token, whatever it looks like: the only one, and it
-    /// validates none here.
-    pub(crate) fn introspects_all(&self) -> Option<Resolved<'_>> {
-        match (self.issuers.as_slice(), &self.tenants) {
-            ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
-            _ => None,
-        }
-    }
-
-    /// The one issuer that is asked about a JWT that names none. A JWT of another kind, by its `typ`,
-    /// is nothing to ask about.
-    pub(crate) fn introspects_nameless(
-        &self,
-        jwt: &UnverifiedJwt<'_>,
-    ) -> Result<Option<Resolved<'_>>, Error> {
-        if jwt.claims.contains("iss") {
-            return Ok(None);
-        }
-        let issuer = self.introspects_opaque();
-        if issuer.is_some() {
-            Profile::check_introspected_type(jwt.header.typ.as_deref())?;
-        }
-        Ok(issuer)
-    }
-
-    /// The one issuer that is asked about a token that names none.
-    pub(crate) fn introspects_opaque(&self) -> Option<Resolved<'_>> {
-        let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
-            issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
-        };
-        self.issuers.iter().find(is_opaque).map(|issuer| Resolved::Configured(issuer))
-    }
-}
 
 impl Resolved<'_> {
     /// What the authorization server says about a token: what was waited for, unless the
@@ -91,9 +52,6 @@ impl TrustedIssuer {
         now: NumericDate,
         vouched: bool,
     ) -> Result<Times, Error> {
-        if answer.contains("cnf") {
-            return Err(Error::UnconfirmedSender);
-        }
         let lacking = match &self.introspection {
             _ if vouched => Lacking::WhatTheTokenHas,
             Some(own) if own.audience_optional => Lacking::Audience,
@@ -105,11 +63,6 @@ impl TrustedIssuer {
             |iss| self.is_named(iss),
             lacking,
         )
-    }
-
-    /// Judges anew what can fail of an answer that passed before: its times.
-    pub(crate) fn recheck(&self, times: &Times, now: NumericDate) -> Result<(), Error> {
-        times.check(now, self.leeway)
     }
 
     /// Reads an answer that was judged.

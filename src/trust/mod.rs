@@ -6,6 +6,7 @@ mod issuer;
 mod pending;
 mod prepare;
 mod resolved;
+mod route;
 mod settings;
 mod tenants;
 
@@ -14,13 +15,13 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::token::Excerpt;
-use crate::token::header::Header;
 use crate::token::json::{Object, Value};
 use tenants::{RESOLVE_RETRY, Search, Tenants};
 
 pub(crate) use issuer::TrustedIssuer;
 pub(crate) use pending::{Pending, Waited};
 pub(crate) use resolved::Resolved;
+pub(crate) use route::Route;
 pub(crate) use settings::TrustSettings;
 
 /// The issuers of one configuration.
@@ -40,28 +41,6 @@ impl Trust {
         self.issuers.iter().for_each(|issuer| issuer.keys.tell_of_seed());
         let tenants = self.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
         tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
-    }
-
-    /// Refuses what is lost already, before the claims are read: in a flood of forged kids, a token
-    /// whose kid no issuer has, while every issuer's set is fresh and its budget to look again is
-    /// spent. It would be refused all the same, at thrice the cost.
-    pub(crate) fn foresee(&self, header: &Header) -> Result<(), Error> {
-        let Some(kid) = header.kid.as_deref() else {
-            return Ok(());
-        };
-        let lost = |issuer: &Arc<TrustedIssuer>| {
-            issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
-        };
-        if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
-            // A token that names no issuer is judged by none of their keys.
-            #[cfg(feature = "remote")]
-            if self.introspects_opaque().is_some() {
-                return Ok(());
-            }
-            let kid = Some(Excerpt::of(kid));
-            return Err(Error::UnknownKey { kid, algorithm: header.algorithm });
-        }
-        Ok(())
     }
 
     /// By how much the longest deadline of introspection exceeds the usual one.

@@ -138,7 +138,7 @@ fn land(
     // A copy from before other requests can see the answer: once its members have passed for one of
     // them, they are gone.
     let to_share = result.as_ref().ok().and_then(|Brought { answer, call, .. }| {
-        let answer = answer.as_ref().map(|answer| Arc::new(answer.unpassed()));
+        let answer = answer.as_ref().map(|answer| Arc::new(answer.unjudged()));
         call.map(|call| (answer.ok_or(Error::Inactive), call))
     });
     let (outcome, is_latest) = introspector.conclude(sought, &landing, result);

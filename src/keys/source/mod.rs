@@ -20,7 +20,7 @@ use crate::fetch::{Failure, MAX_DOCUMENT};
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::set::{KeySet, KeySetFault};
 #[cfg(feature = "remote")]
-use crate::keys::source::fetched::get;
+use crate::keys::source::fetched::{Validator, get};
 use crate::keys::source::file::Reader;
 #[cfg(feature = "remote")]
 use crate::runtime;
@@ -28,7 +28,7 @@ use crate::token::Excerpt;
 
 #[cfg(feature = "remote")]
 pub(crate) use bearer::{BearerFile, bearer};
-pub(crate) use fetched::{Fetched, Validator};
+pub(crate) use fetched::Fetched;
 #[cfg(feature = "remote")]
 pub(crate) use file::read_now as read_file;
 #[cfg(feature = "remote")]
