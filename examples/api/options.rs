@@ -164,8 +164,10 @@ pub enum ProfileName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SecretIn {
-    /// In the Authorization field (client_secret_basic).
+    /// In the Authorization field, form-encoded (client_secret_basic).
     Basic,
+    /// In the Authorization field without an encoding, for a server that does not decode it.
+    BasicAsIs,
     /// In the form (client_secret_post).
     Post,
 }

@@ -181,6 +181,7 @@ fn introspection(asked: &Asked) -> Option<Introspection> {
     let (id, secret) = asked.client_id.as_ref().zip(asked.client_secret.as_ref())?;
     let auth = match asked.client_secret_in {
         SecretIn::Basic => ClientAuth::client_secret_basic(id, secret),
+        SecretIn::BasicAsIs => ClientAuth::client_secret_basic_as_is(id, secret),
         SecretIn::Post => ClientAuth::client_secret_post(id, secret),
     };
     let mut introspection =
