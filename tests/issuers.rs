@@ -14,6 +14,17 @@ use tower_resource_server::{
 
 const OTHER: &str = "https://as2.example.com";
 
+/// `&str`, `String`, `&String` and an `Issuer` say the same.
+#[test]
+fn a_name_stands_for_an_issuer_in_each_type_of_text() {
+    let name = ISSUER.to_owned();
+    let issuers: [Issuer; 4] =
+        [ISSUER.into(), (&name).into(), name.into(), Issuer::discover(ISSUER)];
+    let shown = issuers.map(|issuer| format!("{issuer:?}"));
+    assert!(shown.iter().all(|one| *one == shown[0]), "{shown:#?}");
+    assert_ne!(shown[0], format!("{:?}", Issuer::discover("https://other.example.com")));
+}
+
 #[tokio::test]
 async fn a_removed_issuer_is_refused_with_the_next_request() {
     let (first, second) = (issuer(), TestIssuer::in_process(OTHER));

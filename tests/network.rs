@@ -22,6 +22,8 @@ mod http2;
 mod inside;
 #[path = "network/places.rs"]
 mod places;
+#[path = "network/policies.rs"]
+mod policies;
 #[path = "network/proxy.rs"]
 mod proxy;
 #[path = "network/servers.rs"]

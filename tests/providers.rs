@@ -153,7 +153,7 @@ fn fusionauth() -> Issuer {
 }
 
 fn entra_b2c() -> Issuer {
-    providers::entra_b2c("contoso", TENANT, "B2C_1_signin").unwrap()
+    providers::entra_b2c("contoso", TENANT, ["B2C_1_signin"]).unwrap()
 }
 
 fn duende() -> Issuer {
@@ -858,20 +858,25 @@ fn text_that_goes_into_a_url_is_checked() {
         ),
         (
             "entra b2c",
-            providers::entra_b2c("contoso", TENANT, "b2c_1_sign-in").err(),
+            providers::entra_b2c("contoso", TENANT, ["b2c_1_sign-in", "B2C_1A_reset"]).err(),
             vec![
-                providers::entra_b2c("", TENANT, "B2C_1_signin").err(),
-                providers::entra_b2c("contoso.b2clogin.com", TENANT, "B2C_1_signin").err(),
-                providers::entra_b2c("contoso/..", TENANT, "B2C_1_signin").err(),
-                providers::entra_b2c("contoso", TENANT, "signin").err(),
-                providers::entra_b2c("contoso", TENANT, "B2C_1/../x").err(),
-                providers::entra_b2c("contoso", TENANT, "é").err(),
+                providers::entra_b2c("", TENANT, ["B2C_1_signin"]).err(),
+                providers::entra_b2c("contoso.b2clogin.com", TENANT, ["B2C_1_signin"]).err(),
+                providers::entra_b2c("contoso/..", TENANT, ["B2C_1_signin"]).err(),
+                providers::entra_b2c("contoso", TENANT, ["signin"]).err(),
+                providers::entra_b2c("contoso", TENANT, ["B2C_1/../x"]).err(),
+                providers::entra_b2c("contoso", TENANT, ["é"]).err(),
+                providers::entra_b2c("contoso", TENANT, ["B2C_1_signin", "signin"]).err(),
+                providers::entra_b2c("contoso", TENANT, ["B2C_1_signin", ""]).err(),
+                providers::entra_b2c("contoso", TENANT, none).err(),
             ],
         ),
         (
             "entra",
-            providers::entra_b2c("contoso", TENANT, "B2C_1_signin").err(),
-            vec![providers::entra_b2c("contoso", "contoso.onmicrosoft.com", "B2C_1_signin").err()],
+            providers::entra_b2c("contoso", TENANT, ["B2C_1_signin"]).err(),
+            vec![
+                providers::entra_b2c("contoso", "contoso.onmicrosoft.com", ["B2C_1_signin"]).err(),
+            ],
         ),
         (
             "spring",

@@ -26,9 +26,9 @@ pub struct Options {
     /// Where to listen.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// Where the keys are, for a server without metadata.
+    /// Where the keys are, for a server without metadata; may be given more than once.
     #[arg(long, value_name = "URL")]
-    pub jwks_uri: Option<String>,
+    pub jwks_uri: Vec<String>,
     /// The algorithms to accept, separated by commas.
     #[arg(long, value_name = "ALG", value_delimiter = ',')]
     pub algorithms: Vec<Algorithm>,
@@ -69,9 +69,9 @@ pub struct OfProvider {
     /// entra-b2c: the first label of the tenant's host name.
     #[arg(long, value_name = "NAME", requires = "provider")]
     pub tenant: Option<String>,
-    /// entra-b2c: the user flow or custom policy.
+    /// entra-b2c: a user flow or custom policy; may be given more than once.
     #[arg(long, value_name = "NAME", requires = "provider")]
-    pub policy: Option<String>,
+    pub policy: Vec<String>,
     /// cognito: the id of the user pool.
     #[arg(long, value_name = "ID", requires = "provider")]
     pub user_pool: Option<String>,
@@ -164,8 +164,10 @@ pub enum ProfileName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SecretIn {
-    /// In the Authorization field (client_secret_basic).
+    /// In the Authorization field, form-encoded (client_secret_basic).
     Basic,
+    /// In the Authorization field without an encoding, for a server that does not decode it.
+    BasicAsIs,
     /// In the form (client_secret_post).
     Post,
 }

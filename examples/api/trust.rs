@@ -33,8 +33,8 @@ pub fn issuer(options: &mut Options) -> Result<Issuer, Problems> {
         issuer = issuer.alias(name);
     }
     issuer = issuer.leeway(Duration::from_secs(options.leeway));
-    if let Some(uri) = &options.jwks_uri {
-        issuer = issuer.jwks_uri(uri);
+    if !options.jwks_uri.is_empty() {
+        issuer = issuer.jwks_uris(&options.jwks_uri);
     }
     if !options.algorithms.is_empty() {
         issuer = issuer.algorithms(options.algorithms.iter().copied());
@@ -66,8 +66,8 @@ fn known(
         Provider::Duende => providers::duende(text(issuer, "--issuer")?),
         Provider::EntraB2c => {
             let tenant = text(&mut of.tenant, "--tenant")?;
-            let policy = text(&mut of.policy, "--policy")?;
-            providers::entra_b2c(&tenant, &one(&mut of.tenant_id, "--tenant-id")?, &policy)?
+            let tenant_id = one(&mut of.tenant_id, "--tenant-id")?;
+            providers::entra_b2c(&tenant, &tenant_id, list(&mut of.policy, "--policy")?)?
         }
         Provider::EntraV1 => providers::entra_v1(&one(&mut of.tenant_id, "--tenant-id")?)?,
         Provider::EntraV2 => providers::entra_v2(&one(&mut of.tenant_id, "--tenant-id")?)?,
@@ -119,7 +119,7 @@ fn known(
         ("--domain", of.domain.is_some()),
         ("--tenant-id", !of.tenant_id.is_empty()),
         ("--tenant", of.tenant.is_some()),
-        ("--policy", of.policy.is_some()),
+        ("--policy", !of.policy.is_empty()),
         ("--user-pool", of.user_pool.is_some()),
         ("--allowed-client", !of.allowed_client.is_empty()),
         ("--server-url", of.server_url.is_some()),
@@ -181,6 +181,7 @@ fn introspection(asked: &Asked) -> Option<Introspection> {
     let (id, secret) = asked.client_id.as_ref().zip(asked.client_secret.as_ref())?;
     let auth = match asked.client_secret_in {
         SecretIn::Basic => ClientAuth::client_secret_basic(id, secret),
+        SecretIn::BasicAsIs => ClientAuth::client_secret_basic_as_is(id, secret),
         SecretIn::Post => ClientAuth::client_secret_post(id, secret),
     };
     let mut introspection =
@@ -216,11 +217,14 @@ pub fn described(options: &Options, audiences: &[String]) -> Vec<String> {
     }
     line(
         "keys",
-        match (&options.jwks_uri, options.of_provider.provider) {
+        match (&*options.jwks_uri, options.of_provider.provider) {
+            ([], Some(_)) => "where this provider has them".to_owned(),
+            ([], None) => "found by the issuer's metadata".to_owned(),
             // A query may be a secret.
-            (Some(uri), _) => uri.split('?').next().unwrap_or_default().to_owned(),
-            (None, Some(_)) => "where this provider has them".to_owned(),
-            (None, None) => "found by the issuer's metadata".to_owned(),
+            (uris, _) => {
+                let shown: Vec<_> = uris.iter().filter_map(|uri| uri.split('?').next()).collect();
+                shown.join(", ")
+            }
         },
     );
     line(

@@ -208,7 +208,26 @@ impl TryFrom<String> for Policy {
 }
 
 /// A policy and the API's own checks, as `require` and `protect` take it. `C` is the type of claims
-/// that the checks read: that of the server, so that a check of another type does not compile.
+/// that the checks read: that of the server.
+///
+/// ```no_run
+/// use tower_resource_server::{AccessToken, ResourceServer, scope};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Own {}
+///
+/// # fn example() -> Result<(), tower_resource_server::ConfigError> {
+/// let api = ResourceServer::builder()
+///     .issuer("https://as.example.com")
+///     .audience("https://api.example.com")
+///     .claims::<Own>()
+///     .build()?;
+/// let layer = api.require(scope("a").and_check(|_: &AccessToken<Own>| true));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A check of another type does not compile:
 ///
 /// ```compile_fail
 /// use tower_resource_server::{AccessToken, Claims, ResourceServer, scope};
@@ -222,7 +241,6 @@ impl TryFrom<String> for Policy {
 ///     .audience("https://api.example.com")
 ///     .claims::<Own>()
 ///     .build()?;
-/// // With `AccessToken<Own>` it compiles.
 /// let layer = api.require(scope("a").and_check(|_: &AccessToken<Claims>| true));
 /// # Ok(())
 /// # }

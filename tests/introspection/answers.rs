@@ -167,7 +167,7 @@ fn providers() -> Vec<(&'static str, Issuer, Value)> {
         ("cognito", providers::cognito("eu-west-1_ABC123", ["app", API]).unwrap(), json!({ "token_use": "access" })),
         ("cognito_resource_bound", providers::cognito_resource_bound("eu-west-1_ABC123").unwrap(), json!({ "token_use": "access" })),
         ("duende", providers::duende("https://id.example.test"), none()),
-        ("entra_b2c", providers::entra_b2c("contoso", tenant, "B2C_1_signin").unwrap(), json!({ "tfp": "B2C_1_signin" })),
+        ("entra_b2c", providers::entra_b2c("contoso", tenant, ["B2C_1_signin"]).unwrap(), json!({ "tfp": "B2C_1_signin" })),
         ("entra_v1", providers::entra_v1(tenant).unwrap(), none()),
         ("entra_v2", providers::entra_v2(tenant).unwrap(), none()),
         ("fusionauth", fusionauth(), none()),

@@ -17,13 +17,22 @@ use super::support::*;
 use super::tls::{Authority, Tls};
 
 /// A proxy that opens tunnels (RFC 9110 §9.3.6) for those who know its password, if it has one.
-struct Tunnels {
-    address: SocketAddr,
+pub struct Tunnels {
+    pub address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tunnels {
     async fn start(password: Option<&str>) -> Self {
+        Self::leading(None, password).await
+    }
+
+    /// It leads to `address` whatever it is asked for.
+    pub async fn to(address: SocketAddr) -> Self {
+        Self::leading(Some(address), None).await
+    }
+
+    async fn leading(to: Option<SocketAddr>, password: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -31,7 +40,7 @@ impl Tunnels {
         let basic = password.map(|pair| format!("Basic {}", STANDARD.encode(pair)));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(tunnel(stream, Arc::clone(&log), basic.clone()));
+                tokio::spawn(tunnel(stream, to, Arc::clone(&log), basic.clone()));
             }
         });
         Self { address, heads }
@@ -44,6 +53,7 @@ impl Tunnels {
 
 async fn tunnel(
     mut stream: TcpStream,
+    to: Option<SocketAddr>,
     log: Arc<Mutex<Vec<String>>>,
     basic: Option<String>,
 ) -> Option<()> {
@@ -60,7 +70,10 @@ async fn tunnel(
         stream.write_all(refusal).await.ok()?;
         return None;
     }
-    let mut behind = TcpStream::connect(head.split(' ').nth(1)?).await.ok()?;
+    let mut behind = match to {
+        Some(to) => TcpStream::connect(to).await.ok()?,
+        None => TcpStream::connect(head.split(' ').nth(1)?).await.ok()?,
+    };
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
     copy_bidirectional(&mut stream, &mut behind).await.ok()?;
     None

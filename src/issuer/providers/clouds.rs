@@ -99,26 +99,32 @@ fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
 }
 
 /// Azure AD B2C, user flows and custom policies of one tenant: by the tenant's name (the first label of
-/// `contoso.b2clogin.com`), its id, and the policy (`B2C_1_signin`) as `tfp` spells it.
+/// `contoso.b2clogin.com`), its id, and the policies (`B2C_1_signin`) as `tfp` spells them, at most 16.
 ///
 /// It sends `typ: JWT`, the API's own client id in `aud`, the client in `azp`, and scopes in `scp` as a
 /// string. All policies of a tenant share the issuer. Each has a key set of its own, and `tfp` names the
-/// policy, so a token of a policy with weaker sign-in is refused.
+/// policy, so a token of a policy with weaker sign-in is refused. The keys of all `policies` count
+/// together: where the key set of one can't be fetched, tokens of the others still pass.
 ///
 /// It gives up `typ`, `client_id` and `jti`. ID tokens may have the same `aud`; they are kept out by
 /// `azp` and `scp`, which are required and not in them. Tokens that clients get for themselves have no
 /// policy and no `scp`, and are refused.
 ///
 /// With a custom domain, or a policy that writes its name into `acr`, build the same by
-/// [`Issuer::jwks_uri`](crate::Issuer::jwks_uri) and [`Profile`]'s methods.
+/// [`Issuer::jwks_uris`](crate::Issuer::jwks_uris) and [`Profile`]'s methods. Where the issuer names the
+/// policy (`https://contoso.b2clogin.com/tfp/..`), each policy is an issuer of its own.
 ///
 /// Source: Microsoft Learn, "Overview of tokens in Azure Active Directory B2C"
 /// (<https://learn.microsoft.com/azure/active-directory-b2c/tokens-overview>) and "Configure tokens".
 ///
 /// # Errors
-/// When `tenant` is no label of a host name, `tenant_id` no GUID, or `policy` does not begin with
-/// `B2C_1`.
-pub fn entra_b2c(tenant: &str, tenant_id: &str, policy: &str) -> Result<Issuer, ConfigError> {
+/// When `tenant` is no label of a host name, `tenant_id` no GUID, or a policy does not begin with
+/// `B2C_1`, or there are no policies.
+pub fn entra_b2c<V: Into<String>>(
+    tenant: &str,
+    tenant_id: &str,
+    policies: impl IntoIterator<Item = V>,
+) -> Result<Issuer, ConfigError> {
     let is_name =
         |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     check(
@@ -128,12 +134,16 @@ pub fn entra_b2c(tenant: &str, tenant_id: &str, policy: &str) -> Result<Issuer, 
         "the first label of the tenant's host name, as `contoso`",
     )?;
     check_tenant(tenant_id)?;
-    let begins = policy.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("b2c_1"));
-    check(begins && is_name(policy), "entra b2c policy", policy, "its name, as `B2C_1_signin`")?;
+    let policies = pinned("entra b2c policies", policies)?;
+    for policy in &policies {
+        let begins = policy.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("b2c_1"));
+        let is_policy = begins && is_name(policy);
+        check(is_policy, "entra b2c policy", policy, "its name, as `B2C_1_signin`")?;
+    }
     let host = format!("https://{tenant}.b2clogin.com");
-    let keys = format!("{host}/{tenant}.onmicrosoft.com/{policy}/discovery/v2.0/keys");
+    let keys = |policy| format!("{host}/{tenant}.onmicrosoft.com/{policy}/discovery/v2.0/keys");
     Ok(Issuer::new(format!("{host}/{tenant_id}/v2.0/"))
-        .jwks_uri(keys)
+        .jwks_uris(policies.iter().map(keys))
         .algorithms([Algorithm::RS256])
         .profile(
             Profile::jwt()
@@ -141,7 +151,7 @@ pub fn entra_b2c(tenant: &str, tenant_id: &str, policy: &str) -> Result<Issuer, 
                 .client_claim("azp")
                 .require_claim("azp")
                 .require_claim("scp")
-                .require_value("tfp", policy.to_owned()),
+                .require_one_of("tfp", policies),
         ))
 }
 

@@ -60,6 +60,7 @@ my %clients = (
     client( 'opaque',  'app-secret',            0, $mine,          600 ),
     client( 'api',     'api-secret',            0, '',             600 ),
     client( 'encoded', $ENV{API_CLIENT_SECRET}, 0, '',             600 ),
+    client( 'sign',    's3cr%t&x',              0, '',             600 ),
 );
 
 my $config = {
