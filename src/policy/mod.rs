@@ -55,6 +55,9 @@ pub fn scope(token: &str) -> Policy {
 
 /// Asks for everything in `policies`; `&str` stands for a scope.
 ///
+/// A [`Requirement`] is not a policy, so it cannot be in `policies`: add the check to the whole, as
+/// in `all_of(["a", "b"]).and_check(..)`.
+///
 /// # Panics
 /// When `policies` is empty, or a text is no scope token.
 #[track_caller]
@@ -63,6 +66,9 @@ pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy 
 }
 
 /// Asks for at least one of `policies`; `&str` stands for a scope.
+///
+/// A [`Requirement`] is not a policy, so it cannot be in `policies`: a check can refuse a request but
+/// not let one through. Add it to the whole, as in `any_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
 /// When `policies` is empty, or a text is no scope token.
@@ -123,7 +129,8 @@ impl Policy {
     }
 
     /// Adds a check of the API's own, asked after the policy allowed the token. It can refuse with
-    /// 403, never admit.
+    /// 403, never admit. A closure names the type of its argument, since the compiler cannot infer
+    /// the type of claims.
     ///
     /// ```
     /// use tower_resource_server::{AccessToken, Claims, scope};
