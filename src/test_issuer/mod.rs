@@ -10,7 +10,7 @@
 //! so a server with another audience refuses it.
 //!
 //! Two kinds of time are in a test, and tokio's `start_paused` stops one of them. Ages and the times of
-//! tokens go by the [`Clock`]: give a [`TestClock`](crate::TestClock) to the builders of
+//! tokens go by the [`Clock`](crate::Clock): give a [`TestClock`](crate::TestClock) to the builders of
 //! the server and of the issuer, and move it. Deadlines go by tokio's timers. With
 //! `#[tokio::test(start_paused = true)]` tokio skips ahead to the next timer whenever nothing else is to
 //! be done, and it does not count a socket as something: a fetch over HTTP then runs into its deadline
