@@ -61,7 +61,7 @@ fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {
         Refusal::wiring(
             "a handler asks for `AccessToken` on a route that no layer protects: put \
              `.layer(api.layer())` after the route (`.route` calls that follow a `.layer` are not \
-             covered by it)",
+             covered by it), or `.layer(api.optional_layer())` where the token is optional",
         )
     })
 }

@@ -16,7 +16,7 @@
 //! nothing about the cause beyond it. An outage of the authorization server is 503, never 401. The
 //! operator's log has the cause. [`Refusal`] has the whole table.
 //!
-//! # Ten lines
+//! # A first program
 //!
 //! ```
 //! # #[cfg(not(all(feature = "axum", feature = "remote")))]

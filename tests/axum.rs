@@ -245,6 +245,22 @@ async fn the_refusal_of_an_extractor_or_a_handler_has_the_body_of_the_server() {
     }
 }
 
+#[tokio::test]
+async fn an_optional_token_without_a_layer_names_the_optional_layer() {
+    use axum::extract::OptionalFromRequestParts as _;
+
+    let mut parts = Request::new(()).into_parts().0;
+    let refusal = AccessToken::<Claims>::from_request_parts(&mut parts, &()).await.unwrap_err();
+    assert_eq!(refusal.status(), 500);
+    let text = refusal.error().to_string();
+    assert!(text.contains("api.optional_layer()"), "{text}");
+
+    let api = server(&issuer());
+    let hello = async |token: Option<AccessToken>| token.map_or("anonymous", |_| "known");
+    let app = Router::new().route("/x", get(hello)).layer(api.optional_layer());
+    assert_eq!(send(&app, "GET", "/x", None).await.status, 200);
+}
+
 /// `manual::axum` says so, too.
 #[tokio::test]
 async fn what_unknown_paths_answer() {
@@ -272,6 +288,13 @@ async fn what_unknown_paths_answer() {
         ("a fallback after the layer", inner().fallback(hello), "/nowhere", 200),
         ("a fallback outside", open().merge(inner()).fallback(hello), "/nowhere", 200),
         ("route_layer", routes().route_layer(api.layer()), "/nowhere", 404),
+        ("route_layer, merged", open().merge(routes().route_layer(api.layer())), "/nowhere", 404),
+        (
+            "route_layer, merged into",
+            routes().route_layer(api.layer()).merge(open()),
+            "/nowhere",
+            404,
+        ),
         ("another method", inner(), "/x", 401),
     ] {
         let method = if name == "another method" { "POST" } else { "GET" };

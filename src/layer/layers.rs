@@ -38,6 +38,10 @@ impl<C, R> ResourceServer<C, R> {
 
     /// Authentication where there are credentials: requests without any, or with those of another
     /// scheme, pass as anonymous. A bad token is refused as by [`layer`](Self::layer).
+    ///
+    /// Handlers take `Option<AccessToken>`. Beside protected routes, give the optional routes a router
+    /// of their own and merge the two; inside of `layer`, anonymous requests are refused all the same.
+    /// The [manual](crate::manual::axum#a-complete-program) has a program.
     pub fn optional_layer(&self) -> OptionalResourceServerLayer<C, R> {
         OptionalResourceServerLayer::new(Gate::new(self.clone(), None, Role::AuthenticateIfPresent))
     }

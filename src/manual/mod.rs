@@ -1,6 +1,6 @@
 //! What does not fit beside one item: defaults and their reasons, attacks and what stops them, how
-//! keys are kept fresh, opaque and revoked tokens, non-features, and what each vendor's authorization
-//! server sends.
+//! keys are kept fresh, opaque and revoked tokens, non-features, what each vendor's authorization
+//! server sends, and [a complete axum program](axum#a-complete-program).
 
 #[doc = include_str!("attacks.md")]
 pub mod attacks {}

@@ -16,6 +16,7 @@
 //! # let _ = (read, either);
 //! ```
 
+use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub fn scope(token: &str) -> Policy {
 
 /// Asks for everything in `policies`; `&str` stands for a scope.
 ///
+/// A [`Requirement`] is not a policy, so it cannot be in `policies`: add the check to the whole, as
+/// in `all_of(["a", "b"]).and_check(..)`.
+///
 /// # Panics
 /// When `policies` is empty, or a text is no scope token.
 #[track_caller]
@@ -63,6 +67,9 @@ pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy 
 }
 
 /// Asks for at least one of `policies`; `&str` stands for a scope.
+///
+/// A [`Requirement`] is not a policy, so it cannot be in `policies`: a check can refuse a request but
+/// not let one through. Add it to the whole, as in `any_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
 /// When `policies` is empty, or a text is no scope token.
@@ -123,7 +130,8 @@ impl Policy {
     }
 
     /// Adds a check of the API's own, asked after the policy allowed the token. It can refuse with
-    /// 403, never admit.
+    /// 403, never admit. A closure names the type of its argument, since the compiler cannot infer
+    /// the type of claims.
     ///
     /// ```
     /// use tower_resource_server::{AccessToken, Claims, scope};
@@ -368,15 +376,19 @@ impl<C> fmt::Debug for Requirement<C> {
 
 /// The API asks for claims of another type than its server reads.
 pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
+    let (server, asked) = (public_name(token.claims_type()), public_name(type_name::<C>()));
     Error::Wiring {
         fix: format!(
-            "the server reads claims of type `{}`, and this handler or check asks for `{}`: use \
-             the type given to `.claims::<C>()`",
-            token.claims_type(),
-            std::any::type_name::<C>()
+            "the server reads claims of type `{server}`, and this handler or check asks for \
+             `{asked}`: write `AccessToken<{server}>` there, or `.claims::<{asked}>()` on the builder"
         )
         .into(),
     }
+}
+
+/// The name of a type of claims as the API can write it: that of [`Claims`] is re-exported.
+fn public_name(name: &'static str) -> &'static str {
+    if name == type_name::<Claims>() { "tower_resource_server::Claims" } else { name }
 }
 
 #[cfg(test)]
@@ -395,6 +407,23 @@ mod tests {
             names: Names::new(Some("alice"), Some("app")),
         };
         AccessToken::new(facts, ()).into()
+    }
+
+    #[test]
+    fn another_type_of_claims_is_told_by_names_that_the_api_can_write() {
+        let error = wrong_claims_type::<Claims>(&token("a")).to_string();
+        assert!(error.contains("reads claims of type `()`"), "{error}");
+        assert!(error.contains("asks for `tower_resource_server::Claims`"), "{error}");
+        assert!(error.contains("write `AccessToken<()>` there"), "{error}");
+        let error = wrong_claims_type::<u8>(&token("a")).to_string();
+        assert!(error.contains("or `.claims::<u8>()` on the builder"), "{error}");
+    }
+
+    #[test]
+    fn several_scopes_in_one_text_are_told_how_to_be_written() {
+        assert!(Policy::try_scope("a").is_ok());
+        let error = Policy::try_scope("a b").err().map(|error| error.to_string());
+        assert!(error.as_ref().is_some_and(|text| text.contains("all_of([..])")), "{error:?}");
     }
 
     #[test]

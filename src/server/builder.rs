@@ -82,6 +82,9 @@ impl Builder {
 
 impl ResourceServer {
     /// Starts with the default [`Claims`] and empty bodies; the builder can change both.
+    ///
+    /// An issuer comes before the audience: with the two the other way round, the compiler finds no
+    /// method `audience`. All other settings can stand before or after them.
     pub fn builder() -> Builder {
         Builder::new()
     }

@@ -35,7 +35,7 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// As [`Builder::build`]; what was trusted before stays.
+    /// As [`Builder::build`](crate::Builder::build); what was trusted before stays.
     pub fn reload<I: Into<Issuer>, A: Into<String>>(
         &self,
         issuers: impl IntoIterator<Item = I>,

@@ -24,7 +24,8 @@ pub struct TokenBuilder<'a> {
 }
 
 impl TestIssuer {
-    /// Starts a token; see [`TokenBuilder`].
+    /// Starts a token; see [`TokenBuilder`]. For a server with another audience or a provider's
+    /// profile, [`token_for`](TestIssuer::token_for) sets what it asks for.
     pub fn token(&self) -> TokenBuilder<'_> {
         TokenBuilder::new(self)
     }

@@ -5,8 +5,12 @@
 //! production. For tests of handlers alone, [`inject`] puts an access token into a request without
 //! any token.
 //!
+//! [`TestIssuer::token_for`] signs a token as one server takes it: its audience, and the claims of its
+//! provider. [`TestIssuer::token`] has the claims of RFC 9068 and the audience `https://api.example.com`,
+//! so a server with another audience refuses it.
+//!
 //! Two kinds of time are in a test, and tokio's `start_paused` stops one of them. Ages and the times of
-//! tokens go by the [`Clock`]: give a [`TestClock`](crate::TestClock) to the builders of
+//! tokens go by the [`Clock`](crate::Clock): give a [`TestClock`](crate::TestClock) to the builders of
 //! the server and of the issuer, and move it. Deadlines go by tokio's timers. With
 //! `#[tokio::test(start_paused = true)]` tokio skips ahead to the next timer whenever nothing else is to
 //! be done, and it does not count a socket as something: a fetch over HTTP then runs into its deadline

@@ -49,7 +49,8 @@ pub struct InvalidScope;
 impl fmt::Display for InvalidScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a scope token is one or more of %x21 / %x23-5B / %x5D-7E (RFC 6749 section 3.3)",
+            "a scope token is one or more visible ASCII characters, without space, `\"` and `\\` (RFC \
+             6749 section 3.3); several scopes are `all_of([..])` or `any_of([..])`",
         )
     }
 }
