@@ -6,6 +6,7 @@ use http::Extensions;
 
 use crate::challenge::Challenges;
 use crate::credentials::{FormToken, Presentation};
+use crate::observe::Stream;
 use crate::token::{AccessToken, AnyToken};
 
 /// What a layer concluded about a request. It overwrites the conclusion of any layer before it, so
@@ -37,16 +38,26 @@ pub(crate) enum Presented {
 
 /// The identity of one server: equal to its clones only.
 #[derive(Clone)]
-pub(crate) struct ServerId(Arc<Challenges>);
+pub(crate) struct ServerId(Arc<Identity>);
+
+struct Identity {
+    challenges: Challenges,
+    stream: Stream,
+}
 
 impl ServerId {
-    pub(crate) fn new(challenges: Challenges) -> Self {
-        Self(Arc::new(challenges))
+    pub(crate) fn new(challenges: Challenges, stream: Stream) -> Self {
+        Self(Arc::new(Identity { challenges, stream }))
     }
 
     /// The server's own challenges, for an extractor that has to refuse an anonymous request.
     pub(crate) fn challenges(&self) -> &Challenges {
-        &self.0
+        &self.0.challenges
+    }
+
+    /// Who is told of what happens at the server.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.0.stream
     }
 }
 

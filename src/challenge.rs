@@ -4,6 +4,8 @@
 //! when the server or a route is put together; a request only picks one. Nothing of a token can
 //! reach a challenge.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 
 use crate::token::ScopeToken;
@@ -51,10 +53,10 @@ pub(crate) struct ChallengeConfig {
 /// The challenges of one server or one route, ready to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenges {
-    none: HeaderValue,
-    invalid_request: HeaderValue,
-    invalid_token: HeaderValue,
-    insufficient_scope: HeaderValue,
+    none: Arc<[HeaderValue]>,
+    invalid_request: Arc<[HeaderValue]>,
+    invalid_token: Arc<[HeaderValue]>,
+    insufficient_scope: Arc<[HeaderValue]>,
 }
 
 impl Challenges {
@@ -63,7 +65,8 @@ impl Challenges {
     /// # Errors
     /// When a parameter does not fit its grammar or stands twice; the text says which.
     pub(crate) fn build(config: &ChallengeConfig, scope: &[ScopeToken]) -> Result<Self, String> {
-        let of = |code| challenge(config, scope, code);
+        // One for each scheme that is accepted.
+        let of = |code| challenge(config, scope, code).map(|bearer| [bearer].into());
         Ok(Self {
             none: of(Code::None)?,
             invalid_request: of(Code::InvalidRequest)?,
@@ -72,7 +75,8 @@ impl Challenges {
         })
     }
 
-    pub(crate) fn value(&self, code: Code) -> &HeaderValue {
+    /// The challenges of a refusal with this code (RFC 9110 §11.6.1: there may be several).
+    pub(crate) fn of(&self, code: Code) -> &Arc<[HeaderValue]> {
         match code {
             Code::None => &self.none,
             Code::InvalidRequest => &self.invalid_request,
@@ -169,7 +173,7 @@ mod tests {
         let scope: Vec<_> =
             scope.split(' ').filter_map(|word| ScopeToken::parse(word).ok()).collect();
         let challenges = Challenges::build(config, &scope)?;
-        Ok(challenges.value(code).to_str().unwrap().to_owned())
+        Ok(challenges.of(code)[0].to_str().unwrap().to_owned())
     }
 
     #[test]

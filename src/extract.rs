@@ -13,6 +13,7 @@ use http::request::Parts;
 
 use crate::authentication::Authentication;
 use crate::error::Error;
+use crate::observe::Stream;
 use crate::policy::wrong_claims_type;
 use crate::rejection::{HandedOn, Refusal};
 use crate::token::AccessToken;
@@ -39,7 +40,7 @@ where
         let outcome = outcome(parts)?;
         match find(outcome)? {
             Some(token) => Ok(token),
-            None => Err(Refusal::new(Error::MissingCredentials, outcome.server.challenges())),
+            None => Err(refusal(Error::MissingCredentials, outcome)),
         }
     }
 }
@@ -56,6 +57,10 @@ where
     }
 }
 
+fn refusal(error: Error, outcome: &Authentication) -> Refusal {
+    Refusal::new(error, outcome.server.challenges()).told(outcome.server.stream())
+}
+
 fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {
     parts.extensions.get::<Authentication>().ok_or_else(|| {
         Refusal::wiring(
@@ -63,6 +68,7 @@ fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {
              `.layer(api.layer())` after the route (`.route` calls that follow a `.layer` are not \
              covered by it), or `.layer(api.optional_layer())` where the token is optional",
         )
+        .told(&Stream::default())
     })
 }
 
@@ -74,6 +80,6 @@ fn find<C: Send + Sync + 'static>(
     };
     match token.downcast() {
         Some(token) => Ok(Some(token)),
-        None => Err(Refusal::new(wrong_claims_type::<C>(token), outcome.server.challenges())),
+        None => Err(refusal(wrong_claims_type::<C>(token), outcome)),
     }
 }

@@ -18,6 +18,7 @@ use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::settings::{Introspection, Jwts};
 use crate::introspection::shared::SharedAnswers;
 use crate::keys::{BearerFile, Keys};
+use crate::observe::Stream;
 use crate::url::{check_url, is_https};
 
 /// Introspection of one issuer's tokens, ready to be used.
@@ -43,6 +44,7 @@ pub(crate) struct Context<'a> {
     /// Where its metadata is, if not under the well-known names.
     pub(crate) metadata_url: Option<&'a str>,
     pub(crate) clock: &'a Arc<dyn Clock>,
+    pub(crate) stream: &'a Stream,
 }
 
 impl Introspection {
@@ -133,7 +135,7 @@ impl Introspection {
             client,
             AnswerCache::new(self.ttl, self.stale),
             shared,
-            Arc::clone(context.clock),
+            (Arc::clone(context.clock), context.stream.clone()),
             context.leeway,
         )
         .ok_or_else(|| vec!["the system has no randomness".to_owned()])?;
@@ -227,7 +229,7 @@ impl Introspection {
             self.ttl,
             self.stale,
             context.leeway,
-            Arc::clone(context.clock),
+            (Arc::clone(context.clock), context.stream.clone()),
         )
         .map(|shared| Some(Arc::new(shared)))
         .ok_or_else(|| "shared_cache: no keys come from the secret".to_owned())

@@ -23,7 +23,7 @@ use tower_service::Service;
 use crate::authentication::FormTokens;
 use crate::credentials::{ACCESS_TOKEN, FormToken};
 use crate::error::Error;
-use crate::rejection::{EmptyBody, Refusal, RefusalBody};
+use crate::rejection::{EmptyBody, RefusalBody};
 use crate::server::ResourceServer;
 use crate::token::Claims;
 
@@ -177,7 +177,7 @@ where
                     let Held { service, mut parts, server } =
                         held.take().expect("polled after completion");
                     if let Some(error) = error {
-                        let refusal = Refusal::new(error, server.challenges());
+                        let refusal = server.refusal(error, server.challenges());
                         return Poll::Ready(Ok(refusal.into_response_with(server.body())));
                     }
                     let body = mem::take(read).freeze();

@@ -9,9 +9,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::credentials::QueryToken;
-use crate::layer::gate::{Gate, Passed, Waiting};
+use crate::layer::gate::{Gate, Waiting};
 use crate::rejection::{HandedOn, RefusalBody};
-use crate::server::{ResourceServer, add_private};
+use crate::server::{ResourceServer, ResponseHeaders};
 
 pin_project! {
     /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService): that of the
@@ -34,7 +34,7 @@ pin_project! {
         Inner {
             #[pin]
             future: S::Future,
-            passed: Passed,
+            headers: ResponseHeaders,
             server: ResourceServer<C, R>,
         },
         Refused {
@@ -46,7 +46,7 @@ pin_project! {
         },
         // It passed, and its turn at the inner service comes now.
         Readying {
-            passed: Passed,
+            headers: ResponseHeaders,
             held: Option<Box<Held<S, C, R, ReqBody>>>,
         },
     }
@@ -65,8 +65,12 @@ impl<S, C, R, ReqBody> ResponseFuture<S, C, R, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(crate) fn inner(future: S::Future, passed: Passed, server: ResourceServer<C, R>) -> Self {
-        Self { state: State::Inner { future, passed, server } }
+    pub(crate) fn inner(
+        future: S::Future,
+        headers: ResponseHeaders,
+        server: ResourceServer<C, R>,
+    ) -> Self {
+        Self { state: State::Inner { future, headers, server } }
     }
 
     pub(crate) fn refused(response: S::Response) -> Self {
@@ -97,14 +101,14 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProj::Inner { future, passed, server } => {
+                StateProj::Inner { future, headers, server } => {
                     let mut response = ready!(future.poll(cx))?;
                     HandedOn::shape(&mut response, server.body());
-                    if passed.private {
+                    if headers.are_needed() {
                         // A handler may have handed all extensions of the request on.
                         response.extensions_mut().remove::<QueryToken>();
                         if response.status().is_success() {
-                            add_private(response.headers_mut());
+                            headers.add_to(response.headers_mut());
                         }
                     }
                     return Poll::Ready(Ok(response));
@@ -119,23 +123,23 @@ where
                     let mut held = held.take().expect("polled after completion");
                     let Held { request, gate, .. } = &mut *held;
                     let next = match gate.resume(request, verdict, presented, placement) {
-                        Ok(passed) => State::Readying { passed, held: Some(held) },
+                        Ok(headers) => State::Readying { headers, held: Some(held) },
                         Err(refusal) => State::Refused {
                             response: Some(refusal.into_response_with(gate.server().body())),
                         },
                     };
                     state.set(next);
                 }
-                StateProj::Readying { passed, held } => {
+                StateProj::Readying { headers, held } => {
                     let ready = held.as_mut().expect("polled after completion");
                     // Tower's contract: the instance that is called was polled ready.
                     ready!(ready.service.poll_ready(cx))?;
-                    let passed = *passed;
+                    let headers = *headers;
                     let held = held.take().expect("it was just there");
                     let Held { mut service, request, gate } = *held;
                     let future = service.call(request);
                     let server = gate.server().clone();
-                    state.set(State::Inner { future, passed, server });
+                    state.set(State::Inner { future, headers, server });
                 }
             }
         }

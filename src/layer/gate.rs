@@ -14,7 +14,7 @@ use crate::credentials::{self, Head, Placement, Presentation};
 use crate::error::Error;
 use crate::policy::Requirement;
 use crate::rejection::Refusal;
-use crate::server::ResourceServer;
+use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
 use crate::trust::{Pending, Waited};
 
@@ -44,18 +44,11 @@ pub(crate) struct Guard<C> {
 
 /// What is to be done with a request.
 pub(crate) enum Judgement<C> {
-    /// It goes on to the inner service.
-    Pass(Passed),
+    /// It goes on to the inner service, whose response gets these headers.
+    Pass(ResponseHeaders),
     Refuse(Refusal),
     /// Nothing can be said before the network has answered.
     Wait(Waiting<C>),
-}
-
-/// How a request passed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Passed {
-    /// Whether its answer must not be kept by shared caches (RFC 6750 §2.3).
-    pub(crate) private: bool,
 }
 
 /// What a layer of this server concluded about a request.
@@ -92,7 +85,7 @@ impl<C, R> Gate<C, R> {
     }
 
     fn refuse<T>(&self, error: Error) -> Result<T, Refusal> {
-        Err(Refusal::new(error, self.challenges()))
+        Err(self.server.refusal(error, self.challenges()))
     }
 }
 
@@ -122,9 +115,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
                 let outcome =
                     Authentication { server, generation, token: None, presented, asked_now: false };
                 request.extensions_mut().insert(outcome);
-                return Judgement::Pass(Passed { private: false });
+                return Judgement::Pass(ResponseHeaders::NONE);
             }
-            Err(error) => return Judgement::Refuse(Refusal::new(error, self.challenges())),
+            Err(error) => return Judgement::Refuse(self.server.refusal(error, self.challenges())),
         };
         let placement = presentation.placement;
         let presented = match self.server.keeps_tokens() {
@@ -144,7 +137,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             }
         };
         match judged {
-            Ok(passed) => Judgement::Pass(passed),
+            Ok(headers) => Judgement::Pass(headers),
             Err(refusal) => Judgement::Refuse(refusal),
         }
     }
@@ -156,7 +149,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         verdict: Result<Verdict<C>, Error>,
         presented: Presented,
         placement: Placement,
-    ) -> Result<Passed, Refusal> {
+    ) -> Result<ResponseHeaders, Refusal> {
         match verdict {
             Ok(verdict) => self.admit(request, verdict, presented, placement),
             Err(error) => self.refuse(error),
@@ -169,7 +162,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         verdict: Verdict<C>,
         presented: Presented,
         placement: Placement,
-    ) -> Result<Passed, Refusal> {
+    ) -> Result<ResponseHeaders, Refusal> {
         let token = AnyToken::from(verdict.token);
         if let Some(guard) = &self.guard
             && let Err(error) = guard.requirement.evaluate(&token)
@@ -181,29 +174,28 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let outcome =
             Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
-        let private = placement == Placement::Query;
-        if private {
+        if placement == Placement::Query {
             hide_query_token(request);
         }
-        Ok(Passed { private })
+        Ok(ResponseHeaders::of(placement))
     }
 
     /// Goes on with what was concluded before.
     fn finish(&self, concluded: Concluded) -> Judgement<C> {
         let Some(guard) = &self.guard else {
-            return Judgement::Pass(Passed { private: false });
+            return Judgement::Pass(ResponseHeaders::NONE);
         };
         let Concluded { token, presented, asked_now } = concluded;
         if let Err(error) = guard.requirement.evaluate(&token) {
-            return Judgement::Refuse(Refusal::new(error, &guard.challenges));
+            return Judgement::Refuse(self.server.refusal(error, &guard.challenges));
         }
         // One answer will do for a request, if it was asked for since the request came.
         if asked_now || !guard.requirement.asks_now() {
-            return Judgement::Pass(Passed { private: false });
+            return Judgement::Pass(ResponseHeaders::NONE);
         }
         match &presented {
             #[cfg(feature = "test-issuer")]
-            Presented::Injected => Judgement::Pass(Passed { private: false }),
+            Presented::Injected => Judgement::Pass(ResponseHeaders::NONE),
             Presented::Kept(presentation) => {
                 // The whole walk again, and what it concludes replaces what was concluded before.
                 let authenticator = Arc::clone(self.server.authenticator());
@@ -211,7 +203,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
                     Box::pin(authenticator.authenticate_now(Presentation::clone(presentation)));
                 Judgement::Wait(Waiting { verdict, presented, placement: Placement::Header })
             }
-            Presented::Unkept => Judgement::Refuse(Refusal::wiring(
+            Presented::Unkept => Judgement::Refuse(self.server.miswired(
                 "`introspected_now` was added while a request was under way: build the routes before \
                  they are served",
             )),
@@ -238,13 +230,13 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     /// What the layer outside concluded, which a route relies on.
     fn required<B>(&self, request: &Request<B>) -> Result<Concluded, Refusal> {
         let Some(outcome) = request.extensions().get::<Authentication>() else {
-            return Err(Refusal::wiring(
+            return Err(self.server.miswired(
                 "`require` without its server's layer around it: put `.layer(api.layer())` after \
                  the routes, or use `api.protect(..)`",
             ));
         };
         if outcome.server != *self.server.id() {
-            return Err(Refusal::wiring(
+            return Err(self.server.miswired(
                 "`require` behind the layer of another server: use the server whose layer is \
                  around this route",
             ));

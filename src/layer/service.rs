@@ -34,9 +34,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.gate.judge(&mut request) {
-            Judgement::Pass(passed) => {
+            Judgement::Pass(headers) => {
                 let server = self.gate.server().clone();
-                ResponseFuture::inner(self.inner.call(request), passed, server)
+                ResponseFuture::inner(self.inner.call(request), headers, server)
             }
             Judgement::Refuse(refusal) => {
                 self.give_back();

@@ -102,9 +102,6 @@ pub enum Event {
     },
 }
 
-/// Who is told of events. It must not block: it runs where the event happened.
-pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
-
 impl Event {
     /// The name of the issuer whose keys it is about, from the configuration.
     pub fn issuer(&self) -> &str {

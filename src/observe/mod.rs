@@ -2,9 +2,15 @@
 
 mod event;
 mod health;
-pub(crate) mod log;
+mod log;
+mod occurrence;
 pub(crate) mod shown;
+mod stream;
 
 pub use event::Event;
-pub(crate) use event::{ALG_ENCRYPTS, FOR_ENCRYPTION, NO_VERIFY, Observer, USE_IS_NOT_SIG};
+pub(crate) use event::{ALG_ENCRYPTS, NO_VERIFY, USE_IS_NOT_SIG};
 pub use health::{Health, IntrospectionHealth, IssuerHealth, KeyStage};
+#[cfg(feature = "remote")]
+pub(crate) use occurrence::Introspected;
+pub(crate) use occurrence::Occurrence;
+pub(crate) use stream::Stream;

@@ -16,8 +16,8 @@ use crate::authenticator::{
 use crate::clock::Clock;
 use crate::config_error::ConfigError;
 use crate::issuer::{Issuer, IssuerResolver};
-use crate::observe::Event;
 use crate::observe::shown::AllShown;
+use crate::observe::{Event, Stream};
 use crate::rejection::EmptyBody;
 use crate::server::settings::Settings;
 use crate::server::{ResourceServer, Shared};
@@ -357,7 +357,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// # let _ = builder;
     /// ```
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.settings.trust.observer = Some(Arc::new(observer));
+        self.settings.trust.stream = Stream::new(Arc::new(observer));
         self
     }
 
@@ -416,7 +416,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
         authenticator.trust.load().tell_of_seeds();
         Ok(ResourceServer::new(Shared {
             authenticator: Arc::new(authenticator),
-            id: ServerId::new(challenges),
+            id: ServerId::new(challenges, settings.stream.clone()),
             challenge,
             body: self.body,
             trust: settings,

@@ -19,7 +19,7 @@ use crate::authentication::FormTokens;
 use crate::authentication::ServerId;
 use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::{ChallengeConfig, Challenges};
-use crate::credentials::{self, Head, Placement, Presentation, Query};
+use crate::credentials::{self, Head, Presentation, Query};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal};
 use crate::token::{AccessToken, Claims, ScopeToken};
@@ -27,7 +27,7 @@ use crate::trust::TrustSettings;
 
 pub use builder::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
 pub use operate::NotReady;
-pub(crate) use private::add_private;
+pub(crate) use private::ResponseHeaders;
 pub use readiness::ReadinessService;
 
 /// An OAuth 2.0 resource server: configuration, keys and caches behind one cheap handle.
@@ -90,6 +90,16 @@ impl<C, R> ResourceServer<C, R> {
             .unwrap_or_else(|_| self.challenges().clone())
     }
 
+    /// Refuses a request, and tells the operator.
+    pub(crate) fn refusal(&self, error: Error, challenges: &Challenges) -> Refusal {
+        Refusal::new(error, challenges).told(self.shared.id.stream())
+    }
+
+    /// The same for a mistake of wiring.
+    pub(crate) fn miswired(&self, fix: &'static str) -> Refusal {
+        Refusal::wiring(fix).told(self.shared.id.stream())
+    }
+
     pub(crate) fn id(&self) -> &ServerId {
         &self.shared.id
     }
@@ -124,7 +134,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// # Errors
     /// The refusal, which is a response in the making.
     pub async fn authenticate(&self, parts: &Parts) -> Result<Authenticated<C>, Refusal> {
-        let refuse = |error| Refusal::new(error, self.challenges());
+        let refuse = |error| self.refusal(error, self.challenges());
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
         let presentation = self.credentials(head, &parts.extensions).map_err(refuse)?.into_owned();
         let placement = presentation.placement;
@@ -132,9 +142,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
         let verdict = authenticator.authenticate(presentation).await;
         let Verdict { token, .. } = verdict.map_err(refuse)?;
         let mut response_headers = HeaderMap::new();
-        if placement == Placement::Query {
-            private::add_private(&mut response_headers);
-        }
+        ResponseHeaders::of(placement).add_to(&mut response_headers);
         Ok(Authenticated { token, response_headers })
     }
 }

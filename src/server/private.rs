@@ -14,6 +14,8 @@
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 
+use crate::credentials::Placement;
+
 /// Fields that some cache obeys whatever `Cache-Control` says. Those of RFC 9213 are known by how
 /// their names end.
 const OTHER_FIELDS: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-expires"];
@@ -21,8 +23,35 @@ const OTHER_FIELDS: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-e
 /// How a field for one kind of cache is called (RFC 9213 §2).
 const TARGETED: &str = "-cache-control";
 
+/// Headers that belong to the response of a request that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ResponseHeaders {
+    /// Whether the response says that it is private.
+    private: bool,
+}
+
+impl ResponseHeaders {
+    pub(crate) const NONE: Self = Self { private: false };
+
+    /// Those that the way asks for on which the token came.
+    pub(crate) fn of(placement: Placement) -> Self {
+        Self { private: placement == Placement::Query }
+    }
+
+    /// Whether there are any.
+    pub(crate) fn are_needed(self) -> bool {
+        self.private
+    }
+
+    pub(crate) fn add_to(self, headers: &mut HeaderMap) {
+        if self.private {
+            add_private(headers);
+        }
+    }
+}
+
 /// Makes the headers of an answer say that it is private, unless they are stricter already.
-pub(crate) fn add_private(headers: &mut HeaderMap) {
+fn add_private(headers: &mut HeaderMap) {
     remove_other_fields(headers);
     if let Some(value) = private(headers) {
         headers.insert(CACHE_CONTROL, value);

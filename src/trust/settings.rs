@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::issuer::IssuerResolver;
 use crate::keys::{FreshnessSettings, KeySeed, KeySettings, STALE_IF_ERROR};
-use crate::observe::Observer;
+use crate::observe::Stream;
 use crate::trust::tenants::MAX_TENANTS;
 
 /// How far clocks may differ, unless set.
@@ -22,7 +22,7 @@ pub(crate) struct TrustSettings {
     pub(crate) stale_if_error: Duration,
     pub(crate) keep_warm: bool,
     pub(crate) max_tenants: usize,
-    pub(crate) observer: Option<Observer>,
+    pub(crate) stream: Stream,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -37,7 +37,7 @@ impl TrustSettings {
             stale_if_error: STALE_IF_ERROR,
             keep_warm: false,
             max_tenants: MAX_TENANTS,
-            observer: None,
+            stream: Stream::default(),
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -48,7 +48,7 @@ impl TrustSettings {
             deadline: None,
             freshness: FreshnessSettings { stale_if_error: self.stale_if_error },
             keep_warm,
-            observer: self.observer.clone(),
+            stream: self.stream.clone(),
             seed,
         }
     }

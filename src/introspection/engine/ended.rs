@@ -15,7 +15,7 @@ use crate::introspection::engine::call::{Brought, Call, CallOwner, Failed};
 use crate::introspection::engine::introspector::{Introspector, Said};
 use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
 use crate::introspection::shared::record::Shared;
-use crate::observe::log;
+use crate::observe::Introspected;
 
 /// How long it is remembered that the endpoint gave no usable answer about a token: a client that
 /// keeps trying costs the endpoint one call in that time.
@@ -44,7 +44,7 @@ impl Introspector {
             Some(_) if self.cache.is_dead_since(&token, now, age_at_most) => {
                 // The store does not compare, clocks differ, or someone put an old value back.
                 let reason = "it may be older than a revocation seen here";
-                log::shared_answer_unusable(&self.issuer, reason);
+                self.tell(Introspected::SharedAnswerUnusable(reason));
                 None
             }
             answer => Some(Brought { answer, age, age_at_most, call: None }),
@@ -121,7 +121,7 @@ impl Introspector {
         let count = |seen: u32| seen.checked_add(1).filter(|next| *next <= SUSPICIOUS);
         let seen = self.never_active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
         if seen.is_ok_and(|seen| seen + 1 == SUSPICIOUS) {
-            log::never_active(&self.issuer, SUSPICIOUS);
+            self.tell(Introspected::NeverActive(SUSPICIOUS));
         }
     }
 
@@ -191,10 +191,10 @@ impl CallOwner for Introspector {
         match result {
             Ok((answer, refused)) => {
                 if was_open {
-                    log::introspection_is_back(&self.issuer);
+                    self.tell(Introspected::Back);
                 }
                 match refused {
-                    Some(code) => log::introspection_refused(&self.issuer, code),
+                    Some(code) => self.tell(Introspected::RefusedToken(code)),
                     None => self.has_answered.store(true, Ordering::Relaxed),
                 }
                 // A probe asks about a random text, which is not a token.
@@ -208,7 +208,10 @@ impl CallOwner for Introspector {
                 let error = self.unavailable(&fault.problem, retry_after);
                 if fault.blames != Blames::Nothing {
                     self.remember(token, fault, now);
-                    log::introspection_failed(&self.issuer, &error, opened);
+                    self.tell(match opened {
+                        true => Introspected::Down(&error),
+                        false => Introspected::Failed(&error),
+                    });
                 }
                 Err(error)
             }

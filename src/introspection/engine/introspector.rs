@@ -28,8 +28,7 @@ use crate::introspection::engine::cache::{AnswerCache, Now, Remembered};
 use crate::introspection::engine::sought::Sought;
 use crate::introspection::engine::state::State;
 use crate::introspection::shared::SharedAnswers;
-use crate::observe::IntrospectionHealth;
-use crate::observe::log;
+use crate::observe::{Introspected, IntrospectionHealth, Stream};
 use crate::token::{Excerpt, NumericDate};
 
 /// Tokens of which that is remembered, and tokens that are known to have been active.
@@ -45,6 +44,7 @@ pub(crate) struct Introspector {
     pub(super) generation: u64,
     pub(super) client: Arc<IntrospectionClient>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) stream: Stream,
     pub(super) leeway: Duration,
     pub(super) fingerprints: Fingerprints,
     pub(super) cache: AnswerCache,
@@ -87,7 +87,7 @@ impl Introspector {
         client: IntrospectionClient,
         cache: AnswerCache,
         shared: Option<Arc<SharedAnswers>>,
-        clock: Arc<dyn Clock>,
+        (clock, stream): (Arc<dyn Clock>, Stream),
         leeway: Duration,
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
@@ -99,6 +99,7 @@ impl Introspector {
             generation,
             client: Arc::new(client),
             clock,
+            stream,
             leeway,
             fingerprints,
             cache,
@@ -120,7 +121,7 @@ impl Introspector {
         match error {
             Error::IntrospectionUnavailable { .. } if !sought.asks_now => {
                 let answer = self.cache.stale(&sought.fingerprint, self.now())?;
-                log::introspection_stands_in(&self.issuer, error);
+                self.tell(Introspected::StandsIn(error));
                 Some(answer)
             }
             _ => None,
@@ -173,6 +174,10 @@ impl Introspector {
         let remembered = self.cache.get(fingerprint, now)?;
         self.counters.hits.fetch_add(1, Ordering::Relaxed);
         Some(remembered)
+    }
+
+    pub(super) fn tell(&self, what: Introspected<'_>) {
+        self.stream.tell_of_introspection(&self.issuer, what);
     }
 
     /// Whether calls are held back.

@@ -12,7 +12,7 @@ use crate::introspection::engine::place::{MAX_WAITING_FOR_ONE, Place};
 use crate::introspection::engine::question::Question;
 use crate::introspection::engine::sought::{RETRY_AFTER, Sought, Told};
 use crate::introspection::engine::turns::MAX_QUEUED_KNOWN;
-use crate::observe::log;
+use crate::observe::Introspected;
 use crate::runtime;
 
 /// Tokens looked up in a shared cache at once, calls included: what a process that begins with an
@@ -79,7 +79,7 @@ impl Introspector {
             (Ok(runtime), None) => (runtime, self.place(known)?),
             (Err(unfit), None) => {
                 drop(state);
-                log::introspection_without_runtime(&self.issuer);
+                self.tell(Introspected::NoRuntime);
                 return Err(self.unavailable(unfit.problem(), RETRY_AFTER));
             }
         };

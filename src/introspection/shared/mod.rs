@@ -19,7 +19,7 @@ use crate::fetch::MAX_BODY;
 use crate::introspection::answer::Answer;
 use crate::introspection::engine::breaker::{Admission, Breaker};
 use crate::introspection::engine::cache::Now;
-use crate::observe::log;
+use crate::observe::{Introspected, Stream};
 use crate::runtime;
 use record::{Shared, Unusable};
 
@@ -48,6 +48,7 @@ pub(crate) struct SharedAnswers {
     stale: Duration,
     leeway: Duration,
     clock: Arc<dyn Clock>,
+    stream: Stream,
     reads: Line,
     writes: Line,
 }
@@ -75,7 +76,7 @@ impl SharedAnswers {
         ttl: Duration,
         stale: Duration,
         leeway: Duration,
-        clock: Arc<dyn Clock>,
+        (clock, stream): (Arc<dyn Clock>, Stream),
     ) -> Option<Self> {
         let sealer = Sealer::new(&cache.secret, context)?;
         let line = |does| {
@@ -84,7 +85,11 @@ impl SharedAnswers {
         };
         let (reads, writes) = (line("read"), line("write"));
         let store = Arc::clone(&cache.store);
-        Some(Self { issuer, store, sealer, ttl, stale, leeway, clock, reads, writes })
+        Some(Self { issuer, store, sealer, ttl, stale, leeway, clock, stream, reads, writes })
+    }
+
+    fn tell(&self, what: Introspected<'_>) {
+        self.stream.tell_of_introspection(&self.issuer, what);
     }
 
     /// What is known of a token and may still be used.
@@ -103,12 +108,12 @@ impl SharedAnswers {
             // As it goes; the store forgets a little later than we do.
             Err(Unusable::Over) => None,
             Err(Unusable::Malformed) => {
-                log::shared_answer_unusable(&self.issuer, "it was not sealed under this key");
+                self.tell(Introspected::SharedAnswerUnusable("it was not sealed under this key"));
                 None
             }
             Err(Unusable::Ahead) => {
                 let reason = "it is from ahead of our clock by more than the leeway";
-                log::shared_answer_unusable(&self.issuer, reason);
+                self.tell(Introspected::SharedAnswerUnusable(reason));
                 None
             }
         }
@@ -201,14 +206,14 @@ impl Report<'_> {
         let told = std::mem::take(&mut state.told);
         drop(state);
         if told {
-            log::shared_cache_is_back(&self.shared.issuer, self.line.does);
+            self.shared.tell(Introspected::SharedCacheBack { does: self.line.does });
         }
     }
 
     fn failed(mut self, problem: &str) {
         self.done = true;
         if !self.note() {
-            log::shared_cache_failed(&self.shared.issuer, self.line.does, problem);
+            self.shared.tell(Introspected::SharedCacheFailed { does: self.line.does, problem });
         }
     }
 
@@ -230,7 +235,7 @@ impl Drop for Report<'_> {
         if std::thread::panicking() {
             if !self.note() {
                 let problem = "the call panicked";
-                log::shared_cache_failed(&self.shared.issuer, self.line.does, problem);
+                self.shared.tell(Introspected::SharedCacheFailed { does: self.line.does, problem });
             }
         } else if self.probe {
             // It ended with its runtime, which says nothing of the store.

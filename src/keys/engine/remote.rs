@@ -27,9 +27,8 @@ use crate::keys::freshness::{
 };
 use crate::keys::set::Candidates;
 use crate::keys::source::{Asking, Source};
-use crate::observe::log;
 use crate::observe::shown::redacted;
-use crate::observe::{Event, Observer};
+use crate::observe::{Event, Occurrence, Stream};
 use crate::runtime::{self, Unfit};
 use crate::token::Excerpt;
 use crate::token::header::KeyHint;
@@ -40,7 +39,7 @@ pub(crate) struct RemoteKeys {
     pub(crate) accepted: AlgorithmSet,
     pub(crate) source: Arc<Source>,
     pub(crate) clock: Arc<dyn Clock>,
-    observer: Option<Observer>,
+    stream: Stream,
     keep_warm: AtomicBool,
     /// Of an attempt.
     deadline: Duration,
@@ -67,8 +66,8 @@ pub(crate) struct KeySettings {
     pub(crate) deadline: Option<Duration>,
     /// Whether the set is fetched when that is due, without waiting for a request.
     pub(crate) keep_warm: bool,
-    /// Who is told of events, beside the log.
-    pub(crate) observer: Option<Observer>,
+    /// Who is told of events.
+    pub(crate) stream: Stream,
     /// What to start from.
     pub(crate) seed: Option<KeySeed>,
 }
@@ -99,7 +98,7 @@ impl RemoteKeys {
             accepted,
             source: Arc::new(source),
             clock,
-            observer: settings.observer,
+            stream: settings.stream,
             keep_warm: AtomicBool::new(settings.keep_warm),
             snapshot: ArcSwapOption::empty(),
             deadline,
@@ -334,7 +333,7 @@ impl RemoteKeys {
             Cow::Borrowed(_) => Arc::clone(&self.issuer),
             Cow::Owned(shown) => shown.into(),
         };
-        log::event(&event(issuer), self.observer.as_ref());
+        self.stream.tell(&Occurrence::Keys(&event(issuer)));
     }
 
     /// Returns when this attempt has ended, or was given up for another.

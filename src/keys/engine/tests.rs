@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::{Clock as _, TestClock};
 use crate::crypto::AlgorithmSet;
 use crate::keys::*;
-use crate::observe::Event;
+use crate::observe::{Event, Stream};
 use crate::observe::{IssuerHealth, KeyStage};
 use crate::runtime::Deadline;
 
@@ -81,10 +81,13 @@ impl World {
         let source = Scripted { lines, asked: Arc::default() };
         let events = Arc::new(Mutex::new(Vec::new()));
         let observed = Arc::clone(&events);
-        let observer: crate::observe::Observer = settings.observer.clone().unwrap_or_else(|| {
-            Arc::new(move |event: &Event| observed.lock().unwrap().push(event.clone()))
-        });
-        let settings = KeySettings { observer: Some(observer), ..settings };
+        let stream = match settings.stream.has_observer() {
+            true => settings.stream.clone(),
+            false => Stream::new(Arc::new(move |event: &Event| {
+                observed.lock().unwrap().push(event.clone());
+            })),
+        };
+        let settings = KeySettings { stream, ..settings };
         let user = Source::User(Arc::new(source.clone()));
         let accepted = AlgorithmSet::DEFAULT;
         let keys = RemoteKeys::new(ISSUER, accepted, user, Arc::new(clock.clone()), settings);
@@ -225,7 +228,7 @@ async fn a_flood_of_unknown_kids_is_a_handful_of_events() {
 #[tokio::test]
 async fn an_observer_that_panics_breaks_nothing() {
     let settings =
-        KeySettings { observer: Some(Arc::new(|_| panic!("an observer"))), ..<_>::default() };
+        KeySettings { stream: Stream::new(Arc::new(|_| panic!("an observer"))), ..<_>::default() };
     let script = [Script::Panic, Script::Answer(document(&["a"]))];
     let world = World::with(script, settings);
     assert_eq!(world.find("a").await, "unavailable", "the source panics");

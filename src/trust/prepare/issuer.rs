@@ -117,6 +117,7 @@ impl TrustSettings {
             client: self.client(issuer),
             metadata_url: issuer.transport.metadata_url.as_deref(),
             clock: &self.clock,
+            stream: &self.stream,
         });
         match built {
             Ok(introspecting) => Some(introspecting),

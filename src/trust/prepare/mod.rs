@@ -120,9 +120,9 @@ impl TrustSettings {
             }
             prepared.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
         };
-        let clock = Arc::clone(&self.clock);
+        let told = (Arc::clone(&self.clock), self.stream.clone());
         let before = previous.and_then(|trust| trust.tenants.as_deref());
-        Some(Tenants::new(tenant_settings, resolver, Box::new(prepare), clock, before))
+        Some(Tenants::new(tenant_settings, resolver, Box::new(prepare), told, before))
     }
 
     pub(super) fn check_audience(&self, audience: &str, problem: &mut impl FnMut(&str)) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::fetch::ClientSettings;
 use crate::issuer::{Issuer, KeyConfig};
-use crate::observe::log;
+use crate::observe::Occurrence;
 use crate::observe::shown::shown;
 use crate::trust::settings::TrustSettings;
 use crate::url::{check_url, is_exact_host};
@@ -32,7 +32,7 @@ impl TrustSettings {
         let hosts = &issuer.transport.http_hosts;
         let mut told = HashSet::new();
         for host in hosts.iter().filter(|host| told.insert(host.as_str())) {
-            log::http_is_allowed(&issuer.name, host);
+            self.stream.tell(&Occurrence::HttpIsAllowed { issuer: &issuer.name, host });
         }
         let goes_by_http = |url: &String| {
             let is_http = |url: url::Url| url.scheme() == "http";
@@ -43,7 +43,8 @@ impl TrustSettings {
             _ => &[],
         };
         if issuer.transport.bearer_token_file.is_some() && jwks_uris.iter().any(goes_by_http) {
-            log::secret_by_http(&issuer.name, "the token of `bearer_token_file`");
+            let secret = "the token of `bearer_token_file`";
+            self.stream.tell(&Occurrence::SecretByHttp { issuer: &issuer.name, secret });
         }
         // What metadata names is known only later, and may be one of the hosts.
         let may_go = |endpoint: &Option<String>| match endpoint {
@@ -51,9 +52,9 @@ impl TrustSettings {
             None => !hosts.is_empty(),
         };
         if issuer.introspection.as_ref().is_some_and(|own| may_go(&own.endpoint)) {
-            let what = "what authenticates this server to the introspection endpoint, and each token \
+            let secret = "what authenticates this server to the introspection endpoint, and each token \
                         that is introspected";
-            log::secret_by_http(&issuer.name, what);
+            self.stream.tell(&Occurrence::SecretByHttp { issuer: &issuer.name, secret });
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::flight::{self, Ended, Landing, Waiter};
 use crate::issuer::{Issuer, IssuerResolverError};
-use crate::observe::log;
+use crate::observe::Occurrence;
 use crate::runtime::{self, Deadline};
 use crate::trust::tenants::asking::RESOLVE_DEADLINE;
 use crate::trust::tenants::tenant::{Resolution, Tenant, millis};
@@ -135,7 +135,7 @@ impl Tenants {
     /// Asks about a name, or waits for its turn.
     fn ask(self: &Arc<Self>, iss: &str) -> Search {
         if let Err(unfit) = runtime::current() {
-            log::resolve_failed(iss, unfit.problem());
+            self.stream.tell(&Occurrence::Unresolved { iss, problem: unfit.problem() });
             return Search::Unavailable;
         }
         let now = self.clock.monotonic();
@@ -240,7 +240,7 @@ impl Tenants {
                 Resolution::Unknown
             }
             Err(problem) => {
-                log::resolve_failed(&name, &problem);
+                self.stream.tell(&Occurrence::Unresolved { iss: &name, problem: &problem });
                 Resolution::Open
             }
         };

@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::crypto::random_unit;
 use crate::flight::{self, Ended};
 use crate::issuer::{Issuer, IssuerResolver};
+use crate::observe::Stream;
 use crate::runtime;
 use crate::trust::issuer::TrustedIssuer;
 use asking::{Asking, RESOLVE_DEADLINE};
@@ -80,6 +81,7 @@ pub(crate) struct Tenants {
     resolver: Arc<dyn IssuerResolver>,
     prepare: Prepare,
     clock: Arc<dyn Clock>,
+    stream: Stream,
     known: Known,
     asking: Mutex<Asking>,
     budget: Budget,
@@ -94,7 +96,7 @@ impl Tenants {
         settings: TenantSettings,
         resolver: Arc<dyn IssuerResolver>,
         prepare: Prepare,
-        clock: Arc<dyn Clock>,
+        (clock, stream): (Arc<dyn Clock>, Stream),
         before: Option<&Self>,
     ) -> Arc<Self> {
         let known = before.map_or_else(Vec::new, Self::known);
@@ -117,6 +119,7 @@ impl Tenants {
             resolver,
             prepare,
             clock,
+            stream,
             known: Known::new(carried, settings.most),
             asking: Mutex::new(Asking::new()),
             budget: Budget::new(RESOLVE_BURST, RESOLVE_PERIOD),

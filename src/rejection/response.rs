@@ -1,0 +1,37 @@
+//! A refusal as a response.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::{HeaderMap, Response};
+
+use crate::rejection::Refusal;
+use crate::rejection::body::{EmptyBody, RefusalBody};
+
+/// Fields of an answer: `Cache-Control`, `Content-Type`, and one of challenge and `Retry-After`.
+const MOST_FIELDS: usize = 3;
+
+impl Refusal {
+    /// The refusal as a response without a body.
+    pub fn into_response<B: Default>(self) -> Response<B> {
+        self.into_response_with(&EmptyBody)
+    }
+
+    /// The refusal as a response with a body of `body`'s making.
+    pub fn into_response_with<B>(self, body: &impl RefusalBody<B>) -> Response<B> {
+        let (content_type, body) = body.body(&self);
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        // Room for all of them, in one go.
+        *headers = HeaderMap::with_capacity(MOST_FIELDS);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for challenge in self.challenges.iter().flat_map(|challenges| challenges.iter()) {
+            headers.append(WWW_AUTHENTICATE, challenge.clone());
+        }
+        headers.extend(self.headers);
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        response.extensions_mut().insert(self.error);
+        response
+    }
+}
