@@ -144,6 +144,7 @@ mod clock;
 mod config_error;
 mod error;
 mod observe;
+mod source_error;
 mod token;
 mod url;
 
@@ -167,14 +168,9 @@ pub use error::Error;
 #[cfg(feature = "redis")]
 pub use introspection::RedisStore;
 #[cfg(feature = "remote")]
-pub use introspection::{
-    AnswerStore, AnswerStoreError, AnswerStoreFuture, ClientAuth, Introspection, SharedCache,
-    TokenFuture, TokenSource, TokenSourceError,
-};
-pub use issuer::{Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, providers};
-pub use keys::{
-    FetchedKeys, InvalidSeed, KeyFuture, KeySeed, KeySource, KeySourceError, jwk_thumbprint,
-};
+pub use introspection::{AnswerStore, ClientAuth, Introspection, SharedCache, TokenSource};
+pub use issuer::{Issuer, IssuerResolver, providers};
+pub use keys::{FetchedKeys, InvalidSeed, KeySeed, KeySource, jwk_thumbprint};
 pub use layer::{
     FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireLayer,
     ResourceServerLayer, ResourceServerService, ResponseFuture,
@@ -189,6 +185,7 @@ pub use server::{
     Authenticated, Builder, Complete, NeedsAudience, NeedsIssuer, NotReady, ReadinessService,
     Ready, ResourceServer,
 };
+pub use source_error::SourceError;
 pub use token::{
     AccessToken, Claims, Excerpt, InvalidScope, NumericDate, Principal, ScopeSet, ScopeToken,
 };

@@ -16,8 +16,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use serde_json::{Value, json};
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
 use tower_resource_server::{
-    Algorithm, Builder, ClientAuth, FetchedKeys, Introspection, Issuer, KeyFuture, KeySource,
-    KeySourceError, Profile, Ready, ResourceServer, any_of, providers, scope,
+    Algorithm, Builder, ClientAuth, FetchedKeys, Introspection, Issuer, KeySource, Profile, Ready,
+    ResourceServer, SourceError, any_of, providers, scope,
 };
 
 use log::Log;
@@ -142,17 +142,10 @@ async fn why_there_is_no_connection_is_told_with_the_setting_that_helps() {
 #[tokio::test]
 #[allow(clippy::await_holding_lock, reason = "one test at a time")]
 async fn why_keys_are_of_no_use_is_told() {
-    struct Broken;
-    impl KeySource for Broken {
-        fn fetch(&self) -> KeyFuture<'_> {
-            Box::pin(async { Err(KeySourceError::new("the vault is sealed\nerror forged")) })
-        }
-    }
-    struct Of(String);
+    struct Of(Result<String, &'static str>);
     impl KeySource for Of {
-        fn fetch(&self) -> KeyFuture<'_> {
-            let document = self.0.clone();
-            Box::pin(async { Ok(FetchedKeys::new(document)) })
+        async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+            self.0.clone().map(FetchedKeys::new).map_err(SourceError::new)
         }
     }
     let log = listen();
@@ -211,17 +204,15 @@ async fn why_keys_are_of_no_use_is_told() {
     assert_told("static", std::slice::from_ref(&error), &reasons, &token);
     let token = TestIssuer::in_process(ISSUER).token().sign();
     for (name, source, texts) in [
-        ("fetched", Box::new(Of(bad)) as Box<dyn KeySource>, &reasons[..]),
-        ("none", Box::new(Of(r#"{"keys":[]}"#.to_owned())), &["no usable key: the set is empty"]),
-        ("code of the API's own", Box::new(Broken), &["the vault is sealed\\nerror forged"]),
+        ("fetched", Of(Ok(bad)), &reasons[..]),
+        ("none", Of(Ok(r#"{"keys":[]}"#.to_owned())), &["no usable key: the set is empty"]),
+        (
+            "code of the API's own",
+            Of(Err("the vault is sealed\nerror forged")),
+            &["the vault is sealed\\nerror forged"],
+        ),
     ] {
-        struct Boxed(Box<dyn KeySource>);
-        impl KeySource for Boxed {
-            fn fetch(&self) -> KeyFuture<'_> {
-                self.0.fetch()
-            }
-        }
-        let server = builder(Issuer::new(ISSUER).key_source(Boxed(source))).build().unwrap();
+        let server = builder(Issuer::new(ISSUER).key_source(source)).build().unwrap();
         api(server.layer()).bearer(&token).await.assert_unavailable(name);
         assert_told(name, &log.told(), texts, &token);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::{AUDIENCE, Counted, ISSUER, api, builder, issuer, trusting};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{
-    Issuer, IssuerFuture, IssuerResolver, IssuerResolverError, ResourceServer, TestClock,
+    FetchedKeys, Issuer, IssuerResolver, KeySource, ResourceServer, SourceError, TestClock,
 };
 
 const OTHER: &str = "https://as2.example.com";
@@ -116,28 +116,26 @@ impl IssuerResolver for Directory {
         rest.is_some_and(|tenant| tenant.bytes().all(is_label))
     }
 
-    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+    async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, SourceError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            if iss.contains("down") {
-                return Err(IssuerResolverError::new("the directory is down"));
-            }
-            if iss.contains("wrong") {
-                return Ok(Some(trusting(&self.tenants[0])));
-            }
-            // Signed by the tenant's own keys, and called what an issuer of the API is called.
-            if let Some(name) = iss.strip_prefix("https://t-as-").and(Some(ISSUER)) {
-                return Ok(Some(Issuer::new(name).jwks(self.tenants[0].jwks()).alias(iss)));
-            }
-            if iss.contains("both") {
-                return Ok(Some(Issuer::new(iss).jwks(self.tenants[0].jwks()).alias(ISSUER)));
-            }
-            if iss.contains("panic") {
-                panic!("a bug of the directory");
-            }
-            Ok(self.tenants.iter().find(|tenant| tenant.url() == iss).map(trusting))
-        })
+        tokio::task::yield_now().await;
+        if iss.contains("down") {
+            return Err(SourceError::new("the directory is down"));
+        }
+        if iss.contains("wrong") {
+            return Ok(Some(trusting(&self.tenants[0])));
+        }
+        // Signed by the tenant's own keys, and called what an issuer of the API is called.
+        if let Some(name) = iss.strip_prefix("https://t-as-").and(Some(ISSUER)) {
+            return Ok(Some(Issuer::new(name).jwks(self.tenants[0].jwks()).alias(iss)));
+        }
+        if iss.contains("both") {
+            return Ok(Some(Issuer::new(iss).jwks(self.tenants[0].jwks()).alias(ISSUER)));
+        }
+        if iss.contains("panic") {
+            panic!("a bug of the directory");
+        }
+        Ok(self.tenants.iter().find(|tenant| tenant.url() == iss).map(trusting))
     }
 }
 
@@ -297,12 +295,10 @@ async fn tenants_survive_a_reload() {
 /// A source whose server takes its time.
 struct Slow(Duration, String);
 
-impl tower_resource_server::KeySource for Slow {
-    fn fetch(&self) -> tower_resource_server::KeyFuture<'_> {
-        Box::pin(async {
-            tokio::time::sleep(self.0).await;
-            Ok(tower_resource_server::FetchedKeys::new(self.1.clone()))
-        })
+impl KeySource for Slow {
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+        tokio::time::sleep(self.0).await;
+        Ok(FetchedKeys::new(self.1.clone()))
     }
 }
 
@@ -464,15 +460,13 @@ struct Of(Fetches, String, String);
 /// What the source answers where nothing can be fetched.
 const DOWN: &str = "down";
 
-impl tower_resource_server::KeySource for Of {
-    fn fetch(&self) -> tower_resource_server::KeyFuture<'_> {
+impl KeySource for Of {
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
         if self.2 == DOWN {
-            let down = tower_resource_server::KeySourceError::new(DOWN);
-            return Box::pin(std::future::ready(Err(down)));
+            return Err(SourceError::new(DOWN));
         }
         *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += 1;
-        let keys = tower_resource_server::FetchedKeys::new(self.2.clone());
-        Box::pin(std::future::ready(Ok(keys)))
+        Ok(FetchedKeys::new(self.2.clone()))
     }
 }
 
@@ -487,9 +481,9 @@ impl IssuerResolver for Warm {
         iss.starts_with("https://t-") && *self.forbidden.lock().unwrap() != iss
     }
 
-    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+    async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, SourceError> {
         let keys = Of(self.fetches.clone(), iss.to_owned(), self.jwks.clone());
-        Box::pin(std::future::ready(Ok(Some(Issuer::new(iss).key_source(keys)))))
+        Ok(Some(Issuer::new(iss).key_source(keys)))
     }
 }
 
@@ -501,9 +495,9 @@ impl IssuerResolver for Moving {
         iss == ISSUER
     }
 
-    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+    async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, SourceError> {
         let keys = Of(self.0.clone(), iss.to_owned(), self.1.lock().unwrap().remove(0));
-        Box::pin(std::future::ready(Ok(Some(Issuer::new(iss).key_source(keys)))))
+        Ok(Some(Issuer::new(iss).key_source(keys)))
     }
 }
 
@@ -605,21 +599,19 @@ impl IssuerResolver for Shown {
             && !self.0.forbidden.lock().unwrap().contains(iss)
     }
 
-    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
-        Box::pin(async move {
-            self.0.asked.lock().unwrap().push(iss.to_owned());
-            let slow = *self.0.slow.lock().unwrap();
-            if !slow.is_zero() {
-                tokio::time::sleep(slow).await;
-            }
-            if self.0.fails.load(Ordering::SeqCst) {
-                return Err(IssuerResolverError::new("the directory is down"));
-            }
-            if iss.contains("made-up") || self.0.gone.lock().unwrap().contains(iss) {
-                return Ok(None);
-            }
-            Ok(Some(Issuer::new(iss).jwks(self.0.jwks.clone())))
-        })
+    async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, SourceError> {
+        self.0.asked.lock().unwrap().push(iss.to_owned());
+        let slow = *self.0.slow.lock().unwrap();
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
+        if self.0.fails.load(Ordering::SeqCst) {
+            return Err(SourceError::new("the directory is down"));
+        }
+        if iss.contains("made-up") || self.0.gone.lock().unwrap().contains(iss) {
+            return Ok(None);
+        }
+        Ok(Some(Issuer::new(iss).jwks(self.0.jwks.clone())))
     }
 }
 
@@ -846,18 +838,16 @@ async fn a_waiting_request_keeps_its_own_tenant() {
 /// What a directory says of one tenant, in turn, whose keys take their time; of others it has keys.
 struct Crowded {
     jwks: String,
-    says: Arc<std::sync::Mutex<Vec<Result<bool, IssuerResolverError>>>>,
+    says: Arc<std::sync::Mutex<Vec<Result<bool, SourceError>>>>,
 }
 
 /// Keys that come slowly.
 struct Slowly(String);
 
-impl tower_resource_server::KeySource for Slowly {
-    fn fetch(&self) -> tower_resource_server::KeyFuture<'_> {
-        Box::pin(async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            Ok(tower_resource_server::FetchedKeys::new(self.0.clone()))
-        })
+impl KeySource for Slowly {
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(FetchedKeys::new(self.0.clone()))
     }
 }
 
@@ -866,16 +856,15 @@ impl IssuerResolver for Crowded {
         iss.ends_with(".example.com")
     }
 
-    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+    async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, SourceError> {
         let issuer = Issuer::new(iss);
-        let said = if iss == ISSUER {
+        if iss == ISSUER {
             let source = Slowly(self.jwks.clone());
             let there = self.says.lock().unwrap().remove(0);
             there.map(|there| there.then(|| issuer.key_source(source)))
         } else {
             Ok(Some(issuer.jwks(self.jwks.clone())))
-        };
-        Box::pin(std::future::ready(said))
+        }
     }
 }
 
@@ -884,7 +873,7 @@ impl IssuerResolver for Crowded {
 async fn a_request_that_waits_for_keys_keeps_its_own_tenant() {
     for (name, crowd) in [("alone", 0), ("in a crowd", 40)] {
         let (issuer, clock) = (issuer(), TestClock::starting_now());
-        let says = vec![Ok(true), Err(IssuerResolverError::new("down"))];
+        let says = vec![Ok(true), Err(SourceError::new("down"))];
         let says = Arc::new(std::sync::Mutex::new(says));
         let directory = Crowded { jwks: issuer.jwks(), says: Arc::clone(&says) };
         let builder = ResourceServer::builder().issuer_resolver(directory).audience(AUDIENCE);
@@ -981,8 +970,8 @@ impl IssuerResolver for Paths {
         iss.starts_with("https://as.example.com/")
     }
 
-    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
-        Box::pin(std::future::ready(Ok(Some(Issuer::new(iss).jwks(self.0.clone())))))
+    async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, SourceError> {
+        Ok(Some(Issuer::new(iss).jwks(self.0.clone())))
     }
 }
 

@@ -15,7 +15,7 @@ use http::{Request, Response};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt as _};
 use tower_resource_server::{
-    AccessToken, Claims, Error, FetchedKeys, Issuer, KeyFuture, KeySource, ResourceServer, scope,
+    AccessToken, Claims, Error, FetchedKeys, Issuer, KeySource, ResourceServer, SourceError, scope,
 };
 
 use support::*;
@@ -60,11 +60,9 @@ impl Service<Request<Body>> for Strict {
 struct LateKeys(String);
 
 impl KeySource for LateKeys {
-    fn fetch(&self) -> KeyFuture<'_> {
-        Box::pin(async {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            Ok(FetchedKeys::new(self.0.clone()))
-        })
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(FetchedKeys::new(self.0.clone()))
     }
 }
 

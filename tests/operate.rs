@@ -14,8 +14,8 @@ use support::{AUDIENCE, api, at_once, builder};
 use tower::ServiceExt as _;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
 use tower_resource_server::{
-    ClientAuth, Event, FetchedKeys, Introspection, Issuer, KeyFuture, KeySeed, KeySource,
-    KeySourceError, KeyStage, ResourceServer, TestClock,
+    ClientAuth, Event, FetchedKeys, Introspection, Issuer, KeySeed, KeySource, KeyStage,
+    ResourceServer, SourceError, TestClock,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -63,14 +63,12 @@ async fn ready_names_who_is_not_and_heals() {
 struct FailsOnce(String, AtomicBool);
 
 impl KeySource for FailsOnce {
-    fn fetch(&self) -> KeyFuture<'_> {
-        Box::pin(async {
-            if self.1.swap(true, Ordering::SeqCst) {
-                Ok(FetchedKeys::new(self.0.clone()))
-            } else {
-                Err(KeySourceError::new("not yet"))
-            }
-        })
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+        if self.1.swap(true, Ordering::SeqCst) {
+            Ok(FetchedKeys::new(self.0.clone()))
+        } else {
+            Err(SourceError::new("not yet"))
+        }
     }
 }
 
@@ -100,13 +98,11 @@ async fn an_issuer_that_is_down_holds_up_no_other_in_ready() {
 struct HangsOnce(String, AtomicBool);
 
 impl KeySource for HangsOnce {
-    fn fetch(&self) -> KeyFuture<'_> {
-        Box::pin(async {
-            if !self.1.swap(true, Ordering::SeqCst) {
-                std::future::pending::<()>().await;
-            }
-            Ok(FetchedKeys::new(self.0.clone()))
-        })
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+        if !self.1.swap(true, Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        Ok(FetchedKeys::new(self.0.clone()))
     }
 }
 
@@ -364,8 +360,8 @@ fn a_subscriber_may_ask_for_the_health() {
             iss == "https://tenant.example.com"
         }
 
-        fn resolve<'a>(&'a self, _: &'a str) -> tower_resource_server::IssuerFuture<'a> {
-            Box::pin(async { Ok(None) })
+        async fn resolve(&self, _: &str) -> Result<Option<Issuer>, SourceError> {
+            Ok(None)
         }
     }
 

@@ -16,8 +16,8 @@ use http::{Method, Request};
 use tower::ServiceBuilder;
 use tower_resource_server::test_issuer::{InjectLayer, TestIssuer, inject};
 use tower_resource_server::{
-    Algorithm, Claims, Error, FetchedKeys, Issuer, KeyFuture, KeySource, KeySourceError,
-    ProblemJson, Profile, Refusal, scope,
+    Algorithm, Claims, Error, FetchedKeys, Issuer, KeySource, ProblemJson, Profile, Refusal,
+    SourceError, scope,
 };
 
 use log::Log;
@@ -180,8 +180,8 @@ async fn tokens_of_forms_and_queries_stay_out_of_logs_too() {
 struct Failing;
 
 impl KeySource for Failing {
-    fn fetch(&self) -> KeyFuture<'_> {
-        Box::pin(async { Err(KeySourceError::new("the vault is sealed")) })
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+        Err(SourceError::new("the vault is sealed"))
     }
 }
 

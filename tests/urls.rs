@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use support::{AUDIENCE, ISSUER, api, builder, issuer};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Issuer, IssuerFuture, IssuerResolver, ResourceServer};
+use tower_resource_server::{Issuer, IssuerResolver, ResourceServer, SourceError};
 
 /// Trusts the tenants below a prefix, which a look at the beginning of the text is to tell.
 struct Prefix {
@@ -31,7 +31,7 @@ impl IssuerResolver for Prefix {
         iss.starts_with(&self.prefix)
     }
 
-    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+    async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, SourceError> {
         let issuer = match &self.keys {
             #[cfg(feature = "remote")]
             Keys::Discovered => Issuer::discover(iss),
@@ -39,7 +39,7 @@ impl IssuerResolver for Prefix {
             Keys::BelowTheName => Issuer::new(iss).jwks_uri(format!("{iss}/jwks")),
             Keys::Given(jwks) => Issuer::new(iss).jwks(jwks.as_str()),
         };
-        Box::pin(std::future::ready(Ok(Some(issuer))))
+        Ok(Some(issuer))
     }
 }
 

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use tower::{Layer, Service, service_fn};
 use tower_resource_server::test_issuer::{TestIssuer, TokenBuilder};
 use tower_resource_server::{
-    Algorithm, FetchedKeys, Issuer, KeyFuture, KeySource, ResourceServer, TestClock, scope,
+    Algorithm, FetchedKeys, Issuer, KeySource, ResourceServer, SourceError, TestClock, scope,
 };
 
 pub type Body = Full<Bytes>;
@@ -239,8 +239,8 @@ fn server<T>(
 struct InProcess(TestIssuer);
 
 impl KeySource for InProcess {
-    fn fetch(&self) -> KeyFuture<'_> {
-        Box::pin(async { Ok(FetchedKeys::new(self.0.jwks())) })
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+        Ok(FetchedKeys::new(self.0.jwks()))
     }
 }
 

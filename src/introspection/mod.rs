@@ -23,10 +23,10 @@ mod shared;
 
 pub(crate) use answer::Answer;
 pub(crate) use build::{Context, Introspecting};
-pub use endpoint::{ClientAuth, TokenFuture, TokenSource, TokenSourceError};
+pub use endpoint::{ClientAuth, TokenSource};
 pub(crate) use engine::{AnswerLookup, AnswerWait};
 pub use settings::Introspection;
 pub(crate) use settings::Jwts;
 #[cfg(feature = "redis")]
 pub use shared::RedisStore;
-pub use shared::{AnswerStore, AnswerStoreError, AnswerStoreFuture, SharedCache};
+pub use shared::{AnswerStore, SharedCache};

@@ -19,12 +19,13 @@ use std::time::Duration;
 use crate::crypto::Algorithm;
 #[cfg(feature = "remote")]
 use crate::introspection::Introspection;
-use crate::keys::{KeySeed, KeySource};
+use crate::keys::{AnyKeySource, KeySeed, KeySource};
 use crate::observe::shown::{AllShown, Shown};
 use crate::profile::Profile;
 use crate::url::PlainHttp;
 
-pub use resolver::{IssuerFuture, IssuerResolver, IssuerResolverError};
+pub(crate) use resolver::AnyIssuerResolver;
+pub use resolver::IssuerResolver;
 pub(crate) use template::{PLACEHOLDER, TENANT, TenantRule, tenant_of};
 #[cfg(feature = "remote")]
 pub(crate) use transport::Transport;
@@ -77,7 +78,7 @@ pub(crate) enum KeyConfig {
     Der(Vec<u8>),
     File(PathBuf),
     Secret(Vec<u8>, Algorithm),
-    Source(Arc<dyn KeySource>),
+    Source(Arc<dyn AnyKeySource>),
 }
 
 impl KeyConfig {

@@ -1,14 +1,9 @@
 //! How the API names the issuers of tenants while requests come in.
 
-use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 
 use crate::issuer::Issuer;
-
-/// A future that an [`IssuerResolver`] answers with.
-pub type IssuerFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<Issuer>, IssuerResolverError>> + Send + 'a>>;
+use crate::source_error::{Boxed, SourceError};
 
 /// Finds the issuers of tenants while requests come in.
 ///
@@ -16,7 +11,7 @@ pub type IssuerFuture<'a> =
 /// [`Builder::issuer_resolver`](crate::Builder::issuer_resolver).
 ///
 /// ```
-/// use tower_resource_server::{Issuer, IssuerFuture, IssuerResolver};
+/// use tower_resource_server::{Issuer, SourceError, IssuerResolver};
 ///
 /// struct Tenants;
 ///
@@ -28,7 +23,7 @@ pub type IssuerFuture<'a> =
 ///         rest.is_some_and(|tenant| !tenant.is_empty() && tenant.bytes().all(is_label))
 ///     }
 ///
-///     fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a> {
+///     fn resolve(&self, iss: &str) -> impl Future<Output = Result<Option<Issuer>, SourceError>> + Send {
 ///         // A directory of tenants would be asked here.
 ///         Box::pin(async move { Ok(Some(Issuer::discover(iss))) })
 ///     }
@@ -58,24 +53,27 @@ pub trait IssuerResolver: Send + Sync + 'static {
     /// A tenant that is known is asked about again in the background, ten minutes after the last
     /// time, when a request comes for it. `None` then takes its trust away; an error leaves it as it
     /// is.
-    fn resolve<'a>(&'a self, iss: &'a str) -> IssuerFuture<'a>;
+    ///
+    /// # Errors
+    /// Why it can't be told now.
+    fn resolve(
+        &self,
+        iss: &str,
+    ) -> impl Future<Output = Result<Option<Issuer>, SourceError>> + Send;
 }
 
-/// Why an issuer could not be resolved, in words fit for a log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct IssuerResolverError(pub(crate) String);
+/// The same for any resolver.
+pub(crate) trait AnyIssuerResolver: Send + Sync {
+    fn allows(&self, iss: &str) -> bool;
+    fn resolve<'a>(&'a self, iss: &'a str) -> Boxed<'a, Option<Issuer>>;
+}
 
-impl IssuerResolverError {
-    /// An error with an explanation, which must hold no secret.
-    pub fn new(problem: impl Into<String>) -> Self {
-        Self(problem.into())
+impl<R: IssuerResolver> AnyIssuerResolver for R {
+    fn allows(&self, iss: &str) -> bool {
+        IssuerResolver::allows(self, iss)
+    }
+
+    fn resolve<'a>(&'a self, iss: &'a str) -> Boxed<'a, Option<Issuer>> {
+        Box::pin(IssuerResolver::resolve(self, iss))
     }
 }
-
-impl fmt::Display for IssuerResolverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for IssuerResolverError {}

@@ -24,10 +24,11 @@ pub(crate) use found::{Found, KeyLookup};
 pub(crate) use freshness::{FreshnessSettings, STALE_IF_ERROR};
 pub use set::jwk_thumbprint;
 pub(crate) use set::{KeySet, KeySetFault, der, pem};
+pub(crate) use source::AnyKeySource;
 pub(crate) use source::Source;
 #[cfg(feature = "remote")]
 pub(crate) use source::{BearerFile, JwksPlaces, MAX_PLACES, bearer, read_file};
-pub use source::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
+pub use source::{FetchedKeys, KeySource};
 
 /// The keys of one issuer.
 #[derive(Clone, Debug)]

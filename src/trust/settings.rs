@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
-use crate::issuer::IssuerResolver;
+use crate::issuer::AnyIssuerResolver;
 use crate::keys::{FreshnessSettings, KeySeed, KeySettings, STALE_IF_ERROR};
 use crate::observe::Stream;
 use crate::trust::tenants::MAX_TENANTS;
@@ -14,7 +14,7 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 
 /// What issuers are made ready with, beyond what each of them says.
 pub(crate) struct TrustSettings {
-    pub(crate) resolver: Option<Arc<dyn IssuerResolver>>,
+    pub(crate) resolver: Option<Arc<dyn AnyIssuerResolver>>,
     pub(crate) leeway: Duration,
     pub(crate) allow_http_loopback: bool,
     #[cfg(feature = "remote")]

@@ -14,7 +14,7 @@ use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer as _, ServiceExt as _};
 use tower_resource_server::test_issuer::Fault;
 use tower_resource_server::{
-    FetchedKeys, Introspection, Issuer, KeyFuture, KeySource, ResourceServer,
+    FetchedKeys, Introspection, Issuer, KeySource, ResourceServer, SourceError,
 };
 
 use super::World;
@@ -356,10 +356,11 @@ async fn requests_that_wait_for_an_answer_hold_no_permit() {
 struct Once(std::sync::Mutex<Option<String>>);
 
 impl KeySource for Once {
-    fn fetch(&self) -> KeyFuture<'_> {
-        match self.0.lock().unwrap().take() {
-            Some(keys) => Box::pin(std::future::ready(Ok(FetchedKeys::new(keys)))),
-            None => Box::pin(std::future::pending()),
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
+        let keys = self.0.lock().unwrap().take();
+        match keys {
+            Some(keys) => Ok(FetchedKeys::new(keys)),
+            None => std::future::pending().await,
         }
     }
 }

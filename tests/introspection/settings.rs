@@ -10,9 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_resource_server::test_issuer::{Endpoint, Fault};
-use tower_resource_server::{
-    ClientAuth, Introspection, Issuer, TokenFuture, TokenSource, TokenSourceError,
-};
+use tower_resource_server::{ClientAuth, Introspection, Issuer, SourceError, TokenSource};
 
 use super::support::*;
 use super::{secret, serve, start};
@@ -190,18 +188,16 @@ async fn a_bearer_token_is_renewed_by_its_source() {
     struct Renewing(AtomicUsize);
 
     impl TokenSource for Renewing {
-        fn token(&self) -> TokenFuture<'_> {
+        async fn token(&self) -> Result<String, SourceError> {
             let number = self.0.fetch_add(1, Ordering::SeqCst);
-            Box::pin(async move {
-                match number {
-                    0 | 1 => Ok(format!("token-{number}")),
-                    2 => Ok("two words".to_owned()),
-                    3 => Err(TokenSourceError::new("the server of tokens is down")),
-                    4 => panic!("of the test"),
-                    5 => std::future::pending().await,
-                    _ => Ok("back".to_owned()),
-                }
-            })
+            match number {
+                0 | 1 => Ok(format!("token-{number}")),
+                2 => Ok("two words".to_owned()),
+                3 => Err(SourceError::new("the server of tokens is down")),
+                4 => panic!("of the test"),
+                5 => std::future::pending().await,
+                _ => Ok("back".to_owned()),
+            }
         }
     }
 

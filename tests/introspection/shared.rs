@@ -10,8 +10,8 @@ use futures::future::join_all;
 use serde_json::json;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestClient};
 use tower_resource_server::{
-    Algorithm, AnswerStore, AnswerStoreError, AnswerStoreFuture, ClientAuth, Introspection, Issuer,
-    ResourceServer, SharedCache, TestClock, danger,
+    Algorithm, AnswerStore, ClientAuth, Introspection, Issuer, ResourceServer, SharedCache,
+    SourceError, TestClock, danger,
 };
 
 use super::support::*;
@@ -109,11 +109,11 @@ impl Shelf {
         panic!("{puts} answers were not put");
     }
 
-    async fn act(&self, writes: bool) -> Result<(), AnswerStoreError> {
+    async fn act(&self, writes: bool) -> Result<(), SourceError> {
         let fault = *self.0.fault.lock().unwrap();
         match fault {
-            ShelfFault::Fails => Err(AnswerStoreError::new("told to")),
-            ShelfFault::ReadOnly if writes => Err(AnswerStoreError::new("told to")),
+            ShelfFault::Fails => Err(SourceError::new("told to")),
+            ShelfFault::ReadOnly if writes => Err(SourceError::new("told to")),
             ShelfFault::Hangs => std::future::pending().await,
             ShelfFault::Panics => panic!("told to"),
             _ => Ok(()),
@@ -122,37 +122,33 @@ impl Shelf {
 }
 
 impl AnswerStore for Shelf {
-    fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>> {
-        Box::pin(async move {
-            self.0.gets.fetch_add(1, Ordering::SeqCst);
-            self.act(false).await?;
-            let seen = self.0.values.lock().unwrap().get(key).map(|(_, value)| value.clone());
-            if *self.0.fault.lock().unwrap() == ShelfFault::SlowReads {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            Ok(seen)
-        })
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        self.0.gets.fetch_add(1, Ordering::SeqCst);
+        self.act(false).await?;
+        let seen = self.0.values.lock().unwrap().get(key).map(|(_, value)| value.clone());
+        if *self.0.fault.lock().unwrap() == ShelfFault::SlowReads {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(seen)
     }
 
-    fn put_if_newer<'a>(
-        &'a self,
-        key: &'a str,
+    async fn put_if_newer(
+        &self,
+        key: &str,
         version: u64,
         value: Vec<u8>,
         ttl: Duration,
-    ) -> AnswerStoreFuture<'a, ()> {
-        Box::pin(async move {
-            assert!(ttl > Duration::ZERO && ttl <= Duration::from_secs(300));
-            let acted = self.act(true).await;
-            let late = *self.0.fault.lock().unwrap() == ShelfFault::Late;
-            if late {
-                self.0.late.lock().unwrap().push((key.to_owned(), version, value));
-            } else if acted.is_ok() {
-                self.write(key.to_owned(), version, value);
-            }
-            self.0.puts.fetch_add(1, Ordering::SeqCst);
-            acted
-        })
+    ) -> Result<(), SourceError> {
+        assert!(ttl > Duration::ZERO && ttl <= Duration::from_secs(300));
+        let acted = self.act(true).await;
+        let late = *self.0.fault.lock().unwrap() == ShelfFault::Late;
+        if late {
+            self.0.late.lock().unwrap().push((key.to_owned(), version, value));
+        } else if acted.is_ok() {
+            self.write(key.to_owned(), version, value);
+        }
+        self.0.puts.fetch_add(1, Ordering::SeqCst);
+        acted
     }
 }
 

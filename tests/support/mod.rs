@@ -22,8 +22,8 @@ use serde_json::Value;
 use tower::{Layer, Service, ServiceExt as _, service_fn};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{
-    AccessToken, Builder, Claims, EmptyBody, Error, FetchedKeys, Issuer, KeyFuture, KeySource,
-    NeedsIssuer, Ready, ResourceServer,
+    AccessToken, Builder, Claims, EmptyBody, Error, FetchedKeys, Issuer, KeySource, NeedsIssuer,
+    Ready, ResourceServer, SourceError,
 };
 
 pub const ISSUER: &str = "https://as.example.com";
@@ -323,9 +323,9 @@ pub struct Counted {
 }
 
 impl KeySource for Counted {
-    fn fetch(&self) -> KeyFuture<'_> {
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
         self.fetches.fetch_add(1, Ordering::SeqCst);
-        Box::pin(std::future::ready(Ok(FetchedKeys::new(self.document.clone()))))
+        Ok(FetchedKeys::new(self.document.clone()))
     }
 }
 

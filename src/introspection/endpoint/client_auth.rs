@@ -11,7 +11,7 @@ use http::HeaderValue;
 
 use crate::crypto::{Algorithm, KeyFault, SigningKey};
 use crate::introspection::endpoint::credentials::{Assertion, Credentials};
-use crate::introspection::endpoint::token_source::TokenSource;
+use crate::introspection::endpoint::token_source::{AnyTokenSource, TokenSource};
 
 /// How this server authenticates itself at the introspection endpoint. An authorization server must
 /// ask for it, so that nobody can try tokens out (RFC 7662 §2.1).
@@ -40,7 +40,7 @@ enum Method {
     SecretJwt { client_id: String, secret: String },
     Bearer { token: String },
     BearerFile { path: PathBuf },
-    BearerFrom { source: Arc<dyn TokenSource> },
+    BearerFrom { source: Arc<dyn AnyTokenSource> },
     MutualTls { client_id: String, identity: Vec<u8> },
 }
 

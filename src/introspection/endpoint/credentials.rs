@@ -12,7 +12,7 @@ use http::HeaderValue;
 use serde_json::json;
 
 use crate::crypto::{SigningKey, random_octets};
-use crate::introspection::endpoint::token_source::TokenSource;
+use crate::introspection::endpoint::token_source::AnyTokenSource;
 
 /// Seconds that an assertion is valid: it is made for one call and used at once (RFC 7523 §3).
 const ASSERTION_LIFETIME: u64 = 60;
@@ -24,7 +24,7 @@ pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type
 pub(crate) enum Credentials {
     Header(HeaderValue),
     BearerFile(PathBuf),
-    BearerFrom(Arc<dyn TokenSource>),
+    BearerFrom(Arc<dyn AnyTokenSource>),
     Form { client_id: String, secret: Option<String> },
     Assertion(Box<Assertion>),
 }

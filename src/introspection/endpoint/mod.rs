@@ -8,4 +8,4 @@ pub(super) mod signed;
 pub(super) mod token_source;
 
 pub use client_auth::ClientAuth;
-pub use token_source::{TokenFuture, TokenSource, TokenSourceError};
+pub use token_source::TokenSource;

@@ -1,8 +1,8 @@
 //! Where an access token of this server's own comes from, for calls that show one.
 
-use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+
+use crate::source_error::{Boxed, SourceError};
 
 /// Hands out an access token of this server's own, for
 /// [`ClientAuth::bearer_token_from`](crate::ClientAuth::bearer_token_from).
@@ -11,12 +11,12 @@ use std::pin::Pin;
 /// expires.
 ///
 /// ```
-/// use tower_resource_server::{ClientAuth, TokenFuture, TokenSource};
+/// use tower_resource_server::{ClientAuth, SourceError, TokenSource};
 ///
 /// struct OwnToken;
 ///
 /// impl TokenSource for OwnToken {
-///     fn token(&self) -> TokenFuture<'_> {
+///     fn token(&self) -> impl Future<Output = Result<String, SourceError>> + Send {
 ///         Box::pin(async { Ok("a token of this server".to_owned()) })
 ///     }
 /// }
@@ -26,28 +26,19 @@ use std::pin::Pin;
 /// ```
 pub trait TokenSource: Send + Sync + 'static {
     /// The present token.
-    fn token(&self) -> TokenFuture<'_>;
+    ///
+    /// # Errors
+    /// Why there is none; the call is not made then.
+    fn token(&self) -> impl Future<Output = Result<String, SourceError>> + Send;
 }
 
-/// A token to come.
-pub type TokenFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<String, TokenSourceError>> + Send + 'a>>;
+/// The same for any source.
+pub(crate) trait AnyTokenSource: Send + Sync {
+    fn token(&self) -> Boxed<'_, String>;
+}
 
-/// Why the token could not be supplied, in words fit for a log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TokenSourceError(String);
-
-impl TokenSourceError {
-    /// An error with an explanation, which must hold no secret.
-    pub fn new(problem: impl Into<String>) -> Self {
-        Self(problem.into())
+impl<S: TokenSource> AnyTokenSource for S {
+    fn token(&self) -> Boxed<'_, String> {
+        Box::pin(TokenSource::token(self))
     }
 }
-
-impl fmt::Display for TokenSourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for TokenSourceError {}

@@ -21,11 +21,13 @@ use crate::introspection::engine::breaker::{Admission, Breaker};
 use crate::introspection::engine::cache::Now;
 use crate::observe::{Introspected, Stream};
 use crate::runtime;
+use crate::source_error::Boxed;
 use record::{Shared, Unusable};
+use store::AnyAnswerStore;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
-pub use store::{AnswerStore, AnswerStoreError, AnswerStoreFuture, SharedCache};
+pub use store::{AnswerStore, SharedCache};
 
 /// How long the store is waited for: a store that is slower than the endpoint is no help. Those of
 /// one data centre answer within a few milliseconds.
@@ -41,7 +43,7 @@ const PREFIX: &str = "tower-resource-server:introspection:";
 /// The shared answers of one endpoint.
 pub(crate) struct SharedAnswers {
     issuer: Arc<str>,
-    store: Arc<dyn AnswerStore>,
+    store: Arc<dyn AnyAnswerStore>,
     sealer: Sealer,
     ttl: Duration,
     /// For how much longer an answer may stand in.
@@ -148,11 +150,7 @@ impl SharedAnswers {
     }
 
     /// One call of the store, under its deadline; `None` when it failed, or is left alone.
-    async fn call<'a, T>(
-        &self,
-        line: &Line,
-        call: impl FnOnce() -> AnswerStoreFuture<'a, T>,
-    ) -> Option<T> {
+    async fn call<'a, T>(&self, line: &Line, call: impl FnOnce() -> Boxed<'a, T>) -> Option<T> {
         let now = self.clock.monotonic();
         let probe = match line.state().breaker.ask(now) {
             Admission::Call => false,
@@ -166,7 +164,7 @@ impl SharedAnswers {
                 Some(value)
             }
             Some(Err(error)) => {
-                report.failed(&error.0);
+                report.failed(&error.into_problem());
                 None
             }
             None => {

@@ -15,8 +15,9 @@ use crate::config_error::ConfigError;
 use crate::crypto::tls_client;
 use crate::flight::{self, Ended, Flights, Waiter};
 use crate::introspection::shared::MAX_VALUE;
-use crate::introspection::shared::store::{AnswerStore, AnswerStoreError, AnswerStoreFuture};
+use crate::introspection::shared::store::AnswerStore;
 use crate::runtime;
+use crate::source_error::SourceError;
 
 /// How long it may take to connect: by a task of its own, so that a server that is far away is used
 /// all the same, as soon as it is connected. No request waits for that longer than for an answer.
@@ -267,54 +268,48 @@ impl Drop for Used<'_> {
 }
 
 impl AnswerStore for RedisStore {
-    fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>> {
-        Box::pin(async move {
-            // Never more than can be a value; of what is not there, Redis gives nothing.
-            let mut command = redis::cmd("GETRANGE");
-            command.arg(key).arg(0).arg(VERSION + MAX_VALUE);
-            match self.run(&command).await.map_err(said)? {
-                // The version is for the script alone: anyone who can write here can set it.
-                Value::BulkString(mut stored) => {
-                    let value = stored.split_off(stored.len().min(VERSION));
-                    Ok(Some(value).filter(|_| !stored.is_empty()))
-                }
-                Value::Nil => Ok(None),
-                _ => Err(AnswerStoreError::new("the server's answer is no value")),
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        // Never more than can be a value; of what is not there, Redis gives nothing.
+        let mut command = redis::cmd("GETRANGE");
+        command.arg(key).arg(0).arg(VERSION + MAX_VALUE);
+        match self.run(&command).await.map_err(said)? {
+            // The version is for the script alone: anyone who can write here can set it.
+            Value::BulkString(mut stored) => {
+                let value = stored.split_off(stored.len().min(VERSION));
+                Ok(Some(value).filter(|_| !stored.is_empty()))
             }
-        })
+            Value::Nil => Ok(None),
+            _ => Err(SourceError::new("the server's answer is no value")),
+        }
     }
 
-    fn put_if_newer<'a>(
-        &'a self,
-        key: &'a str,
+    async fn put_if_newer(
+        &self,
+        key: &str,
         version: u64,
         value: Vec<u8>,
         ttl: Duration,
-    ) -> AnswerStoreFuture<'a, ()> {
-        Box::pin(async move {
-            let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
-            let call = |name: &str, script: &str| {
-                let mut command = redis::cmd(name);
-                command.arg(script).arg(1).arg(key);
-                command.arg(version.to_be_bytes().as_slice()).arg(value.as_slice()).arg(millis);
-                command
-            };
-            let done = match self.run(&call("EVALSHA", SCRIPT_SHA1)).await {
-                // A server that was restarted does not know the script, and learns it this way.
-                Err(error) if error.code() == Some("NOSCRIPT") => {
-                    self.run(&call("EVAL", SCRIPT)).await
-                }
-                done => done,
-            };
-            done.map(drop).map_err(said)
-        })
+    ) -> Result<(), SourceError> {
+        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+        let call = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(script).arg(1).arg(key);
+            command.arg(version.to_be_bytes().as_slice()).arg(value.as_slice()).arg(millis);
+            command
+        };
+        let done = match self.run(&call("EVALSHA", SCRIPT_SHA1)).await {
+            // A server that was restarted does not know the script, and learns it this way.
+            Err(error) if error.code() == Some("NOSCRIPT") => self.run(&call("EVAL", SCRIPT)).await,
+            done => done,
+        };
+        done.map(drop).map_err(said)
     }
 }
 
 /// In the client's fixed words and the server's code: the server's own text may quote what it was
 /// sent.
-fn said(error: RedisError) -> AnswerStoreError {
-    AnswerStoreError(match error.code() {
+fn said(error: RedisError) -> SourceError {
+    SourceError::new(match error.code() {
         Some(code) => format!("the server says {}", code.escape_debug()),
         None if error.is_connection_refusal() => "can't connect".to_owned(),
         None => error.category().to_owned(),

@@ -2,16 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config_error::ConfigError;
 use crate::crypto::SEALING_SECRET;
-
-/// A future that an [`AnswerStore`] answers with.
-pub type AnswerStoreFuture<'a, T> =
-    Pin<Box<dyn Future<Output = Result<T, AnswerStoreError>> + Send + 'a>>;
+use crate::source_error::{Boxed, SourceError};
 
 /// A store that several servers reach, such as Redis (`RedisStore`, feature `redis`).
 ///
@@ -28,26 +24,26 @@ pub type AnswerStoreFuture<'a, T> =
 /// use std::collections::HashMap;
 /// use std::sync::Mutex;
 /// use std::time::Duration;
-/// use tower_resource_server::{AnswerStore, AnswerStoreFuture};
+/// use tower_resource_server::{AnswerStore, SourceError};
 ///
 /// /// For the servers of one process.
 /// #[derive(Default)]
 /// struct Shelf(Mutex<HashMap<String, (u64, Vec<u8>)>>);
 ///
 /// impl AnswerStore for Shelf {
-///     fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>> {
+///     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, SourceError>> + Send {
 ///         Box::pin(async move {
 ///             Ok(self.0.lock().unwrap().get(key).map(|(_, value)| value.clone()))
 ///         })
 ///     }
 ///
-///     fn put_if_newer<'a>(
-///         &'a self,
-///         key: &'a str,
+///     fn put_if_newer(
+///         &self,
+///         key: &str,
 ///         version: u64,
 ///         value: Vec<u8>,
 ///         _ttl: Duration,
-///     ) -> AnswerStoreFuture<'a, ()> {
+///     ) -> impl Future<Output = Result<(), SourceError>> + Send {
 ///         Box::pin(async move {
 ///             // One lock for both: nothing can be written between the look and the write.
 ///             let mut values = self.0.lock().unwrap();
@@ -60,7 +56,7 @@ pub type AnswerStoreFuture<'a, T> =
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), tower_resource_server::AnswerStoreError> {
+/// # async fn main() -> Result<(), tower_resource_server::SourceError> {
 /// let (shelf, minute) = (Shelf::default(), Duration::from_secs(60));
 /// shelf.put_if_newer("key", 2, b"newer".to_vec(), minute).await?;
 /// shelf.put_if_newer("key", 1, b"older".to_vec(), minute).await?;
@@ -70,7 +66,10 @@ pub type AnswerStoreFuture<'a, T> =
 /// ```
 pub trait AnswerStore: Send + Sync + 'static {
     /// The value last put under `key`, if there is one still.
-    fn get<'a>(&'a self, key: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>>;
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, SourceError>> + Send;
 
     /// Puts `value` under `key`, unless there is a value already whose version is the same or
     /// higher; then it does nothing and returns `Ok`. The two must be one atomic step, also
@@ -84,33 +83,45 @@ pub trait AnswerStore: Send + Sync + 'static {
     /// the wall clock of the server that asked. Where the clocks of two servers differ, an answer
     /// can count as newer than it is by that much, so keep them in step: a revocation that was seen
     /// by a server whose clock is behind may then not reach the others before the ttl ends.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    fn put_if_newer(
+        &self,
+        key: &str,
+        version: u64,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// The same for any store.
+pub(crate) trait AnyAnswerStore: Send + Sync {
+    fn get<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<Vec<u8>>>;
     fn put_if_newer<'a>(
         &'a self,
         key: &'a str,
         version: u64,
         value: Vec<u8>,
         ttl: Duration,
-    ) -> AnswerStoreFuture<'a, ()>;
+    ) -> Boxed<'a, ()>;
 }
 
-/// Why a store could not be used, in words fit for a log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AnswerStoreError(pub(crate) String);
+impl<S: AnswerStore> AnyAnswerStore for S {
+    fn get<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<Vec<u8>>> {
+        Box::pin(AnswerStore::get(self, key))
+    }
 
-impl AnswerStoreError {
-    /// An error with an explanation, which must hold no secret.
-    pub fn new(problem: impl Into<String>) -> Self {
-        Self(problem.into())
+    fn put_if_newer<'a>(
+        &'a self,
+        key: &'a str,
+        version: u64,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Boxed<'a, ()> {
+        Box::pin(AnswerStore::put_if_newer(self, key, version, value, ttl))
     }
 }
-
-impl fmt::Display for AnswerStoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for AnswerStoreError {}
 
 /// A second tier for the answers of an introspection endpoint, shared by all servers that have the
 /// same secret; for [`Introspection::shared_cache`](crate::Introspection::shared_cache).
@@ -120,7 +131,7 @@ impl std::error::Error for AnswerStoreError {}
 #[derive(Clone)]
 #[must_use = "give it to `Introspection::shared_cache`"]
 pub struct SharedCache {
-    pub(crate) store: Arc<dyn AnswerStore>,
+    pub(crate) store: Arc<dyn AnyAnswerStore>,
     pub(crate) secret: [u8; SEALING_SECRET],
 }
 
@@ -155,18 +166,18 @@ mod tests {
     struct Nowhere;
 
     impl AnswerStore for Nowhere {
-        fn get<'a>(&'a self, _: &'a str) -> AnswerStoreFuture<'a, Option<Vec<u8>>> {
-            Box::pin(async { Ok(None) })
+        async fn get(&self, _: &str) -> Result<Option<Vec<u8>>, SourceError> {
+            Ok(None)
         }
 
-        fn put_if_newer<'a>(
-            &'a self,
-            _: &'a str,
+        async fn put_if_newer(
+            &self,
+            _: &str,
             _: u64,
             _: Vec<u8>,
             _: Duration,
-        ) -> AnswerStoreFuture<'a, ()> {
-            Box::pin(async { Ok(()) })
+        ) -> Result<(), SourceError> {
+            Ok(())
         }
     }
 

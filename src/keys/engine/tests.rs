@@ -12,6 +12,7 @@ use crate::keys::*;
 use crate::observe::{Event, Stream};
 use crate::observe::{IssuerHealth, KeyStage};
 use crate::runtime::Deadline;
+use crate::source_error::SourceError;
 
 const ISSUER: &str = "https://as.example.com";
 
@@ -47,19 +48,18 @@ struct Scripted {
 }
 
 impl KeySource for Scripted {
-    fn fetch(&self) -> KeyFuture<'_> {
+    async fn fetch(&self) -> Result<FetchedKeys, SourceError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let mut lines = self.lines.lock().unwrap();
-        let line = if lines.len() > 1 { lines.pop_front() } else { lines.front().cloned() };
-        drop(lines);
-        Box::pin(async move {
-            match line.unwrap() {
-                Script::Answer(document) => Ok(FetchedKeys::new(document)),
-                Script::Fail(problem) => Err(KeySourceError::new(problem)),
-                Script::Hang => std::future::pending().await,
-                Script::Panic => panic!("a source of the API's own"),
-            }
-        })
+        let line = {
+            let mut lines = self.lines.lock().unwrap();
+            if lines.len() > 1 { lines.pop_front() } else { lines.front().cloned() }
+        };
+        match line.unwrap() {
+            Script::Answer(document) => Ok(FetchedKeys::new(document)),
+            Script::Fail(problem) => Err(SourceError::new(problem)),
+            Script::Hang => std::future::pending().await,
+            Script::Panic => panic!("a source of the API's own"),
+        }
     }
 }
 

@@ -33,7 +33,8 @@ pub(crate) use fetched::Fetched;
 pub(crate) use file::read_now as read_file;
 #[cfg(feature = "remote")]
 pub(crate) use places::{JwksPlaces, MAX_PLACES};
-pub use user::{FetchedKeys, KeyFuture, KeySource, KeySourceError};
+pub(crate) use user::AnyKeySource;
+pub use user::{FetchedKeys, KeySource};
 
 /// How long a file is fresh: to look at one costs next to nothing, so this is the least that the
 /// schedule allows.
@@ -58,7 +59,7 @@ pub(crate) enum Source {
     /// A file of this machine.
     File(Reader),
     /// Code of the API's own.
-    User(Arc<dyn KeySource>),
+    User(Arc<dyn AnyKeySource>),
 }
 
 /// What a source is asked for.
@@ -159,8 +160,7 @@ impl Source {
                 Ok(Fetched { document, validator: None, max_age, partial: None })
             }
             Self::User(source) => {
-                let keys =
-                    source.fetch().await.map_err(|KeySourceError(problem)| foreign(&problem))?;
+                let keys = source.fetch().await.map_err(|error| foreign(&error.into_problem()))?;
                 if keys.document.len() > MAX_DOCUMENT {
                     return Err(format!("key set: more than {MAX_DOCUMENT} bytes").into());
                 }

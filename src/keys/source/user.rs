@@ -2,12 +2,9 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
-/// A future that a [`KeySource`] answers with.
-pub type KeyFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<FetchedKeys, KeySourceError>> + Send + 'a>>;
+use crate::source_error::{Boxed, SourceError};
 
 /// Fetches the key set of one issuer, for servers that are reached in a way of their own.
 ///
@@ -16,12 +13,12 @@ pub type KeyFuture<'a> =
 /// of its answer, of which 512 KiB are read at most. Should it panic, that is a failed fetch.
 ///
 /// ```
-/// use tower_resource_server::{FetchedKeys, KeyFuture, KeySource};
+/// use tower_resource_server::{FetchedKeys, SourceError, KeySource};
 ///
 /// struct Vault;
 ///
 /// impl KeySource for Vault {
-///     fn fetch(&self) -> KeyFuture<'_> {
+///     fn fetch(&self) -> impl Future<Output = Result<FetchedKeys, SourceError>> + Send {
 ///         Box::pin(async { Ok(FetchedKeys::new(r#"{"keys":[]}"#)) })
 ///     }
 /// }
@@ -29,7 +26,21 @@ pub type KeyFuture<'a> =
 /// ```
 pub trait KeySource: Send + Sync + 'static {
     /// Fetches the present key set.
-    fn fetch(&self) -> KeyFuture<'_>;
+    ///
+    /// # Errors
+    /// Why it could not; the last good set stays.
+    fn fetch(&self) -> impl Future<Output = Result<FetchedKeys, SourceError>> + Send;
+}
+
+/// The same for any source.
+pub(crate) trait AnyKeySource: Send + Sync {
+    fn fetch(&self) -> Boxed<'_, FetchedKeys>;
+}
+
+impl<S: KeySource> AnyKeySource for S {
+    fn fetch(&self) -> Boxed<'_, FetchedKeys> {
+        Box::pin(KeySource::fetch(self))
+    }
 }
 
 /// A key set as fetched.
@@ -60,22 +71,3 @@ impl fmt::Debug for FetchedKeys {
             .finish()
     }
 }
-
-/// Why a key set could not be fetched, in words fit for a log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeySourceError(pub(crate) String);
-
-impl KeySourceError {
-    /// An error with an explanation, which must hold no secret.
-    pub fn new(problem: impl Into<String>) -> Self {
-        Self(problem.into())
-    }
-}
-
-impl fmt::Display for KeySourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for KeySourceError {}

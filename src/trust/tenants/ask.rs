@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::flight::{self, Ended, Landing, Waiter};
-use crate::issuer::{Issuer, IssuerResolverError};
+use crate::issuer::Issuer;
 use crate::observe::Occurrence;
 use crate::runtime::{self, Deadline};
+use crate::source_error::SourceError;
 use crate::trust::tenants::asking::RESOLVE_DEADLINE;
 use crate::trust::tenants::tenant::{Resolution, Tenant, millis};
 use crate::trust::tenants::{RESOLVE_PERIOD, Tenants};
@@ -203,14 +204,14 @@ impl Tenants {
     fn conclude(
         self: &Arc<Self>,
         question: Question,
-        ended: Ended<Result<Option<Issuer>, IssuerResolverError>>,
+        ended: Ended<Result<Option<Issuer>, SourceError>>,
     ) {
         let Question { name, landing, again } = question;
         let gone = matches!(ended, Ended::Gone);
         let said = match ended.done() {
             Ok(Ok(Some(issuer))) => self.prepare_tenant(&name, issuer).map(Some),
             Ok(Ok(None)) => Ok(None),
-            Ok(Err(IssuerResolverError(problem))) => Err(problem),
+            Ok(Err(error)) => Err(error.into_problem()),
             Err(problem) => Err(problem.to_owned()),
         };
         let now = self.clock.monotonic();

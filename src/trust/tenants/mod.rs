@@ -32,7 +32,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::crypto::random_unit;
 use crate::flight::{self, Ended};
-use crate::issuer::{Issuer, IssuerResolver};
+use crate::issuer::{AnyIssuerResolver, Issuer};
 use crate::observe::Stream;
 use crate::runtime;
 use crate::trust::issuer::TrustedIssuer;
@@ -78,7 +78,7 @@ pub(crate) struct TenantSettings {
 /// The tenants of one configuration.
 pub(crate) struct Tenants {
     settings: TenantSettings,
-    resolver: Arc<dyn IssuerResolver>,
+    resolver: Arc<dyn AnyIssuerResolver>,
     prepare: Prepare,
     clock: Arc<dyn Clock>,
     stream: Stream,
@@ -94,7 +94,7 @@ impl Tenants {
     /// allows them.
     pub(crate) fn new(
         settings: TenantSettings,
-        resolver: Arc<dyn IssuerResolver>,
+        resolver: Arc<dyn AnyIssuerResolver>,
         prepare: Prepare,
         (clock, stream): (Arc<dyn Clock>, Stream),
         before: Option<&Self>,
