@@ -1,4 +1,16 @@
-//! Every opt-out that weakens a check, each with what it gives up.
+//! Every setting that weakens a check, each with what it gives up.
+//!
+//! Some of them are methods elsewhere, since many servers need them:
+//!
+//! | setting | what it gives up |
+//! |---|---|
+//! | [`Profile::jwt`](crate::Profile::jwt) | The type of the token: a JWT without the type `at+jwt` passes, so an ID token is told apart by its claims alone. Only `iss`, the audience and `exp` are required. |
+//! | [`Profile::audience_claim`](crate::Profile::audience_claim) | The claim `aud`: another claim says for whom the token is. |
+//! | [`Profile::claim_optional`](crate::Profile::claim_optional) | One of the claims that RFC 9068 requires. |
+//! | `Introspection::audience_optional` | The audience of an opaque token: it may be for another API of the same server. |
+//! | [`Builder::allow_http_loopback`](crate::Builder::allow_http_loopback) | Encryption on the way to an issuer on this machine. |
+//! | [`Builder::query_token`](crate::Builder::query_token) | The secrecy of the token: URLs are logged. |
+//! | [`Builder::stale_if_error`](crate::Builder::stale_if_error) | How soon a withdrawn key is refused while its issuer does not answer. |
 
 #[cfg(feature = "remote")]
 use std::time::Duration;

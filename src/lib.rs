@@ -176,15 +176,15 @@ pub use layer::{
     ResourceServerLayer, ResourceServerService, ResponseFuture,
 };
 pub use observe::{Event, Health, IntrospectionHealth, IssuerHealth, KeyStage};
+pub use policy::expression::scope;
 #[cfg(feature = "remote")]
 pub use policy::introspected_now;
-pub use policy::{Policy, Requirement, all_of, any_of, authenticated, scope, user};
+pub use policy::{Policy, Requirement, all_of, any_of, authenticated, user};
 pub use profile::{AnswerProfile, Profile};
 pub use rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
-pub use server::{
-    Authenticated, Builder, Complete, NeedsAudience, NeedsIssuer, NotReady, ReadinessService,
-    Ready, ResourceServer,
-};
+pub use server::builder::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
+pub use server::handle::ResourceServer;
+pub use server::{Authenticated, NotReady, ReadinessService};
 pub use source_error::SourceError;
 pub use token::{
     AccessToken, Claims, Excerpt, InvalidScope, NumericDate, Principal, ScopeSet, ScopeToken,

@@ -47,7 +47,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm this crate can verify.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: &'static [Self] = &[
         Self::RS256,
         Self::RS384,
         Self::RS512,
@@ -94,7 +94,7 @@ impl Algorithm {
         if name == EDDSA {
             return Some(Self::Ed25519);
         }
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+        Self::ALL.iter().copied().find(|algorithm| algorithm.name() == name)
     }
 
     /// Whether the algorithm is a MAC under a shared secret.
@@ -118,7 +118,8 @@ impl FromStr for Algorithm {
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
         Self::from_name(name).ok_or_else(|| {
-            let known = Self::ALL.map(Self::name).join(", ");
+            let known =
+                Self::ALL.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(", ");
             let name = name.escape_debug();
             ConfigError::one(format!("algorithm `{name}`: is none of {known}"))
         })
@@ -160,7 +161,7 @@ impl AlgorithmSet {
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = Algorithm> {
-        Algorithm::ALL.into_iter().filter(move |algorithm| self.contains(*algorithm))
+        Algorithm::ALL.iter().copied().filter(move |algorithm| self.contains(*algorithm))
     }
 }
 

@@ -32,7 +32,7 @@ async fn reply_with(keys: Value, token: &str) -> Reply {
 
 #[tokio::test]
 async fn every_algorithm_verifies_and_a_changed_signature_does_not() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in Algorithm::ALL.iter().copied() {
         let issuer = issuer_of(algorithm);
         let trusted = match issuer.secret() {
             Some(secret) => Issuer::new(ISSUER).secret(secret, algorithm),
@@ -51,7 +51,7 @@ async fn every_algorithm_verifies_and_a_changed_signature_does_not() {
 
 #[tokio::test]
 async fn a_pem_key_verifies_as_its_jwk_does() {
-    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()) {
+    for algorithm in Algorithm::ALL.iter().copied().filter(|algorithm| !algorithm.is_hmac()) {
         let issuer = issuer_of(algorithm);
         let pem = issuer.public_key_pem().unwrap();
         let trusted = Issuer::new(ISSUER).pem(pem).algorithms([algorithm]);
@@ -94,7 +94,7 @@ fn certificate(spki: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_certificate_is_taken_for_its_key() {
     use base64::engine::general_purpose::STANDARD;
-    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()) {
+    for algorithm in Algorithm::ALL.iter().copied().filter(|algorithm| !algorithm.is_hmac()) {
         let issuer = issuer_of(algorithm);
         let pem = issuer.public_key_pem().unwrap();
         let spki: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
@@ -121,7 +121,7 @@ async fn a_certificate_is_taken_for_its_key() {
 #[tokio::test]
 async fn a_key_in_x5c_alone_is_taken_from_the_certificate() {
     use base64::engine::general_purpose::STANDARD;
-    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()) {
+    for algorithm in Algorithm::ALL.iter().copied().filter(|algorithm| !algorithm.is_hmac()) {
         let issuer = issuer_of(algorithm);
         let pem = issuer.public_key_pem().unwrap();
         let spki: String = pem.lines().filter(|line| !line.starts_with('-')).collect();

@@ -23,7 +23,7 @@ use crate::token::jwt::{CompactJws, decode};
 const EXCEPTIONS: &str = include_str!("wycheproof_exceptions.txt");
 
 fn all() -> AlgorithmSet {
-    Algorithm::ALL.into_iter().collect()
+    Algorithm::ALL.iter().copied().collect()
 }
 
 /// Every set that is read here: an exception for another would never be missed.
