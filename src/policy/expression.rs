@@ -31,7 +31,7 @@ pub fn scope(token: &str) -> Policy {
 
 /// Asks for everything in `policies`; `&str` stands for a scope.
 ///
-/// A [`Requirement`] is not a policy, so it cannot be in `policies`: add the check to the whole, as
+/// A [`Requirement`](crate::Requirement) is not a policy, so it cannot be in `policies`: add the check to the whole, as
 /// in `all_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
@@ -43,7 +43,7 @@ pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy 
 
 /// Asks for at least one of `policies`; `&str` stands for a scope.
 ///
-/// A [`Requirement`] is not a policy, so it cannot be in `policies`: a check can refuse a request but
+/// A [`Requirement`](crate::Requirement) is not a policy, so it cannot be in `policies`: a check can refuse a request but
 /// not let one through. Add it to the whole, as in `any_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics

@@ -22,7 +22,7 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// The `scope` that a 401 asks for, so that a client knows what to request (RFC 6750 §3). See
-    /// also [`ResourceServer::protect`], which does it for a route.
+    /// also [`ResourceServer::protect`](crate::ResourceServer::protect), which does it for a route.
     pub fn challenge_scope<T: Into<String>>(mut self, scope: impl IntoIterator<Item = T>) -> Self {
         self.settings.challenge.scope.extend(scope.into_iter().map(Into::into));
         self
@@ -108,7 +108,7 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// How many tenants of an [`IssuerResolver`] are kept, each with its keys: 1,000 unless set. Beyond
+    /// How many tenants of an [`IssuerResolver`](crate::IssuerResolver) are kept, each with its keys: 1,000 unless set. Beyond
     /// them the least recently used has to be resolved again with its next token.
     ///
     /// It counts tenants that had a valid token. Others are on probation, beside them: a tenth as many,
