@@ -395,6 +395,14 @@ async fn why_introspection_fails_is_told_in_one_line_a_request() {
         assert_eq!(lines.len(), 1, "{name}: {lines:#?}");
         assert!(!lines[0].contains('…'), "{name}: {lines:?}");
     }
+    // A short token is a token, too.
+    issuer.set_fault(Endpoint::Introspection, echo("k7Qx2"));
+    for (token, shown) in [("k7Qx2", false), ("another", true)] {
+        api(asking(&endpoint).layer()).bearer(token).await.assert_unavailable(token);
+        let lines = log.told();
+        let target = lines.iter().any(|line| line.contains("login.example.com/k7Qx2"));
+        assert_eq!(target, shown, "{token}: {lines:?}");
+    }
     issuer.stop();
     let token = issuer.token().opaque();
     api(asking(&endpoint).layer()).bearer(&token).await.assert_unavailable("down");

@@ -234,6 +234,43 @@ async fn a_content_coding_is_asked_for_by_nobody_and_named() {
     }
 }
 
+/// What a status says of the token or of the server it says whatever its body is, and the log names
+/// the coding that hides the rest.
+#[tokio::test]
+async fn a_status_counts_also_where_its_body_cannot_be_read() {
+    const GZIP: &str = "content-encoding: gzip\r\n";
+    let large = " ".repeat(64 * 1024 + 1);
+    let world = World::start().await;
+    for (status, fields, body, words) in [
+        ("201 Created", GZIP, active(""), "content coding is gzip"),
+        ("400 Bad Request", GZIP, r#"{"error":"invalid_token"}"#.into(), "content coding is gzip"),
+        ("400 Bad Request", "", r#"{"error":"server_error"}"#.into(), "the code server_error"),
+        ("404 Not Found", "", large.clone(), "status 404"),
+        ("302 Found", "location: https://other.example\r\n", large.clone(), "a redirect"),
+    ] {
+        world.host.set("/introspect", Scripted::answer(status, fields, &body));
+        let reply = ask(&world.server(), "opaque").await;
+        let name = format!("{status} {fields}");
+        reply.assert_unavailable(&name);
+        let error = reply.error.unwrap().to_string();
+        assert!(error.contains(words), "{name}: {error}");
+    }
+    // A server that is down says so in a long page, too: it is left alone.
+    for (status, body, calls) in [
+        ("502 Bad Gateway", large.as_str(), 5),
+        ("502 Bad Gateway", "", 5),
+        ("404 Not Found", large.as_str(), 20),
+    ] {
+        let world = World::start().await;
+        world.host.set("/introspect", Scripted::answer(status, "", body));
+        let server = world.server();
+        for n in 0..20 {
+            ask(&server, &format!("token-{n}")).await.assert_unavailable(status);
+        }
+        assert_eq!(world.host.asked("/introspect"), calls, "{status}, {} octets", body.len());
+    }
+}
+
 /// The old place goes on with the old keys. The first token of a new key has the metadata looked at
 /// again, and no flood has it looked at more than once a minute.
 #[tokio::test]

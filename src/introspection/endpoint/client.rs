@@ -143,8 +143,7 @@ impl IntrospectionClient {
         // Just before the call, whose answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
         let answer = self.http.post(url, || self.form(token, bearer)).await?;
-        // Some servers create an answer.
-        if ![200, 201].contains(&answer.status) {
+        if !answer.is_answer() {
             return refusal(&answer, token, has_answered);
         }
         match self.read(&answer, asked).await {
@@ -269,6 +268,7 @@ fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdi
         _ => (Blames::Token, status_text(status, code)),
     };
     let retry_after = answer.answer.retry_after().filter(|_| [429, 503].contains(&status));
+    let problem = problem + &answer.answer.coding_note();
     Err(CallFault { blames, problem, retry_after })
 }
 
@@ -283,12 +283,12 @@ fn status_text(status: u16, code: Option<&str>) -> String {
     }
 }
 
-/// Whether a piece of the token is in a text.
+/// Whether a piece of the token is in a text: the whole of one that is shorter.
 fn shares_text(text: &str, token: &str) -> bool {
     const PIECE: usize = 8;
     token
         .as_bytes()
-        .windows(PIECE)
+        .windows(PIECE.min(token.len()).max(1))
         .any(|piece| memchr::memmem::find(text.as_bytes(), piece).is_some())
 }
 
