@@ -15,8 +15,8 @@ use crate::introspection::endpoint::credentials::Credentials;
 use crate::introspection::endpoint::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::keys::{self, BearerFile};
 use crate::observe::shown::Shown;
-use crate::token::NumericDate;
 use crate::token::json::{self, Value};
+use crate::token::{Excerpt, NumericDate};
 use crate::url::is_https;
 
 /// How long a call may take in all unless it is set: metadata, the call, keys for its signature. So
@@ -161,9 +161,11 @@ impl IntrospectionClient {
         match (&self.credentials, &self.bearer_file) {
             (_, Some(file)) => file.authorization().await.map(Some),
             (Credentials::BearerFrom(source), None) => {
-                let token = source.token().await;
-                let token = token.map_err(|error| format!("bearer token source: {error}"))?;
-                let token = keys::bearer(token.as_bytes());
+                let token = source.token().await.map_err(|error| {
+                    // The words of code that is not ours.
+                    format!("bearer token source: {}", Excerpt::of(&error.to_string()).as_str())
+                })?;
+                let token = keys::bearer(token.as_bytes().trim_ascii());
                 token.map(Some).ok_or_else(|| "bearer token source: it gave no token".to_owned())
             }
             _ => Ok(None),
