@@ -14,6 +14,9 @@ use crate::token::json::{self, Fault, Object, Value};
 /// Bytes of a `kid`. Real ones have 10 to 90.
 const MAX_KID: usize = 1024;
 
+/// Characters of a thumbprint. A SHA-256 has 43; WSO2 encodes its hexadecimal form, which has 86.
+const MAX_THUMBPRINT: usize = 128;
+
 /// What a JOSE header says.
 #[derive(Debug)]
 pub(crate) struct Header {
@@ -72,11 +75,12 @@ pub(crate) enum Thumbprint {
 pub(crate) type Thumbprints = [Option<Thumbprint>; 2];
 
 impl Thumbprint {
-    /// Those of a header or a key; a member of another type, or of no characters, is none.
+    /// Those of a header or a key; a member of another type, of no characters or of
+    /// more than any hash has is none.
     pub(crate) fn read_all(members: &Object<'_>) -> Thumbprints {
         let text = |name: &str| {
             let text = members.get(name)?.as_str()?.trim_end_matches('=');
-            let text = Some(text).filter(|text| !text.is_empty())?;
+            let text = Some(text).filter(|text| (1..=MAX_THUMBPRINT).contains(&text.len()))?;
             Some(text.replace('+', "-").replace('/', "_").into_boxed_str())
         };
         [text("x5t#S256").map(Self::Sha256), text("x5t").map(Self::Sha1)]

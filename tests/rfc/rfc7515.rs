@@ -427,6 +427,14 @@ async fn id_7515_4_1_7_without_a_kid_the_certificate_tells_the_key() {
         let reply = trusting(with("x5t", &thumbprint)).bearer(&token.sign()).await;
         if good { reply.assert_ok("empty in the token") } else { reply.assert_invalid_token(first) }
     }
+    // One that is longer than any hash names nothing, as a long kid does: it may wait for keys.
+    let long = |length: usize| "x".repeat(length);
+    for (length, good) in [(128, true), (129, false)] {
+        let named = with("x5t", &|number| if number == 6 { long(length) } else { "x".into() });
+        let reply = trusting(named).bearer(&token("x5t", json!(long(length)))).await;
+        let name = format!("{length} characters");
+        if good { reply.assert_ok(&name) } else { reply.assert_invalid_token(&name) }
+    }
     // One that no key has is looked for, as an unknown kid is.
     let keys = Counted { document: with("x5t", &thumbprint), fetches: Arc::default() };
     let fetches = Arc::clone(&keys.fetches);
