@@ -80,7 +80,11 @@ impl Client {
             if status != 200 && !not_modified {
                 return Err(refusal(status, response.headers()));
             }
-            let body = read(&mut response, MAX_DOCUMENT).await?;
+            // 304 has no content, whatever its fields say of the document (RFC 9110 §15.4.5).
+            let body = match not_modified {
+                true => Bytes::new(),
+                false => read(&mut response, MAX_DOCUMENT).await?,
+            };
             let headers = std::mem::take(response.headers_mut());
             Ok(Answer { not_modified, headers, body })
         };

@@ -234,6 +234,36 @@ async fn a_content_coding_is_asked_for_by_nobody_and_named() {
     }
 }
 
+/// 304 has no content, and so no coding that could hide it. It repeats what the document had (RFC 9110
+/// §15.4.5).
+#[tokio::test]
+async fn a_content_coding_of_304_hides_nothing() {
+    const GZIP: &str = "content-encoding: gzip\r\n";
+    for (name, status, good) in [("304", "304 Not Modified", true), ("200", "200 OK", false)] {
+        let world = World::start().await;
+        let server = world.server();
+        let keys = world.issuer.jwks();
+        world.host.set("/jwks", Scripted::answer("200 OK", "etag: \"1\"\r\n", &keys));
+        ask(&server, &world.token()).await.assert_ok(name);
+        let body = if good { "" } else { keys.as_str() };
+        world.host.set("/jwks", Scripted::answer(status, GZIP, body));
+        world.clock.advance(Duration::from_secs(310));
+        let mut error = None;
+        for _ in 0..400 {
+            ask(&server, &world.token()).await.assert_ok(name);
+            let health = &server.health().issuers[0];
+            error = health.last_error.as_ref().map(ToString::to_string);
+            let renewed = health.age.is_some_and(|age| age < Duration::from_secs(300));
+            if error.is_some() || renewed {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.host.asked("/jwks"), 2, "{name}");
+        assert_eq!(error.is_none(), good, "{name}: {error:?}");
+    }
+}
+
 /// What a status says of the token or of the server it says whatever its body is, and the log names
 /// the coding that hides the rest.
 #[tokio::test]
