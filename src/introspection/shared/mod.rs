@@ -21,6 +21,7 @@ use crate::introspection::engine::breaker::{Admission, Breaker};
 use crate::introspection::engine::cache::Now;
 use crate::observe::{Introspected, Stream};
 use crate::runtime;
+use crate::token::Excerpt;
 use record::{Shared, Unusable};
 
 #[cfg(feature = "redis")]
@@ -166,7 +167,8 @@ impl SharedAnswers {
                 Some(value)
             }
             Some(Err(error)) => {
-                report.failed(&error.0);
+                // The words of code that is not ours.
+                report.failed(Excerpt::of(&error.0).as_str());
                 None
             }
             None => {

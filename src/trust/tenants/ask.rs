@@ -10,6 +10,7 @@ use crate::flight::{self, Ended, Landing, Waiter};
 use crate::issuer::{Issuer, IssuerResolverError};
 use crate::observe::Occurrence;
 use crate::runtime::{self, Deadline};
+use crate::token::Excerpt;
 use crate::trust::tenants::asking::RESOLVE_DEADLINE;
 use crate::trust::tenants::tenant::{Resolution, Tenant, millis};
 use crate::trust::tenants::{RESOLVE_PERIOD, Tenants};
@@ -210,7 +211,8 @@ impl Tenants {
         let said = match ended.done() {
             Ok(Ok(Some(issuer))) => self.prepare_tenant(&name, issuer).map(Some),
             Ok(Ok(None)) => Ok(None),
-            Ok(Err(IssuerResolverError(problem))) => Err(problem),
+            // The words of code that is not ours.
+            Ok(Err(IssuerResolverError(problem))) => Err(Excerpt::of(&problem).as_str().to_owned()),
             Err(problem) => Err(problem.to_owned()),
         };
         let now = self.clock.monotonic();
