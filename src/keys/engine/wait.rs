@@ -18,7 +18,7 @@ pub(crate) struct KeyWait {
     keys: Arc<RemoteKeys>,
     wait: Wait,
     kid: Option<Box<str>>,
-    thumbprints: Thumbprints,
+    thumbprints: Box<Thumbprints>,
     algorithm: Algorithm,
     iss: Box<str>,
 }
@@ -49,7 +49,7 @@ impl KeyWait {
         wait: Wait,
         (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
     ) -> Self {
-        let (kid, thumbprints) = (key.kid().map(Into::into), key.thumbprints());
+        let (kid, thumbprints) = (key.kid().map(Into::into), Box::new(key.thumbprints()));
         Self { keys, wait, kid, thumbprints, algorithm, iss: iss.into() }
     }
 
