@@ -12,12 +12,14 @@ mod support;
 mod tls;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
 use tower_resource_server::{
-    Algorithm, Builder, ClientAuth, FetchedKeys, Introspection, Issuer, KeySource, Profile, Ready,
-    ResourceServer, SourceError, any_of, providers, scope,
+    Algorithm, AnswerStore, Builder, ClientAuth, FetchedKeys, Introspection, Issuer,
+    IssuerResolver, KeySource, Profile, Ready, ResourceServer, SharedCache, SourceError, any_of,
+    providers, scope,
 };
 
 use log::Log;
@@ -386,6 +388,14 @@ async fn why_introspection_fails_is_told_in_one_line_a_request() {
         assert_eq!(lines.len(), 1, "{name}: {lines:#?}");
         assert!(!lines[0].contains('…'), "{name}: {lines:?}");
     }
+    // A short token is a token, too.
+    issuer.set_fault(Endpoint::Introspection, echo("k7Qx2"));
+    for (token, shown) in [("k7Qx2", false), ("another", true)] {
+        api(asking(&endpoint).layer()).bearer(token).await.assert_unavailable(token);
+        let lines = log.told();
+        let target = lines.iter().any(|line| line.contains("login.example.com/k7Qx2"));
+        assert_eq!(target, shown, "{token}: {lines:?}");
+    }
     issuer.stop();
     let token = issuer.token().opaque();
     api(asking(&endpoint).layer()).bearer(&token).await.assert_unavailable("down");
@@ -395,6 +405,61 @@ async fn why_introspection_fails_is_told_in_one_line_a_request() {
         &["can't connect: connection refused", "/introspect)"],
         &token,
     );
+}
+
+/// What an API's own resolver says stays one line, and a short one; so with a store of shared answers.
+#[tokio::test]
+#[allow(clippy::await_holding_lock, reason = "one test at a time")]
+async fn the_words_of_code_of_the_apis_own_are_escaped_and_cut() {
+    struct Talking(String);
+
+    impl IssuerResolver for Talking {
+        fn allows(&self, _: &str) -> bool {
+            true
+        }
+
+        async fn resolve(&self, _: &str) -> Result<Option<Issuer>, SourceError> {
+            Err(SourceError::new(&self.0))
+        }
+    }
+
+    impl AnswerStore for Talking {
+        async fn get(&self, _: &str) -> Result<Option<Vec<u8>>, SourceError> {
+            Err(SourceError::new(&self.0))
+        }
+
+        async fn put_if_newer(
+            &self,
+            _: &str,
+            _: u64,
+            _: Vec<u8>,
+            _: Duration,
+        ) -> Result<(), SourceError> {
+            Ok(())
+        }
+    }
+
+    let log = listen();
+    let issuer = TestIssuer::start().await.unwrap();
+    for (name, words, shown) in
+        [("short", "is down".to_owned(), "is down"), ("long", "x".repeat(100_000), "xxx…")]
+    {
+        let resolving = ResourceServer::builder().issuer_resolver(Talking(words.clone()));
+        let server = resolving.audience(AUDIENCE).build().unwrap();
+        let token = TestIssuer::in_process("https://t1.example.com").token().sign();
+        api(server.layer()).bearer(&token).await.assert_unavailable(name);
+        let shared = SharedCache::new(Talking(words), [7; 32]).unwrap();
+        let auth = ClientAuth::client_secret_basic("notes-api", SECRET);
+        let asking = Introspection::new(auth).shared_cache(shared);
+        let trusted = Issuer::discover(issuer.url()).introspection(asking);
+        let server = builder(trusted).allow_http_loopback().build().unwrap();
+        api(server.layer()).bearer(&issuer.token().opaque()).await.assert_ok(name);
+        let lines = log.told();
+        for what in ["could not be resolved", "the shared cache fails"] {
+            let line = lines.iter().find(|line| line.contains(what)).expect(what);
+            assert!(line.contains(shown) && line.len() < 1_000, "{name}: {} bytes", line.len());
+        }
+    }
 }
 
 #[tokio::test]

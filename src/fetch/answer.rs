@@ -30,6 +30,18 @@ pub(crate) struct FormAnswer {
     pub(crate) answer: Answer,
 }
 
+impl FormAnswer {
+    /// Whether it is what was asked for, and not a word about why not.
+    pub(crate) fn is_answer(&self) -> bool {
+        is_answer(self.status)
+    }
+}
+
+/// Some servers create an answer.
+pub(super) fn is_answer(status: u16) -> bool {
+    [200, 201].contains(&status)
+}
+
 impl Answer {
     /// When the server wants to be asked again.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
@@ -64,6 +76,12 @@ impl Answer {
     pub(crate) fn content_type_note(&self) -> String {
         let found = self.media_type().map(|found| Excerpt::of(&found));
         found.map_or_else(String::new, |found| format!("; its content type is {found}"))
+    }
+
+    /// Says which content coding hides what the answer says.
+    pub(crate) fn coding_note(&self) -> String {
+        let found = coding(&self.headers);
+        found.map_or_else(String::new, |found| format!("; its content coding is {found}"))
     }
 
     /// The content type without its parameters, in lower case (RFC 9110 §8.3.1).
@@ -120,7 +138,7 @@ pub(super) async fn read(
 }
 
 /// The content coding of an answer, by a name of ours: that of the server is foreign text.
-pub(super) fn coding(headers: &HeaderMap) -> Option<&'static str> {
+fn coding(headers: &HeaderMap) -> Option<&'static str> {
     const CODINGS: [&str; 5] = ["gzip", "br", "deflate", "zstd", "compress"];
     let mut codings = headers.get_all(CONTENT_ENCODING).iter().flat_map(|line| {
         let codings = line.to_str().unwrap_or("?").split(',').map(str::trim);

@@ -9,7 +9,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH,
 };
 
-use crate::fetch::answer::{Answer, FormAnswer, IDENTITY, coding, read, refusal};
+use crate::fetch::answer::{Answer, FormAnswer, IDENTITY, is_answer, read, refusal};
 use crate::fetch::document::{MAX_BODY, MAX_DOCUMENT};
 use crate::fetch::error::FetchError;
 use crate::fetch::pool::{Attempt, Pool};
@@ -80,7 +80,11 @@ impl Client {
             if status != 200 && !not_modified {
                 return Err(refusal(status, response.headers()));
             }
-            let body = read(&mut response, MAX_DOCUMENT).await?;
+            // 304 has no content, whatever its fields say of the document (RFC 9110 §15.4.5).
+            let body = match not_modified {
+                true => Bytes::new(),
+                false => read(&mut response, MAX_DOCUMENT).await?,
+            };
             let headers = std::mem::take(response.headers_mut());
             Ok(Answer { not_modified, headers, body })
         };
@@ -112,10 +116,13 @@ impl Client {
         let exchange = async |attempt: &Attempt| {
             let mut response = attempt.send(request).await?;
             let status = response.status().as_u16();
-            // Of another status, the status counts also where its body can't be read.
-            let body = match coding(response.headers()) {
-                Some(_) if status != 200 => Bytes::new(),
-                _ => read(&mut response, MAX_BODY).await?,
+            let body = match read(&mut response, MAX_BODY).await {
+                Ok(body) => body,
+                // Of another status, the status counts also where its body can't be read.
+                Err(FetchError::Encoded(_) | FetchError::TooLarge(_)) if !is_answer(status) => {
+                    Bytes::new()
+                }
+                Err(error) => return Err(error),
             };
             let headers = std::mem::take(response.headers_mut());
             Ok(FormAnswer { status, answer: Answer { not_modified: false, headers, body } })

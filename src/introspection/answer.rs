@@ -131,12 +131,13 @@ impl Answer {
 /// Reads what servers write as if it were as RFC 7662 §2.2 says, where that can't admit anything:
 ///
 /// - a member that is null is absent, but for `cnf`: a token that is bound to nothing known is refused;
-/// - so is an empty `sub` or `client_id`, which would be everybody's;
+/// - so is an empty `sub` or `client_id`, which would be everybody's, and an `aud` that names nobody;
 /// - a time that is written as a string of digits is that number.
 fn normalize(members: &mut Object<'_>) {
     members.retain(|name, value| match (name, &*value) {
         (name, Value::Null) => name == "cnf",
-        ("sub" | "client_id", Value::String(text)) => !text.is_empty(),
+        ("sub" | "client_id" | "aud", Value::String(text)) => !text.is_empty(),
+        ("aud", Value::Array(values)) => !values.is_empty(),
         ("exp" | "nbf" | "iat", Value::String(text)) => {
             let seconds = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             if let Some(seconds) = seconds.and_then(|text| text.parse().ok()) {

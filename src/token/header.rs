@@ -14,6 +14,9 @@ use crate::token::json::{self, Fault, Object, Value};
 /// Bytes of a `kid`. Real ones have 10 to 90.
 const MAX_KID: usize = 1024;
 
+/// Characters of a thumbprint. A SHA-256 has 43; WSO2 encodes its hexadecimal form, which has 86.
+const MAX_THUMBPRINT: usize = 128;
+
 /// What a JOSE header says.
 #[derive(Debug)]
 pub(crate) struct Header {
@@ -22,8 +25,8 @@ pub(crate) struct Header {
     pub(crate) legacy_name: bool,
     pub(crate) typ: Option<Box<str>>,
     pub(crate) kid: Option<Box<str>>,
-    /// The thumbprint of the key's certificate, of a header without a `kid`.
-    thumbprint: Option<Thumbprint>,
+    /// The thumbprints of the key's certificate, of a header without a `kid`.
+    thumbprints: Thumbprints,
 }
 
 /// What a header says of its key (RFC 7515 §4.1.4, §4.1.7, §4.1.8): a hint into the issuer's set and
@@ -31,16 +34,16 @@ pub(crate) struct Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyHint<'a> {
     Kid(&'a str),
-    Certificate(&'a Thumbprint),
+    Certificate(&'a Thumbprints),
     Nothing,
 }
 
 impl<'a> KeyHint<'a> {
-    pub(crate) fn new(kid: Option<&'a str>, thumbprint: Option<&'a Thumbprint>) -> Self {
-        match (kid, thumbprint) {
+    pub(crate) fn new(kid: Option<&'a str>, thumbprints: &'a Thumbprints) -> Self {
+        match (kid, thumbprints) {
             (Some(kid), _) => Self::Kid(kid),
-            (None, Some(thumbprint)) => Self::Certificate(thumbprint),
-            (None, None) => Self::Nothing,
+            (None, [None, None]) => Self::Nothing,
+            (None, thumbprints) => Self::Certificate(thumbprints),
         }
     }
 
@@ -51,10 +54,10 @@ impl<'a> KeyHint<'a> {
         }
     }
 
-    pub(crate) fn thumbprint(self) -> Option<&'a Thumbprint> {
+    pub(crate) fn thumbprints(self) -> Thumbprints {
         match self {
-            Self::Certificate(thumbprint) => Some(thumbprint),
-            Self::Kid(_) | Self::Nothing => None,
+            Self::Certificate(thumbprints) => thumbprints.clone(),
+            Self::Kid(_) | Self::Nothing => [None, None],
         }
     }
 }
@@ -68,11 +71,16 @@ pub(crate) enum Thumbprint {
     Sha256(Box<str>),
 }
 
+/// Those of one certificate by either hash: a server may write both in a token and one in its set.
+pub(crate) type Thumbprints = [Option<Thumbprint>; 2];
+
 impl Thumbprint {
-    /// Those of a header or a key; a member of another type is none.
-    pub(crate) fn read_all(members: &Object<'_>) -> [Option<Self>; 2] {
+    /// Those of a header or a key; a member of another type, of no characters or of
+    /// more than any hash has is none.
+    pub(crate) fn read_all(members: &Object<'_>) -> Thumbprints {
         let text = |name: &str| {
             let text = members.get(name)?.as_str()?.trim_end_matches('=');
+            let text = Some(text).filter(|text| (1..=MAX_THUMBPRINT).contains(&text.len()))?;
             Some(text.replace('+', "-").replace('/', "_").into_boxed_str())
         };
         [text("x5t#S256").map(Self::Sha256), text("x5t").map(Self::Sha1)]
@@ -87,7 +95,7 @@ impl Thumbprint {
 impl Header {
     /// What it says of its key.
     pub(crate) fn key(&self) -> KeyHint<'_> {
-        KeyHint::new(self.kid.as_deref(), self.thumbprint.as_ref())
+        KeyHint::new(self.kid.as_deref(), &self.thumbprints)
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
@@ -119,11 +127,11 @@ impl Header {
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(malformed("`kid` is longer than 1 KiB"));
         }
-        let thumbprint = match &kid {
-            Some(_) => None,
-            None => Thumbprint::read_all(&members).into_iter().flatten().next(),
+        let thumbprints = match &kid {
+            Some(_) => [None, None],
+            None => Thumbprint::read_all(&members),
         };
-        Ok(Self { algorithm, legacy_name: name == EDDSA, typ, kid, thumbprint })
+        Ok(Self { algorithm, legacy_name: name == EDDSA, typ, kid, thumbprints })
     }
 }
 
@@ -189,7 +197,7 @@ impl Default for HeaderMemo {
             legacy_name: false,
             typ: None,
             kid: None,
-            thumbprint: None,
+            thumbprints: [None, None],
         };
         let nothing = Arc::new(Remembered { text: NO_HEADER.into(), header });
         Self((0..PLACES).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect())

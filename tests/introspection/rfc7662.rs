@@ -246,6 +246,9 @@ async fn id_7662_2_2_4_audience_and_issuer_are_ours() {
         ("others", json!({ "aud": [other] }), false, false),
         ("no text", json!({ "aud": [[AUDIENCE]] }), false, false),
         ("none", json!({ "aud": null }), false, true),
+        ("none in an array", json!({ "aud": [] }), false, true),
+        ("no characters", json!({ "aud": "" }), false, true),
+        ("no characters in an array", json!({ "aud": [""] }), false, false),
         ("issuer of another", json!({ "iss": other }), false, false),
         ("issuer no text", json!({ "iss": [other] }), false, false),
     ] {

@@ -191,7 +191,8 @@ async fn a_bearer_token_is_renewed_by_its_source() {
         async fn token(&self) -> Result<String, SourceError> {
             let number = self.0.fetch_add(1, Ordering::SeqCst);
             match number {
-                0 | 1 => Ok(format!("token-{number}")),
+                // As a file ends.
+                0 | 1 => Ok(format!("token-{number}\n")),
                 2 => Ok("two words".to_owned()),
                 3 => Err(SourceError::new("the server of tokens is down")),
                 4 => panic!("of the test"),
@@ -222,6 +223,32 @@ async fn a_bearer_token_is_renewed_by_its_source() {
     }
     assert_eq!(recorder.count(), 2, "nothing is asked without a token");
     recorder.ask(settings(), "a").await.assert_ok("it is back");
+}
+
+/// What another's code says stays one line, and a short one.
+#[tokio::test]
+async fn the_words_of_a_token_source_are_escaped_and_cut() {
+    struct Talking(String);
+
+    impl TokenSource for Talking {
+        async fn token(&self) -> Result<String, SourceError> {
+            Err(SourceError::new(&self.0))
+        }
+    }
+
+    let recorder = Recorder::start("200 OK").await;
+    for (words, shown) in [
+        ("plain".to_owned(), "bearer token source: plain"),
+        ("a\r\n WARN b".to_owned(), "bearer token source: a\\r\\n WARN b"),
+        ("x".repeat(100_000), "xxx…"),
+    ] {
+        let auth = ClientAuth::bearer_token_from(Talking(words));
+        let reply = recorder.ask(Introspection::new(auth), "token").await;
+        reply.assert_unavailable(shown);
+        let logged = reply.error.unwrap().to_string();
+        assert!(logged.contains(shown), "{logged}");
+        assert!(!logged.contains(char::is_control) && logged.len() < 1_000, "{logged}");
+    }
 }
 
 #[tokio::test]

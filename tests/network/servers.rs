@@ -234,6 +234,73 @@ async fn a_content_coding_is_asked_for_by_nobody_and_named() {
     }
 }
 
+/// 304 has no content, and so no coding that could hide it. It repeats what the document had (RFC 9110
+/// §15.4.5).
+#[tokio::test]
+async fn a_content_coding_of_304_hides_nothing() {
+    const GZIP: &str = "content-encoding: gzip\r\n";
+    for (name, status, good) in [("304", "304 Not Modified", true), ("200", "200 OK", false)] {
+        let world = World::start().await;
+        let server = world.server();
+        let keys = world.issuer.jwks();
+        world.host.set("/jwks", Scripted::answer("200 OK", "etag: \"1\"\r\n", &keys));
+        ask(&server, &world.token()).await.assert_ok(name);
+        let body = if good { "" } else { keys.as_str() };
+        world.host.set("/jwks", Scripted::answer(status, GZIP, body));
+        world.clock.advance(Duration::from_secs(310));
+        let mut error = None;
+        for _ in 0..400 {
+            ask(&server, &world.token()).await.assert_ok(name);
+            let health = &server.health().issuers[0];
+            error = health.last_error.as_ref().map(ToString::to_string);
+            let renewed = health.age.is_some_and(|age| age < Duration::from_secs(300));
+            if error.is_some() || renewed {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.host.asked("/jwks"), 2, "{name}");
+        assert_eq!(error.is_none(), good, "{name}: {error:?}");
+    }
+}
+
+/// What a status says of the token or of the server it says whatever its body is, and the log names
+/// the coding that hides the rest.
+#[tokio::test]
+async fn a_status_counts_also_where_its_body_cannot_be_read() {
+    const GZIP: &str = "content-encoding: gzip\r\n";
+    let large = " ".repeat(64 * 1024 + 1);
+    let world = World::start().await;
+    for (status, fields, body, words) in [
+        ("201 Created", GZIP, active(""), "content coding is gzip"),
+        ("400 Bad Request", GZIP, r#"{"error":"invalid_token"}"#.into(), "content coding is gzip"),
+        ("400 Bad Request", "", r#"{"error":"server_error"}"#.into(), "the code server_error"),
+        ("404 Not Found", "", large.clone(), "status 404"),
+        ("302 Found", "location: https://other.example\r\n", large.clone(), "a redirect"),
+    ] {
+        world.host.set("/introspect", Scripted::answer(status, fields, &body));
+        let reply = ask(&world.server(), "opaque").await;
+        let name = format!("{status} {fields}");
+        reply.assert_unavailable(&name);
+        let error = reply.error.unwrap().to_string();
+        assert!(error.contains(words), "{name}: {error}");
+    }
+    // A server that is down says so in a long page, too: it is left alone.
+    for (status, body, calls) in [
+        ("502 Bad Gateway", large.as_str(), 5),
+        ("502 Bad Gateway", "", 5),
+        ("404 Not Found", large.as_str(), 20),
+    ] {
+        let world = World::start().await;
+        world.host.set("/introspect", Scripted::answer(status, "", body));
+        let server = world.server();
+        for n in 0..20 {
+            ask(&server, &format!("token-{n}")).await.assert_unavailable(status);
+        }
+        assert_eq!(world.host.asked("/introspect"), calls, "{status}, {} octets", body.len());
+    }
+}
+
 /// The old place goes on with the old keys. The first token of a new key has the metadata looked at
 /// again, and no flood has it looked at more than once a minute.
 #[tokio::test]

@@ -354,7 +354,7 @@ async fn id_7515_4_1_7_without_a_kid_the_certificate_tells_the_key() {
     for _ in 0..5 {
         issuer.add_key(Algorithm::ES256);
     }
-    let with = |member: &str, text: fn(usize) -> String| {
+    let with = |member: &str, text: &dyn Fn(usize) -> String| {
         let mut set: serde_json::Value = serde_json::from_str(&issuer.jwks()).unwrap();
         for (index, key) in set["keys"].as_array_mut().unwrap().iter_mut().enumerate() {
             key[member] = json!(text(index + 1));
@@ -370,7 +370,7 @@ async fn id_7515_4_1_7_without_a_kid_the_certificate_tells_the_key() {
     };
     for member in ["x5t", "x5t#S256"] {
         // The sixth of six keys is not one of the four that would be tried.
-        let api = trusting(with(member, thumbprint));
+        let api = trusting(with(member, &thumbprint));
         for (name, value, good) in [
             ("its own", json!("thumb-print_6"), true),
             ("another's", json!("thumb-print_1"), false),
@@ -395,7 +395,7 @@ async fn id_7515_4_1_7_without_a_kid_the_certificate_tells_the_key() {
     // Keys without a thumbprint of that kind are as good as before.
     for (name, set, member) in [
         ("no thumbprints", issuer.jwks(), "x5t"),
-        ("of the other kind", with("x5t", thumbprint), "x5t#S256"),
+        ("of the other kind", with("x5t", &thumbprint), "x5t#S256"),
     ] {
         let api = trusting(set);
         let reply = api.bearer(&token(member, json!("thumb-print_6"))).await;
@@ -403,8 +403,40 @@ async fn id_7515_4_1_7_without_a_kid_the_certificate_tells_the_key() {
         let first = issuer.token().key("key-1").without_header("kid");
         api.bearer(&first.header(member, "thumb-print_1").sign()).await.assert_ok(name);
     }
+    // A token may have both, and a set one of them.
+    for (member, other) in [("x5t", "x5t#S256"), ("x5t#S256", "x5t")] {
+        let api = trusting(with(member, &thumbprint));
+        for (own, good) in [("thumb-print_6", true), ("thumb-print_7", false)] {
+            let token = issuer.token().key("key-6").without_header("kid").header(member, own);
+            let reply = api.bearer(&token.header(other, "not in the set").sign()).await;
+            let name = format!("{own} as {member}, and the other");
+            if good { reply.assert_ok(&name) } else { reply.assert_invalid_token(&name) }
+        }
+    }
+    // One of no characters names nothing.
+    for (first, good) in [("", true), ("another", false)] {
+        let named = with("x5t", &|number| if number == 1 { first.to_owned() } else { "x".into() });
+        let token = issuer.token().key("key-1").without_header("kid").header("x5t", "its-own");
+        let reply = trusting(named).bearer(&token.sign()).await;
+        if good {
+            reply.assert_ok("empty in the set")
+        } else {
+            reply.assert_invalid_token(first)
+        }
+        let token = issuer.token().key("key-1").without_header("kid").header("x5t", first);
+        let reply = trusting(with("x5t", &thumbprint)).bearer(&token.sign()).await;
+        if good { reply.assert_ok("empty in the token") } else { reply.assert_invalid_token(first) }
+    }
+    // One that is longer than any hash names nothing, as a long kid does: it may wait for keys.
+    let long = |length: usize| "x".repeat(length);
+    for (length, good) in [(128, true), (129, false)] {
+        let named = with("x5t", &|number| if number == 6 { long(length) } else { "x".into() });
+        let reply = trusting(named).bearer(&token("x5t", json!(long(length)))).await;
+        let name = format!("{length} characters");
+        if good { reply.assert_ok(&name) } else { reply.assert_invalid_token(&name) }
+    }
     // One that no key has is looked for, as an unknown kid is.
-    let keys = Counted { document: with("x5t", thumbprint), fetches: Arc::default() };
+    let keys = Counted { document: with("x5t", &thumbprint), fetches: Arc::default() };
     let fetches = Arc::clone(&keys.fetches);
     let fetched = api(builder(Issuer::new(ISSUER).key_source(keys)).build().unwrap().layer());
     fetched.bearer(&token("x5t", json!("thumb-print_6"))).await.assert_ok("fetched");

@@ -15,8 +15,8 @@ use crate::introspection::endpoint::credentials::Credentials;
 use crate::introspection::endpoint::signed::{MEDIA_TYPE, SignedAnswers};
 use crate::keys::{self, BearerFile};
 use crate::observe::shown::Shown;
-use crate::token::NumericDate;
 use crate::token::json::{self, Value};
+use crate::token::{Excerpt, NumericDate};
 use crate::url::is_https;
 
 /// How long a call may take in all unless it is set: metadata, the call, keys for its signature. So
@@ -143,8 +143,7 @@ impl IntrospectionClient {
         // Just before the call, whose answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
         let answer = self.http.post(url, || self.form(token, bearer)).await?;
-        // Some servers create an answer.
-        if ![200, 201].contains(&answer.status) {
+        if !answer.is_answer() {
             return refusal(&answer, token, has_answered);
         }
         match self.read(&answer, asked).await {
@@ -162,9 +161,11 @@ impl IntrospectionClient {
         match (&self.credentials, &self.bearer_file) {
             (_, Some(file)) => file.authorization().await.map(Some),
             (Credentials::BearerFrom(source), None) => {
-                let token = source.token().await;
-                let token = token.map_err(|error| format!("bearer token source: {error}"))?;
-                let token = keys::bearer(token.as_bytes());
+                let token = source.token().await.map_err(|error| {
+                    // The words of code that is not ours.
+                    format!("bearer token source: {}", Excerpt::of(&error.to_string()).as_str())
+                })?;
+                let token = keys::bearer(token.as_bytes().trim_ascii());
                 token.map(Some).ok_or_else(|| "bearer token source: it gave no token".to_owned())
             }
             _ => Ok(None),
@@ -269,6 +270,7 @@ fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdi
         _ => (Blames::Token, status_text(status, code)),
     };
     let retry_after = answer.answer.retry_after().filter(|_| [429, 503].contains(&status));
+    let problem = problem + &answer.answer.coding_note();
     Err(CallFault { blames, problem, retry_after })
 }
 
@@ -283,12 +285,12 @@ fn status_text(status: u16, code: Option<&str>) -> String {
     }
 }
 
-/// Whether a piece of the token is in a text.
+/// Whether a piece of the token is in a text: the whole of one that is shorter.
 fn shares_text(text: &str, token: &str) -> bool {
     const PIECE: usize = 8;
     token
         .as_bytes()
-        .windows(PIECE)
+        .windows(PIECE.min(token.len()).max(1))
         .any(|piece| memchr::memmem::find(text.as_bytes(), piece).is_some())
 }
 

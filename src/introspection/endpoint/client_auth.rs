@@ -97,7 +97,8 @@ impl ClientAuth {
     }
 
     /// An access token that `source` hands out, as Bearer. It is asked for each call, within the call's
-    /// deadline, and keeps the token as long as it likes. Where it fails, nothing is asked, and requests
+    /// deadline, and keeps the token as long as it likes; white space around the token is dropped. Where it
+    /// fails, nothing is asked, and requests
     /// get 503.
     pub fn bearer_token_from(source: impl TokenSource) -> Self {
         Self::of(Method::BearerFrom { source: Arc::new(source) })

@@ -22,6 +22,7 @@ use crate::introspection::engine::cache::Now;
 use crate::observe::{Introspected, Stream};
 use crate::runtime;
 use crate::source_error::Boxed;
+use crate::token::Excerpt;
 use record::{Shared, Unusable};
 use store::AnyAnswerStore;
 
@@ -164,7 +165,8 @@ impl SharedAnswers {
                 Some(value)
             }
             Some(Err(error)) => {
-                report.failed(&error.into_problem());
+                // The words of code that is not ours.
+                report.failed(Excerpt::of(&error.into_problem()).as_str());
                 None
             }
             None => {

@@ -6,7 +6,7 @@ use crate::crypto::Algorithm;
 use crate::keys::engine::remote::{Look, RemoteKeys};
 use crate::keys::freshness::{Attempt, Wait};
 use crate::runtime::Deadline;
-use crate::token::header::{KeyHint, Thumbprint};
+use crate::token::header::{KeyHint, Thumbprints};
 
 /// Attempts that one wait goes through: one that began before it, one of its own, and two that may die
 /// with a runtime that shuts down. Without a bound, a request on such a runtime would begin them for
@@ -18,7 +18,7 @@ pub(crate) struct KeyWait {
     keys: Arc<RemoteKeys>,
     wait: Wait,
     kid: Option<Box<str>>,
-    thumbprint: Option<Thumbprint>,
+    thumbprints: Box<Thumbprints>,
     algorithm: Algorithm,
     iss: Box<str>,
 }
@@ -49,8 +49,8 @@ impl KeyWait {
         wait: Wait,
         (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
     ) -> Self {
-        let (kid, thumbprint) = (key.kid().map(Into::into), key.thumbprint().cloned());
-        Self { keys, wait, kid, thumbprint, algorithm, iss: iss.into() }
+        let (kid, thumbprints) = (key.kid().map(Into::into), Box::new(key.thumbprints()));
+        Self { keys, wait, kid, thumbprints, algorithm, iss: iss.into() }
     }
 
     /// What the caller has waited for when it is [done](Self::done).
@@ -68,7 +68,7 @@ impl KeyWait {
                 self.keys.ended(self.wait.attempt).await;
                 // Its place goes first, so that all who wait can wait again.
                 self.leave();
-                let key = KeyHint::new(self.kid.as_deref(), self.thumbprint.as_ref());
+                let key = KeyHint::new(self.kid.as_deref(), &self.thumbprints);
                 let sought = (key, self.algorithm, &*self.iss);
                 match self.keys.look(sought, Some(self.wait.since), true) {
                     // Its place is this wait's now.

@@ -2,13 +2,12 @@
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::crypto::{Algorithm, AlgorithmSet, KeyFault, VerificationKey};
 use crate::keys::set::pem;
 use crate::observe::{ALG_ENCRYPTS, NO_VERIFY, USE_IS_NOT_SIG};
-use crate::token::header::Thumbprint;
+use crate::token::header::{Thumbprint, Thumbprints};
 use crate::token::json::{Object, Value};
 
 /// A key of a set, with the members that decide when it may be used.
@@ -16,7 +15,7 @@ use crate::token::json::{Object, Value};
 pub(crate) struct Key {
     pub(crate) kid: Option<Box<str>>,
     /// The thumbprints of its certificate, as the set has them (RFC 7517 §4.8, §4.9).
-    pub(crate) thumbprints: [Option<Thumbprint>; 2],
+    pub(crate) thumbprints: Thumbprints,
     /// The issuer that the key serves, where the set says so (Microsoft Entra ID).
     pub(crate) issuer: Option<Box<str>>,
     pub(crate) prepared: VerificationKey,
@@ -126,7 +125,9 @@ fn certified(
         _ => None,
     };
     let text = first.ok_or(KeyFault("x5c is not an array of certificates"))?;
-    let der = lenient(text).ok_or(KeyFault("x5c is not in base64"))?;
+    // Tools break the lines of a certificate (RFC 2045 §6.8).
+    let text: String = text.split(['\r', '\n']).collect();
+    let der = lenient(&text).ok_or(KeyFault("x5c is not in base64"))?;
     let key = pem::certificate(&der, accepted)?;
     let (own_kty, own_crv) = key.algorithm().map(kind).ok_or(KeyFault("the key has no use"))?;
     if kty.is_some_and(|kty| kty != own_kty) || crv.is_some_and(|crv| Some(crv) != own_crv) {
@@ -166,10 +167,10 @@ fn string<'a>(jwk: &'a Object<'_>, name: &'static str) -> Result<Option<&'a str>
     }
 }
 
-/// Octets whose number counts: those of a curve, or of ML-DSA.
+/// Octets whose number counts, those of a curve or of ML-DSA, in whichever alphabet they are written.
 fn octets(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
     let text = string(jwk, name)?.ok_or(KeyFault("a member of the key is missing"))?;
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyFault("a member is not canonical base64url"))
+    lenient(text).ok_or(KeyFault("a member of the key is not in base64"))
 }
 
 /// A number, which is the same one with the zero octet that a library puts before it to say that it is

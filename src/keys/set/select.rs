@@ -79,15 +79,19 @@ pub(crate) fn candidates(
             let nameless = all(keys, token, |key| key.kid.is_none());
             if nameless.len == 1 { nameless } else { Candidates::default() }
         }
-        KeyHint::Certificate(thumbprint) => {
+        KeyHint::Certificate(of_token) => {
             fn thumbprints(key: &Key) -> impl Iterator<Item = &Thumbprint> {
                 key.thumbprints.iter().flatten()
             }
-            let named = all(keys, token, |key| thumbprints(key).any(|own| own == thumbprint));
+            let any = |key: &Key, is: fn(&Thumbprint, &Thumbprint) -> bool| {
+                let named = || of_token.iter().flatten();
+                thumbprints(key).any(|own| named().any(|named| is(own, named)))
+            };
+            let named = all(keys, token, |key| any(key, Thumbprint::eq));
             if !named.is_empty() {
                 return named;
             }
-            all(keys, token, |key| !thumbprints(key).any(|own| own.is_like(thumbprint)))
+            all(keys, token, |key| !any(key, Thumbprint::is_like))
         }
         KeyHint::Nothing => all(keys, token, |_| true),
     }

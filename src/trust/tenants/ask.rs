@@ -11,6 +11,7 @@ use crate::issuer::Issuer;
 use crate::observe::Occurrence;
 use crate::runtime::{self, Deadline};
 use crate::source_error::SourceError;
+use crate::token::Excerpt;
 use crate::trust::tenants::asking::RESOLVE_DEADLINE;
 use crate::trust::tenants::tenant::{Resolution, Tenant, millis};
 use crate::trust::tenants::{RESOLVE_PERIOD, Tenants};
@@ -211,7 +212,8 @@ impl Tenants {
         let said = match ended.done() {
             Ok(Ok(Some(issuer))) => self.prepare_tenant(&name, issuer).map(Some),
             Ok(Ok(None)) => Ok(None),
-            Ok(Err(error)) => Err(error.into_problem()),
+            // The words of code that is not ours.
+            Ok(Err(error)) => Err(Excerpt::of(&error.into_problem()).as_str().to_owned()),
             Err(problem) => Err(problem.to_owned()),
         };
         let now = self.clock.monotonic();
