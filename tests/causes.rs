@@ -269,11 +269,22 @@ async fn why_a_token_is_refused_is_told_with_the_setting_that_helps() {
             &["`scope` is malformed", "Profile::scope_array_claim"],
         ),
         ("a type", strict(), plain().sign(), &["typ is `JWT`", "Profile::jwt"]),
+        (
+            "another audience by a claim",
+            jwt().profile(Profile::jwt().audience_claim("client_id")),
+            plain().without("aud").claim("client_id", PERSON).sign(),
+            &["`client_id` has none of the values", "audiences where `Profile::audience_claim`"],
+        ),
     ] {
         let server = builder(trusted).build().unwrap();
         api(server.layer()).bearer(&token).await.assert_invalid_token(name);
         assert_told(name, &log.told(), texts, &token);
     }
+    // The neighbour: the claim is ours.
+    let by_claim = jwt().profile(Profile::jwt().audience_claim("client_id"));
+    let token_for_us = plain().without("aud").claim("client_id", AUDIENCE).sign();
+    let server = builder(by_claim).build().unwrap();
+    api(server.layer()).bearer(&token_for_us).await.assert_ok("ours by a claim");
     let many = (0..9).fold(ResourceServer::builder().issuer(strict()), |builder, at| {
         builder.issuer(Issuer::new(format!("https://as{at}.example.com")).jwks(issuer.jwks()))
     });
