@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
 use tower_resource_server::{
-    Algorithm, AnswerStore, Builder, ClientAuth, FetchedKeys, Introspection, Issuer,
+    Algorithm, AnswerProfile, AnswerStore, Builder, ClientAuth, FetchedKeys, Introspection, Issuer,
     IssuerResolver, KeySource, Profile, Ready, ResourceServer, SharedCache, SourceError, any_of,
     providers, scope,
 };
@@ -271,11 +271,22 @@ async fn why_a_token_is_refused_is_told_with_the_setting_that_helps() {
             &["`scope` is malformed", "Profile::scope_array_claim"],
         ),
         ("a type", strict(), plain().sign(), &["typ is `JWT`", "Profile::jwt"]),
+        (
+            "another audience by a claim",
+            jwt().profile(Profile::jwt().audience_claim("client_id")),
+            plain().without("aud").claim("client_id", PERSON).sign(),
+            &["`client_id` has none of the values", "audiences where `Profile::audience_claim`"],
+        ),
     ] {
         let server = builder(trusted).build().unwrap();
         api(server.layer()).bearer(&token).await.assert_invalid_token(name);
         assert_told(name, &log.told(), texts, &token);
     }
+    // The neighbour: the claim is ours.
+    let by_claim = jwt().profile(Profile::jwt().audience_claim("client_id"));
+    let token_for_us = plain().without("aud").claim("client_id", AUDIENCE).sign();
+    let server = builder(by_claim).build().unwrap();
+    api(server.layer()).bearer(&token_for_us).await.assert_ok("ours by a claim");
     let many = (0..9).fold(ResourceServer::builder().issuer(strict()), |builder, at| {
         builder.issuer(Issuer::new(format!("https://as{at}.example.com")).jwks(issuer.jwks()))
     });
@@ -554,6 +565,107 @@ fn every_problem_of_a_configuration_is_told_at_once() {
     ] {
         assert!(builder.build().is_ok(), "{name}");
     }
+}
+
+#[track_caller]
+fn assert_problems(builder: Builder<Ready>, texts: &[&str]) {
+    let error = builder.build().unwrap_err();
+    for text in texts {
+        let found = error.problems().iter().filter(|problem| problem.contains(text)).count();
+        assert_eq!(found, 1, "{text} in {:#?}", error.problems());
+    }
+}
+
+#[test]
+fn a_claim_without_a_name_is_a_problem_in_every_setting_of_a_profile() {
+    let _alone = listen();
+    let issuer = issuer();
+    let answers = |name: &'static str| {
+        AnswerProfile::rfc7662()
+            .client_claim(name)
+            .scope_claim(name)
+            .client_if_present(name)
+            .client_if_absent(name)
+            .user_if_present(name)
+            .user_if_value(name, "v")
+    };
+    let profile = |name: &'static str| {
+        Profile::jwt()
+            .access_if_value(name, "v")
+            .client_if_present(name)
+            .client_if_absent(name)
+            .client_if_value(name, "v")
+            .client_if_subject_ends(name)
+            .user_if_present(name)
+            .user_if_value(name, "v")
+            .answers(answers(name))
+    };
+    let texts = [
+        "profile: access_if_value ``",
+        "profile: client_if_present ``",
+        "profile: client_if_absent ``",
+        "profile: client_if_value ``",
+        "profile: client_if_subject_ends ``",
+        "profile: user_if_present ``",
+        "profile: user_if_value ``",
+        "profile: answers: client_claim ``",
+        "profile: answers: scope_claim ``",
+        "profile: answers: client_if_present ``",
+        "profile: answers: client_if_absent ``",
+        "profile: answers: user_if_present ``",
+        "profile: answers: user_if_value ``",
+    ];
+    assert_problems(builder(trusting(&issuer).profile(profile(""))), &texts);
+    // The neighbour: the claims have a name.
+    assert!(builder(trusting(&issuer).profile(profile("kind"))).build().is_ok());
+}
+
+#[test]
+fn a_problem_of_an_issuer_hides_no_other() {
+    let _alone = listen();
+    let bad_uris = ["http://a.example.com/jwks", "http://b.example.com/jwks"];
+    let texts = ["http://a.example.com/jwks", "http://b.example.com/jwks"];
+    assert_problems(builder(Issuer::new(ISSUER).jwks_uris(bad_uris)), &texts);
+    let good_uris = ["https://a.example.com/jwks", "https://b.example.com/jwks"];
+    assert!(builder(Issuer::new(ISSUER).jwks_uris(good_uris)).build().is_ok());
+
+    // Two issuers take opaque tokens, and one of them has bad keys.
+    let jwks = issuer().jwks();
+    let asking = |name: &str, jwks: &str, is_opaque: bool| {
+        let auth = ClientAuth::client_secret_basic("notes-api", SECRET);
+        let asking = Introspection::new(auth).endpoint("https://as.example.com/introspect");
+        let asking = match is_opaque {
+            true => asking,
+            false => asking.also_for_jwts().not_for_opaque_tokens(),
+        };
+        Issuer::new(name).jwks(jwks).introspection(asking)
+    };
+    let two = |jwks: &str, is_opaque| {
+        builder(asking(ISSUER, jwks, true)).issuer(asking(
+            "https://as2.example.com",
+            jwks,
+            is_opaque,
+        ))
+    };
+    assert_problems(two("{}", true), &["opaque tokens go to another issuer already"]);
+    assert!(two(&jwks, false).build().is_ok());
+
+    // A client that has neither an id nor a key.
+    let client = |id: &str, pem: &str| {
+        let auth = ClientAuth::private_key_jwt(id, Algorithm::ES256, pem);
+        let asking = Introspection::new(auth).endpoint("https://as.example.com/introspect");
+        builder(Issuer::new(ISSUER).jwks(jwks.clone()).introspection(asking))
+    };
+    assert_problems(client("", "no key"), &["client_id ``", "private_key_jwt: "]);
+    // A parameter's name is escaped.
+    let twice = |name: &str| {
+        let auth = ClientAuth::client_secret_basic("notes-api", SECRET);
+        let asking = Introspection::new(auth).endpoint("https://as.example.com/introspect");
+        let asking = asking.form_parameter(name, "1").form_parameter("a\nb", "2");
+        builder(Issuer::new(ISSUER).jwks(jwks.clone()).introspection(asking))
+    };
+    assert_problems(twice("a\nb"), &["form_parameter `a\\nb`: is set twice"]);
+    assert!(twice("c").build().is_ok());
 }
 
 #[test]

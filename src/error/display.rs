@@ -66,7 +66,9 @@ impl fmt::Display for Error {
             Self::UnacceptedValue { claim } => {
                 write!(
                     f,
-                    "claim `{claim}` has none of the values that the issuer's profile requires"
+                    "claim `{claim}` has none of the values that are accepted from this issuer: \
+                     those of its profile (`Profile::require_value`), or the API's audiences where \
+                     `Profile::audience_claim` names this claim"
                 )
             }
             Self::Expired { exp, now, leeway } => {

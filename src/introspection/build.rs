@@ -96,8 +96,12 @@ impl Introspection {
             problems.push("signed_answer_audience ``: must not be empty".to_owned());
         }
         let shared = self.shared(&context, &audiences).map_err(|text| problems.push(text));
-        problems.extend(self.auth.unfilled().into_iter().skip(1));
-        let credentials = self.auth.prepare(context.issuer).map_err(|text| problems.push(text));
+        problems.extend(self.auth.unfilled());
+        let credentials = self.auth.prepare(context.issuer).map_err(|text| {
+            if !problems.contains(&text) {
+                problems.push(text);
+            }
+        });
         let clients = self.clients(&context).map_err(|text| problems.push(text));
         let (Ok(credentials), Ok((http, endpoint)), Ok(shared), []) =
             (credentials, clients, shared, &*problems)
@@ -163,6 +167,7 @@ impl Introspection {
                 problems.push(format!("form_parameter `{name}`: can't be set"));
             } else if !seen.insert(name) {
                 // RFC 6749 §3.2: a parameter is there once.
+                let name = name.escape_debug();
                 problems.push(format!("form_parameter `{name}`: is set twice"));
             }
         }

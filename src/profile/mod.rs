@@ -328,9 +328,20 @@ impl Profile {
         ];
         let named = self.named.iter().map(|name| ("require_claim", name));
         let valued = self.required_values.iter().map(|(name, _)| ("require_value", name));
-        let all = names.into_iter().chain(named).chain(valued);
+        let access = self.access.iter().map(|(name, _)| ("access_if_value", name));
+        let all = names.into_iter().chain(named).chain(valued).chain(access);
+        let all = all.chain(self.signs.texts());
         let nameless = all.filter(|(_, name)| name.is_empty());
-        nameless.map(|(setting, _)| format!("profile: {setting} ``: must not be empty")).collect()
+        let of_jwts = nameless.map(|(setting, _)| format!("profile: {setting}"));
+        let answers = &self.answers;
+        let names = [("client_claim", &answers.client), ("scope_claim", &answers.scope)];
+        let names = names.into_iter().filter_map(|(setting, name)| Some((setting, name.as_ref()?)));
+        let nameless = names.chain(answers.signs.texts()).filter(|(_, name)| name.is_empty());
+        let of_answers = nameless.map(|(setting, _)| format!("profile: answers: {setting}"));
+        of_jwts
+            .chain(of_answers)
+            .map(|setting| format!("{setting} ``: must not be empty"))
+            .collect()
     }
 }
 

@@ -29,6 +29,26 @@ pub(crate) enum Sign {
     ClientNotInAudience,
 }
 
+impl Signs {
+    /// The settings that the signs were made by, and the claims that they name. The end of a `sub` is
+    /// among them: every `sub` ends in an empty text.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&'static str, &Cow<'static, str>)> {
+        let clients = self.of_clients.iter().filter_map(|sign| match sign {
+            Sign::Present(name) => Some(("client_if_present", name)),
+            Sign::Absent(name) => Some(("client_if_absent", name)),
+            Sign::Value(name, _) => Some(("client_if_value", name)),
+            Sign::SubjectEnds(suffix) => Some(("client_if_subject_ends", suffix)),
+            Sign::ClientNotInAudience => None,
+        });
+        let users = self.of_users.iter().filter_map(|sign| match sign {
+            Sign::Present(name) => Some(("user_if_present", name)),
+            Sign::Value(name, _) => Some(("user_if_value", name)),
+            Sign::Absent(_) | Sign::SubjectEnds(_) | Sign::ClientNotInAudience => None,
+        });
+        clients.chain(users)
+    }
+}
+
 /// What is judged: the claims, and the subject and the client that were read from them.
 #[derive(Clone, Copy)]
 pub(crate) struct Acting<'a> {

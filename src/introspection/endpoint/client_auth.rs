@@ -191,9 +191,6 @@ impl ClientAuth {
     /// # Errors
     /// In fixed words, fit for a `ConfigError`.
     pub(crate) fn prepare(&self, issuer: &str) -> Result<Credentials, String> {
-        if let Some(text) = self.unfilled().into_iter().next() {
-            return Err(text);
-        }
         let client_id = self.client_id().map(str::to_owned);
         if let Method::Basic { client_id, secret, encoded: false } = &self.method {
             // RFC 7617 §2: the first colon ends the client id.
@@ -214,6 +211,9 @@ impl ClientAuth {
             }
             _ => None,
         };
+        if let Some(text) = self.unfilled().into_iter().next() {
+            return Err(text);
+        }
         if key.is_none() && (self.key_id.is_some() || self.assertion_audience.is_some()) {
             return Err(format!("{}: has no assertion to say more about", self.name()));
         }

@@ -52,11 +52,11 @@ impl TrustSettings {
         }
         let algorithms = accepted_algorithms(issuer, problem);
         let (keys, of_keys) = match self.keys(issuer, algorithms, previous, keep_warm) {
-            Ok(keys) => (keys, None),
-            Err(text) => {
-                problem(&text);
+            Ok(keys) => (keys, Vec::new()),
+            Err(texts) => {
+                texts.iter().for_each(|text| problem(text));
                 // Nothing is judged by it: it is there so that what follows is checked as well.
-                (Keys::Static(Arc::new(KeySet::empty())), Some(text))
+                (Keys::Static(Arc::new(KeySet::empty())), texts)
             }
         };
         issuer.profile.problems().iter().for_each(|text| problem(text));
@@ -82,15 +82,14 @@ impl TrustSettings {
         {
             // The same client can't be made twice, and it is said once.
             let mut problem = |text: &str| {
-                let is_new =
-                    |of_keys: &String| text.strip_prefix("introspection: ") != Some(of_keys);
-                if of_keys.as_ref().is_none_or(is_new) {
+                let own = text.strip_prefix("introspection: ");
+                if !of_keys.iter().any(|text| own == Some(text)) {
                     problem(text);
                 }
             };
             trusted.introspection = self.introspection(issuer, &trusted, generation, &mut problem);
         }
-        of_keys.is_none().then_some(trusted)
+        of_keys.is_empty().then_some(trusted)
     }
 
     /// What is needed to ask the issuer about tokens. Answers under another generation are never
@@ -154,9 +153,11 @@ impl TrustSettings {
 fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     if issuer.name.matches(TENANT).count() != 1 {
         problem("tenants: the name needs one `{tenantid}`");
-    } else if matches!(issuer.keys, KeyConfig::Discover) && issuer.is_fetched_from() {
+    }
+    if matches!(issuer.keys, KeyConfig::Discover) && issuer.is_fetched_from() {
         problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
-    } else if !issuer.aliases.is_empty() {
+    }
+    if !issuer.aliases.is_empty() {
         problem("tenants: an alias would belong to no tenant");
     }
 }

@@ -23,7 +23,7 @@ impl TrustSettings {
         algorithms: AlgorithmSet,
         mut previous: impl Iterator<Item = &'a TrustedIssuer>,
         keep_warm: bool,
-    ) -> Result<Keys, String> {
+    ) -> Result<Keys, Vec<String>> {
         let same_place = |known: &&TrustedIssuer| {
             *known.name == *issuer.name
                 && known.source.is_same(&issuer.keys)
@@ -53,14 +53,14 @@ impl TrustSettings {
         let keys = match &issuer.keys {
             KeyConfig::Jwks(document) => KeySet::parse(document, algorithms)
                 .map(|set| Keys::Static(Arc::new(set)))
-                .map_err(|KeySetFault(text)| format!("jwks: {text}")),
+                .map_err(|KeySetFault(text)| vec![format!("jwks: {text}")]),
             KeyConfig::Pem(pem) => one_key(crate::keys::pem(pem, algorithms), "pem"),
             KeyConfig::Der(der) => one_key(crate::keys::der(der, algorithms), "der"),
             KeyConfig::Secret(secret, algorithm) => {
                 one_key(VerificationKey::secret(secret, *algorithm), "secret")
             }
             KeyConfig::File(path) if path.as_os_str().is_empty() => {
-                Err("file ``: must not be empty".to_owned())
+                Err(vec!["file ``: must not be empty".to_owned()])
             }
             KeyConfig::File(path) => Ok(remote(Source::file(path))),
             KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
@@ -80,19 +80,28 @@ impl TrustSettings {
     }
 
     #[cfg(feature = "remote")]
-    fn remote_source(&self, issuer: &Issuer, accepted: AlgorithmSet) -> Result<Source, String> {
+    fn remote_source(
+        &self,
+        issuer: &Issuer,
+        accepted: AlgorithmSet,
+    ) -> Result<Source, Vec<String>> {
         let mut settings = self.client(issuer);
         let plain_http = issuer.plain_http(self.allow_http_loopback);
         if let KeyConfig::JwksUris(uris) = &issuer.keys {
+            let mut problems = Vec::new();
             if uris.is_empty() || uris.len() > MAX_PLACES {
-                return Err(format!("jwks_uris: {} URLs; from 1 to {MAX_PLACES}", uris.len()));
+                problems.push(format!("jwks_uris: {} URLs; from 1 to {MAX_PLACES}", uris.len()));
             }
             for uri in uris {
-                let url = check_url(uri, plain_http)
-                    .map_err(|fault| format!("jwks_uri `{}`: {fault}", shown(uri)))?;
-                settings.tls.is_needed |= url.scheme() == "https";
+                match check_url(uri, plain_http) {
+                    Ok(url) => settings.tls.is_needed |= url.scheme() == "https",
+                    Err(fault) => problems.push(format!("jwks_uri `{}`: {fault}", shown(uri))),
+                }
             }
-            let client = crate::fetch::Client::new(&settings)?;
+            let client = crate::fetch::Client::new(&settings).map_err(|text| problems.push(text));
+            let (Ok(client), []) = (client, &*problems) else {
+                return Err(problems);
+            };
             let bearer = issuer.transport.bearer_token_file.as_deref().map(BearerFile::new);
             if let [uri] = uris.as_slice() {
                 return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
@@ -107,14 +116,15 @@ impl TrustSettings {
             None => check_issuer(&issuer.name, plain_http),
         };
         settings.tls.is_needed = url.is_ok_and(|url| url.scheme() == "https");
-        let client = crate::fetch::Client::new(&settings)?;
+        let client = crate::fetch::Client::new(&settings).map_err(|text| vec![text])?;
         let discovery = crate::fetch::Discovery::new(&issuer.name, metadata_url, client.clone());
         Ok(Source::Discovery(client, Arc::new(discovery)))
     }
 
     #[cfg(not(feature = "remote"))]
-    fn remote_source(&self, _: &Issuer, _: AlgorithmSet) -> Result<Source, String> {
-        Err("its keys are remote: give them in code, or turn on the feature `remote`".to_owned())
+    fn remote_source(&self, _: &Issuer, _: AlgorithmSet) -> Result<Source, Vec<String>> {
+        let text = "its keys are remote: give them in code, or turn on the feature `remote`";
+        Err(vec![text.to_owned()])
     }
 }
 
@@ -141,7 +151,7 @@ fn is_reached_alike(_: &TrustedIssuer, _: &Issuer) -> bool {
     true
 }
 
-fn one_key(key: Result<VerificationKey, KeyFault>, setting: &str) -> Result<Keys, String> {
+fn one_key(key: Result<VerificationKey, KeyFault>, setting: &str) -> Result<Keys, Vec<String>> {
     key.map(|key| Keys::Static(Arc::new(KeySet::single(key))))
-        .map_err(|KeyFault(text)| format!("{setting}: {text}"))
+        .map_err(|KeyFault(text)| vec![format!("{setting}: {text}")])
 }

@@ -74,7 +74,7 @@ impl TrustSettings {
             issuers.iter().for_each(|issuer| self.warn_of_http(issuer));
         }
         #[cfg(feature = "remote")]
-        check_opaque(&trusted, problems);
+        check_opaque(issuers, problems);
         let tenants = self.tenants(audiences, &trusted, generation, previous);
         let names = trusted_names(&trusted, tenants.is_some());
         Trust { generation, issuers: trusted, names, tenants }
@@ -162,8 +162,8 @@ fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt 
 /// A token that names no issuer goes to one authorization server: sent to several, each would learn
 /// the tokens of the others.
 #[cfg(feature = "remote")]
-fn check_opaque(issuers: &[Arc<TrustedIssuer>], problems: &mut Vec<String>) {
-    let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
+fn check_opaque(issuers: &[Issuer], problems: &mut Vec<String>) {
+    let is_opaque = |issuer: &&Issuer| {
         issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)
     };
     for issuer in issuers.iter().filter(is_opaque).skip(1) {
