@@ -1,6 +1,8 @@
-//! What does not fit beside one item: defaults and their reasons, attacks and what stops them, how
-//! keys are kept fresh, opaque and revoked tokens, non-features, what each vendor's authorization
-//! server sends, and [a complete axum program](axum#a-complete-program).
+//! The pages that explain more than one item: [the defaults](defaults) and their reasons,
+//! [attacks](attacks) and the defence against each, [how keys are kept fresh](keys),
+//! [opaque and revoked tokens](introspection), [what the crate does not do](non_features),
+//! [what each vendor's authorization server sends](providers), and
+//! [a complete axum program](axum#a-complete-program).
 
 #[doc = include_str!("attacks.md")]
 pub mod attacks {}
