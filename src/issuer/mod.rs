@@ -1,8 +1,8 @@
-//! Step 3 of the walk: trusted issuers, each a world of its own.
+//! Step 3: the trusted issuers. Each is separate from the others.
 //!
-//! Decides which issuer a token is judged by. The token's unverified `iss` only selects; keys,
-//! audiences, algorithms, profile and leeway are then those of that issuer alone (RFC 8725 §3.8).
-//! There is no shared pool of keys and no fall-through to another issuer.
+//! Decides which issuer validates a token. The token's unverified `iss` only selects the issuer.
+//! Keys, audiences, algorithms, profile and leeway are then only those of that issuer (RFC 8725
+//! §3.8). Issuers share no keys, and there is no fallback to another issuer.
 
 pub mod providers;
 #[cfg(feature = "remote")]
@@ -32,12 +32,13 @@ pub(crate) use transport::Transport;
 
 /// A trusted authorization server.
 ///
-/// `iss` is compared byte by byte, so the name is given exactly as the server writes it into its
-/// tokens: with or without the final slash. A name that metadata is fetched from is a URL which every
-/// reader takes for the same: https, without dot segments, empty segments or encoded delimiters in
-/// its path. Where the keys are given (and the introspection endpoint, if there is introspection), or
-/// where `metadata_url` says where the metadata is, nothing is fetched from the name, and it
-/// may be any text.
+/// `iss` is compared byte by byte. Write the name exactly as the server writes it into its tokens,
+/// with or without the final slash.
+///
+/// If metadata is fetched from the name, the name must be a URL that every parser reads in the same
+/// way: https, and a path without dot segments, empty segments or encoded delimiters. The name may
+/// be any text if nothing is fetched from it. This is the case if you set the keys (and the
+/// introspection endpoint, if you use introspection), or `metadata_url`.
 ///
 /// ```
 /// use tower_resource_server::{Algorithm, Issuer, Profile};
@@ -48,7 +49,7 @@ pub(crate) use transport::Transport;
 /// # let _ = issuer;
 /// ```
 ///
-/// `Debug` shows no key and no secret, and of a URL neither user and password nor query and fragment.
+/// `Debug` shows no key and no secret. Of a URL, it shows no user, password, query or fragment.
 #[derive(Clone)]
 pub struct Issuer {
     pub(crate) name: String,
@@ -82,8 +83,8 @@ pub(crate) enum KeyConfig {
 }
 
 impl KeyConfig {
-    /// Whether keys from here are those from there. Two sources of the API's own are the same when
-    /// they are one value.
+    /// Whether both give the same keys. Two key sources of the API are the same if they are one
+    /// value.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Discover, Self::Discover) => true,
@@ -92,7 +93,7 @@ impl KeyConfig {
             (Self::Pem(own), Self::Pem(other)) => own == other,
             (Self::Der(own), Self::Der(other)) => own == other,
             (Self::File(own), Self::File(other)) => own == other,
-            // Made anew, which costs nothing; secrets are not compared.
+            // Building it again costs nothing; secrets are not compared.
             (Self::Secret(..), Self::Secret(..)) => false,
             (Self::Source(own), Self::Source(other)) => Arc::ptr_eq(own, other),
             _ => false,
@@ -101,15 +102,15 @@ impl KeyConfig {
 }
 
 impl Issuer {
-    /// An issuer whose keys are found through its metadata: OpenID Connect Discovery 1.0 or RFC
-    /// 8414, whichever it serves. Nothing is fetched before the first request needs it.
+    /// An issuer that publishes metadata, by OpenID Connect Discovery 1.0 or RFC 8414. The keys are
+    /// found through the metadata. Nothing is fetched before the first request needs it.
     pub fn discover(name: impl Into<String>) -> Self {
         Self::new(name)
     }
 
-    /// An issuer; without one of [`jwks_uri`](Self::jwks_uri), [`jwks`](Self::jwks),
-    /// [`pem`](Self::pem), [`der`](Self::der), [`file`](Self::file), [`secret`](Self::secret) or
-    /// [`key_source`](Self::key_source) it is [discovered](Self::discover).
+    /// An issuer by its name. It is [discovered](Self::discover), unless you call one of
+    /// [`jwks_uri`](Self::jwks_uri), [`jwks`](Self::jwks), [`pem`](Self::pem), [`der`](Self::der),
+    /// [`file`](Self::file), [`secret`](Self::secret) or [`key_source`](Self::key_source).
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -129,19 +130,19 @@ impl Issuer {
         }
     }
 
-    /// Fetches the key set from `uri`, without metadata. The token's `iss` still has to be this
+    /// Fetches the key set from `uri`, without metadata. The token's `iss` must still be this
     /// issuer's name.
     pub fn jwks_uri(self, uri: impl Into<String>) -> Self {
         self.jwks_uris([uri])
     }
 
-    /// Fetches the key sets at several URLs, and uses their keys together: for a server that publishes
-    /// a set for each policy, as Azure AD B2C does, and signs with all of them under one `iss`. At most
-    /// 16 URLs. Like [`jwks_uri`](Self::jwks_uri), it takes the place of what was set before.
+    /// Fetches the key sets from several URLs (at most 16) and uses all their keys. This is for a
+    /// server that publishes one set for each policy and uses one `iss` for all of them, such as
+    /// Azure AD B2C. Like [`jwks_uri`](Self::jwks_uri), it replaces the earlier setting.
     ///
-    /// All are asked each time, each by its own `ETag`. Where one fails and another answers, the last
-    /// good keys of the one that fails stay in use for as long as those of a single set would, and it
-    /// is asked again within a minute.
+    /// Each fetch requests all of them, each with its own `ETag`. If one fails and another
+    /// succeeds, the last good keys of the failed one stay in use, for as long as those of a single
+    /// set would. The failed one is fetched again within a minute.
     ///
     /// ```
     /// use tower_resource_server::Issuer;
@@ -164,86 +165,91 @@ impl Issuer {
         self
     }
 
-    /// Uses one fixed public key: PEM text with the label `PUBLIC KEY` (RFC 7468 §13), or
-    /// `CERTIFICATE` (§5), of which only the key counts.
+    /// Uses one fixed public key: PEM text with the label `PUBLIC KEY` (RFC 7468 §13) or
+    /// `CERTIFICATE` (§5). Of a certificate, only the key is used.
     pub fn pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.keys = KeyConfig::Pem(pem.into());
         self
     }
 
-    /// Uses one fixed public key: a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), or a certificate,
-    /// of which only the key counts.
+    /// Uses one fixed public key: a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) or certificate. Of
+    /// a certificate, only the key is used.
     pub fn der(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.keys = KeyConfig::Der(der.into());
         self
     }
 
-    /// Uses the keys in a file, and what replaces it: a JWK set (RFC 7517 §5), or one public key or
-    /// certificate as PEM or DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and
-    /// [`der`](Self::der); which of them is told by the content. At most 512 KiB.
+    /// Uses the keys in a file, and reads the file again when it is replaced. The file has at most
+    /// 512 KiB. It contains a JWK set (RFC 7517 §5), or one public key or certificate as PEM or
+    /// DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and [`der`](Self::der). The content
+    /// shows which of them it is.
     ///
-    /// It is kept as a fetched set is: read when the first request needs it, again within a minute,
-    /// and at once for a `kid` that it does not have. The name is looked up each time, so a mounted
-    /// secret, whose link is swapped, is followed. A file that is missing, half written or no key
-    /// leaves the last good keys in use, for an hour at most. Each read is on a thread of its own, one
-    /// at a time, so that a mount that hangs holds up nothing else; what it brings is waited for in a
-    /// tokio runtime.
+    /// The rules are those of a fetched set:
+    ///
+    /// - The file is read when the first request needs it, again within a minute, and at once for
+    ///   an unknown `kid`. The path is resolved at each read, so the links of a mounted secret
+    ///   work.
+    /// - If the file is missing, half written or contains no key, the last good keys stay in use,
+    ///   for an hour at most.
+    /// - Reads happen one at a time, on a separate thread, so a mount that hangs blocks nothing
+    ///   else. Waiting for a read needs a tokio runtime.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys = KeyConfig::File(path.into());
         self
     }
 
-    /// Uses one shared secret: bytes from a random source, never a password, at least as long as
-    /// the hash (RFC 7518 §3.2). Everyone who can check such tokens can make them.
+    /// Uses one shared secret. It must come from a random source, not from a password, and be at
+    /// least as long as the hash (RFC 7518 §3.2). Everyone who can verify such tokens can also make
+    /// them.
     pub fn secret(mut self, secret: impl Into<Vec<u8>>, algorithm: Algorithm) -> Self {
         self.keys = KeyConfig::Secret(secret.into(), algorithm);
         self
     }
 
-    /// Fetches the key set through a source of the API's own.
+    /// Fetches the key set through the API's own code.
     pub fn key_source(mut self, source: impl KeySource) -> Self {
         self.keys = KeyConfig::Source(Arc::new(source));
         self
     }
 
-    /// Asks this server about tokens (RFC 7662): those that are no JWT, unless the value says more.
+    /// Introspects tokens at this server (RFC 7662): by default those that are not JWTs.
     #[cfg(feature = "remote")]
     pub fn introspection(mut self, introspection: Introspection) -> Self {
         self.introspection = Some(introspection);
         self
     }
 
-    /// Starts from the key set that another process
-    /// [exported](crate::ResourceServer::export_keys), until the first fetch succeeds: so that an API
-    /// starts while its issuer is down. A seed of another issuer, or older than keys may be, is
-    /// ignored, and an [`Event`](crate::Event) tells so.
+    /// Starts with the key set that another process [exported](crate::ResourceServer::export_keys).
+    /// It is used until the first fetch succeeds, so an API can start while its issuer is down. A
+    /// seed of another issuer, or one that is too old, is ignored, and an [`Event`](crate::Event)
+    /// reports this.
     ///
-    /// It counts for keys that are fetched. Whoever can write where seeds are kept can put keys into
-    /// them: keep them as safe as the rest of the configuration.
+    /// A seed is used only for keys that are fetched. Anyone who can write to the place of the seed
+    /// can insert keys. Protect it like the rest of the configuration.
     pub fn seed(mut self, seed: KeySeed) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Accepts another name in `iss`, for a server that uses two, or whose tokens name it by
-    /// something that is no URL. It is compared byte by byte and never fetched from; tokens under
-    /// it are judged as this issuer's, and [`AccessToken::issuer`](crate::AccessToken::issuer) is
-    /// the issuer's own name.
+    /// Accepts a second name in `iss`, for a server that uses two names, or whose tokens have a
+    /// name that is not a URL. It is compared byte by byte, and nothing is fetched from it. Tokens
+    /// with this name are validated like the issuer's other tokens.
+    /// [`AccessToken::issuer`](crate::AccessToken::issuer) returns the issuer's main name.
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.aliases.push(name.into());
         self
     }
 
-    /// Trusts the tenants of a server that signs for all of them with one key set, as Microsoft Entra
-    /// ID does. The issuer's name has the word `{tenantid}` in the tenant's place, and the keys are
-    /// given, since such a name has no metadata of its own. It is a URL in normal form; the tenant's
-    /// name has letters, digits, `-`, `_` and `.`, and is not `.` or `..`.
+    /// Trusts tenants of a server that signs for all of them with one key set, such as Microsoft
+    /// Entra ID. The issuer's name contains the word `{tenantid}` in the place of the tenant. It
+    /// must be a URL in normal form. You must set the keys, because such a name has no metadata. A
+    /// tenant's name has letters, digits, `-`, `_` and `.`, and is not `.` or `..`.
     ///
-    /// `allow` decides by the tenant's name in `iss`, before anything else is done with the token.
-    /// The token's `claim` has to be that very tenant. [`AccessToken::issuer`] is then the issuer of
-    /// the tenant, so that equal subjects of two tenants are two principals.
+    /// `allow` gets the tenant's name from `iss`, before any other check of the token. The token's
+    /// `claim` must name the same tenant. [`AccessToken::issuer`] is then the issuer of the tenant,
+    /// so equal subjects of two tenants are two principals.
     ///
-    /// Tenants that have keys of their own are for
+    /// If tenants have their own keys, use
     /// [`Builder::issuer_resolver`](crate::Builder::issuer_resolver).
     ///
     /// [`AccessToken::issuer`]: crate::AccessToken::issuer
@@ -277,14 +283,14 @@ impl Issuer {
         matches!(self.keys, KeyConfig::Discover)
     }
 
-    /// An audience for this issuer's tokens. Given once or more, it replaces the server's.
+    /// Adds an audience for this issuer's tokens. Once set, the server's audiences are not used.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
     /// The algorithms accepted from this issuer (RFC 8725 §3.1). The default is every asymmetric
-    /// one of RFC 7518 and Ed25519; ML-DSA only when listed here.
+    /// algorithm of RFC 7518, and Ed25519. ML-DSA is accepted only if it is listed here.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = Some(algorithms.into_iter().collect());
         self
@@ -296,14 +302,14 @@ impl Issuer {
         self
     }
 
-    /// How this server writes its tokens; RFC 9068 unless said otherwise.
+    /// The form of this server's tokens. The default is RFC 9068.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
     }
 
-    /// How far the clocks of the two servers may differ, for `exp`, `nbf` and `iat`: 60 s unless
-    /// set, at most 300 s (RFC 9068 §4 allows "a few minutes").
+    /// How far the clocks of the two servers may differ, for `exp`, `nbf` and `iat`. The default is
+    /// 60 s, the maximum 300 s (RFC 9068 §4 allows "a few minutes").
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(leeway);
         self

@@ -1,5 +1,5 @@
-//! The settings of how an issuer is reached: a URL of its metadata, its own roots, a token for its key
-//! server, http inside a network.
+//! How an issuer is reached: the URL of its metadata, its own root certificates, a token for its
+//! key server, http inside a network.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,14 +7,16 @@ use std::time::Duration;
 use crate::issuer::Issuer;
 
 impl Issuer {
-    /// Fetches the metadata from this URL, and looks for it nowhere else: for a server that has another
-    /// name inside a network than in its tokens, or metadata under a name of its own.
+    /// Fetches the metadata from this URL and from no other. Use it for a server that has one name
+    /// inside a network and another in its tokens, or whose metadata is not at a well-known place.
     ///
-    /// The document's `issuer` still has to be exactly the issuer's name, which is what `iss` of tokens
-    /// is compared with; nothing is fetched from the name then, and it may be any text. The URLs that the
-    /// document names are used as they are: where they are names for the outside too, set
-    /// [`jwks_uri`](Self::jwks_uri) and [`Introspection::endpoint`](crate::Introspection::endpoint)
-    /// beside it, which come before what metadata says. For http inside a network, see
+    /// The document's `issuer` must still be exactly the issuer's name, which is also compared with
+    /// `iss` in tokens. Nothing is fetched from the name, so it may be any text.
+    ///
+    /// The URLs in the document are used as they are. If they work only from outside the network,
+    /// also set [`jwks_uri`](Self::jwks_uri) and
+    /// [`Introspection::endpoint`](crate::Introspection::endpoint), which override the metadata.
+    /// For http inside a network, see
     /// [`danger::allow_http_hosts`](crate::danger::allow_http_hosts).
     ///
     /// ```
@@ -30,43 +32,44 @@ impl Issuer {
         self
     }
 
-    /// Trusts these root certificates, and no others, when anything is asked of this issuer: its
-    /// metadata, its keys, its introspection endpoint. PEM text of one or more; given twice, all of
-    /// them count.
+    /// Trusts only these root certificates for all requests to this issuer: metadata, keys and
+    /// introspection. The PEM text may contain several. If you call this twice, all of them are
+    /// trusted.
     ///
-    /// Neither the roots of the system nor those of
-    /// [`Builder::root_certificates`](crate::Builder::root_certificates) are trusted then: whoever
-    /// runs one of the many public authorities can't stand in for a private issuer.
+    /// The roots of the system and of
+    /// [`Builder::root_certificates`](crate::Builder::root_certificates) are not trusted for this
+    /// issuer. So no public certificate authority can vouch for a server that pretends to be a
+    /// private issuer.
     pub fn only_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.transport.roots.push(pem.into());
         self
     }
 
-    /// Shows the token in this file (`Authorization: Bearer`, RFC 6750 §2.1) when the key set is
-    /// fetched. The file is read at each fetch, so a token that is replaced in time needs no reload;
-    /// it has at most 16 KiB, and white space around the token is dropped. Where it can't be read,
-    /// nothing is fetched, and the keys at hand stay.
+    /// Sends the token in this file (`Authorization: Bearer`, RFC 6750 §2.1) when the key set is
+    /// fetched. The file is read at each fetch, so a replaced token needs no reload. It has at most
+    /// 16 KiB, and white space around the token is removed. If it can't be read, nothing is fetched
+    /// and the cached keys stay.
     ///
-    /// The token goes to the [`jwks_uri`](Self::jwks_uri) of this issuer and nowhere else: to no URL
-    /// that metadata names, and to none that a redirect leads to. Without a `jwks_uri`,
-    /// [`build`](crate::Builder::build) refuses the setting.
+    /// The token is sent only to the [`jwks_uri`](Self::jwks_uri) of this issuer, never to a URL
+    /// from metadata or from a redirect. Without a `jwks_uri`, [`build`](crate::Builder::build)
+    /// refuses the setting.
     pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.transport.bearer_token_file = Some(path.into());
         self
     }
 
-    /// How long one request for this issuer's metadata or keys may take: 5 s unless set, at most 30 s.
-    /// No client waits longer for that: a request waits for keys for 3 s at most, and those that come
-    /// later find them. For calls of the introspection endpoint there is
+    /// The deadline of one request for this issuer's metadata or keys: 5 s by default, 30 s at
+    /// most. A longer deadline makes no client wait longer: a request waits at most 3 s for keys,
+    /// and later requests find them in the cache. For introspection calls, use
     /// [`Introspection::deadline`](crate::Introspection::deadline).
     pub fn fetch_deadline(mut self, deadline: Duration) -> Self {
         self.transport.deadline = Some(deadline);
         self
     }
 
-    /// Connects to this issuer directly, for its metadata, its keys and its introspection endpoint,
-    /// where [`Builder::proxy`](crate::Builder::proxy) sets a proxy for the others: for an
-    /// authorization server in the same network.
+    /// Connects to this issuer directly, even if [`Builder::proxy`](crate::Builder::proxy) sets a
+    /// proxy for the others. Use it for an authorization server in the same network. It applies to
+    /// metadata, keys and introspection.
     ///
     /// ```
     /// use tower_resource_server::{Issuer, ResourceServer};

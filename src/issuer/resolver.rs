@@ -1,13 +1,13 @@
-//! How the API names the issuers of tenants while requests come in.
+//! How the API finds the issuers of tenants at run time.
 
 use std::future::Future;
 
 use crate::issuer::Issuer;
 use crate::source_error::{Boxed, SourceError};
 
-/// Finds the issuers of tenants while requests come in.
+/// Finds the issuers of tenants at run time.
 ///
-/// It can only name an [`Issuer`]; tokens are judged as those of any other. Set by
+/// It only returns an [`Issuer`]. Tokens are validated as for any other issuer. Set it with
 /// [`Builder::issuer_resolver`](crate::Builder::issuer_resolver).
 ///
 /// ```
@@ -17,14 +17,14 @@ use crate::source_error::{Boxed, SourceError};
 ///
 /// impl IssuerResolver for Tenants {
 ///     fn allows(&self, iss: &str) -> bool {
-///         // All between the two is the tenant's: one label, so that no other host is named.
+/// The text between prefix and suffix must be one label, so that it names no other host.
 ///         let rest = iss.strip_prefix("https://").and_then(|rest| rest.strip_suffix(".as.example.com"));
 ///         let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
 ///         rest.is_some_and(|tenant| !tenant.is_empty() && tenant.bytes().all(is_label))
 ///     }
 ///
 ///     fn resolve(&self, iss: &str) -> impl Future<Output = Result<Option<Issuer>, SourceError>> + Send {
-///         // A directory of tenants would be asked here.
+/// A real resolver would look the tenant up in its directory.
 ///         Box::pin(async move { Ok(Some(Issuer::discover(iss))) })
 ///     }
 /// }
@@ -34,28 +34,30 @@ use crate::source_error::{Boxed, SourceError};
 /// assert!(!Tenants.allows("https://evil.example/.as.example.com"));
 /// ```
 pub trait IssuerResolver: Send + Sync + 'static {
-    /// Whether a token may name this issuer. `iss` is a URL that a stranger wrote: compare it with
-    /// what is trusted, host and all, and fetch nothing. A look at the ends of the text is no such
-    /// comparison: `https://evil.example/.as.example.com` begins and ends well.
+    /// Whether a token may name this issuer. `iss` is a URL that comes from an untrusted client.
+    /// Compare it with the names that you trust, including the host, and fetch nothing. It is not
+    /// enough to check the beginning and the end: `https://evil.example/.as.example.com` would
+    /// pass.
     ///
-    /// The URL is in normal form: https (or http to this machine, where that is switched on), without
-    /// user name, query, fragment, default port, upper case in the host, dot segments, empty segments
-    /// or encoded delimiters; and it has 1,024 bytes at most. The layer refuses other names before it
-    /// asks, so what is compared here is what is fetched.
+    /// The URL is in normal form: https (or http to this machine, if that is allowed), without user
+    /// name, query, fragment, default port, upper case in the host, dot segments, empty segments or
+    /// encoded delimiters. It has at most 1,024 bytes. The layer refuses other names before it
+    /// calls this method. So the text that you compare is the URL that is fetched.
     ///
-    /// It is asked for every token, also of a tenant at hand, so it is what takes a tenant's trust
-    /// away at once. An answer of [`resolve`](Self::resolve) is asked for again after ten minutes.
+    /// It is called for every token, even if the tenant is cached. So you can withdraw trust from a
+    /// tenant at once. The result of [`resolve`](Self::resolve) is requested again after ten
+    /// minutes.
     fn allows(&self, iss: &str) -> bool;
 
-    /// The issuer of this name, which `allows` let pass; `None` when there is no such tenant, which is
-    /// remembered for 10 s.
+    /// Returns the issuer of this name, which `allows` has accepted. `None` means that there is no
+    /// such tenant. This is cached for 10 s.
     ///
-    /// A tenant that is known is asked about again in the background, ten minutes after the last
-    /// time, when a request comes for it. `None` then takes its trust away; an error leaves it as it
-    /// is.
+    /// A known tenant is resolved again in the background, ten minutes after the last time, when a
+    /// request for it arrives. `None` then removes the tenant. After an error, the tenant stays as
+    /// it is.
     ///
     /// # Errors
-    /// Why it can't be told now.
+    /// If the resolver can't answer now.
     fn resolve(
         &self,
         iss: &str,

@@ -1,8 +1,8 @@
-//! One issuer whose name has a place for the tenant: `https://login.example.com/{tenantid}/v2.0`.
+//! One issuer whose name has a placeholder for the tenant:
+//! `https://login.example.com/{tenantid}/v2.0`.
 //!
-//! All tenants share one key set, so the signature does not tell one from another. What binds a
-//! token to its tenant is that `iss` and a claim of the token name the same one, and that the API
-//! allows it.
+//! All tenants share one key set, so the signature does not identify the tenant. A token is bound
+//! to its tenant because `iss` and a claim must name the same tenant, and the API must allow it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,15 +11,16 @@ use crate::error::Error;
 use crate::token::json::{Object, Value};
 use crate::url::is_normal;
 
-/// Where the name of such an issuer, or of a key in its set, leaves a place for the tenant.
+/// The placeholder for the tenant, in the name of an issuer or of a key in its set.
 pub(crate) const TENANT: &str = "{tenantid}";
 
-/// What stands in that place while the name is checked as a URL. It begins with no hexadecimal digit,
-/// so that no escape is left open before it.
+/// A tenant for checking the name as a URL. It does not begin with a hexadecimal digit, so that it
+/// can't complete a percent escape before it.
 pub(crate) const PLACEHOLDER: &str = "the-tenant";
 
-/// The tenant in `iss`, if it fits the template: letters, digits, `-`, `_` and `.`, and no dot
-/// segment. In a path whose template is in normal form, every such tenant gives a normal form.
+/// The tenant in `iss`, if it fits the template: letters, digits, `-`, `_` and `.`, and not a dot
+/// segment. If the template is in normal form and the placeholder is in the path, every such tenant
+/// gives a URL in normal form.
 pub(crate) fn tenant_of<'a>(template: &str, iss: &'a str) -> Option<&'a str> {
     let (before, after) = template.split_once(TENANT)?;
     let tenant = iss.strip_prefix(before)?.strip_suffix(after)?;
@@ -28,7 +29,7 @@ pub(crate) fn tenant_of<'a>(template: &str, iss: &'a str) -> Option<&'a str> {
     good.then_some(tenant)
 }
 
-/// Whether the tenant's place is before the path.
+/// Whether the placeholder is before the path.
 fn is_in_host(template: &str) -> bool {
     let before = template.split_once(TENANT).map_or(template, |(before, _)| before);
     before.split_once("://").is_none_or(|(_, authority)| !authority.contains('/'))
@@ -45,7 +46,7 @@ impl TenantRule {
     /// Whether `iss` is that of an allowed tenant.
     pub(crate) fn allows(&self, template: &str, iss: &str) -> bool {
         let Some(tenant) = tenant_of(template, iss) else { return false };
-        // In a host, a tenant can be of another case or make an address of a name.
+        // In a host, a tenant can change the case or turn a name into an address.
         let is_url = !is_in_host(template) || is_normal(iss, false);
         is_url && (self.allow)(tenant)
     }
@@ -116,7 +117,7 @@ mod tests {
         }
     }
 
-    /// What spares tokens the parser: every tenant of a good template makes a name in normal form.
+    /// Tokens need no URL parser because every tenant of a good template gives a normal form.
     #[test]
     fn names_by_a_good_template_are_in_normal_form() {
         let rule = TenantRule { claim: "tid".into(), allow: Arc::new(|_| true) };

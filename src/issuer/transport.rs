@@ -1,4 +1,4 @@
-//! How one issuer is reached, where that differs from the others.
+//! How one issuer is reached, if this differs from the other issuers.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use crate::observe::shown::{AllShown, Shown};
 
-/// What an issuer's requests need beyond the settings of the server.
+/// The settings of an issuer's requests, in addition to those of the server.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Transport {
-    /// Where its metadata is, if not under the well-known names.
+    /// The URL of its metadata, if it is not under the well-known names.
     pub(crate) metadata_url: Option<String>,
-    /// Hosts that may be asked by http.
+    /// Hosts that may be reached by http.
     pub(crate) http_hosts: Vec<String>,
-    /// PEM. Where there are any, no others are trusted.
+    /// PEM. If there are any, only these are trusted.
     pub(crate) roots: Vec<Vec<u8>>,
     pub(crate) bearer_token_file: Option<PathBuf>,
-    /// Whether it is asked directly where others are asked through the server's proxy.
+    /// Whether requests bypass the server's proxy.
     pub(crate) no_proxy: bool,
-    /// Of one request for metadata or keys.
+    /// The deadline of one request for metadata or keys.
     pub(crate) deadline: Option<Duration>,
 }
 
