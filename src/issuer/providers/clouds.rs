@@ -6,27 +6,28 @@ use crate::issuer::Issuer;
 use crate::issuer::providers::{check, pinned};
 use crate::profile::Profile;
 
-/// Microsoft Entra ID, v2.0 tokens of one tenant, by the tenant's id.
+/// Microsoft Entra ID, v2.0 tokens of one tenant. The argument is the tenant's id.
 ///
-/// It sends `typ: JWT`, the API's own client id (a GUID, never its URI) in `aud`, the client in
-/// `azp`, and scopes in `scp` as a string, for users only. An app's own token has no `scp`, hence no
-/// scope, and a `sub` that is not the client: it is told by that absence. What it may do is in
-/// `roles`, for [`and_check`](crate::Policy::and_check) with
+/// It sends `typ: JWT`, the API's own client id in `aud` (a GUID, never its URI), and the client in
+/// `azp`. A user's token has the scopes in `scp`, as a string. An app's own token has no `scp`, so
+/// it has no scope, and its `sub` is not the client. It is recognized by the missing `scp`. Its
+/// permissions are in `roles`: use [`and_check`](crate::Policy::and_check) with
 /// [`Claims::has`](crate::Claims::has).
 ///
-/// Which version arrives is set in the API's registration (`requestedAccessTokenVersion`), not by
-/// the endpoint that the client used. Tokens for Microsoft's own APIs, Graph among them, can't be
-/// verified by anybody else, and end as 401.
+/// The API's registration (`requestedAccessTokenVersion`) decides the version of the tokens. The
+/// endpoint that the client uses does not. Only Microsoft can verify tokens for its own APIs, such
+/// as Graph. Here they get 401.
 ///
-/// It gives up `typ`, `client_id` and `jti`. If the API's registration signs users in, too, its ID
-/// tokens have the same `aud`: they are kept out by `azp`, which is required and not in them.
+/// It gives up `typ`, `client_id` and `jti`. If the API's registration also signs users in, its ID
+/// tokens have the same `aud`. They are kept out because `azp` is required and ID tokens do not
+/// have it.
 ///
 /// Source: Microsoft Learn, "Access token claims reference"
 /// (<https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>) and
 /// "Access tokens in the Microsoft identity platform".
 ///
 /// # Errors
-/// When `tenant_id` is no GUID: a domain, `common` or `organizations` is never in `iss`.
+/// If `tenant_id` is not a GUID. A domain, `common` or `organizations` never appears in `iss`.
 pub fn entra_v2(tenant_id: &str) -> Result<Issuer, ConfigError> {
     check_tenant(tenant_id)?;
     Ok(Issuer::discover(format!("https://login.microsoftonline.com/{tenant_id}/v2.0"))
@@ -34,11 +35,11 @@ pub fn entra_v2(tenant_id: &str) -> Result<Issuer, ConfigError> {
         .profile(entra_profile("azp")))
 }
 
-/// Microsoft Entra ID, v1.0 tokens of one tenant, by the tenant's id.
+/// Microsoft Entra ID, v1.0 tokens of one tenant. The argument is the tenant's id.
 ///
-/// As [`entra_v2`], but: the issuer is `https://sts.windows.net/<tenant>/`, `aud` is the API's App
-/// ID URI (`api://..`) or its client id, as the client spelled it, and the client is in `appid`. An
-/// API that gets both versions trusts both issuers, which the builder takes side by side.
+/// The differences from [`entra_v2`] are: the issuer is `https://sts.windows.net/<tenant>/`; `aud`
+/// is the API's App ID URI (`api://..`) or its client id, as the client wrote it; the client is in
+/// `appid`. If an API gets both versions, add both issuers to the builder.
 ///
 /// Source: as of [`entra_v2`].
 ///
@@ -46,18 +47,20 @@ pub fn entra_v2(tenant_id: &str) -> Result<Issuer, ConfigError> {
 /// As [`entra_v2`].
 pub fn entra_v1(tenant_id: &str) -> Result<Issuer, ConfigError> {
     check_tenant(tenant_id)?;
-    // The metadata lies under another host than the issuer's name says, so the keys are named.
+    // The metadata is on another host than the issuer's name, so the URL of the keys is set.
     Ok(Issuer::new(format!("https://sts.windows.net/{tenant_id}/"))
         .jwks_uri(format!("https://login.microsoftonline.com/{tenant_id}/discovery/keys"))
         .algorithms([Algorithm::RS256])
         .profile(entra_profile("appid")))
 }
 
-/// Microsoft Entra ID, v2.0 tokens of all tenants that `allow` lets in, by the tenant's id.
+/// Microsoft Entra ID, v2.0 tokens of all tenants that `allow` accepts. `allow` gets the tenant's
+/// id.
 ///
-/// As [`entra_v2`], with the key set that all tenants share. A token is bound to its tenant by `iss`
-/// and `tid`, which have to name the same one, and by the issuer that the set names for each key.
-/// `allow` is asked with the GUID in `iss`: look it up among your customers, fetch nothing.
+/// As [`entra_v2`], with the key set that all tenants share. A token is bound to its tenant in two
+/// ways: `iss` and `tid` must name the same tenant, and it must match the issuer that the set names
+/// for the key. `allow` gets the GUID from `iss`. Look it up among your customers, and fetch
+/// nothing.
 ///
 /// ```
 /// use tower_resource_server::{ResourceServer, providers};
@@ -98,28 +101,31 @@ fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
     )
 }
 
-/// Azure AD B2C, user flows and custom policies of one tenant: by the tenant's name (the first label of
-/// `contoso.b2clogin.com`), its id, and the policies (`B2C_1_signin`) as `tfp` spells them, at most 16.
+/// Azure AD B2C, user flows and custom policies of one tenant. The arguments are the tenant's name
+/// (the first label of `contoso.b2clogin.com`), its id, and at most 16 policies (`B2C_1_signin`),
+/// as `tfp` spells them.
 ///
-/// It sends `typ: JWT`, the API's own client id in `aud`, the client in `azp`, and scopes in `scp` as a
-/// string. All policies of a tenant share the issuer. Each has a key set of its own, and `tfp` names the
-/// policy, so a token of a policy with weaker sign-in is refused. The keys of all `policies` count
-/// together: where the key set of one can't be fetched, tokens of the others still pass.
+/// It sends `typ: JWT`, the API's own client id in `aud`, the client in `azp`, and scopes in `scp`
+/// as a string. All policies of a tenant share the issuer. Each policy has its own key set, and
+/// `tfp` names the policy. So a token of a policy that is not listed, for example one with weaker
+/// sign-in, is refused. The keys of all `policies` are used together. If one key set can't be
+/// fetched, tokens of the other policies still pass.
 ///
-/// It gives up `typ`, `client_id` and `jti`. ID tokens may have the same `aud`; they are kept out by
-/// `azp` and `scp`, which are required and not in them. Tokens that clients get for themselves have no
-/// policy and no `scp`, and are refused.
+/// It gives up `typ`, `client_id` and `jti`. ID tokens may have the same `aud`. They are kept out
+/// because `azp` and `scp` are required and ID tokens do not have them. A client's own tokens have
+/// no policy and no `scp`, and are refused.
 ///
-/// With a custom domain, or a policy that writes its name into `acr`, build the same by
-/// [`Issuer::jwks_uris`](crate::Issuer::jwks_uris) and [`Profile`]'s methods. Where the issuer names the
-/// policy (`https://contoso.b2clogin.com/tfp/..`), each policy is an issuer of its own.
+/// With a custom domain, or with a policy that writes its name into `acr`, build the issuer
+/// yourself, with [`Issuer::jwks_uris`](crate::Issuer::jwks_uris) and the methods of [`Profile`].
+/// If the issuer names the policy (`https://contoso.b2clogin.com/tfp/..`), each policy is a
+/// separate issuer.
 ///
 /// Source: Microsoft Learn, "Overview of tokens in Azure Active Directory B2C"
 /// (<https://learn.microsoft.com/azure/active-directory-b2c/tokens-overview>) and "Configure tokens".
 ///
 /// # Errors
-/// When `tenant` is no label of a host name, `tenant_id` no GUID, or a policy does not begin with
-/// `B2C_1`, or there are no policies.
+/// If `tenant` is not a label of a host name, `tenant_id` is not a GUID, a policy does not begin
+/// with `B2C_1`, or there are no policies.
 pub fn entra_b2c<V: Into<String>>(
     tenant: &str,
     tenant_id: &str,
@@ -155,25 +161,24 @@ pub fn entra_b2c<V: Into<String>>(
         ))
 }
 
-/// Amazon Cognito, by the id of the user pool (`eu-west-1_ABC123`) and the ids of the app clients
-/// that may call this API.
+/// Amazon Cognito. The arguments are the id of the user pool (`eu-west-1_ABC123`) and the ids of
+/// the app clients that may call this API.
 ///
-/// It sends no `typ` and no `aud`: `client_id` plays its part, and `token_use` has to be `access`.
-/// `scope` is a string with the resource server's identifier before each scope
-/// (`https://api.example.com/read`); groups are in `cognito:groups`. The `iss` of a pool's ID
-/// tokens is the same, and so is the client's id in their `aud`, which is why both claims are
-/// required here.
+/// It sends no `typ` and no `aud`. Instead of `aud`, `client_id` is checked, and `token_use` must
+/// be `access`. `scope` is a string. Each scope begins with the resource server's identifier
+/// (`https://api.example.com/read`). Groups are in `cognito:groups`. The pool's ID tokens have the
+/// same `iss`, and the client's id in their `aud`. For this reason, both claims are required here.
 ///
-/// It gives up `typ` and, above all, `aud`: a token says which client it was given to, not which
-/// API it is for. An API that shares a client with another has only the scopes to tell its
-/// tokens by. Where clients ask for a resource, [`cognito_resource_bound`] gives up less.
+/// It gives up `typ` and, most importantly, `aud`: a token says which client got it, not which API
+/// it is for. If two APIs share a client, only the scopes show which API a token is for. If clients
+/// request a resource, use [`cognito_resource_bound`], which gives up less.
 ///
 /// Source: Amazon Cognito Developer Guide, "Understanding the access token"
 /// (<https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html>)
 /// and "Verifying JSON web tokens".
 ///
 /// # Errors
-/// When `user_pool_id` is not of the form `<region>_<id>`, or there are no clients.
+/// If `user_pool_id` does not have the form `<region>_<id>`, or there are no clients.
 pub fn cognito<V: Into<String>>(
     user_pool_id: &str,
     client_ids: impl IntoIterator<Item = V>,
@@ -183,15 +188,16 @@ pub fn cognito<V: Into<String>>(
     Ok(pinned("cognito client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
 }
 
-/// Amazon Cognito, by the id of the user pool, for clients that ask for this API as their resource
-/// (RFC 8707, "resource binding"): their access tokens have it in `aud`, and no others are taken.
+/// Amazon Cognito, for clients that request this API as their resource (RFC 8707, "resource
+/// binding"). Their access tokens have it in `aud`. No other tokens are accepted. The argument is
+/// the id of the user pool.
 ///
-/// It gives up `typ` alone; ID tokens are kept out by `token_use`.
+/// It gives up only `typ`. ID tokens are kept out by `token_use`.
 ///
 /// Source: Amazon Cognito Developer Guide, "Scopes, M2M, and resource servers", "Resource binding".
 ///
 /// # Errors
-/// When `user_pool_id` is not of the form `<region>_<id>`.
+/// If `user_pool_id` does not have the form `<region>_<id>`.
 pub fn cognito_resource_bound(user_pool_id: &str) -> Result<Issuer, ConfigError> {
     cognito_issuer(user_pool_id, Profile::jwt().require_value("token_use", "access"))
 }

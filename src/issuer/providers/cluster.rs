@@ -6,36 +6,36 @@ use crate::config_error::ConfigError;
 use crate::issuer::Issuer;
 use crate::issuer::providers::kubernetes;
 
-/// What a pod finds of its service account, unless `automountServiceAccountToken` is off.
+/// The folder of a pod's service account, unless `automountServiceAccountToken` is off.
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// The API server, as its own certificate names it.
+/// The API server, by the name in its certificate.
 const JWKS_URI: &str = "https://kubernetes.default.svc/openid/v1/jwks";
 
-/// Bytes of the cluster's CA file: one certificate, or a few while they rotate.
+/// The limit of the cluster's CA file in bytes: one certificate, or a few during a rotation.
 const MAX_CA: usize = 256 * 1024;
 
-/// Service accounts of the Kubernetes cluster that this API runs in: as
-/// [`kubernetes`](super::kubernetes()), with the keys of the API server, reached as a pod reaches it.
+/// Service accounts of the Kubernetes cluster that this API runs in. It is like
+/// [`kubernetes`](super::kubernetes()), and fetches the keys from the API server as a pod does.
 ///
-/// The CA of the cluster (`ca.crt`) is read by this function and is the only one trusted; the
-/// pod's own token (`token`) is read at each fetch, and is sent to the API server alone. Both are in
-/// `/var/run/secrets/kubernetes.io/serviceaccount`. `issuer` is what the cluster writes into `iss`,
-/// commonly `https://kubernetes.default.svc.cluster.local`.
+/// This function reads the CA of the cluster (`ca.crt`), which is the only CA that is trusted. The
+/// pod's own token (`token`) is read at each fetch and sent only to the API server. Both are in
+/// `/var/run/secrets/kubernetes.io/serviceaccount`. `issuer` is the `iss` of the cluster's tokens,
+/// usually `https://kubernetes.default.svc.cluster.local`.
 ///
-/// A pod may read the keys by the role `system:service-account-issuer-discovery`, which clusters
-/// give to all service accounts unless someone has taken it away. With
-/// [`Builder::proxy`](crate::Builder::proxy), the proxy is asked for the API server, too. A new CA
-/// needs a restart or a [`reload`](crate::ResourceServer::reload).
+/// The role `system:service-account-issuer-discovery` allows a pod to read the keys. Clusters give
+/// it to all service accounts by default. If [`Builder::proxy`](crate::Builder::proxy) is set,
+/// requests to the API server also use the proxy. A new CA needs a restart or a
+/// [`reload`](crate::ResourceServer::reload).
 ///
-/// It gives up what [`kubernetes`](super::kubernetes()) does.
+/// It gives up the same checks as [`kubernetes`](super::kubernetes()).
 ///
 /// Sources: Kubernetes Docs, "Accessing the Kubernetes API from a Pod"
 /// (<https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>) and "Configure Service
 /// Accounts for Pods", "Service account issuer discovery".
 ///
 /// # Errors
-/// When there is no `ca.crt` to read: this is no pod, or its token is not mounted.
+/// If `ca.crt` can't be read: this is not a pod, or its token is not mounted.
 pub fn kubernetes_in_cluster(issuer: impl Into<String>) -> Result<Issuer, ConfigError> {
     of_mount(issuer.into(), Path::new(MOUNT))
 }

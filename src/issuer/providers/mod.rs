@@ -1,21 +1,21 @@
-//! What the authorization servers of this world send: one plain function a server, which returns an
-//! [`Issuer`](crate::Issuer).
+//! One function for each known authorization server. It returns an [`Issuer`](crate::Issuer) for
+//! the tokens that the server sends.
 //!
-//! A function sets no more than the methods of `Issuer` and [`Profile`](crate::Profile) do: the
-//! name, where the keys are, the algorithms that the server documents, and how it writes its
-//! tokens. Its result can be changed by the same methods; `.profile(..)` replaces the whole
-//! profile. The table of all of them is in [`manual::providers`](crate::manual::providers).
+//! A function only calls the methods of `Issuer` and [`Profile`](crate::Profile). It sets the name,
+//! the place of the keys, the algorithms that the server documents, and the form of its tokens. You
+//! can change the result with the same methods; `.profile(..)` replaces the whole profile.
+//! [`manual::providers`](crate::manual::providers) has a table of all functions.
 //!
-//! Only a server whose tokens follow RFC 9068 needs none of these: `.issuer("https://..")` is
-//! enough. What the others give up is said at each function; most of them give up `typ`, so that
-//! `aud` and the claims that only access tokens carry have to keep ID tokens out (RFC 9068 §5).
+//! If a server's tokens follow RFC 9068, no function is needed: `.issuer("https://..")` is enough.
+//! Each function's documentation says which checks it gives up. Most give up `typ`. Then `aud`, and
+//! the claims that only access tokens have, must keep ID tokens out (RFC 9068 §5).
 //!
-//! A server whose access tokens are opaque needs introspection (RFC 7662), not a profile: Google's
-//! own access tokens, Okta's org authorization server, Canaille, and the defaults of Zitadel, Hydra,
-//! LemonLDAP::NG and Curity.
+//! Opaque access tokens need introspection (RFC 7662), not a profile. These servers send opaque
+//! tokens: Google (its own access tokens), Okta's org authorization server, Canaille, and, by
+//! default, Zitadel, Hydra, LemonLDAP::NG and Curity.
 //!
-//! Functions that put text into a URL check it, and return a [`ConfigError`] where it is not what
-//! the server calls by that name.
+//! A function that puts text into a URL checks the text. It returns a [`ConfigError`] if the text
+//! is not of the expected form.
 //!
 //! ```
 //! use tower_resource_server::{ConfigError, ResourceServer, providers};
@@ -53,7 +53,7 @@ pub use servers::{
 };
 pub use workloads::{github_actions, gitlab_ci, google_service_accounts, kubernetes};
 
-/// Refuses `value` unless it fits, naming the setting and what would.
+/// Refuses `value` unless it fits. The error names the setting and the expected form.
 fn check(fits: bool, setting: &str, value: &str, wanted: &str) -> Result<(), ConfigError> {
     if fits {
         return Ok(());
@@ -61,8 +61,8 @@ fn check(fits: bool, setting: &str, value: &str, wanted: &str) -> Result<(), Con
     Err(ConfigError::one(format!("{setting} `{}`: {wanted}", crate::observe::shown::shown(value))))
 }
 
-/// The values that a token is pinned to: at least one, and none of them empty, since a list that
-/// was meant to narrow a shared issuer must not be lost by mistake.
+/// The values that a claim of the token must have: at least one, and none of them empty. An empty
+/// list would trust everyone at a shared issuer by mistake.
 fn pinned<V: Into<String>>(
     setting: &str,
     values: impl IntoIterator<Item = V>,

@@ -1,10 +1,10 @@
 //! Tokens of workloads: CI jobs, pods, service accounts.
 //!
-//! These are identity tokens by name, used as bearer tokens for an audience that the workload
-//! chooses. None has a scope or a client, so the subject is the client
-//! ([`Principal::Client`](crate::Principal::Client)), and a route decides by it and by the
-//! claims around it. Where one issuer serves the whole world, `aud` proves nothing about who asks,
-//! so the function takes whom to trust.
+//! The vendors call these identity tokens. They are used as bearer tokens for an audience that the
+//! workload chooses. They have no scope and no client, so the subject is the client
+//! ([`Principal::Client`](crate::Principal::Client)). A route decides by the subject and the other
+//! claims. If one issuer serves everybody, `aud` does not identify the caller. In that case the
+//! function has a parameter for the callers to trust.
 
 use crate::config_error::ConfigError;
 use crate::crypto::Algorithm;
@@ -12,13 +12,14 @@ use crate::issuer::Issuer;
 use crate::issuer::providers::pinned;
 use crate::profile::{AnswerProfile, Profile};
 
-/// Jobs of GitHub Actions, by the ids of the accounts whose repositories are trusted
-/// (`repository_owner_id`: a number that stays when the account is renamed, and is not given to
-/// whoever takes the old name; `https://api.github.com/users/<name>` tells it).
+/// Jobs of GitHub Actions. The argument is the ids of the accounts whose repositories are trusted
+/// (`repository_owner_id`). The id is a number that stays the same if the account is renamed, and
+/// the next owner of the old name gets another number. You find it at
+/// `https://api.github.com/users/<name>`.
 ///
-/// It sends `typ: JWT`, the `aud` that the job asked for, and in `sub` the repository with a ref or
-/// an environment. Every repository on GitHub can ask for a token with your audience; a route
-/// should narrow further, by `repository`, `ref`, `environment` or `job_workflow_ref`.
+/// It sends `typ: JWT`, the `aud` that the job requested, and in `sub` the repository with a ref or
+/// an environment. Every repository on GitHub can request a token with your audience. A route
+/// should also check `repository`, `ref`, `environment` or `job_workflow_ref`.
 ///
 /// It gives up `typ`, `client_id` and scopes.
 ///
@@ -26,7 +27,7 @@ use crate::profile::{AnswerProfile, Profile};
 /// (<https://docs.github.com/en/actions/reference/security/oidc>).
 ///
 /// # Errors
-/// When there are no owners.
+/// If there are no owners.
 pub fn github_actions<V: Into<String>>(
     owner_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
@@ -36,14 +37,14 @@ pub fn github_actions<V: Into<String>>(
         .profile(workload().require_one_of("repository_owner_id", owners)))
 }
 
-/// Jobs of GitLab CI (`id_tokens`), by the instance's URL (`https://gitlab.com`, no final slash) and
-/// the ids of the groups or users whose own projects are trusted (`namespace_id`; that of a
-/// subgroup is another).
+/// Jobs of GitLab CI (`id_tokens`). The arguments are the instance's URL (`https://gitlab.com`, no
+/// final slash) and the ids of the groups or users whose own projects are trusted (`namespace_id`).
+/// A subgroup has another id than its group.
 ///
-/// It sends `typ: JWT`, the `aud` that the job asked for, and in `sub` the project's path with the
-/// ref. Every project of the instance can ask for a token with your audience; a route should
-/// narrow further, by `project_id`, `ref` with `ref_type`, `ref_protected` or `environment`. GitLab
-/// signs other tokens with the same keys, which lack `namespace_id`.
+/// It sends `typ: JWT`, the `aud` that the job requested, and in `sub` the project's path with the
+/// ref. Every project of the instance can request a token with your audience. A route should also
+/// check `project_id`, `ref` with `ref_type`, `ref_protected` or `environment`. GitLab signs other
+/// tokens with the same keys. These lack `namespace_id`.
 ///
 /// It gives up `typ`, `client_id` and scopes.
 ///
@@ -51,7 +52,7 @@ pub fn github_actions<V: Into<String>>(
 /// (<https://docs.gitlab.com/ci/secrets/id_token_authentication/>).
 ///
 /// # Errors
-/// When there are no namespaces.
+/// If there are no namespaces.
 pub fn gitlab_ci<V: Into<String>>(
     instance_url: impl Into<String>,
     namespace_ids: impl IntoIterator<Item = V>,
@@ -62,18 +63,19 @@ pub fn gitlab_ci<V: Into<String>>(
         .profile(workload().require_one_of("namespace_id", namespaces)))
 }
 
-/// Service accounts of Kubernetes, by the cluster's issuer (`--service-account-issuer`, such as
-/// `https://kubernetes.default.svc`), for tokens of a projected volume with your audience.
+/// Service accounts of Kubernetes, for tokens of a projected volume with your audience. The
+/// argument is the cluster's issuer (`--service-account-issuer`, such as
+/// `https://kubernetes.default.svc`).
 ///
 /// It sends no `typ`, `aud` as an array, the account in `sub`
-/// (`system:serviceaccount:<namespace>:<name>`) and pod and node under `kubernetes.io`. Every pod
-/// can ask for a token with your audience: a route should decide by `sub`.
+/// (`system:serviceaccount:<namespace>:<name>`), and pod and node under `kubernetes.io`. Every pod
+/// can request a token with your audience, so a route should decide by `sub`.
 ///
-/// The key set of most clusters needs the cluster's CA, and a token to fetch it: inside the cluster,
-/// that is what `kubernetes_in_cluster` is for; elsewhere, see `Issuer::only_root_certificates` and
+/// Most clusters need the cluster's CA, and a token, to fetch the key set. Inside the cluster, use
+/// `kubernetes_in_cluster`. Outside, use `Issuer::only_root_certificates` and
 /// `Issuer::bearer_token_file` (feature `remote`).
 ///
-/// It gives up `typ`, `client_id` and scopes. The old tokens of secrets have neither `exp` nor
+/// It gives up `typ`, `client_id` and scopes. The old tokens from secrets have neither `exp` nor
 /// `aud`, and are refused.
 ///
 /// Source: Kubernetes Docs, "Managing Service Accounts"
@@ -83,17 +85,17 @@ pub fn kubernetes(issuer: impl Into<String>) -> Issuer {
     Issuer::discover(issuer).profile(workload().require_claim("kubernetes.io"))
 }
 
-/// Service accounts of Google Cloud, by their unique ids (`sub`, a number of 21 digits, which is not
-/// given again; an e-mail address is), for ID tokens with the called service's URL in `aud`, as
-/// Cloud Run takes them.
+/// Service accounts of Google Cloud, for ID tokens with the URL of the called service in `aud`, as
+/// Cloud Run accepts them. The argument is the accounts' unique ids (`sub`, a number of 21 digits).
+/// An id is never given to another account; an e-mail address can be.
 ///
 /// It sends `typ: JWT`, and the account in `sub` and `azp`. Every service account of every Google
-/// Cloud project can ask for a token with your audience, hence the list. Both spellings of the
-/// issuer are taken.
+/// Cloud project can request a token with your audience, so the list is required. Both spellings of
+/// the issuer are accepted.
 ///
-/// These are the only tokens of Google that an API of its own can verify. Google's access tokens
-/// (`ya29.`) are opaque and for Google's APIs, and its users' ID tokens are for the client that
-/// asked; neither is taken here.
+/// These are the only Google tokens that your own API can verify. Google's access tokens (`ya29.`)
+/// are opaque and for Google's APIs. The ID tokens of its users are for the client that requested
+/// them. Neither is accepted here.
 ///
 /// It gives up `typ`, `client_id`, `jti` and scopes.
 ///
@@ -101,7 +103,7 @@ pub fn kubernetes(issuer: impl Into<String>) -> Issuer {
 /// Developers, "OpenID Connect", for the two spellings of `iss`.
 ///
 /// # Errors
-/// When there are no accounts.
+/// If there are no accounts.
 pub fn google_service_accounts<V: Into<String>>(
     account_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
