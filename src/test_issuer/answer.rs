@@ -1,4 +1,4 @@
-//! The answers of the issuer, good and bad.
+//! The issuer's responses, good and bad.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::fault::Fault;
 
 pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-/// The good answer, or what the fault makes of it.
+/// The good response, or the response that the fault replaces it with.
 pub(super) async fn misbehave(fault: Fault, good: Answer) -> Answer {
     let half = |body: &Bytes| body.slice(..body.len() / 2);
     match fault {

@@ -1,4 +1,4 @@
-//! Setting up an issuer, over HTTP or in process.
+//! Sets up an issuer, over HTTP or in process.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,34 +23,34 @@ pub struct TestIssuerBuilder {
 }
 
 impl TestIssuerBuilder {
-    /// The algorithm of the first key: ES256 unless set.
+    /// The algorithm of the first key. The default is ES256.
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    /// A path of the issuer's URL, such as `/t1`.
+    /// The path of the issuer's URL, such as `/t1`.
     pub fn path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
         self
     }
 
-    /// The clock by which tokens are dated.
+    /// The clock for the times in tokens.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The address to serve at: a free port of 127.0.0.1 unless set.
+    /// The address to listen on. The default is a free port of 127.0.0.1.
     pub fn bind(mut self, address: SocketAddr) -> Self {
         self.bind = address;
         self
     }
 
-    /// Starts to serve over HTTP.
+    /// Starts the HTTP server.
     ///
     /// # Errors
-    /// When the address can't be bound.
+    /// If the address can't be bound.
     pub async fn start(self) -> std::io::Result<TestIssuer> {
         let listener = server::bind(self.bind).await?;
         let address = listener.local_addr()?;
@@ -60,7 +60,8 @@ impl TestIssuerBuilder {
         Ok(issuer)
     }
 
-    /// An issuer of the name `url` that serves nothing; its keys go into code.
+    /// An issuer with the name `url` and without an HTTP server. Pass its keys to the resource
+    /// server in code.
     pub fn in_process(self, url: &str) -> TestIssuer {
         self.build(url.to_owned(), None)
     }
@@ -105,28 +106,28 @@ impl TestIssuer {
         }
     }
 
-    /// Starts an issuer over HTTP on a free port of this machine.
+    /// Starts an issuer with an HTTP server on a free port of this machine.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start() -> std::io::Result<Self> {
         Self::builder().start().await
     }
 
-    /// An issuer of the name `url` that serves nothing.
+    /// An issuer with the name `url` and without an HTTP server.
     pub fn in_process(url: &str) -> Self {
         Self::builder().in_process(url)
     }
 
-    /// Stops to serve: connections are refused until [`restart`](Self::restart).
+    /// Stops the HTTP server. Connections are refused until [`restart`](Self::restart).
     pub fn stop(&self) {
         drop(self.shared.server.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Serves again at the same address.
+    /// Starts the HTTP server again at the same address.
     ///
     /// # Errors
-    /// When the address can't be bound, or the issuer never served.
+    /// If the address can't be bound, or the issuer never had an HTTP server.
     pub async fn restart(&self) -> std::io::Result<()> {
         let address = self.shared.address.ok_or(std::io::ErrorKind::AddrNotAvailable)?;
         self.stop();

@@ -1,4 +1,4 @@
-//! Who may introspect and revoke, and how a caller shows who it is.
+//! Which clients may introspect and revoke, and how they authenticate.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use http::header::AUTHORIZATION;
 use crate::crypto::{Algorithm, AlgorithmSet, VerificationKey};
 use crate::token::jwt::JwtHead;
 
-/// The methods of client authentication that are understood (RFC 7591 §2, RFC 8705 §2).
+/// The supported methods of client authentication (RFC 7591 §2, RFC 8705 §2).
 pub(crate) const METHODS: [&str; 5] = [
     "client_secret_basic",
     "client_secret_post",
@@ -36,23 +36,23 @@ enum Proof {
 }
 
 impl TestClient {
-    /// A client with a secret: sent in the header or the form, or signed with.
+    /// A client with a secret. It sends the secret in the header or the form, or signs with it.
     pub fn secret(id: &str, secret: &str) -> Self {
         Self { id: Some(id.to_owned()), proof: Proof::Secret(secret.to_owned()) }
     }
 
-    /// A client that signs with the private half of this PEM public key.
+    /// A client that signs with the private key of this PEM public key.
     pub fn public_key(id: &str, pem: &str) -> Self {
         Self { id: Some(id.to_owned()), proof: Proof::PublicKey(pem.into()) }
     }
 
-    /// Whoever has this token.
+    /// Any caller that has this token.
     pub fn bearer(token: &str) -> Self {
         Self { id: None, proof: Proof::Bearer(token.to_owned()) }
     }
 
-    /// A client that the TLS proxy in front has asked for its certificate (RFC 8705 §2); the issuer
-    /// itself sees none.
+    /// A client with a certificate (RFC 8705 §2). A TLS proxy in front of the issuer must have
+    /// checked the certificate; the issuer itself does not see it.
     pub fn certificate(id: &str) -> Self {
         Self { id: Some(id.to_owned()), proof: Proof::Certificate }
     }
@@ -64,7 +64,7 @@ impl fmt::Debug for TestClient {
     }
 }
 
-/// A caller whose credentials are good.
+/// A caller with valid credentials.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Caller {
     pub(crate) id: String,
@@ -74,7 +74,7 @@ pub(crate) struct Caller {
 #[derive(Default)]
 pub(crate) struct Clients {
     known: Vec<TestClient>,
-    /// `jti` of assertions, each good once (RFC 7523 §3).
+    /// The `jti` of used assertions. Each is accepted once (RFC 7523 §3).
     assertions: HashSet<String>,
 }
 
@@ -83,8 +83,8 @@ impl Clients {
         self.known.push(client);
     }
 
-    /// The caller, by RFC 6749 §2.3, RFC 7523 §3 and RFC 8705 §2; none when there are no credentials
-    /// or bad ones. `audiences` are the issuer's names in an assertion.
+    /// The caller, by RFC 6749 §2.3, RFC 7523 §3 and RFC 8705 §2. `None` if there are no
+    /// credentials, or bad ones. `audiences` are the issuer's names in an assertion.
     pub(crate) fn authenticate(
         &mut self,
         headers: &HeaderMap,
@@ -155,7 +155,7 @@ impl Clients {
         (verified.is_ok() && self.assertions.insert(jti)).then_some(Caller { id, method })
     }
 
-    /// Whether a client of this id shows such a proof; anyone does where no client is known.
+    /// Whether a known client has this id and this proof. If no client is known, all are accepted.
     fn knows(&self, id: Option<&str>, proof: impl Fn(&Proof) -> bool) -> bool {
         self.known.is_empty()
             || self.known.iter().any(|client| client.id.as_deref() == id && proof(&client.proof))

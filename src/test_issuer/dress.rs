@@ -1,8 +1,8 @@
-//! How an authorization server names the claims of its tokens.
+//! The names that an authorization server uses for the claims of its tokens.
 
 use serde_json::Value;
 
-/// How the claims of a token are named.
+/// The names of a token's claims.
 #[derive(Clone, Debug)]
 pub(super) struct Dress {
     pub(super) audience: String,

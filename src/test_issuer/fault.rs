@@ -1,8 +1,8 @@
-//! The ways in which the issuer misbehaves.
+//! The faults that the issuer can simulate.
 
 use std::time::Duration;
 
-/// An endpoint that can misbehave.
+/// An endpoint that can have a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -18,38 +18,38 @@ pub enum Endpoint {
     Revocation,
 }
 
-/// A way to misbehave.
+/// A fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// None.
+    /// No fault.
     None,
-    /// The good answer, late.
+    /// The good response, after a delay.
     Slow(Duration),
-    /// No answer ever.
+    /// No response at all.
     Hang,
-    /// Another status, with the good body.
+    /// Another status with the good body.
     Status(u16),
-    /// Status 503, asking to be left alone for so many seconds (`Retry-After`).
+    /// Status 503 with `Retry-After` in seconds.
     Busy(u32),
     /// A redirect to this URL.
     Redirect(String),
-    /// Status 200 and a page of HTML.
+    /// Status 200 and an HTML page.
     Html,
-    /// Status 200 and octets that are no JSON.
+    /// Status 200 and a body that is not JSON.
     Garbage,
-    /// Half of the good body.
+    /// The first half of the good body.
     Truncated,
-    /// The head of an answer, then one octet a second.
+    /// The header fields, then one octet a second.
     Trickle,
-    /// Status 200 and so many octets of JSON.
+    /// Status 200 and JSON of this number of octets.
     Oversize(usize),
     /// Status 200 and this body.
     Body(String),
     /// Status 200, this content type and this body.
     Typed(String, String),
-    /// This status and an error of this code (RFC 6749 §5.2).
+    /// This status and this error code (RFC 6749 §5.2).
     Error(u16, String),
-    /// The good body with another content type, or none for an empty text.
+    /// The good body with this content type. An empty text means no content type.
     ContentType(String),
 }

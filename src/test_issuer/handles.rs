@@ -1,4 +1,4 @@
-//! What the issuer knows of the tokens it minted: whether one is active, and what it says.
+//! The tokens that the issuer minted: whether a token is active, and its claims.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::crypto::sha256;
 
-/// Handles with their claims, and the digests of JWTs, which carry theirs themselves.
+/// Opaque tokens with their claims, and the digests of JWTs. A JWT contains its claims itself.
 #[derive(Default)]
 pub(crate) struct Tokens {
     handles: HashMap<String, Map<String, Value>>,
@@ -29,7 +29,7 @@ impl Tokens {
         self.revoked.insert(token.to_owned());
     }
 
-    /// The claims of a token that is active (RFC 7662 §2.2): minted here, not revoked, not expired.
+    /// The claims of an active token (RFC 7662 §2.2): minted here, not revoked, not expired.
     pub(crate) fn active(&self, token: &str, now: u64) -> Option<Map<String, Value>> {
         if self.revoked.contains(token) {
             return None;

@@ -1,4 +1,4 @@
-//! Access tokens without a token: for tests of handlers and policies alone.
+//! Access tokens without authentication, for tests of handlers and policies.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -17,19 +17,19 @@ use crate::token::{AccessToken, NumericDate, json as strict};
 use crate::trust::TrustedIssuer;
 
 /// Puts an [`AccessToken`] with these claims into every request, as if `server` had authenticated
-/// it: its handlers, [`require`](ResourceServer::require) and layers accept it. No key, no issuer
-/// and no network is asked.
+/// it. The server's handlers, [`require`](ResourceServer::require) and layers accept it. This needs
+/// no key, no issuer and no network.
 ///
-/// The claims are a JSON object as the server's issuer would write it: scope and client are read
-/// from the claims that the issuer's profile names, and the API's own type of claims from the
-/// whole. Of several issuers it is the one that `iss` names, else the first. `iss`, `sub` (`alice`),
-/// the audience, the client (`app`), `iat`, `exp` and `jti` are added where they are not given;
-/// `null` leaves one out.
+/// The claims are a JSON object in the form of the server's issuer. Scope and client are read from
+/// the claims that the issuer's profile names. The API's own claims type is read from the whole
+/// object. If the server has several issuers, `iss` selects one; the default is the first. If you
+/// do not set `iss`, `sub` (`alice`), the audience, the client (`app`), `iat`, `exp` or `jti`, it
+/// is added. To leave one out, set it to `null`.
 ///
-/// It skips authentication, and with it every check of the token: `typ`, times, audience, required
-/// claims, and [validators](crate::Builder::validator). To test those, mint a token by
-/// [`TestIssuer::token`](super::TestIssuer::token). It belongs to the server's configuration of
-/// this moment.
+/// This skips authentication, and so every check of the token: `typ`, times, audience, required
+/// claims, and [validators](crate::Builder::validator). To test these, mint a token with
+/// [`TestIssuer::token`](super::TestIssuer::token). The access token belongs to the server's
+/// current configuration.
 ///
 /// ```
 /// # #[cfg(feature = "axum")]
@@ -66,8 +66,8 @@ use crate::trust::TrustedIssuer;
 /// ```
 ///
 /// # Panics
-/// When `claims` is no object, names another issuer than the server trusts, or does not fit the
-/// profile or the API's type of claims.
+/// If `claims` is not an object, names an issuer that the server does not trust, or does not fit
+/// the profile or the API's claims type.
 #[track_caller]
 pub fn inject<C: Send + Sync + 'static, R>(
     server: &ResourceServer<C, R>,
@@ -110,14 +110,14 @@ fn outcome<C: Send + Sync + 'static, R>(
     })
 }
 
-/// Adds what a test of a handler need not say.
+/// Adds the claims that a test of a handler usually does not set.
 pub(super) fn complete(
     mut given: Map<String, Value>,
     issuer: &TrustedIssuer,
     wall: Duration,
 ) -> Map<String, Value> {
     let audience = issuer.audiences.first().map_or("", |audience| &**audience);
-    // The subject comes before the client: in tokens of workloads, they are one claim.
+    // Set the subject before the client: in tokens of workloads, they are the same claim.
     for (name, value) in [
         ("iss", json!(&*issuer.name)),
         ("sub", json!("alice")),
@@ -133,13 +133,13 @@ pub(super) fn complete(
     given
 }
 
-/// A layer that authenticates every request as the same token's; from [`inject`].
+/// A layer that puts the same access token into every request; see [`inject`].
 #[derive(Clone)]
 pub struct InjectLayer {
     outcome: Authentication,
 }
 
-/// A service whose requests carry an injected token.
+/// A service that puts an injected token into its requests.
 #[derive(Clone)]
 pub struct InjectService<S> {
     inner: S,

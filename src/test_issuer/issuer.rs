@@ -12,7 +12,8 @@ use super::keys::{TestKey, pem};
 use super::state::{Counts, Documents, IntrospectionCall, Shared};
 use crate::crypto::Algorithm;
 
-/// The bundled issuer. Clones are the same issuer; the server stops with the last of them.
+/// The bundled issuer. All clones are the same issuer. The server stops when the last clone is
+/// dropped.
 #[derive(Clone)]
 pub struct TestIssuer {
     pub(super) shared: Arc<Shared>,
@@ -28,7 +29,7 @@ impl TestIssuer {
         &self.shared.url
     }
 
-    /// Where the issuer serves; none in process.
+    /// The address of the HTTP server; `None` for an issuer in process.
     pub fn address(&self) -> Option<SocketAddr> {
         self.shared.address
     }
@@ -43,23 +44,23 @@ impl TestIssuer {
         self.shared.jwks()
     }
 
-    /// The newest key as PEM text; none for a secret.
+    /// The newest key as PEM text; `None` for a secret.
     pub fn public_key_pem(&self) -> Option<String> {
         Some(pem("PUBLIC KEY", &self.shared.state().keys.last()?.spki()?))
     }
 
-    /// The newest key as PEM text with its private half, for a client of a test that signs; none
-    /// for a secret and for ML-DSA.
+    /// The newest private key as PEM text, for a client in a test that signs. `None` for a secret
+    /// and for ML-DSA.
     pub fn private_key_pem(&self) -> Option<String> {
         Some(pem("PRIVATE KEY", &self.shared.state().keys.last()?.pkcs8()?))
     }
 
-    /// The newest key as octets if it is a secret.
+    /// The newest key as octets; `None` if it is not a secret.
     pub fn secret(&self) -> Option<Vec<u8>> {
         self.shared.state().keys.last()?.secret().map(<[u8]>::to_vec)
     }
 
-    /// Adds a key, which signs from now on, and returns its kid.
+    /// Adds a key and returns its kid. The issuer signs with it from now on.
     pub fn add_key(&self, algorithm: Algorithm) -> String {
         let mut state = self.shared.state();
         state.minted_keys += 1;
@@ -68,19 +69,19 @@ impl TestIssuer {
         kid
     }
 
-    /// Replaces all keys by a new one of the same algorithm and returns its kid.
+    /// Replaces all keys with a new one of the same algorithm and returns its kid.
     pub fn rotate(&self) -> String {
         let algorithm = self.key_of(None).1;
         self.shared.state().keys.clear();
         self.add_key(algorithm)
     }
 
-    /// Takes a key out of the set.
+    /// Removes a key from the set.
     pub fn withdraw(&self, kid: &str) {
         self.shared.state().keys.retain(|key| key.kid != kid);
     }
 
-    /// Replaces a key by a new one under the same kid.
+    /// Replaces a key with a new one under the same kid.
     pub fn swap_key(&self, kid: &str) {
         for key in &mut self.shared.state().keys {
             if key.kid == kid {
@@ -89,17 +90,17 @@ impl TestIssuer {
         }
     }
 
-    /// Puts further entries into the key set, whatever they are.
+    /// Adds entries to the key set, without any check.
     pub fn set_extra_jwks(&self, entries: impl IntoIterator<Item = Value>) {
         self.shared.state().extra_jwks = entries.into_iter().collect();
     }
 
-    /// Serves only some metadata documents.
+    /// Selects the metadata documents that are served.
     pub fn set_documents(&self, documents: Documents) {
         self.shared.state().documents = documents;
     }
 
-    /// Writes another `issuer` into the metadata than it is.
+    /// Writes a wrong `issuer` into the metadata.
     pub fn set_advertised_issuer(&self, issuer: &str) {
         self.shared.state().advertised_issuer = Some(issuer.to_owned());
     }
@@ -109,12 +110,12 @@ impl TestIssuer {
         self.shared.state().cache_control = Some(value.to_owned());
     }
 
-    /// Makes an endpoint misbehave, or behave again with [`Fault::None`].
+    /// Gives an endpoint a fault, or removes it with [`Fault::None`].
     pub fn set_fault(&self, endpoint: Endpoint, fault: Fault) {
         self.shared.state().faults.insert(endpoint, fault);
     }
 
-    /// How often each endpoint was asked.
+    /// The number of requests to each endpoint.
     pub fn counts(&self) -> Counts {
         self.shared.state().counts
     }
@@ -129,18 +130,18 @@ impl TestIssuer {
         format!("{}/introspect", self.shared.url)
     }
 
-    /// Lets a client introspect and revoke. As long as there is none, everyone may who shows any
-    /// credentials.
+    /// Allows a client to introspect and revoke. Without any such client, every caller with some
+    /// credentials may do so.
     pub fn register_client(&self, client: TestClient) {
         self.shared.state().clients.register(client);
     }
 
-    /// Revokes a token, as a call of the revocation endpoint does (RFC 7009).
+    /// Revokes a token, like a call of the revocation endpoint (RFC 7009).
     pub fn revoke(&self, token: &str) {
         self.shared.state().tokens.revoke(token);
     }
 
-    /// What each call of the introspection endpoint brought, in order.
+    /// The calls of the introspection endpoint, in order.
     pub fn introspections(&self) -> Vec<IntrospectionCall> {
         self.shared.state().introspections.clone()
     }
@@ -153,7 +154,7 @@ impl TestIssuer {
         self.with_key(kid, |key| (key.kid.clone(), key.algorithm))
     }
 
-    /// Whether the key is of the family of `algorithm`.
+    /// Whether the key belongs to the family of `algorithm`.
     pub(crate) fn can(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
         let rsa = |algorithm: Algorithm| matches!(&algorithm.name()[..1], "R" | "P");
         self.with_key(kid, |key| {

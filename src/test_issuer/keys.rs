@@ -45,10 +45,10 @@ impl TestKey {
         Self { kid, algorithm, pair }
     }
 
-    /// Signs with `algorithm`, which may be another one of the key's family.
+    /// Signs with `algorithm`. It may be another algorithm of the key's family.
     ///
     /// # Panics
-    /// When the key can't sign with it.
+    /// If the key can't sign with it.
     pub(crate) fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -77,7 +77,7 @@ impl TestKey {
         }
     }
 
-    /// The public key as a JWK; none for a secret, which is published nowhere.
+    /// The public key as a JWK; `None` for a secret, which is never published.
     pub(crate) fn jwk(&self) -> Option<Value> {
         let mut jwk = match &self.pair {
             Pair::Rsa(pair) => json!({
@@ -142,7 +142,7 @@ impl TestKey {
     }
 }
 
-/// An HMAC under any secret, for tokens that take a public key for one.
+/// An HMAC with any secret, for tokens that use a public key as the secret.
 pub(crate) fn hmac_with(algorithm: Algorithm, secret: &[u8], input: &[u8]) -> Vec<u8> {
     let mac = match algorithm {
         Algorithm::HS256 => hmac::HMAC_SHA256,

@@ -1,4 +1,4 @@
-//! Tokens for tests: good ones, and any broken one a test can ask for.
+//! Tokens for tests: good tokens, and any kind of bad token.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use super::issuer::TestIssuer;
 use super::keys::{self, encode};
 use crate::crypto::Algorithm;
 
-/// A token in the making; from [`TestIssuer::token`]. As it starts, it is a good access token by
-/// RFC 9068 for the audience `https://api.example.com`, without scope.
+/// Builds a token; see [`TestIssuer::token`]. The default is a good access token by RFC 9068 for
+/// the audience `https://api.example.com`, without a scope.
 #[must_use = "a builder mints nothing until `sign`"]
 pub struct TokenBuilder<'a> {
     issuer: &'a TestIssuer,
@@ -24,8 +24,9 @@ pub struct TokenBuilder<'a> {
 }
 
 impl TestIssuer {
-    /// Starts a token; see [`TokenBuilder`]. For a server with another audience or a provider's
-    /// profile, [`token_for`](TestIssuer::token_for) sets what it asks for.
+    /// Starts a token; see [`TokenBuilder`]. If the server has another audience or a provider's
+    /// profile, use [`token_for`](TestIssuer::token_for), which sets the claims that the server
+    /// requires.
     pub fn token(&self) -> TokenBuilder<'_> {
         TokenBuilder::new(self)
     }
@@ -62,13 +63,15 @@ impl<'a> TokenBuilder<'a> {
         self
     }
 
-    /// Sets `aud`, or what plays its part in a [dressed](TestIssuer::token_for) token.
+    /// Sets `aud`, or the claim that replaces it in a token from
+    /// [`token_for`](TestIssuer::token_for).
     pub fn audience(self, audience: &str) -> Self {
         let name = self.dress.audience.clone();
         self.claim(&name, audience)
     }
 
-    /// Sets `scope`, or what plays its part in a [dressed](TestIssuer::token_for) token, in its form.
+    /// Sets `scope`, or the claim that replaces it in a token from
+    /// [`token_for`](TestIssuer::token_for), in that claim's form.
     pub fn scope(self, scope: &str) -> Self {
         let (name, scope) = (self.dress.scope.clone(), self.dress.scope(scope));
         self.claim(&name, scope)
@@ -85,53 +88,54 @@ impl<'a> TokenBuilder<'a> {
         self
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     pub fn without(mut self, name: &str) -> Self {
         self.claims.remove(name);
         self
     }
 
-    /// Sets `exp` to so many seconds from now; negative is past.
+    /// Sets `exp` to this number of seconds from now. A negative number is in the past.
     ///
     /// A server accepts a token until 60 s after its `exp`, unless
-    /// [`Builder::leeway`](crate::Builder::leeway) or [`Issuer::leeway`](crate::Issuer::leeway) say
-    /// otherwise: `expires_in(-10)` is still good, `expires_in(-61)` is not.
+    /// [`Builder::leeway`](crate::Builder::leeway) or [`Issuer::leeway`](crate::Issuer::leeway) is
+    /// set. So `expires_in(-10)` is still valid, and `expires_in(-61)` is not.
     pub fn expires_in(self, seconds: i64) -> Self {
         let exp = self.issuer.now().saturating_add_signed(seconds);
         self.claim("exp", exp)
     }
 
-    /// Sets any member of the header, `alg` and `kid` among them, whatever signs.
+    /// Sets any member of the header, including `alg` and `kid`. This does not change the signing
+    /// key.
     pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.header.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Leaves a member of the header out that would be set by itself.
+    /// Removes a member of the header that is set by default.
     pub fn without_header(mut self, name: &str) -> Self {
         self.header.insert(name.to_owned(), Value::Null);
         self
     }
 
-    /// Writes the header as it stands here, good JSON or not.
+    /// Uses this text as the header, even if it is not valid JSON.
     pub fn raw_header(mut self, header: &str) -> Self {
         self.raw_header = Some(header.to_owned());
         self
     }
 
-    /// Writes the claims as they stand here, good JSON or not.
+    /// Uses this text as the claims, even if it is not valid JSON.
     pub fn raw_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
         self.raw_payload = Some(payload.into());
         self
     }
 
-    /// Signs with the key of this kid; the newest key unless set.
+    /// Signs with the key of this kid. The default is the newest key.
     pub fn key(mut self, kid: &str) -> Self {
         self.key = Some(kid.to_owned());
         self
     }
 
-    /// Signs with HMAC under these octets, which may be those of a public key.
+    /// Signs with HMAC and these octets as the secret. They may be those of a public key.
     pub fn hmac_key(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.secret = Some(secret.into());
         self
@@ -140,7 +144,7 @@ impl<'a> TokenBuilder<'a> {
     /// Mints the token.
     ///
     /// # Panics
-    /// When the issuer has no such key, or the key can't sign with the `alg` of the header.
+    /// If the issuer has no such key, or the key can't sign with the `alg` of the header.
     pub fn sign(self) -> String {
         let kid = self.key.as_deref();
         let mut header = self.header;
@@ -166,10 +170,11 @@ impl<'a> TokenBuilder<'a> {
         token
     }
 
-    /// Mints an opaque token: a random handle, of which only the issuer knows what it stands for
-    /// (RFC 7662). What was said of header and key means nothing for it.
+    /// Mints an opaque token: a random text, whose meaning only the issuer knows (RFC 7662).
+    /// Settings of the header and the key have no effect.
     pub fn opaque(self) -> String {
-        // 256 bits: RFC 6750 §5.2 asks for what nobody can guess, RFC 6749 §10.10 for 128.
+        // 256 bits: RFC 6750 §5.2 requires tokens that can't be guessed, RFC 6749 §10.10 requires
+        // 128 bits.
         let handle = keys::random_text(32);
         self.issuer.shared.state().tokens.remember_handle(&handle, self.claims);
         handle

@@ -1,22 +1,25 @@
 //! A small authorization server for tests, in process and over HTTP.
 //!
-//! It mints any access token a test can ask for, serves its metadata and keys, rotates, counts what
-//! it is asked, and misbehaves on command. It gives a token to whoever asks: never let it near
-//! production. For tests of handlers alone, [`inject`] puts an access token into a request without
-//! any token.
+//! It mints any access token that a test needs, serves its metadata and keys, rotates keys, counts
+//! requests, and simulates faults. It gives a token to every caller, so never use it in production.
 //!
-//! [`TestIssuer::token_for`] signs a token as one server takes it: its audience, and the claims of its
-//! provider. [`TestIssuer::token`] has the claims of RFC 9068 and the audience `https://api.example.com`,
-//! so a server with another audience refuses it.
+//! To test only handlers, use [`inject`]: it puts an access token into a request without
+//! authentication.
 //!
-//! Two kinds of time are in a test, and tokio's `start_paused` stops one of them. Ages and the times of
-//! tokens go by the [`Clock`](crate::Clock): give a [`TestClock`](crate::TestClock) to the builders of
-//! the server and of the issuer, and move it. Deadlines go by tokio's timers. With
-//! `#[tokio::test(start_paused = true)]` tokio skips ahead to the next timer whenever nothing else is to
-//! be done, and it does not count a socket as something: a fetch over HTTP then runs into its deadline
-//! at once, and the answer is 503. So use `start_paused` with an issuer [in
-//! process](TestIssuer::in_process) or a [`KeySource`](crate::KeySource), and let a test that talks to a
-//! port run in real time.
+//! [`TestIssuer::token_for`] signs a token for one server, with its audience and its provider's
+//! claims. [`TestIssuer::token`] has the claims of RFC 9068 and the audience
+//! `https://api.example.com`, so a server with another audience refuses it.
+//!
+//! A test has two kinds of time:
+//!
+//! - Ages and the times of tokens use the [`Clock`](crate::Clock). To control it, give a
+//!   [`TestClock`](crate::TestClock) to the builders of the server and of the issuer.
+//! - Deadlines use tokio's timers. With `#[tokio::test(start_paused = true)]`, tokio jumps to the
+//!   next timer when all tasks are idle. A task that waits for a socket counts as idle. So a fetch
+//!   over HTTP reaches its deadline at once, and the answer is 503.
+//!
+//! So use `start_paused` only with an issuer [in process](TestIssuer::in_process) or a
+//! [`KeySource`](crate::KeySource). A test that uses a port must run in real time.
 //!
 //! ```
 //! use tower_resource_server::test_issuer::TestIssuer;

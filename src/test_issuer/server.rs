@@ -1,4 +1,4 @@
-//! The issuer over HTTP.
+//! The issuer's HTTP server.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use super::issuer::TestIssuer;
 use super::state::{Documents, ServerTask, Shared, TOKEN_LIFETIME};
 use super::{introspect, keys};
 
-/// Bytes of a request's body.
+/// The limit of a request's body in bytes.
 const MAX_FORM: usize = 64 * 1024;
 
 pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -29,14 +29,14 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // So that a restarted issuer gets its port back while old connections linger.
+    // A restarted issuer can use its port again while old connections are still closing.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(1024)
 }
 
 impl Shared {
-    /// Serves from now on, as long as the issuer lives.
+    /// Starts the HTTP server. It runs as long as the issuer lives.
     pub(super) fn serve(self: &Arc<Self>, listener: tokio::net::TcpListener) {
         let task = ServerTask(tokio::spawn(accept(listener, Arc::downgrade(self))).abort_handle());
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
@@ -44,7 +44,7 @@ impl Shared {
 }
 
 async fn accept(listener: TcpListener, issuer: Weak<Shared>) {
-    // Dropped with the task, and every connection with it.
+    // Dropped with the task, which closes every connection.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let issuer = Weak::clone(&issuer);
@@ -58,7 +58,7 @@ async fn accept(listener: TcpListener, issuer: Weak<Shared>) {
                     }
                 }
             });
-            // A client that goes away is no concern of the issuer's.
+            // If the client disconnects, the issuer has nothing to do.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -145,7 +145,7 @@ fn jwks(issuer: &Shared, request: &Request<Incoming>) -> Answer {
     answer
 }
 
-/// Client credentials (RFC 6749 §4.4), for any client: this is a server for tests.
+/// Client credentials (RFC 6749 §4.4). Any client is accepted, because this server is for tests.
 async fn token(issuer: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     let Some(body) = form(request.into_body()).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "");

@@ -1,4 +1,4 @@
-//! What the issuer knows, has counted and was told to do.
+//! The issuer's state: keys, counters and settings.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use super::handles::Tokens;
 use super::keys::TestKey;
 use crate::clock::Clock;
 
-/// How long a token of the token endpoint lives.
+/// The lifetime of a token from the token endpoint.
 pub(super) const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
 pub(crate) struct Shared {
@@ -41,7 +41,7 @@ pub(super) struct State {
     pub(super) introspections: Vec<IntrospectionCall>,
 }
 
-/// The task that serves, ended with this value.
+/// The task of the HTTP server. It ends when this value is dropped.
 pub(super) struct ServerTask(pub(super) AbortHandle);
 
 impl Drop for ServerTask {
@@ -50,25 +50,25 @@ impl Drop for ServerTask {
     }
 }
 
-/// Which metadata documents the issuer serves.
+/// The metadata documents that the issuer serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Documents {
     /// Both.
     #[default]
     Both,
-    /// RFC 8414 alone.
+    /// Only RFC 8414.
     OAuth,
-    /// OpenID Connect Discovery alone, appended to the issuer's path.
+    /// Only OpenID Connect Discovery, appended to the issuer's path.
     OpenId,
 }
 
-/// How often each endpoint was asked.
+/// The number of requests to each endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Metadata documents served, or meant to be.
+    /// Requests for metadata documents, including failed ones.
     pub metadata: u32,
-    /// Requests for anything that is not there.
+    /// Requests for unknown paths.
     pub not_found: u32,
     /// Requests for the key set.
     pub jwks: u32,
@@ -80,13 +80,13 @@ pub struct Counts {
     pub revocation: u32,
 }
 
-/// A call of the introspection endpoint, as it came.
+/// A call of the introspection endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IntrospectionCall {
-    /// The client, if its credentials were good.
+    /// The client, if its credentials were valid.
     pub client_id: Option<String>,
-    /// Its method of authentication, by the name of the IANA registry.
+    /// Its method of authentication, by its name in the IANA registry.
     pub method: Option<&'static str>,
     /// The token.
     pub token: Option<String>,

@@ -1,4 +1,4 @@
-//! Tokens as the authorization server of an API writes them: by the profile that the API reads.
+//! Tokens in the form of an API's authorization server, by the profile that the API uses.
 
 use serde_json::json;
 
@@ -9,9 +9,9 @@ use super::mint::TokenBuilder;
 use crate::server::ResourceServer;
 
 impl TestIssuer {
-    /// Starts a token as `server` wants it: with the `typ`, the names of claims and the values that the
-    /// profile of its issuer of this name asks for, and for the first of its audiences. So a test of an
-    /// API that is set up for Keycloak, Okta or Cognito needs no claim by hand.
+    /// Starts a token that `server` accepts. It uses the `typ`, the claim names and the values that
+    /// the profile of the server's issuer of this name requires, and the first of its audiences. A
+    /// test of an API for Keycloak, Okta or Cognito needs no claims by hand.
     ///
     /// ```
     /// use tower_resource_server::test_issuer::TestIssuer;
@@ -29,7 +29,7 @@ impl TestIssuer {
     /// let token = api.authenticate(&request(dressed)).await.unwrap().token;
     /// assert!(token.scope().contains("notes:read"));
     ///
-    /// // A token by RFC 9068 has its scope elsewhere, and is for another API.
+    /// A token by RFC 9068 has its scope in another claim, and is for another API.
     /// let plain = issuer.token().scope("notes:read").sign();
     /// assert_eq!(api.authenticate(&request(plain)).await.unwrap_err().status(), 401);
     /// # });
@@ -44,7 +44,7 @@ impl TestIssuer {
     /// ```
     ///
     /// # Panics
-    /// When the server trusts no issuer of this name. One that a resolver finds is not known to it.
+    /// If the server trusts no issuer of this name. Issuers that a resolver finds do not count.
     #[track_caller]
     #[allow(clippy::panic, reason = "a mistake in a test")]
     pub fn token_for<C, R>(&self, server: &ResourceServer<C, R>) -> TokenBuilder<'_> {
