@@ -262,7 +262,7 @@ impl Issuer {
         self
     }
 
-    /// Where http is allowed for this issuer, given whether it is on this machine.
+    /// The hosts that may be reached by http for this issuer. `loopback` says whether this machine may.
     pub(crate) fn plain_http(&self, loopback: bool) -> PlainHttp<'_> {
         #[cfg(feature = "remote")]
         return PlainHttp { loopback, hosts: &self.transport.http_hosts };

@@ -44,7 +44,7 @@ pub fn duende(issuer: impl Into<String>) -> Issuer {
 /// "OAuth2TokenCustomizer".
 ///
 /// # Errors
-/// When the list of clients is empty.
+/// If the list of clients is empty.
 pub fn spring_authorization_server<V: Into<String>>(
     issuer: impl Into<String>,
     client_ids: impl IntoIterator<Item = V>,
@@ -124,7 +124,7 @@ pub fn canaille(issuer: impl Into<String>) -> Issuer {
 /// Source: `build_access_token` in its `token_set.rs`.
 ///
 /// # Errors
-/// When the list of clients is empty.
+/// If the list of clients is empty.
 pub fn rauthy<V: Into<String>>(
     issuer: impl Into<String>,
     client_ids: impl IntoIterator<Item = V>,
