@@ -17,14 +17,14 @@ use crate::source_error::{Boxed, SourceError};
 ///
 /// impl IssuerResolver for Tenants {
 ///     fn allows(&self, iss: &str) -> bool {
-/// The text between prefix and suffix must be one label, so that it names no other host.
+///         // The text between prefix and suffix must be one label: it names no other host.
 ///         let rest = iss.strip_prefix("https://").and_then(|rest| rest.strip_suffix(".as.example.com"));
 ///         let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
 ///         rest.is_some_and(|tenant| !tenant.is_empty() && tenant.bytes().all(is_label))
 ///     }
 ///
 ///     fn resolve(&self, iss: &str) -> impl Future<Output = Result<Option<Issuer>, SourceError>> + Send {
-/// A real resolver would look the tenant up in its directory.
+///         // A real resolver would look the tenant up in its directory.
 ///         Box::pin(async move { Ok(Some(Issuer::discover(iss))) })
 ///     }
 /// }

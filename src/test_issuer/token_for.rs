@@ -29,7 +29,7 @@ impl TestIssuer {
     /// let token = api.authenticate(&request(dressed)).await.unwrap().token;
     /// assert!(token.scope().contains("notes:read"));
     ///
-    /// A token by RFC 9068 has its scope in another claim, and is for another API.
+    /// // A token by RFC 9068 has its scope in another claim, and is for another API.
     /// let plain = issuer.token().scope("notes:read").sign();
     /// assert_eq!(api.authenticate(&request(plain)).await.unwrap_err().status(), 401);
     /// # });
