@@ -1,5 +1,5 @@
 //! The pages that explain more than one item: [the defaults](defaults) and their reasons,
-//! [attacks](attacks) and the defence against each, [how keys are kept fresh](keys),
+//! [attacks] and the defence against each, [how keys are kept fresh](keys),
 //! [opaque and revoked tokens](introspection), [what the crate does not do](non_features),
 //! [what each vendor's authorization server sends](providers), and
 //! [a complete axum program](axum#a-complete-program).
