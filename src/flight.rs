@@ -16,10 +16,10 @@
 //!
 //! ```text
 //! lock;  flights.join(&key, now)           -> Some(waiter): wait for it
-//!        flights.begin(key, now)           -> (landing, waiter)
+//!        flights.begin(key, now)           -> (completion, waiter)
 //! unlock;  launch(&runtime, deadline, work, move |ended| {
-//!              lock;  let present = flights.land(&key, &landing);  remember what came;  unlock
-//!              landing.tell(outcome) })
+//!              lock;  let present = flights.complete(&key, &completion);  remember what came;  unlock
+//!              completion.tell(outcome) })
 //! waiter.outcome().await                   -> None: it ended without a word; ask again
 //! ```
 //!
@@ -153,10 +153,10 @@ struct Flight<V> {
     waiting: Arc<()>,
 }
 
-/// The duty to end one attempt: to [land](Flights::land), then to [tell](Self::tell).
+/// The duty to end one attempt: to [land](Flights::complete), then to [tell](Self::tell).
 #[derive(Debug)]
 #[must_use = "those who wait for the attempt learn its outcome from this"]
-pub(crate) struct Landing<V> {
+pub(crate) struct Completion<V> {
     number: u64,
     outcome: watch::Sender<Option<V>>,
 }
@@ -187,20 +187,20 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
     }
 
     /// Begins an attempt. One that is under way for the same key counts as ended from now on.
-    pub(crate) fn begin(&mut self, key: K, now: Duration) -> (Landing<V>, Waiter<V>) {
+    pub(crate) fn begin(&mut self, key: K, now: Duration) -> (Completion<V>, Waiter<V>) {
         let (sender, outcome) = watch::channel(None);
         let number = self.begun;
         self.begun += 1;
         let flight = Flight { number, began_at: now, outcome, waiting: Arc::default() };
         let waiter = flight.waiter();
         self.under_way.insert(key, flight);
-        (Landing { number, outcome: sender }, waiter)
+        (Completion { number, outcome: sender }, waiter)
     }
 
     /// Ends an attempt; whether it still counted as under way. One that did not was given up, or
     /// another has begun since: what it counted for was given back then.
-    pub(crate) fn land(&mut self, key: &K, landing: &Landing<V>) -> bool {
-        let present = self.under_way.get(key).is_some_and(|own| own.number == landing.number);
+    pub(crate) fn complete(&mut self, key: &K, completion: &Completion<V>) -> bool {
+        let present = self.under_way.get(key).is_some_and(|own| own.number == completion.number);
         if present {
             self.under_way.remove(key);
         }
@@ -208,8 +208,9 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
     }
 
     /// An attempt goes on to a later stage, for which it has the whole deadline again.
-    pub(crate) fn renew(&mut self, key: &K, landing: &Landing<V>, now: Duration) {
-        if let Some(own) = self.under_way.get_mut(key).filter(|own| own.number == landing.number) {
+    pub(crate) fn renew(&mut self, key: &K, completion: &Completion<V>, now: Duration) {
+        if let Some(own) = self.under_way.get_mut(key).filter(|own| own.number == completion.number)
+        {
             own.began_at = now;
         }
     }
@@ -250,8 +251,8 @@ impl<V> Flight<V> {
     }
 }
 
-impl<V> Landing<V> {
-    /// Wakes those who wait. To be called after [`Flights::land`], so that who looks again after
+impl<V> Completion<V> {
+    /// Wakes those who wait. To be called after [`Flights::complete`], so that who looks again after
     /// this outcome may begin another attempt.
     pub(crate) fn tell(self, outcome: V) {
         self.outcome.send_replace(Some(outcome));
@@ -350,16 +351,16 @@ mod tests {
     fn one_attempt_a_key() {
         let mut flights = Flights::<&str, u8>::new(5 * SECOND);
         assert!(flights.join(&"a", SECOND).is_none());
-        let (landing, mut first) = flights.begin("a", SECOND);
+        let (completion, mut first) = flights.begin("a", SECOND);
         let mut second = flights.join(&"a", 2 * SECOND).unwrap();
         assert_eq!((second.number(), second.began_at()), (first.number(), SECOND));
         assert!(flights.join(&"b", SECOND).is_none(), "another key");
         assert_eq!((flights.len(), flights.begun(), flights.waiting(&"a")), (1, 1, 2));
         drop(second.clone());
         assert_eq!(flights.waiting(&"a"), 2);
-        assert!(flights.land(&"a", &landing));
+        assert!(flights.complete(&"a", &completion));
         assert!(flights.join(&"a", SECOND).is_none(), "it has landed");
-        landing.tell(7);
+        completion.tell(7);
         runtime().block_on(async {
             assert_eq!(first.outcome().await, Some(7));
             assert_eq!(second.outcome().await, Some(7));
@@ -374,11 +375,11 @@ mod tests {
         let end = SECOND + deadline + MARGIN;
         assert!(flights.join(&"a", end - Duration::from_nanos(1)).is_some());
         assert!(flights.join(&"a", end).is_none());
-        let (landing, mut waiter) = flights.begin("a", end);
-        assert!(!flights.land(&"a", &lost), "another has begun since");
+        let (completion, mut waiter) = flights.begin("a", end);
+        assert!(!flights.complete(&"a", &lost), "another has begun since");
         assert!(flights.join(&"a", end).is_some(), "the late one ended nothing");
-        assert!(flights.land(&"a", &landing));
-        drop(landing);
+        assert!(flights.complete(&"a", &completion));
+        drop(completion);
         assert_eq!(runtime().block_on(waiter.outcome()), None, "without a word");
     }
 
@@ -401,7 +402,7 @@ mod tests {
         let (new, _) = flights.begin(2, SECOND);
         assert_eq!(flights.give_up_overdue(6 * SECOND - Duration::from_nanos(1)), 0);
         assert_eq!(flights.give_up_overdue(6 * SECOND), 1);
-        assert!(!flights.land(&1, &old));
-        assert!(flights.land(&2, &new));
+        assert!(!flights.complete(&1, &old));
+        assert!(flights.complete(&2, &new));
     }
 }

@@ -36,7 +36,7 @@ use tokio::task::AbortHandle;
 use crate::fetch::client::Client;
 use crate::fetch::error::{FetchError, fetched_url};
 use crate::fetch::failure::Failure;
-use crate::flight::{Ended, Flights, Landing, MARGIN, Waiter, launch};
+use crate::flight::{Completion, Ended, Flights, MARGIN, Waiter, launch};
 use crate::observe::shown::Shown;
 use crate::runtime;
 use metadata::{Metadata, Unfit, parse};
@@ -109,14 +109,14 @@ enum Found {
     Fresh(Metadata),
     /// The server asked to be left alone for so long.
     Busy(Duration),
-    /// A search is under way; it was begun just now where there is a landing.
+    /// A search is under way; it was begun just now where there is a completion.
     Searching(Waiter<Result<Metadata, Failure>>, Option<Begun>),
     Unfit(&'static str),
 }
 
 /// A search to be launched.
 struct Begun {
-    landing: Landing<Result<Metadata, Failure>>,
+    completion: Completion<Result<Metadata, Failure>>,
     runtime: tokio::runtime::Handle,
     /// Where the metadata was found last time.
     known: Option<String>,
@@ -197,8 +197,8 @@ impl Discovery {
             match runtime {
                 Err(unfit) => Found::Unfit(unfit.problem()),
                 Ok(runtime) => {
-                    let (landing, waiter) = state.searches.begin((), now);
-                    Found::Searching(waiter, Some(Begun { landing, runtime, known }))
+                    let (completion, waiter) = state.searches.begin((), now);
+                    Found::Searching(waiter, Some(Begun { completion, runtime, known }))
                 }
             }
         };
@@ -207,11 +207,13 @@ impl Discovery {
 
     /// Launches a search. No request can cancel it.
     fn search(&self, begun: Begun, now: Duration) {
-        let Begun { landing, runtime, known } = begun;
+        let Begun { completion, runtime, known } = begun;
         let (searcher, shared) = (Arc::clone(&self.0), Arc::clone(&self.0));
         let deadline = self.0.client.deadline();
         let work = async move { searcher.fetch(known.as_deref()).await };
-        let task = launch(&runtime, deadline, work, move |ended| shared.land(landing, ended, now));
+        let task = launch(&runtime, deadline, work, move |ended| {
+            shared.search_ended(completion, ended, now)
+        });
         self.0.state().task = Some(task);
     }
 
@@ -254,16 +256,16 @@ impl Drop for Discovery {
 
 impl Shared {
     /// Takes in what a search that began at `now` brought.
-    fn land(
+    fn search_ended(
         &self,
-        landing: Landing<Result<Metadata, Failure>>,
+        completion: Completion<Result<Metadata, Failure>>,
         ended: Ended<Result<(Metadata, String), Failure>>,
         now: Duration,
     ) {
         let mut state = self.state();
-        let is_present = state.searches.land(&(), &landing);
+        let is_present = state.searches.complete(&(), &completion);
         let fetched = match ended {
-            // Who waits for it finds out by the dropped landing.
+            // Who waits for it finds out by the dropped completion.
             Ended::Gone => return,
             Ended::Done(fetched) => fetched,
             Ended::Late => Err("metadata: no answer in time".into()),
@@ -288,7 +290,7 @@ impl Shared {
             }
         };
         drop(state);
-        landing.tell(outcome);
+        completion.tell(outcome);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

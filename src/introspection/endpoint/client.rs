@@ -54,7 +54,7 @@ pub(crate) enum Endpoint {
 
 /// What came of a call.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum CallAnswer {
     Active(Answer),
     Inactive,
     /// The server could make nothing of the token (400), and its code.
@@ -123,7 +123,11 @@ impl IntrospectionClient {
     ///
     /// # Errors
     /// What failed on our side or the server's: not the token's fault.
-    pub(crate) async fn ask(&self, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
+    pub(crate) async fn ask(
+        &self,
+        token: &str,
+        has_answered: bool,
+    ) -> Result<CallAnswer, CallFault> {
         let url = self.url().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
         let bearer =
             self.bearer().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
@@ -139,7 +143,7 @@ impl IntrospectionClient {
         bearer: Option<&HeaderValue>,
         token: &str,
         has_answered: bool,
-    ) -> Result<Verdict, CallFault> {
+    ) -> Result<CallAnswer, CallFault> {
         // Just before the call, whose answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
         let answer = self.http.post(url, || self.form(token, bearer)).await?;
@@ -147,8 +151,8 @@ impl IntrospectionClient {
             return refusal(&answer, token, has_answered);
         }
         match self.read(&answer, asked).await {
-            Ok(Some(answer)) => Ok(Verdict::Active(answer)),
-            Ok(None) => Ok(Verdict::Inactive),
+            Ok(Some(answer)) => Ok(CallAnswer::Active(answer)),
+            Ok(None) => Ok(CallAnswer::Inactive),
             Err(AnswerFault(text)) => {
                 let problem = format!("{text}{}", answer.answer.content_type_note());
                 Err(CallFault::new(Blames::Token, problem))
@@ -224,21 +228,21 @@ impl IntrospectionClient {
 }
 
 /// What an answer other than 200 means.
-fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
+fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<CallAnswer, CallFault> {
     let status = answer.status;
     let body = json::parse(answer.answer.json()).ok();
     let code = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
     let (blames, problem) = match (status, code) {
         // RFC 6750 §3.1, RFC 6749 §5.2 and RFC 7009 §2.2.1: it is the token that is not good.
-        (400, Some("invalid_token")) => return Ok(Verdict::Refused("invalid_token")),
-        (400, Some("invalid_grant")) => return Ok(Verdict::Refused("invalid_grant")),
+        (400, Some("invalid_token")) => return Ok(CallAnswer::Refused("invalid_token")),
+        (400, Some("invalid_grant")) => return Ok(CallAnswer::Refused("invalid_grant")),
         (400, Some("unsupported_token_type")) => {
-            return Ok(Verdict::Refused("unsupported_token_type"));
+            return Ok(CallAnswer::Refused("unsupported_token_type"));
         }
         // Servers answer so to a token that they can't read, and to a call that lacks something.
         // Once a call was good, so are all others.
         (400, Some("invalid_request")) if has_answered => {
-            return Ok(Verdict::Refused("invalid_request"));
+            return Ok(CallAnswer::Refused("invalid_request"));
         }
         (400 | 401, Some("invalid_client")) => {
             let problem = format!(

@@ -6,13 +6,13 @@ use std::sync::{Arc, MutexGuard, Weak};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::flight::{Landing, Waiter};
+use crate::flight::{Completion, Waiter};
 use crate::introspection::engine::cache::Now;
 use crate::introspection::engine::call::{Call, CallOwner, Running, Turn};
 use crate::introspection::engine::introspector::Introspector;
-use crate::introspection::engine::sought::{RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{QuestionKey, RETRY_AFTER, Told};
 use crate::introspection::engine::state::{Held, State, Waiting};
-use crate::introspection::engine::turns::Place;
+use crate::introspection::engine::turns::Grant;
 
 /// Why a call has to wait that finds no place.
 const BUSY: &str = "too many calls are under way";
@@ -22,7 +22,7 @@ impl Introspector {
     pub(super) fn take_turn(
         self: &Arc<Self>,
         state: &mut State,
-        sought: Sought,
+        key: QuestionKey,
         known: bool,
         now: Now,
         probe: Option<Waiter<Told>>,
@@ -32,15 +32,15 @@ impl Introspector {
         }
         let owner: Weak<dyn CallOwner> = Arc::<Self>::downgrade(self);
         if state.breaker.wants_a_probe(now.monotonic) {
-            state.holds(known || self.is_probe(sought), now.monotonic)?;
+            state.holds(known || self.is_probe(key), now.monotonic)?;
             // Without room for the probe, the breaker is not asked for one.
             let turn =
-                if self.is_probe(sought) { state.turns.take_first(now.monotonic) } else { None };
+                if self.is_probe(key) { state.turns.take_first(now.monotonic) } else { None };
             let turn = turn.ok_or(Held { problem: BUSY, retry_after: RETRY_AFTER })?;
             // It is held back only where all calls are, and a 429 for it says nothing of tokens that
             // were active before.
             let call = Call { known: false, ..self.begin_call(state, turn, true, now)? };
-            return Ok(Turn::Now(Running::new(owner, sought, call)));
+            return Ok(Turn::Now(Running::new(owner, key, call)));
         }
         if state.breaker.is_open() {
             // No probe is due, so this says for how long.
@@ -48,14 +48,14 @@ impl Introspector {
         }
         state.holds(known, now.monotonic)?;
         let (sender, receiver) = oneshot::channel();
-        let waiting = Waiting { sender, owner: Weak::clone(&owner), sought };
+        let waiting = Waiting { sender, owner: Weak::clone(&owner), key };
         match state.turns.take(known, now.monotonic, waiting) {
-            Place::Turn(turn) => {
+            Grant::Turn(turn) => {
                 let call = self.begin_call(state, turn, known, now)?;
-                Ok(Turn::Now(Running::new(owner, sought, call)))
+                Ok(Turn::Now(Running::new(owner, key, call)))
             }
-            Place::Queued => Ok(Turn::Later(receiver)),
-            Place::Full(_) => Err(Held { problem: BUSY, retry_after: RETRY_AFTER }),
+            Grant::Queued => Ok(Turn::Later(receiver)),
+            Grant::Full(_) => Err(Held { problem: BUSY, retry_after: RETRY_AFTER }),
         }
     }
 
@@ -81,13 +81,13 @@ impl Introspector {
     }
 
     /// A turn for a question that was put already.
-    pub(crate) fn turn(self: &Arc<Self>, sought: Sought) -> Result<Turn, Error> {
+    pub(crate) fn turn(self: &Arc<Self>, key: QuestionKey) -> Result<Turn, Error> {
         let now = self.now();
-        let known = self.known.contains_key(&sought.fingerprint);
-        let probe = self.probe_before(sought, now);
+        let known = self.known.contains_key(&key.fingerprint);
+        let probe = self.probe_before(key, now);
         let mut state = self.state();
         let (overdue, has_room) = state.give_up_overdue(now.monotonic);
-        let turn = self.take_turn(&mut state, sought, known, now, probe);
+        let turn = self.take_turn(&mut state, key, known, now, probe);
         drop(state);
         drop(overdue);
         if has_room {
@@ -97,8 +97,8 @@ impl Introspector {
     }
 
     /// A question that waited for its turn goes on.
-    pub(crate) fn renew(&self, sought: Sought, landing: &Landing<Told>, now: Now) {
-        self.state().flights.renew(&sought, landing, now.monotonic);
+    pub(crate) fn renew(&self, key: QuestionKey, completion: &Completion<Told>, now: Now) {
+        self.state().flights.renew(&key, completion, now.monotonic);
     }
 
     /// Gives the turns that are free to those who wait.
@@ -111,8 +111,8 @@ impl Introspector {
             drop(state);
             // Outside of the lock, since it wakes tasks.
             let mut left = Vec::new();
-            for (Waiting { sender, owner, sought }, call) in given {
-                let turn = call.map(|call| Running::new(owner, sought, call));
+            for (Waiting { sender, owner, key }, call) in given {
+                let turn = call.map(|call| Running::new(owner, key, call));
                 let turn = turn.map_err(|held| self.held_back(held.problem, held.retry_after));
                 // Who waited too long is gone.
                 let unused = sender.send(turn).err().and_then(Result::ok);

@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 use crate::error::Error;
 use crate::flight::Waiter;
 use crate::introspection::answer::Answer;
-use crate::introspection::endpoint::client::{Blames, CallFault, Verdict};
+use crate::introspection::endpoint::client::{Blames, CallAnswer, CallFault};
 use crate::introspection::engine::cache::Now;
-use crate::introspection::engine::sought::{Sought, Told};
+use crate::introspection::engine::question_key::{QuestionKey, Told};
 
 /// A call of the endpoint that has its turn.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ pub(crate) struct Call {
 
 /// What a question brought: an answer, `None` for a token that is not active, to a question that was
 /// put `age` ago.
-pub(crate) struct Brought {
+pub(crate) struct FetchedAnswer {
     pub(crate) answer: Option<Answer>,
     pub(crate) age: Duration,
     /// The same at most, where another server put the question.
@@ -57,9 +57,9 @@ pub(crate) trait CallOwner: Send + Sync {
     /// Learns from how a call ended, and lets the next begin.
     fn call_ended(
         &self,
-        sought: Sought,
+        key: QuestionKey,
         call: Call,
-        said: Result<Verdict, CallFault>,
+        said: Result<CallAnswer, CallFault>,
     ) -> Result<Option<Answer>, Error>;
 }
 
@@ -77,13 +77,13 @@ pub(crate) enum Turn {
 pub(crate) struct Running {
     /// None once it was ended.
     owner: Option<Weak<dyn CallOwner>>,
-    sought: Sought,
+    key: QuestionKey,
     pub(crate) call: Call,
 }
 
 impl Running {
-    pub(crate) fn new(owner: Weak<dyn CallOwner>, sought: Sought, call: Call) -> Self {
-        Self { owner: Some(owner), sought, call }
+    pub(crate) fn new(owner: Weak<dyn CallOwner>, key: QuestionKey, call: Call) -> Self {
+        Self { owner: Some(owner), key, call }
     }
 
     /// Whether the endpoint has ever answered 200; none where the server is gone.
@@ -97,7 +97,10 @@ impl Running {
         self.call
     }
 
-    pub(crate) fn ended(&mut self, said: Result<Verdict, CallFault>) -> Result<Brought, Failed> {
+    pub(crate) fn ended(
+        &mut self,
+        said: Result<CallAnswer, CallFault>,
+    ) -> Result<FetchedAnswer, Failed> {
         // Whatever is done here is done once.
         let Some(owner) = self.owner.take().and_then(|owner| owner.upgrade()) else {
             return Err(gone().into());
@@ -106,8 +109,8 @@ impl Running {
         let age = owner.now().monotonic.saturating_sub(self.call.asked.monotonic);
         let late = said.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
         owner
-            .call_ended(self.sought, self.call, said)
-            .map(|answer| Brought { answer, age, age_at_most: age, call: Some(self.call) })
+            .call_ended(self.key, self.call, said)
+            .map(|answer| FetchedAnswer { answer, age, age_at_most: age, call: Some(self.call) })
             .map_err(|error| Failed { error, late })
     }
 }
@@ -116,7 +119,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         if let Some(owner) = self.owner.take().and_then(|owner| owner.upgrade()) {
             let fault = CallFault::new(Blames::Nothing, "the call was aborted");
-            let _ = owner.call_ended(self.sought, self.call, Err(fault));
+            let _ = owner.call_ended(self.key, self.call, Err(fault));
         }
     }
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use crate::crypto::{Fingerprint, random_unit};
 use crate::error::Error;
-use crate::flight::Landing;
+use crate::flight::Completion;
 use crate::introspection::answer::Answer;
-use crate::introspection::endpoint::client::{Blames, CallFault, Verdict};
+use crate::introspection::endpoint::client::{Blames, CallAnswer, CallFault};
 use crate::introspection::engine::breaker::within_cap;
 use crate::introspection::engine::cache::{Now, is_past};
-use crate::introspection::engine::call::{Brought, Call, CallOwner, Failed};
+use crate::introspection::engine::call::{Call, CallOwner, Failed, FetchedAnswer};
 use crate::introspection::engine::introspector::{Introspector, Said};
-use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
-use crate::introspection::shared::record::Shared;
+use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETRY_AFTER, Told};
+use crate::introspection::shared::record::SharedAnswer;
 use crate::observe::Introspected;
 
 /// How long it is remembered that the endpoint gave no usable answer about a token: a client that
@@ -29,9 +29,9 @@ impl Introspector {
     /// What may be used of an answer that another server was given. One that is not surely newer
     /// than a revocation seen here is ignored. What is no answer any more, since the
     /// token was inactive some time ago or has expired, still counts against older ones.
-    pub(crate) fn usable(&self, sought: Sought, shared: Shared) -> Option<Brought> {
-        let (token, now) = (sought.fingerprint, self.now());
-        let Shared { answer, age, age_at_most } = shared;
+    pub(crate) fn usable(&self, key: QuestionKey, shared: SharedAnswer) -> Option<FetchedAnswer> {
+        let (token, now) = (key.fingerprint, self.now());
+        let SharedAnswer { answer, age, age_at_most } = shared;
         match answer {
             None if self.cache.refused_for(age).is_zero() => {
                 self.cache.put_inactive(token, now, age);
@@ -47,51 +47,51 @@ impl Introspector {
                 self.tell(Introspected::SharedAnswerUnusable(reason));
                 None
             }
-            answer => Some(Brought { answer, age, age_at_most, call: None }),
+            answer => Some(FetchedAnswer { answer, age, age_at_most, call: None }),
         }
     }
 
     /// Takes in what a question brought, and says whether that is the latest word on the token. An
     /// answer that is not, since a later question was answered before it, is for those who wait for
     /// it and is not remembered: the token may be known to be dead.
-    pub(crate) fn conclude(
+    pub(crate) fn record(
         &self,
-        sought: Sought,
-        landing: &Landing<Told>,
-        brought: Result<Brought, Failed>,
+        key: QuestionKey,
+        completion: &Completion<Told>,
+        fetched: Result<FetchedAnswer, Failed>,
     ) -> (AnswerResult, bool) {
         let now = self.now();
         let mut state = self.state();
         // Overdue, it may have been overtaken by the next of its kind.
-        let present = state.flights.land(&sought, landing);
-        let overtaken_by = if present { state.overtaken.remove(&sought) } else { None };
-        let Brought { answer, age, age_at_most, call } = match brought {
-            Ok(brought) => brought,
+        let present = state.flights.complete(&key, completion);
+        let overtaken_by = if present { state.overtaken.remove(&key) } else { None };
+        let FetchedAnswer { answer, age, age_at_most, call } = match result {
+            Ok(fetched) => fetched,
             Err(Failed { error, .. }) => return (Err(error), false),
         };
         if call.is_none() {
             self.counters.shared_hits.fetch_add(1, Ordering::Relaxed);
         }
         let asked = now.monotonic.saturating_sub(age);
-        if state.flights.join(&sought.other(), now.monotonic).is_some() {
-            state.overtaken.insert(sought.other(), asked);
+        if state.flights.join(&key.other(), now.monotonic).is_some() {
+            state.overtaken.insert(key.other(), asked);
         }
         match answer {
             Some(answer) => {
                 let answer = Arc::new(answer);
                 let is_latest = overtaken_by.is_none_or(|other| other < asked)
-                    && self.cache.put_shared(sought.fingerprint, &answer, now, age, age_at_most);
+                    && self.cache.put_shared(key.fingerprint, &answer, now, age, age_at_most);
                 if self.has_expired(&answer, now) {
                     // It is refused by its `exp`, and need not be asked for again at once.
-                    self.cache.put_inactive(sought.fingerprint, now, age);
+                    self.cache.put_inactive(key.fingerprint, now, age);
                 } else {
-                    self.known.insert(sought.fingerprint, ());
+                    self.known.insert(key.fingerprint, ());
                 }
                 (Ok(answer), is_latest)
             }
             None => {
-                let is_latest = self.cache.put_inactive(sought.fingerprint, now, age);
-                self.known.invalidate(&sought.fingerprint);
+                let is_latest = self.cache.put_inactive(key.fingerprint, now, age);
+                self.known.invalidate(&key.fingerprint);
                 (Err(Error::Inactive), is_latest)
             }
         }
@@ -104,10 +104,10 @@ impl Introspector {
     }
 
     /// A question ended without a word on the token.
-    pub(crate) fn forget(&self, sought: Sought, landing: &Landing<Told>) {
+    pub(crate) fn forget(&self, key: QuestionKey, completion: &Completion<Told>) {
         let mut state = self.state();
-        if state.flights.land(&sought, landing) {
-            state.overtaken.remove(&sought);
+        if state.flights.complete(&key, completion) {
+            state.overtaken.remove(&key);
         }
     }
 
@@ -153,25 +153,25 @@ impl CallOwner for Introspector {
 
     fn call_ended(
         &self,
-        sought: Sought,
+        key: QuestionKey,
         call: Call,
-        said: Result<Verdict, CallFault>,
+        said: Result<CallAnswer, CallFault>,
     ) -> Result<Option<Answer>, Error> {
         let now = self.now();
-        let token = sought.fingerprint;
+        let token = key.fingerprint;
         let random = random_unit();
         let mut state = self.state();
         let counted = state.turns.end(call.turn);
         let was_open = state.breaker.is_open();
         let (mut opened, mut counts) = (false, false);
         let result = match said {
-            Ok(verdict) => {
+            Ok(answer) => {
                 state.breaker.succeeded();
                 state.evidence.clear();
-                match verdict {
-                    Verdict::Active(answer) => Ok((Some(answer), None)),
-                    Verdict::Inactive => Ok((None, None)),
-                    Verdict::Refused(code) => Ok((None, Some(code))),
+                match answer {
+                    CallAnswer::Active(answer) => Ok((Some(answer), None)),
+                    CallAnswer::Inactive => Ok((None, None)),
+                    CallAnswer::Refused(code) => Ok((None, Some(code))),
                 }
             }
             // What ends so late is counted for no more.

@@ -25,7 +25,7 @@ use crate::introspection::answer::Answer;
 use crate::introspection::endpoint::client::{CALL_DEADLINE, IntrospectionClient};
 use crate::introspection::engine::breaker::within_cap;
 use crate::introspection::engine::cache::{AnswerCache, Now, Remembered};
-use crate::introspection::engine::sought::Sought;
+use crate::introspection::engine::question_key::QuestionKey;
 use crate::introspection::engine::state::State;
 use crate::introspection::shared::SharedAnswers;
 use crate::observe::{Introspected, IntrospectionHealth, Stream};
@@ -117,10 +117,10 @@ impl Introspector {
     }
 
     /// What was said last, where the endpoint fails and it may stand in.
-    pub(crate) fn stale(&self, sought: &Sought, error: &Error) -> Option<Arc<Answer>> {
+    pub(crate) fn stale(&self, key: &QuestionKey, error: &Error) -> Option<Arc<Answer>> {
         match error {
-            Error::IntrospectionUnavailable { .. } if !sought.asks_now => {
-                let answer = self.cache.stale(&sought.fingerprint, self.now())?;
+            Error::IntrospectionUnavailable { .. } if !key.asks_now => {
+                let answer = self.cache.stale(&key.fingerprint, self.now())?;
                 self.tell(Introspected::StandsIn(error));
                 Some(answer)
             }

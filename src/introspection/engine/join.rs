@@ -10,7 +10,7 @@ use crate::introspection::engine::cache::{Now, Remembered};
 use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::place::{MAX_WAITING_FOR_ONE, Place};
 use crate::introspection::engine::question::Question;
-use crate::introspection::engine::sought::{RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{QuestionKey, RETRY_AFTER, Told};
 use crate::introspection::engine::turns::MAX_QUEUED_KNOWN;
 use crate::observe::Introspected;
 use crate::runtime;
@@ -42,39 +42,39 @@ impl Introspector {
     /// when `came_at` questions had begun, and that wants no older answer, only a later one is fresh.
     pub(crate) fn join(
         self: &Arc<Self>,
-        sought: Sought,
+        key: QuestionKey,
         token: &str,
         came_at: Option<u64>,
     ) -> Result<Joined, Error> {
         let now = self.now();
-        let known = self.known.contains_key(&sought.fingerprint);
+        let known = self.known.contains_key(&key.fingerprint);
         // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
         let runtime = runtime::current();
         // What another server was told will do, whether or not the endpoint can be called.
-        let asks_shared = self.shared.is_some() && !sought.asks_now;
-        let probe = if asks_shared { None } else { self.probe_before(sought, now) };
+        let asks_shared = self.shared.is_some() && !key.asks_now;
+        let probe = if asks_shared { None } else { self.probe_before(key, now) };
         let mut state = self.state();
         let begun = state.flights.begun();
-        if let Some(waiter) = state.flights.join(&sought, now.monotonic) {
-            if state.flights.waiting(&sought) > MAX_WAITING_FOR_ONE {
+        if let Some(waiter) = state.flights.join(&key, now.monotonic) {
+            if state.flights.waiting(&key) > MAX_WAITING_FOR_ONE {
                 drop(state);
                 return Err(self.held_back("too many requests wait for one answer", RETRY_AFTER));
             }
             // One that was overtaken brings an answer that is known to be old.
             let any_will_do =
-                self.cache.is_on() && !sought.asks_now && !state.overtaken.contains_key(&sought);
+                self.cache.is_on() && !key.asks_now && !state.overtaken.contains_key(&key);
             let fresh = any_will_do || came_at.is_some_and(|came| waiter.number() >= came);
             drop(state);
             let place = self.place(known)?;
             return Ok(Joined::Flight { waiter, fresh, begun, joined: true, place });
         }
         // One that ended between our look and our lock has left its answer.
-        if !sought.asks_now
-            && let Some(remembered) = self.remembered(&sought.fingerprint, now)
+        if !key.asks_now
+            && let Some(remembered) = self.remembered(&key.fingerprint, now)
         {
             return Ok(Joined::Remembered(remembered));
         }
-        let (runtime, place) = match (runtime, self.said(&sought.fingerprint, now)) {
+        let (runtime, place) = match (runtime, self.said(&key.fingerprint, now)) {
             (_, Some(error)) => return Err(error),
             (Ok(runtime), None) => (runtime, self.place(known)?),
             (Err(unfit), None) => {
@@ -92,11 +92,11 @@ impl Introspector {
             }
             None
         } else {
-            let turn = self.take_turn(&mut state, sought, known, now, probe);
+            let turn = self.take_turn(&mut state, key, known, now, probe);
             Some(turn.map_err(|held| self.held_back(held.problem, held.retry_after))?)
         };
-        state.overtaken.remove(&sought);
-        let (landing, waiter) = state.flights.begin(sought, now.monotonic);
+        state.overtaken.remove(&key);
+        let (completion, waiter) = state.flights.begin(key, now.monotonic);
         // A runtime that shuts down drops the task at once, and that then asks for the lock.
         drop(state);
         drop(overdue);
@@ -105,13 +105,13 @@ impl Introspector {
         }
         let question = Question {
             introspector: Arc::downgrade(self),
-            sought,
+            key,
             token: token.to_owned(),
             client: Arc::clone(&self.client),
             shared: self.shared.clone(),
             turn,
         };
-        question.launch(&runtime, landing);
+        question.launch(&runtime, completion);
         Ok(Joined::Flight { waiter, fresh: true, begun, joined: false, place })
     }
 
@@ -137,8 +137,8 @@ impl Introspector {
         if !self.state().breaker.wants_a_probe(now.monotonic) {
             return None;
         }
-        let sought = Sought { fingerprint: self.probe_fingerprint, asks_now: true };
-        match self.join(sought, &self.probe, None) {
+        let key = QuestionKey { fingerprint: self.probe_fingerprint, asks_now: true };
+        match self.join(key, &self.probe, None) {
             Ok(Joined::Flight { waiter, .. }) => Some(waiter),
             Ok(Joined::Remembered(_)) | Err(_) => None,
         }
@@ -146,18 +146,22 @@ impl Introspector {
 
     /// The probe that a question about a token waits for, where one is due. The token itself is no
     /// probe: one client with a token that always fails could otherwise fail each of them.
-    pub(super) fn probe_before(self: &Arc<Self>, sought: Sought, now: Now) -> Option<Waiter<Told>> {
-        if self.is_probe(sought) { None } else { self.probe_if_due(now) }
+    pub(super) fn probe_before(
+        self: &Arc<Self>,
+        key: QuestionKey,
+        now: Now,
+    ) -> Option<Waiter<Told>> {
+        if self.is_probe(key) { None } else { self.probe_if_due(now) }
     }
 
-    pub(super) fn is_probe(&self, sought: Sought) -> bool {
-        sought.fingerprint == self.probe_fingerprint
+    pub(super) fn is_probe(&self, key: QuestionKey) -> bool {
+        key.fingerprint == self.probe_fingerprint
     }
 
     /// Whether this question is still under way, and not overdue.
-    pub(crate) fn is_under_way(&self, sought: &Sought, waiter: &Waiter<Told>) -> bool {
+    pub(crate) fn is_under_way(&self, key: &QuestionKey, waiter: &Waiter<Told>) -> bool {
         let now = self.clock.monotonic();
-        let present = self.state().flights.join(sought, now);
+        let present = self.state().flights.join(key, now);
         present.is_some_and(|present| present.number() == waiter.number())
     }
 

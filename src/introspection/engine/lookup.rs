@@ -7,7 +7,7 @@ use crate::introspection::answer::Answer;
 use crate::introspection::engine::cache::{Now, Remembered};
 use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::join::Joined;
-use crate::introspection::engine::sought::Sought;
+use crate::introspection::engine::question_key::QuestionKey;
 use crate::introspection::engine::wait::AnswerWait;
 use crate::token::NumericDate;
 use crate::token::jwt::MAX_TOKEN;
@@ -46,17 +46,17 @@ impl Introspector {
                 limit: MAX_TOKEN,
             });
         }
-        let sought = Sought { fingerprint: self.fingerprints.of(token.as_bytes()), asks_now };
+        let key = QuestionKey { fingerprint: self.fingerprints.of(token.as_bytes()), asks_now };
         let now = Now { wall: now, monotonic: self.clock.monotonic() };
-        if !asks_now && let Some(remembered) = self.remembered(&sought.fingerprint, now) {
+        if !asks_now && let Some(remembered) = self.remembered(&key.fingerprint, now) {
             return remembered.into();
         }
-        match self.join(sought, token, None) {
+        match self.join(key, token, None) {
             Ok(Joined::Remembered(remembered)) => remembered.into(),
             Ok(Joined::Flight { waiter, fresh, begun, joined, place }) => {
                 AnswerLookup::Wait(AnswerWait {
                     introspector: Arc::clone(self),
-                    sought,
+                    key,
                     token: token.to_owned(),
                     came_at: begun,
                     waiter,
@@ -65,7 +65,7 @@ impl Introspector {
                     place,
                 })
             }
-            Err(error) => match self.stale(&sought, &error) {
+            Err(error) => match self.stale(&key, &error) {
                 Some(answer) => AnswerLookup::Active(answer),
                 None => AnswerLookup::Refused(error),
             },

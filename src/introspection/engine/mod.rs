@@ -11,7 +11,7 @@ mod join;
 mod lookup;
 mod place;
 mod question;
-mod sought;
+mod question_key;
 mod state;
 mod turns;
 mod wait;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::error::Error;
-use crate::flight::{self, Ended, Landing};
+use crate::flight::{self, Completion, Ended};
 use crate::introspection::endpoint::client::{Blames, CallFault, IntrospectionClient};
-use crate::introspection::engine::call::{Brought, Call, Failed, Running, Turn, gone};
+use crate::introspection::engine::call::{Call, Failed, FetchedAnswer, Running, Turn, gone};
 use crate::introspection::engine::introspector::Introspector;
-use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETRY_AFTER, Told};
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
@@ -24,7 +24,7 @@ fn question_deadline(call: Duration) -> Duration {
 /// A question and what it needs.
 pub(crate) struct Question {
     pub(crate) introspector: Weak<Introspector>,
-    pub(crate) sought: Sought,
+    pub(crate) key: QuestionKey,
     pub(crate) token: String,
     pub(crate) client: Arc<IntrospectionClient>,
     pub(crate) shared: Option<Arc<SharedAnswers>>,
@@ -34,15 +34,15 @@ pub(crate) struct Question {
 
 impl Question {
     /// Puts the question, as a task that no request can cancel. To be called without a lock.
-    pub(crate) fn launch(self, runtime: &Handle, landing: Landing<Told>) {
-        let landing = Arc::new(landing);
-        let (introspector, sought) = (Weak::clone(&self.introspector), self.sought);
+    pub(crate) fn launch(self, runtime: &Handle, completion: Completion<Told>) {
+        let completion = Arc::new(completion);
+        let (introspector, key) = (Weak::clone(&self.introspector), self.key);
         let to_share = self.shared.clone().map(|shared| (shared, self.token.clone()));
         let own = runtime.clone();
         let deadline = question_deadline(self.client.deadline);
-        let question = self.put(Arc::clone(&landing));
+        let question = self.put(Arc::clone(&completion));
         flight::launch(runtime, deadline, question, move |ended| {
-            land(&introspector, sought, landing, ended, |outcome, call| {
+            complete(&introspector, key, completion, ended, |outcome, call| {
                 let Some((shared, token)) = to_share else { return };
                 // Nobody waits for this.
                 let sharing = share(shared, token, outcome, call);
@@ -51,16 +51,16 @@ impl Question {
         });
     }
 
-    async fn put(mut self, landing: Arc<Landing<Told>>) -> Result<Brought, Failed> {
-        if let Some(shared) = self.shared.as_ref().filter(|_| !self.sought.asks_now)
+    async fn put(mut self, completion: Arc<Completion<Told>>) -> Result<FetchedAnswer, Failed> {
+        if let Some(shared) = self.shared.as_ref().filter(|_| !self.key.asks_now)
             // A store that panics is as good as none.
             && let Ok(Some(found)) = flight::caught(shared.get(&self.token)).await
             && let Some(introspector) = self.introspector.upgrade()
-            && let Some(brought) = introspector.usable(self.sought, found)
+            && let Some(fetched) = introspector.usable(self.key, found)
         {
-            return Ok(brought);
+            return Ok(fetched);
         }
-        let mut running = self.turn(&landing).await?;
+        let mut running = self.turn(&completion).await?;
         let said = runtime::within(self.client.deadline, async {
             let Some(has_answered) = running.has_answered() else {
                 return Err(CallFault::new(Blames::Nothing, "the server is gone"));
@@ -74,10 +74,10 @@ impl Question {
     }
 
     /// Waits for the turn.
-    async fn turn(&mut self, landing: &Landing<Told>) -> Result<Running, Failed> {
+    async fn turn(&mut self, completion: &Completion<Told>) -> Result<Running, Failed> {
         let turn = match self.turn.take() {
             Some(turn) => turn,
-            None => self.introspector()?.turn(self.sought)?,
+            None => self.introspector()?.turn(self.key)?,
         };
         if let Turn::Now(running) = turn {
             return Ok(running);
@@ -86,7 +86,7 @@ impl Question {
         let introspector = self.introspector()?;
         match turn.transpose()?.flatten() {
             Some(running) => {
-                introspector.renew(self.sought, landing, running.call.asked);
+                introspector.renew(self.key, completion, running.call.asked);
                 Ok(running)
             }
             // Given up, or it took too long.
@@ -101,7 +101,7 @@ impl Question {
     async fn wait_for(&self, mut turn: Turn) -> Result<Option<Running>, Failed> {
         if let Turn::AfterProbe(mut probe) = turn {
             probe.outcome().await;
-            turn = self.introspector()?.turn(self.sought)?;
+            turn = self.introspector()?.turn(self.key)?;
         }
         match turn {
             Turn::Now(running) => Ok(Some(running)),
@@ -117,17 +117,17 @@ impl Question {
 }
 
 /// The end of a question, however it comes.
-fn land(
+fn complete(
     introspector: &Weak<Introspector>,
-    sought: Sought,
-    landing: Arc<Landing<Told>>,
-    ended: Ended<Result<Brought, Failed>>,
+    key: QuestionKey,
+    completion: Arc<Completion<Told>>,
+    ended: Ended<Result<FetchedAnswer, Failed>>,
     share: impl FnOnce(AnswerResult, Call),
 ) {
     let Some(introspector) = introspector.upgrade() else { return };
     let result = match ended {
         // It died with its runtime, which says nothing: who waits may ask on another.
-        Ended::Gone => return introspector.forget(sought, &landing),
+        Ended::Gone => return introspector.forget(key, &completion),
         Ended::Done(result) => result,
         ended @ (Ended::Late | Ended::Panicked) => {
             let problem = ended.done().err().unwrap_or_default();
@@ -137,14 +137,14 @@ fn land(
     let late = result.as_ref().is_err_and(|failed| failed.late);
     // A copy from before other requests can see the answer: once its members have passed for one of
     // them, they are gone.
-    let to_share = result.as_ref().ok().and_then(|Brought { answer, call, .. }| {
+    let to_share = result.as_ref().ok().and_then(|FetchedAnswer { answer, call, .. }| {
         let answer = answer.as_ref().map(|answer| Arc::new(answer.unjudged()));
         call.map(|call| (answer.ok_or(Error::Inactive), call))
     });
-    let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
+    let (outcome, is_latest) = introspector.record(key, &completion, result);
     // The question itself is over, so this is the only owner.
-    if let Some(landing) = Arc::into_inner(landing) {
-        landing.tell(Told { outcome, late });
+    if let Some(completion) = Arc::into_inner(completion) {
+        completion.tell(Told { outcome, late });
     }
     if let Some((outcome, call)) = to_share.filter(|_| is_latest) {
         share(outcome, call);

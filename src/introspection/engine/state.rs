@@ -12,14 +12,14 @@ use crate::flight::{Flights, MARGIN};
 use crate::introspection::endpoint::client::{Blames, CallFault};
 use crate::introspection::engine::breaker::{Admission, Breaker, Evidence, within_cap};
 use crate::introspection::engine::call::{Call, CallOwner, Running};
-use crate::introspection::engine::sought::{RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{QuestionKey, RETRY_AFTER, Told};
 use crate::introspection::engine::turns::{MAX_IN_FLIGHT, Turns};
 
 /// What the engine decides by, in one critical section.
 pub(crate) struct State {
-    pub(crate) flights: Flights<Sought, Told>,
+    pub(crate) flights: Flights<QuestionKey, Told>,
     /// When a question of the other kind about the same token was put, if it was answered meanwhile.
-    pub(crate) overtaken: HashMap<Sought, Duration>,
+    pub(crate) overtaken: HashMap<QuestionKey, Duration>,
     pub(crate) turns: Turns<Waiting>,
     pub(crate) breaker: Breaker,
     pub(crate) evidence: Evidence,
@@ -33,7 +33,7 @@ pub(crate) struct State {
 pub(crate) struct Waiting {
     pub(crate) sender: oneshot::Sender<Result<Running, Error>>,
     pub(crate) owner: Weak<dyn CallOwner>,
-    pub(crate) sought: Sought,
+    pub(crate) key: QuestionKey,
 }
 
 /// Why no call may begin now.
@@ -124,7 +124,7 @@ impl State {
         if self.flights.len() >= MAX_IN_FLIGHT {
             self.flights.give_up_overdue(now);
             let Self { flights, overtaken, .. } = self;
-            overtaken.retain(|sought, _| flights.join(sought, now).is_some());
+            overtaken.retain(|key, _| flights.join(key, now).is_some());
         }
         let running = self.turns.running();
         let overdue = self.turns.give_up_overdue(now);

@@ -48,7 +48,7 @@ struct Queued<T> {
 
 /// What became of a wish to call.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Place<T> {
+pub(crate) enum Grant<T> {
     /// Its turn is now; the number is to be [ended](Turns::end).
     Turn(u64),
     Queued,
@@ -79,19 +79,19 @@ impl<T> Turns<T> {
     }
 
     /// Takes a turn, or a place in the queue with `value`.
-    pub(crate) fn take(&mut self, known: bool, now: Duration, value: T) -> Place<T> {
+    pub(crate) fn take(&mut self, known: bool, now: Duration, value: T) -> Grant<T> {
         let queue = if known { &self.known } else { &self.new };
         if queue.is_empty() && self.is_free(known) {
-            return Place::Turn(self.begin(known, now));
+            return Grant::Turn(self.begin(known, now));
         }
         let limit = if known { MAX_QUEUED + MAX_QUEUED_KNOWN } else { MAX_QUEUED };
         if self.queued() >= limit {
-            return Place::Full(value);
+            return Grant::Full(value);
         }
         let number = self.next_number();
         let queue = if known { &mut self.known } else { &mut self.new };
         queue.push_back(Queued { number, since: now, value });
-        Place::Queued
+        Grant::Queued
     }
 
     /// Begins a call without a look at the queue, for a probe; `None` where there is no room.
@@ -163,9 +163,9 @@ mod tests {
         Turns::new(6 * SECOND)
     }
 
-    fn turn(place: Place<u32>) -> u64 {
+    fn turn(place: Grant<u32>) -> u64 {
         match place {
-            Place::Turn(number) => number,
+            Grant::Turn(number) => number,
             other => panic!("no turn: {other:?}"),
         }
     }
@@ -176,19 +176,19 @@ mod tests {
         for n in 0..48 {
             turn(turns.take(false, SECOND, n));
         }
-        assert_eq!(turns.take(false, SECOND, 48), Place::Queued);
+        assert_eq!(turns.take(false, SECOND, 48), Grant::Queued);
         for n in 100..116 {
             turn(turns.take(true, SECOND, n));
         }
-        assert_eq!(turns.take(true, SECOND, 116), Place::Queued);
+        assert_eq!(turns.take(true, SECOND, 116), Grant::Queued);
         assert_eq!((turns.running(), turns.queued()), (64, 2));
         // Alone, they may have all.
         let mut turns = self::turns();
         for n in 0..64 {
             turn(turns.take(true, SECOND, n));
         }
-        assert_eq!(turns.take(true, SECOND, 64), Place::Queued);
-        assert_eq!(turns.take(false, SECOND, 65), Place::Queued);
+        assert_eq!(turns.take(true, SECOND, 64), Grant::Queued);
+        assert_eq!(turns.take(false, SECOND, 65), Grant::Queued);
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
         let running: Vec<_> = (0..48).map(|n| turn(turns.take(false, SECOND, n))).collect();
         let known: Vec<_> = (0..16).map(|n| turn(turns.take(true, SECOND, n))).collect();
         for (known, value) in [(false, 1), (true, 2), (false, 3), (true, 4)] {
-            assert_eq!(turns.take(known, SECOND, value), Place::Queued);
+            assert_eq!(turns.take(known, SECOND, value), Grant::Queued);
         }
         let next = |turns: &mut Turns<u32>| turns.next(SECOND).map(|(_, _, value)| value);
         assert_eq!(next(&mut turns), None);
@@ -217,9 +217,9 @@ mod tests {
     fn who_comes_later_does_not_overtake() {
         let mut turns = turns();
         let running: Vec<_> = (0..48).map(|n| turn(turns.take(false, SECOND, n))).collect();
-        assert_eq!(turns.take(false, SECOND, 1), Place::Queued);
+        assert_eq!(turns.take(false, SECOND, 1), Grant::Queued);
         turns.end(running[0]);
-        assert_eq!(turns.take(false, SECOND, 2), Place::Queued);
+        assert_eq!(turns.take(false, SECOND, 2), Grant::Queued);
         assert_eq!(turns.next(SECOND).map(|(_, known, value)| (known, value)), Some((false, 1)));
     }
 
@@ -227,13 +227,13 @@ mod tests {
     fn the_queue_has_a_bound() {
         let mut turns = turns();
         for n in 0..48 + MAX_QUEUED as u32 {
-            assert!(!matches!(turns.take(false, SECOND, n), Place::Full(_)), "{n}");
+            assert!(!matches!(turns.take(false, SECOND, n), Grant::Full(_)), "{n}");
         }
-        assert_eq!(turns.take(false, SECOND, 7), Place::Full(7));
+        assert_eq!(turns.take(false, SECOND, 7), Grant::Full(7));
         for n in 0..16 + MAX_QUEUED_KNOWN as u32 {
-            assert!(!matches!(turns.take(true, SECOND, n), Place::Full(_)), "{n}");
+            assert!(!matches!(turns.take(true, SECOND, n), Grant::Full(_)), "{n}");
         }
-        assert_eq!(turns.take(true, SECOND, 8), Place::Full(8));
+        assert_eq!(turns.take(true, SECOND, 8), Grant::Full(8));
         assert_eq!(turns.drain().count(), MAX_QUEUED + MAX_QUEUED_KNOWN);
         assert_eq!(turns.queued(), 0);
     }
@@ -242,8 +242,8 @@ mod tests {
     fn what_is_overdue_is_counted_no_longer() {
         let mut turns = turns();
         let old: Vec<_> = (0..48).map(|n| turn(turns.take(false, SECOND, n))).collect();
-        assert_eq!(turns.take(false, SECOND, 48), Place::Queued);
-        assert_eq!(turns.take(false, 2 * SECOND, 49), Place::Queued);
+        assert_eq!(turns.take(false, SECOND, 48), Grant::Queued);
+        assert_eq!(turns.take(false, 2 * SECOND, 49), Grant::Queued);
         assert!(turns.give_up_overdue(7 * SECOND - Duration::from_nanos(1)).is_empty());
         assert_eq!(turns.running(), 48);
         assert_eq!(turns.give_up_overdue(7 * SECOND), [48]);

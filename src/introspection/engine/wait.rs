@@ -9,7 +9,7 @@ use crate::introspection::engine::cache::Remembered;
 use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::join::Joined;
 use crate::introspection::engine::place::Place;
-use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETRY_AFTER, Told};
 use crate::runtime::{self, Deadline};
 
 /// How long a request waits in all, whatever it waits for: the question that it began or joined,
@@ -35,7 +35,7 @@ const REPEATS: u32 = 2;
 /// A wait for an answer.
 pub(crate) struct AnswerWait {
     pub(crate) introspector: Arc<Introspector>,
-    pub(crate) sought: Sought,
+    pub(crate) key: QuestionKey,
     pub(crate) token: String,
     pub(crate) came_at: u64,
     pub(crate) waiter: Waiter<Told>,
@@ -56,7 +56,7 @@ impl AnswerWait {
         let introspector = self.introspector;
         outcome
             .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)))
-            .or_else(|error| introspector.stale(&self.sought, &error).ok_or(error))
+            .or_else(|error| introspector.stale(&self.key, &error).ok_or(error))
     }
 
     async fn outcome(&mut self) -> AnswerResult {
@@ -79,7 +79,7 @@ impl AnswerWait {
                 }
                 Some(_) | None => repeats -= 1,
             }
-            let joined = self.introspector.join(self.sought, &self.token, Some(self.came_at))?;
+            let joined = self.introspector.join(self.key, &self.token, Some(self.came_at))?;
             match joined {
                 Joined::Flight { waiter, fresh, joined, place, .. } => {
                     (self.waiter, self.fresh, self.joined) = (waiter, fresh, joined);
@@ -99,7 +99,7 @@ impl AnswerWait {
                 Some(told) => return told,
                 // One that has just landed tells us yet.
                 None if !under_way => return None,
-                None => under_way = self.introspector.is_under_way(&self.sought, &self.waiter),
+                None => under_way = self.introspector.is_under_way(&self.key, &self.waiter),
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::observe::{Introspected, Stream};
 use crate::runtime;
 use crate::source_error::Boxed;
 use crate::token::Excerpt;
-use record::{Shared, Unusable};
+use record::{SharedAnswer, Unusable};
 use store::AnyAnswerStore;
 
 #[cfg(feature = "redis")]
@@ -96,7 +96,7 @@ impl SharedAnswers {
     }
 
     /// What is known of a token and may still be used.
-    pub(crate) async fn get(&self, token: &str) -> Option<Shared> {
+    pub(crate) async fn get(&self, token: &str) -> Option<SharedAnswer> {
         let key = self.key(token);
         let value = self.call(&self.reads, || self.store.get(&key)).await??;
         let sealed = if value.len() <= MAX_VALUE { value.as_slice() } else { &[] };

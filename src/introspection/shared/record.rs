@@ -26,7 +26,7 @@ const HEAD: usize = 9;
 
 /// An answer that may be used.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedAnswer {
     /// `None`: the token is not active.
     pub(crate) answer: Option<Answer>,
     /// The time since the server was asked.
@@ -75,7 +75,7 @@ pub(crate) fn read(
     ttl: Duration,
     stale: Duration,
     leeway: Duration,
-) -> Result<Shared, Unusable> {
+) -> Result<SharedAnswer, Unusable> {
     let (head, document) = record.split_first_chunk::<HEAD>().ok_or(Unusable::Malformed)?;
     let [kind, millis @ ..] = *head;
     let asked = Duration::from_millis(u64::from_be_bytes(millis));
@@ -93,7 +93,7 @@ pub(crate) fn read(
         None => age < ttl.saturating_add(stale),
     };
     let age_at_most = age.saturating_add(leeway);
-    if holds { Ok(Shared { answer, age, age_at_most }) } else { Err(Unusable::Over) }
+    if holds { Ok(SharedAnswer { answer, age, age_at_most }) } else { Err(Unusable::Over) }
 }
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ impl RedisStore {
     fn connecting(&self) -> Result<Waiter<RedisResult<()>>, &'static str> {
         let runtime = runtime::current().map_err(runtime::Unfit::problem)?;
         let now = self.clock.monotonic();
-        let (landing, waiter) = {
+        let (completion, waiter) = {
             let mut slot = self.slot();
             if let Some(waiter) = slot.connecting.join(&(), now) {
                 return Ok(waiter);
@@ -189,7 +189,7 @@ impl RedisStore {
         flight::launch(&runtime, CONNECT_DEADLINE, work, move |ended| {
             let Some(slot) = slot.upgrade() else { return };
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.connecting.land(&(), &landing);
+            slot.connecting.complete(&(), &completion);
             let outcome = match ended {
                 Ended::Done(Ok(connection)) => {
                     slot.made += 1;
@@ -204,7 +204,7 @@ impl RedisStore {
                 Ended::Gone => return,
             };
             drop(slot);
-            landing.tell(outcome);
+            completion.tell(outcome);
         });
         Ok(waiter)
     }

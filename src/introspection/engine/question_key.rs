@@ -14,12 +14,12 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The two kinds of question never share a call: what another server was told will do for one of them
 /// alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Sought {
+pub(crate) struct QuestionKey {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) asks_now: bool,
 }
 
-impl Sought {
+impl QuestionKey {
     /// The other kind of question about the same token.
     pub(crate) fn other(self) -> Self {
         Self { asks_now: !self.asks_now, ..self }
