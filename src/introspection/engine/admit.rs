@@ -1,4 +1,4 @@
-//! Which call may begin now, which waits for its turn, and which is held back.
+//! Decides which call may begin now, which one waits for its turn, and which one is held back.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, Weak};
@@ -14,11 +14,11 @@ use crate::introspection::engine::question_key::{QuestionKey, RETRY_AFTER, Told}
 use crate::introspection::engine::state::{Held, State, Waiting};
 use crate::introspection::engine::turns::Grant;
 
-/// Why a call has to wait that finds no place.
+/// The problem of a call that gets no turn and no place in the queue.
 const BUSY: &str = "too many calls are under way";
 
 impl Introspector {
-    /// Begins a call, or takes a place among those who wait for their turn.
+    /// Begins a call, or queues the question.
     pub(super) fn take_turn(
         self: &Arc<Self>,
         state: &mut State,
@@ -33,17 +33,17 @@ impl Introspector {
         let owner: Weak<dyn CallOwner> = Arc::<Self>::downgrade(self);
         if state.breaker.wants_a_probe(now.monotonic) {
             state.holds(known || self.is_probe(key), now.monotonic)?;
-            // Without room for the probe, the breaker is not asked for one.
+            // If there is no free call for the probe, the breaker is not asked for one.
             let turn =
                 if self.is_probe(key) { state.turns.take_first(now.monotonic) } else { None };
             let turn = turn.ok_or(Held { problem: BUSY, retry_after: RETRY_AFTER })?;
-            // It is held back only where all calls are, and a 429 for it says nothing of tokens that
-            // were active before.
+            // A probe is held back only if all calls are. A 429 for it says nothing about tokens
+            // that were active before.
             let call = Call { known: false, ..self.begin_call(state, turn, true, now)? };
             return Ok(Turn::Now(Running::new(owner, key, call)));
         }
         if state.breaker.is_open() {
-            // No probe is due, so this says for how long.
+            // No probe is due, so this fails with the time that is left.
             state.ask_breaker(now.monotonic)?;
         }
         state.holds(known, now.monotonic)?;
@@ -59,7 +59,7 @@ impl Introspector {
         }
     }
 
-    /// Begins the call that has this turn, unless the endpoint is left alone.
+    /// Begins the call that has this turn, unless calls to the endpoint are held back.
     fn begin_call(
         &self,
         state: &mut State,
@@ -80,7 +80,7 @@ impl Introspector {
         }
     }
 
-    /// A turn for a question that was put already.
+    /// Takes a turn for a question that has already begun.
     pub(crate) fn turn(self: &Arc<Self>, key: QuestionKey) -> Result<Turn, Error> {
         let now = self.now();
         let known = self.known.contains_key(&key.fingerprint);
@@ -96,12 +96,12 @@ impl Introspector {
         turn.map_err(|held| self.held_back(held.problem, held.retry_after))
     }
 
-    /// A question that waited for its turn goes on.
+    /// A question got its turn: its call has the whole deadline again.
     pub(crate) fn renew(&self, key: QuestionKey, completion: &Completion<Told>, now: Now) {
         self.state().flights.renew(&key, completion, now.monotonic);
     }
 
-    /// Gives the turns that are free to those who wait.
+    /// Gives free turns to waiting questions.
     pub(super) fn give_turns<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Now) {
         loop {
             let mut given = Vec::new();
@@ -109,12 +109,12 @@ impl Introspector {
                 given.push((waiting, self.begin_call(&mut state, turn, known, now)));
             }
             drop(state);
-            // Outside of the lock, since it wakes tasks.
+            // Without the lock, because this wakes tasks.
             let mut left = Vec::new();
             for (Waiting { sender, owner, key }, call) in given {
                 let turn = call.map(|call| Running::new(owner, key, call));
                 let turn = turn.map_err(|held| self.held_back(held.problem, held.retry_after));
-                // Who waited too long is gone.
+                // A question that waited too long no longer receives it.
                 let unused = sender.send(turn).err().and_then(Result::ok);
                 left.extend(unused.map(Running::into_call));
             }

@@ -1,4 +1,4 @@
-//! What is learned from how a question or a call ended.
+//! Evaluates how a question or a call ended.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,18 +17,18 @@ use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETR
 use crate::introspection::shared::record::SharedAnswer;
 use crate::observe::Introspected;
 
-/// How long it is remembered that the endpoint gave no usable answer about a token: a client that
-/// keeps trying costs the endpoint one call in that time.
+/// How long the engine remembers that the endpoint gave no usable answer about a token. A client
+/// that keeps retrying causes one call in that time.
 const SAID_TTL: Duration = Duration::from_secs(1);
 
-/// After how many answers, all "inactive", it is said that this may be no fault of the tokens. Few, so
-/// that it is seen while an API is set up.
+/// After how many answers, all "inactive", a warning says that the cause may not be the tokens. The
+/// number is small, so that developers see the warning while they set an API up.
 const SUSPICIOUS: u32 = 3;
 
 impl Introspector {
-    /// What may be used of an answer that another server was given. One that is not surely newer
-    /// than a revocation seen here is ignored. What is no answer any more, since the
-    /// token was inactive some time ago or has expired, still counts against older ones.
+    /// The usable part of an answer from the shared cache. An answer that may be older than a
+    /// revocation seen here is ignored. If the token was already inactive some time ago, or has
+    /// expired, the answer is not returned, but it still overrides older answers.
     pub(crate) fn usable(&self, key: QuestionKey, shared: SharedAnswer) -> Option<FetchedAnswer> {
         let (token, now) = (key.fingerprint, self.now());
         let SharedAnswer { answer, age, age_at_most } = shared;
@@ -42,7 +42,8 @@ impl Introspector {
                 None
             }
             Some(_) if self.cache.is_dead_since(&token, now, age_at_most) => {
-                // The store does not compare, clocks differ, or someone put an old value back.
+                // Either the store does not compare versions, or clocks differ, or someone wrote an
+                // old value back.
                 let reason = "it may be older than a revocation seen here";
                 self.tell(Introspected::SharedAnswerUnusable(reason));
                 None
@@ -51,18 +52,18 @@ impl Introspector {
         }
     }
 
-    /// Takes in what a question brought, and says whether that is the latest word on the token. An
-    /// answer that is not, since a later question was answered before it, is for those who wait for
-    /// it and is not remembered: the token may be known to be dead.
+    /// Records the result of a question, and returns whether it is the newest answer about the
+    /// token. If a later question was answered before it, the answer is given to the waiting
+    /// requests and is not cached: the token may be known to be inactive.
     pub(crate) fn record(
         &self,
         key: QuestionKey,
         completion: &Completion<Told>,
-        fetched: Result<FetchedAnswer, Failed>,
+        result: Result<FetchedAnswer, Failed>,
     ) -> (AnswerResult, bool) {
         let now = self.now();
         let mut state = self.state();
-        // Overdue, it may have been overtaken by the next of its kind.
+        // If it is overdue, another question of its kind may have replaced it.
         let present = state.flights.complete(&key, completion);
         let overtaken_by = if present { state.overtaken.remove(&key) } else { None };
         let FetchedAnswer { answer, age, age_at_most, call } = match result {
@@ -82,7 +83,7 @@ impl Introspector {
                 let is_latest = overtaken_by.is_none_or(|other| other < asked)
                     && self.cache.put_shared(key.fingerprint, &answer, now, age, age_at_most);
                 if self.has_expired(&answer, now) {
-                    // It is refused by its `exp`, and need not be asked for again at once.
+                    // Its `exp` refuses it, so the endpoint need not be asked again at once.
                     self.cache.put_inactive(key.fingerprint, now, age);
                 } else {
                     self.known.insert(key.fingerprint, ());
@@ -97,13 +98,13 @@ impl Introspector {
         }
     }
 
-    /// Past its `exp`, with the leeway: no request is served by it.
+    /// Whether it is past its `exp` plus the leeway, so that no request is served by it.
     fn has_expired(&self, answer: &Answer, now: Now) -> bool {
         let leeway = self.leeway.as_secs_f64();
         answer.expires_at().is_some_and(|exp| now.wall.as_secs_f64() >= exp + leeway)
     }
 
-    /// A question ended without a word on the token.
+    /// A question ended without an answer about the token.
     pub(crate) fn forget(&self, key: QuestionKey, completion: &Completion<Told>) {
         let mut state = self.state();
         if state.flights.complete(&key, completion) {
@@ -111,8 +112,8 @@ impl Introspector {
         }
     }
 
-    /// One warning where no answer of the first ones was "active": some servers say so of every
-    /// token to a client that may not ask.
+    /// Warns once if none of the first answers was "active". Some servers answer "inactive" for
+    /// every token if the client is not allowed to introspect.
     fn count_inactive(&self, is_active: bool) {
         if is_active {
             self.never_active.store(u32::MAX, Ordering::Relaxed);
@@ -125,7 +126,7 @@ impl Introspector {
         }
     }
 
-    /// Remembers what the endpoint said of a token, if it said anything.
+    /// Remembers the problem of a call about one token, if the endpoint answered.
     fn remember(&self, token: Fingerprint, fault: CallFault, now: Now) {
         match fault.blames {
             Blames::Server | Blames::Credentials | Blames::Unauthorized | Blames::Token => {
@@ -174,7 +175,7 @@ impl CallOwner for Introspector {
                     CallAnswer::Refused(code) => Ok((None, Some(code))),
                 }
             }
-            // What ends so late is counted for no more.
+            // A call that ends after it was given up no longer counts.
             Err(fault) => {
                 if counted {
                     (counts, opened) = state.failed(token, call, &fault, now.monotonic, random);
@@ -183,7 +184,7 @@ impl CallOwner for Introspector {
             }
         };
         if counts && !opened && state.turns.running() > 0 {
-            // The server may hang. The next call to end shows whether more should begin.
+            // The server may hang. The end of the next call shows whether more calls should begin.
             drop(state);
         } else {
             self.give_turns(state, now);

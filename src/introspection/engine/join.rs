@@ -1,4 +1,4 @@
-//! One question a token: a request joins the one under way, or begins one.
+//! One question per token at a time: a request joins the question in progress or begins one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,31 +15,33 @@ use crate::introspection::engine::turns::MAX_QUEUED_KNOWN;
 use crate::observe::Introspected;
 use crate::runtime;
 
-/// Tokens looked up in a shared cache at once, calls included: what a process that begins with an
-/// empty memory needs, and a bound to what a flood of tokens can pile up.
+/// The maximum number of tokens that are looked up in a shared cache at the same time, including
+/// those whose call is in progress. It is enough for a process that starts with an empty cache, and
+/// it bounds what a flood of tokens can pile up.
 pub(crate) const MAX_LOOKUPS: usize = 1024;
 
-/// How often it is looked whether a probe is due, by who waits for the endpoint.
+/// How often a task that waits for the endpoint checks whether a probe is due.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// What a request that has to wait comes to.
+/// The result of [`Introspector::join`].
 pub(crate) enum Joined {
     Remembered(Remembered),
     Flight {
         waiter: Waiter<Told>,
-        /// Whether the answer to come is to a question put no earlier than the request allows.
+        /// Whether the question was asked late enough for this request to use its answer.
         fresh: bool,
-        /// How many questions had begun.
+        /// How many questions had begun when this request joined.
         begun: u64,
-        /// Whether another request put the question.
+        /// Whether another request began the question.
         joined: bool,
         place: Place,
     },
 }
 
 impl Introspector {
-    /// Joins the question about this token that is under way, or begins one. Of a request that came
-    /// when `came_at` questions had begun, and that wants no older answer, only a later one is fresh.
+    /// Joins the question about this token that is in progress, or begins one. `came_at` is the
+    /// number of questions that had begun when the request came. If it is set and the request
+    /// accepts no older answer, only the answer to a later question is fresh.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: QuestionKey,
@@ -48,9 +50,9 @@ impl Introspector {
     ) -> Result<Joined, Error> {
         let now = self.now();
         let known = self.known.contains_key(&key.fingerprint);
-        // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
+        // Without the lock: tokio may panic here, and then a user-supplied panic hook runs.
         let runtime = runtime::current();
-        // What another server was told will do, whether or not the endpoint can be called.
+        // The answer of another server is good enough, whether or not the endpoint can be called.
         let asks_shared = self.shared.is_some() && !key.asks_now;
         let probe = if asks_shared { None } else { self.probe_before(key, now) };
         let mut state = self.state();
@@ -60,7 +62,7 @@ impl Introspector {
                 drop(state);
                 return Err(self.held_back("too many requests wait for one answer", RETRY_AFTER));
             }
-            // One that was overtaken brings an answer that is known to be old.
+            // If the other kind of question was answered meanwhile, this answer is known to be old.
             let any_will_do =
                 self.cache.is_on() && !key.asks_now && !state.overtaken.contains_key(&key);
             let fresh = any_will_do || came_at.is_some_and(|came| waiter.number() >= came);
@@ -68,7 +70,7 @@ impl Introspector {
             let place = self.place(known)?;
             return Ok(Joined::Flight { waiter, fresh, begun, joined: true, place });
         }
-        // One that ended between our look and our lock has left its answer.
+        // A question that ended between the cache lookup and the lock has stored its answer.
         if !key.asks_now
             && let Some(remembered) = self.remembered(&key.fingerprint, now)
         {
@@ -83,7 +85,7 @@ impl Introspector {
                 return Err(self.unavailable(unfit.problem(), RETRY_AFTER));
             }
         };
-        // Dropped after the lock.
+        // Dropped after the lock is released.
         let (overdue, has_room) = state.give_up_overdue(now.monotonic);
         let turn = if asks_shared {
             let limit = if known { MAX_LOOKUPS + MAX_QUEUED_KNOWN } else { MAX_LOOKUPS };
@@ -97,7 +99,7 @@ impl Introspector {
         };
         state.overtaken.remove(&key);
         let (completion, waiter) = state.flights.begin(key, now.monotonic);
-        // A runtime that shuts down drops the task at once, and that then asks for the lock.
+        // A runtime that shuts down drops the task at once, and the task then takes the lock.
         drop(state);
         drop(overdue);
         if has_room {
@@ -120,15 +122,16 @@ impl Introspector {
             .ok_or_else(|| self.held_back("too many requests wait", RETRY_AFTER))
     }
 
-    /// What was said of this very token a moment ago.
+    /// The error of the last call about this token, if it was a moment ago.
     fn said(&self, token: &Fingerprint, now: Now) -> Option<Error> {
         let said = self.said.get(token)?;
         let left = said.until.checked_sub(now.monotonic).filter(|left| !left.is_zero())?;
         Some(self.held_back(&said.problem, left.max(RETRY_AFTER)))
     }
 
-    /// Sends a probe where one is due: readiness is asked for, and there may be no other traffic that
-    /// would show that the endpoint is back. It asks about a text of our own.
+    /// Sends a probe if one is due. Readiness checks call this, because without other traffic
+    /// nothing else would show that the endpoint is back. The probe asks about a random text of
+    /// this crate.
     pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<Told>> {
         self.probe_if_due(self.now())
     }
@@ -144,8 +147,9 @@ impl Introspector {
         }
     }
 
-    /// The probe that a question about a token waits for, where one is due. The token itself is no
-    /// probe: one client with a token that always fails could otherwise fail each of them.
+    /// The probe that a question about a token waits for, if one is due. The client's token is
+    /// never used as the probe: one client with a token that always fails could otherwise fail
+    /// every probe.
     pub(super) fn probe_before(
         self: &Arc<Self>,
         key: QuestionKey,
@@ -158,14 +162,15 @@ impl Introspector {
         key.fingerprint == self.probe_fingerprint
     }
 
-    /// Whether this question is still under way, and not overdue.
+    /// Whether this question is still in progress and not overdue.
     pub(crate) fn is_under_way(&self, key: &QuestionKey, waiter: &Waiter<Told>) -> bool {
         let now = self.clock.monotonic();
         let present = self.state().flights.join(key, now);
         present.is_some_and(|present| present.number() == waiter.number())
     }
 
-    /// Returns when the endpoint may be called: at once, unless it failed. The caller has a deadline.
+    /// Returns when the endpoint may be called. That is at once unless it failed. The caller has a
+    /// deadline.
     pub(crate) async fn ready(self: &Arc<Self>) {
         while self.is_open() {
             if let Some(mut waiter) = self.probe() {

@@ -1,4 +1,4 @@
-//! A look for an answer, without waiting.
+//! Looks up an answer without waiting.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::introspection::engine::wait::AnswerWait;
 use crate::token::NumericDate;
 use crate::token::jwt::MAX_TOKEN;
 
-/// What a look for an answer came to.
+/// The result of a lookup.
 pub(crate) enum AnswerLookup {
     Active(Arc<Answer>),
     Refused(Error),
-    /// A call is under way.
+    /// A question is in progress; the request has to wait for it.
     Wait(AnswerWait),
 }
 
@@ -30,16 +30,16 @@ impl From<Remembered> for AnswerLookup {
 }
 
 impl Introspector {
-    /// Looks for an answer about a token, without waiting. `now` is the time by which the request is
-    /// judged. With `asks_now`, only an answer to a question put from now on will do, and nothing
-    /// stands in for it.
+    /// Looks up the answer about a token without waiting. `now` is the time at which the request is
+    /// judged. With `asks_now`, only an answer to a question asked from now on is accepted, and no
+    /// stale answer replaces it.
     pub(crate) fn lookup(
         self: &Arc<Self>,
         token: &str,
         now: NumericDate,
         asks_now: bool,
     ) -> AnswerLookup {
-        // What is too long to be a token is not worth a call.
+        // A text that is too long to be a token is not worth a call.
         if token.len() > MAX_TOKEN {
             return AnswerLookup::Refused(Error::TokenTooLarge {
                 size: token.len(),

@@ -1,5 +1,6 @@
-//! Answers for one authorization server: cached, asked for once for all requests that wait, queued
-//! where there are many, and held back where the server is in trouble.
+//! The introspection engine of one authorization server: answers are cached, each question runs as
+//! a single flight, calls beyond the limit are queued, and a circuit breaker holds calls back while
+//! the server fails.
 
 mod admit;
 pub(super) mod breaker;

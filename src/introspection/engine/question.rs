@@ -1,5 +1,5 @@
-//! One question about a token, on its way: to the shared cache first, where there is one that will
-//! do, then to the endpoint when its turn comes.
+//! One question about a token. It looks in the shared cache first, if one is configured and its
+//! answer would be accepted. Then it waits for its turn and calls the endpoint.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETR
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
-/// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call, each of the
-/// last two with this deadline.
+/// The deadline of the whole question. Its parts have their own deadlines: the shared cache, the
+/// turn, and the call. The turn and the call each have the deadline `call`.
 fn question_deadline(call: Duration) -> Duration {
     2 * call + Duration::from_secs(2)
 }
@@ -28,12 +28,12 @@ pub(crate) struct Question {
     pub(crate) token: String,
     pub(crate) client: Arc<IntrospectionClient>,
     pub(crate) shared: Option<Arc<SharedAnswers>>,
-    /// Where there is no cache to be asked first.
+    /// Set if no shared cache is looked up first.
     pub(crate) turn: Option<Turn>,
 }
 
 impl Question {
-    /// Puts the question, as a task that no request can cancel. To be called without a lock.
+    /// Starts the question as a task that no request can cancel. Call it without holding the lock.
     pub(crate) fn launch(self, runtime: &Handle, completion: Completion<Told>) {
         let completion = Arc::new(completion);
         let (introspector, key) = (Weak::clone(&self.introspector), self.key);
@@ -44,7 +44,7 @@ impl Question {
         flight::launch(runtime, deadline, question, move |ended| {
             complete(&introspector, key, completion, ended, |outcome, call| {
                 let Some((shared, token)) = to_share else { return };
-                // Nobody waits for this.
+                // No request waits for this task.
                 let sharing = share(shared, token, outcome, call);
                 flight::launch(&own, deadline, sharing, drop);
             });
@@ -53,7 +53,7 @@ impl Question {
 
     async fn put(mut self, completion: Arc<Completion<Told>>) -> Result<FetchedAnswer, Failed> {
         if let Some(shared) = self.shared.as_ref().filter(|_| !self.key.asks_now)
-            // A store that panics is as good as none.
+            // A store that panics is treated as if it had no answer.
             && let Ok(Some(found)) = flight::caught(shared.get(&self.token)).await
             && let Some(introspector) = self.introspector.upgrade()
             && let Some(fetched) = introspector.usable(self.key, found)
@@ -89,7 +89,7 @@ impl Question {
                 introspector.renew(self.key, completion, running.call.asked);
                 Ok(running)
             }
-            // Given up, or it took too long.
+            // The turn was given up, or the wait took too long.
             None => {
                 let problem = "too many calls are under way";
                 Err(Failed { error: introspector.held_back(problem, RETRY_AFTER), late: true })
@@ -97,7 +97,7 @@ impl Question {
         }
     }
 
-    /// `None` where the turn was given up.
+    /// Returns `None` if the turn was given up.
     async fn wait_for(&self, mut turn: Turn) -> Result<Option<Running>, Failed> {
         if let Turn::AfterProbe(mut probe) = turn {
             probe.outcome().await;
@@ -106,7 +106,7 @@ impl Question {
         match turn {
             Turn::Now(running) => Ok(Some(running)),
             Turn::Later(turn) => Ok(turn.await.ok().transpose()?),
-            // The first was lost.
+            // The probe had no result, and another one is due.
             Turn::AfterProbe(_) => Ok(None),
         }
     }
@@ -116,7 +116,7 @@ impl Question {
     }
 }
 
-/// The end of a question, however it comes.
+/// Handles the end of a question, however it ended.
 fn complete(
     introspector: &Weak<Introspector>,
     key: QuestionKey,
@@ -126,7 +126,8 @@ fn complete(
 ) {
     let Some(introspector) = introspector.upgrade() else { return };
     let result = match ended {
-        // It died with its runtime, which says nothing: who waits may ask on another.
+        // It ended with its runtime, which says nothing about the token. The waiters may ask again
+        // on another runtime.
         Ended::Gone => return introspector.forget(key, &completion),
         Ended::Done(result) => result,
         ended @ (Ended::Late | Ended::Panicked) => {
@@ -135,14 +136,14 @@ fn complete(
         }
     };
     let late = result.as_ref().is_err_and(|failed| failed.late);
-    // A copy from before other requests can see the answer: once its members have passed for one of
-    // them, they are gone.
+    // Copy the answer before other requests can see it: as soon as its members passed all checks
+    // for one of them, the members are dropped.
     let to_share = result.as_ref().ok().and_then(|FetchedAnswer { answer, call, .. }| {
         let answer = answer.as_ref().map(|answer| Arc::new(answer.unjudged()));
         call.map(|call| (answer.ok_or(Error::Inactive), call))
     });
     let (outcome, is_latest) = introspector.record(key, &completion, result);
-    // The question itself is over, so this is the only owner.
+    // The question has ended, so this is the only owner.
     if let Some(completion) = Arc::into_inner(completion) {
         completion.tell(Told { outcome, late });
     }
@@ -151,7 +152,7 @@ fn complete(
     }
 }
 
-/// Tells the shared cache what was heard.
+/// Writes the answer to the shared cache.
 async fn share(shared: Arc<SharedAnswers>, token: String, outcome: AnswerResult, call: Call) {
     match outcome {
         Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,

@@ -1,4 +1,4 @@
-//! What an answer is sought about, and how the question ended.
+//! The key of a question, and how a question ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use crate::crypto::Fingerprint;
 use crate::error::Error;
 use crate::introspection::answer::Answer;
 
-/// When to try again where nothing better is known.
+/// The `Retry-After` when nothing better is known.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A token that an answer is sought about, and whether the endpoint itself has to be asked, and now.
-/// The two kinds of question never share a call: what another server was told will do for one of them
-/// alone.
+/// The key of a question: the token, and whether the endpoint itself must be asked from now on. The
+/// two kinds of question never share a call, because an answer from the shared cache is accepted
+/// for only one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct QuestionKey {
     pub(crate) fingerprint: Fingerprint,
@@ -26,7 +26,7 @@ impl QuestionKey {
     }
 }
 
-/// How a question ended, for those who wait for it.
+/// How a question ended, for the requests that wait for it.
 #[derive(Clone)]
 pub(crate) struct Told {
     pub(crate) outcome: AnswerResult,

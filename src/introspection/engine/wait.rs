@@ -1,4 +1,4 @@
-//! A request's wait for an answer.
+//! A request waits for an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +12,24 @@ use crate::introspection::engine::place::Place;
 use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETRY_AFTER, Told};
 use crate::runtime::{self, Deadline};
 
-/// How long a request waits in all, whatever it waits for: the question that it began or joined,
-/// which itself says how it ended; another, where that one does not answer it; and the same again
-/// after a reload.
+/// How long a request waits in total. This includes the question that it began or joined, and
+/// another question if the first does not answer it. After a reload of the configuration it may
+/// wait once more for as long.
 fn wait(call: Duration) -> Duration {
     call + Duration::from_secs(1)
 }
 
-/// A request that has waited less than this for a call that then came to its deadline joined it
-/// late, and may begin one of its own.
+/// If a request has waited less than this when the call reaches its deadline, it joined the call
+/// late and may begin one of its own.
 fn joined_late(call: Duration) -> Duration {
     call / 2
 }
 
-/// How often a request that waits for longer looks whether the question still counts as under way: its
-/// task may sit on a runtime that is no longer polled.
+/// How often a request that waits for longer checks whether the question still counts as in
+/// progress. The task of the question may be on a runtime that is no longer polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// How often a request may begin again, since what it joined came to nothing.
+/// How often a request may start over if the question that it joined had no result.
 const REPEATS: u32 = 2;
 
 /// A wait for an answer.
@@ -45,12 +45,12 @@ pub(crate) struct AnswerWait {
 }
 
 impl AnswerWait {
-    /// The configuration under which the server is asked.
+    /// The generation of the configuration under which the server is asked.
     pub(crate) fn generation(&self) -> u64 {
         self.introspector.generation()
     }
 
-    /// Returns with the answer, or when the limit is reached.
+    /// Returns the answer, or an error when the limit is reached.
     pub(crate) async fn done(mut self, deadline: Deadline) -> AnswerResult {
         let outcome = deadline.within(wait(self.introspector.deadline()), self.outcome()).await;
         let introspector = self.introspector;
@@ -68,7 +68,7 @@ impl AnswerWait {
                 None => (self.told_later().await, false),
             };
             match told {
-                // It began before this request came.
+                // The question began before this request came.
                 Some(_) if !self.fresh => {}
                 Some(told) if !(told.late && self.joined && soon && repeats > 0) => {
                     return told.outcome;
@@ -91,13 +91,13 @@ impl AnswerWait {
         }
     }
 
-    /// Waits on. `None` also where the question is overdue, and ends without a word.
+    /// Waits further. Returns `None` also if the question is overdue and ends without an outcome.
     async fn told_later(&mut self) -> Option<Told> {
         let mut under_way = true;
         loop {
             match runtime::within(LOOK_AGAIN, self.waiter.outcome()).await {
                 Some(told) => return told,
-                // One that has just landed tells us yet.
+                // A question that has just completed still sends its outcome.
                 None if !under_way => return None,
                 None => under_way = self.introspector.is_under_way(&self.key, &self.waiter),
             }
