@@ -1,17 +1,17 @@
-//! Answers, remembered for a while.
+//! The cache of introspection answers.
 //!
-//! What is remembered is the fact that the authorization server vouched for a token, never what
-//! that allows: times and policy are judged at each use anew, the rest once under one configuration,
-//! since no other ever sees the answer. A token is
-//! known by its [`Fingerprint`] alone. How long an answer holds is judged when it is read, by the
+//! An entry says that the authorization server vouched for a token. It never says what the token
+//! allows. Times and policy are judged at each use. All other checks run once per entry, because
+//! only one configuration ever sees the entry. The key of an entry is the [`Fingerprint`] of the
+//! token and nothing else. Whether an entry is still valid is decided when it is read, by the
 //! clocks of this crate.
 //!
-//! Inactive tokens have a pool of their own, so that a flood of them pushes no live one out.
+//! Inactive tokens have a separate pool, so that a flood of them evicts no active token.
 //!
-//! The newest question decides, in whatever order the answers arrive. That a token was found
-//! inactive, or past its `exp`, is therefore remembered for as long as an answer to an older
-//! question could be used, although it is repeated to clients for 5 s only. At the same time of
-//! asking, "inactive" wins.
+//! The answer to the newest question decides, whatever the order in which answers arrive. So the
+//! fact that a token is inactive, or past its `exp`, is kept for as long as an answer to an older
+//! question could be used. Clients get it from the cache for 5 s only. If two questions were asked
+//! at the same time, "inactive" wins.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,28 +24,29 @@ use crate::crypto::{BuildFingerprintHasher, Fingerprint};
 use crate::introspection::answer::Answer;
 use crate::token::NumericDate;
 
-/// How long an answer holds unless set: what a revoked token may live on for (RFC 7662 §4).
+/// The default lifetime of an answer. A revoked token is accepted for up to this long (RFC 7662
+/// §4).
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(60);
 
-/// How long an answer can be set to hold at most.
+/// The longest lifetime of an answer that can be set.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(300);
 
-/// How long past its ttl an answer can be set to stand in at most: as long as keys are used while
-/// their server fails.
+/// The longest time that a stale answer can be set to be used past its ttl. Keys are used for as
+/// long while their server fails.
 pub(crate) const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 
-/// How long a token is refused since it was not active: long enough to answer a client that keeps
-/// trying, and short, since a server whose replicas lag may think again.
+/// How long an inactive token is refused from the cache. It is long enough to answer a client that
+/// keeps retrying. It is short because a server whose replicas lag may give another answer later.
 pub(crate) const INACTIVE_TTL: Duration = Duration::from_secs(5);
 
-/// Answers remembered in each pool.
+/// The maximum number of entries in each pool.
 pub(crate) const MAX_ENTRIES: u64 = 10_000;
 
-/// Octets of answers remembered in all, by what they take in memory: a bound for answers that are as
-/// long as they may be.
+/// The maximum size of all cached answers in memory, in octets. This bounds answers of the largest
+/// length.
 pub(crate) const MAX_WEIGHT: u64 = 64_000_000;
 
-/// The least that an answer counts for, so that their number is bounded, too.
+/// The minimum weight of an answer, so that the number of answers has a bound, too.
 const LEAST_WEIGHT: u64 = MAX_WEIGHT / MAX_ENTRIES;
 
 /// The two pools.
@@ -54,7 +55,7 @@ pub(crate) struct AnswerCache {
     stale: Duration,
     active: Pool<Held>,
     inactive: Pool<Dead>,
-    /// Held to write: what is newer is decided over both pools.
+    /// Locked for writing, because both pools decide which answer is newer.
     writing: Mutex<()>,
 }
 
@@ -62,30 +63,30 @@ type Pool<V> = Cache<Fingerprint, V, BuildFingerprintHasher>;
 
 #[derive(Clone)]
 struct Held {
-    /// `None` for a token that was active, and whose newest answer says that this is over. A flood
-    /// of other inactive tokens can't push that out.
+    /// `None` for a token that was active before and is inactive by its newest answer. A flood of
+    /// other inactive tokens can't evict this entry.
     answer: Option<Arc<Answer>>,
-    /// The end of the ttl, counted from the question: the later, the newer the answer.
+    /// The end of the ttl, counted from the question: a later end means a newer answer.
     until: Duration,
-    /// The same at least: the clock of another server may be ahead of ours.
+    /// A lower bound of `until`: the clock of another server may be ahead of ours.
     until_at_least: Duration,
 }
 
 #[derive(Clone, Copy)]
 struct Dead {
-    /// Until then the token is refused without a question.
+    /// The token is refused without a question until this time.
     refused_until: Duration,
     /// As in [`Held`].
     until: Duration,
 }
 
-/// What is remembered of a token.
+/// The cached answer about a token.
 pub(crate) enum Remembered {
     Active(Arc<Answer>),
     Inactive,
 }
 
-/// What time it is, by both clocks.
+/// The current time by both clocks.
 #[derive(Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) wall: NumericDate,
@@ -93,10 +94,10 @@ pub(crate) struct Now {
 }
 
 impl AnswerCache {
-    /// With a `ttl` of zero nothing is remembered at all. `stale` is for how much longer an answer
-    /// may stand in for one that can't be had.
+    /// With a `ttl` of zero nothing is cached. `stale` is how much longer an answer may be used if
+    /// no new answer is available.
     pub(crate) fn new(ttl: Duration, stale: Duration) -> Self {
-        // No answer older than an "inactive" can be used for longer than this.
+        // An answer that is older than an "inactive" can't be used for longer than this.
         let weigh = |_: &Fingerprint, held: &Held| {
             let weight = held.answer.as_ref().map_or(0, |answer| answer.weight() as u64);
             u32::try_from(weight.max(LEAST_WEIGHT)).unwrap_or(u32::MAX)
@@ -108,7 +109,7 @@ impl AnswerCache {
         Self { ttl, stale, active, inactive, writing: Mutex::default() }
     }
 
-    /// Whether answers are remembered.
+    /// Whether answers are cached.
     pub(crate) fn is_on(&self) -> bool {
         !self.ttl.is_zero()
     }
@@ -128,8 +129,8 @@ impl AnswerCache {
         (now.monotonic < dead.refused_until).then_some(Remembered::Inactive)
     }
 
-    /// An answer that is past its ttl and not yet past the time for which it may stand in. It must
-    /// have an `exp`: without one nothing would end it but that time.
+    /// A stale answer: past its ttl, and still within the time for which stale answers may be used.
+    /// It must have an `exp`, because otherwise only that time would end it.
     pub(crate) fn stale(&self, token: &Fingerprint, now: Now) -> Option<Arc<Answer>> {
         if self.stale.is_zero() || !self.is_on() {
             return None;
@@ -142,8 +143,8 @@ impl AnswerCache {
         usable.then_some(answer)
     }
 
-    /// Remembers an answer to a question that was put `age` ago, and says whether it is the newest.
-    /// One that is past its `exp` takes the place of an older one all the same.
+    /// Caches an answer to a question that was asked `age` ago, and returns whether it is the
+    /// newest. An answer that is past its `exp` also replaces an older one.
     pub(crate) fn put(
         &self,
         token: Fingerprint,
@@ -154,8 +155,9 @@ impl AnswerCache {
         self.put_shared(token, answer, now, age, age)
     }
 
-    /// The same for an answer to a question whose age is not known exactly, since another server put
-    /// it. What says that the token is dead outdoes such an answer, unless that is surely newer.
+    /// The same for an answer from the shared cache, whose age is not known exactly because another
+    /// server asked the question. An entry that says that the token is inactive takes precedence,
+    /// unless this answer is certainly newer.
     pub(crate) fn put_shared(
         &self,
         token: Fingerprint,
@@ -175,7 +177,8 @@ impl AnswerCache {
             let known = if is_past { held.until_at_least } else { held.until };
             known > until
         });
-        // Past its `exp` it is itself such a word, and counts for as new as it may be.
+        // An answer past its `exp` itself says that the token is not active, so the newest possible
+        // time counts for it.
         let new_at_least = if is_past { until } else { until_at_least };
         if newer_is_active || self.dead_by(&token) >= Some(new_at_least) {
             return false;
@@ -185,8 +188,8 @@ impl AnswerCache {
         true
     }
 
-    /// Remembers that a token is not active, as was said to a question put `age` ago, and says
-    /// whether nothing newer is known.
+    /// Caches that a token is not active, from the answer to a question that was asked `age` ago.
+    /// Returns whether no newer answer is known.
     pub(crate) fn put_inactive(&self, token: Fingerprint, now: Now, age: Duration) -> bool {
         if !self.is_on() {
             return true;
@@ -208,40 +211,42 @@ impl AnswerCache {
         true
     }
 
-    /// For how much longer a token is refused that was not active `age` ago. Nothing is remembered
-    /// for longer than the ttl.
+    /// How much longer a token is refused that was not active `age` ago. No entry is valid for
+    /// longer than the ttl.
     pub(crate) fn refused_for(&self, age: Duration) -> Duration {
         self.ttl.min(INACTIVE_TTL).saturating_sub(age)
     }
 
-    /// Whether the token was found inactive, or past its `exp`, by a question no older than `age`.
+    /// Whether a question no older than `age` found the token inactive or past its `exp`.
     pub(crate) fn is_dead_since(&self, token: &Fingerprint, now: Now, age: Duration) -> bool {
         self.is_on() && self.dead_by(token) >= Some(self.until(now, age))
     }
 
-    /// How new the newest answer is by which the token is dead.
+    /// The `until` of the newest answer that says that the token is inactive.
     fn dead_by(&self, token: &Fingerprint) -> Option<Duration> {
         let held = self.active.get(token).filter(|held| held.answer.is_none());
         let dead = self.inactive.get(token).map(|dead| dead.until);
         held.map(|held| held.until).max(dead)
     }
 
-    /// Exact for each answer that can be used: none is older than the ttl or than this process.
+    /// Exact for every usable answer: none is older than the ttl or than this process.
     fn until(&self, now: Now, age: Duration) -> Duration {
         (now.monotonic + self.ttl).saturating_sub(age)
     }
 }
 
-/// Past its `exp`, without the leeway: the server that sets the time can be asked.
+/// Whether it is past its `exp`. Without the leeway, because the server that set the time can be
+/// asked.
 pub(crate) fn is_past(answer: &Answer, wall: NumericDate) -> bool {
     answer.expires_at().is_some_and(|exp| wall.as_secs_f64() >= exp)
 }
 
-/// Least recently used out: the newest answer is always kept, which the default policy of the
-/// library does not promise, and a token in use stays in.
+/// Evicts the least recently used entry. So the newest answer is always kept, which the library's
+/// default policy does not guarantee, and a token in use stays cached.
 ///
-/// The library forgets what is `past_use`, by its own clock, so that nothing said of a person lies
-/// about longer than needed (RFC 7662 §5). Whether an answer still holds is never left to that.
+/// The library drops entries after `past_use`, by its own clock, so that personal data is not kept
+/// for longer than needed (RFC 7662 §5). The code never relies on this to decide whether an answer
+/// is still valid.
 fn pool<V: Clone + Send + Sync + 'static>(
     past_use: Duration,
 ) -> CacheBuilder<Fingerprint, V, Cache<Fingerprint, V>> {
@@ -340,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_as_old_as_its_question_be_it_older_than_this_process() {
+    fn the_age_of_an_answer_counts_from_its_question_even_before_this_process_began() {
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         cache.put(token, &answer(r#"{"active":true}"#), now(0), Duration::from_secs(50));
@@ -353,7 +358,7 @@ mod tests {
 
     #[test]
     fn the_newest_question_decides_in_whatever_order_the_answers_arrive() {
-        // Each answer: the second when it was asked for, and what it says.
+        // For each answer: the second of its question, and its content.
         const GOOD: Option<&str> = Some(r#"{"active":true,"exp":1000}"#);
         const OVER: Option<&str> = Some(r#"{"active":true,"exp":1}"#);
         const DEAD: Option<&str> = None;
@@ -385,7 +390,7 @@ mod tests {
             let found = cache.get(&token, now(12));
             let found = found.map(|found| matches!(found, Remembered::Active(_)));
             assert_eq!(found, remembered, "{name}");
-            // Nor does what was overtaken stand in later.
+            // An answer that was overtaken is not used as a stale answer later, either.
             let stands_in = cache.stale(&token, now(75)).is_some();
             assert_eq!(stands_in, remembered == Some(true), "{name}");
         }
