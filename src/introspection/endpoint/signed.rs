@@ -54,7 +54,7 @@ impl SignedAnswers {
         let mut decoded = Vec::new();
         let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded)
             .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
-        self.admit(&jwt.header)?;
+        self.check_header(&jwt.header)?;
         let mut waited = None;
         if let KeyLookup::Wait(wait) = self.find(&jwt.header, None) {
             waited = Some(wait.waited());
@@ -79,7 +79,7 @@ impl SignedAnswers {
 
     /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: only this type is accepted, because otherwise any JWT
     /// of the server would be. Only an algorithm of the issuer's list is accepted.
-    fn admit(&self, header: &Header) -> Result<(), AnswerFault> {
+    fn check_header(&self, header: &Header) -> Result<(), AnswerFault> {
         if !header.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
             return Err(AnswerFault("`typ` of the signed answer is not `token-introspection+jwt`"));
         }

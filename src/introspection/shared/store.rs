@@ -137,8 +137,9 @@ pub struct SharedCache {
 }
 
 impl SharedCache {
-    /// Keeps answers in `store`, sealed with keys that are derived from `secret`: 32 random octets.
-    /// They must be the same for all servers that share, and secret.
+    /// Keeps answers in `store`, sealed with keys that are derived from `secret`. The secret is 32
+    /// random octets. All servers that share answers must have the same secret, and nobody else may
+    /// know it.
     ///
     /// # Errors
     /// When `secret` has another length.
