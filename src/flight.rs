@@ -22,7 +22,7 @@
 //!        flights.begin(key, now)           -> (completion, waiter)
 //! unlock;  launch(&runtime, deadline, work, move |ended| {
 //!              lock;  let present = flights.complete(&key, &completion);  store the result;  unlock
-//!              completion.tell(outcome) })
+//!              completion.send(outcome) })
 //! waiter.outcome().await                   -> None: it ended without an outcome; ask again
 //! ```
 //!
@@ -144,7 +144,7 @@ impl<T, R: FnOnce(Ended<T>)> Drop for Report<T, R> {
 pub(crate) struct Flights<K, V, S = std::hash::RandomState> {
     /// The age at which an attempt counts as ended.
     overdue_after: Duration,
-    under_way: HashMap<K, Flight<V>, S>,
+    in_progress: HashMap<K, Flight<V>, S>,
     begun: u64,
 }
 
@@ -157,7 +157,7 @@ struct Flight<V> {
     waiting: Arc<()>,
 }
 
-/// Ends one attempt: first [complete](Flights::complete) it, then [tell](Self::tell) the outcome.
+/// Ends one attempt: first [complete](Flights::complete) it, then [send](Self::send) the outcome.
 #[derive(Debug)]
 #[must_use = "those who wait for the attempt learn its outcome from this"]
 pub(crate) struct Completion<V> {
@@ -179,14 +179,14 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
     pub(crate) fn new(deadline: Duration) -> Self {
         Self {
             overdue_after: deadline.saturating_add(MARGIN),
-            under_way: HashMap::default(),
+            in_progress: HashMap::default(),
             begun: 0,
         }
     }
 
     /// Joins the attempt in progress. Returns `None` if there is none, or if it is overdue.
     pub(crate) fn join(&self, key: &K, now: Duration) -> Option<Waiter<V>> {
-        let flight = self.under_way.get(key).filter(|flight| !self.is_overdue(flight, now))?;
+        let flight = self.in_progress.get(key).filter(|flight| !self.is_overdue(flight, now))?;
         Some(flight.waiter())
     }
 
@@ -197,7 +197,7 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
         self.begun += 1;
         let flight = Flight { number, began_at: now, outcome, waiting: Arc::default() };
         let waiter = flight.waiter();
-        self.under_way.insert(key, flight);
+        self.in_progress.insert(key, flight);
         (Completion { number, outcome: sender }, waiter)
     }
 
@@ -205,16 +205,17 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
     /// given up or if another attempt for the key began since; the owner freed its slot at that
     /// time.
     pub(crate) fn complete(&mut self, key: &K, completion: &Completion<V>) -> bool {
-        let present = self.under_way.get(key).is_some_and(|own| own.number == completion.number);
+        let present = self.in_progress.get(key).is_some_and(|own| own.number == completion.number);
         if present {
-            self.under_way.remove(key);
+            self.in_progress.remove(key);
         }
         present
     }
 
     /// An attempt enters a later stage, which has the whole deadline again.
     pub(crate) fn renew(&mut self, key: &K, completion: &Completion<V>, now: Duration) {
-        if let Some(own) = self.under_way.get_mut(key).filter(|own| own.number == completion.number)
+        if let Some(own) =
+            self.in_progress.get_mut(key).filter(|own| own.number == completion.number)
         {
             own.began_at = now;
         }
@@ -222,21 +223,21 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
 
     /// How many waiters the attempt in progress has, for an owner that limits them.
     pub(crate) fn waiting(&self, key: &K) -> usize {
-        self.under_way.get(key).map_or(0, |flight| Arc::strong_count(&flight.waiting) - 1)
+        self.in_progress.get(key).map_or(0, |flight| Arc::strong_count(&flight.waiting) - 1)
     }
 
     /// Removes the attempts that are overdue, and returns their number, for an owner that counts
     /// attempts.
     pub(crate) fn give_up_overdue(&mut self, now: Duration) -> usize {
-        let before = self.under_way.len();
+        let before = self.in_progress.len();
         let overdue_after = self.overdue_after;
-        self.under_way.retain(|_, flight| now.saturating_sub(flight.began_at) < overdue_after);
-        before - self.under_way.len()
+        self.in_progress.retain(|_, flight| now.saturating_sub(flight.began_at) < overdue_after);
+        before - self.in_progress.len()
     }
 
     /// The number of attempts, including overdue ones that were not given up.
     pub(crate) fn len(&self) -> usize {
-        self.under_way.len()
+        self.in_progress.len()
     }
 
     /// How many attempts were begun. Later attempts have this [number](Waiter::number) or a higher
@@ -260,7 +261,7 @@ impl<V> Flight<V> {
 impl<V> Completion<V> {
     /// Wakes the waiters. Call it after [`Flights::complete`], so that a waiter that looks again
     /// after this outcome can begin another attempt.
-    pub(crate) fn tell(self, outcome: V) {
+    pub(crate) fn send(self, outcome: V) {
         self.outcome.send_replace(Some(outcome));
     }
 }
@@ -366,7 +367,7 @@ mod tests {
         assert_eq!(flights.waiting(&"a"), 2);
         assert!(flights.complete(&"a", &completion));
         assert!(flights.join(&"a", SECOND).is_none(), "it has completed");
-        completion.tell(7);
+        completion.send(7);
         runtime().block_on(async {
             assert_eq!(first.outcome().await, Some(7));
             assert_eq!(second.outcome().await, Some(7));

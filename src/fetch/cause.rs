@@ -3,10 +3,10 @@
 //!
 //! | cause | how it is known |
 //! |---|---|
-//! | the name is unknown, or can't be looked up | our own resolver says so ([`names`](super::names)) |
-//! | the port is refused, there is no route | the kind of an [`io::Error`] |
-//! | the certificate, the handshake | an error of rustls |
-//! | the proxy | where a proxy is in between, what is left |
+//! | the name is unknown or can't be looked up | our own resolver reports it ([`names`](super::names)) |
+//! | the port is refused, or there is no route | the kind of an [`io::Error`] |
+//! | the certificate or the handshake | an error of rustls |
+//! | the proxy | any other tunnel error |
 
 use std::error::Error;
 use std::fmt;

@@ -47,7 +47,11 @@ pub(super) struct NoAddress(pub(super) bool);
 
 impl fmt::Display for NoAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0 { "the name was not found" } else { "no name can be looked up now" })
+        f.write_str(if self.0 {
+            "the name was not found"
+        } else {
+            "too many names are being looked up"
+        })
     }
 }
 
@@ -62,13 +66,13 @@ pub(super) struct Names {
 
 #[derive(Default)]
 struct State {
-    under_way: HashMap<Box<str>, UnderWay>,
+    in_progress: HashMap<Box<str>, InProgress>,
     known: HashSet<Box<str>>,
     begun: u64,
     threads: usize,
 }
 
-struct UnderWay {
+struct InProgress {
     number: u64,
     since: Instant,
     found: watch::Receiver<Option<Found>>,
@@ -100,10 +104,10 @@ impl Names {
     fn join(&self, name: &str) -> Result<watch::Receiver<Option<Found>>, NoAddress> {
         let now = real_time();
         let mut state = lock(&self.state);
-        if let Some(under_way) = state.under_way.get(name)
-            && now.saturating_duration_since(under_way.since) < OVERDUE
+        if let Some(in_progress) = state.in_progress.get(name)
+            && now.saturating_duration_since(in_progress.since) < OVERDUE
         {
-            return Ok(under_way.found.clone());
+            return Ok(in_progress.found.clone());
         }
         let reserved = if state.known.contains(name) { 0 } else { FOR_KNOWN };
         if state.threads >= MAX_THREADS - reserved {
@@ -113,8 +117,8 @@ impl Names {
         let number = state.begun;
         state.begun += 1;
         state.threads += 1;
-        let under_way = UnderWay { number, since: now, found: found.clone() };
-        state.under_way.insert(name.into(), under_way);
+        let in_progress = InProgress { number, since: now, found: found.clone() };
+        state.in_progress.insert(name.into(), in_progress);
         drop(state);
         // If no thread can be started, dropping `end` ends the lookup.
         let state = Arc::clone(&self.state);
@@ -159,8 +163,8 @@ impl Drop for End {
             }
             state.known.insert(self.name.clone());
         }
-        if state.under_way.get(&self.name).is_some_and(|own| own.number == self.number) {
-            state.under_way.remove(&self.name);
+        if state.in_progress.get(&self.name).is_some_and(|own| own.number == self.number) {
+            state.in_progress.remove(&self.name);
         }
     }
 }
@@ -283,12 +287,12 @@ mod tests {
             let _ = released.lock().unwrap().recv();
             Ok(Vec::new())
         });
-        let since = |names: &Names| lock(&names.state).under_way["a"].number;
+        let since = |names: &Names| lock(&names.state).in_progress["a"].number;
         names.join("a").unwrap();
         names.join("a").unwrap();
         assert_eq!(since(&names), 0);
         let long_ago = real_time().checked_sub(OVERDUE).unwrap();
-        lock(&names.state).under_way.get_mut("a").unwrap().since = long_ago;
+        lock(&names.state).in_progress.get_mut("a").unwrap().since = long_ago;
         names.join("a").unwrap();
         assert_eq!((since(&names), lock(&names.state).threads), (1, 2));
         drop(release);

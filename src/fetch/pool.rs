@@ -5,9 +5,9 @@
 //!
 //! | connection | what is done |
 //! |---|---|
-//! | HTTP/2, whose peer is gone | it answers no PING, and is closed before the deadline of a request |
-//! | HTTP/2, whose peer answers PING and no request | an attempt ends by its deadline; later ones use a new pool |
-//! | closed by its server while it was idle | it is closed here first, and a request that broke on it is sent again on a new one |
+//! | HTTP/2 whose peer is gone | it does not answer PING, and is closed before the deadline of a request |
+//! | HTTP/2 whose peer answers PING but no request | the attempt ends by its deadline; later attempts use a new pool |
+//! | closed by its server while it is idle | this client closes it first; a request that broke on it is sent again on a new connection |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -53,7 +53,9 @@ impl Proxy {
             // RFC 7617 §2: a colon ends the user name, and neither part may have control
             // characters.
             if name.contains(':') || (name.clone() + &password).contains(char::is_control) {
-                return Err("proxy: its user name or password has a character that Basic has not");
+                return Err(
+                    "proxy: its user name or password has a character that Basic does not allow",
+                );
             }
             let basic = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
             let mut basic = HeaderValue::from_str(&basic).map_err(|_| "proxy: is not a URL")?;

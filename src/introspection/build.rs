@@ -61,14 +61,16 @@ impl Introspection {
             problems.push(format!("accept_stale_answers {:?}: at most {MAX_STALE:?}", self.stale));
         }
         if !self.stale.is_zero() && self.ttl.is_zero() {
-            problems
-                .push("accept_stale_answers: with a `cache_ttl` of zero there is none".to_owned());
+            problems.push("accept_stale_answers: needs a `cache_ttl` above zero".to_owned());
         }
         if self.shared.is_some() && self.ttl.is_zero() {
-            problems.push("shared_cache: with a `cache_ttl` of zero nothing is shared".to_owned());
+            problems.push("shared_cache: needs a `cache_ttl` above zero".to_owned());
         }
         if !self.opaque && self.jwts == Jwts::Validate {
-            problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
+            problems.push(
+                "not_for_opaque_tokens: JWTs are not introspected either, so no token is"
+                    .to_owned(),
+            );
         }
         if let Some(url) = &self.endpoint
             && let Err(fault) = check_url(url, context.client.plain_http())
@@ -237,7 +239,7 @@ impl Introspection {
             (Arc::clone(context.clock), context.stream.clone()),
         )
         .map(|shared| Some(Arc::new(shared)))
-        .ok_or_else(|| "shared_cache: no keys come from the secret".to_owned())
+        .ok_or_else(|| "shared_cache: no keys can be derived from the secret".to_owned())
     }
 
     /// The names of this server in the `aud` of a signed answer (RFC 9701 §5).

@@ -10,7 +10,7 @@ use crate::token::Excerpt;
 
 /// Why a document is not usable as the metadata of the issuer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
+pub(super) enum MetadataFault {
     NotJson,
     /// A member that is read occurs twice, so two readers could use different values.
     Repeated,
@@ -34,18 +34,18 @@ pub(crate) struct Metadata {
 ///
 /// # Errors
 /// When the document is not that metadata.
-pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
-    let text = std::str::from_utf8(document).map_err(|_| Unfit::NotJson)?;
-    let document: Document<'_> = serde_json::from_str(text).map_err(|_| Unfit::NotJson)?;
+pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, MetadataFault> {
+    let text = std::str::from_utf8(document).map_err(|_| MetadataFault::NotJson)?;
+    let document: Document<'_> = serde_json::from_str(text).map_err(|_| MetadataFault::NotJson)?;
     let [named, jwks_uri, endpoint, aliases] = document.members;
     let aliases = aliases.and_then(|text| serde_json::from_str::<Document<'_>>(text).ok());
     if document.repeated || aliases.as_ref().is_some_and(|aliases| aliases.repeated) {
-        return Err(Unfit::Repeated);
+        return Err(MetadataFault::Repeated);
     }
     // RFC 8414 §3.3 and §4: identical, code point by code point.
     let found = named.and_then(string);
     if found.as_deref() != Some(issuer) {
-        return Err(Unfit::AnotherIssuer(found.as_deref().map(Excerpt::of_url)));
+        return Err(MetadataFault::AnotherIssuer(found.as_deref().map(Excerpt::of_url)));
     }
     let [.., mtls_endpoint, _] = aliases.map(|aliases| aliases.members).unwrap_or_default();
     let metadata = Metadata {
@@ -55,7 +55,7 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
     };
     // A document that is useless here is fetched again soon, and not cached for an hour.
     if metadata.jwks_uri.is_none() && metadata.introspection_endpoint.is_none() {
-        return Err(Unfit::NoUrls);
+        return Err(MetadataFault::NoUrls);
     }
     Ok(metadata)
 }
@@ -105,7 +105,7 @@ fn string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for MetadataFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson => f.write_str("not a JSON object"),

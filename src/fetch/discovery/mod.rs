@@ -40,7 +40,7 @@ use crate::fetch::failure::Failure;
 use crate::flight::{Completion, Ended, Flights, MARGIN, Waiter, launch};
 use crate::observe::shown::Shown;
 use crate::runtime;
-use metadata::{Metadata, Unfit, parse};
+use metadata::{Metadata, MetadataFault, parse};
 use well_known::well_known_urls;
 
 /// How long metadata is fresh. Endpoints change even less often than keys.
@@ -86,7 +86,7 @@ struct State {
     /// When a token last caused a new fetch.
     doubted_at: Option<Duration>,
     /// The URL that ended the last search, because it did not answer or asked for a pause.
-    last_resort: Option<LastResort>,
+    last_end: Option<LastEnd>,
 }
 
 #[derive(Clone)]
@@ -99,7 +99,7 @@ struct Cached {
 }
 
 #[derive(Clone)]
-struct LastResort {
+struct LastEnd {
     url: String,
     /// Whether it had the whole time of a search, or ended the search itself.
     had_whole_time: bool,
@@ -111,12 +111,12 @@ enum Found {
     /// The server asked for a pause; this is the time that is left.
     Busy(Duration),
     /// A search is in progress. The second value is present if this call began it.
-    Searching(Waiter<Result<Metadata, Failure>>, Option<Begun>),
+    Searching(Waiter<Result<Metadata, Failure>>, Option<NewSearch>),
     Unfit(&'static str),
 }
 
 /// A search to be launched.
-struct Begun {
+struct NewSearch {
     completion: Completion<Result<Metadata, Failure>>,
     runtime: tokio::runtime::Handle,
     /// The URL at which the metadata was found last time.
@@ -132,7 +132,7 @@ impl Discovery {
             cached: None,
             busy_until: Duration::ZERO,
             doubted_at: None,
-            last_resort: None,
+            last_end: None,
         };
         let state = Mutex::new(state);
         let (issuer, url) = (issuer.to_owned(), url.map(str::to_owned));
@@ -202,7 +202,7 @@ impl Discovery {
                 Err(unfit) => Found::Unfit(unfit.problem()),
                 Ok(runtime) => {
                     let (completion, waiter) = state.searches.begin((), now);
-                    Found::Searching(waiter, Some(Begun { completion, runtime, known }))
+                    Found::Searching(waiter, Some(NewSearch { completion, runtime, known }))
                 }
             }
         };
@@ -210,8 +210,8 @@ impl Discovery {
     }
 
     /// Launches a search. No request can cancel it.
-    fn search(&self, begun: Begun, now: Duration) {
-        let Begun { completion, runtime, known } = begun;
+    fn search(&self, begun: NewSearch, now: Duration) {
+        let NewSearch { completion, runtime, known } = begun;
         let (searcher, shared) = (Arc::clone(&self.0), Arc::clone(&self.0));
         let deadline = self.0.client.deadline();
         let work = async move { searcher.fetch(known.as_deref()).await };
@@ -294,7 +294,7 @@ impl Shared {
             }
         };
         drop(state);
-        completion.tell(outcome);
+        completion.send(outcome);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -302,7 +302,7 @@ impl Shared {
     }
 
     async fn fetch(&self, known: Option<&str>) -> Result<(Metadata, String), Failure> {
-        let last_resort = self.state().last_resort.clone();
+        let last_end = self.state().last_end.clone();
         let mut urls = match &self.url {
             Some(url) => vec![("metadata_url", url.clone())],
             None => well_known_urls(&self.issuer),
@@ -310,7 +310,7 @@ impl Shared {
         // The order rotates, so that two such URLs can't alternate and keep a third one from being
         // tried.
         let mut known_first = known.is_some();
-        if let Some(LastResort { url: last, had_whole_time }) = &last_resort
+        if let Some(LastEnd { url: last, had_whole_time }) = &last_end
             && let Some(ended_at) = urls.iter().position(|(_, url)| url == last)
         {
             urls.rotate_left(ended_at + usize::from(*had_whole_time));
@@ -324,23 +324,25 @@ impl Shared {
         for (place, (name, url)) in urls.into_iter().enumerate() {
             // Stored before the request: the deadline may end the search during the wait for the
             // answer.
-            let resort = |had_whole_time| LastResort { url: url.clone(), had_whole_time };
-            self.state().last_resort = Some(resort(place == 0));
+            let end = |had_whole_time| LastEnd { url: url.clone(), had_whole_time };
+            self.state().last_end = Some(end(place == 0));
             let answer = self.client.get(&url, "application/json", None, None).await;
-            let ends = answer.as_ref().is_err_and(speaks_for_the_host);
-            self.state().last_resort = ends.then(|| resort(true));
+            let ends = answer.as_ref().is_err_and(ends_the_search);
+            self.state().last_end = ends.then(|| end(true));
             let problem = match answer {
                 Ok(answer) => match parse(answer.json(), &self.issuer) {
                     Ok(metadata) => return Ok((metadata, url)),
                     // Searching on would mix another document with this one.
-                    Err(unfit @ Unfit::NoUrls) => {
+                    Err(unfit @ MetadataFault::NoUrls) => {
                         return Err(format!("metadata: {unfit} ({})", fetched_url(&url)).into());
                     }
-                    Err(unfit @ Unfit::NotJson) => format!("{unfit}{}", answer.content_type_note()),
+                    Err(unfit @ MetadataFault::NotJson) => {
+                        format!("{unfit}{}", answer.content_type_note())
+                    }
                     Err(unfit) => unfit.to_string(),
                 },
                 Err(error @ FetchError::Connect(_)) => return Err(error.of("metadata", &url)),
-                Err(error) if speaks_for_the_host(&error) => {
+                Err(error) if ends_the_search(&error) => {
                     let Failure { problem, retry_after } = error.of(name, &url);
                     return Err(Failure { problem: problems + &problem, retry_after });
                 }
@@ -361,6 +363,6 @@ impl fmt::Debug for Discovery {
 }
 
 /// Whether the next URL on the same host would not be answered either, or should not be requested.
-fn speaks_for_the_host(error: &FetchError) -> bool {
+fn ends_the_search(error: &FetchError) -> bool {
     matches!(error, FetchError::Timeout | FetchError::Busy { .. } | FetchError::Status(429))
 }

@@ -200,10 +200,16 @@ impl ClientAuth {
         if let Method::Basic { client_id, secret, encoded: false } = &self.method {
             // RFC 7617 §2: the first colon ends the client id.
             if client_id.contains(':') {
-                return Err(format!("{}: as it is, the client id has no colon", self.name()));
+                return Err(format!(
+                    "{}: without form-encoding, the client id must not have a colon",
+                    self.name()
+                ));
             }
             if client_id.chars().chain(secret.chars()).any(char::is_control) {
-                return Err(format!("{}: as they are, no control character", self.name()));
+                return Err(format!(
+                    "{}: without form-encoding, control characters are not allowed",
+                    self.name()
+                ));
             }
         }
         let key_fault = |KeyFault(text)| format!("{}: {text}", self.name());
@@ -220,11 +226,14 @@ impl ClientAuth {
             return Err(text);
         }
         if key.is_none() && (self.key_id.is_some() || self.assertion_audience.is_some()) {
-            return Err(format!("{}: has no assertion to say more about", self.name()));
+            return Err(format!(
+                "{}: has no assertion, so `key_id` and `assertion_audience` can't be set",
+                self.name()
+            ));
         }
         let secret_header = |text: String| {
             let mut value = HeaderValue::from_str(&text)
-                .map_err(|_| format!("{}: is no text for a header", self.name()))?;
+                .map_err(|_| format!("{}: is not valid as a header value", self.name()))?;
             value.set_sensitive(true);
             Ok::<_, String>(value)
         };

@@ -53,7 +53,7 @@ impl SignedAnswers {
     ) -> Result<Option<Answer>, AnswerFault> {
         let mut decoded = Vec::new();
         let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded)
-            .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
+            .map_err(|_| AnswerFault("the signed answer is not a well-formed JWT"))?;
         self.check_header(&jwt.header)?;
         let mut waited = None;
         if let KeyLookup::Wait(wait) = self.find(&jwt.header, None) {

@@ -10,8 +10,8 @@ use crate::flight::{Completion, Waiter};
 use crate::introspection::engine::cache::Now;
 use crate::introspection::engine::call::{Call, CallOwner, Running, Turn};
 use crate::introspection::engine::introspector::Introspector;
-use crate::introspection::engine::question_key::{QuestionKey, RETRY_AFTER, Told};
-use crate::introspection::engine::state::{Held, State, Waiting};
+use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome, RETRY_AFTER};
+use crate::introspection::engine::state::{HeldBack, State, Waiting};
 use crate::introspection::engine::turns::Grant;
 
 /// The problem of a call that gets no turn and no place in the queue.
@@ -25,18 +25,18 @@ impl Introspector {
         key: QuestionKey,
         known: bool,
         now: Now,
-        probe: Option<Waiter<Told>>,
-    ) -> Result<Turn, Held> {
+        probe: Option<Waiter<QuestionOutcome>>,
+    ) -> Result<Turn, HeldBack> {
         if let Some(probe) = probe {
             return Ok(Turn::AfterProbe(probe));
         }
         let owner: Weak<dyn CallOwner> = Arc::<Self>::downgrade(self);
-        if state.breaker.wants_a_probe(now.monotonic) {
-            state.holds(known || self.is_probe(key), now.monotonic)?;
+        if state.breaker.is_probe_due(now.monotonic) {
+            state.check_rate_limit(known || self.is_probe(key), now.monotonic)?;
             // If there is no free call for the probe, the breaker is not asked for one.
             let turn =
                 if self.is_probe(key) { state.turns.take_first(now.monotonic) } else { None };
-            let turn = turn.ok_or(Held { problem: BUSY, retry_after: RETRY_AFTER })?;
+            let turn = turn.ok_or(HeldBack { problem: BUSY, retry_after: RETRY_AFTER })?;
             // A probe is held back only if all calls are. A 429 for it says nothing about tokens
             // that were active before.
             let call = Call { known: false, ..self.begin_call(state, turn, true, now)? };
@@ -46,7 +46,7 @@ impl Introspector {
             // No probe is due, so this fails with the time that is left.
             state.ask_breaker(now.monotonic)?;
         }
-        state.holds(known, now.monotonic)?;
+        state.check_rate_limit(known, now.monotonic)?;
         let (sender, receiver) = oneshot::channel();
         let waiting = Waiting { sender, owner: Weak::clone(&owner), key };
         match state.turns.take(known, now.monotonic, waiting) {
@@ -55,7 +55,7 @@ impl Introspector {
                 Ok(Turn::Now(Running::new(owner, key, call)))
             }
             Grant::Queued => Ok(Turn::Later(receiver)),
-            Grant::Full(_) => Err(Held { problem: BUSY, retry_after: RETRY_AFTER }),
+            Grant::Full(_) => Err(HeldBack { problem: BUSY, retry_after: RETRY_AFTER }),
         }
     }
 
@@ -66,8 +66,8 @@ impl Introspector {
         turn: u64,
         known: bool,
         asked: Now,
-    ) -> Result<Call, Held> {
-        let held = state.holds(known, asked.monotonic);
+    ) -> Result<Call, HeldBack> {
+        let held = state.check_rate_limit(known, asked.monotonic);
         match held.and_then(|()| state.ask_breaker(asked.monotonic)) {
             Ok(probe) => {
                 self.counters.calls.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +97,12 @@ impl Introspector {
     }
 
     /// A question got its turn: its call has the whole deadline again.
-    pub(crate) fn renew(&self, key: QuestionKey, completion: &Completion<Told>, now: Now) {
+    pub(crate) fn renew(
+        &self,
+        key: QuestionKey,
+        completion: &Completion<QuestionOutcome>,
+        now: Now,
+    ) {
         self.state().flights.renew(&key, completion, now.monotonic);
     }
 

@@ -88,7 +88,7 @@ impl Breaker {
     }
 
     /// Whether [`ask`](Self::ask) would return [`Admission::Probe`].
-    pub(crate) fn wants_a_probe(&self, now: Duration) -> bool {
+    pub(crate) fn is_probe_due(&self, now: Duration) -> bool {
         match self.state {
             State::Closed => false,
             State::Open { until } => now >= until,
@@ -266,13 +266,13 @@ mod tests {
     #[test]
     fn a_probe_that_is_overdue_or_lost_makes_room_for_another() {
         let mut breaker = open();
-        assert!(!breaker.wants_a_probe(ms(999)));
-        assert!(breaker.wants_a_probe(ms(1_000)));
+        assert!(!breaker.is_probe_due(ms(999)));
+        assert!(breaker.is_probe_due(ms(1_000)));
         assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
         let end = ms(1_000) + DEADLINE + flight::MARGIN;
-        assert!(!breaker.wants_a_probe(end - ms(1)));
+        assert!(!breaker.is_probe_due(end - ms(1)));
         assert_eq!(breaker.ask(end - ms(1)), Admission::Wait { retry_after: MIN_PAUSE });
-        assert!(breaker.wants_a_probe(end));
+        assert!(breaker.is_probe_due(end));
         assert_eq!(breaker.ask(end), Admission::Probe);
         breaker.probe_was_lost(end);
         assert!(breaker.is_open());
@@ -289,7 +289,7 @@ mod tests {
                 breaker.failed(ms(0), false, 1.0, None);
             }
             assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
-            assert_eq!(breaker.wants_a_probe(ms(10_000)), is_overdue, "{deadline:?}");
+            assert_eq!(breaker.is_probe_due(ms(10_000)), is_overdue, "{deadline:?}");
         }
     }
 

@@ -53,8 +53,8 @@ const LEAST_WEIGHT: u64 = MAX_WEIGHT / MAX_ENTRIES;
 pub(crate) struct AnswerCache {
     ttl: Duration,
     stale: Duration,
-    active: Pool<Held>,
-    inactive: Pool<Dead>,
+    active: Pool<ActiveEntry>,
+    inactive: Pool<InactiveEntry>,
     /// Locked for writing, because both pools decide which answer is newer.
     writing: Mutex<()>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct AnswerCache {
 type Pool<V> = Cache<Fingerprint, V, BuildFingerprintHasher>;
 
 #[derive(Clone)]
-struct Held {
+struct ActiveEntry {
     /// `None` for a token that was active before and is inactive by its newest answer. A flood of
     /// other inactive tokens can't evict this entry.
     answer: Option<Arc<Answer>>,
@@ -73,15 +73,15 @@ struct Held {
 }
 
 #[derive(Clone, Copy)]
-struct Dead {
+struct InactiveEntry {
     /// The token is refused without a question until this time.
     refused_until: Duration,
-    /// As in [`Held`].
+    /// As in [`ActiveEntry`].
     until: Duration,
 }
 
 /// The cached answer about a token.
-pub(crate) enum Remembered {
+pub(crate) enum CachedAnswer {
     Active(Arc<Answer>),
     Inactive,
 }
@@ -98,7 +98,7 @@ impl AnswerCache {
     /// no new answer is available.
     pub(crate) fn new(ttl: Duration, stale: Duration) -> Self {
         // An answer that is older than an "inactive" can't be used for longer than this.
-        let weigh = |_: &Fingerprint, held: &Held| {
+        let weigh = |_: &Fingerprint, held: &ActiveEntry| {
             let weight = held.answer.as_ref().map_or(0, |answer| answer.weight() as u64);
             u32::try_from(weight.max(LEAST_WEIGHT)).unwrap_or(u32::MAX)
         };
@@ -114,7 +114,7 @@ impl AnswerCache {
         !self.ttl.is_zero()
     }
 
-    pub(crate) fn get(&self, token: &Fingerprint, now: Now) -> Option<Remembered> {
+    pub(crate) fn get(&self, token: &Fingerprint, now: Now) -> Option<CachedAnswer> {
         if !self.is_on() {
             return None;
         }
@@ -123,10 +123,10 @@ impl AnswerCache {
             && now.monotonic < held.until
             && !is_past(&answer, now.wall)
         {
-            return Some(Remembered::Active(answer));
+            return Some(CachedAnswer::Active(answer));
         }
-        let dead = self.inactive.get(token)?;
-        (now.monotonic < dead.refused_until).then_some(Remembered::Inactive)
+        let inactive = self.inactive.get(token)?;
+        (now.monotonic < inactive.refused_until).then_some(CachedAnswer::Inactive)
     }
 
     /// A stale answer: past its ttl, and still within the time for which stale answers may be used.
@@ -180,11 +180,11 @@ impl AnswerCache {
         // An answer past its `exp` itself says that the token is not active, so the newest possible
         // time counts for it.
         let new_at_least = if is_past { until } else { until_at_least };
-        if newer_is_active || self.dead_by(&token) >= Some(new_at_least) {
+        if newer_is_active || self.inactive_until(&token) >= Some(new_at_least) {
             return false;
         }
         let answer = (!is_past).then(|| Arc::clone(answer));
-        self.active.insert(token, Held { answer, until, until_at_least });
+        self.active.insert(token, ActiveEntry { answer, until, until_at_least });
         true
     }
 
@@ -200,14 +200,15 @@ impl AnswerCache {
             if held.until_at_least > until {
                 return false;
             }
-            self.active.insert(token, Held { answer: None, until, until_at_least: until });
+            self.active.insert(token, ActiveEntry { answer: None, until, until_at_least: until });
         }
-        let mut dead = Dead { refused_until: now.monotonic + self.refused_for(age), until };
+        let mut inactive =
+            InactiveEntry { refused_until: now.monotonic + self.refused_for(age), until };
         if let Some(known) = self.inactive.get(&token) {
-            dead.refused_until = dead.refused_until.max(known.refused_until);
-            dead.until = dead.until.max(known.until);
+            inactive.refused_until = inactive.refused_until.max(known.refused_until);
+            inactive.until = inactive.until.max(known.until);
         }
-        self.inactive.insert(token, dead);
+        self.inactive.insert(token, inactive);
         true
     }
 
@@ -218,15 +219,15 @@ impl AnswerCache {
     }
 
     /// Whether a question no older than `age` found the token inactive or past its `exp`.
-    pub(crate) fn is_dead_since(&self, token: &Fingerprint, now: Now, age: Duration) -> bool {
-        self.is_on() && self.dead_by(token) >= Some(self.until(now, age))
+    pub(crate) fn is_inactive_since(&self, token: &Fingerprint, now: Now, age: Duration) -> bool {
+        self.is_on() && self.inactive_until(token) >= Some(self.until(now, age))
     }
 
     /// The `until` of the newest answer that says that the token is inactive.
-    fn dead_by(&self, token: &Fingerprint) -> Option<Duration> {
+    fn inactive_until(&self, token: &Fingerprint) -> Option<Duration> {
         let held = self.active.get(token).filter(|held| held.answer.is_none());
-        let dead = self.inactive.get(token).map(|dead| dead.until);
-        held.map(|held| held.until).max(dead)
+        let inactive = self.inactive.get(token).map(|inactive| inactive.until);
+        held.map(|held| held.until).max(inactive)
     }
 
     /// Exact for every usable answer: none is older than the ttl or than this process.
@@ -289,7 +290,7 @@ mod tests {
             let token = fingerprints.of(b"token");
             cache.put(token, &answer(json), now(0), Duration::ZERO);
             for second in 0..=62 {
-                let held = matches!(cache.get(&token, now(second)), Some(Remembered::Active(_)));
+                let held = matches!(cache.get(&token, now(second)), Some(CachedAnswer::Active(_)));
                 assert_eq!(held, second < lasts, "{name}, second {second}");
             }
         }
@@ -336,11 +337,11 @@ mod tests {
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         cache.put(token, &answer(r#"{"active":true}"#), now(0), Duration::ZERO);
         cache.put_inactive(token, now(0), Duration::ZERO);
-        assert!(matches!(cache.get(&token, now(4)), Some(Remembered::Inactive)));
+        assert!(matches!(cache.get(&token, now(4)), Some(CachedAnswer::Inactive)));
         assert!(cache.get(&token, now(5)).is_none());
         let cache = AnswerCache::new(Duration::from_secs(2), Duration::ZERO);
         cache.put_inactive(token, now(0), Duration::ZERO);
-        assert!(matches!(cache.get(&token, now(1)), Some(Remembered::Inactive)));
+        assert!(matches!(cache.get(&token, now(1)), Some(CachedAnswer::Inactive)));
         assert!(cache.get(&token, now(2)).is_none(), "nothing holds longer than the ttl");
     }
 
@@ -349,10 +350,10 @@ mod tests {
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         cache.put(token, &answer(r#"{"active":true}"#), now(0), Duration::from_secs(50));
-        assert!(matches!(cache.get(&token, now(9)), Some(Remembered::Active(_))));
+        assert!(matches!(cache.get(&token, now(9)), Some(CachedAnswer::Active(_))));
         assert!(cache.get(&token, now(10)).is_none());
         cache.put_inactive(token, now(10), Duration::from_secs(3));
-        assert!(matches!(cache.get(&token, now(11)), Some(Remembered::Inactive)));
+        assert!(matches!(cache.get(&token, now(11)), Some(CachedAnswer::Inactive)));
         assert!(cache.get(&token, now(12)).is_none());
     }
 
@@ -363,7 +364,7 @@ mod tests {
         const OVER: Option<&str> = Some(r#"{"active":true,"exp":1}"#);
         const DEAD: Option<&str> = None;
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
-        for (name, answers, remembered) in [
+        for (name, answers, cached) in [
             ("active alone", &[(10, GOOD)][..], Some(true)),
             ("a newer active", &[(10, GOOD), (11, GOOD)], Some(true)),
             ("inactive after active", &[(10, GOOD), (11, DEAD)], Some(false)),
@@ -388,11 +389,11 @@ mod tests {
                 };
             }
             let found = cache.get(&token, now(12));
-            let found = found.map(|found| matches!(found, Remembered::Active(_)));
-            assert_eq!(found, remembered, "{name}");
+            let found = found.map(|found| matches!(found, CachedAnswer::Active(_)));
+            assert_eq!(found, cached, "{name}");
             // An answer that was overtaken is not used as a stale answer later, either.
             let stands_in = cache.stale(&token, now(75)).is_some();
-            assert_eq!(stands_in, remembered == Some(true), "{name}");
+            assert_eq!(stands_in, cached == Some(true), "{name}");
         }
     }
 
@@ -410,13 +411,13 @@ mod tests {
                     }
                     cache.put_inactive(token, now(100), Duration::ZERO);
                     let (now, age) = (now(100 + later), Duration::from_secs(later));
-                    assert!(cache.is_dead_since(&token, now, age), "{later}");
+                    assert!(cache.is_inactive_since(&token, now, age), "{later}");
                     assert!(!cache.put(token, &live, now, age + Duration::from_nanos(1)));
                     assert!(!cache.put(token, &live, now, age), "a tie, {later} s later");
-                    assert!(!matches!(cache.get(&token, now), Some(Remembered::Active(_))));
+                    assert!(!matches!(cache.get(&token, now), Some(CachedAnswer::Active(_))));
                     assert!(cache.stale(&token, now).is_none(), "{later}");
                     if let Some(age) = age.checked_sub(Duration::from_nanos(1)) {
-                        assert!(!cache.is_dead_since(&token, now, age), "{later}");
+                        assert!(!cache.is_inactive_since(&token, now, age), "{later}");
                         assert!(cache.put(token, &live, now, age), "asked later");
                     }
                 }
@@ -434,9 +435,9 @@ mod tests {
             [("surely newer", 9, true), ("a tie", 10, false), ("maybe older", 11, false)]
         {
             for shared_first in [true, false] {
-                for (kind, dead) in [("inactive", None), ("past exp", Some(&over))] {
+                for (kind, inactive) in [("inactive", None), ("past exp", Some(&over))] {
                     let cache = AnswerCache::new(DEFAULT_TTL, seconds(30));
-                    let say_dead = || match dead {
+                    let say_inactive = || match inactive {
                         None => cache.put_inactive(token, now(100), seconds(10)),
                         Some(over) => cache.put(token, over, now(100), seconds(10)),
                     };
@@ -444,15 +445,15 @@ mod tests {
                         || cache.put_shared(token, &live, now(100), seconds(5), seconds(at_most));
                     let taken = if shared_first {
                         assert!(share());
-                        !say_dead()
+                        !say_inactive()
                     } else {
-                        assert!(say_dead());
+                        assert!(say_inactive());
                         share()
                     };
                     let name = format!("{name}, {kind}, shared first: {shared_first}");
                     assert_eq!(taken, wins, "{name}");
                     let found = cache.get(&token, now(100));
-                    assert_eq!(matches!(found, Some(Remembered::Active(_))), wins, "{name}");
+                    assert_eq!(matches!(found, Some(CachedAnswer::Active(_))), wins, "{name}");
                 }
             }
         }
@@ -500,7 +501,7 @@ mod tests {
     fn answers_are_bounded_by_their_weight_as_well() {
         let fingerprints = Fingerprints::new(&[]).unwrap();
         let of = |n: u64| fingerprints.of(&n.to_le_bytes());
-        for (name, octets, remembered) in
+        for (name, octets, cached) in
             [("short", 1_000, 1_500), ("as long as 1,000 may be", 63_000, 1_020)]
         {
             let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
@@ -511,7 +512,7 @@ mod tests {
             }
             cache.active.run_pending_tasks();
             let count = cache.active.entry_count();
-            assert!(count <= remembered && count > remembered - 20, "{name}: {count}");
+            assert!(count <= cached && count > cached - 20, "{name}: {count}");
             assert!(cache.get(&of(1_499), now(1)).is_some(), "{name}: the newest");
         }
     }

@@ -10,7 +10,7 @@ use crate::flight::Waiter;
 use crate::introspection::answer::Answer;
 use crate::introspection::endpoint::client::{Blames, CallAnswer, CallFault};
 use crate::introspection::engine::cache::Now;
-use crate::introspection::engine::question_key::{QuestionKey, Told};
+use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome};
 
 /// A call of the endpoint that has its turn.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ pub(crate) trait CallOwner: Send + Sync {
         &self,
         key: QuestionKey,
         call: Call,
-        said: Result<CallAnswer, CallFault>,
+        answer: Result<CallAnswer, CallFault>,
     ) -> Result<Option<Answer>, Error>;
 }
 
@@ -69,7 +69,7 @@ pub(crate) enum Turn {
     /// Waits in the queue. Receives the call, or why there is none.
     Later(oneshot::Receiver<Result<Running, Error>>),
     /// After a probe has shown that the server is back.
-    AfterProbe(Waiter<Told>),
+    AfterProbe(Waiter<QuestionOutcome>),
 }
 
 /// A call that has its turn; it exists before its task starts. However it ends, it gives the turn
@@ -99,7 +99,7 @@ impl Running {
 
     pub(crate) fn ended(
         &mut self,
-        said: Result<CallAnswer, CallFault>,
+        answer: Result<CallAnswer, CallFault>,
     ) -> Result<FetchedAnswer, Failed> {
         // `take`, so that this runs only once.
         let Some(owner) = self.owner.take().and_then(|owner| owner.upgrade()) else {
@@ -107,9 +107,9 @@ impl Running {
         };
         // The age of an answer counts from its question: the token may have been revoked since.
         let age = owner.now().monotonic.saturating_sub(self.call.asked.monotonic);
-        let late = said.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
+        let late = answer.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
         owner
-            .call_ended(self.key, self.call, said)
+            .call_ended(self.key, self.call, answer)
             .map(|answer| FetchedAnswer { answer, age, age_at_most: age, call: Some(self.call) })
             .map_err(|error| Failed { error, late })
     }

@@ -12,8 +12,10 @@ use crate::introspection::endpoint::client::{Blames, CallAnswer, CallFault};
 use crate::introspection::engine::breaker::within_cap;
 use crate::introspection::engine::cache::{Now, is_past};
 use crate::introspection::engine::call::{Call, CallOwner, Failed, FetchedAnswer};
-use crate::introspection::engine::introspector::{Introspector, Said};
-use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETRY_AFTER, Told};
+use crate::introspection::engine::introspector::{Introspector, TokenFault};
+use crate::introspection::engine::question_key::{
+    AnswerResult, QuestionKey, QuestionOutcome, RETRY_AFTER,
+};
 use crate::introspection::shared::record::SharedAnswer;
 use crate::observe::Introspected;
 
@@ -41,11 +43,11 @@ impl Introspector {
                 self.cache.put(token, &Arc::new(answer), now, age);
                 None
             }
-            Some(_) if self.cache.is_dead_since(&token, now, age_at_most) => {
+            Some(_) if self.cache.is_inactive_since(&token, now, age_at_most) => {
                 // Either the store does not compare versions, or clocks differ, or someone wrote an
                 // old value back.
                 let reason = "it may be older than a revocation seen here";
-                self.tell(Introspected::SharedAnswerUnusable(reason));
+                self.report(Introspected::SharedAnswerUnusable(reason));
                 None
             }
             answer => Some(FetchedAnswer { answer, age, age_at_most, call: None }),
@@ -58,7 +60,7 @@ impl Introspector {
     pub(crate) fn record(
         &self,
         key: QuestionKey,
-        completion: &Completion<Told>,
+        completion: &Completion<QuestionOutcome>,
         result: Result<FetchedAnswer, Failed>,
     ) -> (AnswerResult, bool) {
         let now = self.now();
@@ -105,7 +107,7 @@ impl Introspector {
     }
 
     /// A question ended without an answer about the token.
-    pub(crate) fn forget(&self, key: QuestionKey, completion: &Completion<Told>) {
+    pub(crate) fn forget(&self, key: QuestionKey, completion: &Completion<QuestionOutcome>) {
         let mut state = self.state();
         if state.flights.complete(&key, completion) {
             state.overtaken.remove(&key);
@@ -122,7 +124,7 @@ impl Introspector {
         let count = |seen: u32| seen.checked_add(1).filter(|next| *next <= SUSPICIOUS);
         let seen = self.never_active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
         if seen.is_ok_and(|seen| seen + 1 == SUSPICIOUS) {
-            self.tell(Introspected::NeverActive(SUSPICIOUS));
+            self.report(Introspected::NeverActive(SUSPICIOUS));
         }
     }
 
@@ -132,7 +134,8 @@ impl Introspector {
             Blames::Server | Blames::Credentials | Blames::Unauthorized | Blames::Token => {
                 let held_for = SAID_TTL.max(within_cap(fault.retry_after));
                 let until = now.monotonic.saturating_add(held_for);
-                self.said.insert(token, Said { problem: fault.problem.into(), until });
+                self.token_faults
+                    .insert(token, TokenFault { problem: fault.problem.into(), until });
             }
             Blames::Connection
             | Blames::Silence
@@ -156,7 +159,7 @@ impl CallOwner for Introspector {
         &self,
         key: QuestionKey,
         call: Call,
-        said: Result<CallAnswer, CallFault>,
+        answer: Result<CallAnswer, CallFault>,
     ) -> Result<Option<Answer>, Error> {
         let now = self.now();
         let token = key.fingerprint;
@@ -165,7 +168,7 @@ impl CallOwner for Introspector {
         let counted = state.turns.end(call.turn);
         let was_open = state.breaker.is_open();
         let (mut opened, mut counts) = (false, false);
-        let result = match said {
+        let result = match answer {
             Ok(answer) => {
                 state.breaker.succeeded();
                 state.evidence.clear();
@@ -192,10 +195,10 @@ impl CallOwner for Introspector {
         match result {
             Ok((answer, refused)) => {
                 if was_open {
-                    self.tell(Introspected::Back);
+                    self.report(Introspected::Back);
                 }
                 match refused {
-                    Some(code) => self.tell(Introspected::RefusedToken(code)),
+                    Some(code) => self.report(Introspected::RefusedToken(code)),
                     None => self.has_answered.store(true, Ordering::Relaxed),
                 }
                 // A probe asks about a random text, which is not a token.
@@ -209,7 +212,7 @@ impl CallOwner for Introspector {
                 let error = self.unavailable(&fault.problem, retry_after);
                 if fault.blames != Blames::Nothing {
                     self.remember(token, fault, now);
-                    self.tell(match opened {
+                    self.report(match opened {
                         true => Introspected::Down(&error),
                         false => Introspected::Failed(&error),
                     });

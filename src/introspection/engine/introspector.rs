@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::introspection::answer::Answer;
 use crate::introspection::endpoint::client::{CALL_DEADLINE, IntrospectionClient};
 use crate::introspection::engine::breaker::within_cap;
-use crate::introspection::engine::cache::{AnswerCache, Now, Remembered};
+use crate::introspection::engine::cache::{AnswerCache, CachedAnswer, Now};
 use crate::introspection::engine::question_key::QuestionKey;
 use crate::introspection::engine::state::State;
 use crate::introspection::shared::SharedAnswers;
@@ -53,7 +53,7 @@ pub(crate) struct Introspector {
     /// Tokens that were active before.
     pub(super) known: Cache<Fingerprint, (), BuildFingerprintHasher>,
     /// Tokens about which the endpoint gave no usable answer.
-    pub(super) said: Cache<Fingerprint, Said, BuildFingerprintHasher>,
+    pub(super) token_faults: Cache<Fingerprint, TokenFault, BuildFingerprintHasher>,
     pub(super) shared: Option<Arc<SharedAnswers>>,
     pub(super) state: Mutex<State>,
     pub(super) waiting: Arc<AtomicUsize>,
@@ -69,7 +69,7 @@ pub(crate) struct Introspector {
 
 /// What went wrong with a call about one token, and until when no other call about it is made.
 #[derive(Clone)]
-pub(super) struct Said {
+pub(super) struct TokenFault {
     pub(super) problem: Arc<str>,
     pub(super) until: Duration,
 }
@@ -107,7 +107,7 @@ impl Introspector {
             fingerprints,
             cache,
             known: tokens(KNOWN_FOR),
-            said: tokens(within_cap(Some(Duration::MAX))),
+            token_faults: tokens(within_cap(Some(Duration::MAX))),
             shared,
             state: Mutex::new(state),
             waiting: Arc::default(),
@@ -124,7 +124,7 @@ impl Introspector {
         match error {
             Error::IntrospectionUnavailable { .. } if !key.asks_now => {
                 let answer = self.cache.stale(&key.fingerprint, self.now())?;
-                self.tell(Introspected::StandsIn(error));
+                self.report(Introspected::StandsIn(error));
                 Some(answer)
             }
             _ => None,
@@ -173,13 +173,13 @@ impl Introspector {
     }
 
     /// The cached answer about a token.
-    pub(super) fn remembered(&self, fingerprint: &Fingerprint, now: Now) -> Option<Remembered> {
-        let remembered = self.cache.get(fingerprint, now)?;
+    pub(super) fn cached(&self, fingerprint: &Fingerprint, now: Now) -> Option<CachedAnswer> {
+        let cached = self.cache.get(fingerprint, now)?;
         self.counters.hits.fetch_add(1, Ordering::Relaxed);
-        Some(remembered)
+        Some(cached)
     }
 
-    pub(super) fn tell(&self, what: Introspected<'_>) {
+    pub(super) fn report(&self, what: Introspected<'_>) {
         self.stream.tell_of_introspection(&self.issuer, what);
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::crypto::Fingerprint;
 use crate::error::Error;
 use crate::flight::Waiter;
-use crate::introspection::engine::cache::{Now, Remembered};
+use crate::introspection::engine::cache::{CachedAnswer, Now};
 use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::place::{MAX_WAITING_FOR_ONE, Place};
 use crate::introspection::engine::question::Question;
-use crate::introspection::engine::question_key::{QuestionKey, RETRY_AFTER, Told};
+use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome, RETRY_AFTER};
 use crate::introspection::engine::turns::MAX_QUEUED_KNOWN;
 use crate::observe::Introspected;
 use crate::runtime;
@@ -25,9 +25,9 @@ const PROBE_EVERY: Duration = Duration::from_millis(100);
 
 /// The result of [`Introspector::join`].
 pub(crate) enum Joined {
-    Remembered(Remembered),
+    Cached(CachedAnswer),
     Flight {
-        waiter: Waiter<Told>,
+        waiter: Waiter<QuestionOutcome>,
         /// Whether the question was asked late enough for this request to use its answer.
         fresh: bool,
         /// How many questions had begun when this request joined.
@@ -72,16 +72,16 @@ impl Introspector {
         }
         // A question that ended between the cache lookup and the lock has stored its answer.
         if !key.asks_now
-            && let Some(remembered) = self.remembered(&key.fingerprint, now)
+            && let Some(cached) = self.cached(&key.fingerprint, now)
         {
-            return Ok(Joined::Remembered(remembered));
+            return Ok(Joined::Cached(cached));
         }
-        let (runtime, place) = match (runtime, self.said(&key.fingerprint, now)) {
+        let (runtime, place) = match (runtime, self.token_fault(&key.fingerprint, now)) {
             (_, Some(error)) => return Err(error),
             (Ok(runtime), None) => (runtime, self.place(known)?),
             (Err(unfit), None) => {
                 drop(state);
-                self.tell(Introspected::NoRuntime);
+                self.report(Introspected::NoRuntime);
                 return Err(self.unavailable(unfit.problem(), RETRY_AFTER));
             }
         };
@@ -123,27 +123,27 @@ impl Introspector {
     }
 
     /// The error of the last call about this token, if it was a moment ago.
-    fn said(&self, token: &Fingerprint, now: Now) -> Option<Error> {
-        let said = self.said.get(token)?;
-        let left = said.until.checked_sub(now.monotonic).filter(|left| !left.is_zero())?;
-        Some(self.held_back(&said.problem, left.max(RETRY_AFTER)))
+    fn token_fault(&self, token: &Fingerprint, now: Now) -> Option<Error> {
+        let fault = self.token_faults.get(token)?;
+        let left = fault.until.checked_sub(now.monotonic).filter(|left| !left.is_zero())?;
+        Some(self.held_back(&fault.problem, left.max(RETRY_AFTER)))
     }
 
     /// Sends a probe if one is due. Readiness checks call this, because without other traffic
     /// nothing else would show that the endpoint is back. The probe asks about a random text of
     /// this crate.
-    pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<Told>> {
+    pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<QuestionOutcome>> {
         self.probe_if_due(self.now())
     }
 
-    fn probe_if_due(self: &Arc<Self>, now: Now) -> Option<Waiter<Told>> {
-        if !self.state().breaker.wants_a_probe(now.monotonic) {
+    fn probe_if_due(self: &Arc<Self>, now: Now) -> Option<Waiter<QuestionOutcome>> {
+        if !self.state().breaker.is_probe_due(now.monotonic) {
             return None;
         }
         let key = QuestionKey { fingerprint: self.probe_fingerprint, asks_now: true };
         match self.join(key, &self.probe, None) {
             Ok(Joined::Flight { waiter, .. }) => Some(waiter),
-            Ok(Joined::Remembered(_)) | Err(_) => None,
+            Ok(Joined::Cached(_)) | Err(_) => None,
         }
     }
 
@@ -154,7 +154,7 @@ impl Introspector {
         self: &Arc<Self>,
         key: QuestionKey,
         now: Now,
-    ) -> Option<Waiter<Told>> {
+    ) -> Option<Waiter<QuestionOutcome>> {
         if self.is_probe(key) { None } else { self.probe_if_due(now) }
     }
 
@@ -163,7 +163,11 @@ impl Introspector {
     }
 
     /// Whether this question is still in progress and not overdue.
-    pub(crate) fn is_under_way(&self, key: &QuestionKey, waiter: &Waiter<Told>) -> bool {
+    pub(crate) fn is_in_progress(
+        &self,
+        key: &QuestionKey,
+        waiter: &Waiter<QuestionOutcome>,
+    ) -> bool {
         let now = self.clock.monotonic();
         let present = self.state().flights.join(key, now);
         present.is_some_and(|present| present.number() == waiter.number())

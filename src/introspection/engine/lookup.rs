@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::introspection::answer::Answer;
-use crate::introspection::engine::cache::{Now, Remembered};
+use crate::introspection::engine::cache::{CachedAnswer, Now};
 use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::join::Joined;
 use crate::introspection::engine::question_key::QuestionKey;
@@ -20,11 +20,11 @@ pub(crate) enum AnswerLookup {
     Wait(AnswerWait),
 }
 
-impl From<Remembered> for AnswerLookup {
-    fn from(remembered: Remembered) -> Self {
-        match remembered {
-            Remembered::Active(answer) => Self::Active(answer),
-            Remembered::Inactive => Self::Refused(Error::Inactive),
+impl From<CachedAnswer> for AnswerLookup {
+    fn from(cached: CachedAnswer) -> Self {
+        match cached {
+            CachedAnswer::Active(answer) => Self::Active(answer),
+            CachedAnswer::Inactive => Self::Refused(Error::Inactive),
         }
     }
 }
@@ -48,11 +48,11 @@ impl Introspector {
         }
         let key = QuestionKey { fingerprint: self.fingerprints.of(token.as_bytes()), asks_now };
         let now = Now { wall: now, monotonic: self.clock.monotonic() };
-        if !asks_now && let Some(remembered) = self.remembered(&key.fingerprint, now) {
-            return remembered.into();
+        if !asks_now && let Some(cached) = self.cached(&key.fingerprint, now) {
+            return cached.into();
         }
         match self.join(key, token, None) {
-            Ok(Joined::Remembered(remembered)) => remembered.into(),
+            Ok(Joined::Cached(cached)) => cached.into(),
             Ok(Joined::Flight { waiter, fresh, begun, joined, place }) => {
                 AnswerLookup::Wait(AnswerWait {
                     introspector: Arc::clone(self),

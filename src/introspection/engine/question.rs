@@ -11,7 +11,9 @@ use crate::flight::{self, Completion, Ended};
 use crate::introspection::endpoint::client::{Blames, CallFault, IntrospectionClient};
 use crate::introspection::engine::call::{Call, Failed, FetchedAnswer, Running, Turn, gone};
 use crate::introspection::engine::introspector::Introspector;
-use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETRY_AFTER, Told};
+use crate::introspection::engine::question_key::{
+    AnswerResult, QuestionKey, QuestionOutcome, RETRY_AFTER,
+};
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
@@ -34,13 +36,13 @@ pub(crate) struct Question {
 
 impl Question {
     /// Starts the question as a task that no request can cancel. Call it without holding the lock.
-    pub(crate) fn launch(self, runtime: &Handle, completion: Completion<Told>) {
+    pub(crate) fn launch(self, runtime: &Handle, completion: Completion<QuestionOutcome>) {
         let completion = Arc::new(completion);
         let (introspector, key) = (Weak::clone(&self.introspector), self.key);
         let to_share = self.shared.clone().map(|shared| (shared, self.token.clone()));
         let own = runtime.clone();
         let deadline = question_deadline(self.client.deadline);
-        let question = self.put(Arc::clone(&completion));
+        let question = self.run(Arc::clone(&completion));
         flight::launch(runtime, deadline, question, move |ended| {
             complete(&introspector, key, completion, ended, |outcome, call| {
                 let Some((shared, token)) = to_share else { return };
@@ -51,7 +53,10 @@ impl Question {
         });
     }
 
-    async fn put(mut self, completion: Arc<Completion<Told>>) -> Result<FetchedAnswer, Failed> {
+    async fn run(
+        mut self,
+        completion: Arc<Completion<QuestionOutcome>>,
+    ) -> Result<FetchedAnswer, Failed> {
         if let Some(shared) = self.shared.as_ref().filter(|_| !self.key.asks_now)
             // A store that panics is treated as if it had no answer.
             && let Ok(Some(found)) = flight::caught(shared.get(&self.token)).await
@@ -61,20 +66,20 @@ impl Question {
             return Ok(fetched);
         }
         let mut running = self.turn(&completion).await?;
-        let said = runtime::within(self.client.deadline, async {
+        let answer = runtime::within(self.client.deadline, async {
             let Some(has_answered) = running.has_answered() else {
                 return Err(CallFault::new(Blames::Nothing, "the server is gone"));
             };
             self.client.ask(&self.token, has_answered).await
         });
-        let said = said.await;
-        let said =
-            said.unwrap_or_else(|| Err(CallFault::new(Blames::Silence, "no answer in time")));
-        running.ended(said)
+        let answer = answer.await;
+        let answer =
+            answer.unwrap_or_else(|| Err(CallFault::new(Blames::Silence, "no answer in time")));
+        running.ended(answer)
     }
 
     /// Waits for the turn.
-    async fn turn(&mut self, completion: &Completion<Told>) -> Result<Running, Failed> {
+    async fn turn(&mut self, completion: &Completion<QuestionOutcome>) -> Result<Running, Failed> {
         let turn = match self.turn.take() {
             Some(turn) => turn,
             None => self.introspector()?.turn(self.key)?,
@@ -120,7 +125,7 @@ impl Question {
 fn complete(
     introspector: &Weak<Introspector>,
     key: QuestionKey,
-    completion: Arc<Completion<Told>>,
+    completion: Arc<Completion<QuestionOutcome>>,
     ended: Ended<Result<FetchedAnswer, Failed>>,
     share: impl FnOnce(AnswerResult, Call),
 ) {
@@ -145,7 +150,7 @@ fn complete(
     let (outcome, is_latest) = introspector.record(key, &completion, result);
     // The question has ended, so this is the only owner.
     if let Some(completion) = Arc::into_inner(completion) {
-        completion.tell(Told { outcome, late });
+        completion.send(QuestionOutcome { result: outcome, late });
     }
     if let Some((outcome, call)) = to_share.filter(|_| is_latest) {
         share(outcome, call);

@@ -28,8 +28,8 @@ impl QuestionKey {
 
 /// How a question ended, for the requests that wait for it.
 #[derive(Clone)]
-pub(crate) struct Told {
-    pub(crate) outcome: AnswerResult,
+pub(crate) struct QuestionOutcome {
+    pub(crate) result: AnswerResult,
     /// It took too long.
     pub(crate) late: bool,
 }

@@ -12,12 +12,12 @@ use crate::flight::{Flights, MARGIN};
 use crate::introspection::endpoint::client::{Blames, CallFault};
 use crate::introspection::engine::breaker::{Admission, Breaker, Evidence, within_cap};
 use crate::introspection::engine::call::{Call, CallOwner, Running};
-use crate::introspection::engine::question_key::{QuestionKey, RETRY_AFTER, Told};
+use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome, RETRY_AFTER};
 use crate::introspection::engine::turns::{MAX_IN_FLIGHT, Turns};
 
 /// The state of the engine. Each decision is made in one critical section.
 pub(crate) struct State {
-    pub(crate) flights: Flights<QuestionKey, Told>,
+    pub(crate) flights: Flights<QuestionKey, QuestionOutcome>,
     /// When a question of the other kind about the same token was asked, if that one was answered
     /// while this one is in progress.
     pub(crate) overtaken: HashMap<QuestionKey, Duration>,
@@ -38,7 +38,7 @@ pub(crate) struct Waiting {
 }
 
 /// Why no call may begin now.
-pub(crate) struct Held {
+pub(crate) struct HeldBack {
     pub(crate) problem: &'static str,
     pub(crate) retry_after: Duration,
 }
@@ -57,23 +57,23 @@ impl State {
     }
 
     /// Fails if the endpoint asked for fewer calls (429).
-    pub(crate) fn holds(&self, known: bool, now: Duration) -> Result<(), Held> {
+    pub(crate) fn check_rate_limit(&self, known: bool, now: Duration) -> Result<(), HeldBack> {
         let busy_until =
             if known { self.busy_for_all } else { self.busy_for_all.max(self.busy_for_new) };
         match busy_until.checked_sub(now) {
             None | Some(Duration::ZERO) => Ok(()),
-            Some(retry_after) => Err(Held { problem: "it asked for fewer calls", retry_after }),
+            Some(retry_after) => Err(HeldBack { problem: "it asked for fewer calls", retry_after }),
         }
     }
 
     /// Asks the circuit breaker. Returns whether the call is a probe.
-    pub(crate) fn ask_breaker(&mut self, now: Duration) -> Result<bool, Held> {
+    pub(crate) fn ask_breaker(&mut self, now: Duration) -> Result<bool, HeldBack> {
         match self.breaker.ask(now) {
             Admission::Call => Ok(false),
             Admission::Probe => Ok(true),
             Admission::Wait { retry_after } => {
                 let problem = "it failed several times in a row and is left alone";
-                Err(Held { problem, retry_after })
+                Err(HeldBack { problem, retry_after })
             }
         }
     }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::flight::Waiter;
-use crate::introspection::engine::cache::Remembered;
+use crate::introspection::engine::cache::CachedAnswer;
 use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::join::Joined;
 use crate::introspection::engine::place::Place;
-use crate::introspection::engine::question_key::{AnswerResult, QuestionKey, RETRY_AFTER, Told};
+use crate::introspection::engine::question_key::{
+    AnswerResult, QuestionKey, QuestionOutcome, RETRY_AFTER,
+};
 use crate::runtime::{self, Deadline};
 
 /// How long a request waits in total. This includes the question that it began or joined, and
@@ -38,7 +40,7 @@ pub(crate) struct AnswerWait {
     pub(crate) key: QuestionKey,
     pub(crate) token: String,
     pub(crate) came_at: u64,
-    pub(crate) waiter: Waiter<Told>,
+    pub(crate) waiter: Waiter<QuestionOutcome>,
     pub(crate) fresh: bool,
     pub(crate) joined: bool,
     pub(crate) place: Place,
@@ -63,15 +65,15 @@ impl AnswerWait {
         let mut repeats = REPEATS;
         loop {
             let late = joined_late(self.introspector.deadline());
-            let (told, soon) = match runtime::within(late, self.waiter.outcome()).await {
-                Some(told) => (told, true),
-                None => (self.told_later().await, false),
+            let (outcome, soon) = match runtime::within(late, self.waiter.outcome()).await {
+                Some(outcome) => (outcome, true),
+                None => (self.later_outcome().await, false),
             };
-            match told {
+            match outcome {
                 // The question began before this request came.
                 Some(_) if !self.fresh => {}
-                Some(told) if !(told.late && self.joined && soon && repeats > 0) => {
-                    return told.outcome;
+                Some(outcome) if !(outcome.late && self.joined && soon && repeats > 0) => {
+                    return outcome.result;
                 }
                 None if repeats == 0 => {
                     let problem = "the call was aborted";
@@ -85,21 +87,21 @@ impl AnswerWait {
                     (self.waiter, self.fresh, self.joined) = (waiter, fresh, joined);
                     self.place = place;
                 }
-                Joined::Remembered(Remembered::Active(answer)) => return Ok(answer),
-                Joined::Remembered(Remembered::Inactive) => return Err(Error::Inactive),
+                Joined::Cached(CachedAnswer::Active(answer)) => return Ok(answer),
+                Joined::Cached(CachedAnswer::Inactive) => return Err(Error::Inactive),
             }
         }
     }
 
     /// Waits further. Returns `None` also if the question is overdue and ends without an outcome.
-    async fn told_later(&mut self) -> Option<Told> {
-        let mut under_way = true;
+    async fn later_outcome(&mut self) -> Option<QuestionOutcome> {
+        let mut in_progress = true;
         loop {
             match runtime::within(LOOK_AGAIN, self.waiter.outcome()).await {
-                Some(told) => return told,
+                Some(outcome) => return outcome,
                 // A question that has just completed still sends its outcome.
-                None if !under_way => return None,
-                None => under_way = self.introspector.is_under_way(&self.key, &self.waiter),
+                None if !in_progress => return None,
+                None => in_progress = self.introspector.is_in_progress(&self.key, &self.waiter),
             }
         }
     }

@@ -53,21 +53,21 @@ pub(crate) struct SharedAnswers {
     leeway: Duration,
     clock: Arc<dyn Clock>,
     stream: Stream,
-    reads: Line,
-    writes: Line,
+    reads: Direction,
+    writes: Direction,
 }
 
 /// The health of the store for reads or for writes. If a store can be read but not written, it is
 /// used for reads.
-struct Line {
+struct Direction {
     does: &'static str,
-    state: Mutex<LineState>,
+    state: Mutex<DirectionState>,
 }
 
-struct LineState {
+struct DirectionState {
     breaker: Breaker,
     /// Whether the failure was reported.
-    told: bool,
+    reported: bool,
 }
 
 impl SharedAnswers {
@@ -83,16 +83,16 @@ impl SharedAnswers {
         (clock, stream): (Arc<dyn Clock>, Stream),
     ) -> Option<Self> {
         let sealer = Sealer::new(&cache.secret, context)?;
-        let line = |does| {
+        let direction = |does| {
             let breaker = Breaker::for_calls(STORE_DEADLINE);
-            Line { does, state: Mutex::new(LineState { breaker, told: false }) }
+            Direction { does, state: Mutex::new(DirectionState { breaker, reported: false }) }
         };
-        let (reads, writes) = (line("read"), line("write"));
+        let (reads, writes) = (direction("read"), direction("write"));
         let store = Arc::clone(&cache.store);
         Some(Self { issuer, store, sealer, ttl, stale, leeway, clock, stream, reads, writes })
     }
 
-    fn tell(&self, what: Introspected<'_>) {
+    fn report(&self, what: Introspected<'_>) {
         self.stream.tell_of_introspection(&self.issuer, what);
     }
 
@@ -112,12 +112,12 @@ impl SharedAnswers {
             // This is normal: the store drops a value a little later than we do.
             Err(Unusable::Over) => None,
             Err(Unusable::Malformed) => {
-                self.tell(Introspected::SharedAnswerUnusable("it was not sealed under this key"));
+                self.report(Introspected::SharedAnswerUnusable("it was not sealed under this key"));
                 None
             }
             Err(Unusable::Ahead) => {
                 let reason = "it is from ahead of our clock by more than the leeway";
-                self.tell(Introspected::SharedAnswerUnusable(reason));
+                self.report(Introspected::SharedAnswerUnusable(reason));
                 None
             }
         }
@@ -154,14 +154,18 @@ impl SharedAnswers {
 
     /// One call of the store, within its deadline. Returns `None` if it failed, or if calls are
     /// held back.
-    async fn call<'a, T>(&self, line: &Line, call: impl FnOnce() -> Boxed<'a, T>) -> Option<T> {
+    async fn call<'a, T>(
+        &self,
+        direction: &Direction,
+        call: impl FnOnce() -> Boxed<'a, T>,
+    ) -> Option<T> {
         let now = self.clock.monotonic();
-        let probe = match line.state().breaker.ask(now) {
+        let probe = match direction.state().breaker.ask(now) {
             Admission::Call => false,
             Admission::Probe => true,
             Admission::Wait { .. } => return None,
         };
-        let report = Report { shared: self, line, probe, done: false };
+        let report = Report { shared: self, direction, probe, done: false };
         match runtime::within(STORE_DEADLINE, call()).await {
             Some(Ok(value)) => {
                 report.succeeded();
@@ -180,8 +184,8 @@ impl SharedAnswers {
     }
 }
 
-impl Line {
-    fn state(&self) -> MutexGuard<'_, LineState> {
+impl Direction {
+    fn state(&self) -> MutexGuard<'_, DirectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,7 +200,7 @@ impl fmt::Debug for SharedAnswers {
 /// the next probe would wait until this one is overdue.
 struct Report<'a> {
     shared: &'a SharedAnswers,
-    line: &'a Line,
+    direction: &'a Direction,
     probe: bool,
     done: bool,
 }
@@ -204,29 +208,30 @@ struct Report<'a> {
 impl Report<'_> {
     fn succeeded(mut self) {
         self.done = true;
-        let mut state = self.line.state();
+        let mut state = self.direction.state();
         state.breaker.succeeded();
-        let told = std::mem::take(&mut state.told);
+        let reported = std::mem::take(&mut state.reported);
         drop(state);
-        if told {
-            self.shared.tell(Introspected::SharedCacheBack { does: self.line.does });
+        if reported {
+            self.shared.report(Introspected::SharedCacheBack { does: self.direction.does });
         }
     }
 
     fn failed(mut self, problem: &str) {
         self.done = true;
-        if !self.note() {
-            self.shared.tell(Introspected::SharedCacheFailed { does: self.line.does, problem });
+        if !self.record_failure() {
+            self.shared
+                .report(Introspected::SharedCacheFailed { does: self.direction.does, problem });
         }
     }
 
     /// Records a failure. Returns whether a failure was reported before.
-    fn note(&self) -> bool {
+    fn record_failure(&self) -> bool {
         // A clock may be user-supplied code, so it runs without the lock.
         let now = self.shared.clock.monotonic();
-        let mut state = self.line.state();
+        let mut state = self.direction.state();
         state.breaker.failed(now, self.probe, random_unit(), None);
-        std::mem::replace(&mut state.told, true)
+        std::mem::replace(&mut state.reported, true)
     }
 }
 
@@ -236,14 +241,15 @@ impl Drop for Report<'_> {
             return;
         }
         if std::thread::panicking() {
-            if !self.note() {
+            if !self.record_failure() {
                 let problem = "the call panicked";
-                self.shared.tell(Introspected::SharedCacheFailed { does: self.line.does, problem });
+                self.shared
+                    .report(Introspected::SharedCacheFailed { does: self.direction.does, problem });
             }
         } else if self.probe {
             // It ended with its runtime, which says nothing about the store.
             let now = self.shared.clock.monotonic();
-            self.line.state().breaker.probe_was_lost(now);
+            self.direction.state().breaker.probe_was_lost(now);
         }
     }
 }

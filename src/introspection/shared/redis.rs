@@ -123,7 +123,7 @@ impl RedisStore {
     pub fn with_root_certificates(url: &str, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let problem = |text: &str| ConfigError::one(format!("RedisStore: {text}"));
         // The error shows nothing of the URL: it may hold a password.
-        let no_url = || problem("no URL such as rediss://user:password@host:6379/0");
+        let no_url = || problem("not a URL such as rediss://user:password@host:6379/0");
         let (encrypted, plain) = match url.split_once(':') {
             Some(("rediss" | "valkeys", rest)) => (true, format!("redis:{rest}")),
             _ => (false, url.to_owned()),
@@ -143,7 +143,7 @@ impl RedisStore {
             })),
             _ if encrypted => return Err(no_url()),
             _ if !pem.as_ref().is_empty() => {
-                return Err(problem("root certificates: the URL is not of `rediss`"));
+                return Err(problem("root certificates: the URL must begin with `rediss`"));
             }
             _ => None,
         };
@@ -210,7 +210,7 @@ impl RedisStore {
                 Ended::Gone => return,
             };
             drop(slot);
-            completion.tell(outcome);
+            completion.send(outcome);
         });
         Ok(waiter)
     }
@@ -285,7 +285,7 @@ impl AnswerStore for RedisStore {
                 Ok(Some(value).filter(|_| !stored.is_empty()))
             }
             Value::Nil => Ok(None),
-            _ => Err(SourceError::new("the server's answer is no value")),
+            _ => Err(SourceError::new("the server's answer is not a value")),
         }
     }
 

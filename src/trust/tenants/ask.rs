@@ -247,7 +247,7 @@ impl Tenants {
                 Resolution::Open
             }
         };
-        completion.tell(resolution);
+        completion.send(resolution);
     }
 
     /// A tenant is used by a request.
