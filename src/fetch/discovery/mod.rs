@@ -333,13 +333,13 @@ impl Shared {
                 Ok(answer) => match parse(answer.json(), &self.issuer) {
                     Ok(metadata) => return Ok((metadata, url)),
                     // Searching on would mix another document with this one.
-                    Err(unfit @ MetadataFault::NoUrls) => {
-                        return Err(format!("metadata: {unfit} ({})", fetched_url(&url)).into());
+                    Err(fault @ MetadataFault::NoUrls) => {
+                        return Err(format!("metadata: {fault} ({})", fetched_url(&url)).into());
                     }
-                    Err(unfit @ MetadataFault::NotJson) => {
-                        format!("{unfit}{}", answer.content_type_note())
+                    Err(fault @ MetadataFault::NotJson) => {
+                        format!("{fault}{}", answer.content_type_note())
                     }
-                    Err(unfit) => unfit.to_string(),
+                    Err(fault) => fault.to_string(),
                 },
                 Err(error @ FetchError::Connect(_)) => return Err(error.of("metadata", &url)),
                 Err(error) if ends_the_search(&error) => {
