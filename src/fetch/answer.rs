@@ -79,7 +79,8 @@ impl Answer {
         found.map_or_else(String::new, |found| format!("; its content type is {found}"))
     }
 
-    /// Says which content coding hides what the answer says.
+    /// Names the content coding of an answer that can't be read because of it, as a part of an
+    /// error text.
     pub(crate) fn coding_note(&self) -> String {
         let found = coding(&self.headers);
         found.map_or_else(String::new, |found| format!("; its content coding is {found}"))

@@ -80,7 +80,7 @@ impl Client {
             if status != 200 && !not_modified {
                 return Err(refusal(status, response.headers()));
             }
-            // 304 has no content, whatever its fields say of the document (RFC 9110 §15.4.5).
+            // RFC 9110 §15.4.5: a 304 has no content; its fields describe the document.
             let body = match not_modified {
                 true => Bytes::new(),
                 false => read(&mut response, MAX_DOCUMENT).await?,

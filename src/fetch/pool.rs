@@ -127,10 +127,11 @@ impl Pool {
             if present.number != number || is_young {
                 return;
             }
-            // Others that come here meanwhile make none.
+            // Other tasks that come here meanwhile make no new pool.
             present.since = Some(now);
         }
-        // It could be made before, so it can be made now; else the old one has to do.
+        // A client could be made at startup, so this should not fail. If it does, the old client
+        // stays.
         if let Ok(client) = self.http.client(Reuse::WhileFresh) {
             let mut present = self.present();
             present.client = client;

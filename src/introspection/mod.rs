@@ -6,8 +6,8 @@
 //! 1. whether an answer about this token is cached (`engine/cache.rs`), without a lock or a wait;
 //! 2. whether another server got an answer, if a shared cache (`shared/`) is configured;
 //! 3. whether the endpoint may be asked: at most one call per token at a time and 64 calls in
-//!    total; further questions are queued (`engine/turns.rs`), and an open circuit breaker stops all calls
-//!    (`engine/breaker.rs`);
+//!    total. Further questions are queued (`engine/turns.rs`), and an open circuit breaker stops
+//!    all calls (`engine/breaker.rs`);
 //! 4. what the endpoint answers, within a deadline (`endpoint/`, `answer.rs`).
 //!
 //! The token is sent in the form of a POST, byte for byte. The configuration or the issuer's

@@ -6,7 +6,8 @@
 //! for it. A client can harm only its own requests:
 //!
 //! - an unusable answer of the endpoint about one token is remembered for that token only;
-//! - only failures that different tokens saw count against the endpoint ([`Evidence`](super::breaker::Evidence));
+//! - only failures that different tokens saw count against the endpoint
+//!   ([`Evidence`](super::breaker::Evidence));
 //! - new tokens can't use the calls that are reserved for tokens that were active before
 //!   ([`Turns`](super::turns::Turns)).
 //!

@@ -172,7 +172,7 @@ impl SharedAnswers {
                 Some(value)
             }
             Some(Err(error)) => {
-                // The words of code that is not ours.
+                // User-supplied text: escape and shorten it.
                 report.failed(Excerpt::of(&error.into_problem()).as_str());
                 None
             }
