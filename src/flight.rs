@@ -1,30 +1,34 @@
-//! Single flight: one attempt at a time for one key, which all who need it wait for together.
+//! Single flight: at most one attempt per key runs at a time. All tasks that need its result wait
+//! for that attempt.
 //!
 //! Decides:
 //!
-//! - what runs: [`launch`] starts a detached task with a deadline. No request can cancel it, and it
-//!   reports exactly once, however it ends ([`Ended`]): done, late, by a panic, or dropped with its
-//!   runtime, which does not count as a failure of the server;
-//! - who waits: [`Flights`] knows the attempts under way by key, and gives each asker a [`Waiter`];
-//! - how long an attempt counts as under way: until it lands, and **never longer than its deadline
-//!   and a margin by the crate's own clock**. A task on a runtime that is no longer polled neither
-//!   ends nor is dropped. After that time the next asker begins another attempt.
+//! - what runs: [`launch`] starts a detached task with a deadline. No request can cancel it. It
+//!   reports its end exactly once ([`Ended`]): finished, timed out, panicked, or dropped together
+//!   with its runtime. The last case does not count as a failure of the server;
+//! - who waits: [`Flights`] holds the attempts in progress by key and gives each caller a
+//!   [`Waiter`];
+//! - how long an attempt counts as in progress: until it completes, and **never longer than its
+//!   deadline plus a margin, measured by the crate's own clock**. A task on a runtime that is no
+//!   longer polled neither ends nor is dropped. After that time the next caller begins another
+//!   attempt.
 //!
-//! What it does not do: limits, budgets, pauses and memory are the owner's, beside the flights and
-//! under the owner's lock. [`Flights`] is pure and takes `now`, so that the owner decides everything
-//! in one critical section:
+//! What it does not do: limits, budgets, pauses and caches. They belong to the owner, who keeps
+//! them next to the flights and under the same lock. [`Flights`] is pure and takes `now`, so that
+//! the owner decides everything in one critical section:
 //!
 //! ```text
 //! lock;  flights.join(&key, now)           -> Some(waiter): wait for it
-//!        flights.begin(key, now)           -> (landing, waiter)
+//!        flights.begin(key, now)           -> (completion, waiter)
 //! unlock;  launch(&runtime, deadline, work, move |ended| {
-//!              lock;  let present = flights.land(&key, &landing);  remember what came;  unlock
-//!              landing.tell(outcome) })
-//! waiter.outcome().await                   -> None: it ended without a word; ask again
+//!              lock;  let present = flights.complete(&key, &completion);  store the result;  unlock
+//!              completion.send(outcome) })
+//! waiter.outcome().await                   -> None: it ended without an outcome; ask again
 //! ```
 //!
-//! Launch without a lock: a runtime that shuts down drops the task at once, and it then reports from
-//! within [`launch`]. For the same reason the report must not hold a lock when it calls user code.
+//! Call [`launch`] without holding a lock: a runtime that shuts down drops the task at once, and
+//! the task then reports from within [`launch`]. For the same reason the report must not hold a
+//! lock while it calls user code.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -42,23 +46,23 @@ use tokio::task::AbortHandle;
 
 use crate::runtime;
 
-/// How long after its deadline an attempt still counts as under way: a task that is driven reports
-/// within it, also on a busy machine.
+/// How long an attempt still counts as in progress after its deadline. A task that is polled
+/// reports within this time, also on a busy machine.
 pub(crate) const MARGIN: Duration = Duration::from_secs(1);
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended<T> {
     Done(T),
-    /// The deadline came first.
+    /// The deadline passed first.
     Late,
     Panicked,
-    /// It was aborted, or its runtime shut down: it says nothing about what was asked for.
+    /// The task was aborted, or its runtime shut down. This says nothing about the server.
     Gone,
 }
 
 impl<T> Ended<T> {
-    /// What was done, or what went wrong in fixed words, for a log.
+    /// The result, or the reason of the failure in fixed words, for a log.
     pub(crate) fn done(self) -> Result<T, &'static str> {
         match self {
             Self::Done(value) => Ok(value),
@@ -69,8 +73,8 @@ impl<T> Ended<T> {
     }
 }
 
-/// Runs `work` as a task of its own for at most `deadline` of real time, and reports how it ended.
-/// The report runs outside of any unwinding, unless dropping `work` panics.
+/// Runs `work` as a separate task for at most `deadline` of real time, and reports how it ended.
+/// The report does not run during unwinding, unless dropping `work` panics.
 pub(crate) fn launch<T, W, R>(
     runtime: &Handle,
     deadline: Duration,
@@ -103,7 +107,7 @@ where
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// Runs `work`, also to the end of a panic in it.
+/// Runs `work` and catches a panic in it.
 pub(crate) async fn caught<W: Future>(work: W) -> Result<W::Output, Panicked> {
     let mut work = pin!(work);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
@@ -114,7 +118,7 @@ pub(crate) async fn caught<W: Future>(work: W) -> Result<W::Output, Panicked> {
     .await
 }
 
-/// The duty to report.
+/// Calls the report exactly once, at the latest when it is dropped.
 struct Report<T, R: FnOnce(Ended<T>)> {
     report: Option<R>,
     of: PhantomData<fn(T)>,
@@ -135,12 +139,12 @@ impl<T, R: FnOnce(Ended<T>)> Drop for Report<T, R> {
     }
 }
 
-/// The attempts under way, by key. `S` hashes the keys.
+/// The attempts in progress, by key. `S` hashes the keys.
 #[derive(Debug)]
 pub(crate) struct Flights<K, V, S = std::hash::RandomState> {
-    /// From when on an attempt counts as ended.
+    /// The age at which an attempt counts as ended.
     overdue_after: Duration,
-    under_way: HashMap<K, Flight<V>, S>,
+    in_progress: HashMap<K, Flight<V>, S>,
     begun: u64,
 }
 
@@ -149,19 +153,19 @@ struct Flight<V> {
     number: u64,
     began_at: Duration,
     outcome: watch::Receiver<Option<V>>,
-    /// Counts the waiters by its clones.
+    /// The number of clones is the number of waiters.
     waiting: Arc<()>,
 }
 
-/// The duty to end one attempt: to [land](Flights::land), then to [tell](Self::tell).
+/// Ends one attempt: first [complete](Flights::complete) it, then [send](Self::send) the outcome.
 #[derive(Debug)]
 #[must_use = "those who wait for the attempt learn its outcome from this"]
-pub(crate) struct Landing<V> {
+pub(crate) struct Completion<V> {
     number: u64,
     outcome: watch::Sender<Option<V>>,
 }
 
-/// A wait for the end of an attempt.
+/// Waits for the end of an attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiter<V> {
     number: u64,
@@ -175,65 +179,69 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
     pub(crate) fn new(deadline: Duration) -> Self {
         Self {
             overdue_after: deadline.saturating_add(MARGIN),
-            under_way: HashMap::default(),
+            in_progress: HashMap::default(),
             begun: 0,
         }
     }
 
-    /// Joins the attempt under way. None where there is none that still counts.
+    /// Joins the attempt in progress. Returns `None` if there is none, or if it is overdue.
     pub(crate) fn join(&self, key: &K, now: Duration) -> Option<Waiter<V>> {
-        let flight = self.under_way.get(key).filter(|flight| !self.is_overdue(flight, now))?;
+        let flight = self.in_progress.get(key).filter(|flight| !self.is_overdue(flight, now))?;
         Some(flight.waiter())
     }
 
-    /// Begins an attempt. One that is under way for the same key counts as ended from now on.
-    pub(crate) fn begin(&mut self, key: K, now: Duration) -> (Landing<V>, Waiter<V>) {
+    /// Begins an attempt. An earlier attempt for the same key counts as ended from now on.
+    pub(crate) fn begin(&mut self, key: K, now: Duration) -> (Completion<V>, Waiter<V>) {
         let (sender, outcome) = watch::channel(None);
         let number = self.begun;
         self.begun += 1;
         let flight = Flight { number, began_at: now, outcome, waiting: Arc::default() };
         let waiter = flight.waiter();
-        self.under_way.insert(key, flight);
-        (Landing { number, outcome: sender }, waiter)
+        self.in_progress.insert(key, flight);
+        (Completion { number, outcome: sender }, waiter)
     }
 
-    /// Ends an attempt; whether it still counted as under way. One that did not was given up, or
-    /// another has begun since: what it counted for was given back then.
-    pub(crate) fn land(&mut self, key: &K, landing: &Landing<V>) -> bool {
-        let present = self.under_way.get(key).is_some_and(|own| own.number == landing.number);
+    /// Ends an attempt, and returns whether it still counted as in progress. It did not if it was
+    /// given up or if another attempt for the key began since; the owner freed its slot at that
+    /// time.
+    pub(crate) fn complete(&mut self, key: &K, completion: &Completion<V>) -> bool {
+        let present = self.in_progress.get(key).is_some_and(|own| own.number == completion.number);
         if present {
-            self.under_way.remove(key);
+            self.in_progress.remove(key);
         }
         present
     }
 
-    /// An attempt goes on to a later stage, for which it has the whole deadline again.
-    pub(crate) fn renew(&mut self, key: &K, landing: &Landing<V>, now: Duration) {
-        if let Some(own) = self.under_way.get_mut(key).filter(|own| own.number == landing.number) {
+    /// An attempt enters a later stage, which has the whole deadline again.
+    pub(crate) fn renew(&mut self, key: &K, completion: &Completion<V>, now: Duration) {
+        if let Some(own) =
+            self.in_progress.get_mut(key).filter(|own| own.number == completion.number)
+        {
             own.began_at = now;
         }
     }
 
-    /// How many wait for the attempt under way, for an owner who bounds them.
+    /// How many waiters the attempt in progress has, for an owner that limits them.
     pub(crate) fn waiting(&self, key: &K) -> usize {
-        self.under_way.get(key).map_or(0, |flight| Arc::strong_count(&flight.waiting) - 1)
+        self.in_progress.get(key).map_or(0, |flight| Arc::strong_count(&flight.waiting) - 1)
     }
 
-    /// Takes out the attempts that are overdue, for an owner who counts them; how many they were.
+    /// Removes the attempts that are overdue, and returns their number, for an owner that counts
+    /// attempts.
     pub(crate) fn give_up_overdue(&mut self, now: Duration) -> usize {
-        let before = self.under_way.len();
+        let before = self.in_progress.len();
         let overdue_after = self.overdue_after;
-        self.under_way.retain(|_, flight| now.saturating_sub(flight.began_at) < overdue_after);
-        before - self.under_way.len()
+        self.in_progress.retain(|_, flight| now.saturating_sub(flight.began_at) < overdue_after);
+        before - self.in_progress.len()
     }
 
-    /// The attempts in the list, with those that are overdue and were not given up.
+    /// The number of attempts, including overdue ones that were not given up.
     pub(crate) fn len(&self) -> usize {
-        self.under_way.len()
+        self.in_progress.len()
     }
 
-    /// How many attempts were begun. Those that begin from now on have this [number](Waiter::number)
-    /// or a higher one, by which an asker knows an attempt that is no older than its question.
+    /// How many attempts were begun. Later attempts have this [number](Waiter::number) or a higher
+    /// one. A caller uses it to find out whether an attempt began after its own question.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
     }
@@ -250,29 +258,29 @@ impl<V> Flight<V> {
     }
 }
 
-impl<V> Landing<V> {
-    /// Wakes those who wait. To be called after [`Flights::land`], so that who looks again after
-    /// this outcome may begin another attempt.
-    pub(crate) fn tell(self, outcome: V) {
+impl<V> Completion<V> {
+    /// Wakes the waiters. Call it after [`Flights::complete`], so that a waiter that looks again
+    /// after this outcome can begin another attempt.
+    pub(crate) fn send(self, outcome: V) {
         self.outcome.send_replace(Some(outcome));
     }
 }
 
 impl<V> Waiter<V> {
-    /// Counts the attempts of one [`Flights`].
+    /// The number of the attempt within its [`Flights`].
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// When the attempt began, by the crate's clock.
+    /// The time at which the attempt began, by the crate's clock.
     pub(crate) fn began_at(&self) -> Duration {
         self.began_at
     }
 }
 
 impl<V: Clone> Waiter<V> {
-    /// Returns with the outcome; `None` when the attempt ended without one. It may never return,
-    /// where the task is not driven any more: the caller has a deadline of its own.
+    /// Waits for the outcome. Returns `None` if the attempt ended without one. It may never return
+    /// if the task is no longer polled, so the caller needs its own deadline.
     pub(crate) async fn outcome(&mut self) -> Option<V> {
         self.outcome.wait_for(Option::is_some).await.ok()?.clone()
     }
@@ -350,16 +358,16 @@ mod tests {
     fn one_attempt_a_key() {
         let mut flights = Flights::<&str, u8>::new(5 * SECOND);
         assert!(flights.join(&"a", SECOND).is_none());
-        let (landing, mut first) = flights.begin("a", SECOND);
+        let (completion, mut first) = flights.begin("a", SECOND);
         let mut second = flights.join(&"a", 2 * SECOND).unwrap();
         assert_eq!((second.number(), second.began_at()), (first.number(), SECOND));
         assert!(flights.join(&"b", SECOND).is_none(), "another key");
         assert_eq!((flights.len(), flights.begun(), flights.waiting(&"a")), (1, 1, 2));
         drop(second.clone());
         assert_eq!(flights.waiting(&"a"), 2);
-        assert!(flights.land(&"a", &landing));
-        assert!(flights.join(&"a", SECOND).is_none(), "it has landed");
-        landing.tell(7);
+        assert!(flights.complete(&"a", &completion));
+        assert!(flights.join(&"a", SECOND).is_none(), "it has completed");
+        completion.send(7);
         runtime().block_on(async {
             assert_eq!(first.outcome().await, Some(7));
             assert_eq!(second.outcome().await, Some(7));
@@ -374,12 +382,12 @@ mod tests {
         let end = SECOND + deadline + MARGIN;
         assert!(flights.join(&"a", end - Duration::from_nanos(1)).is_some());
         assert!(flights.join(&"a", end).is_none());
-        let (landing, mut waiter) = flights.begin("a", end);
-        assert!(!flights.land(&"a", &lost), "another has begun since");
+        let (completion, mut waiter) = flights.begin("a", end);
+        assert!(!flights.complete(&"a", &lost), "another has begun since");
         assert!(flights.join(&"a", end).is_some(), "the late one ended nothing");
-        assert!(flights.land(&"a", &landing));
-        drop(landing);
-        assert_eq!(runtime().block_on(waiter.outcome()), None, "without a word");
+        assert!(flights.complete(&"a", &completion));
+        drop(completion);
+        assert_eq!(runtime().block_on(waiter.outcome()), None, "without an outcome");
     }
 
     #[test]
@@ -401,7 +409,7 @@ mod tests {
         let (new, _) = flights.begin(2, SECOND);
         assert_eq!(flights.give_up_overdue(6 * SECOND - Duration::from_nanos(1)), 0);
         assert_eq!(flights.give_up_overdue(6 * SECOND), 1);
-        assert!(!flights.land(&1, &old));
-        assert!(flights.land(&2, &new));
+        assert!(!flights.complete(&1, &old));
+        assert!(flights.complete(&2, &new));
     }
 }

@@ -1,8 +1,9 @@
-//! The tokio runtime around the caller: tasks run on it, and waits end by its timer.
+//! The caller's tokio runtime: tasks run on it, and its timer ends waits.
 //!
-//! A runtime built by hand may lack the timer, and tokio says so by a panic alone. It is caught here,
-//! so that such a runtime costs refusals and not requests that break; the panic's message names the
-//! fix to whoever reads stderr. (A program that aborts on panics aborts.)
+//! A runtime that is built by hand may have no timer. tokio reports this only by a panic. The panic
+//! is caught here, so that requests on such a runtime are refused and the connection does not
+//! break. The panic's message, which is on stderr, names the fix. (A program with `panic = "abort"`
+//! aborts.)
 
 use std::panic::catch_unwind;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-/// Why nothing can be started here.
+/// Why no task can be started here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
     Absent,
@@ -32,35 +33,34 @@ impl Unfit {
 /// The runtime of the caller.
 ///
 /// # Errors
-/// When there is none, or when deadlines can't be kept on it.
+/// When there is no runtime, or when it has no timer for deadlines.
 pub(crate) fn current() -> Result<Handle, Unfit> {
     let runtime = Handle::try_current().map_err(|_| Unfit::Absent)?;
-    // Made and never polled, which is when tokio asks for its timer.
+    // Creating a `Sleep` already needs the timer; it is never polled.
     match catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))) {
         Ok(()) => Ok(runtime),
         Err(_) => Err(Unfit::WithoutTimer),
     }
 }
 
-/// Waits for `future`, at most so long; none where it takes longer. In real time, also under a test's
-/// clock, so that a wait always ends; without a timer it is over at once.
+/// Waits for `future` for at most `limit`. Returns `None` if it takes longer. This is real time,
+/// also under a test's clock, so that every wait ends. Without a timer it returns `None` at once.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     current().ok()?;
     tokio::time::timeout(limit, future).await.ok()
 }
 
-/// When all waits of one request are over, however many there are. In real time, as
-/// [`within`].
+/// The deadline that all waits of one request share. It is real time, as in [`within`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
     pub(crate) fn after(limit: Duration) -> Self {
-        // Made for its deadline and never polled.
+        // Only its deadline is used; it is never polled.
         Self(current().ok().map(|_| tokio::time::sleep(limit).deadline()))
     }
 
-    /// Waits for `future`, at most so long, and not beyond the deadline.
+    /// Waits for `future` for at most `limit`, and not beyond the deadline.
     pub(crate) async fn within<F: Future>(self, limit: Duration, future: F) -> Option<F::Output> {
         let future = tokio::time::timeout_at(self.0?, future);
         within(limit, future).await?.ok()

@@ -1,4 +1,4 @@
-//! An answer over HTTP: how much of it is read, and what its fields say.
+//! An HTTP answer: how much of it is read, and what its fields say.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::fetch::document::without_mark;
 use crate::fetch::error::FetchError;
 use crate::token::Excerpt;
 
-/// No content coding (RFC 9110 §12.5.3): documents are small, and limits are simplest to hold on what
-/// is sent.
+/// No content coding (RFC 9110 §12.5.3): documents are small, and a size limit is simplest to apply
+/// to the octets that are sent.
 pub(super) const IDENTITY: &str = "identity";
 
 /// An answer with status 200, or 304 to a conditional request.
@@ -24,26 +24,26 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// An answer to a form, whatever its status.
+/// An answer to a form, with any status.
 pub(crate) struct FormAnswer {
     pub(crate) status: u16,
     pub(crate) answer: Answer,
 }
 
 impl FormAnswer {
-    /// Whether it is what was asked for, and not a word about why not.
+    /// Whether the status says that this is an answer to the form, and not an error.
     pub(crate) fn is_answer(&self) -> bool {
         is_answer(self.status)
     }
 }
 
-/// Some servers create an answer.
+/// Whether a status is that of an answer. Some servers answer 201.
 pub(super) fn is_answer(status: u16) -> bool {
     [200, 201].contains(&status)
 }
 
 impl Answer {
-    /// When the server wants to be asked again.
+    /// How long the server asks us to wait before the next request.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         retry_after(&self.headers)
     }
@@ -52,33 +52,35 @@ impl Answer {
         self.headers.get(ETAG).cloned()
     }
 
-    /// How long the answer is fresh, where it says so.
+    /// How long the answer is fresh, if it says so.
     pub(crate) fn max_age(&self) -> Option<Duration> {
-        // RFC 9110 §5.3: several lines of one field are one list.
+        // RFC 9110 §5.3: several lines of one field form one list.
         let lines = self.headers.get_all(CACHE_CONTROL).iter();
         let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
         let age = self.headers.get(AGE).and_then(|value| value.to_str().ok());
         max_age(&lines.join(","), age)
     }
 
-    /// The body as JSON text: without a byte order mark, which RFC 8259 §8.1 lets a reader ignore.
+    /// The body as JSON text, without a byte order mark, which RFC 8259 §8.1 allows a reader to
+    /// ignore.
     pub(crate) fn json(&self) -> &[u8] {
         without_mark(&self.body)
     }
 
-    /// Whether the content type says that it is a JWT of some kind.
+    /// Whether the content type names some kind of JWT.
     pub(crate) fn says_jwt(&self) -> bool {
         let media_type = self.media_type();
         media_type.is_some_and(|own| own == "application/jwt" || own.ends_with("+jwt"))
     }
 
-    /// Says which content type an answer has that is of no use.
+    /// The content type of an unusable answer, as a part of an error text.
     pub(crate) fn content_type_note(&self) -> String {
         let found = self.media_type().map(|found| Excerpt::of(&found));
         found.map_or_else(String::new, |found| format!("; its content type is {found}"))
     }
 
-    /// Says which content coding hides what the answer says.
+    /// Names the content coding of an answer that can't be read because of it, as a part of an
+    /// error text.
     pub(crate) fn coding_note(&self) -> String {
         let found = coding(&self.headers);
         found.map_or_else(String::new, |found| format!("; its content coding is {found}"))
@@ -91,7 +93,7 @@ impl Answer {
     }
 }
 
-/// What an answer other than the document says.
+/// The error for an answer that is not the document.
 pub(super) fn refusal(status: u16, headers: &HeaderMap) -> FetchError {
     match retry_after(headers) {
         Some(retry_after) if [429, 503].contains(&status) => {
@@ -104,22 +106,21 @@ pub(super) fn refusal(status: u16, headers: &HeaderMap) -> FetchError {
     }
 }
 
-/// Where a redirect leads (RFC 9110 §10.2.2).
+/// The target of a redirect (RFC 9110 §10.2.2).
 pub(crate) fn redirect_target(headers: &HeaderMap) -> Option<Excerpt> {
     let target = headers.get(LOCATION)?;
     Some(Excerpt::of_url(&String::from_utf8_lossy(target.as_bytes())))
 }
 
-/// RFC 9110 §10.2.3. Its form as a date is not read: it would need the wall clock, and pauses are
-/// short.
+/// RFC 9110 §10.2.3. The date form is not read: it would need the wall clock, and pauses are short.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
-    // A number that is too great for the type is a long pause, and no pause is taken as it comes.
+    // A number that is too large for the type is a long pause. Every caller limits the pause.
     is_number.then(|| Duration::from_secs(seconds.parse().unwrap_or(u64::MAX)))
 }
 
-/// Reads a body, and stops where it exceeds the limit.
+/// Reads a body, and fails as soon as it exceeds the limit.
 pub(super) async fn read(
     response: &mut reqwest::Response,
     limit: usize,
@@ -137,7 +138,7 @@ pub(super) async fn read(
     Ok(body.into())
 }
 
-/// The content coding of an answer, by a name of ours: that of the server is foreign text.
+/// The content coding of an answer, by our own name for it: the server's name is untrusted text.
 fn coding(headers: &HeaderMap) -> Option<&'static str> {
     const CODINGS: [&str; 5] = ["gzip", "br", "deflate", "zstd", "compress"];
     let mut codings = headers.get_all(CONTENT_ENCODING).iter().flat_map(|line| {

@@ -1,12 +1,12 @@
-//! Why a connection failed, in fixed words: the errors of the libraries below hold names, addresses
-//! and their own wording, and the operator needs to know what to change.
+//! Why a connection failed, in fixed words. The errors of the libraries hold names, addresses and
+//! their own wording, but the operator needs to know what to change.
 //!
 //! | cause | how it is known |
 //! |---|---|
-//! | the name is unknown, or can't be looked up | our own resolver says so ([`names`](super::names)) |
-//! | the port is refused, there is no route | the kind of an [`io::Error`] |
-//! | the certificate, the handshake | an error of rustls |
-//! | the proxy | where a proxy is in between, what is left |
+//! | the name is unknown or can't be looked up | our own resolver reports it ([`names`](super::names)) |
+//! | the port is refused, or there is no route | the kind of an [`io::Error`] |
+//! | the certificate or the handshake | an error of rustls |
+//! | the proxy | any other tunnel error |
 
 use std::error::Error;
 use std::fmt;
@@ -19,26 +19,26 @@ use crate::fetch::names::NoAddress;
 /// Why a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectFault {
-    /// Nothing listens there.
+    /// Nothing listens on the port.
     Refused,
     UnknownName,
-    /// The name could not even be looked up.
+    /// The name could not be looked up at all.
     NoLookup,
     NoRoute,
     TookTooLong,
-    /// The certificate is of no authority that is trusted.
+    /// No trusted authority issued the certificate.
     UntrustedCertificate,
     ExpiredCertificate,
     CertificateAhead,
     CertificateOfAnotherHost,
     /// The certificate has another fault.
     BadCertificate,
-    /// The server asks for a certificate of the client.
+    /// The server requires a client certificate, or did not accept ours.
     ClientCertificate,
-    /// What answers speaks no TLS.
+    /// The peer does not speak TLS.
     NoTls,
     Handshake,
-    /// The proxy made no connection, for another reason than credentials.
+    /// The proxy did not connect, for a reason other than credentials.
     Proxy,
     ProxyCredentials,
     /// The connection was closed before it could be used.
@@ -47,7 +47,7 @@ pub(crate) enum ConnectFault {
 }
 
 impl ConnectFault {
-    /// What is behind an error of the client.
+    /// Finds the cause of an error of the HTTP client.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         let mut seen = Seen { fault: Self::Other, timed_out: error.is_timeout() };
         if let Some(cause) = error.source() {
@@ -69,7 +69,8 @@ impl ConnectFault {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return Self::of_kind(error.kind());
         }
-        // Of a type that is not public. Should its words change, the connection just failed.
+        // This error has a private type, so only its text tells. If its text changes, the result is
+        // `Other`.
         match error.to_string().strip_prefix("tunnel error: ")? {
             "proxy authorization required" => Some(Self::ProxyCredentials),
             _ => Some(Self::Proxy),
@@ -130,7 +131,8 @@ struct Seen {
 impl Seen {
     fn look(&mut self, error: &(dyn Error + 'static)) {
         if let Some(fault) = ConnectFault::of_cause(error) {
-            // The innermost is the most exact, but for one that only says that all ended.
+            // The innermost error is the most exact one, unless it only says that the connection
+            // ended.
             let is_exact = !matches!(fault, ConnectFault::Closed | ConnectFault::Proxy);
             if is_exact || self.fault == ConnectFault::Other {
                 self.fault = fault;
@@ -138,7 +140,7 @@ impl Seen {
         }
         let io = error.downcast_ref::<io::Error>();
         self.timed_out |= io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
-        // What an `io::Error` was made of is not its source; that has its own.
+        // `source()` of an `io::Error` skips the error that it wraps and returns that one's source.
         match io.and_then(io::Error::get_ref) {
             Some(inner) => self.look(inner),
             None => error.source().into_iter().for_each(|cause| self.look(cause)),

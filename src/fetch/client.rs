@@ -1,4 +1,4 @@
-//! The client: documents are fetched, forms are posted.
+//! The HTTP client: it fetches documents and posts forms.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::fetch::pool::{Attempt, Pool};
 use crate::fetch::settings::ClientSettings;
 use crate::url::{PlainHttp, check_url};
 
-/// An HTTP client that fetches small documents.
+/// An HTTP client for small documents.
 #[derive(Clone)]
 pub(crate) struct Client {
     pool: Arc<Pool>,
@@ -28,7 +28,7 @@ pub(crate) struct Client {
 pub(crate) struct Form {
     pub(crate) accept: &'static str,
     pub(crate) authorization: Option<HeaderValue>,
-    /// Besides these.
+    /// Additional headers.
     pub(crate) headers: HeaderMap,
     /// `application/x-www-form-urlencoded`.
     pub(crate) body: String,
@@ -36,7 +36,7 @@ pub(crate) struct Form {
 
 impl Client {
     /// # Errors
-    /// When the settings make no client: what is wrong, fit for a `ConfigError`.
+    /// When no client can be made from the settings. The text is for a `ConfigError`.
     pub(crate) fn new(settings: &ClientSettings) -> Result<Self, String> {
         let pool = Arc::new(Pool::new(settings)?);
         let http_hosts = settings.http_hosts.as_slice().into();
@@ -47,13 +47,13 @@ impl Client {
         PlainHttp { loopback: self.allow_http_loopback, hosts: &self.http_hosts }
     }
 
-    /// How long one request may take in all.
+    /// How long one request may take in total.
     pub(crate) fn deadline(&self) -> Duration {
         self.pool.deadline()
     }
 
-    /// Fetches a small document. With `etag`, 304 is an answer, too. What `authorization` holds is
-    /// secret, so it goes nowhere but to `url`.
+    /// Fetches a small document. With `etag`, 304 is a valid answer, too. `authorization` is
+    /// secret, so it is sent only to `url`.
     pub(crate) async fn get(
         &self,
         url: &str,
@@ -80,7 +80,7 @@ impl Client {
             if status != 200 && !not_modified {
                 return Err(refusal(status, response.headers()));
             }
-            // 304 has no content, whatever its fields say of the document (RFC 9110 §15.4.5).
+            // RFC 9110 §15.4.5: a 304 has no content; its fields describe the document.
             let body = match not_modified {
                 true => Bytes::new(),
                 false => read(&mut response, MAX_DOCUMENT).await?,
@@ -91,8 +91,8 @@ impl Client {
         self.pool.attempt().whole(exchange).await
     }
 
-    /// Posts a form. What it holds is secret, so it goes nowhere but to `url`. It is made again where
-    /// it has to be sent again: an assertion in it is for one use (RFC 7523 §3).
+    /// Posts a form. The form is secret, so it is sent only to `url`. If the form must be sent
+    /// again, `form` makes a new one: an assertion in it can be used only once (RFC 7523 §3).
     pub(crate) async fn post(
         &self,
         url: &str,
@@ -118,7 +118,8 @@ impl Client {
             let status = response.status().as_u16();
             let body = match read(&mut response, MAX_BODY).await {
                 Ok(body) => body,
-                // Of another status, the status counts also where its body can't be read.
+                // If the status says that this is an error, the status is enough, and the body may
+                // be unreadable.
                 Err(FetchError::Encoded(_) | FetchError::TooLarge(_)) if !is_answer(status) => {
                     Bytes::new()
                 }

@@ -1,4 +1,4 @@
-//! Why one request brought nothing usable.
+//! Why one request failed.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use crate::fetch::failure::Failure;
 use crate::token::Excerpt;
 use crate::url::UrlFault;
 
-/// Why nothing usable came back, in fixed words; what is not ours is escaped and cut.
+/// Why one request failed, in fixed words. Text from others is escaped and shortened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FetchError {
     Url(&'static str),
-    /// There was nothing to send.
+    /// The form could not be made.
     Form(&'static str),
     Connect(ConnectFault),
     Timeout,
     Transport,
     Status(u16),
-    /// 3xx, and where to, as far as it can be shown.
+    /// 3xx, with the target as far as it can be shown.
     Redirect {
         status: u16,
         to: Option<Excerpt>,
     },
-    /// 429 or 503, saying when to come back (RFC 9110 §10.2.3).
+    /// 429 or 503 with `Retry-After` (RFC 9110 §10.2.3).
     Busy {
         status: u16,
         retry_after: Duration,
     },
-    /// More than so many bytes.
+    /// The body has more than this number of bytes.
     TooLarge(usize),
-    /// The answer has a content coding (RFC 9110 §8.4), though none was asked for.
+    /// The answer has a content coding (RFC 9110 §8.4), although the request asked for none.
     Encoded(&'static str),
 }
 
@@ -53,10 +53,11 @@ impl From<UrlFault> for FetchError {
 
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        // The deadline of the exchange is kept outside; what times out within is a connection.
+        // The caller enforces the deadline of the exchange, so a timeout here is that of the
+        // connection.
         match ConnectFault::of(&error) {
             fault if error.is_connect() => Self::Connect(fault),
-            // By TLS 1.3 the server says so after the handshake (RFC 8446 §4.4.2.4).
+            // In TLS 1.3 the server reports this after the handshake (RFC 8446 §4.4.2.4).
             fault @ ConnectFault::ClientCertificate => Self::Connect(fault),
             _ => Self::Transport,
         }
@@ -90,7 +91,7 @@ impl fmt::Display for FetchError {
     }
 }
 
-/// A URL that something was asked of, for a log.
+/// A requested URL, as it is shown in a log.
 pub(crate) fn fetched_url(url: &str) -> String {
     Excerpt::of_url(url).as_str().to_owned()
 }

@@ -1,13 +1,13 @@
-//! Why an attempt to fetch something brought nothing.
+//! Why an attempt to fetch something failed.
 
 use std::time::Duration;
 
-/// Why an attempt brought nothing.
+/// Why an attempt failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// For a log: our own words, and what is not ours escaped and cut.
+    /// For a log: in our own words; text from others is escaped and shortened.
     pub(crate) problem: String,
-    /// How long the server asks to be left alone.
+    /// How long the server asks us to wait.
     pub(crate) retry_after: Option<Duration>,
 }
 

@@ -1,9 +1,10 @@
-//! The one way out to the network.
+//! All network access of the crate.
 //!
-//! Every request has a deadline, every answer a limit that is counted as it streams. Redirects are
-//! not followed: where keys come from is configured, not suggested. Only https, or http on this
-//! very machine, or to named hosts, where that was switched on. Answers are asked for without a content
-//! coding, so that what is counted is what is read.
+//! Every request has a deadline. Every answer has a size limit, which is checked while the answer
+//! streams in. Redirects are not followed: the source of keys is configured, and a server can't
+//! change it. URLs must be https; http is possible only for this machine or for named hosts, and
+//! only if that is enabled. Requests ask for no content coding, so that the limit applies to the
+//! decoded document.
 
 #[cfg(feature = "remote")]
 mod answer;

@@ -1,9 +1,10 @@
-//! Names of hosts, looked up by the system.
+//! Looks up host names with the system's resolver.
 //!
-//! The system's resolver blocks, perhaps for half a minute where no name server answers, and can't be
-//! cancelled. On tokio's pool of blocking threads each request would leave one such thread behind, until
-//! the program can't even read a file, and its end would wait for them. So a name is looked up once at a
-//! time, on a thread of its own that nothing waits for at the end.
+//! The system's resolver blocks and can't be cancelled. If no name server answers, it may block for
+//! half a minute. On tokio's pool of blocking threads, each request would leave one such thread
+//! behind, until the program could not even read a file; and the program's shutdown would wait for
+//! these threads. So each name is looked up at most once at a time (single flight), on a separate
+//! thread that the shutdown does not wait for.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,38 +19,45 @@ use tokio::sync::watch;
 
 use crate::clock::real_time;
 
-/// From when on a lookup is not waited for any more, and another may begin beside it: the system's
-/// resolver asks a name server again after 5 s, and then the next one.
+/// How long a lookup may take. After that no request joins it, and another lookup may begin beside
+/// it. The system's resolver asks a name server again after 5 s, and then the next name server.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// Threads at one time, those of overdue lookups included.
+/// The maximum number of threads at one time, including those of overdue lookups.
 const MAX_THREADS: usize = 64;
 
-/// Those of them that are only for names that were found before: made-up names of tenants, for which
-/// no name server answers, must not take all, or nobody else is connected to any more.
+/// How many of them are reserved for names that were found before. Otherwise made-up names of
+/// tenants, for which no name server answers, could take all threads, and no other host could be
+/// connected to.
 const FOR_KNOWN: usize = 16;
 
-/// Names that were found, which are remembered until they are so many.
+/// The maximum number of names that are remembered as found. When it is reached, all of them are
+/// forgotten.
 const MAX_KNOWN: usize = 4_096;
 
-/// What a lookup brought; no text of the system's.
+/// The result of a lookup, without any text of the system.
 type Found = Option<Arc<[IpAddr]>>;
 
 type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Why a name lookup failed: the system's resolver was asked and found none, or it could not be asked.
+/// Why a name lookup failed. `true`: the system's resolver was asked and did not find the name.
+/// `false`: it could not be asked.
 #[derive(Debug)]
 pub(super) struct NoAddress(pub(super) bool);
 
 impl fmt::Display for NoAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0 { "the name was not found" } else { "no name can be looked up now" })
+        f.write_str(if self.0 {
+            "the name was not found"
+        } else {
+            "too many names are being looked up"
+        })
     }
 }
 
 impl std::error::Error for NoAddress {}
 
-/// Looks names up, one thread for each.
+/// Looks names up, with one thread for each lookup.
 #[derive(Clone)]
 pub(super) struct Names {
     lookup: Arc<Lookup>,
@@ -58,19 +66,19 @@ pub(super) struct Names {
 
 #[derive(Default)]
 struct State {
-    under_way: HashMap<Box<str>, UnderWay>,
+    in_progress: HashMap<Box<str>, InProgress>,
     known: HashSet<Box<str>>,
     begun: u64,
     threads: usize,
 }
 
-struct UnderWay {
+struct InProgress {
     number: u64,
     since: Instant,
     found: watch::Receiver<Option<Found>>,
 }
 
-/// The end of a thread, also by a panic.
+/// Cleans up when a thread ends, also by a panic.
 struct End {
     state: Arc<Mutex<State>>,
     name: Box<str>,
@@ -81,7 +89,7 @@ struct End {
 impl Default for Names {
     fn default() -> Self {
         Self::by(|name| {
-            // The port is the connection's business.
+            // The connection adds the port.
             Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
         })
     }
@@ -92,14 +100,14 @@ impl Names {
         Self { lookup: Arc::new(lookup), state: Arc::default() }
     }
 
-    /// Joins the lookup of this name that is under way, or begins one.
+    /// Joins the lookup of this name that is in progress, or begins one.
     fn join(&self, name: &str) -> Result<watch::Receiver<Option<Found>>, NoAddress> {
         let now = real_time();
         let mut state = lock(&self.state);
-        if let Some(under_way) = state.under_way.get(name)
-            && now.saturating_duration_since(under_way.since) < OVERDUE
+        if let Some(in_progress) = state.in_progress.get(name)
+            && now.saturating_duration_since(in_progress.since) < OVERDUE
         {
-            return Ok(under_way.found.clone());
+            return Ok(in_progress.found.clone());
         }
         let reserved = if state.known.contains(name) { 0 } else { FOR_KNOWN };
         if state.threads >= MAX_THREADS - reserved {
@@ -109,10 +117,10 @@ impl Names {
         let number = state.begun;
         state.begun += 1;
         state.threads += 1;
-        let under_way = UnderWay { number, since: now, found: found.clone() };
-        state.under_way.insert(name.into(), under_way);
+        let in_progress = InProgress { number, since: now, found: found.clone() };
+        state.in_progress.insert(name.into(), in_progress);
         drop(state);
-        // Where there is no thread to be had, it ends by being dropped.
+        // If no thread can be started, dropping `end` ends the lookup.
         let state = Arc::clone(&self.state);
         let mut end = End { state, name: name.into(), number, was_found: false };
         let lookup = Arc::clone(&self.lookup);
@@ -121,7 +129,8 @@ impl Names {
             .spawn(move || {
                 let addresses = lookup(&end.name).ok().filter(|addresses| !addresses.is_empty());
                 end.was_found = addresses.is_some();
-                // Off the list first, so that who looks again after this answer looks up again.
+                // Remove it from the list first, so that a task that asks again after this answer
+                // begins a new lookup.
                 drop(end);
                 sender.send_replace(Some(addresses.map(Into::into)));
             })
@@ -135,7 +144,7 @@ impl Resolve for Names {
         let joined = self.join(name.as_str());
         Box::pin(async move {
             let mut found = joined?;
-            // The deadline is that of the connection.
+            // The connection timeout limits this wait.
             let found = found.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
             let addresses = found.flatten().ok_or(NoAddress(true))?;
             let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
@@ -154,8 +163,8 @@ impl Drop for End {
             }
             state.known.insert(self.name.clone());
         }
-        if state.under_way.get(&self.name).is_some_and(|own| own.number == self.number) {
-            state.under_way.remove(&self.name);
+        if state.in_progress.get(&self.name).is_some_and(|own| own.number == self.number) {
+            state.in_progress.remove(&self.name);
         }
     }
 }
@@ -181,7 +190,7 @@ mod tests {
         names.resolve(name.parse().unwrap()).await.ok().map(Iterator::collect)
     }
 
-    /// Waits until exactly so many lookups were begun: their threads may start late.
+    /// Waits until exactly `count` lookups have begun: their threads may start late.
     async fn started(lookups: &AtomicUsize, count: usize) {
         for _ in 0..60_000 {
             if lookups.load(Ordering::SeqCst) >= count {
@@ -192,7 +201,7 @@ mod tests {
         assert_eq!(lookups.load(Ordering::SeqCst), count);
     }
 
-    /// The runtime ends, though a thread of the resolver is still busy.
+    /// The runtime shuts down although a thread of the resolver is still busy.
     #[test]
     fn a_name_is_looked_up_once_at_a_time_and_holds_nothing_up() {
         let lookups = Arc::new(AtomicUsize::new(0));
@@ -213,7 +222,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
         let wait = Duration::from_secs(60);
         runtime.block_on(async {
-            // All have joined before the answer comes, whenever their tasks run.
+            // All tasks join before the answer comes, whenever they run.
             let all: Vec<_> =
                 (0..50).map(|_| tokio::spawn(names.resolve("hangs".parse().unwrap()))).collect();
             let own = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
@@ -278,12 +287,12 @@ mod tests {
             let _ = released.lock().unwrap().recv();
             Ok(Vec::new())
         });
-        let since = |names: &Names| lock(&names.state).under_way["a"].number;
+        let since = |names: &Names| lock(&names.state).in_progress["a"].number;
         names.join("a").unwrap();
         names.join("a").unwrap();
         assert_eq!(since(&names), 0);
         let long_ago = real_time().checked_sub(OVERDUE).unwrap();
-        lock(&names.state).under_way.get_mut("a").unwrap().since = long_ago;
+        lock(&names.state).in_progress.get_mut("a").unwrap().since = long_ago;
         names.join("a").unwrap();
         assert_eq!((since(&names), lock(&names.state).threads), (1, 2));
         drop(release);

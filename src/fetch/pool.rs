@@ -1,12 +1,13 @@
-//! The connections of one client, and when they are given up.
+//! The connections of one client, and when they are dropped.
 //!
-//! Three kinds of connection would be used for ever, or cost a good request its answer:
+//! Without this module, three kinds of connection would be used forever or would make a good
+//! request fail:
 //!
 //! | connection | what is done |
 //! |---|---|
-//! | HTTP/2, whose peer is gone | it answers no PING, and is closed before the deadline of a request |
-//! | HTTP/2, whose peer answers PING and no request | an attempt ends by its deadline; later ones use a new pool |
-//! | closed by its server while it was idle | it is closed here first, and a request that broke on it is sent again on a new one |
+//! | HTTP/2 whose peer is gone | it does not answer PING, and is closed before the deadline of a request |
+//! | HTTP/2 whose peer answers PING but no request | the attempt ends by its deadline; later attempts use a new pool |
+//! | closed by its server while it is idle | this client closes it first; a request that broke on it is sent again on a new connection |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,35 +22,36 @@ use crate::fetch::proxy::Proxy;
 use crate::fetch::settings::{ClientSettings, TOTAL_TIMEOUT};
 use crate::runtime;
 
-/// How long a connection may take; a server that is further away than this is down.
+/// The connection timeout. A server that needs longer counts as down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an idle connection is kept: less than servers and what stands before them keep it, of
-/// which 60 s is the least that is usual, and some have 20 s.
+/// How long an idle connection is kept. This must be less than the idle timeout of servers and load
+/// balancers. That is usually at least 60 s; some have 20 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// When a PING is sent on a silent HTTP/2 connection (RFC 9113 §6.7), and how long its answer may
-/// take. Together less than [`TOTAL_TIMEOUT`], by enough to ask again on a new connection.
+/// take. Their sum is less than [`TOTAL_TIMEOUT`], and leaves enough time to ask again on a new
+/// connection.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an attempt has to last so that its end without an answer speaks against the connection:
-/// an attempt is also dropped when its server is.
+/// How long an attempt must have lasted before its end without an answer counts against the
+/// connection. An attempt is also dropped when its server is dropped.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
-/// A pool lives so long at least: a server that is down altogether costs no more new ones than that.
+/// The minimum lifetime of a pool: if a server is down, a new pool is made at most this often.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(5);
 
 /// The connections of one client.
 pub(super) struct Pool {
     deadline: Duration,
     http: HttpSettings,
-    /// Where no connection is used twice.
+    /// A client that never uses a connection twice.
     single_use: reqwest::Client,
     present: Mutex<Present>,
 }
 
-/// From which new clients are made, which costs little.
+/// The settings for new clients. Making a client is cheap.
 struct HttpSettings {
     tls: Arc<TlsConfig>,
     proxy: Option<Proxy>,
@@ -59,7 +61,7 @@ struct HttpSettings {
 
 struct Present {
     client: reqwest::Client,
-    /// Counts the pools.
+    /// The number of this pool.
     number: u64,
     since: Option<Instant>,
 }
@@ -75,7 +77,7 @@ pub(super) struct Attempt {
 
 impl Pool {
     /// # Errors
-    /// What is wrong, fit for a `ConfigError`.
+    /// What is wrong, for a `ConfigError`.
     pub(super) fn new(settings: &ClientSettings) -> Result<Self, String> {
         const OWN: HeaderValue = HeaderValue::from_static(concat!(
             env!("CARGO_PKG_NAME"),
@@ -114,7 +116,7 @@ impl Pool {
         }
     }
 
-    /// Replaces the pool of this number by a new one. Requests under way keep the old one.
+    /// Replaces the pool with this number by a new one. Requests in progress keep the old pool.
     fn renew(&self, number: u64) {
         let now = real_time();
         {
@@ -125,10 +127,11 @@ impl Pool {
             if present.number != number || is_young {
                 return;
             }
-            // Others that come here meanwhile make none.
+            // Other tasks that come here meanwhile make no new pool.
             present.since = Some(now);
         }
-        // It could be made before, so it can be made now; else the old one has to do.
+        // A client could be made at startup, so this should not fail. If it does, the old client
+        // stays.
         if let Ok(client) = self.http.client(Reuse::WhileFresh) {
             let mut present = self.present();
             present.client = client;
@@ -151,10 +154,11 @@ impl HttpSettings {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(TlsConfig::clone(&self.tls))
             .redirect(reqwest::redirect::Policy::none())
-            // A request is sent again here alone, since some are made for one use.
+            // Only `Attempt::send` sends a request again, because some requests can be used only
+            // once.
             .retry(reqwest::retry::never())
             .dns_resolver(self.names.clone())
-            // To look the name up is part of it.
+            // This includes the name lookup.
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .http2_keep_alive_interval(PING_INTERVAL)
@@ -174,8 +178,9 @@ impl HttpSettings {
 }
 
 impl Attempt {
-    /// Sends a request. Where the connection broke before an answer came, another is sent on a new
-    /// connection, which `request` makes again: what it holds may be for one use.
+    /// Sends a request. If the connection breaks before an answer comes, it sends another request
+    /// on a new connection. `request` makes that one anew, because its content may be usable only
+    /// once.
     pub(super) async fn send(
         &self,
         request: impl Fn(&reqwest::Client) -> Result<reqwest::RequestBuilder, FetchError>,
@@ -186,7 +191,7 @@ impl Attempt {
         }
     }
 
-    /// Waits for the whole of an exchange, until the deadline.
+    /// Waits for the whole exchange, until the deadline.
     pub(super) async fn whole<T>(
         mut self,
         exchange: impl AsyncFnOnce(&Self) -> Result<T, FetchError>,
@@ -197,7 +202,7 @@ impl Attempt {
     }
 }
 
-/// A caller whose own deadline comes first drops the attempt.
+/// A caller whose own deadline passes first drops the attempt.
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.ended && real_time().saturating_duration_since(self.began) >= HUNG_AFTER {
@@ -206,8 +211,8 @@ impl Drop for Attempt {
     }
 }
 
-/// Whether a connection was made and then broke before there was an answer. An answer that is not
-/// HTTP is one.
+/// Whether a connection was made and then broke before an answer came. An answer that is not HTTP
+/// counts as an answer.
 fn is_broken(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(error) = cause {

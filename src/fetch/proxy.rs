@@ -1,7 +1,7 @@
-//! The proxy for requests of this server's own.
+//! The proxy for this server's own requests.
 //!
-//! The HTTP client takes every URL for a proxy's, and connects directly where it can make nothing of
-//! it. What is configured here is a proxy that works, or a `ConfigError`.
+//! The HTTP client accepts every URL as a proxy. If it can't use the URL, it connects directly.
+//! Here the configuration of a proxy either works or is a `ConfigError`.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
 use reqwest::Url;
 
-/// The URL of a proxy, and what is shown to it.
+/// The URL of a proxy, and the credentials for it.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Proxy {
-    /// Without the user's name and password.
+    /// Without the user name and password.
     url: Url,
     /// `Proxy-Authorization` (RFC 9110 §11.7.2), Basic (RFC 7617 §2).
     authorization: Option<HeaderValue>,
 }
 
 impl Proxy {
-    /// Reads a URL with http or https as its scheme, perhaps with a user name and a password.
+    /// Reads a URL with the scheme http or https, and an optional user name and password.
     ///
     /// # Errors
-    /// In fixed words, fit for a `ConfigError`: the URL may hold a password.
+    /// In fixed words, for a `ConfigError`: the URL may hold a password.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let rest = ["http://", "https://"].into_iter().find_map(|scheme| {
             let (own, rest) = text.split_at_checked(scheme.len())?;
             own.eq_ignore_ascii_case(scheme).then_some(rest)
         });
         let rest = rest.ok_or("proxy: must begin with http:// or https://")?;
-        // A parser of URLs would drop or rewrite these: two slashes more, blanks, line feeds.
+        // A URL parser would drop or rewrite these: additional slashes, blanks, and line feeds.
         let odd = |byte: u8| byte == b'\\' || !byte.is_ascii_graphic();
         if rest.starts_with('/') || rest.bytes().any(odd) {
             return Err("proxy: is not a URL");
@@ -50,9 +50,12 @@ impl Proxy {
             if name.is_empty() && password.is_empty() {
                 return Err("proxy: its user name is empty");
             }
-            // RFC 7617 §2: a colon ends the user name, and control characters are in neither.
+            // RFC 7617 §2: a colon ends the user name, and neither part may have control
+            // characters.
             if name.contains(':') || (name.clone() + &password).contains(char::is_control) {
-                return Err("proxy: its user name or password has a character that Basic has not");
+                return Err(
+                    "proxy: its user name or password has a character that Basic does not allow",
+                );
             }
             let basic = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
             let mut basic = HeaderValue::from_str(&basic).map_err(|_| "proxy: is not a URL")?;
@@ -62,7 +65,7 @@ impl Proxy {
             None
         };
         let bare = url.set_username("").and_then(|()| url.set_password(None));
-        // The client reads the URL by this other parser, and connects directly where that fails.
+        // The client uses this other parser, and connects directly if parsing fails.
         let by_client = url.as_str().parse::<Uri>();
         let works = by_client.is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()));
         if bare.is_err() || !works {
@@ -71,8 +74,8 @@ impl Proxy {
         Ok(Self { url, authorization })
     }
 
-    /// For the client: what is asked by https goes through it. What is asked by http is on this very
-    /// machine, and a proxy would read all of it.
+    /// The proxy for the HTTP client. Only https requests go through it. An http request stays on
+    /// this machine, and a proxy could read all of it.
     pub(super) fn to_client(&self) -> Result<reqwest::Proxy, reqwest::Error> {
         let proxy = reqwest::Proxy::https(self.url.clone())?;
         Ok(match &self.authorization {
@@ -82,7 +85,7 @@ impl Proxy {
     }
 }
 
-/// Text without its percent-encoding (RFC 3986 §2.1).
+/// Decodes percent-encoding (RFC 3986 §2.1).
 fn decoded(text: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

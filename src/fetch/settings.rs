@@ -1,4 +1,4 @@
-//! How requests are made, and the TLS configurations that clients with equal settings share.
+//! The settings of HTTP clients, and the TLS configurations that clients with equal settings share.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,48 +11,50 @@ use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
 use crate::url::PlainHttp;
 
-/// How long one request may take in all, unless it is set.
+/// The default deadline of one request in total.
 pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest that can be set: who waits longer has gone by then.
+/// The longest deadline that can be set: callers have usually given up by then.
 pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The protocols that are offered (RFC 7301), in this order.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// How the client is set up.
+/// The settings of a client.
 #[derive(Clone, Default)]
 pub(crate) struct ClientSettings {
     pub(crate) allow_http_loopback: bool,
-    /// Hosts that may be asked by http.
+    /// Hosts that may be asked over http.
     pub(crate) http_hosts: Vec<String>,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) user_agent: Option<HeaderValue>,
-    /// How long a request may take in all, where it is not the usual time.
+    /// The deadline of a request in total, if it is not the default.
     pub(crate) deadline: Option<Duration>,
     pub(crate) tls: TlsSettings,
-    /// Those of the server that the client is for.
+    /// The TLS configurations of the server that the client belongs to.
     pub(crate) configs: Arc<TlsConfigs>,
-    /// Names of hosts, which the clients of a server look up together.
+    /// The host name lookups, which all clients of a server share.
     pub(super) names: Names,
 }
 
 /// How connections over TLS are made.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct TlsSettings {
-    /// Root certificates, PEM: beside those of the system, or instead of them.
+    /// Root certificates (PEM), in addition to those of the system or instead of them.
     pub(crate) root_certificates: Vec<Vec<u8>>,
     pub(crate) only_these_roots: bool,
-    /// Whether any URL is https, for which root certificates are needed.
+    /// Whether any URL is https, which needs root certificates.
     pub(crate) is_needed: bool,
-    /// Whether one may turn out to be: metadata that is fetched by http can name others.
+    /// Whether a URL may turn out to be https: metadata that is fetched over http can name such
+    /// URLs.
     pub(crate) is_possible: bool,
-    /// A certificate with its private key, PEM, by which the client shows who it is (RFC 8705 §2).
+    /// A certificate with its private key (PEM), with which the client authenticates itself (RFC
+    /// 8705 §2).
     pub(crate) identity: Option<Vec<u8>>,
 }
 
-/// The TLS configurations of one server. To read the root certificates of the system takes many
-/// milliseconds, which a hundred issuers would wait for a hundred times.
+/// The TLS configurations of one server. Reading the root certificates of the system takes many
+/// milliseconds. With a hundred issuers, that would happen a hundred times.
 #[derive(Default)]
 pub(crate) struct TlsConfigs {
     in_use: Mutex<Vec<(TlsSettings, Weak<TlsConfig>)>>,
@@ -63,23 +65,23 @@ impl ClientSettings {
         PlainHttp { loopback: self.allow_http_loopback, hosts: &self.http_hosts }
     }
 
-    /// The proxy for all issuers that have no exception.
+    /// Sets the proxy for all issuers that have no exception.
     ///
     /// # Errors
-    /// In fixed words, fit for a `ConfigError`.
+    /// In fixed words, for a `ConfigError`.
     pub(crate) fn set_proxy(&mut self, url: &str) -> Result<(), &'static str> {
         self.proxy = Some(Proxy::parse(url)?);
         Ok(())
     }
 
-    /// The same for the `User-Agent`.
+    /// Sets the `User-Agent`, with errors as in `set_proxy`.
     pub(crate) fn set_user_agent(&mut self, text: &str) -> Result<(), &'static str> {
         let value = HeaderValue::from_str(text).ok().filter(|value| !value.is_empty());
         self.user_agent = Some(value.ok_or("user_agent: is not text for a header")?);
         Ok(())
     }
 
-    /// The same for further root certificates.
+    /// Adds root certificates, with errors as in `set_proxy`.
     pub(crate) fn add_root_certificates(&mut self, pem: Vec<u8>) -> Result<(), &'static str> {
         certificates(&pem).ok_or("root_certificates: no PEM certificates")?;
         self.tls.root_certificates.push(pem);
@@ -88,10 +90,11 @@ impl ClientSettings {
 }
 
 impl TlsConfigs {
-    /// The configuration by these settings: one that is in use, where there is one.
+    /// Returns the configuration for these settings. It returns one that is in use, if there is
+    /// one.
     ///
     /// # Errors
-    /// What is wrong, fit for a `ConfigError`.
+    /// What is wrong, for a `ConfigError`.
     pub(super) fn get(&self, settings: &TlsSettings) -> Result<Arc<TlsConfig>, String> {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.retain(|(_, config)| config.strong_count() > 0);
@@ -122,7 +125,7 @@ impl TlsSettings {
         let mut config = match with_system {
             Some(Ok(config)) => config,
             Some(Err(problem)) if self.is_needed => return Err(problem),
-            // Where nothing is asked over TLS, a machine without root certificates is good enough.
+            // If TLS is not needed, a machine without root certificates is good enough.
             Some(Err(_)) | None => tls_config(Roots::Only(roots), identity)?,
         };
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();

@@ -1,9 +1,9 @@
-//! What an authorization server says of a token (RFC 7662 §2.2). Pure.
+//! The answer of an authorization server about a token (RFC 7662 §2.2). Pure.
 //!
-//! Decides the form alone: one strict JSON object whose `active` is a JSON boolean. Of a token that
-//! is not active nothing else is read. What the members of an active one are worth is the profile's
-//! to judge. An answer that passed once can fail again by time alone, which is judged at each
-//! request anew: the answer does not change, and a configuration keeps its answers to itself.
+//! Decides only the form: one strict JSON object whose `active` is a JSON boolean. If the token is
+//! not active, no other member is read. The profile judges the members of an active token. An
+//! answer that passed once can later fail only by time, and times are judged at each request: the
+//! answer does not change, and each configuration has its own cache.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -14,13 +14,14 @@ use crate::error::Error;
 use crate::profile::Judged;
 use crate::token::json::{self, Fault, Object, Value};
 
-/// Claims by which a token and what its server says of it are known to be about the same thing.
+/// The claims that must agree between a token and the answer about it, to show that both are about
+/// the same token.
 const IDENTIFYING: [&str; 3] = ["sub", "client_id", "jti"];
 
 /// An answer about an active token.
 pub(crate) struct Answer {
-    /// Its members, without `active`. They play the part that a JWT's claims do. Once they have passed
-    /// they are gone, since the handler's token has what there is to know.
+    /// Its members without `active`. They take the role of a JWT's claims. They are dropped once
+    /// they have passed all checks, because the handler's token then has all that is needed.
     members: ArcSwapOption<Object<'static>>,
     expires_at: Option<f64>,
     weight: usize,
@@ -32,7 +33,7 @@ pub(crate) struct Answer {
 pub(crate) struct AnswerFault(pub(crate) &'static str);
 
 impl Answer {
-    /// Reads an answer; `None` when the token is not active.
+    /// Reads an answer. Returns `None` if the token is not active.
     pub(crate) fn parse(document: &[u8]) -> Result<Option<Self>, AnswerFault> {
         let members = json::parse(document).map_err(|fault| {
             AnswerFault(match fault {
@@ -62,7 +63,7 @@ impl Answer {
         }
     }
 
-    /// The answer as JSON text, to be [read](Self::parse) again.
+    /// The answer as JSON text, which [`parse`](Self::parse) reads again.
     pub(crate) fn document(&self) -> Vec<u8> {
         let members = self.members().unwrap_or_default();
         let owned = |(name, value): (&str, &Value<'_>)| (name.to_owned(), value.to_owned_value());
@@ -76,8 +77,7 @@ impl Answer {
         self.members.load_full()
     }
 
-    /// The same answer, to be kept for as long as its members are needed, whether or not they are
-    /// judged meanwhile.
+    /// A copy of the answer that keeps its members, also if the original is judged meanwhile.
     pub(crate) fn unjudged(&self) -> Self {
         Self {
             members: ArcSwapOption::new(self.members()),
@@ -87,22 +87,23 @@ impl Answer {
         }
     }
 
-    /// When the token expires, in seconds, where the answer says so in a way that can be read.
+    /// When the token expires, in seconds. `None` if the answer has no readable `exp`.
     pub(crate) fn expires_at(&self) -> Option<f64> {
         self.expires_at
     }
 
-    /// About how many octets the members take in memory: at least the length of the document.
+    /// The approximate size of the members in memory, in octets. It is at least the length of the
+    /// document.
     pub(crate) fn weight(&self) -> usize {
         self.weight
     }
 
-    /// Compares the answer with the claims of the JWT that it is about: it may say less, and
-    /// nothing else. A member of another type is something else.
+    /// Compares the answer with the claims of the JWT that it is about. The answer may leave claims
+    /// out, but it must not contradict them. A value of another type is a contradiction.
     pub(crate) fn check_against(members: &Object<'_>, claims: &Object<'_>) -> Result<(), Error> {
         let differs = |claim: &&'static str| {
             match (members.get(claim), claims.get(claim)) {
-                // Null and absent say nothing.
+                // A null or absent member says nothing.
                 (None | Some(Value::Null), _) | (_, None | Some(Value::Null)) => false,
                 (Some(Value::String(said)), Some(Value::String(own))) => said != own,
                 (Some(said), Some(own)) => said.to_owned_value() != own.to_owned_value(),
@@ -114,25 +115,28 @@ impl Answer {
         }
     }
 
-    /// What the judgement came to, if the answer was judged before.
+    /// The result of the checks, if the answer was judged before.
     pub(crate) fn judged(&self) -> Option<&Judged> {
         self.judged.get()
     }
 
-    /// Remembers that every check of the members was passed, and what they are to the handler.
+    /// Stores that the members passed every check, and the token for the handler that they make.
     pub(crate) fn remember(&self, judged: Judged) {
-        // Another request may have been quicker, with the same.
+        // Another request may have stored the same result before.
         let _ = self.judged.set(judged);
-        // In this order: who finds no members finds the judgement.
+        // The order matters: a request that finds no members must find the judgement.
         self.members.store(None);
     }
 }
 
-/// Reads what servers write as if it were as RFC 7662 §2.2 says, where that can't admit anything:
+/// Normalizes what servers write to the form of RFC 7662 §2.2, only where this can't accept a token
+/// that would be refused otherwise:
 ///
-/// - a member that is null is absent, but for `cnf`: a token that is bound to nothing known is refused;
-/// - so is an empty `sub` or `client_id`, which would be everybody's, and an `aud` that names nobody;
-/// - a time that is written as a string of digits is that number.
+/// - a member that is null counts as absent, except `cnf`: a token that is bound to something
+///   unknown is refused;
+/// - an empty `sub` or `client_id`, which would stand for everybody, and an `aud` that names nobody
+///   count as absent;
+/// - a time that is a string of digits counts as that number.
 fn normalize(members: &mut Object<'_>) {
     members.retain(|name, value| match (name, &*value) {
         (name, Value::Null) => name == "cnf",
@@ -167,7 +171,7 @@ fn weigh(members: &Object<'_>) -> usize {
     members.iter().map(member).sum()
 }
 
-/// What is said of a token may be personal (RFC 7662 §5).
+/// An answer may hold personal data (RFC 7662 §5).
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Answer(..)")
@@ -230,7 +234,7 @@ mod tests {
             (r#"{"jti":["1"]}"#, r#"{"active":true,"jti":["1","2"]}"#, false),
             (r#"{"jti":{"a":1}}"#, r#"{"active":true,"jti":{"a":2}}"#, false),
             (r#"{"jti":1}"#, r#"{"active":true,"jti":null}"#, true),
-            // The JWT says nothing of it.
+            // The JWT lacks the claim.
             (r#"{"jti":null}"#, r#"{"active":true,"jti":"1"}"#, true),
             ("{}", r#"{"active":true,"sub":"bob","client_id":["x"],"jti":1}"#, true),
         ] {
@@ -247,7 +251,7 @@ mod tests {
         let kept = answer.unjudged();
         answer.members.store(None);
         assert!(answer.members().is_none());
-        // In any order of the members, which a feature of `serde_json` decides.
+        // The order of the members depends on a feature of `serde_json`.
         let read: serde_json::Value = serde_json::from_slice(&kept.document()).unwrap();
         assert_eq!(read, serde_json::json!({ "active": true, "sub": "alice" }));
     }

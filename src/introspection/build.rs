@@ -1,4 +1,4 @@
-//! From the settings of one issuer to its engine.
+//! Builds the introspection engine of one issuer from its settings.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use crate::keys::{BearerFile, Keys};
 use crate::observe::Stream;
 use crate::url::{check_url, is_https};
 
-/// Introspection of one issuer's tokens, ready to be used.
+/// Introspection of one issuer's tokens, ready for use.
 #[derive(Debug)]
 pub(crate) struct Introspecting {
     pub(crate) engine: Arc<Introspector>,
     pub(crate) jwts: Jwts,
-    /// Whether tokens that name no issuer go here.
+    /// Whether tokens that name no issuer are introspected here.
     pub(crate) opaque: bool,
     pub(crate) audience_optional: bool,
 }
 
-/// What introspection takes from the issuer that it is for.
+/// The settings of the issuer that introspection needs.
 pub(crate) struct Context<'a> {
     pub(crate) issuer: &'a Arc<str>,
     pub(crate) generation: u64,
@@ -39,19 +39,19 @@ pub(crate) struct Context<'a> {
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
     pub(crate) leeway: Duration,
-    /// `is_needed` and `identity` of its TLS are set here.
+    /// This module sets `is_needed` and `identity` of its TLS settings.
     pub(crate) client: ClientSettings,
-    /// Where its metadata is, if not under the well-known names.
+    /// The URL of its metadata, if it is not at the well-known URLs.
     pub(crate) metadata_url: Option<&'a str>,
     pub(crate) clock: &'a Arc<dyn Clock>,
     pub(crate) stream: &'a Stream,
 }
 
 impl Introspection {
-    /// Prepares the engine. Nothing is fetched.
+    /// Prepares the engine. It fetches nothing.
     ///
     /// # Errors
-    /// What can't be, by setting and value.
+    /// Lists every invalid setting with its value.
     pub(crate) fn build(&self, context: Context<'_>) -> Result<Introspecting, Vec<String>> {
         let mut problems = Vec::new();
         if self.ttl > MAX_TTL {
@@ -61,14 +61,16 @@ impl Introspection {
             problems.push(format!("accept_stale_answers {:?}: at most {MAX_STALE:?}", self.stale));
         }
         if !self.stale.is_zero() && self.ttl.is_zero() {
-            problems
-                .push("accept_stale_answers: with a `cache_ttl` of zero there is none".to_owned());
+            problems.push("accept_stale_answers: needs a `cache_ttl` above zero".to_owned());
         }
         if self.shared.is_some() && self.ttl.is_zero() {
-            problems.push("shared_cache: with a `cache_ttl` of zero nothing is shared".to_owned());
+            problems.push("shared_cache: needs a `cache_ttl` above zero".to_owned());
         }
         if !self.opaque && self.jwts == Jwts::Validate {
-            problems.push("not_for_opaque_tokens: then no token is introspected at all".to_owned());
+            problems.push(
+                "not_for_opaque_tokens: JWTs are not introspected either, so no token is"
+                    .to_owned(),
+            );
         }
         if let Some(url) = &self.endpoint
             && let Err(fault) = check_url(url, context.client.plain_http())
@@ -166,7 +168,7 @@ impl Introspection {
             if name.is_empty() || OWN.contains(&name.as_str()) {
                 problems.push(format!("form_parameter `{name}`: can't be set"));
             } else if !seen.insert(name) {
-                // RFC 6749 §3.2: a parameter is there once.
+                // RFC 6749 §3.2: a parameter must not occur twice.
                 let name = name.escape_debug();
                 problems.push(format!("form_parameter `{name}`: is set twice"));
             }
@@ -206,8 +208,8 @@ impl Introspection {
         headers
     }
 
-    /// The second tier. What an answer depends on besides the token: whom we ask, as which client,
-    /// and whose word we take for it.
+    /// The second tier. Its keys depend on everything that an answer depends on besides the token:
+    /// the server that we ask, the client that asks, and whose signature we accept.
     fn shared(
         &self,
         context: &Context<'_>,
@@ -237,10 +239,10 @@ impl Introspection {
             (Arc::clone(context.clock), context.stream.clone()),
         )
         .map(|shared| Some(Arc::new(shared)))
-        .ok_or_else(|| "shared_cache: no keys come from the secret".to_owned())
+        .ok_or_else(|| "shared_cache: no keys can be derived from the secret".to_owned())
     }
 
-    /// Who this server is in a signed answer (RFC 9701 §5).
+    /// The names of this server in the `aud` of a signed answer (RFC 9701 §5).
     fn signed_audiences(&self) -> Vec<Box<str>> {
         if self.answer_audiences.is_empty() {
             self.auth.client_id().into_iter().map(Into::into).collect()
@@ -249,13 +251,13 @@ impl Introspection {
         }
     }
 
-    /// The client that calls, and where it does. Metadata is fetched without our certificate, and
-    /// once where keys are found by it too.
+    /// The HTTP client and the endpoint that it calls. Metadata is fetched without our client
+    /// certificate, and only once if the keys are discovered with it, too.
     fn clients(&self, context: &Context<'_>) -> Result<(Client, Endpoint), String> {
         let named = context.metadata_url.unwrap_or(context.issuer);
         let url = self.endpoint.as_deref().unwrap_or(named);
         let mut settings = context.client.clone();
-        // A URL that is none is reported where it is configured.
+        // An invalid URL is reported by the check of its setting.
         settings.tls.is_needed =
             check_url(url, settings.plain_http()).is_ok_and(|url| url.scheme() == "https");
         let endpoint = match &self.endpoint {
@@ -273,7 +275,7 @@ impl Introspection {
         };
         settings.deadline = Some(self.deadline);
         settings.tls.identity = self.auth.identity().map(<[u8]>::to_vec);
-        // A certificate is shown over TLS, whatever the issuer's name begins with.
+        // A client certificate needs TLS, whatever the scheme of the issuer is.
         settings.tls.is_needed |= settings.tls.identity.is_some();
         Ok((Client::new(&settings)?, endpoint))
     }

@@ -3,16 +3,18 @@
 //!
 //! Decides, in this order:
 //!
-//! 1. whether an answer about this very token is at hand ([`cache`]), without a lock or a wait;
-//! 2. whether another server was given one, where answers are [`shared`];
-//! 3. whether the endpoint may be asked: one call a token at a time, 64 in all, more in their turn
-//!    ([`turns`]), and none while it is known to be down ([`breaker`]);
-//! 4. what it says, under a deadline ([`client`], [`signed`], [`answer`]).
+//! 1. whether an answer about this token is cached (`engine/cache.rs`), without a lock or a wait;
+//! 2. whether another server got an answer, if a shared cache (`shared/`) is configured;
+//! 3. whether the endpoint may be asked: at most one call per token at a time and 64 calls in
+//!    total. Further questions are queued (`engine/turns.rs`), and an open circuit breaker stops
+//!    all calls (`engine/breaker.rs`);
+//! 4. what the endpoint answers, within a deadline (`endpoint/`, `answer.rs`).
 //!
-//! The token goes into the form of a POST, byte for byte, to an endpoint that the configuration or
-//! the issuer's metadata names; nothing in a token changes where it goes. An answer is judged by the
-//! issuer's profile, by its times at each request anew. An outage is 503, and so is an answer that
-//! can't be trusted; 401 is for a token that is not active, or fails a check.
+//! The token is sent in the form of a POST, byte for byte. The configuration or the issuer's
+//! metadata names the endpoint; nothing in a token changes where it is sent. The issuer's profile
+//! judges the answer. Its times are judged at each request. If the endpoint is unavailable or its
+//! answer can't be trusted, the client gets 503. If the token is not active or fails a check, the
+//! client gets 401.
 
 mod answer;
 mod build;

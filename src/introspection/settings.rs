@@ -1,4 +1,4 @@
-//! How an issuer's tokens are introspected, as the API says it.
+//! The public settings for introspection of an issuer's tokens.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::introspection::engine::DEFAULT_TTL;
 use crate::introspection::shared::SharedCache;
 use crate::observe::shown::{AllShown, Shown};
 
-/// How an issuer's tokens are introspected (RFC 7662); for
+/// How an issuer's tokens are introspected (RFC 7662). For
 /// [`Issuer::introspection`](crate::Issuer::introspection).
 ///
-/// Unless said otherwise, a token that is a JWT is validated here, and any other is introspected at
-/// the endpoint that the issuer's metadata names. Answers are remembered for 60 s.
+/// By default, a JWT is validated locally, and any other token is introspected at the endpoint that
+/// the issuer's metadata names. Answers are cached for 60 s.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::observe::shown::{AllShown, Shown};
 /// # let _ = issuer;
 /// ```
 ///
-/// `Debug` shows no secret, and of a URL neither user and password nor query and fragment.
+/// `Debug` shows no secret. It shows URLs without user, password, query and fragment.
 #[derive(Clone)]
 #[must_use = "give it to `Issuer::introspection`"]
 pub struct Introspection {
@@ -47,16 +47,16 @@ pub struct Introspection {
 /// What is done with a token that is a JWT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Jwts {
-    /// It is validated here, and the authorization server is not asked.
+    /// It is validated locally, and the authorization server is not asked.
     Validate,
-    /// It is validated here, and the authorization server is asked as well.
+    /// It is validated locally, and the authorization server is asked as well.
     ValidateAndIntrospect,
-    /// The authorization server alone is asked.
+    /// It is not validated locally; only the authorization server is asked.
     Introspect,
 }
 
 impl Introspection {
-    /// Introspects tokens that are no JWT, as the client `auth`.
+    /// Introspects tokens that are not JWTs, as the client `auth`.
     pub fn new(auth: ClientAuth) -> Self {
         Self {
             auth,
@@ -75,100 +75,103 @@ impl Introspection {
         }
     }
 
-    /// Whether the endpoint is looked for in the issuer's metadata.
+    /// Whether the endpoint is read from the issuer's metadata.
     pub(crate) fn is_discovered(&self) -> bool {
         self.endpoint.is_none()
     }
 
-    /// The endpoint's URL; that of the issuer's metadata (`introspection_endpoint`, RFC 8414 §2)
-    /// unless set.
+    /// Sets the URL of the endpoint. The default is the `introspection_endpoint` of the issuer's
+    /// metadata (RFC 8414 §2).
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
     }
 
-    /// Introspects JWTs too, after they were validated here, so that a revoked one is refused (RFC
-    /// 7009 §3). The handler's claims are those of the token; its scope is what both say.
+    /// Also introspects JWTs, after they were validated locally, so that a revoked JWT is refused
+    /// (RFC 7009 §3). The handler gets the claims of the token. Its scope is what both the token
+    /// and the answer contain.
     pub fn also_for_jwts(mut self) -> Self {
         self.jwts = Jwts::ValidateAndIntrospect;
         self
     }
 
-    /// Introspects every token of this issuer, and validates none here, be it a JWT. Its keys are
-    /// used for [signed answers](Self::require_signed_answers) alone.
+    /// Introspects every token of this issuer, also JWTs, and validates none locally. The issuer's
+    /// keys are then used only for [signed answers](Self::require_signed_answers).
     pub fn only(mut self) -> Self {
         self.jwts = Jwts::Introspect;
         self
     }
 
-    /// Leaves tokens that are no JWT to another issuer: a token that names no issuer goes to one
-    /// authorization server alone, so only one can be configured for them.
+    /// Leaves tokens that are not JWTs to another issuer. A token that names no issuer is sent to
+    /// only one authorization server, so only one issuer can be configured for such tokens.
     pub fn not_for_opaque_tokens(mut self) -> Self {
         self.opaque = false;
         self
     }
 
-    /// A further parameter of the form that is posted, for a server that wants to know more than RFC 7662
-    /// §2.1 has. Each name once; those of the token and the client credentials can't be set. The value
-    /// is never shown.
+    /// Adds a parameter to the posted form, for a server that needs more than RFC 7662 §2.1 has.
+    /// Each name can be set once. The parameters of the token and of the client credentials can't
+    /// be set. `Debug` and logs never show the value.
     pub fn form_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
         self
     }
 
-    /// A further header of the call: a tenant or a subscription key of a gateway, say. Each name once;
-    /// those that this crate or HTTP sets can't be set. The value is never shown, and goes to the
-    /// introspection endpoint alone.
+    /// Adds a header to the call, for example a tenant or the subscription key of a gateway. Each
+    /// name can be set once. Headers that this crate or HTTP sets can't be set. `Debug` and logs
+    /// never show the value, and it is sent only to the introspection endpoint.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// How long a call may take in all: 5 s unless set, at most 30 s. A request waits as long for it, and
-    /// a second more.
+    /// Sets how long one call may take in total: 5 s by default, at most 30 s. A request waits for
+    /// up to this time and one second more.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How long an answer may be used again: 60 s unless set, at most 300 s. A revoked token is
-    /// accepted for as long (RFC 7662 §4). With zero, every request asks, and none gets an answer
-    /// to a question that was put before it came.
+    /// Sets how long a cached answer is used: 60 s by default, at most 300 s. A revoked token is
+    /// accepted for up to this time (RFC 7662 §4). With zero, every request asks the endpoint and
+    /// never gets an answer to a question that was asked before the request came.
     pub fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// Shares answers with other servers, so that together they ask once. An answer holds no longer
-    /// for it: [`cache_ttl`](Self::cache_ttl) counts from the question, whoever put it. (Where the
-    /// clocks of two servers differ, by up to the leeway, a store that keeps what it should have
-    /// dropped can add as much.) Of two answers, the one to the newer question counts, by the clocks
-    /// of the servers that asked: keep them in step. A store that is slow or down costs a request
-    /// 250 ms at most, and then nothing until it is back.
+    /// Shares answers with other servers, so that together they ask once. An answer is not used for
+    /// longer because of it: [`cache_ttl`](Self::cache_ttl) counts from the question, whichever
+    /// server asked it. (If the clocks of two servers differ by up to the leeway, a store that
+    /// keeps expired values can add that difference.) If two answers differ, the answer to the
+    /// newer question counts, by the clocks of the servers that asked. So keep these clocks
+    /// synchronized. A store that is slow or down delays a request by at most 250 ms. Then it is
+    /// not used until it is back.
     pub fn shared_cache(mut self, cache: SharedCache) -> Self {
         self.shared = Some(cache);
         self
     }
 
-    /// Asks for signed answers (RFC 9701) and accepts no other. They are signed with one of the
-    /// issuer's keys and algorithms, and are for this server's client id. One that was signed before
-    /// the question, by more than the issuer's leeway, is refused as replayed.
+    /// Requires signed answers (RFC 9701) and accepts no others. An answer must be signed with one
+    /// of the issuer's keys and algorithms, for this server's client id. An answer that was signed
+    /// before the question, by more than the issuer's leeway, is refused as replayed.
     pub fn require_signed_answers(mut self) -> Self {
         self.signed = true;
         self
     }
 
-    /// The `aud` of signed answers, where it is not the client id (RFC 9701 §5). Given once or more,
-    /// it replaces the client id.
+    /// Sets the `aud` of signed answers if it is not the client id (RFC 9701 §5). It replaces the
+    /// client id. Call it again to accept several values.
     pub fn signed_answer_audience(mut self, audience: impl Into<String>) -> Self {
         self.answer_audiences.push(audience.into());
         self
     }
 
-    /// Accepts answers without an audience, for a server that names none (RFC 7662 §2.2 makes it
-    /// optional). What it gives up: such a token may be meant for another API of the same server,
-    /// so only its scope, or that the server answers this client at all, can tell. One that is
-    /// named must still be this API's.
+    /// Accepts answers without an audience, for a server that sends none (RFC 7662 §2.2 makes it
+    /// optional). This weakens a check: such a token may be meant for another API of the same
+    /// authorization server. Then only its scope, or the fact that the server answers this client
+    /// at all, can show that it is meant for this API. If an answer has an audience, it must still
+    /// be this API's.
     pub fn audience_optional(mut self) -> Self {
         self.audience_optional = true;
         self

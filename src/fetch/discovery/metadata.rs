@@ -1,4 +1,4 @@
-//! The metadata document, read as leniently as can admit nothing.
+//! The metadata document. The parser is as lenient as it can be without accepting anything wrong.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,44 +8,44 @@ use serde_json::value::RawValue;
 
 use crate::token::Excerpt;
 
-/// Why a document is not the metadata of the issuer.
+/// Why a document is not usable as the metadata of the issuer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
+pub(super) enum MetadataFault {
     NotJson,
-    /// A member that counts stands twice, so two readers could take one each.
+    /// A member that is read occurs twice, so two readers could use different values.
     Repeated,
-    /// That of the document, if it has one.
+    /// The `issuer` of the document, if it has one.
     AnotherIssuer(Option<Excerpt>),
-    /// It is that of the issuer, and of no use here.
+    /// It is the issuer's document, but it has no URL that is used here.
     NoUrls,
 }
 
-/// What a resource server needs of the metadata.
+/// The metadata that a resource server needs.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Metadata {
     pub(crate) jwks_uri: Option<String>,
     /// RFC 8414 §2.
     pub(crate) introspection_endpoint: Option<String>,
-    /// The same for a client that shows a certificate (RFC 8705 §5).
+    /// The same for a client with a certificate (RFC 8705 §5).
     pub(crate) mtls_introspection_endpoint: Option<String>,
 }
 
 /// Reads the metadata of `issuer`.
 ///
 /// # Errors
-/// When the document is not that.
-pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
-    let text = std::str::from_utf8(document).map_err(|_| Unfit::NotJson)?;
-    let document: Document<'_> = serde_json::from_str(text).map_err(|_| Unfit::NotJson)?;
+/// When the document is not that metadata.
+pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, MetadataFault> {
+    let text = std::str::from_utf8(document).map_err(|_| MetadataFault::NotJson)?;
+    let document: Document<'_> = serde_json::from_str(text).map_err(|_| MetadataFault::NotJson)?;
     let [named, jwks_uri, endpoint, aliases] = document.members;
     let aliases = aliases.and_then(|text| serde_json::from_str::<Document<'_>>(text).ok());
     if document.repeated || aliases.as_ref().is_some_and(|aliases| aliases.repeated) {
-        return Err(Unfit::Repeated);
+        return Err(MetadataFault::Repeated);
     }
     // RFC 8414 §3.3 and §4: identical, code point by code point.
     let found = named.and_then(string);
     if found.as_deref() != Some(issuer) {
-        return Err(Unfit::AnotherIssuer(found.as_deref().map(Excerpt::of_url)));
+        return Err(MetadataFault::AnotherIssuer(found.as_deref().map(Excerpt::of_url)));
     }
     let [.., mtls_endpoint, _] = aliases.map(|aliases| aliases.members).unwrap_or_default();
     let metadata = Metadata {
@@ -53,19 +53,19 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, Unfit> {
         introspection_endpoint: endpoint.and_then(string),
         mtls_introspection_endpoint: mtls_endpoint.and_then(string),
     };
-    // A document that serves nobody here is looked at again soon, and not kept for an hour.
+    // A document that is useless here is fetched again soon, and not cached for an hour.
     if metadata.jwks_uri.is_none() && metadata.introspection_endpoint.is_none() {
-        return Err(Unfit::NoUrls);
+        return Err(MetadataFault::NoUrls);
     }
     Ok(metadata)
 }
 
-/// The members of metadata that are read, and of the object that the last of them is.
+/// The members that are read, in the metadata and in the object that is the last of them.
 const MEMBERS: [&str; 4] =
     ["issuer", "jwks_uri", "introspection_endpoint", "mtls_endpoint_aliases"];
 
-/// An object with the text of those of its members that are read. What is in the others, how much of
-/// it, and how often they stand there costs nobody the document.
+/// An object with the text of those of its members that are read. The content, size and number of
+/// the other members never make the document invalid.
 struct Document<'a> {
     members: [Option<&'a str>; MEMBERS.len()],
     repeated: bool,
@@ -100,12 +100,12 @@ impl<'de> Deserialize<'de> for Document<'de> {
     }
 }
 
-/// The text of a JSON string; another value, null too, is as good as absent.
+/// The text of a JSON string. Any other value, including null, counts as absent.
 fn string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for MetadataFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson => f.write_str("not a JSON object"),
@@ -212,7 +212,7 @@ mod tests {
             "]".repeat(100_000)
         );
         assert!(parse(nested.as_bytes(), ISSUER).is_ok(), "nested, without recursion");
-        // NFC and NFD of one name are two names.
+        // NFC and NFD of one name are two different names.
         let nfd = "{\"issuer\":\"https://as/e\u{301}\",\"jwks_uri\":\"https://keys/\"}";
         assert!(parse(nfd.as_bytes(), "https://as/\u{e9}").is_err());
         assert!(parse(nfd.as_bytes(), "https://as/e\u{301}").is_ok());

@@ -1,28 +1,29 @@
 //! Authorization server metadata: RFC 8414 and OpenID Connect Discovery 1.0.
 //!
-//! Where it is looked for, in this order, until something answers 200 with JSON of this issuer:
+//! It is looked for at these URLs, in this order, until one answers 200 with JSON of this issuer:
 //!
 //! | issuer | URLs |
 //! |---|---|
 //! | `https://as` | `https://as/.well-known/oauth-authorization-server`, `https://as/.well-known/openid-configuration` |
 //! | `https://as/t1` | `https://as/.well-known/oauth-authorization-server/t1`, `https://as/.well-known/openid-configuration/t1`, `https://as/t1/.well-known/openid-configuration` |
 //!
-//! Where [`Issuer::metadata_url`](crate::Issuer::metadata_url) says where it is, there and nowhere else.
+//! If [`Issuer::metadata_url`](crate::Issuer::metadata_url) is set, only that URL is used.
 //!
 //! The first document whose `issuer` is the configured one, byte for byte, is used alone: members
-//! of two documents are never mixed. A document with another `issuer` is not used, since it speaks
-//! for another server (RFC 8414 §3.3), and servers do answer a name that they don't know with the
-//! document of their root, with an error page or with `null`. So such an answer, and an error of the
-//! server, leads to the next name; the search fails only where no name has the document.
+//! of two documents are never mixed. A document with another `issuer` is not used, because it
+//! describes another server (RFC 8414 §3.3). Some servers answer an unknown URL with the document
+//! of their root, with an error page or with `null`. So after such an answer, or after a server
+//! error, the search continues with the next URL. It fails only if no URL has the document.
 //!
-//! A document is read as leniently as can admit nothing: under any content type, behind a byte order
-//! mark, with whatever stands in members that are not read here, twice too. What is read stands once.
+//! The parser is as lenient as it can be without accepting anything wrong. It accepts any content
+//! type, a byte order mark, and any content in members that are not read, even if they occur twice.
+//! A member that is read must occur once.
 //!
-//! All names are on one host, so three things end the search: the host can't be connected to; it does
-//! not answer in time; it asks for a pause (429, or 503 with `Retry-After`), which counts for the host,
-//! and is kept. So that no name is in the way of the others for ever, the next search begins with the
-//! name after the one that ended it; or with that one, where those before it had left it less than the
-//! whole time of a search.
+//! All URLs have the same host, so three things end the search: the connection fails; the host does
+//! not answer in time; or the host asks for a pause (429, or 503 with `Retry-After`). The pause
+//! applies to the whole host. One URL must not block the others forever. So the next search begins
+//! with the URL after the one that ended the search. It begins with that same URL if earlier URLs
+//! had left it less than the whole time of a search.
 
 mod metadata;
 mod well_known;
@@ -36,56 +37,56 @@ use tokio::task::AbortHandle;
 use crate::fetch::client::Client;
 use crate::fetch::error::{FetchError, fetched_url};
 use crate::fetch::failure::Failure;
-use crate::flight::{Ended, Flights, Landing, MARGIN, Waiter, launch};
+use crate::flight::{Completion, Ended, Flights, MARGIN, Waiter, launch};
 use crate::observe::shown::Shown;
 use crate::runtime;
-use metadata::{Metadata, Unfit, parse};
+use metadata::{Metadata, MetadataFault, parse};
 use well_known::well_known_urls;
 
-/// How long metadata is fresh: endpoints move even less often than keys.
+/// How long metadata is fresh. Endpoints change even less often than keys.
 const METADATA_FRESHNESS: Duration = Duration::from_secs(60 * 60);
 
-/// How long past that it is used while the network fails.
+/// How long metadata may be used after that while the network fails (stale-if-error).
 const USABLE_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The longest pause that a server can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long older metadata is used, once it was asked for anew, before it is asked for again: a
-/// server in trouble is left alone, and a request that needs an endpoint does not wait for it.
+/// How long older metadata is used after an attempt to fetch it again began. This protects a server
+/// that fails, and a request that needs an endpoint does not wait for that server.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// How long new metadata is waited for where older is at hand: an introspection call has 5 s for
-/// this and all the rest.
+/// How long a request waits for new metadata if older metadata is available. An introspection call
+/// has 5 s for this and everything else.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often doubts that a token can cause, by a `kid` that the key set lacks, may have the metadata
-/// fetched again.
+/// How often a token can cause a new fetch of the metadata, by a `kid` that the key set lacks.
 const DOUBT_PERIOD: Duration = Duration::from_secs(60);
 
-/// The metadata of one issuer, fetched when it is needed, by one search at a time (single flight).
+/// The metadata of one issuer. It is fetched when it is needed, as a single flight.
 pub(crate) struct Discovery(Arc<Shared>);
 
-/// What a search has, too. It does not keep the [`Discovery`] alive, whose end is also its own.
+/// The part that a search shares. It does not keep the [`Discovery`] alive: when that is dropped,
+/// the search is aborted.
 struct Shared {
     issuer: String,
-    /// Where the metadata is, if not under the well-known names.
+    /// The URL of the metadata, if it is not at the well-known URLs.
     url: Option<String>,
     client: Client,
     state: Mutex<State>,
 }
 
 struct State {
-    /// The search under way, which all who have no metadata wait for.
+    /// The search in progress. All requests without metadata wait for it.
     searches: Flights<(), Result<Metadata, Failure>>,
     task: Option<AbortHandle>,
     cached: Option<Cached>,
-    /// Until when the server asked to be left alone.
+    /// The end of the pause that the server asked for.
     busy_until: Duration,
-    /// When a token last caused a doubt.
+    /// When a token last caused a new fetch.
     doubted_at: Option<Duration>,
-    /// The URL that ended the last search, by its silence or by asking for a pause.
-    last_resort: Option<LastResort>,
+    /// The URL that ended the last search, because it did not answer or asked for a pause.
+    last_end: Option<LastEnd>,
 }
 
 #[derive(Clone)]
@@ -93,37 +94,37 @@ struct Cached {
     metadata: Metadata,
     url: String,
     fetched_at: Duration,
-    /// When to ask again: at once where what it names was gone.
+    /// When to fetch again: at once if a URL in the metadata no longer exists.
     due_at: Duration,
 }
 
 #[derive(Clone)]
-struct LastResort {
+struct LastEnd {
     url: String,
-    /// Whether it had the whole time of a search, or said itself that the search is over.
-    had_its_turn: bool,
+    /// Whether it had the whole time of a search, or ended the search itself.
+    had_whole_time: bool,
 }
 
-/// What there is without a wait.
+/// What is available without a wait.
 enum Found {
     Fresh(Metadata),
-    /// The server asked to be left alone for so long.
+    /// The server asked for a pause; this is the time that is left.
     Busy(Duration),
-    /// A search is under way; it was begun just now where there is a landing.
-    Searching(Waiter<Result<Metadata, Failure>>, Option<Begun>),
+    /// A search is in progress. The second value is present if this call began it.
+    Searching(Waiter<Result<Metadata, Failure>>, Option<NewSearch>),
     Unfit(&'static str),
 }
 
 /// A search to be launched.
-struct Begun {
-    landing: Landing<Result<Metadata, Failure>>,
+struct NewSearch {
+    completion: Completion<Result<Metadata, Failure>>,
     runtime: tokio::runtime::Handle,
-    /// Where the metadata was found last time.
+    /// The URL at which the metadata was found last time.
     known: Option<String>,
 }
 
 impl Discovery {
-    /// The metadata of `issuer`, at `url` or under the well-known names.
+    /// For the metadata of `issuer`, at `url` or at the well-known URLs.
     pub(crate) fn new(issuer: &str, url: Option<&str>, client: Client) -> Self {
         let state = State {
             searches: Flights::new(client.deadline()),
@@ -131,18 +132,20 @@ impl Discovery {
             cached: None,
             busy_until: Duration::ZERO,
             doubted_at: None,
-            last_resort: None,
+            last_end: None,
         };
         let state = Mutex::new(state);
         let (issuer, url) = (issuer.to_owned(), url.map(str::to_owned));
         Self(Arc::new(Shared { issuer, url, client, state }))
     }
 
-    /// The metadata: from the last fetch while it is fresh, from the network after that, and from
-    /// the last fetch again for an hour while the network fails. While it is fetched again, others
-    /// use what is available; where nothing is, they wait for the same search.
+    /// The metadata. It comes from the last fetch while that is fresh, and then from the network.
+    /// While the network fails, it comes from the last fetch for another hour. While a fetch is in
+    /// progress, other requests use older metadata if it is available; otherwise they wait for the
+    /// same search.
     pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, Failure> {
-        // A search that ended with its runtime says nothing of the server, so there may be one more.
+        // A search that ended with its runtime says nothing about the server, so one more attempt
+        // is allowed.
         for _ in 0..2 {
             let (usable, found) = self.look(now);
             let limit = if usable.is_some() { PATIENCE } else { self.0.client.deadline() + MARGIN };
@@ -171,9 +174,10 @@ impl Discovery {
         Err("metadata: the fetch was aborted".into())
     }
 
-    /// What there is, and older metadata that may be used should the rest fail.
+    /// Returns older metadata, which may be used if everything else fails, and what is available
+    /// now.
     fn look(&self, now: Duration) -> (Option<Metadata>, Found) {
-        // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
+        // Without the lock: tokio may panic here, and then a user-supplied panic hook runs.
         let runtime = runtime::current();
         let state = &mut *self.0.state();
         let (mut usable, mut known) = (None, None);
@@ -182,7 +186,7 @@ impl Discovery {
                 return (None, Found::Fresh(cached.metadata.clone()));
             }
             Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + USABLE_FOR => {
-                // A doubt is over with one look, whatever that brings.
+                // One attempt settles a doubt, whatever its result is.
                 let fresh_until = cached.fetched_at + METADATA_FRESHNESS;
                 cached.due_at = fresh_until.max(now + RETRY_AFTER);
                 (usable, known) = (Some(cached.metadata.clone()), Some(cached.url.clone()));
@@ -197,8 +201,8 @@ impl Discovery {
             match runtime {
                 Err(unfit) => Found::Unfit(unfit.problem()),
                 Ok(runtime) => {
-                    let (landing, waiter) = state.searches.begin((), now);
-                    Found::Searching(waiter, Some(Begun { landing, runtime, known }))
+                    let (completion, waiter) = state.searches.begin((), now);
+                    Found::Searching(waiter, Some(NewSearch { completion, runtime, known }))
                 }
             }
         };
@@ -206,17 +210,19 @@ impl Discovery {
     }
 
     /// Launches a search. No request can cancel it.
-    fn search(&self, begun: Begun, now: Duration) {
-        let Begun { landing, runtime, known } = begun;
+    fn search(&self, begun: NewSearch, now: Duration) {
+        let NewSearch { completion, runtime, known } = begun;
         let (searcher, shared) = (Arc::clone(&self.0), Arc::clone(&self.0));
         let deadline = self.0.client.deadline();
         let work = async move { searcher.fetch(known.as_deref()).await };
-        let task = launch(&runtime, deadline, work, move |ended| shared.land(landing, ended, now));
+        let task = launch(&runtime, deadline, work, move |ended| {
+            shared.search_ended(completion, ended, now)
+        });
         self.0.state().task = Some(task);
     }
 
-    /// There is nothing under this `jwks_uri` any more: the metadata that names it is looked at
-    /// again when it is next needed.
+    /// This `jwks_uri` no longer exists. The metadata that names it is fetched again when it is
+    /// next needed.
     pub(crate) fn doubt(&self, jwks_uri: &str) {
         if let Some(cached) = &mut self.0.state().cached
             && cached.metadata.jwks_uri.as_deref() == Some(jwks_uri)
@@ -225,9 +231,9 @@ impl Discovery {
         }
     }
 
-    /// What is under this `jwks_uri` answers, and has no key for a token: perhaps it is an old place.
-    /// Returns whether the metadata is to be looked at again, which is so once a minute at most, and
-    /// not where it was fetched within the last one.
+    /// This `jwks_uri` answers but has no key for a token, so its URL may be outdated. Returns
+    /// whether the metadata is fetched again. That happens once a minute at most, and not if the
+    /// metadata was fetched within the last minute.
     pub(crate) fn may_doubt(&self, jwks_uri: &str, now: Duration) -> bool {
         let state = &mut *self.0.state();
         let Some(cached) = &mut state.cached else { return false };
@@ -244,7 +250,7 @@ impl Discovery {
 
 impl Drop for Discovery {
     fn drop(&mut self) {
-        // Its task reports at once, for which it takes the lock.
+        // The task reports at once and takes the lock for it, so the lock must be free here.
         let task = self.0.state().task.take();
         if let Some(task) = task {
             task.abort();
@@ -253,17 +259,17 @@ impl Drop for Discovery {
 }
 
 impl Shared {
-    /// Takes in what a search that began at `now` brought.
-    fn land(
+    /// Stores the result of a search that began at `now`.
+    fn search_ended(
         &self,
-        landing: Landing<Result<Metadata, Failure>>,
+        completion: Completion<Result<Metadata, Failure>>,
         ended: Ended<Result<(Metadata, String), Failure>>,
         now: Duration,
     ) {
         let mut state = self.state();
-        let is_present = state.searches.land(&(), &landing);
+        let is_present = state.searches.complete(&(), &completion);
         let fetched = match ended {
-            // Who waits for it finds out by the dropped landing.
+            // The dropped completion tells the waiters.
             Ended::Gone => return,
             Ended::Done(fetched) => fetched,
             Ended::Late => Err("metadata: no answer in time".into()),
@@ -288,7 +294,7 @@ impl Shared {
             }
         };
         drop(state);
-        landing.tell(outcome);
+        completion.send(outcome);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -296,43 +302,47 @@ impl Shared {
     }
 
     async fn fetch(&self, known: Option<&str>) -> Result<(Metadata, String), Failure> {
-        let last_resort = self.state().last_resort.clone();
+        let last_end = self.state().last_end.clone();
         let mut urls = match &self.url {
             Some(url) => vec![("metadata_url", url.clone())],
             None => well_known_urls(&self.issuer),
         };
-        // The order goes round, so that two such names can't take turns before a third.
+        // The order rotates, so that two such URLs can't alternate and keep a third one from being
+        // tried.
         let mut known_first = known.is_some();
-        if let Some(LastResort { url: last, had_its_turn }) = &last_resort
+        if let Some(LastEnd { url: last, had_whole_time }) = &last_end
             && let Some(ended_at) = urls.iter().position(|(_, url)| url == last)
         {
-            urls.rotate_left(ended_at + usize::from(*had_its_turn));
-            known_first &= *had_its_turn && known != Some(last);
+            urls.rotate_left(ended_at + usize::from(*had_whole_time));
+            known_first &= *had_whole_time && known != Some(last);
         }
-        // The place where it was found last time comes first.
+        // The URL at which it was found last time comes first.
         if known_first {
             urls.sort_by_key(|(_, url)| Some(url.as_str()) != known);
         }
         let mut problems = String::from("metadata: ");
         for (place, (name, url)) in urls.into_iter().enumerate() {
-            // Noted before: the deadline may end the search while the answer is awaited.
-            let resort = |had_its_turn| LastResort { url: url.clone(), had_its_turn };
-            self.state().last_resort = Some(resort(place == 0));
+            // Stored before the request: the deadline may end the search during the wait for the
+            // answer.
+            let end = |had_whole_time| LastEnd { url: url.clone(), had_whole_time };
+            self.state().last_end = Some(end(place == 0));
             let answer = self.client.get(&url, "application/json", None, None).await;
-            let ends = answer.as_ref().is_err_and(speaks_for_the_host);
-            self.state().last_resort = ends.then(|| resort(true));
+            let ends = answer.as_ref().is_err_and(ends_the_search);
+            self.state().last_end = ends.then(|| end(true));
             let problem = match answer {
                 Ok(answer) => match parse(answer.json(), &self.issuer) {
                     Ok(metadata) => return Ok((metadata, url)),
-                    // Another document would be mixed with this one.
-                    Err(unfit @ Unfit::NoUrls) => {
-                        return Err(format!("metadata: {unfit} ({})", fetched_url(&url)).into());
+                    // Searching on would mix another document with this one.
+                    Err(fault @ MetadataFault::NoUrls) => {
+                        return Err(format!("metadata: {fault} ({})", fetched_url(&url)).into());
                     }
-                    Err(unfit @ Unfit::NotJson) => format!("{unfit}{}", answer.content_type_note()),
-                    Err(unfit) => unfit.to_string(),
+                    Err(fault @ MetadataFault::NotJson) => {
+                        format!("{fault}{}", answer.content_type_note())
+                    }
+                    Err(fault) => fault.to_string(),
                 },
                 Err(error @ FetchError::Connect(_)) => return Err(error.of("metadata", &url)),
-                Err(error) if speaks_for_the_host(&error) => {
+                Err(error) if ends_the_search(&error) => {
                     let Failure { problem, retry_after } = error.of(name, &url);
                     return Err(Failure { problem: problems + &problem, retry_after });
                 }
@@ -344,7 +354,7 @@ impl Shared {
     }
 }
 
-/// What the metadata says may have secrets in its URLs.
+/// URLs in the metadata may hold secrets, so they are not shown.
 impl fmt::Debug for Discovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let issuer = Shown(&self.0.issuer);
@@ -352,7 +362,7 @@ impl fmt::Debug for Discovery {
     }
 }
 
-/// Whether the next name on the same host would not be answered either, or should not be asked.
-fn speaks_for_the_host(error: &FetchError) -> bool {
+/// Whether the next URL on the same host would not be answered either, or should not be requested.
+fn ends_the_search(error: &FetchError) -> bool {
     matches!(error, FetchError::Timeout | FetchError::Busy { .. } | FetchError::Status(429))
 }

@@ -19,11 +19,11 @@ use crate::token::json::{self, Value};
 use crate::token::{Excerpt, NumericDate};
 use crate::url::is_https;
 
-/// How long a call may take in all unless it is set: metadata, the call, keys for its signature. So
-/// long, too, a token waits for its turn.
+/// The default deadline of one call in total: the metadata, the call, and the keys for its
+/// signature. The wait for a turn has the same deadline.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Letters of an error code that is shown. Registered ones have 26 at most.
+/// The longest error code that is shown. Registered codes have at most 26 letters.
 const MAX_CODE: usize = 40;
 
 /// Asks one endpoint as one client.
@@ -31,13 +31,13 @@ pub(crate) struct IntrospectionClient {
     pub(crate) http: Client,
     pub(crate) endpoint: Endpoint,
     pub(crate) credentials: Credentials,
-    /// What a bearer token that is renewed is read from.
+    /// The file from which a renewable bearer token is read.
     pub(crate) bearer_file: Option<BearerFile>,
-    /// Of the form and the head, besides those of RFC 7662.
+    /// Parameters and headers besides those of RFC 7662.
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
     pub(crate) deadline: Duration,
-    /// What signed answers are judged by, where no other is accepted.
+    /// How signed answers are checked, if only those are accepted.
     pub(crate) signed: Option<SignedAnswers>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -45,54 +45,55 @@ pub(crate) struct IntrospectionClient {
 /// Where the endpoint is.
 pub(crate) enum Endpoint {
     Url(String),
-    /// Where the issuer's metadata says; with `mutual_tls`, its alias for that (RFC 8705 §5).
+    /// The endpoint in the issuer's metadata. With `mutual_tls`, its alias for mutual TLS (RFC 8705
+    /// §5).
     Discovered {
         discovery: Arc<Discovery>,
         mutual_tls: bool,
     },
 }
 
-/// What came of a call.
+/// The answer to a call.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum CallAnswer {
     Active(Answer),
     Inactive,
-    /// The server could make nothing of the token (400), and its code.
+    /// The server refused to read the token (400), with this error code.
     Refused(&'static str),
 }
 
-/// Why a call brought no verdict.
+/// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallFault {
     pub(crate) blames: Blames,
     /// In fixed words, for the log.
     pub(crate) problem: String,
-    /// When the server asked to be called again (RFC 9110 §10.2.3).
+    /// How long the server asked us to wait (RFC 9110 §10.2.3).
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// What a failed call speaks against. Only what no token can bring about by itself may be held
-/// against the endpoint, or one client with odd tokens would shut out all others.
+/// What caused a failed call. Only failures that no token can cause by itself may count against the
+/// endpoint. Otherwise one client with odd tokens could block all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blames {
-    /// The server, which was not asked: there is no connection, or no metadata.
+    /// The server, before it was asked: there is no connection, or no metadata.
     Connection,
-    /// The server, which did not answer in time.
+    /// The server: it did not answer in time.
     Silence,
-    /// The server, by its own word: 502, 503, 504.
+    /// The server: it answered 502, 503, or 504.
     Server,
-    /// Our own credentials, by name (`invalid_client`).
+    /// Our own credentials: the server answered `invalid_client`.
     Credentials,
-    /// Our own credentials, if other tokens get the same: 401 without a reason.
+    /// Our own credentials, if other tokens get the same answer: 401 without a reason.
     Unauthorized,
     /// The rate of calls: 429.
     Rate,
-    /// This token, which got an answer that no other need get.
+    /// This token: other tokens may get another answer.
     Token,
-    /// Nobody in particular: the connection broke, which an odd token can bring about, and a server
-    /// that restarts.
+    /// Unknown: the connection broke. An odd token can cause this, and so can a server that
+    /// restarts.
     Accident,
-    /// Nothing: the call came to no end.
+    /// Nothing: the call did not finish.
     Nothing,
 }
 
@@ -119,11 +120,15 @@ impl From<FetchError> for CallFault {
 }
 
 impl IntrospectionClient {
-    /// Asks about a token. `has_answered` says that the endpoint has answered 200 before.
+    /// Asks about a token. `has_answered` says whether the endpoint has answered 200 before.
     ///
     /// # Errors
-    /// What failed on our side or the server's: not the token's fault.
-    pub(crate) async fn ask(&self, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
+    /// What failed on our side or on the server's side. The token is not at fault.
+    pub(crate) async fn ask(
+        &self,
+        token: &str,
+        has_answered: bool,
+    ) -> Result<CallAnswer, CallFault> {
         let url = self.url().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
         let bearer =
             self.bearer().await.map_err(|text| CallFault::new(Blames::Connection, text))?;
@@ -139,16 +144,16 @@ impl IntrospectionClient {
         bearer: Option<&HeaderValue>,
         token: &str,
         has_answered: bool,
-    ) -> Result<Verdict, CallFault> {
-        // Just before the call, whose answer can't have been signed earlier.
+    ) -> Result<CallAnswer, CallFault> {
+        // Taken just before the call: a new answer can't have been signed earlier.
         let asked = NumericDate::now(self.clock.wall());
         let answer = self.http.post(url, || self.form(token, bearer)).await?;
         if !answer.is_answer() {
             return refusal(&answer, token, has_answered);
         }
         match self.read(&answer, asked).await {
-            Ok(Some(answer)) => Ok(Verdict::Active(answer)),
-            Ok(None) => Ok(Verdict::Inactive),
+            Ok(Some(answer)) => Ok(CallAnswer::Active(answer)),
+            Ok(None) => Ok(CallAnswer::Inactive),
             Err(AnswerFault(text)) => {
                 let problem = format!("{text}{}", answer.answer.content_type_note());
                 Err(CallFault::new(Blames::Token, problem))
@@ -156,13 +161,13 @@ impl IntrospectionClient {
         }
     }
 
-    /// The present token, where the credentials are one that is renewed.
+    /// The current bearer token, if the credentials are a renewable one.
     async fn bearer(&self) -> Result<Option<HeaderValue>, String> {
         match (&self.credentials, &self.bearer_file) {
             (_, Some(file)) => file.authorization().await.map(Some),
             (Credentials::BearerFrom(source), None) => {
                 let token = source.token().await.map_err(|error| {
-                    // The words of code that is not ours.
+                    // User-supplied text: escape and shorten it.
                     format!("bearer token source: {}", Excerpt::of(&error.to_string()).as_str())
                 })?;
                 let token = keys::bearer(token.as_bytes().trim_ascii());
@@ -183,14 +188,14 @@ impl IntrospectionClient {
         let url = alias
             .or(metadata.introspection_endpoint)
             .ok_or_else(|| "metadata: no `introspection_endpoint`".to_owned())?;
-        // Without TLS the server would be asked by a client that shows nothing.
+        // Without TLS, the client would not show its certificate.
         if mutual_tls && !is_https(&url) {
             return Err("metadata: the endpoint for a client certificate is not https".to_owned());
         }
         Ok(url)
     }
 
-    /// The token as it is, with a hint (RFC 7662 §2.1), and our credentials.
+    /// The form: the unchanged token, a hint (RFC 7662 §2.1), and our credentials.
     fn form(&self, token: &str, bearer: Option<&HeaderValue>) -> Result<Form, &'static str> {
         let mut form = Serializer::new(String::new());
         form.append_pair("token", token).append_pair("token_type_hint", "access_token");
@@ -209,12 +214,13 @@ impl IntrospectionClient {
     ) -> Result<Option<Answer>, AnswerFault> {
         let answer = &answer.answer;
         match &self.signed {
-            // RFC 7662 §2.2 has JSON, which is told by reading it. Nobody asked for a JWT.
+            // RFC 7662 §2.2 answers with JSON, and parsing it decides. Nobody asked for a JWT.
             None if answer.says_jwt() => {
                 Err(AnswerFault("the answer is a JWT; see `Introspection::require_signed_answers`"))
             }
             None => Answer::parse(answer.json()),
-            // RFC 9701 §8.2: no way back to plain JSON, which whoever stands between could write.
+            // RFC 9701 §8.2: never fall back to plain JSON, which an attacker on the network path
+            // could write.
             Some(signed) if answer.media_type().as_deref() == Some(MEDIA_TYPE) => {
                 signed.open(&answer.body, asked, &*self.clock).await
             }
@@ -223,22 +229,22 @@ impl IntrospectionClient {
     }
 }
 
-/// What an answer other than 200 means.
-fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdict, CallFault> {
+/// Interprets an answer whose status is not 200.
+fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<CallAnswer, CallFault> {
     let status = answer.status;
     let body = json::parse(answer.answer.json()).ok();
     let code = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
     let (blames, problem) = match (status, code) {
-        // RFC 6750 §3.1, RFC 6749 §5.2 and RFC 7009 §2.2.1: it is the token that is not good.
-        (400, Some("invalid_token")) => return Ok(Verdict::Refused("invalid_token")),
-        (400, Some("invalid_grant")) => return Ok(Verdict::Refused("invalid_grant")),
+        // RFC 6750 §3.1, RFC 6749 §5.2 and RFC 7009 §2.2.1: these codes say that the token is bad.
+        (400, Some("invalid_token")) => return Ok(CallAnswer::Refused("invalid_token")),
+        (400, Some("invalid_grant")) => return Ok(CallAnswer::Refused("invalid_grant")),
         (400, Some("unsupported_token_type")) => {
-            return Ok(Verdict::Refused("unsupported_token_type"));
+            return Ok(CallAnswer::Refused("unsupported_token_type"));
         }
-        // Servers answer so to a token that they can't read, and to a call that lacks something.
-        // Once a call was good, so are all others.
+        // Servers send this for a token that they can't read and for a call that lacks something.
+        // Once one call was good, the form of all calls is good.
         (400, Some("invalid_request")) if has_answered => {
-            return Ok(Verdict::Refused("invalid_request"));
+            return Ok(CallAnswer::Refused("invalid_request"));
         }
         (400 | 401, Some("invalid_client")) => {
             let problem = format!(
@@ -263,7 +269,7 @@ fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdi
         }
         (300..=399, _) => {
             let target = redirect_target(&answer.answer.headers);
-            // A server that puts what it was sent into its own URL must not bring it to the log.
+            // A server may copy what it was sent into its own URL. That must not reach the log.
             let target = target.filter(|target| !shares_text(target.as_str(), token));
             (Blames::Token, FetchError::Redirect { status, to: target }.to_string())
         }
@@ -274,7 +280,7 @@ fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<Verdi
     Err(CallFault { blames, problem, retry_after })
 }
 
-/// A status, and the server's code where it has the form of one (RFC 6749 §5.2).
+/// A status, and the server's code if it has the form of one (RFC 6749 §5.2).
 fn status_text(status: u16, code: Option<&str>) -> String {
     let is_code = |code: &&str| {
         code.len() <= MAX_CODE && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'))
@@ -285,7 +291,7 @@ fn status_text(status: u16, code: Option<&str>) -> String {
     }
 }
 
-/// Whether a piece of the token is in a text: the whole of one that is shorter.
+/// Whether a text contains a piece of the token, or all of a token that is shorter than a piece.
 fn shares_text(text: &str, token: &str) -> bool {
     const PIECE: usize = 8;
     token

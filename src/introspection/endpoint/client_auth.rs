@@ -1,4 +1,4 @@
-//! How this server shows the authorization server who it is (RFC 7662 §2.1, RFC 6749 §2.3).
+//! How this server authenticates itself to the authorization server (RFC 7662 §2.1, RFC 6749 §2.3).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,9 +14,9 @@ use crate::introspection::endpoint::credentials::{Assertion, Credentials};
 use crate::introspection::endpoint::token_source::{AnyTokenSource, TokenSource};
 
 /// How this server authenticates itself at the introspection endpoint. An authorization server must
-/// ask for it, so that nobody can try tokens out (RFC 7662 §2.1).
+/// require this, so that nobody can guess tokens there (RFC 7662 §2.1).
 ///
-/// `Debug` shows the method and the client, never a secret.
+/// `Debug` shows the method and the client id, never a secret.
 ///
 /// ```
 /// use tower_resource_server::{ClientAuth, Introspection};
@@ -45,15 +45,17 @@ enum Method {
 }
 
 impl ClientAuth {
-    /// `client_secret_basic`: both in `Authorization`, each form-encoded first (RFC 6749 §2.3.1).
+    /// `client_secret_basic`: both values in `Authorization`, each form-encoded first (RFC 6749
+    /// §2.3.1).
     pub fn client_secret_basic(client_id: impl Into<String>, secret: impl Into<String>) -> Self {
         let (client_id, secret) = (client_id.into(), secret.into());
         Self::of(Method::Basic { client_id, secret, encoded: true })
     }
 
-    /// `client_secret_basic` with both as they are, as RFC 7617 has it and OAuth does not: for a server
-    /// that does not decode them, where one of them has another character than letters, digits, `-`,
-    /// `.`, `_` and `*`. The client id then has no colon, and neither has a control character.
+    /// `client_secret_basic` without form-encoding, as in RFC 7617 and against RFC 6749. Use it for
+    /// a server that does not decode the values, if one of them has a character other than letters,
+    /// digits, `-`, `.`, `_` and `*`. The client id must then have no colon, and neither value may
+    /// have a control character.
     pub fn client_secret_basic_as_is(
         client_id: impl Into<String>,
         secret: impl Into<String>,
@@ -62,13 +64,15 @@ impl ClientAuth {
         Self::of(Method::Basic { client_id, secret, encoded: false })
     }
 
-    /// `client_secret_post`: both in the form (RFC 6749 §2.3.1), for servers that take no other.
+    /// `client_secret_post`: both values in the form (RFC 6749 §2.3.1), for servers that accept no
+    /// other method.
     pub fn client_secret_post(client_id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self::of(Method::Post { client_id: client_id.into(), secret: secret.into() })
     }
 
-    /// `private_key_jwt`: an assertion signed with a private key (RFC 7523 §2.2), PEM text with the
-    /// label `PRIVATE KEY` (PKCS#8). `algorithm` is ES256, RS256, PS256 or Ed25519.
+    /// `private_key_jwt`: an assertion that is signed with a private key (RFC 7523 §2.2). The key
+    /// is PEM text with the label `PRIVATE KEY` (PKCS#8). `algorithm` is ES256, RS256, PS256 or
+    /// Ed25519.
     pub fn private_key_jwt(
         client_id: impl Into<String>,
         algorithm: Algorithm,
@@ -77,48 +81,48 @@ impl ClientAuth {
         Self::of(Method::PrivateKeyJwt { client_id: client_id.into(), algorithm, pem: pem.into() })
     }
 
-    /// `client_secret_jwt`: an assertion under the client's secret, of 32 octets at least, with
-    /// HS256 (RFC 7523 §2.2).
+    /// `client_secret_jwt`: an assertion with HS256 under the client's secret, which must have at
+    /// least 32 octets (RFC 7523 §2.2).
     pub fn client_secret_jwt(client_id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self::of(Method::SecretJwt { client_id: client_id.into(), secret: secret.into() })
     }
 
-    /// An access token of this server's own, as Bearer (RFC 7662 §2.1). It is not renewed; see
-    /// [`bearer_token_file`](Self::bearer_token_file) and [`bearer_token_from`](Self::bearer_token_from).
+    /// This server's own access token, as Bearer (RFC 7662 §2.1). It is not renewed; see
+    /// [`bearer_token_file`](Self::bearer_token_file) and
+    /// [`bearer_token_from`](Self::bearer_token_from).
     pub fn bearer_token(token: impl Into<String>) -> Self {
         Self::of(Method::Bearer { token: token.into() })
     }
 
     /// The access token in this file, as Bearer. The file is read for each call, so a token that is
-    /// replaced in time needs no reload; it has at most 16 KiB, and white space around the token is
-    /// dropped. Where it can't be read, nothing is asked, and requests get 503.
+    /// replaced in time needs no reload. The file may have at most 16 KiB. White space around the
+    /// token is removed. If the file can't be read, no call is made, and requests get 503.
     pub fn bearer_token_file(path: impl Into<PathBuf>) -> Self {
         Self::of(Method::BearerFile { path: path.into() })
     }
 
-    /// An access token that `source` hands out, as Bearer. It is asked for each call, within the call's
-    /// deadline, and keeps the token as long as it likes; white space around the token is dropped. Where it
-    /// fails, nothing is asked, and requests
-    /// get 503.
+    /// An access token from `source`, as Bearer. The source is called for each introspection call,
+    /// within the call's deadline, and can keep its token for as long as it wants. White space
+    /// around the token is removed. If the source fails, no call is made, and requests get 503.
     pub fn bearer_token_from(source: impl TokenSource) -> Self {
         Self::of(Method::BearerFrom { source: Arc::new(source) })
     }
 
-    /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 §2): `identity` is PEM text of
-    /// the certificate, its chain and its private key. A discovered endpoint is then the one of
-    /// `mtls_endpoint_aliases`, where the metadata has it (RFC 8705 §5).
+    /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 §2). `identity` is PEM text
+    /// with the certificate, its chain and its private key. A discovered endpoint is then the one
+    /// in `mtls_endpoint_aliases`, if the metadata has it (RFC 8705 §5).
     pub fn mutual_tls(client_id: impl Into<String>, identity: impl Into<Vec<u8>>) -> Self {
         Self::of(Method::MutualTls { client_id: client_id.into(), identity: identity.into() })
     }
 
-    /// The `kid` of the assertion's key (RFC 7515 §4.1.4), for servers that want one.
+    /// Sets the `kid` of the assertion's key (RFC 7515 §4.1.4), for servers that require one.
     pub fn key_id(mut self, kid: impl Into<String>) -> Self {
         self.key_id = Some(kid.into());
         self
     }
 
-    /// The `aud` of the assertion: the issuer unless set. Older servers want the URL of the endpoint
-    /// or of their token endpoint.
+    /// Sets the `aud` of the assertion. The default is the issuer. Older servers want the URL of
+    /// this endpoint or of their token endpoint.
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
         self.assertion_audience = Some(audience.into());
         self
@@ -128,7 +132,7 @@ impl ClientAuth {
         Self { method, key_id: None, assertion_audience: None }
     }
 
-    /// The client, where the method names one.
+    /// The client id, if the method has one.
     pub(crate) fn client_id(&self) -> Option<&str> {
         match &self.method {
             Method::Bearer { .. } | Method::BearerFile { .. } | Method::BearerFrom { .. } => None,
@@ -140,12 +144,12 @@ impl ClientAuth {
         }
     }
 
-    /// Whom the server takes us for, which its answers may depend on: the method, and the client or
-    /// what stands for it. It may be secret.
+    /// The client as the server sees it: the method, and the client id or a value that stands for
+    /// it. The server's answers may depend on it. The value may be secret.
     pub(crate) fn caller(&self) -> (&'static str, &str) {
         let caller = match &self.method {
             Method::Bearer { token } => token,
-            // Whose token it is stays as it is when the token is renewed.
+            // A renewed token belongs to the same client.
             Method::BearerFile { path } => path.to_str().unwrap_or_default(),
             Method::BearerFrom { .. } => "",
             Method::Basic { client_id, .. }
@@ -157,7 +161,7 @@ impl ClientAuth {
         (self.name(), caller)
     }
 
-    /// The certificate and key to connect with, PEM.
+    /// The certificate and key for TLS, as PEM.
     pub(crate) fn identity(&self) -> Option<&[u8]> {
         match &self.method {
             Method::MutualTls { identity, .. } => Some(identity),
@@ -165,7 +169,8 @@ impl ClientAuth {
         }
     }
 
-    /// What was not filled in. A secret of that kind would be tried on the server by every start.
+    /// Lists the values that were not filled in. With an empty secret, every start would make
+    /// failed attempts at the server.
     pub(crate) fn unfilled(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.client_id() == Some("") {
@@ -186,19 +191,25 @@ impl ClientAuth {
         problems
     }
 
-    /// Checks and prepares it; `issuer` is the assertion's audience unless another is set.
+    /// Checks and prepares the credentials. `issuer` is the default audience of an assertion.
     ///
     /// # Errors
-    /// In fixed words, fit for a `ConfigError`.
+    /// In fixed words, for a `ConfigError`.
     pub(crate) fn prepare(&self, issuer: &str) -> Result<Credentials, String> {
         let client_id = self.client_id().map(str::to_owned);
         if let Method::Basic { client_id, secret, encoded: false } = &self.method {
             // RFC 7617 §2: the first colon ends the client id.
             if client_id.contains(':') {
-                return Err(format!("{}: as it is, the client id has no colon", self.name()));
+                return Err(format!(
+                    "{}: without form-encoding, the client id must not have a colon",
+                    self.name()
+                ));
             }
             if client_id.chars().chain(secret.chars()).any(char::is_control) {
-                return Err(format!("{}: as they are, no control character", self.name()));
+                return Err(format!(
+                    "{}: without form-encoding, control characters are not allowed",
+                    self.name()
+                ));
             }
         }
         let key_fault = |KeyFault(text)| format!("{}: {text}", self.name());
@@ -215,11 +226,14 @@ impl ClientAuth {
             return Err(text);
         }
         if key.is_none() && (self.key_id.is_some() || self.assertion_audience.is_some()) {
-            return Err(format!("{}: has no assertion to say more about", self.name()));
+            return Err(format!(
+                "{}: has no assertion, so `key_id` and `assertion_audience` can't be set",
+                self.name()
+            ));
         }
         let secret_header = |text: String| {
             let mut value = HeaderValue::from_str(&text)
-                .map_err(|_| format!("{}: is no text for a header", self.name()))?;
+                .map_err(|_| format!("{}: is not valid as a header value", self.name()))?;
             value.set_sensitive(true);
             Ok::<_, String>(value)
         };

@@ -1,4 +1,4 @@
-//! Client credentials, ready to be put into a call, and the assertions that stand for them.
+//! Client credentials that are ready for use in a call, and the client assertions among them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use serde_json::json;
 use crate::crypto::{SigningKey, random_octets};
 use crate::introspection::endpoint::token_source::AnyTokenSource;
 
-/// Seconds that an assertion is valid: it is made for one call and used at once (RFC 7523 §3).
+/// The lifetime of an assertion in seconds. It is made for one call and used at once (RFC 7523 §3).
 const ASSERTION_LIFETIME: u64 = 60;
 
 /// `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Client credentials, ready to be put into a call.
+/// Client credentials that are ready for use in a call.
 pub(crate) enum Credentials {
     Header(HeaderValue),
     BearerFile(PathBuf),
@@ -37,10 +37,10 @@ pub(crate) struct Assertion {
 }
 
 impl Credentials {
-    /// Puts them into the form, or hands back the header for them.
+    /// Adds them to the form, or returns the header that holds them.
     ///
     /// # Errors
-    /// Should the system have no randomness for an assertion.
+    /// When the system provides no randomness for an assertion.
     pub(crate) fn add_to(
         &self,
         form: &mut Serializer<'_, String>,
@@ -48,7 +48,7 @@ impl Credentials {
     ) -> Result<Option<HeaderValue>, &'static str> {
         match self {
             Self::Header(value) => return Ok(Some(value.clone())),
-            // Renewed, so what they are now was asked for before.
+            // These are renewable, so the caller has read the current token already.
             Self::BearerFile(_) | Self::BearerFrom(_) => {}
             Self::Form { client_id, secret } => {
                 form.append_pair("client_id", client_id);
@@ -68,7 +68,7 @@ impl Credentials {
 }
 
 impl Assertion {
-    /// A fresh one (RFC 7523 §3).
+    /// Signs a new assertion (RFC 7523 §3).
     fn sign(&self, now: Duration) -> Option<String> {
         let alg = self.key.algorithm().name();
         let header = match &self.key_id {

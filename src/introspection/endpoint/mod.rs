@@ -1,5 +1,5 @@
-//! The introspection endpoint of one authorization server: the call, our credentials, and signed
-//! answers.
+//! The introspection endpoint of one authorization server: the call, our client credentials, and
+//! signed answers.
 
 pub(super) mod client;
 pub(super) mod client_auth;

@@ -1,7 +1,7 @@
-//! Signed answers (RFC 9701): a JWT of the authorization server's about a token.
+//! Signed answers (RFC 9701): a JWT from the authorization server about a token.
 //!
-//! The JWT has times of its own, besides those of the token inside it. An answer that was signed
-//! before the question was put is refused: it may be a recorded one, from before the token was
+//! The JWT has its own times, besides those of the token inside it. An answer that was signed
+//! before the question was asked is refused: it may be a recorded answer from before the token was
 //! revoked.
 
 use std::sync::Arc;
@@ -23,28 +23,28 @@ use crate::token::jwt::UnverifiedJwt;
 /// Content type and `typ` of a signed answer (RFC 9701 §4, §5).
 const TYPE: &str = "token-introspection+jwt";
 
-/// The same as a media type, to ask for.
+/// The same as a media type, for the `Accept` header.
 pub(crate) const MEDIA_TYPE: &str = "application/token-introspection+jwt";
 
-/// What signed answers are judged by.
+/// How signed answers are checked.
 #[derive(Debug)]
 pub(crate) struct SignedAnswers {
-    /// The issuer's own.
+    /// The keys of the issuer.
     pub(crate) keys: Keys,
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
     pub(crate) issuer: Arc<str>,
-    /// Who this server is to the authorization server: its client id, as a rule.
+    /// The names of this server at the authorization server: usually its client id.
     pub(crate) audiences: Vec<Box<str>>,
-    /// What the server's clock and ours may differ by.
+    /// The accepted difference between the server's clock and ours.
     pub(crate) leeway: Duration,
-    /// Of the whole call.
+    /// The deadline of the whole call.
     pub(crate) deadline: Duration,
 }
 
 impl SignedAnswers {
-    /// Reads the answer to a question that was put at `asked`; `None` when the token is not active.
-    /// It waits where keys must be fetched.
+    /// Reads the answer to a question that was asked at `asked`. Returns `None` if the token is not
+    /// active. It waits if keys must be fetched.
     pub(crate) async fn open(
         &self,
         jwt: &[u8],
@@ -53,8 +53,8 @@ impl SignedAnswers {
     ) -> Result<Option<Answer>, AnswerFault> {
         let mut decoded = Vec::new();
         let jwt = UnverifiedJwt::parse_up_to(MAX_BODY, jwt.trim_ascii(), &mut decoded)
-            .map_err(|_| AnswerFault("the signed answer is no well-formed JWT"))?;
-        self.admit(&jwt.header)?;
+            .map_err(|_| AnswerFault("the signed answer is not a well-formed JWT"))?;
+        self.check_header(&jwt.header)?;
         let mut waited = None;
         if let KeyLookup::Wait(wait) = self.find(&jwt.header, None) {
             waited = Some(wait.waited());
@@ -69,7 +69,7 @@ impl SignedAnswers {
             self.keys.signature_failed();
             return Err(AnswerFault("the signature of the signed answer is wrong"));
         };
-        // The wait for keys took time.
+        // Read the clock again, because the wait for keys took time.
         self.read(jwt.claims, asked, NumericDate::now(clock.wall()))
     }
 
@@ -77,9 +77,9 @@ impl SignedAnswers {
         self.keys.find(header.key(), header.algorithm, &self.issuer, waited)
     }
 
-    /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: this type and no other, or any JWT of the server's
-    /// would do; and an algorithm of the issuer's list.
-    fn admit(&self, header: &Header) -> Result<(), AnswerFault> {
+    /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: only this type is accepted, because otherwise any JWT
+    /// of the server would be. Only an algorithm of the issuer's list is accepted.
+    fn check_header(&self, header: &Header) -> Result<(), AnswerFault> {
         if !header.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
             return Err(AnswerFault("`typ` of the signed answer is not `token-introspection+jwt`"));
         }
@@ -90,9 +90,9 @@ impl SignedAnswers {
         Ok(())
     }
 
-    /// RFC 9701 §5: `iss`, `aud`, `iat` are about the answer, and so are `exp` and `nbf` where they
-    /// are there (RFC 7519 §4.1.4, §4.1.5). What is about the token is inside `token_introspection`;
-    /// nothing else outside it is read.
+    /// RFC 9701 §5: `iss`, `aud` and `iat` describe the answer. So do `exp` and `nbf` if they are
+    /// present (RFC 7519 §4.1.4, §4.1.5). The claims of the token are inside `token_introspection`.
+    /// No other claim outside it is read.
     fn read(
         &self,
         mut claims: Object<'_>,
@@ -120,8 +120,8 @@ impl SignedAnswers {
         }
     }
 
-    /// `exp`, `nbf` and an `iat` from ahead are judged as a token's are. RFC 9701 §5 requires `iat`,
-    /// which tells an answer to this question from one that was recorded earlier.
+    /// `exp`, `nbf` and an `iat` in the future are judged as for a token. RFC 9701 §5 requires
+    /// `iat`, which distinguishes an answer to this question from a recorded one.
     fn check_times(
         &self,
         claims: &Object<'_>,
@@ -140,7 +140,7 @@ impl SignedAnswers {
         let Some(iat) = claims.get("iat").and_then(Value::as_f64) else {
             return Err(AnswerFault("`iat` of the signed answer is missing"));
         };
-        // Servers write whole seconds, so an answer may seem to be up to one older than it is.
+        // Servers write whole seconds, so an answer may seem up to one second older than it is.
         if iat < asked.as_secs_f64().floor() - self.leeway.as_secs_f64() {
             return Err(AnswerFault("`iat` of the signed answer is before the question"));
         }

@@ -1,14 +1,14 @@
-//! Where an access token of this server's own comes from, for calls that show one.
+//! Where this server's own access token comes from, for calls that authenticate with one.
 
 use std::future::Future;
 
 use crate::source_error::{Boxed, SourceError};
 
-/// Hands out an access token of this server's own, for
+/// Provides this server's own access token, for
 /// [`ClientAuth::bearer_token_from`](crate::ClientAuth::bearer_token_from).
 ///
-/// It is asked for each introspection call, so a source keeps its token until shortly before it
-/// expires.
+/// It is called for each introspection call, so a source should keep its token until shortly before
+/// the token expires.
 ///
 /// ```
 /// use tower_resource_server::{ClientAuth, SourceError, TokenSource};
@@ -25,14 +25,14 @@ use crate::source_error::{Boxed, SourceError};
 /// # let _ = auth;
 /// ```
 pub trait TokenSource: Send + Sync + 'static {
-    /// The present token.
+    /// Returns the current token.
     ///
     /// # Errors
-    /// Why there is none; the call is not made then.
+    /// When there is no token. Then the introspection call is not made.
     fn token(&self) -> impl Future<Output = Result<String, SourceError>> + Send;
 }
 
-/// The same for any source.
+/// The object-safe form of [`TokenSource`].
 pub(crate) trait AnyTokenSource: Send + Sync {
     fn token(&self) -> Boxed<'_, String>;
 }

@@ -1,4 +1,4 @@
-//! Which call may begin now, which waits for its turn, and which is held back.
+//! Decides which call may begin now, which one waits for its turn, and which one is held back.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, Weak};
@@ -6,68 +6,68 @@ use std::sync::{Arc, MutexGuard, Weak};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::flight::{Landing, Waiter};
+use crate::flight::{Completion, Waiter};
 use crate::introspection::engine::cache::Now;
 use crate::introspection::engine::call::{Call, CallOwner, Running, Turn};
 use crate::introspection::engine::introspector::Introspector;
-use crate::introspection::engine::sought::{RETRY_AFTER, Sought, Told};
-use crate::introspection::engine::state::{Held, State, Waiting};
-use crate::introspection::engine::turns::Place;
+use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome, RETRY_AFTER};
+use crate::introspection::engine::state::{HeldBack, State, Waiting};
+use crate::introspection::engine::turns::Grant;
 
-/// Why a call has to wait that finds no place.
+/// The problem of a call that gets no turn and no place in the queue.
 const BUSY: &str = "too many calls are under way";
 
 impl Introspector {
-    /// Begins a call, or takes a place among those who wait for their turn.
+    /// Begins a call, or queues the question.
     pub(super) fn take_turn(
         self: &Arc<Self>,
         state: &mut State,
-        sought: Sought,
+        key: QuestionKey,
         known: bool,
         now: Now,
-        probe: Option<Waiter<Told>>,
-    ) -> Result<Turn, Held> {
+        probe: Option<Waiter<QuestionOutcome>>,
+    ) -> Result<Turn, HeldBack> {
         if let Some(probe) = probe {
             return Ok(Turn::AfterProbe(probe));
         }
         let owner: Weak<dyn CallOwner> = Arc::<Self>::downgrade(self);
-        if state.breaker.wants_a_probe(now.monotonic) {
-            state.holds(known || self.is_probe(sought), now.monotonic)?;
-            // Without room for the probe, the breaker is not asked for one.
+        if state.breaker.is_probe_due(now.monotonic) {
+            state.check_rate_limit(known || self.is_probe(key), now.monotonic)?;
+            // If there is no free call for the probe, the breaker is not asked for one.
             let turn =
-                if self.is_probe(sought) { state.turns.take_first(now.monotonic) } else { None };
-            let turn = turn.ok_or(Held { problem: BUSY, retry_after: RETRY_AFTER })?;
-            // It is held back only where all calls are, and a 429 for it says nothing of tokens that
-            // were active before.
+                if self.is_probe(key) { state.turns.take_first(now.monotonic) } else { None };
+            let turn = turn.ok_or(HeldBack { problem: BUSY, retry_after: RETRY_AFTER })?;
+            // A probe is held back only if all calls are. A 429 for it says nothing about tokens
+            // that were active before.
             let call = Call { known: false, ..self.begin_call(state, turn, true, now)? };
-            return Ok(Turn::Now(Running::new(owner, sought, call)));
+            return Ok(Turn::Now(Running::new(owner, key, call)));
         }
         if state.breaker.is_open() {
-            // No probe is due, so this says for how long.
+            // No probe is due, so this fails with the time that is left.
             state.ask_breaker(now.monotonic)?;
         }
-        state.holds(known, now.monotonic)?;
+        state.check_rate_limit(known, now.monotonic)?;
         let (sender, receiver) = oneshot::channel();
-        let waiting = Waiting { sender, owner: Weak::clone(&owner), sought };
+        let waiting = Waiting { sender, owner: Weak::clone(&owner), key };
         match state.turns.take(known, now.monotonic, waiting) {
-            Place::Turn(turn) => {
+            Grant::Turn(turn) => {
                 let call = self.begin_call(state, turn, known, now)?;
-                Ok(Turn::Now(Running::new(owner, sought, call)))
+                Ok(Turn::Now(Running::new(owner, key, call)))
             }
-            Place::Queued => Ok(Turn::Later(receiver)),
-            Place::Full(_) => Err(Held { problem: BUSY, retry_after: RETRY_AFTER }),
+            Grant::Queued => Ok(Turn::Later(receiver)),
+            Grant::Full(_) => Err(HeldBack { problem: BUSY, retry_after: RETRY_AFTER }),
         }
     }
 
-    /// Begins the call that has this turn, unless the endpoint is left alone.
+    /// Begins the call that has this turn, unless calls to the endpoint are held back.
     fn begin_call(
         &self,
         state: &mut State,
         turn: u64,
         known: bool,
         asked: Now,
-    ) -> Result<Call, Held> {
-        let held = state.holds(known, asked.monotonic);
+    ) -> Result<Call, HeldBack> {
+        let held = state.check_rate_limit(known, asked.monotonic);
         match held.and_then(|()| state.ask_breaker(asked.monotonic)) {
             Ok(probe) => {
                 self.counters.calls.fetch_add(1, Ordering::Relaxed);
@@ -80,14 +80,14 @@ impl Introspector {
         }
     }
 
-    /// A turn for a question that was put already.
-    pub(crate) fn turn(self: &Arc<Self>, sought: Sought) -> Result<Turn, Error> {
+    /// Takes a turn for a question that has already begun.
+    pub(crate) fn turn(self: &Arc<Self>, key: QuestionKey) -> Result<Turn, Error> {
         let now = self.now();
-        let known = self.known.contains_key(&sought.fingerprint);
-        let probe = self.probe_before(sought, now);
+        let known = self.known.contains_key(&key.fingerprint);
+        let probe = self.probe_before(key, now);
         let mut state = self.state();
         let (overdue, has_room) = state.give_up_overdue(now.monotonic);
-        let turn = self.take_turn(&mut state, sought, known, now, probe);
+        let turn = self.take_turn(&mut state, key, known, now, probe);
         drop(state);
         drop(overdue);
         if has_room {
@@ -96,12 +96,17 @@ impl Introspector {
         turn.map_err(|held| self.held_back(held.problem, held.retry_after))
     }
 
-    /// A question that waited for its turn goes on.
-    pub(crate) fn renew(&self, sought: Sought, landing: &Landing<Told>, now: Now) {
-        self.state().flights.renew(&sought, landing, now.monotonic);
+    /// A question got its turn: its call has the whole deadline again.
+    pub(crate) fn renew(
+        &self,
+        key: QuestionKey,
+        completion: &Completion<QuestionOutcome>,
+        now: Now,
+    ) {
+        self.state().flights.renew(&key, completion, now.monotonic);
     }
 
-    /// Gives the turns that are free to those who wait.
+    /// Gives free turns to waiting questions.
     pub(super) fn give_turns<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Now) {
         loop {
             let mut given = Vec::new();
@@ -109,12 +114,12 @@ impl Introspector {
                 given.push((waiting, self.begin_call(&mut state, turn, known, now)));
             }
             drop(state);
-            // Outside of the lock, since it wakes tasks.
+            // Without the lock, because this wakes tasks.
             let mut left = Vec::new();
-            for (Waiting { sender, owner, sought }, call) in given {
-                let turn = call.map(|call| Running::new(owner, sought, call));
+            for (Waiting { sender, owner, key }, call) in given {
+                let turn = call.map(|call| Running::new(owner, key, call));
                 let turn = turn.map_err(|held| self.held_back(held.problem, held.retry_after));
-                // Who waited too long is gone.
+                // A question that waited too long no longer receives it.
                 let unused = sender.send(turn).err().and_then(Result::ok);
                 left.extend(unused.map(Running::into_call));
             }

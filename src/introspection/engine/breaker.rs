@@ -1,4 +1,4 @@
-//! May the endpoint be called now? A pure state machine on `now`.
+//! The circuit breaker of one endpoint. A pure state machine that takes `now`.
 //!
 //! ```text
 //! closed --- 5 failures in a row ---> open --- pause over ---> half-open, one probe
@@ -7,11 +7,11 @@
 //!    +------------------------------------ it succeeds --------------------+
 //! ```
 //!
-//! A server in trouble is left alone, and requests are answered 503 at once instead of after the
-//! deadline. Times are of the monotonic clock. Randomness is an argument.
+//! While the breaker is open, the server gets no calls, and requests are answered with 503 at once
+//! and not after the deadline. Times are from the monotonic clock. Randomness is an argument.
 //!
-//! [`Evidence`] says what counts as a failure: what one token brings about counts once, however often
-//! it is sent.
+//! [`Evidence`] decides what counts as a failure. A failure that one token causes counts once,
+//! however often the token is sent.
 
 use std::time::Duration;
 
@@ -20,23 +20,23 @@ use crate::budget::backoff;
 use crate::crypto::Fingerprint;
 use crate::flight;
 
-/// Failures in a row that open the breaker: one lost packet is no outage.
+/// The number of failures in a row that opens the breaker. One lost packet is not an outage.
 pub(crate) const OPENS_AFTER: u32 = 5;
 
-/// The first pause, doubled with each probe that fails.
+/// The first pause. It doubles with each probe that fails.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause, so that a server that is back is used soon.
+/// The longest pause. It is short, so that a server that is back is used soon.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// What is known of one endpoint.
+/// The state of one endpoint's breaker.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Breaker {
-    /// How long a probe counts as under way: what is probed may take so long, and a margin. After that
-    /// another may be sent, since the first may sit on a runtime that is no longer polled.
+    /// How long a probe counts as in progress: the deadline of the call plus a margin. After that
+    /// another probe may be sent, because the first may be on a runtime that is no longer polled.
     probe_lasts: Duration,
     failures: u32,
-    /// How often it opened without a success since.
+    /// How often it opened since the last success.
     opened: u32,
     state: State,
 }
@@ -48,19 +48,19 @@ enum State {
     Open {
         until: Duration,
     },
-    /// A probe is under way.
+    /// A probe is in progress.
     HalfOpen {
         since: Duration,
     },
 }
 
-/// The answer to a wish to call.
+/// Whether a call may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Call,
-    /// The one call that shows whether the endpoint is back. How it ended must be reported.
+    /// The one call that shows whether the endpoint is back. Its end must be reported.
     Probe,
-    /// Not now.
+    /// The call is held back.
     Wait {
         retry_after: Duration,
     },
@@ -87,8 +87,8 @@ impl Breaker {
         }
     }
 
-    /// Whether [`ask`](Self::ask) would answer [`Admission::Probe`].
-    pub(crate) fn wants_a_probe(&self, now: Duration) -> bool {
+    /// Whether [`ask`](Self::ask) would return [`Admission::Probe`].
+    pub(crate) fn is_probe_due(&self, now: Duration) -> bool {
         match self.state {
             State::Closed => false,
             State::Open { until } => now >= until,
@@ -101,8 +101,8 @@ impl Breaker {
         *self = Self { failures: 0, opened: 0, state: State::Closed, ..*self };
     }
 
-    /// The probe was answered, and the answer is about its text alone. So there is a server that
-    /// answers, and calls go on. Should they fail, the next pause is longer all the same.
+    /// The probe was answered, and the answer concerns only its text. So the server is up, and
+    /// calls continue. If they fail, the next pause is still longer than the last.
     pub(crate) fn probe_was_answered(&mut self) {
         if let State::HalfOpen { .. } = self.state {
             self.state = State::Closed;
@@ -110,15 +110,16 @@ impl Breaker {
         }
     }
 
-    /// The probe came to no end: another may be sent.
+    /// The probe ended without a result, so another may be sent.
     pub(crate) fn probe_was_lost(&mut self, now: Duration) {
         if let State::HalfOpen { .. } = self.state {
             self.state = State::Open { until: now };
         }
     }
 
-    /// A call failed; `random` is from 0 up to 1, `asked` the pause that the server asked for. Calls
-    /// that were under way when the breaker opened say nothing new. Answers whether it opened now.
+    /// A call failed. `random` is at least 0 and below 1; `asked` is the pause that the server
+    /// asked for. Calls that were in flight when the breaker opened add no information. Returns
+    /// whether the breaker opened now.
     pub(crate) fn failed(
         &mut self,
         now: Duration,
@@ -134,7 +135,8 @@ impl Breaker {
         };
         if opens {
             let bound = backoff(self.opened, MIN_PAUSE, MAX_PAUSE);
-            // From half the bound on, so that a fleet spreads and a server in distress has peace.
+            // Jitter: between half the bound and the bound, so that instances spread out and an
+            // overloaded server can recover.
             let pause = bound.mul_f64(0.5 + random / 2.0);
             let pause = pause.max(within_cap(asked));
             self.opened = self.opened.saturating_add(1);
@@ -149,24 +151,24 @@ impl Breaker {
     }
 }
 
-/// What a server asks for (`Retry-After`), which it gets up to the longest pause.
+/// The pause that a server asks for (`Retry-After`), limited to the longest pause.
 pub(crate) fn within_cap(asked: Option<Duration>) -> Duration {
     asked.unwrap_or_default().min(MAX_PAUSE)
 }
 
-/// Which tokens saw the endpoint fail, since it last gave a good answer. One token that fails again
-/// and again does not count: the fault may be the token's.
+/// The tokens for which the endpoint failed since its last good answer. Repeated failures of one
+/// token count once, because the token may be the cause.
 #[derive(Default)]
 pub(crate) struct Evidence {
-    /// As many as open the breaker; more are not needed.
+    /// At most as many as open the breaker.
     failed: Vec<Fingerprint>,
-    /// The first that was answered 401 without a reason.
+    /// The first token that was answered 401 without a reason.
     unauthorized: Option<Fingerprint>,
 }
 
 impl Evidence {
-    /// A call about this token failed in a way that speaks against the server or our credentials.
-    /// Whether that is new.
+    /// A call about this token failed, and the server or our credentials are to blame. Returns
+    /// whether this is the first failure of this token.
     pub(crate) fn failed(&mut self, token: Fingerprint) -> bool {
         let is_new = !self.failed.contains(&token);
         if is_new && self.failed.len() < OPENS_AFTER as usize {
@@ -175,8 +177,8 @@ impl Evidence {
         is_new
     }
 
-    /// A call about this token was answered 401: how many failures that makes. One token proves
-    /// nothing, two different ones say that our credentials are refused.
+    /// A call about this token was answered 401. Returns how many failures that counts as. One
+    /// token proves nothing; two different tokens show that our credentials are refused.
     pub(crate) fn unauthorized(&mut self, token: Fingerprint) -> u32 {
         match self.unauthorized {
             None => {
@@ -199,7 +201,7 @@ impl Evidence {
 mod tests {
     use super::*;
 
-    /// Of the calls.
+    /// The deadline of the calls.
     const DEADLINE: Duration = Duration::from_secs(5);
     use crate::crypto::Fingerprints;
 
@@ -236,7 +238,7 @@ mod tests {
         let mut breaker = open();
         assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
         assert_eq!(breaker.ask(ms(1_000)), Admission::Wait { retry_after: MIN_PAUSE });
-        // One that was under way before says nothing about now.
+        // A call that was in flight before says nothing about the present.
         assert!(!breaker.failed(ms(1_000), false, 1.0, None));
         assert_eq!(breaker.ask(ms(1_000)), Admission::Wait { retry_after: MIN_PAUSE });
         breaker.succeeded();
@@ -264,13 +266,13 @@ mod tests {
     #[test]
     fn a_probe_that_is_overdue_or_lost_makes_room_for_another() {
         let mut breaker = open();
-        assert!(!breaker.wants_a_probe(ms(999)));
-        assert!(breaker.wants_a_probe(ms(1_000)));
+        assert!(!breaker.is_probe_due(ms(999)));
+        assert!(breaker.is_probe_due(ms(1_000)));
         assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
         let end = ms(1_000) + DEADLINE + flight::MARGIN;
-        assert!(!breaker.wants_a_probe(end - ms(1)));
+        assert!(!breaker.is_probe_due(end - ms(1)));
         assert_eq!(breaker.ask(end - ms(1)), Admission::Wait { retry_after: MIN_PAUSE });
-        assert!(breaker.wants_a_probe(end));
+        assert!(breaker.is_probe_due(end));
         assert_eq!(breaker.ask(end), Admission::Probe);
         breaker.probe_was_lost(end);
         assert!(breaker.is_open());
@@ -281,13 +283,13 @@ mod tests {
     fn a_probe_may_take_as_long_as_the_calls_that_it_stands_for() {
         for (deadline, is_overdue) in [(DEADLINE, true), (Duration::from_secs(30), false)] {
             let mut breaker = Breaker::for_calls(deadline);
-            // Also after it was closed once.
+            // Also after the breaker has closed once.
             breaker.succeeded();
             for _ in 0..OPENS_AFTER {
                 breaker.failed(ms(0), false, 1.0, None);
             }
             assert_eq!(breaker.ask(ms(1_000)), Admission::Probe);
-            assert_eq!(breaker.wants_a_probe(ms(10_000)), is_overdue, "{deadline:?}");
+            assert_eq!(breaker.is_probe_due(ms(10_000)), is_overdue, "{deadline:?}");
         }
     }
 
@@ -302,7 +304,7 @@ mod tests {
         }
         assert!(breaker.failed(ms(1_000), false, 1.0, None));
         assert_eq!(breaker.ask(ms(1_000)), Admission::Wait { retry_after: ms(2_000) });
-        // One that is open or closed is not touched.
+        // A breaker that is open or closed does not change.
         breaker.probe_was_answered();
         assert!(breaker.is_open());
     }

@@ -1,17 +1,17 @@
-//! Answers, remembered for a while.
+//! The cache of introspection answers.
 //!
-//! What is remembered is the fact that the authorization server vouched for a token, never what
-//! that allows: times and policy are judged at each use anew, the rest once under one configuration,
-//! since no other ever sees the answer. A token is
-//! known by its [`Fingerprint`] alone. How long an answer holds is judged when it is read, by the
+//! An entry says that the authorization server vouched for a token. It never says what the token
+//! allows. Times and policy are judged at each use. All other checks run once per entry, because
+//! only one configuration ever sees the entry. The key of an entry is the [`Fingerprint`] of the
+//! token and nothing else. Whether an entry is still valid is decided when it is read, by the
 //! clocks of this crate.
 //!
-//! Inactive tokens have a pool of their own, so that a flood of them pushes no live one out.
+//! Inactive tokens have a separate pool, so that a flood of them evicts no active token.
 //!
-//! The newest question decides, in whatever order the answers arrive. That a token was found
-//! inactive, or past its `exp`, is therefore remembered for as long as an answer to an older
-//! question could be used, although it is repeated to clients for 5 s only. At the same time of
-//! asking, "inactive" wins.
+//! The answer to the newest question decides, whatever the order in which answers arrive. So the
+//! fact that a token is inactive, or past its `exp`, is kept for as long as an answer to an older
+//! question could be used. Clients get it from the cache for 5 s only. If two questions were asked
+//! at the same time, "inactive" wins.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,68 +24,69 @@ use crate::crypto::{BuildFingerprintHasher, Fingerprint};
 use crate::introspection::answer::Answer;
 use crate::token::NumericDate;
 
-/// How long an answer holds unless set: what a revoked token may live on for (RFC 7662 §4).
+/// The default lifetime of an answer. A revoked token is accepted for up to this long (RFC 7662
+/// §4).
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(60);
 
-/// How long an answer can be set to hold at most.
+/// The longest lifetime of an answer that can be set.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(300);
 
-/// How long past its ttl an answer can be set to stand in at most: as long as keys are used while
-/// their server fails.
+/// The longest time that a stale answer can be set to be used past its ttl. Keys are used for as
+/// long while their server fails.
 pub(crate) const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 
-/// How long a token is refused since it was not active: long enough to answer a client that keeps
-/// trying, and short, since a server whose replicas lag may think again.
+/// How long an inactive token is refused from the cache. It is long enough to answer a client that
+/// keeps retrying. It is short because a server whose replicas lag may give another answer later.
 pub(crate) const INACTIVE_TTL: Duration = Duration::from_secs(5);
 
-/// Answers remembered in each pool.
+/// The maximum number of entries in each pool.
 pub(crate) const MAX_ENTRIES: u64 = 10_000;
 
-/// Octets of answers remembered in all, by what they take in memory: a bound for answers that are as
-/// long as they may be.
+/// The maximum size of all cached answers in memory, in octets. This bounds answers of the largest
+/// length.
 pub(crate) const MAX_WEIGHT: u64 = 64_000_000;
 
-/// The least that an answer counts for, so that their number is bounded, too.
+/// The minimum weight of an answer, so that the number of answers has a bound, too.
 const LEAST_WEIGHT: u64 = MAX_WEIGHT / MAX_ENTRIES;
 
 /// The two pools.
 pub(crate) struct AnswerCache {
     ttl: Duration,
     stale: Duration,
-    active: Pool<Held>,
-    inactive: Pool<Dead>,
-    /// Held to write: what is newer is decided over both pools.
+    active: Pool<ActiveEntry>,
+    inactive: Pool<InactiveEntry>,
+    /// Locked for writing, because both pools decide which answer is newer.
     writing: Mutex<()>,
 }
 
 type Pool<V> = Cache<Fingerprint, V, BuildFingerprintHasher>;
 
 #[derive(Clone)]
-struct Held {
-    /// `None` for a token that was active, and whose newest answer says that this is over. A flood
-    /// of other inactive tokens can't push that out.
+struct ActiveEntry {
+    /// `None` for a token that was active before and is inactive by its newest answer. A flood of
+    /// other inactive tokens can't evict this entry.
     answer: Option<Arc<Answer>>,
-    /// The end of the ttl, counted from the question: the later, the newer the answer.
+    /// The end of the ttl, counted from the question: a later end means a newer answer.
     until: Duration,
-    /// The same at least: the clock of another server may be ahead of ours.
+    /// A lower bound of `until`: the clock of another server may be ahead of ours.
     until_at_least: Duration,
 }
 
 #[derive(Clone, Copy)]
-struct Dead {
-    /// Until then the token is refused without a question.
+struct InactiveEntry {
+    /// The token is refused without a question until this time.
     refused_until: Duration,
-    /// As in [`Held`].
+    /// As in [`ActiveEntry`].
     until: Duration,
 }
 
-/// What is remembered of a token.
-pub(crate) enum Remembered {
+/// The cached answer about a token.
+pub(crate) enum CachedAnswer {
     Active(Arc<Answer>),
     Inactive,
 }
 
-/// What time it is, by both clocks.
+/// The current time by both clocks.
 #[derive(Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) wall: NumericDate,
@@ -93,11 +94,11 @@ pub(crate) struct Now {
 }
 
 impl AnswerCache {
-    /// With a `ttl` of zero nothing is remembered at all. `stale` is for how much longer an answer
-    /// may stand in for one that can't be had.
+    /// With a `ttl` of zero nothing is cached. `stale` is how much longer an answer may be used if
+    /// no new answer is available.
     pub(crate) fn new(ttl: Duration, stale: Duration) -> Self {
-        // No answer older than an "inactive" can be used for longer than this.
-        let weigh = |_: &Fingerprint, held: &Held| {
+        // An answer that is older than an "inactive" can't be used for longer than this.
+        let weigh = |_: &Fingerprint, held: &ActiveEntry| {
             let weight = held.answer.as_ref().map_or(0, |answer| answer.weight() as u64);
             u32::try_from(weight.max(LEAST_WEIGHT)).unwrap_or(u32::MAX)
         };
@@ -108,12 +109,12 @@ impl AnswerCache {
         Self { ttl, stale, active, inactive, writing: Mutex::default() }
     }
 
-    /// Whether answers are remembered.
+    /// Whether answers are cached.
     pub(crate) fn is_on(&self) -> bool {
         !self.ttl.is_zero()
     }
 
-    pub(crate) fn get(&self, token: &Fingerprint, now: Now) -> Option<Remembered> {
+    pub(crate) fn get(&self, token: &Fingerprint, now: Now) -> Option<CachedAnswer> {
         if !self.is_on() {
             return None;
         }
@@ -122,14 +123,14 @@ impl AnswerCache {
             && now.monotonic < held.until
             && !is_past(&answer, now.wall)
         {
-            return Some(Remembered::Active(answer));
+            return Some(CachedAnswer::Active(answer));
         }
-        let dead = self.inactive.get(token)?;
-        (now.monotonic < dead.refused_until).then_some(Remembered::Inactive)
+        let inactive = self.inactive.get(token)?;
+        (now.monotonic < inactive.refused_until).then_some(CachedAnswer::Inactive)
     }
 
-    /// An answer that is past its ttl and not yet past the time for which it may stand in. It must
-    /// have an `exp`: without one nothing would end it but that time.
+    /// A stale answer: past its ttl, and still within the time for which stale answers may be used.
+    /// It must have an `exp`, because otherwise only that time would end it.
     pub(crate) fn stale(&self, token: &Fingerprint, now: Now) -> Option<Arc<Answer>> {
         if self.stale.is_zero() || !self.is_on() {
             return None;
@@ -142,8 +143,8 @@ impl AnswerCache {
         usable.then_some(answer)
     }
 
-    /// Remembers an answer to a question that was put `age` ago, and says whether it is the newest.
-    /// One that is past its `exp` takes the place of an older one all the same.
+    /// Caches an answer to a question that was asked `age` ago, and returns whether it is the
+    /// newest. An answer that is past its `exp` also replaces an older one.
     pub(crate) fn put(
         &self,
         token: Fingerprint,
@@ -154,8 +155,9 @@ impl AnswerCache {
         self.put_shared(token, answer, now, age, age)
     }
 
-    /// The same for an answer to a question whose age is not known exactly, since another server put
-    /// it. What says that the token is dead outdoes such an answer, unless that is surely newer.
+    /// The same for an answer from the shared cache, whose age is not known exactly because another
+    /// server asked the question. An entry that says that the token is inactive takes precedence,
+    /// unless this answer is certainly newer.
     pub(crate) fn put_shared(
         &self,
         token: Fingerprint,
@@ -175,18 +177,19 @@ impl AnswerCache {
             let known = if is_past { held.until_at_least } else { held.until };
             known > until
         });
-        // Past its `exp` it is itself such a word, and counts for as new as it may be.
+        // An answer past its `exp` itself says that the token is not active, so the newest possible
+        // time counts for it.
         let new_at_least = if is_past { until } else { until_at_least };
-        if newer_is_active || self.dead_by(&token) >= Some(new_at_least) {
+        if newer_is_active || self.inactive_until(&token) >= Some(new_at_least) {
             return false;
         }
         let answer = (!is_past).then(|| Arc::clone(answer));
-        self.active.insert(token, Held { answer, until, until_at_least });
+        self.active.insert(token, ActiveEntry { answer, until, until_at_least });
         true
     }
 
-    /// Remembers that a token is not active, as was said to a question put `age` ago, and says
-    /// whether nothing newer is known.
+    /// Caches that a token is not active, from the answer to a question that was asked `age` ago.
+    /// Returns whether no newer answer is known.
     pub(crate) fn put_inactive(&self, token: Fingerprint, now: Now, age: Duration) -> bool {
         if !self.is_on() {
             return true;
@@ -197,51 +200,54 @@ impl AnswerCache {
             if held.until_at_least > until {
                 return false;
             }
-            self.active.insert(token, Held { answer: None, until, until_at_least: until });
+            self.active.insert(token, ActiveEntry { answer: None, until, until_at_least: until });
         }
-        let mut dead = Dead { refused_until: now.monotonic + self.refused_for(age), until };
+        let mut inactive =
+            InactiveEntry { refused_until: now.monotonic + self.refused_for(age), until };
         if let Some(known) = self.inactive.get(&token) {
-            dead.refused_until = dead.refused_until.max(known.refused_until);
-            dead.until = dead.until.max(known.until);
+            inactive.refused_until = inactive.refused_until.max(known.refused_until);
+            inactive.until = inactive.until.max(known.until);
         }
-        self.inactive.insert(token, dead);
+        self.inactive.insert(token, inactive);
         true
     }
 
-    /// For how much longer a token is refused that was not active `age` ago. Nothing is remembered
-    /// for longer than the ttl.
+    /// How much longer a token is refused that was not active `age` ago. No entry is valid for
+    /// longer than the ttl.
     pub(crate) fn refused_for(&self, age: Duration) -> Duration {
         self.ttl.min(INACTIVE_TTL).saturating_sub(age)
     }
 
-    /// Whether the token was found inactive, or past its `exp`, by a question no older than `age`.
-    pub(crate) fn is_dead_since(&self, token: &Fingerprint, now: Now, age: Duration) -> bool {
-        self.is_on() && self.dead_by(token) >= Some(self.until(now, age))
+    /// Whether a question no older than `age` found the token inactive or past its `exp`.
+    pub(crate) fn is_inactive_since(&self, token: &Fingerprint, now: Now, age: Duration) -> bool {
+        self.is_on() && self.inactive_until(token) >= Some(self.until(now, age))
     }
 
-    /// How new the newest answer is by which the token is dead.
-    fn dead_by(&self, token: &Fingerprint) -> Option<Duration> {
+    /// The `until` of the newest answer that says that the token is inactive.
+    fn inactive_until(&self, token: &Fingerprint) -> Option<Duration> {
         let held = self.active.get(token).filter(|held| held.answer.is_none());
-        let dead = self.inactive.get(token).map(|dead| dead.until);
-        held.map(|held| held.until).max(dead)
+        let inactive = self.inactive.get(token).map(|inactive| inactive.until);
+        held.map(|held| held.until).max(inactive)
     }
 
-    /// Exact for each answer that can be used: none is older than the ttl or than this process.
+    /// Exact for every usable answer: none is older than the ttl or than this process.
     fn until(&self, now: Now, age: Duration) -> Duration {
         (now.monotonic + self.ttl).saturating_sub(age)
     }
 }
 
-/// Past its `exp`, without the leeway: the server that sets the time can be asked.
+/// Whether it is past its `exp`. Without the leeway, because the server that set the time can be
+/// asked.
 pub(crate) fn is_past(answer: &Answer, wall: NumericDate) -> bool {
     answer.expires_at().is_some_and(|exp| wall.as_secs_f64() >= exp)
 }
 
-/// Least recently used out: the newest answer is always kept, which the default policy of the
-/// library does not promise, and a token in use stays in.
+/// Evicts the least recently used entry. So the newest answer is always kept, which the library's
+/// default policy does not guarantee, and a token in use stays cached.
 ///
-/// The library forgets what is `past_use`, by its own clock, so that nothing said of a person lies
-/// about longer than needed (RFC 7662 §5). Whether an answer still holds is never left to that.
+/// The library drops entries after `past_use`, by its own clock, so that personal data is not kept
+/// for longer than needed (RFC 7662 §5). The code never relies on this to decide whether an answer
+/// is still valid.
 fn pool<V: Clone + Send + Sync + 'static>(
     past_use: Duration,
 ) -> CacheBuilder<Fingerprint, V, Cache<Fingerprint, V>> {
@@ -284,7 +290,7 @@ mod tests {
             let token = fingerprints.of(b"token");
             cache.put(token, &answer(json), now(0), Duration::ZERO);
             for second in 0..=62 {
-                let held = matches!(cache.get(&token, now(second)), Some(Remembered::Active(_)));
+                let held = matches!(cache.get(&token, now(second)), Some(CachedAnswer::Active(_)));
                 assert_eq!(held, second < lasts, "{name}, second {second}");
             }
         }
@@ -331,34 +337,34 @@ mod tests {
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         cache.put(token, &answer(r#"{"active":true}"#), now(0), Duration::ZERO);
         cache.put_inactive(token, now(0), Duration::ZERO);
-        assert!(matches!(cache.get(&token, now(4)), Some(Remembered::Inactive)));
+        assert!(matches!(cache.get(&token, now(4)), Some(CachedAnswer::Inactive)));
         assert!(cache.get(&token, now(5)).is_none());
         let cache = AnswerCache::new(Duration::from_secs(2), Duration::ZERO);
         cache.put_inactive(token, now(0), Duration::ZERO);
-        assert!(matches!(cache.get(&token, now(1)), Some(Remembered::Inactive)));
+        assert!(matches!(cache.get(&token, now(1)), Some(CachedAnswer::Inactive)));
         assert!(cache.get(&token, now(2)).is_none(), "nothing holds longer than the ttl");
     }
 
     #[test]
-    fn an_answer_is_as_old_as_its_question_be_it_older_than_this_process() {
+    fn the_age_of_an_answer_counts_from_its_question_even_before_this_process_began() {
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
         let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
         cache.put(token, &answer(r#"{"active":true}"#), now(0), Duration::from_secs(50));
-        assert!(matches!(cache.get(&token, now(9)), Some(Remembered::Active(_))));
+        assert!(matches!(cache.get(&token, now(9)), Some(CachedAnswer::Active(_))));
         assert!(cache.get(&token, now(10)).is_none());
         cache.put_inactive(token, now(10), Duration::from_secs(3));
-        assert!(matches!(cache.get(&token, now(11)), Some(Remembered::Inactive)));
+        assert!(matches!(cache.get(&token, now(11)), Some(CachedAnswer::Inactive)));
         assert!(cache.get(&token, now(12)).is_none());
     }
 
     #[test]
     fn the_newest_question_decides_in_whatever_order_the_answers_arrive() {
-        // Each answer: the second when it was asked for, and what it says.
+        // For each answer: the second of its question, and its content.
         const GOOD: Option<&str> = Some(r#"{"active":true,"exp":1000}"#);
         const OVER: Option<&str> = Some(r#"{"active":true,"exp":1}"#);
         const DEAD: Option<&str> = None;
         let token = Fingerprints::new(&[]).unwrap().of(b"token");
-        for (name, answers, remembered) in [
+        for (name, answers, cached) in [
             ("active alone", &[(10, GOOD)][..], Some(true)),
             ("a newer active", &[(10, GOOD), (11, GOOD)], Some(true)),
             ("inactive after active", &[(10, GOOD), (11, DEAD)], Some(false)),
@@ -383,11 +389,11 @@ mod tests {
                 };
             }
             let found = cache.get(&token, now(12));
-            let found = found.map(|found| matches!(found, Remembered::Active(_)));
-            assert_eq!(found, remembered, "{name}");
-            // Nor does what was overtaken stand in later.
+            let found = found.map(|found| matches!(found, CachedAnswer::Active(_)));
+            assert_eq!(found, cached, "{name}");
+            // An answer that was overtaken is not used as a stale answer later, either.
             let stands_in = cache.stale(&token, now(75)).is_some();
-            assert_eq!(stands_in, remembered == Some(true), "{name}");
+            assert_eq!(stands_in, cached == Some(true), "{name}");
         }
     }
 
@@ -405,13 +411,13 @@ mod tests {
                     }
                     cache.put_inactive(token, now(100), Duration::ZERO);
                     let (now, age) = (now(100 + later), Duration::from_secs(later));
-                    assert!(cache.is_dead_since(&token, now, age), "{later}");
+                    assert!(cache.is_inactive_since(&token, now, age), "{later}");
                     assert!(!cache.put(token, &live, now, age + Duration::from_nanos(1)));
                     assert!(!cache.put(token, &live, now, age), "a tie, {later} s later");
-                    assert!(!matches!(cache.get(&token, now), Some(Remembered::Active(_))));
+                    assert!(!matches!(cache.get(&token, now), Some(CachedAnswer::Active(_))));
                     assert!(cache.stale(&token, now).is_none(), "{later}");
                     if let Some(age) = age.checked_sub(Duration::from_nanos(1)) {
-                        assert!(!cache.is_dead_since(&token, now, age), "{later}");
+                        assert!(!cache.is_inactive_since(&token, now, age), "{later}");
                         assert!(cache.put(token, &live, now, age), "asked later");
                     }
                 }
@@ -429,9 +435,9 @@ mod tests {
             [("surely newer", 9, true), ("a tie", 10, false), ("maybe older", 11, false)]
         {
             for shared_first in [true, false] {
-                for (kind, dead) in [("inactive", None), ("past exp", Some(&over))] {
+                for (kind, inactive) in [("inactive", None), ("past exp", Some(&over))] {
                     let cache = AnswerCache::new(DEFAULT_TTL, seconds(30));
-                    let say_dead = || match dead {
+                    let say_inactive = || match inactive {
                         None => cache.put_inactive(token, now(100), seconds(10)),
                         Some(over) => cache.put(token, over, now(100), seconds(10)),
                     };
@@ -439,15 +445,15 @@ mod tests {
                         || cache.put_shared(token, &live, now(100), seconds(5), seconds(at_most));
                     let taken = if shared_first {
                         assert!(share());
-                        !say_dead()
+                        !say_inactive()
                     } else {
-                        assert!(say_dead());
+                        assert!(say_inactive());
                         share()
                     };
                     let name = format!("{name}, {kind}, shared first: {shared_first}");
                     assert_eq!(taken, wins, "{name}");
                     let found = cache.get(&token, now(100));
-                    assert_eq!(matches!(found, Some(Remembered::Active(_))), wins, "{name}");
+                    assert_eq!(matches!(found, Some(CachedAnswer::Active(_))), wins, "{name}");
                 }
             }
         }
@@ -495,7 +501,7 @@ mod tests {
     fn answers_are_bounded_by_their_weight_as_well() {
         let fingerprints = Fingerprints::new(&[]).unwrap();
         let of = |n: u64| fingerprints.of(&n.to_le_bytes());
-        for (name, octets, remembered) in
+        for (name, octets, cached) in
             [("short", 1_000, 1_500), ("as long as 1,000 may be", 63_000, 1_020)]
         {
             let cache = AnswerCache::new(DEFAULT_TTL, Duration::ZERO);
@@ -506,7 +512,7 @@ mod tests {
             }
             cache.active.run_pending_tasks();
             let count = cache.active.entry_count();
-            assert!(count <= remembered && count > remembered - 20, "{name}: {count}");
+            assert!(count <= cached && count > cached - 20, "{name}: {count}");
             assert!(cache.get(&of(1_499), now(1)).is_some(), "{name}: the newest");
         }
     }

@@ -1,4 +1,4 @@
-//! A call of the endpoint that has its turn, and what it brings.
+//! A call of the endpoint that has its turn, and its result.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -8,36 +8,36 @@ use tokio::sync::oneshot;
 use crate::error::Error;
 use crate::flight::Waiter;
 use crate::introspection::answer::Answer;
-use crate::introspection::endpoint::client::{Blames, CallFault, Verdict};
+use crate::introspection::endpoint::client::{Blames, CallAnswer, CallFault};
 use crate::introspection::engine::cache::Now;
-use crate::introspection::engine::sought::{Sought, Told};
+use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome};
 
 /// A call of the endpoint that has its turn.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) asked: Now,
     pub(crate) probe: bool,
-    /// Of its [turn](crate::introspection::engine::turns::Turns).
+    /// The number of its [turn](crate::introspection::engine::turns::Turns).
     pub(crate) turn: u64,
     /// Whether the token was active before.
     pub(crate) known: bool,
 }
 
-/// What a question brought: an answer, `None` for a token that is not active, to a question that was
-/// put `age` ago.
-pub(crate) struct Brought {
+/// The answer to a question that was asked `age` ago. `answer` is `None` if the token is not
+/// active.
+pub(crate) struct FetchedAnswer {
     pub(crate) answer: Option<Answer>,
     pub(crate) age: Duration,
-    /// The same at most, where another server put the question.
+    /// An upper bound of the age. It is larger than `age` if another server asked the question.
     pub(crate) age_at_most: Duration,
-    /// The call that brought it.
+    /// The call that fetched the answer; `None` for an answer from the shared cache.
     pub(crate) call: Option<Call>,
 }
 
-/// Why a question brought nothing.
+/// Why a question has no answer.
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    /// It took too long, so that who joined late may ask again.
+    /// It took too long. Requests that joined late may ask again.
     pub(crate) late: bool,
 }
 
@@ -47,67 +47,70 @@ impl From<Error> for Failed {
     }
 }
 
-/// Whoever gave the turn, and learns how the call ended.
+/// Gives turns, and learns how the calls ended.
 pub(crate) trait CallOwner: Send + Sync {
     fn now(&self) -> Now;
 
     /// Whether the endpoint has ever answered 200.
     fn has_answered(&self) -> bool;
 
-    /// Learns from how a call ended, and lets the next begin.
+    /// Evaluates how a call ended, and lets the next call begin.
     fn call_ended(
         &self,
-        sought: Sought,
+        key: QuestionKey,
         call: Call,
-        said: Result<Verdict, CallFault>,
+        answer: Result<CallAnswer, CallFault>,
     ) -> Result<Option<Answer>, Error>;
 }
 
 /// When a call may begin.
 pub(crate) enum Turn {
     Now(Running),
-    /// The call, or why there is none.
+    /// Waits in the queue. Receives the call, or why there is none.
     Later(oneshot::Receiver<Result<Running, Error>>),
-    /// Once a probe has shown that the server is back.
-    AfterProbe(Waiter<Told>),
+    /// After a probe has shown that the server is back.
+    AfterProbe(Waiter<QuestionOutcome>),
 }
 
-/// A call that has its turn, from before its task starts. It gives the turn back however it ends, for
-/// which it takes the lock: it must not be dropped under it.
+/// A call that has its turn; it exists before its task starts. However it ends, it gives the turn
+/// back, for which it takes the lock. Never drop it while the lock is held.
 pub(crate) struct Running {
-    /// None once it was ended.
+    /// `None` after it ended.
     owner: Option<Weak<dyn CallOwner>>,
-    sought: Sought,
+    key: QuestionKey,
     pub(crate) call: Call,
 }
 
 impl Running {
-    pub(crate) fn new(owner: Weak<dyn CallOwner>, sought: Sought, call: Call) -> Self {
-        Self { owner: Some(owner), sought, call }
+    pub(crate) fn new(owner: Weak<dyn CallOwner>, key: QuestionKey, call: Call) -> Self {
+        Self { owner: Some(owner), key, call }
     }
 
-    /// Whether the endpoint has ever answered 200; none where the server is gone.
+    /// Whether the endpoint has ever answered 200. `None` if the server was dropped.
     pub(crate) fn has_answered(&self) -> Option<bool> {
         Some(self.owner.as_ref()?.upgrade()?.has_answered())
     }
 
-    /// The call alone, for an owner who gives the turn back by itself.
+    /// The call alone, for an owner that gives the turn back itself.
     pub(crate) fn into_call(mut self) -> Call {
         self.owner = None;
         self.call
     }
 
-    pub(crate) fn ended(&mut self, said: Result<Verdict, CallFault>) -> Result<Brought, Failed> {
-        // Whatever is done here is done once.
+    pub(crate) fn ended(
+        &mut self,
+        answer: Result<CallAnswer, CallFault>,
+    ) -> Result<FetchedAnswer, Failed> {
+        // `take`, so that this runs only once.
         let Some(owner) = self.owner.take().and_then(|owner| owner.upgrade()) else {
             return Err(gone().into());
         };
-        // An answer is as old as its question: the token may have been revoked since.
+        // The age of an answer counts from its question: the token may have been revoked since.
         let age = owner.now().monotonic.saturating_sub(self.call.asked.monotonic);
-        let late = said.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
+        let late = answer.as_ref().is_err_and(|fault| fault.blames == Blames::Silence);
         owner
-            .call_ended(self.sought, self.call, said)
-            .map(|answer| Brought { answer, age, age_at_most: age, call: Some(self.call) })
+            .call_ended(self.key, self.call, answer)
+            .map(|answer| FetchedAnswer { answer, age, age_at_most: age, call: Some(self.call) })
             .map_err(|error| Failed { error, late })
     }
 }
@@ -116,12 +119,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         if let Some(owner) = self.owner.take().and_then(|owner| owner.upgrade()) {
             let fault = CallFault::new(Blames::Nothing, "the call was aborted");
-            let _ = owner.call_ended(self.sought, self.call, Err(fault));
+            let _ = owner.call_ended(self.key, self.call, Err(fault));
         }
     }
 }
 
-/// The server ended: nobody sees this.
+/// The server was dropped, so nobody sees this error.
 pub(crate) fn gone() -> Error {
     Error::Wiring { fix: "the server is gone".into() }
 }

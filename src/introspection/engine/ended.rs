@@ -1,4 +1,4 @@
-//! What is learned from how a question or a call ended.
+//! Evaluates how a question or a call ended.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,32 +6,34 @@ use std::time::Duration;
 
 use crate::crypto::{Fingerprint, random_unit};
 use crate::error::Error;
-use crate::flight::Landing;
+use crate::flight::Completion;
 use crate::introspection::answer::Answer;
-use crate::introspection::endpoint::client::{Blames, CallFault, Verdict};
+use crate::introspection::endpoint::client::{Blames, CallAnswer, CallFault};
 use crate::introspection::engine::breaker::within_cap;
 use crate::introspection::engine::cache::{Now, is_past};
-use crate::introspection::engine::call::{Brought, Call, CallOwner, Failed};
-use crate::introspection::engine::introspector::{Introspector, Said};
-use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
-use crate::introspection::shared::record::Shared;
+use crate::introspection::engine::call::{Call, CallOwner, Failed, FetchedAnswer};
+use crate::introspection::engine::introspector::{Introspector, TokenFault};
+use crate::introspection::engine::question_key::{
+    AnswerResult, QuestionKey, QuestionOutcome, RETRY_AFTER,
+};
+use crate::introspection::shared::record::SharedAnswer;
 use crate::observe::Introspected;
 
-/// How long it is remembered that the endpoint gave no usable answer about a token: a client that
-/// keeps trying costs the endpoint one call in that time.
+/// How long the engine remembers that the endpoint gave no usable answer about a token. A client
+/// that keeps retrying causes one call in that time.
 const SAID_TTL: Duration = Duration::from_secs(1);
 
-/// After how many answers, all "inactive", it is said that this may be no fault of the tokens. Few, so
-/// that it is seen while an API is set up.
+/// After how many answers, all "inactive", a warning says that the cause may not be the tokens. The
+/// number is small, so that developers see the warning while they set an API up.
 const SUSPICIOUS: u32 = 3;
 
 impl Introspector {
-    /// What may be used of an answer that another server was given. One that is not surely newer
-    /// than a revocation seen here is ignored. What is no answer any more, since the
-    /// token was inactive some time ago or has expired, still counts against older ones.
-    pub(crate) fn usable(&self, sought: Sought, shared: Shared) -> Option<Brought> {
-        let (token, now) = (sought.fingerprint, self.now());
-        let Shared { answer, age, age_at_most } = shared;
+    /// The usable part of an answer from the shared cache. An answer that may be older than a
+    /// revocation seen here is ignored. If the token was already inactive some time ago, or has
+    /// expired, the answer is not returned, but it still overrides older answers.
+    pub(crate) fn usable(&self, key: QuestionKey, shared: SharedAnswer) -> Option<FetchedAnswer> {
+        let (token, now) = (key.fingerprint, self.now());
+        let SharedAnswer { answer, age, age_at_most } = shared;
         match answer {
             None if self.cache.refused_for(age).is_zero() => {
                 self.cache.put_inactive(token, now, age);
@@ -41,78 +43,79 @@ impl Introspector {
                 self.cache.put(token, &Arc::new(answer), now, age);
                 None
             }
-            Some(_) if self.cache.is_dead_since(&token, now, age_at_most) => {
-                // The store does not compare, clocks differ, or someone put an old value back.
+            Some(_) if self.cache.is_inactive_since(&token, now, age_at_most) => {
+                // Either the store does not compare versions, or clocks differ, or someone wrote an
+                // old value back.
                 let reason = "it may be older than a revocation seen here";
-                self.tell(Introspected::SharedAnswerUnusable(reason));
+                self.report(Introspected::SharedAnswerUnusable(reason));
                 None
             }
-            answer => Some(Brought { answer, age, age_at_most, call: None }),
+            answer => Some(FetchedAnswer { answer, age, age_at_most, call: None }),
         }
     }
 
-    /// Takes in what a question brought, and says whether that is the latest word on the token. An
-    /// answer that is not, since a later question was answered before it, is for those who wait for
-    /// it and is not remembered: the token may be known to be dead.
-    pub(crate) fn conclude(
+    /// Records the result of a question, and returns whether it is the newest answer about the
+    /// token. If a later question was answered before it, the answer is given to the waiting
+    /// requests and is not cached: the token may be known to be inactive.
+    pub(crate) fn record(
         &self,
-        sought: Sought,
-        landing: &Landing<Told>,
-        brought: Result<Brought, Failed>,
+        key: QuestionKey,
+        completion: &Completion<QuestionOutcome>,
+        result: Result<FetchedAnswer, Failed>,
     ) -> (AnswerResult, bool) {
         let now = self.now();
         let mut state = self.state();
-        // Overdue, it may have been overtaken by the next of its kind.
-        let present = state.flights.land(&sought, landing);
-        let overtaken_by = if present { state.overtaken.remove(&sought) } else { None };
-        let Brought { answer, age, age_at_most, call } = match brought {
-            Ok(brought) => brought,
+        // If it is overdue, another question of its kind may have replaced it.
+        let present = state.flights.complete(&key, completion);
+        let overtaken_by = if present { state.overtaken.remove(&key) } else { None };
+        let FetchedAnswer { answer, age, age_at_most, call } = match result {
+            Ok(fetched) => fetched,
             Err(Failed { error, .. }) => return (Err(error), false),
         };
         if call.is_none() {
             self.counters.shared_hits.fetch_add(1, Ordering::Relaxed);
         }
         let asked = now.monotonic.saturating_sub(age);
-        if state.flights.join(&sought.other(), now.monotonic).is_some() {
-            state.overtaken.insert(sought.other(), asked);
+        if state.flights.join(&key.other(), now.monotonic).is_some() {
+            state.overtaken.insert(key.other(), asked);
         }
         match answer {
             Some(answer) => {
                 let answer = Arc::new(answer);
                 let is_latest = overtaken_by.is_none_or(|other| other < asked)
-                    && self.cache.put_shared(sought.fingerprint, &answer, now, age, age_at_most);
+                    && self.cache.put_shared(key.fingerprint, &answer, now, age, age_at_most);
                 if self.has_expired(&answer, now) {
-                    // It is refused by its `exp`, and need not be asked for again at once.
-                    self.cache.put_inactive(sought.fingerprint, now, age);
+                    // Its `exp` refuses it, so the endpoint need not be asked again at once.
+                    self.cache.put_inactive(key.fingerprint, now, age);
                 } else {
-                    self.known.insert(sought.fingerprint, ());
+                    self.known.insert(key.fingerprint, ());
                 }
                 (Ok(answer), is_latest)
             }
             None => {
-                let is_latest = self.cache.put_inactive(sought.fingerprint, now, age);
-                self.known.invalidate(&sought.fingerprint);
+                let is_latest = self.cache.put_inactive(key.fingerprint, now, age);
+                self.known.invalidate(&key.fingerprint);
                 (Err(Error::Inactive), is_latest)
             }
         }
     }
 
-    /// Past its `exp`, with the leeway: no request is served by it.
+    /// Whether it is past its `exp` plus the leeway, so that no request is served by it.
     fn has_expired(&self, answer: &Answer, now: Now) -> bool {
         let leeway = self.leeway.as_secs_f64();
         answer.expires_at().is_some_and(|exp| now.wall.as_secs_f64() >= exp + leeway)
     }
 
-    /// A question ended without a word on the token.
-    pub(crate) fn forget(&self, sought: Sought, landing: &Landing<Told>) {
+    /// A question ended without an answer about the token.
+    pub(crate) fn forget(&self, key: QuestionKey, completion: &Completion<QuestionOutcome>) {
         let mut state = self.state();
-        if state.flights.land(&sought, landing) {
-            state.overtaken.remove(&sought);
+        if state.flights.complete(&key, completion) {
+            state.overtaken.remove(&key);
         }
     }
 
-    /// One warning where no answer of the first ones was "active": some servers say so of every
-    /// token to a client that may not ask.
+    /// Warns once if none of the first answers was "active". Some servers answer "inactive" for
+    /// every token if the client is not allowed to introspect.
     fn count_inactive(&self, is_active: bool) {
         if is_active {
             self.never_active.store(u32::MAX, Ordering::Relaxed);
@@ -121,17 +124,18 @@ impl Introspector {
         let count = |seen: u32| seen.checked_add(1).filter(|next| *next <= SUSPICIOUS);
         let seen = self.never_active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
         if seen.is_ok_and(|seen| seen + 1 == SUSPICIOUS) {
-            self.tell(Introspected::NeverActive(SUSPICIOUS));
+            self.report(Introspected::NeverActive(SUSPICIOUS));
         }
     }
 
-    /// Remembers what the endpoint said of a token, if it said anything.
+    /// Remembers the problem of a call about one token, if the endpoint answered.
     fn remember(&self, token: Fingerprint, fault: CallFault, now: Now) {
         match fault.blames {
             Blames::Server | Blames::Credentials | Blames::Unauthorized | Blames::Token => {
                 let held_for = SAID_TTL.max(within_cap(fault.retry_after));
                 let until = now.monotonic.saturating_add(held_for);
-                self.said.insert(token, Said { problem: fault.problem.into(), until });
+                self.token_faults
+                    .insert(token, TokenFault { problem: fault.problem.into(), until });
             }
             Blames::Connection
             | Blames::Silence
@@ -153,28 +157,28 @@ impl CallOwner for Introspector {
 
     fn call_ended(
         &self,
-        sought: Sought,
+        key: QuestionKey,
         call: Call,
-        said: Result<Verdict, CallFault>,
+        answer: Result<CallAnswer, CallFault>,
     ) -> Result<Option<Answer>, Error> {
         let now = self.now();
-        let token = sought.fingerprint;
+        let token = key.fingerprint;
         let random = random_unit();
         let mut state = self.state();
         let counted = state.turns.end(call.turn);
         let was_open = state.breaker.is_open();
         let (mut opened, mut counts) = (false, false);
-        let result = match said {
-            Ok(verdict) => {
+        let result = match answer {
+            Ok(answer) => {
                 state.breaker.succeeded();
                 state.evidence.clear();
-                match verdict {
-                    Verdict::Active(answer) => Ok((Some(answer), None)),
-                    Verdict::Inactive => Ok((None, None)),
-                    Verdict::Refused(code) => Ok((None, Some(code))),
+                match answer {
+                    CallAnswer::Active(answer) => Ok((Some(answer), None)),
+                    CallAnswer::Inactive => Ok((None, None)),
+                    CallAnswer::Refused(code) => Ok((None, Some(code))),
                 }
             }
-            // What ends so late is counted for no more.
+            // A call that ends after it was given up no longer counts.
             Err(fault) => {
                 if counted {
                     (counts, opened) = state.failed(token, call, &fault, now.monotonic, random);
@@ -183,7 +187,7 @@ impl CallOwner for Introspector {
             }
         };
         if counts && !opened && state.turns.running() > 0 {
-            // The server may hang. The next call to end shows whether more should begin.
+            // The server may hang. The end of the next call shows whether more calls should begin.
             drop(state);
         } else {
             self.give_turns(state, now);
@@ -191,10 +195,10 @@ impl CallOwner for Introspector {
         match result {
             Ok((answer, refused)) => {
                 if was_open {
-                    self.tell(Introspected::Back);
+                    self.report(Introspected::Back);
                 }
                 match refused {
-                    Some(code) => self.tell(Introspected::RefusedToken(code)),
+                    Some(code) => self.report(Introspected::RefusedToken(code)),
                     None => self.has_answered.store(true, Ordering::Relaxed),
                 }
                 // A probe asks about a random text, which is not a token.
@@ -208,7 +212,7 @@ impl CallOwner for Introspector {
                 let error = self.unavailable(&fault.problem, retry_after);
                 if fault.blames != Blames::Nothing {
                     self.remember(token, fault, now);
-                    self.tell(match opened {
+                    self.report(match opened {
                         true => Introspected::Down(&error),
                         false => Introspected::Failed(&error),
                     });

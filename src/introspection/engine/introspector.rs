@@ -1,14 +1,17 @@
-//! The engine of one endpoint: at most one question a token, and no more calls than the endpoint bears.
+//! The engine of one endpoint: at most one question per token at a time, and a limited number of
+//! calls in flight.
 //!
-//! A request never waits while an answer is remembered. A question is one detached task
-//! ([`flight`](crate::flight)), which no request can cancel; requests with the same token wait for it
-//! together. What a client can cause costs that client:
+//! A request never waits while an answer is cached. A question is one detached task
+//! ([`flight`](crate::flight)). No request can cancel it, and all requests with the same token wait
+//! for it. A client can harm only its own requests:
 //!
-//! - what the endpoint said of one token that can't be used is remembered for that token alone;
-//! - what counts against the endpoint is what different tokens saw ([`Evidence`]);
-//! - new tokens can't take the calls of those that were active before ([`Turns`]).
+//! - an unusable answer of the endpoint about one token is remembered for that token only;
+//! - only failures that different tokens saw count against the endpoint
+//!   ([`Evidence`](super::breaker::Evidence));
+//! - new tokens can't use the calls that are reserved for tokens that were active before
+//!   ([`Turns`](super::turns::Turns)).
 //!
-//! Nothing logs or reads a clock while the lock is held: both may run code of the API's own.
+//! Nothing logs or reads a clock while the lock is held: both may run user-supplied code.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -24,21 +27,21 @@ use crate::error::Error;
 use crate::introspection::answer::Answer;
 use crate::introspection::endpoint::client::{CALL_DEADLINE, IntrospectionClient};
 use crate::introspection::engine::breaker::within_cap;
-use crate::introspection::engine::cache::{AnswerCache, Now, Remembered};
-use crate::introspection::engine::sought::Sought;
+use crate::introspection::engine::cache::{AnswerCache, CachedAnswer, Now};
+use crate::introspection::engine::question_key::QuestionKey;
 use crate::introspection::engine::state::State;
 use crate::introspection::shared::SharedAnswers;
 use crate::observe::{Introspected, IntrospectionHealth, Stream};
 use crate::token::{Excerpt, NumericDate};
 
-/// Tokens of which that is remembered, and tokens that are known to have been active.
+/// The size of two caches: tokens with an unusable answer, and tokens that were active before.
 const MAX_TOKENS: u64 = 10_000;
 
-/// How long a token counts as active before, since it last was: longer than answers are remembered,
-/// so that it has its reserved calls when it is asked for again.
+/// How long a token counts as active before, from the last time it was active. It is longer than
+/// the ttl of answers, so that the token still has its reserved calls at its next question.
 const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// Asks one endpoint, and remembers what it said.
+/// Asks one endpoint and caches its answers.
 pub(crate) struct Introspector {
     pub(super) issuer: Arc<str>,
     pub(super) generation: u64,
@@ -50,23 +53,24 @@ pub(crate) struct Introspector {
     pub(super) cache: AnswerCache,
     /// Tokens that were active before.
     pub(super) known: Cache<Fingerprint, (), BuildFingerprintHasher>,
-    /// What was said of a token that can't be used.
-    pub(super) said: Cache<Fingerprint, Said, BuildFingerprintHasher>,
+    /// Tokens about which the endpoint gave no usable answer.
+    pub(super) token_faults: Cache<Fingerprint, TokenFault, BuildFingerprintHasher>,
     pub(super) shared: Option<Arc<SharedAnswers>>,
     pub(super) state: Mutex<State>,
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) has_answered: AtomicBool,
-    /// Answers so far, none of which was "active"; the largest number once one was.
+    /// The number of answers so far while none was "active"; `u32::MAX` once one was.
     pub(super) never_active: AtomicU32,
-    /// What a probe asks about: no token of a client's, which may fail for its own sake.
+    /// The text that a probe asks about. It is not a client's token, because a call about such a
+    /// token may fail for reasons of that token.
     pub(super) probe: Box<str>,
     pub(super) probe_fingerprint: Fingerprint,
     pub(super) counters: Counters,
 }
 
-/// What the endpoint said of a token that can't be used.
+/// What went wrong with a call about one token, and until when no other call about it is made.
 #[derive(Clone)]
-pub(super) struct Said {
+pub(super) struct TokenFault {
     pub(super) problem: Arc<str>,
     pub(super) until: Duration,
 }
@@ -80,7 +84,7 @@ pub(super) struct Counters {
 }
 
 impl Introspector {
-    /// `None` should the system have no randomness.
+    /// Returns `None` if the system provides no randomness.
     pub(crate) fn new(
         issuer: Arc<str>,
         generation: u64,
@@ -104,7 +108,7 @@ impl Introspector {
             fingerprints,
             cache,
             known: tokens(KNOWN_FOR),
-            said: tokens(within_cap(Some(Duration::MAX))),
+            token_faults: tokens(within_cap(Some(Duration::MAX))),
             shared,
             state: Mutex::new(state),
             waiting: Arc::default(),
@@ -116,39 +120,39 @@ impl Introspector {
         })
     }
 
-    /// What was said last, where the endpoint fails and it may stand in.
-    pub(crate) fn stale(&self, sought: &Sought, error: &Error) -> Option<Arc<Answer>> {
+    /// The last answer about a token, if the endpoint fails and a stale answer may be used.
+    pub(crate) fn stale(&self, key: &QuestionKey, error: &Error) -> Option<Arc<Answer>> {
         match error {
-            Error::IntrospectionUnavailable { .. } if !sought.asks_now => {
-                let answer = self.cache.stale(&sought.fingerprint, self.now())?;
-                self.tell(Introspected::StandsIn(error));
+            Error::IntrospectionUnavailable { .. } if !key.asks_now => {
+                let answer = self.cache.stale(&key.fingerprint, self.now())?;
+                self.report(Introspected::StandsIn(error));
                 Some(answer)
             }
             _ => None,
         }
     }
 
-    /// By how much its deadline exceeds the usual one.
+    /// By how much its deadline is longer than the default.
     pub(crate) fn longer_calls(&self) -> Duration {
         self.client.deadline.saturating_sub(CALL_DEADLINE)
     }
 
-    /// How long a call may take in all.
+    /// How long one call may take in total.
     pub(crate) fn deadline(&self) -> Duration {
         self.client.deadline
     }
 
-    /// Whether answers are signed, for which the issuer's keys are needed.
+    /// Whether answers are signed. Checking them needs the issuer's keys.
     pub(crate) fn is_signed(&self) -> bool {
         self.client.signed.is_some()
     }
 
-    /// The configuration that this belongs to.
+    /// The generation of the configuration that this engine belongs to.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// How the endpoint stands.
+    /// The health of the endpoint.
     pub(crate) fn health(&self) -> IntrospectionHealth {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = self.state();
@@ -169,18 +173,18 @@ impl Introspector {
         Now { wall, monotonic: self.clock.monotonic() }
     }
 
-    /// What is remembered of a token.
-    pub(super) fn remembered(&self, fingerprint: &Fingerprint, now: Now) -> Option<Remembered> {
-        let remembered = self.cache.get(fingerprint, now)?;
+    /// The cached answer about a token.
+    pub(super) fn cached(&self, fingerprint: &Fingerprint, now: Now) -> Option<CachedAnswer> {
+        let cached = self.cache.get(fingerprint, now)?;
         self.counters.hits.fetch_add(1, Ordering::Relaxed);
-        Some(remembered)
+        Some(cached)
     }
 
-    pub(super) fn tell(&self, what: Introspected<'_>) {
+    pub(super) fn report(&self, what: Introspected<'_>) {
         self.stream.tell_of_introspection(&self.issuer, what);
     }
 
-    /// Whether calls are held back.
+    /// Whether the circuit breaker holds calls back.
     pub(crate) fn is_open(&self) -> bool {
         self.state().breaker.is_open()
     }
@@ -211,8 +215,8 @@ fn random_text() -> Option<Box<str>> {
     Some(text.into())
 }
 
-/// The library forgets after `past_use`, by its own clock. Whether something still holds is never left
-/// to that.
+/// The library drops entries after `past_use`, by its own clock. The code never relies on this to
+/// decide whether an entry is still valid.
 fn tokens<V: Clone + Send + Sync + 'static>(
     past_use: Duration,
 ) -> Cache<Fingerprint, V, BuildFingerprintHasher> {

@@ -1,4 +1,4 @@
-//! One question a token: a request joins the one under way, or begins one.
+//! One question per token at a time: a request joins the question in progress or begins one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,84 +6,86 @@ use std::time::Duration;
 use crate::crypto::Fingerprint;
 use crate::error::Error;
 use crate::flight::Waiter;
-use crate::introspection::engine::cache::{Now, Remembered};
+use crate::introspection::engine::cache::{CachedAnswer, Now};
 use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::place::{MAX_WAITING_FOR_ONE, Place};
 use crate::introspection::engine::question::Question;
-use crate::introspection::engine::sought::{RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome, RETRY_AFTER};
 use crate::introspection::engine::turns::MAX_QUEUED_KNOWN;
 use crate::observe::Introspected;
 use crate::runtime;
 
-/// Tokens looked up in a shared cache at once, calls included: what a process that begins with an
-/// empty memory needs, and a bound to what a flood of tokens can pile up.
+/// The maximum number of tokens that are looked up in a shared cache at the same time, including
+/// those whose call is in progress. It is enough for a process that starts with an empty cache, and
+/// it bounds what a flood of tokens can pile up.
 pub(crate) const MAX_LOOKUPS: usize = 1024;
 
-/// How often it is looked whether a probe is due, by who waits for the endpoint.
+/// How often a task that waits for the endpoint checks whether a probe is due.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// What a request that has to wait comes to.
+/// The result of [`Introspector::join`].
 pub(crate) enum Joined {
-    Remembered(Remembered),
+    Cached(CachedAnswer),
     Flight {
-        waiter: Waiter<Told>,
-        /// Whether the answer to come is to a question put no earlier than the request allows.
+        waiter: Waiter<QuestionOutcome>,
+        /// Whether the question was asked late enough for this request to use its answer.
         fresh: bool,
-        /// How many questions had begun.
+        /// How many questions had begun when this request joined.
         begun: u64,
-        /// Whether another request put the question.
+        /// Whether another request began the question.
         joined: bool,
         place: Place,
     },
 }
 
 impl Introspector {
-    /// Joins the question about this token that is under way, or begins one. Of a request that came
-    /// when `came_at` questions had begun, and that wants no older answer, only a later one is fresh.
+    /// Joins the question about this token that is in progress, or begins one. `came_at` is the
+    /// number of questions that had begun when the request came. If it is set and the request
+    /// accepts no older answer, only the answer to a later question is fresh.
     pub(crate) fn join(
         self: &Arc<Self>,
-        sought: Sought,
+        key: QuestionKey,
         token: &str,
         came_at: Option<u64>,
     ) -> Result<Joined, Error> {
         let now = self.now();
-        let known = self.known.contains_key(&sought.fingerprint);
-        // Asked for without the lock: where tokio panics, a hook of the API's own sees it.
+        let known = self.known.contains_key(&key.fingerprint);
+        // Without the lock: tokio may panic here, and then a user-supplied panic hook runs.
         let runtime = runtime::current();
-        // What another server was told will do, whether or not the endpoint can be called.
-        let asks_shared = self.shared.is_some() && !sought.asks_now;
-        let probe = if asks_shared { None } else { self.probe_before(sought, now) };
+        // The answer of another server is good enough, whether or not the endpoint can be called.
+        let asks_shared = self.shared.is_some() && !key.asks_now;
+        let probe = if asks_shared { None } else { self.probe_before(key, now) };
         let mut state = self.state();
         let begun = state.flights.begun();
-        if let Some(waiter) = state.flights.join(&sought, now.monotonic) {
-            if state.flights.waiting(&sought) > MAX_WAITING_FOR_ONE {
+        if let Some(waiter) = state.flights.join(&key, now.monotonic) {
+            if state.flights.waiting(&key) > MAX_WAITING_FOR_ONE {
                 drop(state);
                 return Err(self.held_back("too many requests wait for one answer", RETRY_AFTER));
             }
-            // One that was overtaken brings an answer that is known to be old.
+            // If the other kind of question was answered meanwhile, this answer is known to be old.
             let any_will_do =
-                self.cache.is_on() && !sought.asks_now && !state.overtaken.contains_key(&sought);
+                self.cache.is_on() && !key.asks_now && !state.overtaken.contains_key(&key);
             let fresh = any_will_do || came_at.is_some_and(|came| waiter.number() >= came);
             drop(state);
             let place = self.place(known)?;
             return Ok(Joined::Flight { waiter, fresh, begun, joined: true, place });
         }
-        // One that ended between our look and our lock has left its answer.
-        if !sought.asks_now
-            && let Some(remembered) = self.remembered(&sought.fingerprint, now)
+        // A question that ended between the cache lookup and the lock has stored its answer.
+        if !key.asks_now
+            && let Some(cached) = self.cached(&key.fingerprint, now)
         {
-            return Ok(Joined::Remembered(remembered));
+            return Ok(Joined::Cached(cached));
         }
-        let (runtime, place) = match (runtime, self.said(&sought.fingerprint, now)) {
+        let (runtime, place) = match (runtime, self.token_fault(&key.fingerprint, now)) {
             (_, Some(error)) => return Err(error),
             (Ok(runtime), None) => (runtime, self.place(known)?),
             (Err(unfit), None) => {
                 drop(state);
-                self.tell(Introspected::NoRuntime);
+                self.report(Introspected::NoRuntime);
                 return Err(self.unavailable(unfit.problem(), RETRY_AFTER));
             }
         };
-        // Dropped after the lock.
+        // Dropped after the lock is released.
         let (overdue, has_room) = state.give_up_overdue(now.monotonic);
         let turn = if asks_shared {
             let limit = if known { MAX_LOOKUPS + MAX_QUEUED_KNOWN } else { MAX_LOOKUPS };
@@ -92,12 +94,12 @@ impl Introspector {
             }
             None
         } else {
-            let turn = self.take_turn(&mut state, sought, known, now, probe);
+            let turn = self.take_turn(&mut state, key, known, now, probe);
             Some(turn.map_err(|held| self.held_back(held.problem, held.retry_after))?)
         };
-        state.overtaken.remove(&sought);
-        let (landing, waiter) = state.flights.begin(sought, now.monotonic);
-        // A runtime that shuts down drops the task at once, and that then asks for the lock.
+        state.overtaken.remove(&key);
+        let (completion, waiter) = state.flights.begin(key, now.monotonic);
+        // A runtime that shuts down drops the task at once, and the task then takes the lock.
         drop(state);
         drop(overdue);
         if has_room {
@@ -105,13 +107,13 @@ impl Introspector {
         }
         let question = Question {
             introspector: Arc::downgrade(self),
-            sought,
+            key,
             token: token.to_owned(),
             client: Arc::clone(&self.client),
             shared: self.shared.clone(),
             turn,
         };
-        question.launch(&runtime, landing);
+        question.launch(&runtime, completion);
         Ok(Joined::Flight { waiter, fresh: true, begun, joined: false, place })
     }
 
@@ -120,48 +122,59 @@ impl Introspector {
             .ok_or_else(|| self.held_back("too many requests wait", RETRY_AFTER))
     }
 
-    /// What was said of this very token a moment ago.
-    fn said(&self, token: &Fingerprint, now: Now) -> Option<Error> {
-        let said = self.said.get(token)?;
-        let left = said.until.checked_sub(now.monotonic).filter(|left| !left.is_zero())?;
-        Some(self.held_back(&said.problem, left.max(RETRY_AFTER)))
+    /// The error of the last call about this token, if it was a moment ago.
+    fn token_fault(&self, token: &Fingerprint, now: Now) -> Option<Error> {
+        let fault = self.token_faults.get(token)?;
+        let left = fault.until.checked_sub(now.monotonic).filter(|left| !left.is_zero())?;
+        Some(self.held_back(&fault.problem, left.max(RETRY_AFTER)))
     }
 
-    /// Sends a probe where one is due: readiness is asked for, and there may be no other traffic that
-    /// would show that the endpoint is back. It asks about a text of our own.
-    pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<Told>> {
+    /// Sends a probe if one is due. Readiness checks call this, because without other traffic
+    /// nothing else would show that the endpoint is back. The probe asks about a random text of
+    /// this crate.
+    pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<QuestionOutcome>> {
         self.probe_if_due(self.now())
     }
 
-    fn probe_if_due(self: &Arc<Self>, now: Now) -> Option<Waiter<Told>> {
-        if !self.state().breaker.wants_a_probe(now.monotonic) {
+    fn probe_if_due(self: &Arc<Self>, now: Now) -> Option<Waiter<QuestionOutcome>> {
+        if !self.state().breaker.is_probe_due(now.monotonic) {
             return None;
         }
-        let sought = Sought { fingerprint: self.probe_fingerprint, asks_now: true };
-        match self.join(sought, &self.probe, None) {
+        let key = QuestionKey { fingerprint: self.probe_fingerprint, asks_now: true };
+        match self.join(key, &self.probe, None) {
             Ok(Joined::Flight { waiter, .. }) => Some(waiter),
-            Ok(Joined::Remembered(_)) | Err(_) => None,
+            Ok(Joined::Cached(_)) | Err(_) => None,
         }
     }
 
-    /// The probe that a question about a token waits for, where one is due. The token itself is no
-    /// probe: one client with a token that always fails could otherwise fail each of them.
-    pub(super) fn probe_before(self: &Arc<Self>, sought: Sought, now: Now) -> Option<Waiter<Told>> {
-        if self.is_probe(sought) { None } else { self.probe_if_due(now) }
+    /// The probe that a question about a token waits for, if one is due. The client's token is
+    /// never used as the probe: one client with a token that always fails could otherwise fail
+    /// every probe.
+    pub(super) fn probe_before(
+        self: &Arc<Self>,
+        key: QuestionKey,
+        now: Now,
+    ) -> Option<Waiter<QuestionOutcome>> {
+        if self.is_probe(key) { None } else { self.probe_if_due(now) }
     }
 
-    pub(super) fn is_probe(&self, sought: Sought) -> bool {
-        sought.fingerprint == self.probe_fingerprint
+    pub(super) fn is_probe(&self, key: QuestionKey) -> bool {
+        key.fingerprint == self.probe_fingerprint
     }
 
-    /// Whether this question is still under way, and not overdue.
-    pub(crate) fn is_under_way(&self, sought: &Sought, waiter: &Waiter<Told>) -> bool {
+    /// Whether this question is still in progress and not overdue.
+    pub(crate) fn is_in_progress(
+        &self,
+        key: &QuestionKey,
+        waiter: &Waiter<QuestionOutcome>,
+    ) -> bool {
         let now = self.clock.monotonic();
-        let present = self.state().flights.join(sought, now);
+        let present = self.state().flights.join(key, now);
         present.is_some_and(|present| present.number() == waiter.number())
     }
 
-    /// Returns when the endpoint may be called: at once, unless it failed. The caller has a deadline.
+    /// Returns when the endpoint may be called. That is at once unless it failed. The caller has a
+    /// deadline.
     pub(crate) async fn ready(self: &Arc<Self>) {
         while self.is_open() {
             if let Some(mut waiter) = self.probe() {

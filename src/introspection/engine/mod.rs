@@ -1,5 +1,6 @@
-//! Answers for one authorization server: cached, asked for once for all requests that wait, queued
-//! where there are many, and held back where the server is in trouble.
+//! The introspection engine of one authorization server: answers are cached, each question runs as
+//! a single flight, calls beyond the limit are queued, and a circuit breaker holds calls back while
+//! the server fails.
 
 mod admit;
 pub(super) mod breaker;
@@ -11,7 +12,7 @@ mod join;
 mod lookup;
 mod place;
 mod question;
-mod sought;
+mod question_key;
 mod state;
 mod turns;
 mod wait;

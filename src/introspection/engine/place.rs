@@ -1,20 +1,22 @@
-//! How many requests may wait.
+//! Limits how many requests may wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Requests that wait at one endpoint; more are refused at once. What waits costs some KiB.
+/// The maximum number of requests that wait for one endpoint; more are refused at once. Each
+/// waiting request takes some KiB.
 pub(crate) const MAX_WAITING: usize = 8_192;
 
-/// Those that wait for one question, so that one token does not take the room of the others.
+/// The maximum number of requests that wait for one question, so that one token does not use up the
+/// limit for all others.
 pub(crate) const MAX_WAITING_FOR_ONE: usize = 4_096;
 
-/// A place among those who wait.
+/// The permit of one waiting request. It is released on drop.
 #[derive(Debug)]
 pub(crate) struct Place(Arc<AtomicUsize>);
 
 impl Place {
-    /// Tokens that were active before have as many again.
+    /// Requests with tokens that were active before have twice the limit.
     pub(crate) fn take(waiting: &Arc<AtomicUsize>, known: bool) -> Option<Self> {
         let limit = if known { 2 * MAX_WAITING } else { MAX_WAITING };
         let one_more = |count| (count < limit).then_some(count + 1);

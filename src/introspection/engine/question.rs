@@ -1,5 +1,5 @@
-//! One question about a token, on its way: to the shared cache first, where there is one that will
-//! do, then to the endpoint when its turn comes.
+//! One question about a token. It looks in the shared cache first, if one is configured and its
+//! answer would be accepted. Then it waits for its turn and calls the endpoint.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -7,16 +7,18 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::error::Error;
-use crate::flight::{self, Ended, Landing};
+use crate::flight::{self, Completion, Ended};
 use crate::introspection::endpoint::client::{Blames, CallFault, IntrospectionClient};
-use crate::introspection::engine::call::{Brought, Call, Failed, Running, Turn, gone};
+use crate::introspection::engine::call::{Call, Failed, FetchedAnswer, Running, Turn, gone};
 use crate::introspection::engine::introspector::Introspector;
-use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{
+    AnswerResult, QuestionKey, QuestionOutcome, RETRY_AFTER,
+};
 use crate::introspection::shared::SharedAnswers;
 use crate::runtime;
 
-/// A bound to all of it, beyond those of its parts: the shared cache, the turn, the call, each of the
-/// last two with this deadline.
+/// The deadline of the whole question. Its parts have their own deadlines: the shared cache, the
+/// turn, and the call. The turn and the call each have the deadline `call`.
 fn question_deadline(call: Duration) -> Duration {
     2 * call + Duration::from_secs(2)
 }
@@ -24,60 +26,63 @@ fn question_deadline(call: Duration) -> Duration {
 /// A question and what it needs.
 pub(crate) struct Question {
     pub(crate) introspector: Weak<Introspector>,
-    pub(crate) sought: Sought,
+    pub(crate) key: QuestionKey,
     pub(crate) token: String,
     pub(crate) client: Arc<IntrospectionClient>,
     pub(crate) shared: Option<Arc<SharedAnswers>>,
-    /// Where there is no cache to be asked first.
+    /// Set if no shared cache is looked up first.
     pub(crate) turn: Option<Turn>,
 }
 
 impl Question {
-    /// Puts the question, as a task that no request can cancel. To be called without a lock.
-    pub(crate) fn launch(self, runtime: &Handle, landing: Landing<Told>) {
-        let landing = Arc::new(landing);
-        let (introspector, sought) = (Weak::clone(&self.introspector), self.sought);
+    /// Starts the question as a task that no request can cancel. Call it without holding the lock.
+    pub(crate) fn launch(self, runtime: &Handle, completion: Completion<QuestionOutcome>) {
+        let completion = Arc::new(completion);
+        let (introspector, key) = (Weak::clone(&self.introspector), self.key);
         let to_share = self.shared.clone().map(|shared| (shared, self.token.clone()));
         let own = runtime.clone();
         let deadline = question_deadline(self.client.deadline);
-        let question = self.put(Arc::clone(&landing));
+        let question = self.run(Arc::clone(&completion));
         flight::launch(runtime, deadline, question, move |ended| {
-            land(&introspector, sought, landing, ended, |outcome, call| {
+            complete(&introspector, key, completion, ended, |outcome, call| {
                 let Some((shared, token)) = to_share else { return };
-                // Nobody waits for this.
+                // No request waits for this task.
                 let sharing = share(shared, token, outcome, call);
                 flight::launch(&own, deadline, sharing, drop);
             });
         });
     }
 
-    async fn put(mut self, landing: Arc<Landing<Told>>) -> Result<Brought, Failed> {
-        if let Some(shared) = self.shared.as_ref().filter(|_| !self.sought.asks_now)
-            // A store that panics is as good as none.
+    async fn run(
+        mut self,
+        completion: Arc<Completion<QuestionOutcome>>,
+    ) -> Result<FetchedAnswer, Failed> {
+        if let Some(shared) = self.shared.as_ref().filter(|_| !self.key.asks_now)
+            // A store that panics is treated as if it had no answer.
             && let Ok(Some(found)) = flight::caught(shared.get(&self.token)).await
             && let Some(introspector) = self.introspector.upgrade()
-            && let Some(brought) = introspector.usable(self.sought, found)
+            && let Some(fetched) = introspector.usable(self.key, found)
         {
-            return Ok(brought);
+            return Ok(fetched);
         }
-        let mut running = self.turn(&landing).await?;
-        let said = runtime::within(self.client.deadline, async {
+        let mut running = self.turn(&completion).await?;
+        let answer = runtime::within(self.client.deadline, async {
             let Some(has_answered) = running.has_answered() else {
                 return Err(CallFault::new(Blames::Nothing, "the server is gone"));
             };
             self.client.ask(&self.token, has_answered).await
         });
-        let said = said.await;
-        let said =
-            said.unwrap_or_else(|| Err(CallFault::new(Blames::Silence, "no answer in time")));
-        running.ended(said)
+        let answer = answer.await;
+        let answer =
+            answer.unwrap_or_else(|| Err(CallFault::new(Blames::Silence, "no answer in time")));
+        running.ended(answer)
     }
 
     /// Waits for the turn.
-    async fn turn(&mut self, landing: &Landing<Told>) -> Result<Running, Failed> {
+    async fn turn(&mut self, completion: &Completion<QuestionOutcome>) -> Result<Running, Failed> {
         let turn = match self.turn.take() {
             Some(turn) => turn,
-            None => self.introspector()?.turn(self.sought)?,
+            None => self.introspector()?.turn(self.key)?,
         };
         if let Turn::Now(running) = turn {
             return Ok(running);
@@ -86,10 +91,10 @@ impl Question {
         let introspector = self.introspector()?;
         match turn.transpose()?.flatten() {
             Some(running) => {
-                introspector.renew(self.sought, landing, running.call.asked);
+                introspector.renew(self.key, completion, running.call.asked);
                 Ok(running)
             }
-            // Given up, or it took too long.
+            // The turn was given up, or the wait took too long.
             None => {
                 let problem = "too many calls are under way";
                 Err(Failed { error: introspector.held_back(problem, RETRY_AFTER), late: true })
@@ -97,16 +102,16 @@ impl Question {
         }
     }
 
-    /// `None` where the turn was given up.
+    /// Returns `None` if the turn was given up.
     async fn wait_for(&self, mut turn: Turn) -> Result<Option<Running>, Failed> {
         if let Turn::AfterProbe(mut probe) = turn {
             probe.outcome().await;
-            turn = self.introspector()?.turn(self.sought)?;
+            turn = self.introspector()?.turn(self.key)?;
         }
         match turn {
             Turn::Now(running) => Ok(Some(running)),
             Turn::Later(turn) => Ok(turn.await.ok().transpose()?),
-            // The first was lost.
+            // The probe had no result, and another one is due.
             Turn::AfterProbe(_) => Ok(None),
         }
     }
@@ -116,18 +121,19 @@ impl Question {
     }
 }
 
-/// The end of a question, however it comes.
-fn land(
+/// Handles the end of a question, however it ended.
+fn complete(
     introspector: &Weak<Introspector>,
-    sought: Sought,
-    landing: Arc<Landing<Told>>,
-    ended: Ended<Result<Brought, Failed>>,
+    key: QuestionKey,
+    completion: Arc<Completion<QuestionOutcome>>,
+    ended: Ended<Result<FetchedAnswer, Failed>>,
     share: impl FnOnce(AnswerResult, Call),
 ) {
     let Some(introspector) = introspector.upgrade() else { return };
     let result = match ended {
-        // It died with its runtime, which says nothing: who waits may ask on another.
-        Ended::Gone => return introspector.forget(sought, &landing),
+        // It ended with its runtime, which says nothing about the token. The waiters may ask again
+        // on another runtime.
+        Ended::Gone => return introspector.forget(key, &completion),
         Ended::Done(result) => result,
         ended @ (Ended::Late | Ended::Panicked) => {
             let problem = ended.done().err().unwrap_or_default();
@@ -135,23 +141,23 @@ fn land(
         }
     };
     let late = result.as_ref().is_err_and(|failed| failed.late);
-    // A copy from before other requests can see the answer: once its members have passed for one of
-    // them, they are gone.
-    let to_share = result.as_ref().ok().and_then(|Brought { answer, call, .. }| {
+    // Copy the answer before other requests can see it: as soon as its members passed all checks
+    // for one of them, the members are dropped.
+    let to_share = result.as_ref().ok().and_then(|FetchedAnswer { answer, call, .. }| {
         let answer = answer.as_ref().map(|answer| Arc::new(answer.unjudged()));
         call.map(|call| (answer.ok_or(Error::Inactive), call))
     });
-    let (outcome, is_latest) = introspector.conclude(sought, &landing, result);
-    // The question itself is over, so this is the only owner.
-    if let Some(landing) = Arc::into_inner(landing) {
-        landing.tell(Told { outcome, late });
+    let (outcome, is_latest) = introspector.record(key, &completion, result);
+    // The question has ended, so this is the only owner.
+    if let Some(completion) = Arc::into_inner(completion) {
+        completion.send(QuestionOutcome { result: outcome, late });
     }
     if let Some((outcome, call)) = to_share.filter(|_| is_latest) {
         share(outcome, call);
     }
 }
 
-/// Tells the shared cache what was heard.
+/// Writes the answer to the shared cache.
 async fn share(shared: Arc<SharedAnswers>, token: String, outcome: AnswerResult, call: Call) {
     match outcome {
         Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,

@@ -1,4 +1,4 @@
-//! What is under way and what the endpoint bears: all that is decided under the lock.
+//! The state under the lock: what is in progress, and whether the endpoint may be called.
 
 use std::collections::HashMap;
 use std::sync::Weak;
@@ -12,19 +12,20 @@ use crate::flight::{Flights, MARGIN};
 use crate::introspection::endpoint::client::{Blames, CallFault};
 use crate::introspection::engine::breaker::{Admission, Breaker, Evidence, within_cap};
 use crate::introspection::engine::call::{Call, CallOwner, Running};
-use crate::introspection::engine::sought::{RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome, RETRY_AFTER};
 use crate::introspection::engine::turns::{MAX_IN_FLIGHT, Turns};
 
-/// What the engine decides by, in one critical section.
+/// The state of the engine. Each decision is made in one critical section.
 pub(crate) struct State {
-    pub(crate) flights: Flights<Sought, Told>,
-    /// When a question of the other kind about the same token was put, if it was answered meanwhile.
-    pub(crate) overtaken: HashMap<Sought, Duration>,
+    pub(crate) flights: Flights<QuestionKey, QuestionOutcome>,
+    /// When a question of the other kind about the same token was asked, if that one was answered
+    /// while this one is in progress.
+    pub(crate) overtaken: HashMap<QuestionKey, Duration>,
     pub(crate) turns: Turns<Waiting>,
     pub(crate) breaker: Breaker,
     pub(crate) evidence: Evidence,
-    /// Until when the endpoint, which said 429, is not asked about tokens that were never active, and
-    /// about any.
+    /// After a 429: until when the endpoint is not asked about tokens that were never active, and
+    /// until when it is not asked about any token.
     pub(crate) busy_for_new: Duration,
     pub(crate) busy_for_all: Duration,
 }
@@ -33,11 +34,11 @@ pub(crate) struct State {
 pub(crate) struct Waiting {
     pub(crate) sender: oneshot::Sender<Result<Running, Error>>,
     pub(crate) owner: Weak<dyn CallOwner>,
-    pub(crate) sought: Sought,
+    pub(crate) key: QuestionKey,
 }
 
 /// Why no call may begin now.
-pub(crate) struct Held {
+pub(crate) struct HeldBack {
     pub(crate) problem: &'static str,
     pub(crate) retry_after: Duration,
 }
@@ -55,29 +56,30 @@ impl State {
         }
     }
 
-    /// Whether the endpoint asked for fewer calls.
-    pub(crate) fn holds(&self, known: bool, now: Duration) -> Result<(), Held> {
+    /// Fails if the endpoint asked for fewer calls (429).
+    pub(crate) fn check_rate_limit(&self, known: bool, now: Duration) -> Result<(), HeldBack> {
         let busy_until =
             if known { self.busy_for_all } else { self.busy_for_all.max(self.busy_for_new) };
         match busy_until.checked_sub(now) {
             None | Some(Duration::ZERO) => Ok(()),
-            Some(retry_after) => Err(Held { problem: "it asked for fewer calls", retry_after }),
+            Some(retry_after) => Err(HeldBack { problem: "it asked for fewer calls", retry_after }),
         }
     }
 
-    /// Whether the call is a probe.
-    pub(crate) fn ask_breaker(&mut self, now: Duration) -> Result<bool, Held> {
+    /// Asks the circuit breaker. Returns whether the call is a probe.
+    pub(crate) fn ask_breaker(&mut self, now: Duration) -> Result<bool, HeldBack> {
         match self.breaker.ask(now) {
             Admission::Call => Ok(false),
             Admission::Probe => Ok(true),
             Admission::Wait { retry_after } => {
                 let problem = "it failed several times in a row and is left alone";
-                Err(Held { problem, retry_after })
+                Err(HeldBack { problem, retry_after })
             }
         }
     }
 
-    /// A call failed; whether that counts against the server, and whether the breaker opened.
+    /// A call failed. Returns whether this counts against the server, and whether the breaker
+    /// opened.
     pub(crate) fn failed(
         &mut self,
         token: Fingerprint,
@@ -98,7 +100,7 @@ impl State {
                 0
             }
             Blames::Token => 0,
-            // Not by the text of a probe, and nobody answered it.
+            // The text of a probe can't cause this, so the server did not answer.
             Blames::Accident => u32::from(call.probe),
             Blames::Nothing => {
                 if call.probe {
@@ -117,14 +119,14 @@ impl State {
         (failures > 0, opened)
     }
 
-    /// Counts no longer what is overdue. What comes back is to be dropped without the lock, since that
-    /// wakes tasks. Also answers whether that made room for calls, which the owner has to give away:
-    /// none of those that ended so will.
+    /// Removes what is overdue. Drop the returned questions without the lock, because that wakes
+    /// tasks. The second value says whether this made room for calls. The owner then has to give
+    /// turns to waiting questions: the overdue calls will not do it when they end.
     pub(crate) fn give_up_overdue(&mut self, now: Duration) -> (Vec<Waiting>, bool) {
         if self.flights.len() >= MAX_IN_FLIGHT {
             self.flights.give_up_overdue(now);
             let Self { flights, overtaken, .. } = self;
-            overtaken.retain(|sought, _| flights.join(sought, now).is_some());
+            overtaken.retain(|key, _| flights.join(key, now).is_some());
         }
         let running = self.turns.running();
         let overdue = self.turns.give_up_overdue(now);

@@ -1,32 +1,35 @@
-//! Whose turn is it to call the endpoint? Pure.
+//! Limits the calls in flight to one endpoint. Pure.
 //!
-//! So many calls at once, some of them only for tokens that were active before; the rest wait their
-//! turn in the order in which they came, and their number has a bound. A flood of made-up tokens then
-//! delays new tokens, and never those that the endpoint vouched for.
+//! The number of calls in flight is limited. Some of them are reserved for tokens that were active
+//! before. Further questions wait in a queue, first in, first out, whose length is limited. So a
+//! flood of made-up tokens can delay other new tokens, but not tokens that were active before.
 //!
-//! A call that is overdue is counted no longer: its task may sit on a runtime that nobody drives.
+//! An overdue call no longer counts: its task may be on a runtime that is no longer polled.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Calls under way at one endpoint: what an authorization server bears from one of its clients.
+/// The maximum number of calls in flight to one endpoint: what an authorization server can take
+/// from one of its clients.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 
-/// Those of them that only tokens that were active before may have.
+/// How many of these calls are reserved for tokens that were active before.
 pub(crate) const RESERVED: usize = 16;
 
-/// Tokens that wait for their turn. At 64 calls of 50 ms it comes to the last after 0.8 s.
+/// The maximum number of questions that wait for their turn. With 64 calls of 50 ms each, the last
+/// one gets its turn after 0.8 s.
 pub(crate) const MAX_QUEUED: usize = 1024;
 
-/// So many more that were active before, or a flood of new ones would keep them out of the queue.
+/// Additional queue entries for tokens that were active before, so that a flood of new tokens can't
+/// keep them out of the queue.
 pub(crate) const MAX_QUEUED_KNOWN: usize = 256;
 
-/// The calls under way, and who waits for one.
+/// The calls in flight, and the queue.
 #[derive(Debug)]
 pub(crate) struct Turns<T> {
     overdue_after: Duration,
     running: Vec<Running>,
-    /// Tokens that were never active, and those that were.
+    /// The queue of tokens that were never active, and that of tokens that were.
     new: VecDeque<Queued<T>>,
     known: VecDeque<Queued<T>>,
     count: u64,
@@ -46,13 +49,13 @@ struct Queued<T> {
     value: T,
 }
 
-/// What became of a wish to call.
+/// The result of [`Turns::take`].
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Place<T> {
-    /// Its turn is now; the number is to be [ended](Turns::end).
+pub(crate) enum Grant<T> {
+    /// The call may begin now. [End](Turns::end) the number when the call ends.
     Turn(u64),
     Queued,
-    /// Too many wait already.
+    /// The queue is full.
     Full(T),
 }
 
@@ -62,50 +65,51 @@ impl<T> Turns<T> {
         Self { overdue_after, running: Vec::new(), new, known, count: 0 }
     }
 
-    /// Calls under way.
+    /// The number of calls in flight.
     pub(crate) fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// How many wait.
+    /// The length of the queue.
     pub(crate) fn queued(&self) -> usize {
         self.new.len() + self.known.len()
     }
 
-    /// Whether a call could begin now, by the number of those under way.
+    /// Whether the limit allows another call now.
     pub(crate) fn is_free(&self, known: bool) -> bool {
         let new = self.running.iter().filter(|running| !running.known).count();
         self.running.len() < MAX_IN_FLIGHT && (known || new < MAX_IN_FLIGHT - RESERVED)
     }
 
-    /// Takes a turn, or a place in the queue with `value`.
-    pub(crate) fn take(&mut self, known: bool, now: Duration, value: T) -> Place<T> {
+    /// Takes a turn, or queues `value`.
+    pub(crate) fn take(&mut self, known: bool, now: Duration, value: T) -> Grant<T> {
         let queue = if known { &self.known } else { &self.new };
         if queue.is_empty() && self.is_free(known) {
-            return Place::Turn(self.begin(known, now));
+            return Grant::Turn(self.begin(known, now));
         }
         let limit = if known { MAX_QUEUED + MAX_QUEUED_KNOWN } else { MAX_QUEUED };
         if self.queued() >= limit {
-            return Place::Full(value);
+            return Grant::Full(value);
         }
         let number = self.next_number();
         let queue = if known { &mut self.known } else { &mut self.new };
         queue.push_back(Queued { number, since: now, value });
-        Place::Queued
+        Grant::Queued
     }
 
-    /// Begins a call without a look at the queue, for a probe; `None` where there is no room.
+    /// Begins a call ahead of the queue, for a probe. Returns `None` if the limit is reached.
     pub(crate) fn take_first(&mut self, now: Duration) -> Option<u64> {
         self.is_free(true).then(|| self.begin(true, now))
     }
 
-    /// A call ended. Whether it was still counted.
+    /// A call ended. Returns whether it still counted.
     pub(crate) fn end(&mut self, number: u64) -> bool {
         let found = self.running.iter().position(|running| running.number == number);
         found.map(|at| self.running.swap_remove(at)).is_some()
     }
 
-    /// The next whose turn it is, with its number and whether it was active before.
+    /// The next entry of the queue that gets a turn, with its number and whether its token was
+    /// active before.
     pub(crate) fn next(&mut self, now: Duration) -> Option<(u64, bool, T)> {
         let may = |queue: &VecDeque<Queued<T>>, known| {
             queue.front().filter(|_| self.is_free(known)).map(|queued| queued.number)
@@ -120,14 +124,14 @@ impl<T> Turns<T> {
         Some((self.begin(known, now), known, value))
     }
 
-    /// Takes out who waits.
+    /// Empties the queue.
     #[cfg(test)]
     fn drain(&mut self) -> impl Iterator<Item = T> {
         let queues = [std::mem::take(&mut self.known), std::mem::take(&mut self.new)];
         queues.into_iter().flatten().map(|queued| queued.value)
     }
 
-    /// Counts calls no longer that are overdue, and takes out who waits for longer than that.
+    /// Removes overdue calls, and removes and returns queue entries that have waited for as long.
     pub(crate) fn give_up_overdue(&mut self, now: Duration) -> Vec<T> {
         let limit = self.overdue_after;
         let is_overdue = |since: Duration| now.saturating_sub(since) >= limit;
@@ -163,9 +167,9 @@ mod tests {
         Turns::new(6 * SECOND)
     }
 
-    fn turn(place: Place<u32>) -> u64 {
+    fn turn(place: Grant<u32>) -> u64 {
         match place {
-            Place::Turn(number) => number,
+            Grant::Turn(number) => number,
             other => panic!("no turn: {other:?}"),
         }
     }
@@ -176,19 +180,19 @@ mod tests {
         for n in 0..48 {
             turn(turns.take(false, SECOND, n));
         }
-        assert_eq!(turns.take(false, SECOND, 48), Place::Queued);
+        assert_eq!(turns.take(false, SECOND, 48), Grant::Queued);
         for n in 100..116 {
             turn(turns.take(true, SECOND, n));
         }
-        assert_eq!(turns.take(true, SECOND, 116), Place::Queued);
+        assert_eq!(turns.take(true, SECOND, 116), Grant::Queued);
         assert_eq!((turns.running(), turns.queued()), (64, 2));
-        // Alone, they may have all.
+        // Without new tokens, they may use all calls.
         let mut turns = self::turns();
         for n in 0..64 {
             turn(turns.take(true, SECOND, n));
         }
-        assert_eq!(turns.take(true, SECOND, 64), Place::Queued);
-        assert_eq!(turns.take(false, SECOND, 65), Place::Queued);
+        assert_eq!(turns.take(true, SECOND, 64), Grant::Queued);
+        assert_eq!(turns.take(false, SECOND, 65), Grant::Queued);
     }
 
     #[test]
@@ -197,7 +201,7 @@ mod tests {
         let running: Vec<_> = (0..48).map(|n| turn(turns.take(false, SECOND, n))).collect();
         let known: Vec<_> = (0..16).map(|n| turn(turns.take(true, SECOND, n))).collect();
         for (known, value) in [(false, 1), (true, 2), (false, 3), (true, 4)] {
-            assert_eq!(turns.take(known, SECOND, value), Place::Queued);
+            assert_eq!(turns.take(known, SECOND, value), Grant::Queued);
         }
         let next = |turns: &mut Turns<u32>| turns.next(SECOND).map(|(_, _, value)| value);
         assert_eq!(next(&mut turns), None);
@@ -217,9 +221,9 @@ mod tests {
     fn who_comes_later_does_not_overtake() {
         let mut turns = turns();
         let running: Vec<_> = (0..48).map(|n| turn(turns.take(false, SECOND, n))).collect();
-        assert_eq!(turns.take(false, SECOND, 1), Place::Queued);
+        assert_eq!(turns.take(false, SECOND, 1), Grant::Queued);
         turns.end(running[0]);
-        assert_eq!(turns.take(false, SECOND, 2), Place::Queued);
+        assert_eq!(turns.take(false, SECOND, 2), Grant::Queued);
         assert_eq!(turns.next(SECOND).map(|(_, known, value)| (known, value)), Some((false, 1)));
     }
 
@@ -227,13 +231,13 @@ mod tests {
     fn the_queue_has_a_bound() {
         let mut turns = turns();
         for n in 0..48 + MAX_QUEUED as u32 {
-            assert!(!matches!(turns.take(false, SECOND, n), Place::Full(_)), "{n}");
+            assert!(!matches!(turns.take(false, SECOND, n), Grant::Full(_)), "{n}");
         }
-        assert_eq!(turns.take(false, SECOND, 7), Place::Full(7));
+        assert_eq!(turns.take(false, SECOND, 7), Grant::Full(7));
         for n in 0..16 + MAX_QUEUED_KNOWN as u32 {
-            assert!(!matches!(turns.take(true, SECOND, n), Place::Full(_)), "{n}");
+            assert!(!matches!(turns.take(true, SECOND, n), Grant::Full(_)), "{n}");
         }
-        assert_eq!(turns.take(true, SECOND, 8), Place::Full(8));
+        assert_eq!(turns.take(true, SECOND, 8), Grant::Full(8));
         assert_eq!(turns.drain().count(), MAX_QUEUED + MAX_QUEUED_KNOWN);
         assert_eq!(turns.queued(), 0);
     }
@@ -242,8 +246,8 @@ mod tests {
     fn what_is_overdue_is_counted_no_longer() {
         let mut turns = turns();
         let old: Vec<_> = (0..48).map(|n| turn(turns.take(false, SECOND, n))).collect();
-        assert_eq!(turns.take(false, SECOND, 48), Place::Queued);
-        assert_eq!(turns.take(false, 2 * SECOND, 49), Place::Queued);
+        assert_eq!(turns.take(false, SECOND, 48), Grant::Queued);
+        assert_eq!(turns.take(false, 2 * SECOND, 49), Grant::Queued);
         assert!(turns.give_up_overdue(7 * SECOND - Duration::from_nanos(1)).is_empty());
         assert_eq!(turns.running(), 48);
         assert_eq!(turns.give_up_overdue(7 * SECOND), [48]);

@@ -1,77 +1,79 @@
-//! A request's wait for an answer.
+//! A request waits for an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::flight::Waiter;
-use crate::introspection::engine::cache::Remembered;
+use crate::introspection::engine::cache::CachedAnswer;
 use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::join::Joined;
 use crate::introspection::engine::place::Place;
-use crate::introspection::engine::sought::{AnswerResult, RETRY_AFTER, Sought, Told};
+use crate::introspection::engine::question_key::{
+    AnswerResult, QuestionKey, QuestionOutcome, RETRY_AFTER,
+};
 use crate::runtime::{self, Deadline};
 
-/// How long a request waits in all, whatever it waits for: the question that it began or joined,
-/// which itself says how it ended; another, where that one does not answer it; and the same again
-/// after a reload.
+/// How long a request waits in total. This includes the question that it began or joined, and
+/// another question if the first does not answer it. After a reload of the configuration it may
+/// wait once more for as long.
 fn wait(call: Duration) -> Duration {
     call + Duration::from_secs(1)
 }
 
-/// A request that has waited less than this for a call that then came to its deadline joined it
-/// late, and may begin one of its own.
+/// If a request has waited less than this when the call reaches its deadline, it joined the call
+/// late and may begin one of its own.
 fn joined_late(call: Duration) -> Duration {
     call / 2
 }
 
-/// How often a request that waits for longer looks whether the question still counts as under way: its
-/// task may sit on a runtime that is no longer polled.
+/// How often a request that waits for longer checks whether the question still counts as in
+/// progress. The task of the question may be on a runtime that is no longer polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// How often a request may begin again, since what it joined came to nothing.
+/// How often a request may start over if the question that it joined had no result.
 const REPEATS: u32 = 2;
 
 /// A wait for an answer.
 pub(crate) struct AnswerWait {
     pub(crate) introspector: Arc<Introspector>,
-    pub(crate) sought: Sought,
+    pub(crate) key: QuestionKey,
     pub(crate) token: String,
     pub(crate) came_at: u64,
-    pub(crate) waiter: Waiter<Told>,
+    pub(crate) waiter: Waiter<QuestionOutcome>,
     pub(crate) fresh: bool,
     pub(crate) joined: bool,
     pub(crate) place: Place,
 }
 
 impl AnswerWait {
-    /// The configuration under which the server is asked.
+    /// The generation of the configuration under which the server is asked.
     pub(crate) fn generation(&self) -> u64 {
         self.introspector.generation()
     }
 
-    /// Returns with the answer, or when the limit is reached.
+    /// Returns the answer, or an error when the limit is reached.
     pub(crate) async fn done(mut self, deadline: Deadline) -> AnswerResult {
         let outcome = deadline.within(wait(self.introspector.deadline()), self.outcome()).await;
         let introspector = self.introspector;
         outcome
             .unwrap_or_else(|| Err(introspector.unavailable("no answer in time", RETRY_AFTER)))
-            .or_else(|error| introspector.stale(&self.sought, &error).ok_or(error))
+            .or_else(|error| introspector.stale(&self.key, &error).ok_or(error))
     }
 
     async fn outcome(&mut self) -> AnswerResult {
         let mut repeats = REPEATS;
         loop {
             let late = joined_late(self.introspector.deadline());
-            let (told, soon) = match runtime::within(late, self.waiter.outcome()).await {
-                Some(told) => (told, true),
-                None => (self.told_later().await, false),
+            let (outcome, soon) = match runtime::within(late, self.waiter.outcome()).await {
+                Some(outcome) => (outcome, true),
+                None => (self.later_outcome().await, false),
             };
-            match told {
-                // It began before this request came.
+            match outcome {
+                // The question began before this request came.
                 Some(_) if !self.fresh => {}
-                Some(told) if !(told.late && self.joined && soon && repeats > 0) => {
-                    return told.outcome;
+                Some(outcome) if !(outcome.late && self.joined && soon && repeats > 0) => {
+                    return outcome.result;
                 }
                 None if repeats == 0 => {
                     let problem = "the call was aborted";
@@ -79,27 +81,27 @@ impl AnswerWait {
                 }
                 Some(_) | None => repeats -= 1,
             }
-            let joined = self.introspector.join(self.sought, &self.token, Some(self.came_at))?;
+            let joined = self.introspector.join(self.key, &self.token, Some(self.came_at))?;
             match joined {
                 Joined::Flight { waiter, fresh, joined, place, .. } => {
                     (self.waiter, self.fresh, self.joined) = (waiter, fresh, joined);
                     self.place = place;
                 }
-                Joined::Remembered(Remembered::Active(answer)) => return Ok(answer),
-                Joined::Remembered(Remembered::Inactive) => return Err(Error::Inactive),
+                Joined::Cached(CachedAnswer::Active(answer)) => return Ok(answer),
+                Joined::Cached(CachedAnswer::Inactive) => return Err(Error::Inactive),
             }
         }
     }
 
-    /// Waits on. `None` also where the question is overdue, and ends without a word.
-    async fn told_later(&mut self) -> Option<Told> {
-        let mut under_way = true;
+    /// Waits further. Returns `None` also if the question is overdue and ends without an outcome.
+    async fn later_outcome(&mut self) -> Option<QuestionOutcome> {
+        let mut in_progress = true;
         loop {
             match runtime::within(LOOK_AGAIN, self.waiter.outcome()).await {
-                Some(told) => return told,
-                // One that has just landed tells us yet.
-                None if !under_way => return None,
-                None => under_way = self.introspector.is_under_way(&self.sought, &self.waiter),
+                Some(outcome) => return outcome,
+                // A question that has just completed still sends its outcome.
+                None if !in_progress => return None,
+                None => in_progress = self.introspector.is_in_progress(&self.key, &self.waiter),
             }
         }
     }

@@ -1,8 +1,8 @@
-//! The second tier: what other servers were told, before the endpoint is asked.
+//! The second cache tier: answers that other servers got, looked up before the endpoint is asked.
 //!
-//! Nothing here can let a token through that the endpoint did not vouch for, nor hold a request up
-//! for long. Whatever is wrong with the store or with what lies in it, the answer is that nothing is
-//! known, and the endpoint is asked as if there were no store.
+//! Nothing here can accept a token that the endpoint did not vouch for, and nothing here delays a
+//! request for long. If the store fails, or if a stored value is unusable, the token counts as
+//! unknown, and the endpoint is asked as if there were no store.
 
 pub(super) mod record;
 #[cfg(feature = "redis")]
@@ -23,22 +23,23 @@ use crate::observe::{Introspected, Stream};
 use crate::runtime;
 use crate::source_error::Boxed;
 use crate::token::Excerpt;
-use record::{Shared, Unusable};
+use record::{SharedAnswer, Unusable};
 use store::AnyAnswerStore;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 pub use store::{AnswerStore, SharedCache};
 
-/// How long the store is waited for: a store that is slower than the endpoint is no help. Those of
-/// one data centre answer within a few milliseconds.
+/// The deadline of a store call: a store that is slower than the endpoint is no help. A store in
+/// the same data centre answers within a few milliseconds.
 const STORE_DEADLINE: Duration = Duration::from_millis(250);
 
-/// Octets of a sealed answer. An answer of the largest size fits unless writing it anew makes it
-/// longer.
+/// The largest sealed answer in octets. An answer of the largest size fits, unless it becomes
+/// longer when it is written again as JSON.
 pub(crate) const MAX_VALUE: usize = MAX_BODY + 1024 + SEALING_OVERHEAD;
 
-/// In front of each key, so that an operator knows whose it is, and can give rights to it alone.
+/// The prefix of each key. It shows an operator which crate the key belongs to, and allows access
+/// rights for these keys only.
 const PREFIX: &str = "tower-resource-server:introspection:";
 
 /// The shared answers of one endpoint.
@@ -47,31 +48,31 @@ pub(crate) struct SharedAnswers {
     store: Arc<dyn AnyAnswerStore>,
     sealer: Sealer,
     ttl: Duration,
-    /// For how much longer an answer may stand in.
+    /// How much longer a stale answer may be used.
     stale: Duration,
     leeway: Duration,
     clock: Arc<dyn Clock>,
     stream: Stream,
-    reads: Line,
-    writes: Line,
+    reads: Direction,
+    writes: Direction,
 }
 
-/// What is known of the store in one direction. A store that can be read and not written is used
-/// for what it is good for.
-struct Line {
+/// The health of the store for reads or for writes. If a store can be read but not written, it is
+/// used for reads.
+struct Direction {
     does: &'static str,
-    state: Mutex<LineState>,
+    state: Mutex<DirectionState>,
 }
 
-struct LineState {
+struct DirectionState {
     breaker: Breaker,
-    /// Whether it was said in the log that it fails.
-    told: bool,
+    /// Whether the failure was reported.
+    reported: bool,
 }
 
 impl SharedAnswers {
-    /// `context` is all that an answer depends on besides the token. `None` should the library that
-    /// seals fail.
+    /// `context` is everything that an answer depends on besides the token. Returns `None` if the
+    /// sealing library fails.
     pub(crate) fn new(
         cache: &SharedCache,
         context: &[&[u8]],
@@ -82,21 +83,21 @@ impl SharedAnswers {
         (clock, stream): (Arc<dyn Clock>, Stream),
     ) -> Option<Self> {
         let sealer = Sealer::new(&cache.secret, context)?;
-        let line = |does| {
+        let direction = |does| {
             let breaker = Breaker::for_calls(STORE_DEADLINE);
-            Line { does, state: Mutex::new(LineState { breaker, told: false }) }
+            Direction { does, state: Mutex::new(DirectionState { breaker, reported: false }) }
         };
-        let (reads, writes) = (line("read"), line("write"));
+        let (reads, writes) = (direction("read"), direction("write"));
         let store = Arc::clone(&cache.store);
         Some(Self { issuer, store, sealer, ttl, stale, leeway, clock, stream, reads, writes })
     }
 
-    fn tell(&self, what: Introspected<'_>) {
+    fn report(&self, what: Introspected<'_>) {
         self.stream.tell_of_introspection(&self.issuer, what);
     }
 
-    /// What is known of a token and may still be used.
-    pub(crate) async fn get(&self, token: &str) -> Option<Shared> {
+    /// The answer about a token, if one is stored and may still be used.
+    pub(crate) async fn get(&self, token: &str) -> Option<SharedAnswer> {
         let key = self.key(token);
         let value = self.call(&self.reads, || self.store.get(&key)).await??;
         let sealed = if value.len() <= MAX_VALUE { value.as_slice() } else { &[] };
@@ -108,34 +109,35 @@ impl SharedAnswers {
         };
         match read {
             Ok(shared) => Some(shared),
-            // As it goes; the store forgets a little later than we do.
+            // This is normal: the store drops a value a little later than we do.
             Err(Unusable::Over) => None,
             Err(Unusable::Malformed) => {
-                self.tell(Introspected::SharedAnswerUnusable("it was not sealed under this key"));
+                self.report(Introspected::SharedAnswerUnusable("it was not sealed under this key"));
                 None
             }
             Err(Unusable::Ahead) => {
                 let reason = "it is from ahead of our clock by more than the leeway";
-                self.tell(Introspected::SharedAnswerUnusable(reason));
+                self.report(Introspected::SharedAnswerUnusable(reason));
                 None
             }
         }
     }
 
-    /// Shares an answer, `None` for a token that is not active, that was asked for at `asked`. It
-    /// takes the place of an older one and of no newer one, whichever is written first.
+    /// Shares the answer to a question that was asked at `asked`; `None` means that the token is
+    /// not active. It replaces an older answer but never a newer one, whichever is written first.
     pub(crate) async fn put(&self, token: &str, answer: Option<&Answer>, asked: Now) {
         let now = self.clock.monotonic();
         let mut left = match answer {
             Some(_) => self.ttl,
-            // As long as an older answer can be used, somewhere.
+            // For as long as any server could use an older answer.
             None => self.ttl + self.stale,
         };
         left = left.saturating_sub(now.saturating_sub(asked.monotonic));
         let key = self.key(token);
-        // A clock out of all bounds makes it as old as can be, and nobody will use it.
+        // If the clock is out of range, the answer gets the greatest possible age, and no server
+        // uses it.
         let asked = Duration::try_from_secs_f64(asked.wall.as_secs_f64()).unwrap_or_default();
-        // A double of today's size is off by up to 120 ns, which must cost no millisecond.
+        // An `f64` of today's time is off by up to 120 ns, which must not shift the millisecond.
         let asked = asked.saturating_add(Duration::from_nanos(500));
         let version = record::version(answer.is_some(), asked);
         let record = record::write(answer, asked);
@@ -150,22 +152,27 @@ impl SharedAnswers {
         format!("{PREFIX}{}", self.sealer.name(token.as_bytes()))
     }
 
-    /// One call of the store, under its deadline; `None` when it failed, or is left alone.
-    async fn call<'a, T>(&self, line: &Line, call: impl FnOnce() -> Boxed<'a, T>) -> Option<T> {
+    /// One call of the store, within its deadline. Returns `None` if it failed, or if calls are
+    /// held back.
+    async fn call<'a, T>(
+        &self,
+        direction: &Direction,
+        call: impl FnOnce() -> Boxed<'a, T>,
+    ) -> Option<T> {
         let now = self.clock.monotonic();
-        let probe = match line.state().breaker.ask(now) {
+        let probe = match direction.state().breaker.ask(now) {
             Admission::Call => false,
             Admission::Probe => true,
             Admission::Wait { .. } => return None,
         };
-        let report = Report { shared: self, line, probe, done: false };
+        let report = Report { shared: self, direction, probe, done: false };
         match runtime::within(STORE_DEADLINE, call()).await {
             Some(Ok(value)) => {
                 report.succeeded();
                 Some(value)
             }
             Some(Err(error)) => {
-                // The words of code that is not ours.
+                // User-supplied text: escape and shorten it.
                 report.failed(Excerpt::of(&error.into_problem()).as_str());
                 None
             }
@@ -177,8 +184,8 @@ impl SharedAnswers {
     }
 }
 
-impl Line {
-    fn state(&self) -> MutexGuard<'_, LineState> {
+impl Direction {
+    fn state(&self) -> MutexGuard<'_, DirectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -189,11 +196,11 @@ impl fmt::Debug for SharedAnswers {
     }
 }
 
-/// How a call of the store ended. It reports even when the call is dropped, or the next probe would
-/// wait until this one is overdue.
+/// Reports how a call of the store ended. It also reports if the call is dropped, because otherwise
+/// the next probe would wait until this one is overdue.
 struct Report<'a> {
     shared: &'a SharedAnswers,
-    line: &'a Line,
+    direction: &'a Direction,
     probe: bool,
     done: bool,
 }
@@ -201,29 +208,30 @@ struct Report<'a> {
 impl Report<'_> {
     fn succeeded(mut self) {
         self.done = true;
-        let mut state = self.line.state();
+        let mut state = self.direction.state();
         state.breaker.succeeded();
-        let told = std::mem::take(&mut state.told);
+        let reported = std::mem::take(&mut state.reported);
         drop(state);
-        if told {
-            self.shared.tell(Introspected::SharedCacheBack { does: self.line.does });
+        if reported {
+            self.shared.report(Introspected::SharedCacheBack { does: self.direction.does });
         }
     }
 
     fn failed(mut self, problem: &str) {
         self.done = true;
-        if !self.note() {
-            self.shared.tell(Introspected::SharedCacheFailed { does: self.line.does, problem });
+        if !self.record_failure() {
+            self.shared
+                .report(Introspected::SharedCacheFailed { does: self.direction.does, problem });
         }
     }
 
-    /// Answers whether it was told already.
-    fn note(&self) -> bool {
-        // A clock may be the API's own code, which runs outside of the lock.
+    /// Records a failure. Returns whether a failure was reported before.
+    fn record_failure(&self) -> bool {
+        // A clock may be user-supplied code, so it runs without the lock.
         let now = self.shared.clock.monotonic();
-        let mut state = self.line.state();
+        let mut state = self.direction.state();
         state.breaker.failed(now, self.probe, random_unit(), None);
-        std::mem::replace(&mut state.told, true)
+        std::mem::replace(&mut state.reported, true)
     }
 }
 
@@ -233,14 +241,15 @@ impl Drop for Report<'_> {
             return;
         }
         if std::thread::panicking() {
-            if !self.note() {
+            if !self.record_failure() {
                 let problem = "the call panicked";
-                self.shared.tell(Introspected::SharedCacheFailed { does: self.line.does, problem });
+                self.shared
+                    .report(Introspected::SharedCacheFailed { does: self.direction.does, problem });
             }
         } else if self.probe {
-            // It ended with its runtime, which says nothing of the store.
+            // It ended with its runtime, which says nothing about the store.
             let now = self.shared.clock.monotonic();
-            self.line.state().breaker.probe_was_lost(now);
+            self.direction.state().breaker.probe_was_lost(now);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What of an answer is shared, and whether it still holds. Pure.
+//! The record of a shared answer, and whether it is still valid. Pure.
 //!
 //! ```text
 //! 1 octet     0: not active; 1: active
@@ -6,48 +6,50 @@
 //! the rest    of an active one: its members, a JSON object
 //! ```
 //!
-//! The first two are the record's version, sealed with the rest: of two records, the one about the
-//! newer question counts, and at the same time the one that says "not active". The store is given
-//! the version as well, to compare by; what it was given there is never believed.
+//! The first two fields are the record's version, and they are sealed with the rest. Of two
+//! records, the one about the newer question wins; if both were asked at the same time, "not
+//! active" wins. The store also gets the version, to compare records. The version that the store
+//! returns is never trusted.
 //!
-//! Two servers have two clocks. What the other one noted is held against ours, as claims are: an
-//! answer from further ahead than the leeway is not used, and one from within it is taken for new.
-//! So it lives no longer than ttl and leeway together, whatever either clock shows.
+//! Two servers have two clocks. The time that another server wrote is compared with our clock, as
+//! the times of claims are. An answer that is further in the future than the leeway is not used. An
+//! answer that is less far in the future counts as new. So an answer lives no longer than ttl plus
+//! leeway, whatever either clock shows.
 //!
-//! That a token is not active is repeated for 5 s, and counts against older answers for as long as
-//! one of them could be used.
+//! "Not active" is repeated to clients for 5 s. It overrides older answers for as long as one of
+//! them could be used.
 
 use std::time::Duration;
 
 use crate::introspection::answer::Answer;
 
-/// Octets in front of the members.
+/// The number of octets before the members.
 const HEAD: usize = 9;
 
 /// An answer that may be used.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedAnswer {
     /// `None`: the token is not active.
     pub(crate) answer: Option<Answer>,
     /// The time since the server was asked.
     pub(crate) age: Duration,
-    /// The same at most, as the clocks of two servers may differ by the leeway.
+    /// An upper bound of the age, because the clocks of two servers may differ by the leeway.
     pub(crate) age_at_most: Duration,
 }
 
 /// Why a record is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    /// It is none of ours.
+    /// It is not a record of this crate.
     Malformed,
-    /// Its clock is ahead of ours by more than the leeway.
+    /// Its time is ahead of our clock by more than the leeway.
     Ahead,
     /// It is too old.
     Over,
 }
 
-/// The version of a record, by which a store knows which of two is newer: the milliseconds since
-/// the epoch when the server was asked, times two, and one more for a token that is not active.
+/// The version of a record, by which a store finds out which of two is newer: the time of the
+/// question in milliseconds since the epoch, times two, plus one for a token that is not active.
 pub(crate) fn version(is_active: bool, asked: Duration) -> u64 {
     millis(asked).saturating_mul(2).saturating_add(u64::from(!is_active))
 }
@@ -56,7 +58,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What is shared of an answer that was asked for at `asked`, by the wall clock.
+/// Writes the record of an answer to a question that was asked at `asked`, by the wall clock.
 pub(crate) fn write(answer: Option<&Answer>, asked: Duration) -> Vec<u8> {
     let mut record = vec![u8::from(answer.is_some())];
     record.extend(millis(asked).to_be_bytes());
@@ -66,16 +68,17 @@ pub(crate) fn write(answer: Option<&Answer>, asked: Duration) -> Vec<u8> {
     record
 }
 
-/// Reads a record, and judges whether it counts at `now`, by the wall clock. One that says "not
-/// active" counts for as long as older answers can be used: the ttl, and `stale` on top. Whether the
-/// token has expired is not judged here: such a record, too, counts against older answers.
+/// Reads a record and decides whether it is valid at `now`, by the wall clock. A record that says
+/// "not active" is valid for as long as older answers can be used: the ttl plus `stale`. This
+/// function does not check whether the token has expired, because such a record also overrides
+/// older answers.
 pub(crate) fn read(
     record: &[u8],
     now: Duration,
     ttl: Duration,
     stale: Duration,
     leeway: Duration,
-) -> Result<Shared, Unusable> {
+) -> Result<SharedAnswer, Unusable> {
     let (head, document) = record.split_first_chunk::<HEAD>().ok_or(Unusable::Malformed)?;
     let [kind, millis @ ..] = *head;
     let asked = Duration::from_millis(u64::from_be_bytes(millis));
@@ -93,7 +96,7 @@ pub(crate) fn read(
         None => age < ttl.saturating_add(stale),
     };
     let age_at_most = age.saturating_add(leeway);
-    if holds { Ok(Shared { answer, age, age_at_most }) } else { Err(Unusable::Over) }
+    if holds { Ok(SharedAnswer { answer, age, age_at_most }) } else { Err(Unusable::Over) }
 }
 
 #[cfg(test)]

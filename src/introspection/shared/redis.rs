@@ -19,25 +19,28 @@ use crate::introspection::shared::store::AnswerStore;
 use crate::runtime;
 use crate::source_error::SourceError;
 
-/// How long it may take to connect: by a task of its own, so that a server that is far away is used
-/// all the same, as soon as it is connected. No request waits for that longer than for an answer.
+/// The deadline for a connection attempt. A separate task connects, so that a distant server can be
+/// used as soon as it is connected. No request waits for a connection longer than it would wait for
+/// an answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Redis or Valkey, for [`SharedCache`](crate::SharedCache).
 ///
-/// It uses `GETRANGE` and `SET` with keys that begin with `tower-resource-server:introspection:`, and
-/// a script (`EVALSHA`, `EVAL`) that uses no other, since comparing and writing must be one step. A
-/// user with these rights alone is enough:
+/// It uses `GETRANGE` and `SET` with keys that begin with `tower-resource-server:introspection:`.
+/// It also uses a script (`EVALSHA`, `EVAL`) that runs only these commands, because comparing and
+/// writing must be one step. A user with only these rights is enough:
 ///
 /// ```text
 /// ACL SETUSER notes-api on >password ~tower-resource-server:introspection:* \
 ///     +getrange +set +evalsha +eval
 /// ```
 ///
-/// Values go by themselves, after `cache_ttl` at the latest. A Redis for caches alone should evict
-/// what is used least (`maxmemory-policy allkeys-lru`). One connection carries all calls; it is made
-/// when it is first needed, and again when it broke: in the background, within 5 s, so that requests
-/// wait for a server that is far away no longer than for an answer. `Debug` shows the address, never a password.
+/// Values expire after `cache_ttl` at the latest. If stale answers are accepted, "inactive" ones
+/// are kept longer by that time. A Redis that is used only for caches should evict the least
+/// recently used values (`maxmemory-policy allkeys-lru`). All calls share one connection. It is
+/// made at the first call, and again after it breaks. A background task makes it within 5 s, so
+/// that requests to a distant server do not wait longer than for an answer. `Debug` shows the
+/// address, never a password.
 ///
 /// ```
 /// use tower_resource_server::{ClientAuth, Introspection, RedisStore, SharedCache};
@@ -58,12 +61,12 @@ pub struct RedisStore {
     clock: SystemClock,
 }
 
-/// Octets in front of each value in Redis: its version, big endian.
+/// The number of octets before each value in Redis: its version, big endian.
 const VERSION: usize = 8;
 
-/// Writes a value unless the one there has the same version or a higher one. Versions are compared
-/// octet by octet: Lua's numbers are doubles, and its text is compared by the locale. What is too
-/// short or of another type is not ours, and is replaced.
+/// Writes a value unless the stored value has the same version or a higher one. Versions are
+/// compared octet by octet: Lua's numbers are doubles, and Lua compares text by the locale. A
+/// stored value that is too short or of another type is not from this crate, and is replaced.
 const SCRIPT: &str = "\
 local known = redis.pcall('GETRANGE', KEYS[1], 0, 7)
 if type(known) == 'table' then
@@ -83,7 +86,7 @@ redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'PX', ARGV[3])
 return 1
 ";
 
-/// The name under which Redis keeps the script, once it has seen it.
+/// The name under which Redis keeps the script after its first use.
 const SCRIPT_SHA1: &str = "34b4fd8d1f2387fda500044bfdfc23f85fb50564";
 
 struct Tls {
@@ -95,35 +98,38 @@ struct Tls {
 
 struct Slot {
     connection: Option<MultiplexedConnection>,
-    /// Counts the connections, by which one that broke is known.
+    /// The number of connections so far. It identifies the current connection, so that only a
+    /// connection that broke is dropped.
     made: u64,
     connecting: Flights<(), RedisResult<()>>,
 }
 
 impl RedisStore {
-    /// At a URL such as `rediss://user:password@host:6379/0`, with TLS, or `redis://`, without: for
-    /// a network where nobody can read the password. The server's certificate is checked against
-    /// the system's root certificates. Nothing is connected yet.
+    /// Uses the server at a URL such as `rediss://user:password@host:6379/0`, with TLS, or
+    /// `redis://`, without TLS. Use the latter only in a network where nobody can read the
+    /// password. The server's certificate is checked against the system's root certificates. This
+    /// function does not connect.
     ///
     /// # Errors
-    /// When it is no such URL, or the system has no root certificates for TLS.
+    /// When the URL is invalid, or when the system has no root certificates for TLS.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         Self::with_root_certificates(url, "")
     }
 
-    /// The same, with root certificates (PEM) besides those of the system.
+    /// The same, with additional root certificates (PEM).
     ///
     /// # Errors
-    /// As for [`new`](Self::new), or when they are no PEM certificates.
+    /// As for [`new`](Self::new), or when `pem` does not hold PEM certificates.
     pub fn with_root_certificates(url: &str, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let problem = |text: &str| ConfigError::one(format!("RedisStore: {text}"));
-        // Nothing of the URL is said: it may hold a password.
-        let no_url = || problem("no URL such as rediss://user:password@host:6379/0");
+        // The error shows nothing of the URL: it may hold a password.
+        let no_url = || problem("not a URL such as rediss://user:password@host:6379/0");
         let (encrypted, plain) = match url.split_once(':') {
             Some(("rediss" | "valkeys", rest)) => (true, format!("redis:{rest}")),
             _ => (false, url.to_owned()),
         };
-        // Of others than these, one says to trust any certificate.
+        // A fragment can switch off the check of the certificate, so URLs with a fragment are
+        // refused.
         if plain.contains('#') {
             return Err(no_url());
         }
@@ -137,7 +143,7 @@ impl RedisStore {
             })),
             _ if encrypted => return Err(no_url()),
             _ if !pem.as_ref().is_empty() => {
-                return Err(problem("root certificates: the URL is not of `rediss`"));
+                return Err(problem("root certificates: the URL must begin with `rediss`"));
             }
             _ => None,
         };
@@ -146,12 +152,12 @@ impl RedisStore {
         Ok(Self { client, tls, connection, clock: SystemClock::new() })
     }
 
-    /// Sends a command; once more where the connection turns out to be dead, as one that nobody
-    /// used for a while may be.
+    /// Sends a command. If an existing connection turns out to be dead, as an idle one may be, it
+    /// sends the command once more on a new connection.
     async fn run(&self, command: &Cmd) -> RedisResult<Value> {
-        let (mut used, at_hand) = self.connection().await?;
+        let (mut used, existed) = self.connection().await?;
         let mut sent = used.send(command).await;
-        if at_hand && sent.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
+        if existed && sent.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
             drop(used);
             (used, _) = self.connection().await?;
             sent = used.send(command).await;
@@ -159,25 +165,25 @@ impl RedisStore {
         sent
     }
 
-    /// The connection, and whether it was there before.
+    /// The connection, and whether it existed before.
     async fn connection(&self) -> RedisResult<(Used<'_>, bool)> {
-        if let Some(used) = self.at_hand() {
+        if let Some(used) = self.existing() {
             return Ok((used, true));
         }
         let io = |text: &'static str| RedisError::from(std::io::Error::other(text));
         let connected = self.connecting().map_err(io)?.outcome().await;
         connected.unwrap_or_else(|| Err(io("the connection was given up")))?;
-        // Others may have found it broken in between.
-        let used = self.at_hand().ok_or_else(|| io("the connection broke"))?;
+        // Another call may have found it broken meanwhile.
+        let used = self.existing().ok_or_else(|| io("the connection broke"))?;
         Ok((used, false))
     }
 
-    /// Joins the attempt to connect, or begins one: a task that no caller cancels, since callers
-    /// have less time than a connection may need.
+    /// Joins the connection attempt in progress, or begins one. It is a task that no caller can
+    /// cancel, because callers have less time than a connection may need.
     fn connecting(&self) -> Result<Waiter<RedisResult<()>>, &'static str> {
         let runtime = runtime::current().map_err(runtime::Unfit::problem)?;
         let now = self.clock.monotonic();
-        let (landing, waiter) = {
+        let (completion, waiter) = {
             let mut slot = self.slot();
             if let Some(waiter) = slot.connecting.join(&(), now) {
                 return Ok(waiter);
@@ -189,7 +195,7 @@ impl RedisStore {
         flight::launch(&runtime, CONNECT_DEADLINE, work, move |ended| {
             let Some(slot) = slot.upgrade() else { return };
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.connecting.land(&(), &landing);
+            slot.connecting.complete(&(), &completion);
             let outcome = match ended {
                 Ended::Done(Ok(connection)) => {
                     slot.made += 1;
@@ -200,16 +206,16 @@ impl RedisStore {
                 Ended::Late | Ended::Panicked => {
                     Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))
                 }
-                // It says nothing about the server, and the next caller tries.
+                // This says nothing about the server. The next caller tries again.
                 Ended::Gone => return,
             };
             drop(slot);
-            landing.tell(outcome);
+            completion.send(outcome);
         });
         Ok(waiter)
     }
 
-    fn at_hand(&self) -> Option<Used<'_>> {
+    fn existing(&self) -> Option<Used<'_>> {
         let slot = self.slot();
         let connection = slot.connection.clone()?;
         Some(Used { store: self, connection, number: slot.made, keep: false })
@@ -221,7 +227,7 @@ impl RedisStore {
 }
 
 async fn connect(client: Client, tls: Option<Arc<Tls>>) -> RedisResult<MultiplexedConnection> {
-    // There is one deadline for all of it.
+    // One deadline covers the whole attempt.
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let Some(tls) = tls else {
@@ -237,8 +243,8 @@ async fn connect(client: Client, tls: Option<Arc<Tls>>) -> RedisResult<Multiplex
     Ok(connection)
 }
 
-/// A connection in use. Unless the server answered over it, it is given up: a host that is gone says
-/// nothing, and the system would wait for it for minutes.
+/// A connection in use. It is dropped unless the server answered on it: a host that is gone sends
+/// nothing, and the operating system would wait for it for minutes.
 struct Used<'a> {
     store: &'a RedisStore,
     connection: MultiplexedConnection,
@@ -248,7 +254,7 @@ struct Used<'a> {
 
 impl Used<'_> {
     async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
-        // What the server refuses comes as a value.
+        // The server's errors arrive as a value.
         let sent = self.connection.send_packed_command(command).await;
         let sent = sent.and_then(Value::extract_error);
         self.keep = !sent.as_ref().is_err_and(RedisError::is_unrecoverable_error);
@@ -269,17 +275,17 @@ impl Drop for Used<'_> {
 
 impl AnswerStore for RedisStore {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        // Never more than can be a value; of what is not there, Redis gives nothing.
+        // Reads at most the largest possible value. For a missing key, Redis returns nothing.
         let mut command = redis::cmd("GETRANGE");
         command.arg(key).arg(0).arg(VERSION + MAX_VALUE);
-        match self.run(&command).await.map_err(said)? {
-            // The version is for the script alone: anyone who can write here can set it.
+        match self.run(&command).await.map_err(source_error)? {
+            // Only the script uses the version: anyone who can write to Redis can set it.
             Value::BulkString(mut stored) => {
                 let value = stored.split_off(stored.len().min(VERSION));
                 Ok(Some(value).filter(|_| !stored.is_empty()))
             }
             Value::Nil => Ok(None),
-            _ => Err(SourceError::new("the server's answer is no value")),
+            _ => Err(SourceError::new("the server's answer is not a value")),
         }
     }
 
@@ -298,17 +304,17 @@ impl AnswerStore for RedisStore {
             command
         };
         let done = match self.run(&call("EVALSHA", SCRIPT_SHA1)).await {
-            // A server that was restarted does not know the script, and learns it this way.
+            // A server that was restarted does not know the script. `EVAL` makes it known.
             Err(error) if error.code() == Some("NOSCRIPT") => self.run(&call("EVAL", SCRIPT)).await,
             done => done,
         };
-        done.map(drop).map_err(said)
+        done.map(drop).map_err(source_error)
     }
 }
 
-/// In the client's fixed words and the server's code: the server's own text may quote what it was
-/// sent.
-fn said(error: RedisError) -> SourceError {
+/// In the client's fixed words and with the server's error code. The server's text may quote what
+/// it was sent.
+fn source_error(error: RedisError) -> SourceError {
     SourceError::new(match error.code() {
         Some(code) => format!("the server says {}", code.escape_debug()),
         None if error.is_connection_refusal() => "can't connect".to_owned(),
@@ -340,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_and_what_is_said_of_them() {
+    fn urls_are_checked_and_passwords_are_not_shown() {
         for (url, shown) in [
             ("redis://127.0.0.1", Some("127.0.0.1:6379")),
             ("redis://user:hunter2@redis.example.com:7000/2", Some("redis.example.com:7000")),

@@ -1,4 +1,4 @@
-//! Where several servers keep the answers that they share.
+//! The store in which several servers share answers.
 
 use std::fmt;
 use std::future::Future;
@@ -9,16 +9,16 @@ use crate::config_error::ConfigError;
 use crate::crypto::SEALING_SECRET;
 use crate::source_error::{Boxed, SourceError};
 
-/// A store that several servers reach, such as Redis (`RedisStore`, feature `redis`).
+/// A store that several servers use, such as Redis (`RedisStore`, feature `redis`).
 ///
-/// It sees nothing that it could use: a key is a keyed hash, a value is sealed, and what does not
-/// open is as good as not there. It decides nothing either: how long an answer holds is judged by
-/// the server that reads it. Each call has 250 ms, and a store that fails is left alone for a while;
-/// requests then do without it.
+/// The store learns nothing about tokens: a key is a keyed hash, and a value is sealed. A value
+/// that can't be opened counts as absent. The store also decides nothing: the server that reads an
+/// answer decides whether it is still valid. Each call has 250 ms. A store that fails is not called
+/// for a while, and requests continue without it.
 ///
-/// One thing is asked of it: a write that is late must not undo a newer one. An "active" that was
-/// asked for before a token was revoked may be written after the "inactive" that was asked for
-/// later. So each value comes with a version, and comparing and writing are one step.
+/// A store has one duty: a late write must not undo a newer one. An "active" answer from before the
+/// token was revoked may be written after the "inactive" answer to a later question. So each value
+/// has a version, and the store must compare versions and write in one atomic step.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -26,7 +26,7 @@ use crate::source_error::{Boxed, SourceError};
 /// use std::time::Duration;
 /// use tower_resource_server::{AnswerStore, SourceError};
 ///
-/// /// For the servers of one process.
+/// /// A store for the servers of one process.
 /// #[derive(Default)]
 /// struct Shelf(Mutex<HashMap<String, (u64, Vec<u8>)>>);
 ///
@@ -45,7 +45,7 @@ use crate::source_error::{Boxed, SourceError};
 ///         _ttl: Duration,
 ///     ) -> impl Future<Output = Result<(), SourceError>> + Send {
 ///         Box::pin(async move {
-///             // One lock for both: nothing can be written between the look and the write.
+///             // One lock for both steps, so that no other write happens in between.
 ///             let mut values = self.0.lock().unwrap();
 ///             if values.get(key).is_none_or(|(known, _)| *known < version) {
 ///                 values.insert(key.to_owned(), (version, value));
@@ -65,24 +65,25 @@ use crate::source_error::{Boxed, SourceError};
 /// # }
 /// ```
 pub trait AnswerStore: Send + Sync + 'static {
-    /// The value last put under `key`, if there is one still.
+    /// Returns the last value that was put under `key`, if the store still has it.
     ///
     /// # Errors
     /// When the store can't be used.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, SourceError>> + Send;
 
-    /// Puts `value` under `key`, unless there is a value already whose version is the same or
-    /// higher; then it does nothing and returns `Ok`. The two must be one atomic step, also
-    /// against other servers. After `ttl` the value is of no use and should go, with its version. A
-    /// store may drop values earlier, as caches do; an older one may then be written again, and holds
-    /// for what is left of its own time.
+    /// Puts `value` under `key`. If there is already a value with the same or a higher version, it
+    /// does nothing and returns `Ok`. Comparing and writing must be one atomic step, also with
+    /// respect to other servers. After `ttl` the value is useless and should be dropped together
+    /// with its version. A store may drop values earlier, as caches do. Then an older value may be
+    /// written again; it is valid for the rest of its own lifetime.
     ///
-    /// The version tells when the authorization server was asked: milliseconds since the epoch,
-    /// times two, and one more for a token that is not active, so that "inactive" wins a tie. It is
-    /// sealed in the value as well, and a server that reads judges by that one. The time is that of
-    /// the wall clock of the server that asked. Where the clocks of two servers differ, an answer
-    /// can count as newer than it is by that much, so keep them in step: a revocation that was seen
-    /// by a server whose clock is behind may then not reach the others before the ttl ends.
+    /// The version is the time at which the authorization server was asked: milliseconds since the
+    /// epoch, times two, plus one for a token that is not active, so that "inactive" wins a tie.
+    /// The version is also sealed in the value, and a reading server uses only the sealed one. The
+    /// time comes from the wall clock of the server that asked. If the clocks of two servers
+    /// differ, an answer can count as newer than it is by that difference. So keep the clocks
+    /// synchronized: if the clock of a server is behind, a revocation that it saw may not reach the
+    /// other servers before the ttl ends.
     ///
     /// # Errors
     /// When the store can't be used.
@@ -95,7 +96,7 @@ pub trait AnswerStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), SourceError>> + Send;
 }
 
-/// The same for any store.
+/// The object-safe form of [`AnswerStore`].
 pub(crate) trait AnyAnswerStore: Send + Sync {
     fn get<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<Vec<u8>>>;
     fn put_if_newer<'a>(
@@ -123,11 +124,11 @@ impl<S: AnswerStore> AnyAnswerStore for S {
     }
 }
 
-/// A second tier for the answers of an introspection endpoint, shared by all servers that have the
-/// same secret; for [`Introspection::shared_cache`](crate::Introspection::shared_cache).
+/// A second cache tier for the answers of an introspection endpoint. All servers with the same
+/// secret share it. For [`Introspection::shared_cache`](crate::Introspection::shared_cache).
 ///
-/// Servers with the same secret trust each other: an answer that one of them was given is used by
-/// all whose issuer, endpoint and client are the same. `Debug` shows no secret.
+/// Servers with the same secret trust each other: if one of them got an answer, all servers with
+/// the same issuer, endpoint and client use it. `Debug` shows no secret.
 #[derive(Clone)]
 #[must_use = "give it to `Introspection::shared_cache`"]
 pub struct SharedCache {
@@ -136,8 +137,9 @@ pub struct SharedCache {
 }
 
 impl SharedCache {
-    /// Keeps answers in `store`, sealed under keys that come from `secret`: 32 random octets, the
-    /// same for all servers that are to share and known to nobody else.
+    /// Keeps answers in `store`, sealed with keys that are derived from `secret`. The secret is 32
+    /// random octets. All servers that share answers must have the same secret, and nobody else may
+    /// know it.
     ///
     /// # Errors
     /// When `secret` has another length.

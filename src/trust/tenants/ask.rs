@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::flight::{self, Ended, Landing, Waiter};
+use crate::flight::{self, Completion, Ended, Waiter};
 use crate::issuer::Issuer;
 use crate::observe::Occurrence;
 use crate::runtime::{self, Deadline};
@@ -55,7 +55,7 @@ enum Turn {
 /// A question that begins.
 struct Question {
     name: Arc<str>,
-    landing: Landing<Resolution>,
+    completion: Completion<Resolution>,
     /// Whether the tenant is known, and nobody waits.
     again: bool,
 }
@@ -175,11 +175,11 @@ impl Tenants {
             let mut joined = asking.join(name, now);
             while !asking.queue.is_empty() && asking.may_ask(&self.budget, now) {
                 let Some(next) = asking.next() else { break };
-                let (landing, waiter) = asking.flights.begin(Arc::clone(&next), now);
+                let (completion, waiter) = asking.flights.begin(Arc::clone(&next), now);
                 if next == *name {
                     joined = Some(waiter);
                 }
-                begun.push(Question { name: next, landing, again: false });
+                begun.push(Question { name: next, completion, again: false });
             }
             joined.map_or(Turn::Queued, Turn::UnderWay)
         };
@@ -207,7 +207,7 @@ impl Tenants {
         question: Question,
         ended: Ended<Result<Option<Issuer>, SourceError>>,
     ) {
-        let Question { name, landing, again } = question;
+        let Question { name, completion, again } = question;
         let gone = matches!(ended, Ended::Gone);
         let said = match ended.done() {
             Ok(Ok(Some(issuer))) => self.prepare_tenant(&name, issuer).map(Some),
@@ -220,7 +220,7 @@ impl Tenants {
         let present = {
             let mut asking = self.asking();
             let flights = if again { &mut asking.again } else { &mut asking.flights };
-            let present = flights.land(&name, &landing);
+            let present = flights.complete(&name, &completion);
             match &said {
                 Ok(None) if present => asking.said.remember(&name, true, now),
                 Err(_) if present && !gone => asking.said.remember(&name, false, now),
@@ -247,7 +247,7 @@ impl Tenants {
                 Resolution::Open
             }
         };
-        landing.tell(resolution);
+        completion.send(resolution);
     }
 
     /// A tenant is used by a request.
@@ -278,8 +278,8 @@ impl Tenants {
                 return;
             }
             asking.may_ask_again(&self.budget_again, now).then(|| {
-                let (landing, _) = asking.again.begin(Arc::clone(&tenant.name), now);
-                Question { name: Arc::clone(&tenant.name), landing, again: true }
+                let (completion, _) = asking.again.begin(Arc::clone(&tenant.name), now);
+                Question { name: Arc::clone(&tenant.name), completion, again: true }
             })
         };
         match question {
