@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use crate::freshness::{Answer, Asked, Freshness, FreshnessSettings, Life, Phase, Ticket};
+use crate::freshness::{self, Asked, Freshness, FreshnessSettings, Life, Phase, Ticket};
 use crate::load::Load;
 
 /// Requests with a good token that an instance gets a second, on average.
@@ -232,7 +232,7 @@ impl Fleet {
         let view = instance.machine.view();
         let decision = instance.machine.request(view, instance.life.as_ref(), asked, self.now);
         let Ok(decision) = decision else { unreachable!("nobody else is here") };
-        if let Answer::Wait(wait) = decision.answer {
+        if let freshness::Outcome::Wait(wait) = decision.outcome {
             instance.waiting += u32::from(wait.counted);
             instance.joined += u32::from(wait.counted);
         }

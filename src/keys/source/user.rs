@@ -1,19 +1,19 @@
-//! A source of keys that is code of the API's own.
+//! User-supplied sources of keys.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// A future that a [`KeySource`] answers with.
+/// The future that a [`KeySource`] returns.
 pub type KeyFuture<'a> =
     Pin<Box<dyn Future<Output = Result<FetchedKeys, KeySourceError>> + Send + 'a>>;
 
-/// Fetches the key set of one issuer, for servers that are reached in a way of their own.
+/// Fetches the key set of one issuer, for servers that need custom access.
 ///
-/// It is asked by the engine that keeps the keys fresh: one call at a time, under a deadline of 10 s,
-/// and with a budget that no request can exceed. It decides neither when it is asked nor what becomes
-/// of its answer, of which 512 KiB are read at most. Should it panic, that is a failed fetch.
+/// The engine that keeps the keys fresh calls it: one call at a time, with a deadline of 10 s, and
+/// within a budget that no request can exceed. The source decides neither when it is called nor how
+/// its answer is used. At most 512 KiB of the answer are read. A panic counts as a failed fetch.
 ///
 /// ```
 /// use tower_resource_server::{FetchedKeys, KeyFuture, KeySource};
@@ -28,11 +28,11 @@ pub type KeyFuture<'a> =
 /// # let _ = Vault;
 /// ```
 pub trait KeySource: Send + Sync + 'static {
-    /// Fetches the present key set.
+    /// Fetches the current key set.
     fn fetch(&self) -> KeyFuture<'_>;
 }
 
-/// A key set as fetched.
+/// A fetched key set.
 #[derive(Clone, PartialEq)]
 pub struct FetchedKeys {
     pub(crate) document: Vec<u8>,
@@ -45,7 +45,7 @@ impl FetchedKeys {
         Self { document: document.into(), max_age: None }
     }
 
-    /// How long the source calls the set fresh; it is kept within 60 s and 1 h.
+    /// Sets how long the set is fresh. The value is limited to between 60 s and 1 h.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
@@ -61,12 +61,12 @@ impl fmt::Debug for FetchedKeys {
     }
 }
 
-/// Why a key set could not be fetched, in words fit for a log.
+/// Why a key set could not be fetched. The text is logged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeySourceError(pub(crate) String);
 
 impl KeySourceError {
-    /// An error with an explanation, which must hold no secret.
+    /// An error with an explanation. The text is logged, so it must not contain a secret.
     pub fn new(problem: impl Into<String>) -> Self {
         Self(problem.into())
     }

@@ -1,4 +1,4 @@
-//! The end of an attempt: what it brought is judged, published and told.
+//! The end of an attempt: checks the result, publishes it, and emits events.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::observe::Event;
 use crate::token::Excerpt;
 
 impl RemoteKeys {
-    /// Takes in how an attempt ended; `known` is the set that was in use when it began, to which "not
-    /// modified" refers.
-    pub(crate) fn land(
+    /// Handles the end of an attempt. `known` is the set that was in use when the attempt began. A
+    /// "not modified" answer refers to that set.
+    pub(crate) fn attempt_ended(
         &self,
         ticket: Ticket,
         ended: Ended<Result<Fetched, Failure>>,
         known: Option<&Snapshot>,
     ) {
         if matches!(ended, Ended::Gone) {
-            // It died with its runtime, which is not the server's fault.
+            // The runtime shut down during the attempt. The server is not at fault.
             self.freshness.cancelled(ticket);
             self.ended.send_replace(());
             return;
@@ -31,7 +31,8 @@ impl RemoteKeys {
         let fetched = ended.done().unwrap_or_else(|problem| Err(problem.into()));
         let now = self.clock.monotonic();
         if !self.freshness.is_current(&ticket) {
-            // It was given up, and what it brings may be older than what another one brought.
+            // This attempt was given up. Its set may be older than the set of the attempt that
+            // replaced it.
             return;
         }
         let before = self.snapshot.load_full();
@@ -40,7 +41,7 @@ impl RemoteKeys {
         match fetched.and_then(|fetched| self.renew(&ticket, fetched, known)) {
             Ok(snapshot) => {
                 let snapshot = Arc::new(snapshot);
-                // In this order: who sees the attempt ended sees its set.
+                // Keep this order: a thread that sees the attempt as ended must also see its set.
                 self.publish(&snapshot);
                 self.last_error.store(missing.clone().map(Arc::new));
                 let failures = self.freshness.succeeded(ticket);
@@ -75,7 +76,8 @@ impl RemoteKeys {
         }
     }
 
-    /// Puts a set to work, unless one of a later attempt is: this one was given up a moment ago then.
+    /// Publishes a set, unless the set of a later attempt is already published. In that case this
+    /// attempt was given up a moment ago.
     fn publish(&self, set: &Arc<Snapshot>) {
         self.snapshot.rcu(|present| match present {
             Some(present) if !set.life.is_newer(&present.life) => Some(Arc::clone(present)),
@@ -83,7 +85,7 @@ impl RemoteKeys {
         });
     }
 
-    /// The set that a fetch brought or confirmed.
+    /// The set that a fetch returned or confirmed.
     fn renew(
         &self,
         ticket: &Ticket,
