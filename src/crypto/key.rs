@@ -1,7 +1,7 @@
-//! One key, prepared once, and the check of a signature with it.
+//! One prepared key, and the verification of a signature with it.
 //!
-//! Import decides everything about a key that a signature check would otherwise have to decide at
-//! each request: sizes, curves, encodings, and which algorithms it serves.
+//! The import checks everything about a key once, so that a signature check does not repeat it at
+//! each request: sizes, curves, encodings, and the algorithms that the key supports.
 
 use std::fmt;
 
@@ -11,14 +11,15 @@ use aws_lc_rs::{constant_time, hmac};
 
 use crate::crypto::{Algorithm, AlgorithmSet, edwards, roca};
 
-/// Bits of an RSA modulus: RFC 7518 §3.3 asks for 2048 at least; beyond 8192 a check costs
-/// milliseconds, and the library does no more.
+/// Allowed sizes of an RSA modulus in bits. RFC 7518 §3.3 requires at least 2048. Above 8192, a
+/// check takes milliseconds, and the library does not support it.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// Bits of an RSA exponent. 65537 has 17; a large exponent only slows the verifier down.
+/// Maximum size of an RSA exponent in bits. 65537 has 17 bits. A large exponent only slows down the
+/// verifier.
 const MAX_RSA_EXPONENT_BITS: usize = 33;
 
-/// A verification key with one prepared form for each algorithm that it serves.
+/// A verification key, with one prepared form for each algorithm that it supports.
 pub(crate) struct VerificationKey {
     prepared: Vec<(Algorithm, Prepared)>,
 }
@@ -29,7 +30,7 @@ enum Prepared {
     Secret(hmac::Key),
 }
 
-/// Why a key can't be used, in fixed words.
+/// Why a key cannot be used. The text is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyFault(pub(crate) &'static str);
 
@@ -60,8 +61,8 @@ impl VerificationKey {
         })
     }
 
-    /// A key on a NIST curve from its coordinates, each exactly as long as the field (RFC 7518
-    /// §6.2.1); the point is checked to be on the curve.
+    /// A key on a NIST curve from its coordinates. Each coordinate must be exactly as long as the
+    /// field (RFC 7518 §6.2.1). The point must be on the curve.
     pub(crate) fn ec(
         curve: &str,
         x: &[u8],
@@ -82,8 +83,8 @@ impl VerificationKey {
         Self::single(algorithm, &point, accepted)
     }
 
-    /// An Ed25519 key (RFC 8037 §2): a point of the curve, and not one of small order, under which a
-    /// signature can be made for any message without a private key.
+    /// An Ed25519 key (RFC 8037 §2). It must be a point of the curve and must not have small order.
+    /// With a key of small order, anyone can make signatures without a private key.
     pub(crate) fn ed25519(x: &[u8], accepted: AlgorithmSet) -> Result<Self, KeyFault> {
         let x: &[u8; 32] = x.try_into().map_err(|_| KeyFault("Ed25519 key has not 32 octets"))?;
         if is_small_order(x) {
@@ -114,7 +115,8 @@ impl VerificationKey {
         Self::single(algorithm, public, accepted)
     }
 
-    /// A shared secret for one HMAC algorithm, as long as its hash at least (RFC 7518 §3.2).
+    /// A shared secret for one HMAC algorithm. It must be at least as long as the hash (RFC 7518
+    /// §3.2).
     pub(crate) fn secret(secret: &[u8], algorithm: Algorithm) -> Result<Self, KeyFault> {
         let (mac, length) = match algorithm {
             Algorithm::HS256 => (hmac::HMAC_SHA256, 32),
@@ -128,17 +130,17 @@ impl VerificationKey {
         Ok(Self { prepared: vec![(algorithm, Prepared::Secret(hmac::Key::new(mac, secret)))] })
     }
 
-    /// One of the algorithms that the key serves, by which its kind is known.
+    /// One of the algorithms that the key supports. It identifies the kind of key.
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         self.prepared.first().map(|(own, _)| *own)
     }
 
-    /// Whether the key serves `algorithm`.
+    /// Whether the key supports `algorithm`.
     pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
         self.prepared.iter().any(|(own, _)| *own == algorithm)
     }
 
-    /// Keeps the key for `algorithm` alone: a JWK that names its `alg` (RFC 7517 §4.4).
+    /// Restricts the key to `algorithm`, for a JWK with an `alg` (RFC 7517 §4.4).
     pub(crate) fn restrict(&mut self, algorithm: Algorithm) -> Result<(), KeyFault> {
         self.prepared.retain(|(own, _)| *own == algorithm);
         if self.prepared.is_empty() {
@@ -147,7 +149,7 @@ impl VerificationKey {
         Ok(())
     }
 
-    /// Whether `signature` is that of `input` under this key. Any doubt is a no.
+    /// Whether `signature` is a signature of `input` by this key. Returns `false` in case of doubt.
     pub(crate) fn verify(&self, algorithm: Algorithm, input: &[u8], signature: &[u8]) -> bool {
         match self.prepared.iter().find(|(own, _)| *own == algorithm) {
             None => false,
@@ -171,7 +173,8 @@ impl VerificationKey {
         })
     }
 
-    /// Prepares the key for each accepted algorithm of its kind; `parse` says `None` for others.
+    /// Prepares the key for each accepted algorithm of its kind. `parse` returns `None` for other
+    /// algorithms.
     fn prepare(
         accepted: AlgorithmSet,
         parse: impl Fn(Algorithm) -> Option<Result<ParsedPublicKey, ()>>,
@@ -222,8 +225,9 @@ fn parameters(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm
     })
 }
 
-/// The points of order 1, 2, 4 and 8, in every encoding, with the sign bit left out (the y of RFC
-/// 8032 §5.1.2, little-endian). Of the fields of p = 2^255 - 19, three have a second spelling.
+/// Whether `x` is a point of order 1, 2, 4 or 8, in any encoding and without the sign bit. `x` is
+/// the y of RFC 8032 §5.1.2, little-endian. The numbers 0 and 1 have a second encoding: p and p + 1,
+/// with p = 2^255 - 19.
 fn is_small_order(x: &[u8; 32]) -> bool {
     /// 2^255 - 19 + `offset`, for -1, 0 and 1.
     fn near_p(offset: i8) -> [u8; 32] {
@@ -286,7 +290,7 @@ mod tests {
         let mut spki = vec![0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
         let head = spki.len();
         spki.extend_from_slice(&[0; 32]);
-        // p + 3, a second spelling of 3.
+        // p + 3 is a second encoding of 3.
         let mut second = [0xff; 32];
         (second[0], second[31]) = (0xf0, 0x7f);
         let small = |y: u8, sign: u8| {

@@ -1,4 +1,4 @@
-//! Signing as a client, for assertions (RFC 7523). Access tokens are never signed here.
+//! Signs client assertions (RFC 7523). This module never signs access tokens.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::crypto::{Algorithm, KeyFault};
 
-/// Bits of an RSA key that signs (RFC 7518 §3.3).
+/// Minimum size in bits of an RSA key that signs (RFC 7518 §3.3).
 const MIN_RSA_BITS: usize = 2048;
 
-/// Octets of a secret that signs with HS256 (RFC 7518 §3.2).
+/// Minimum length in octets of a secret that signs with HS256 (RFC 7518 §3.2).
 const MIN_SECRET: usize = 32;
 
-/// A private key, or a secret, and the algorithm it signs with.
+/// A private key or a secret, with the algorithm that it signs with.
 pub(crate) struct SigningKey {
     algorithm: Algorithm,
     key: Key,
@@ -31,7 +31,7 @@ enum Key {
 }
 
 impl SigningKey {
-    /// A private key as PEM text with the label `PRIVATE KEY` (PKCS#8, RFC 5958).
+    /// Reads a private key from PEM text with the label `PRIVATE KEY` (PKCS#8, RFC 5958).
     pub(crate) fn pem(pem: &[u8], algorithm: Algorithm) -> Result<Self, KeyFault> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem)
             .map_err(|_| KeyFault("no PEM text with the label PRIVATE KEY"))?;
@@ -63,7 +63,8 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// Signs; `None` should the library fail, for which it needs randomness that is not there.
+    /// Signs `input`. Returns `None` if the library fails, for example because the system has no
+    /// randomness.
     pub(crate) fn sign(&self, input: &[u8]) -> Option<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.key {
