@@ -19,7 +19,7 @@ pub(crate) const SECRET: usize = 32;
 pub(crate) const OVERHEAD: usize = NONCE_LEN + 16;
 
 /// The purposes of the keys (RFC 5869 §3.2). They contain a version of the format of names and
-/// entries. A change of the format needs a new version, which does not find the old entries.
+/// entries. After a change of the format and the version, old entries are not found.
 const NAMES: &[u8] = b"tower-resource-server introspection answers 1: names";
 const ENTRIES: &[u8] = b"tower-resource-server introspection answers 1: entries";
 
