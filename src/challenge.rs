@@ -111,7 +111,7 @@ fn challenge(
     }
     for (name, text) in &config.params {
         if OWN_PARAMS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            return Err(format!("auth-param `{name}` has a setting of its own"));
+            return Err(format!("auth-param `{name}` has its own setting"));
         }
         params.push((name, text.clone()));
     }
@@ -120,17 +120,18 @@ fn challenge(
     for (index, (name, text)) in params.iter().enumerate() {
         // RFC 9110 §11.2: a name occurs only once, compared case-insensitively.
         if params.iter().take(index).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-            return Err(format!("auth-param `{name}` stands twice"));
+            return Err(format!("auth-param `{name}` occurs twice"));
         }
         if name.is_empty() || !name.bytes().all(is_tchar) {
-            return Err(format!("`{name}` is no name of an auth-param (RFC 9110 section 11.2)"));
+            return Err(format!("`{name}` is not a valid auth-param name (RFC 9110 section 11.2)"));
         }
         value.push_str(if index == 0 { " " } else { ", " });
         value.push_str(name);
         value.push('=');
         value.push_str(&quoted(text).ok_or_else(|| format!("`{name}` is not printable ASCII"))?);
     }
-    HeaderValue::from_str(&value).map_err(|_| "the challenge is no header value".to_owned())
+    HeaderValue::from_str(&value)
+        .map_err(|_| "the challenge is not a valid header value".to_owned())
 }
 
 /// A quoted-string (RFC 9110 §5.6.4) of printable ASCII.

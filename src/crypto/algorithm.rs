@@ -121,7 +121,7 @@ impl FromStr for Algorithm {
         Self::from_name(name).ok_or_else(|| {
             let known = Self::ALL.map(Self::name).join(", ");
             let name = name.escape_debug();
-            ConfigError::one(format!("algorithm `{name}`: is none of {known}"))
+            ConfigError::one(format!("algorithm `{name}`: must be one of {known}"))
         })
     }
 }

@@ -52,7 +52,7 @@ impl VerificationKey {
             return Err(KeyFault("RSA modulus is even"));
         }
         if roca::has_fingerprint(n) {
-            return Err(KeyFault("RSA key of a faulty generator (CVE-2017-15361)"));
+            return Err(KeyFault("RSA key was made by a faulty generator (CVE-2017-15361)"));
         }
         let components = PublicKeyComponents { n, e };
         Self::prepare(accepted, |algorithm| {
@@ -73,10 +73,10 @@ impl VerificationKey {
             "P-256" => (Algorithm::ES256, 32),
             "P-384" => (Algorithm::ES384, 48),
             "P-521" => (Algorithm::ES512, 66),
-            _ => return Err(KeyFault("curve is none of P-256, P-384, P-521")),
+            _ => return Err(KeyFault("curve is not P-256, P-384 or P-521")),
         };
         if x.len() != length || y.len() != length {
-            return Err(KeyFault("coordinate has not the length of the curve"));
+            return Err(KeyFault("coordinate does not have the length of the curve"));
         }
         // SEC 1 §2.3.3: uncompressed point.
         let point = [&[4], x, y].concat();
@@ -107,10 +107,10 @@ impl VerificationKey {
             Algorithm::MlDsa44 => 1312,
             Algorithm::MlDsa65 => 1952,
             Algorithm::MlDsa87 => 2592,
-            _ => return Err(KeyFault("alg of an AKP key is no ML-DSA")),
+            _ => return Err(KeyFault("alg of an AKP key is not ML-DSA")),
         };
         if public.len() != length {
-            return Err(KeyFault("ML-DSA key has not the length of its algorithm"));
+            return Err(KeyFault("ML-DSA key does not have the length of its algorithm"));
         }
         Self::single(algorithm, public, accepted)
     }
@@ -122,7 +122,7 @@ impl VerificationKey {
             Algorithm::HS256 => (hmac::HMAC_SHA256, 32),
             Algorithm::HS384 => (hmac::HMAC_SHA384, 48),
             Algorithm::HS512 => (hmac::HMAC_SHA512, 64),
-            _ => return Err(KeyFault("a secret serves HS256, HS384 or HS512")),
+            _ => return Err(KeyFault("a secret works with HS256, HS384 or HS512 only")),
         };
         if secret.len() < length {
             return Err(KeyFault("secret is shorter than the hash (RFC 7518 section 3.2)"));
@@ -144,7 +144,7 @@ impl VerificationKey {
     pub(crate) fn restrict(&mut self, algorithm: Algorithm) -> Result<(), KeyFault> {
         self.prepared.retain(|(own, _)| *own == algorithm);
         if self.prepared.is_empty() {
-            return Err(KeyFault("alg does not fit the key, or is not accepted"));
+            return Err(KeyFault("alg does not match the key or is not accepted"));
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl VerificationKey {
             }
         }
         if prepared.is_empty() {
-            return Err(KeyFault("no accepted algorithm uses such a key"));
+            return Err(KeyFault("no accepted algorithm uses this kind of key"));
         }
         Ok(Self { prepared })
     }

@@ -34,9 +34,9 @@ impl SigningKey {
     /// Reads a private key from PEM text with the label `PRIVATE KEY` (PKCS#8, RFC 5958).
     pub(crate) fn pem(pem: &[u8], algorithm: Algorithm) -> Result<Self, KeyFault> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem)
-            .map_err(|_| KeyFault("no PEM text with the label PRIVATE KEY"))?;
+            .map_err(|_| KeyFault("no PEM block with the label PRIVATE KEY"))?;
         let der = der.secret_pkcs8_der();
-        let unfit = KeyFault("private key does not fit the algorithm");
+        let unfit = KeyFault("private key does not match the algorithm");
         let key = match algorithm {
             Algorithm::RS256 => Key::Rsa(rsa(der)?, &signature::RSA_PKCS1_SHA256),
             Algorithm::PS256 => Key::Rsa(rsa(der)?, &signature::RSA_PSS_SHA256),
@@ -45,7 +45,7 @@ impl SigningKey {
                 Key::Ecdsa(EcdsaKeyPair::from_pkcs8(curve, der).map_err(|_| unfit)?)
             }
             Algorithm::Ed25519 => Key::Ed25519(Ed25519KeyPair::from_pkcs8(der).map_err(|_| unfit)?),
-            _ => return Err(KeyFault("a client signs with ES256, RS256, PS256 or Ed25519")),
+            _ => return Err(KeyFault("a client can sign with ES256, RS256, PS256 or Ed25519")),
         };
         Ok(Self { algorithm, key })
     }
@@ -82,7 +82,7 @@ impl SigningKey {
 
 fn rsa(der: &[u8]) -> Result<RsaKeyPair, KeyFault> {
     let pair = RsaKeyPair::from_pkcs8(der)
-        .map_err(|_| KeyFault("private key does not fit the algorithm"))?;
+        .map_err(|_| KeyFault("private key does not match the algorithm"))?;
     if pair.public_modulus_len() * 8 < MIN_RSA_BITS {
         return Err(KeyFault("RSA modulus has less than 2048 bits"));
     }

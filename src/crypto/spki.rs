@@ -27,7 +27,7 @@ const ML_DSA_44: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x11];
 const ML_DSA_65: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x12];
 const ML_DSA_87: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x13];
 
-const MALFORMED: KeyFault = KeyFault("no DER SubjectPublicKeyInfo");
+const MALFORMED: KeyFault = KeyFault("not a DER SubjectPublicKeyInfo");
 
 impl VerificationKey {
     /// Reads a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of any supported kind of key.
@@ -50,7 +50,7 @@ fn key(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> 
         ML_DSA_44 => VerificationKey::ml_dsa(Algorithm::MlDsa44, key, accepted),
         ML_DSA_65 => VerificationKey::ml_dsa(Algorithm::MlDsa65, key, accepted),
         ML_DSA_87 => VerificationKey::ml_dsa(Algorithm::MlDsa87, key, accepted),
-        _ => Err(KeyFault("no kind of public key that is verified with here")),
+        _ => Err(KeyFault("kind of public key is not supported")),
     }
 }
 

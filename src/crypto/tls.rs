@@ -37,7 +37,7 @@ pub(crate) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
 /// Describes the problem, for a `ConfigError`.
 pub(crate) fn tls_config(roots: Roots, identity: Option<&[u8]>) -> Result<TlsConfig, String> {
     let provider = Arc::new(default_provider());
-    let failed = |error| format!("TLS can't be set up: {error}");
+    let failed = |error| format!("cannot set up TLS: {error}");
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(failed)?;
@@ -61,7 +61,7 @@ pub(crate) fn tls_config(roots: Roots, identity: Option<&[u8]>) -> Result<TlsCon
     match (chain, PrivateKeyDer::from_pem_slice(pem)) {
         (Ok(chain), Ok(key)) if !chain.is_empty() => config
             .with_client_auth_cert(chain, key)
-            .map_err(|_| "mutual_tls: the private key is not that of the certificate".to_owned()),
+            .map_err(|_| "mutual_tls: the private key does not match the certificate".to_owned()),
         _ => Err("mutual_tls: no PEM certificate with its private key".to_owned()),
     }
 }

@@ -153,11 +153,11 @@ pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
         || has_one_of(claims, "sub_type", &["client", "ServiceId"])
         // Casdoor.
         || has_value(claims, "type", "application")
-        // Keycloak, in JWTs (`preferred_username`) and answers (`username`).
+        // Keycloak, in JWTs (`preferred_username`) and introspection responses (`username`).
         || !is_absent(claims, "clientHost")
         || !is_absent(claims, "clientAddress")
         || starts("preferred_username", "service-account-")
-        // Zitadel, in responses: `sub` is the id of an account whose name is the client's name.
+        // Zitadel, in introspection responses: `sub` is the id of an account whose name is the client's name.
         || text("username").is_some_and(|own| {
             own.starts_with("service-account-") || text("client_id") == Some(own)
         })

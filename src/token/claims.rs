@@ -19,7 +19,7 @@ use crate::token::{Facts, NumericDate, ScopeSet};
 #[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Claims {
-    /// The issuer, as the token spells it.
+    /// The issuer, as written in the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
     /// The subject. It is unique only within the issuer. Some servers omit it for clients.

@@ -1,4 +1,4 @@
-//! Times as a JWT carries them.
+//! The times in a JWT.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -107,7 +107,7 @@ impl Header {
         }
         // RFC 7519 §5.2: `cty: JWT` marks a nested token. Only its outer layer would be verified.
         if members.get("cty").is_some_and(|cty| !cty.as_str().is_some_and(is_not_nested)) {
-            return Err(malformed("`cty` says that a token is nested"));
+            return Err(malformed("`cty` marks a nested token"));
         }
         let Some(name) = members.get("alg").and_then(Value::as_str) else {
             return Err(malformed("`alg` is missing or not a string"));

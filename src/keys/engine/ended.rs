@@ -93,7 +93,9 @@ impl RemoteKeys {
         known: Option<&Snapshot>,
     ) -> Result<Snapshot, Failure> {
         let (keys, document) = match (fetched.document, known) {
-            (None, None) => return Err("key set: not modified, but there is none".into()),
+            (None, None) => {
+                return Err("key set: the answer is 304 (not modified), but no set is cached".into());
+            }
             (None, Some(known)) => (Arc::clone(&known.keys), known.document.clone()),
             (Some(document), Some(known)) if document == known.document => {
                 (Arc::clone(&known.keys), document)

@@ -108,12 +108,12 @@ impl KeySeed {
         }
         let fetched_at = self.fetched_at();
         if fetched_at > wall.saturating_add(MAX_SKEW) {
-            return Err("from the future; compare the clocks");
+            return Err("fetched in the future; compare the clocks");
         }
         let age = wall.saturating_sub(fetched_at);
         let life = freshness
             .seeded(now, age, Duration::from_secs(self.freshness))
-            .ok_or("older than a set may be used")?;
+            .ok_or("too old to be used")?;
         let keys = KeySet::parse(self.document.as_bytes(), accepted).map_err(|_| "no key set")?;
         let document = self.document.clone().into();
         // Without an ETag: otherwise a "not modified" answer would keep a manipulated seed alive.

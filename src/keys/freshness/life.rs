@@ -43,7 +43,7 @@ impl FreshnessSettings {
     pub(crate) fn problem(&self) -> Option<String> {
         let Self { stale_if_error } = *self;
         (stale_if_error > MAX_STALE_IF_ERROR).then(|| {
-            format!("stale_if_error {stale_if_error:?}: at most {MAX_STALE_IF_ERROR:?}, a day")
+            format!("stale_if_error {stale_if_error:?}: at most {MAX_STALE_IF_ERROR:?} (one day)")
         })
     }
 

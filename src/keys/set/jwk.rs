@@ -62,12 +62,12 @@ impl Key {
                 _ => Err(KeyFault("curve is not Ed25519")),
             },
             Some("AKP") => VerificationKey::ml_dsa(
-                named.ok_or(KeyFault("an AKP key needs alg"))?,
+                named.ok_or(KeyFault("an AKP key requires alg"))?,
                 &octets(jwk, "pub")?,
                 accepted,
             ),
             // A published secret is not secret (RFC 7517 §9.2).
-            Some("oct") => Err(KeyFault("symmetric keys are never taken from a key set")),
+            Some("oct") => Err(KeyFault("a key set must not contain symmetric keys")),
             Some(_) => Err(KeyFault("kty is unknown")),
         }?;
         if let Some(named) = named {
@@ -88,7 +88,7 @@ fn unknown_algorithm(name: &str) -> KeyFault {
     let encrypts = ["RSA-OAEP", "RSA1_5", "ECDH-ES", "A128", "A192", "A256", "PBES2"];
     KeyFault(match encrypts.iter().any(|start| name.starts_with(start)) {
         true => ALG_ENCRYPTS,
-        false => "alg is no algorithm of ours",
+        false => "alg is not supported",
     })
 }
 
@@ -102,7 +102,7 @@ fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
     let ops = match member(jwk, "key_ops") {
         None => return Ok(()),
         Some(Value::Array(ops)) => ops,
-        Some(_) => return Err(KeyFault("key_ops is no array")),
+        Some(_) => return Err(KeyFault("key_ops is not an array")),
     };
     if !ops.iter().any(|op| op.as_str() == Some("verify")) {
         return Err(KeyFault(NO_VERIFY));
@@ -127,11 +127,12 @@ fn certified(
         _ => None,
     };
     let text = first.ok_or(KeyFault("x5c is not an array of certificates"))?;
-    let der = lenient(text).ok_or(KeyFault("x5c is not in base64"))?;
+    let der = lenient(text).ok_or(KeyFault("x5c is not base64"))?;
     let key = pem::certificate(&der, accepted)?;
-    let (own_kty, own_crv) = key.algorithm().map(kind).ok_or(KeyFault("the key has no use"))?;
+    let (own_kty, own_crv) =
+        key.algorithm().map(kind).ok_or(KeyFault("no algorithm uses the key"))?;
     if kty.is_some_and(|kty| kty != own_kty) || crv.is_some_and(|crv| Some(crv) != own_crv) {
-        return Err(KeyFault("x5c has another kind of key than kty or crv says"));
+        return Err(KeyFault("the key in x5c does not match kty or crv"));
     }
     Ok(key)
 }
@@ -163,7 +164,7 @@ fn string<'a>(jwk: &'a Object<'_>, name: &'static str) -> Result<Option<&'a str>
     match member(jwk, name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(KeyFault("a member that must be a string is none")),
+        Some(_) => Err(KeyFault("a member that must be a string is not a string")),
     }
 }
 
@@ -177,7 +178,7 @@ fn octets(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
 /// some use the wrong base64 alphabet. Both are accepted, although RFC 7518 §6.3.1 forbids them.
 fn number(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
     let text = string(jwk, name)?.ok_or(KeyFault("a member of the key is missing"))?;
-    let mut octets = lenient(text).ok_or(KeyFault("a number of the key is not in base64"))?;
+    let mut octets = lenient(text).ok_or(KeyFault("a number of the key is not base64"))?;
     if let [0, _, ..] = *octets {
         octets.remove(0);
     }

@@ -17,10 +17,10 @@ pub(crate) fn pem(pem: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey,
         })
     });
     let key =
-        keys.next().ok_or(KeyFault("no PEM text with the label PUBLIC KEY or CERTIFICATE"))?;
+        keys.next().ok_or(KeyFault("no PEM block with the label PUBLIC KEY or CERTIFICATE"))?;
     if keys.next().is_some() {
-        // Without a kid, nothing tells which of the keys a token names.
-        return Err(KeyFault("more than one key; several are a JWK set, each with its kid"));
+        // Without a kid, it is unclear which of the keys a token names.
+        return Err(KeyFault("more than one key; use a JWK set with a kid for each key"));
     }
     key
 }
@@ -36,7 +36,7 @@ pub(crate) fn der(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey,
     })
 }
 
-const NO_CERTIFICATE: KeyFault = KeyFault("no X.509 certificate of version 3");
+const NO_CERTIFICATE: KeyFault = KeyFault("not an X.509 version 3 certificate");
 
 /// The key in a certificate. The certificate is configured or part of a key set, so it is already
 /// trusted. Its issuer and its validity period are not checked.

@@ -54,7 +54,7 @@ impl Reader {
             let _ = answer.send(content);
         };
         let started = thread::Builder::new().name("read-file".to_owned()).spawn(work);
-        started.map_err(|error| format!("no thread to read on: {error}"))?;
+        started.map_err(|error| format!("cannot start a thread to read the file: {error}"))?;
         answered.await.unwrap_or_else(|_| Err("the read was aborted".to_owned()))
     }
 }
@@ -75,7 +75,7 @@ pub(crate) fn read_now(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
         Ok(file.metadata()?.is_file().then_some(file))
     };
     let broken = |error: std::io::Error| failed(&error.to_string());
-    let file = open().map_err(broken)?.ok_or_else(|| failed("no regular file"))?;
+    let file = open().map_err(broken)?.ok_or_else(|| failed("not a regular file"))?;
     let mut content = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut content).map_err(broken)?;
     if content.len() > limit {

@@ -134,7 +134,9 @@ impl JwksPlaces {
     ) -> Result<Good, Cow<'static, str>> {
         let document = match (fetched.document, last) {
             (None, Some(last)) => last.document.clone(),
-            (None, None) => return Err("not modified, but there is none".into()),
+            (None, None) => {
+                return Err("the answer is 304 (not modified), but no set is cached".into());
+            }
             (Some(document), Some(last)) if document == last.document => document,
             (Some(document), _) => match KeySet::parse(&document, self.accepted) {
                 Ok(_) => document,
