@@ -14,7 +14,7 @@ pub(crate) struct Budget {
     burst: u64,
     period: u64,
     /// Whether the empty bucket was reported, since it was last full.
-    told: AtomicBool,
+    reported: AtomicBool,
 }
 
 /// The result of taking one fetch from the budget.
@@ -35,7 +35,7 @@ impl Budget {
             full_at: AtomicU64::new(0),
             burst: u64::from(burst),
             period: nanos(period),
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
         }
     }
 
@@ -49,22 +49,22 @@ impl Budget {
         match taken {
             Ok(full_at) => {
                 if full_at <= now {
-                    self.told.store(false, Ordering::Relaxed);
+                    self.reported.store(false, Ordering::Relaxed);
                 }
                 Taken::Granted
             }
-            Err(_) => Taken::Spent { first: first(&self.told) },
+            Err(_) => Taken::Spent { first: first(&self.reported) },
         }
     }
 
     /// Whether the budget is spent and this was reported. Takes nothing from the budget.
     pub(crate) fn is_spent(&self, now: Duration) -> bool {
         let full_at = self.full_at.load(Ordering::Acquire);
-        self.was_told() && full_at > nanos(now).saturating_add(self.allowance())
+        self.was_reported() && full_at > nanos(now).saturating_add(self.allowance())
     }
 
-    pub(crate) fn was_told(&self) -> bool {
-        self.told.load(Ordering::Relaxed)
+    pub(crate) fn was_reported(&self) -> bool {
+        self.reported.load(Ordering::Relaxed)
     }
 
     /// How far `full_at` may be ahead of now.

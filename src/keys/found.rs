@@ -56,14 +56,14 @@ impl RemoteKeys {
         waited: Option<&KeysWaited>,
     ) -> KeyLookup<'static> {
         let since = waited.and_then(|waited| waited.since(self));
-        let sought = (key, algorithm, iss);
-        match self.look(sought, since, since.is_none()) {
+        let query = (key, algorithm, iss);
+        match self.look(query, since, since.is_none()) {
             Look::Found(snapshot, candidates) => {
                 KeyLookup::Found(Found::Remote(snapshot, candidates))
             }
             Look::Unknown => KeyLookup::Unknown,
             Look::Unavailable { retry_after } => KeyLookup::Unavailable { retry_after },
-            Look::Wait(wait) => KeyLookup::Wait(KeyWait::new(Arc::clone(self), wait, sought)),
+            Look::Wait(wait) => KeyLookup::Wait(KeyWait::new(Arc::clone(self), wait, query)),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::profile::signs::{Sign, Signs};
 /// ```
 /// use tower_resource_server::{AnswerProfile, Issuer, Profile};
 ///
-/// A server whose responses have the same claims as its JWTs.
+/// // A server whose responses have the same claims as its JWTs.
 /// let profile = Profile::jwt()
 ///     .client_claim("azp")
 ///     .answers(AnswerProfile::rfc7662().client_claim("azp"));

@@ -233,7 +233,7 @@ impl Profile {
             cnf: Cnf::read(members),
             names: Names::new(subject, client),
         }
-        .noting(|| {
+        .with_other_scope(|| {
             // A name that is set in the profile is read.
             let set = self.answers.scope.as_deref().filter(|name| !is_absent(members, name));
             other_scope(members, "scope").filter(|_| set.is_none()).map(|_| OtherScope::InAnswer)
@@ -266,7 +266,7 @@ impl Profile {
             let client_claim = self.client.as_ref();
             let acting = Acting { claims: members, subject, client, client_claim };
             client == Some(subject)
-                || self.answer_signs().any(|sign| sign.is_positive() && sign.tells_client(acting))
+                || self.answer_signs().any(|sign| sign.is_positive() && sign.shows_client(acting))
                 || (!self.any_subject && is_machine(members, subject))
         });
         if is_client {
@@ -400,7 +400,7 @@ impl Profile {
             cnf: Cnf::read(claims),
             names: Names::new(subject, client),
         }
-        .noting(|| other_scope(claims, &self.scope)))
+        .with_other_scope(|| other_scope(claims, &self.scope)))
     }
 
     /// RFC 9068 §2.2.3: the scope of a JWT is a string, unless a setting allows an array. Some
@@ -418,7 +418,7 @@ impl Profile {
         of_clients: impl IntoIterator<Item = &'s Sign>,
         of_users: &[Sign],
     ) -> Actor {
-        let is_user = || of_users.iter().any(|sign| sign.tells_user(claims));
+        let is_user = || of_users.iter().any(|sign| sign.shows_user(claims));
         let Some(subject) = subject else {
             // Some servers omit `sub` in a client's own token (PingOne, Kinde). A missing `sub`
             // does not prove that a client acts, if another claim only occurs in tokens of users.
@@ -427,7 +427,7 @@ impl Profile {
         let acting = Acting { claims, subject, client, client_claim: &self.client };
         if client == Some(subject)
             || self.client == "sub"
-            || of_clients.into_iter().any(|sign| sign.tells_client(acting))
+            || of_clients.into_iter().any(|sign| sign.shows_client(acting))
         {
             return Actor::Client;
         }

@@ -35,7 +35,7 @@ const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 /// ```
 /// use tower_resource_server::{Issuer, Profile};
 ///
-/// A server whose tokens have the type `JWT` and an array of scopes named `scp`.
+/// // A server whose tokens have the type `JWT` and an array of scopes named `scp`.
 /// let profile = Profile::jwt().scope_array_claim("scp").client_claim("cid");
 /// let issuer = Issuer::discover("https://as.example.com").profile(profile);
 /// ```
@@ -118,8 +118,8 @@ impl Profile {
     }
 
     /// Treats a token as an access token if its claim `name` is the string `value`, ignoring case.
-    /// This is for a server with its own names for the kinds of its tokens, for example `typ:
-    /// access`.
+    /// This is for a server with its own names for the kinds of its tokens, for
+    /// example `access` in `typ`.
     ///
     /// Without this setting, the claim `typ` may be `Bearer`, `DPoP`, `JWT` or `at+jwt`, and
     /// `token_use` may be `access` or `access_token`. Any other value means another kind of token.
@@ -181,7 +181,7 @@ impl Profile {
     /// ```
     /// use tower_resource_server::Profile;
     ///
-    /// A client's own token has no `sub`.
+    /// // A client's own token has no `sub`.
     /// let profile = Profile::rfc9068().claim_optional("sub");
     /// # let _ = profile;
     /// ```
@@ -294,7 +294,7 @@ impl Profile {
     /// ```
     /// use tower_resource_server::Profile;
     ///
-    /// Supabase does not name the client. Only the sessions of its users have this role.
+    /// // Supabase does not name the client. Only the sessions of its users have this role.
     /// let profile = Profile::jwt().user_if_value("role", "authenticated");
     /// # let _ = profile;
     /// ```

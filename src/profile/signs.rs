@@ -82,7 +82,7 @@ impl Sign {
         !matches!(self, Self::Absent(_) | Self::ClientNotInAudience)
     }
 
-    pub(super) fn tells_client(&self, acting: Acting<'_>) -> bool {
+    pub(super) fn shows_client(&self, acting: Acting<'_>) -> bool {
         match self {
             Self::Present(name) => !is_absent(acting.claims, name),
             Self::Absent(name) => is_absent(acting.claims, name),
@@ -99,7 +99,7 @@ impl Sign {
 
     /// A sign of a user grants rights, so an empty claim does not count: some servers write
     /// `"email": ""` for an account without an address.
-    pub(super) fn tells_user(&self, claims: &Object<'_>) -> bool {
+    pub(super) fn shows_user(&self, claims: &Object<'_>) -> bool {
         match self {
             Self::Present(name) => match claims.get(name) {
                 None | Some(Value::Null | Value::Bool(false)) => false,

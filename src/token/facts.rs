@@ -90,7 +90,7 @@ impl Names {
 
 impl Facts {
     /// Stores where else the scope may be. `other` is only called for a token without a scope.
-    pub(crate) fn noting(mut self, other: impl FnOnce() -> Option<OtherScope>) -> Self {
+    pub(crate) fn with_other_scope(mut self, other: impl FnOnce() -> Option<OtherScope>) -> Self {
         if self.scope.as_str().is_empty() {
             self.other_scope = other();
         }

@@ -157,13 +157,13 @@ pub(crate) fn media_type(text: &str) -> &str {
 
 /// Number of slots for headers. An issuer has one header for each of its keys, and a server with a
 /// hundred tenants has a few hundred. A slot is one pointer.
-const PLACES: usize = 1024;
+const SLOTS: usize = 1024;
 
 /// If both slots of a verified header are taken, the header replaces one of them with a probability
 /// of 1 in this number. So the headers of old keys are replaced over time, and headers that share a
 /// slot do not replace each other at each request. Every thread reads the slots, and a write slows
 /// them all down.
-const PUSHES_OUT: u16 = 1024;
+const REPLACE_ONE_IN: u16 = 1024;
 
 /// A cache of the headers of verified tokens, by their text in the token.
 ///
@@ -194,20 +194,20 @@ impl Default for HeaderMemo {
             thumbprint: None,
         };
         let nothing = Arc::new(Remembered { text: NO_HEADER.into(), header });
-        Self((0..PLACES).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect())
+        Self((0..SLOTS).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect())
     }
 }
 
 impl HeaderMemo {
     /// The cached header with this text, if there is one.
     pub(crate) fn find(&self, text: &[u8]) -> Option<SeenHeader> {
-        let first = place_of(text);
+        let first = slot_of(text);
         let remembered = self.0.get(first)?.load();
         if *remembered.text == *text {
             return Some(SeenHeader::Known(remembered));
         }
         // The second slot is only used after the first, and slots are never emptied.
-        if remembered.is_nothing() {
+        if remembered.is_empty() {
             return None;
         }
         let remembered = self.0.get(first ^ 1)?.load();
@@ -219,31 +219,35 @@ impl HeaderMemo {
         let SeenHeader::Read(header) = header else {
             return;
         };
-        let first = place_of(text);
-        let places = [first, first ^ 1].map(|place| self.0.get(place));
-        let free = places.into_iter().flatten().find(|place| place.load().is_nothing());
-        let place = match (free, places) {
+        let first = slot_of(text);
+        let slots = [first, first ^ 1].map(|slot| self.0.get(slot));
+        let free = slots.into_iter().flatten().find(|slot| slot.load().is_empty());
+        let slot = match (free, slots) {
             (Some(free), _) => free,
             // The slot to replace is random too.
-            (None, [Some(first), Some(second)]) if chance.is_multiple_of(PUSHES_OUT) => {
-                if (chance / PUSHES_OUT).is_multiple_of(2) { first } else { second }
+            (None, [Some(first), Some(second)]) if chance.is_multiple_of(REPLACE_ONE_IN) => {
+                if (chance / REPLACE_ONE_IN).is_multiple_of(2) {
+                    first
+                } else {
+                    second
+                }
             }
             (None, _) => return,
         };
         // If two requests write at the same time, one header is lost. It is stored again later.
-        place.store(Arc::new(Remembered { text: text.into(), header }));
+        slot.store(Arc::new(Remembered { text: text.into(), header }));
     }
 }
 
 impl Remembered {
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         *self.text == *NO_HEADER
     }
 }
 
 /// The first slot of a header. An attacker who finds texts with the same slot only slows down their
 /// own tokens, because only headers that an issuer signed are stored.
-fn place_of(text: &[u8]) -> usize {
+fn slot_of(text: &[u8]) -> usize {
     /// An odd number whose bits look random: 2^64 divided by the golden ratio.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
@@ -252,7 +256,7 @@ fn place_of(text: &[u8]) -> usize {
         words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
     // The last octets. Some of them may already be hashed.
     let last = text.last_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-    (mix(hash, last) >> (64 - PLACES.ilog2())) as usize
+    (mix(hash, last) >> (64 - SLOTS.ilog2())) as usize
 }
 
 /// A header that was parsed, or found in the cache.
@@ -318,9 +322,9 @@ mod tests {
     #[test]
     fn a_header_whose_places_are_taken_pushes_others_out_seldom() {
         let memo = HeaderMemo::default();
-        let first = place_of(b"0");
+        let first = slot_of(b"0");
         let mut texts = (0..).map(|number: u32| number.to_string().into_bytes());
-        let mut alike = texts.by_ref().filter(|text| place_of(text) | 1 == first | 1);
+        let mut alike = texts.by_ref().filter(|text| slot_of(text) | 1 == first | 1);
         let (one, two, three) =
             (alike.next().unwrap(), alike.next().unwrap(), alike.next().unwrap());
         memo.remember(&one, read(), 1);
@@ -330,9 +334,9 @@ mod tests {
             memo.remember(&one, read(), 1);
             memo.remember(&two, read(), 1);
             memo.remember(&three, read(), chance);
-            let pushes = chance.is_multiple_of(PUSHES_OUT);
-            assert_eq!(is_known(&memo, &three), pushes, "{chance}");
-            assert_eq!(is_known(&memo, &one) && is_known(&memo, &two), !pushes, "{chance}");
+            let replaces = chance.is_multiple_of(REPLACE_ONE_IN);
+            assert_eq!(is_known(&memo, &three), replaces, "{chance}");
+            assert_eq!(is_known(&memo, &one) && is_known(&memo, &two), !replaces, "{chance}");
         }
         let known = memo.find(&one).unwrap();
         memo.remember(&one, known, 0);

@@ -46,7 +46,7 @@ impl RemoteKeys {
                 self.last_error.store(missing.clone().map(Arc::new));
                 let failures = self.freshness.succeeded(ticket);
                 self.ended.send_replace(());
-                self.tell_success(before.as_deref(), &snapshot, failures);
+                self.report_success(before.as_deref(), &snapshot, failures);
                 if let Some(problem) = missing {
                     let usable_for = snapshot.life.usable_for(now);
                     let failures = 1;
@@ -94,7 +94,9 @@ impl RemoteKeys {
     ) -> Result<Snapshot, Failure> {
         let (keys, document) = match (fetched.document, known) {
             (None, None) => {
-                return Err("key set: the answer is 304 (not modified), but no set is cached".into());
+                return Err(
+                    "key set: the answer is 304 (not modified), but no set is cached".into()
+                );
             }
             (None, Some(known)) => (Arc::clone(&known.keys), known.document.clone()),
             (Some(document), Some(known)) if document == known.document => {
@@ -110,7 +112,7 @@ impl RemoteKeys {
             keys,
             life: match fetched.partial {
                 None => life,
-                Some(partial) => life.in_part(partial.usable_until),
+                Some(partial) => life.as_partial(partial.usable_until),
             },
             document,
             validator: fetched.validator,
@@ -118,7 +120,7 @@ impl RemoteKeys {
         })
     }
 
-    fn tell_success(&self, before: Option<&Snapshot>, set: &Snapshot, failures: u32) {
+    fn report_success(&self, before: Option<&Snapshot>, set: &Snapshot, failures: u32) {
         if failures > 0 {
             self.emit(|issuer| Event::Recovered { issuer, failures });
         }

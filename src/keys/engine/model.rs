@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use crate::keys::freshness::{
-    Asked, Attempt, Cause, Freshness, FreshnessSettings, Life, Note, Outcome, Ticket,
+    Attempt, Cause, Freshness, FreshnessSettings, Life, Note, Outcome, RequestState, Ticket,
 };
 
 const HISTORIES: u64 = 10_000;
@@ -84,13 +84,13 @@ mod invariants {
             &self,
             now: Duration,
             kid: Kid,
-            (since, patient): (Option<u32>, bool),
+            (since, may_wait): (Option<u32>, bool),
             outcome: Outcome,
         ) {
             let has = self.has(kid);
-            let looked_since = self.fresh(now)
+            let fetched_since = self.fresh(now)
                 && since.zip(self.looked).is_some_and(|(since, (number, _))| number >= since);
-            let looked_lately = self.failed_at.is_none()
+            let fetched_recently = self.failed_at.is_none()
                 && self.looked.is_some_and(|(_, began)| now <= began + REFILL);
             match outcome {
                 Outcome::Serve => {
@@ -102,8 +102,8 @@ mod invariants {
                         !(has && self.usable(now)),
                         "never waiting while a usable key is at hand"
                     );
-                    assert!(patient, "nobody waits twice");
-                    assert!(!looked_since, "nobody waits for what was looked for");
+                    assert!(may_wait, "nobody waits twice");
+                    assert!(!fetched_since, "nobody waits for what was looked for");
                     assert!(self.in_flight(now), "never waiting for nothing");
                     let limit = if self.usable(now) { 2 } else { 3 };
                     assert_eq!(wait.limit.as_secs(), limit, "the longest wait");
@@ -113,15 +113,15 @@ mod invariants {
                     assert!(!has, "401 for a key that is published");
                     assert!(self.fresh(now), "401 only while the set is fresh");
                     assert!(
-                        looked_since || (looked_lately && !self.in_flight(now)),
+                        fetched_since || (fetched_recently && !self.in_flight(now)),
                         "401 only where somebody looked"
                     );
                 }
                 Outcome::Unavailable { retry_after } => {
                     assert!(!(has && self.usable(now)), "an outage noticed with a key at hand");
-                    assert!(!looked_since, "503 for a kid that was looked for");
+                    assert!(!fetched_since, "503 for a kid that was looked for");
                     assert!(
-                        self.in_flight(now) || !looked_lately,
+                        self.in_flight(now) || !fetched_recently,
                         "503 for a flood, a moment after the server was asked"
                     );
                     assert!(retry_after >= Duration::from_secs(1) && retry_after <= BACKOFF);
@@ -183,7 +183,7 @@ mod invariants {
             }
         }
 
-        pub(crate) fn told_spent(&mut self) {
+        pub(crate) fn budget_spent_reported(&mut self) {
             self.spent_told += 1;
             // Reported once before the budget was first spent, and then once each time the budget
             // was full again. To become full, it must regain two fetches.
@@ -292,7 +292,7 @@ impl World {
             87..88 => self.shut_down(),
             88..92 => self.rotate(),
             92..94 => self.withdraw(),
-            94..95 => self.stranded(),
+            94..95 => self.could_not_start(),
             _ => {
                 self.mode = match self.random.below(4) {
                     0 => Mode::Well,
@@ -342,16 +342,16 @@ impl World {
 
     /// Handles a request as the engine does. `came` is the first attempt after the request arrived,
     /// if the request has already waited. Returns the outcome.
-    fn request(&mut self, kid: Kid, came: Option<(Attempt, u32)>, patient: bool) -> Outcome {
+    fn request(&mut self, kid: Kid, came: Option<(Attempt, u32)>, may_wait: bool) -> Outcome {
         let view = self.machine.view();
         let life = self.set.as_ref().map(|(_, life)| *life);
         let known = self.set.as_ref().is_some_and(|(kids, _)| kids.contains(&kid));
-        let asked = Asked { known, since: came.map(|(since, _)| since), patient };
-        let decision = self.machine.request(view, life.as_ref(), asked, self.now).unwrap();
+        let request = RequestState { known, since: came.map(|(since, _)| since), may_wait };
+        let decision = self.machine.request(view, life.as_ref(), request, self.now).unwrap();
         self.tell(format_args!("a request for {kid} since {came:?}: {decision:?}"));
         let was_under_way = self.flight.is_some() && decision.start.is_none();
         if decision.note == Some(Note::BudgetSpent) {
-            self.seen.told_spent();
+            self.seen.budget_spent_reported();
         }
         if let Some(ticket) = decision.start {
             let unknown_kid = decision.note == Some(Note::UnknownKid);
@@ -367,7 +367,7 @@ impl World {
             }
         }
         let since = came.map(|(_, number)| number);
-        self.seen.answered(self.now, kid, (since, patient), decision.outcome);
+        self.seen.answered(self.now, kid, (since, may_wait), decision.outcome);
         decision.outcome
     }
 
@@ -524,12 +524,12 @@ impl World {
     }
 
     /// A request arrives outside a runtime, so its attempt cannot run.
-    fn stranded(&mut self) {
+    fn could_not_start(&mut self) {
         let life = self.set.as_ref().map(|(_, life)| *life);
         if let Some(ticket) = self.machine.due(self.machine.view(), life.as_ref(), self.now) {
             self.tell(format_args!("no runtime"));
             let failures = self.machine.failures();
-            self.machine.stranded(ticket);
+            self.machine.could_not_start(ticket);
             assert_eq!(self.machine.failures(), failures, "no fault of the issuer's");
         }
     }
@@ -539,14 +539,14 @@ impl World {
         let mut came = None;
         for (attempt, since, number) in std::mem::take(&mut self.waits) {
             assert!(!self.machine.is_under_way(attempt), "who waits is woken");
-            self.machine.left();
+            self.machine.wait_ended();
             self.seen.waiting_for_kids -= 1;
             came = Some((since, number));
         }
         // One of the waiting requests. Its time limit may have been reached or not.
         let kid = self.some_kid();
-        let patient = came.is_some() && self.random.below(2) == 0;
-        self.request(kid, came, patient);
+        let may_wait = came.is_some() && self.random.below(2) == 0;
+        self.request(kid, came, may_wait);
     }
 
     fn rotate(&mut self) {

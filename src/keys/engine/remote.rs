@@ -22,11 +22,11 @@ use crate::keys::engine::seed::KeySeed;
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::engine::timer;
 use crate::keys::freshness::{
-    Asked, Attempt, Cause, DEADLINE, Freshness, FreshnessSettings, Note, Outcome, Phase, Ticket,
-    Wait,
+    Attempt, Cause, DEADLINE, Freshness, FreshnessSettings, Note, Outcome, Phase, RequestState,
+    Ticket, Wait,
 };
 use crate::keys::set::Candidates;
-use crate::keys::source::{Asking, Source};
+use crate::keys::source::{FetchContext, Source};
 use crate::observe::shown::redacted;
 use crate::observe::{Event, Occurrence, Stream};
 use crate::runtime::{self, Unfit};
@@ -53,7 +53,7 @@ pub(crate) struct RemoteKeys {
     timer: ArcSwapOption<AbortHandle>,
     /// When the timer last ran, in milliseconds of the monotonic clock. The timer may be on a
     /// runtime that is no longer polled.
-    pub(crate) beat: AtomicU64,
+    pub(crate) timer_ran_at: AtomicU64,
     /// Why the seed is not used, until this was reported.
     ignored_seed: ArcSwapOption<&'static str>,
 }
@@ -108,7 +108,7 @@ impl RemoteKeys {
             last_error: ArcSwapOption::empty(),
             task: ArcSwapOption::empty(),
             timer: ArcSwapOption::empty(),
-            beat: AtomicU64::new(0),
+            timer_ran_at: AtomicU64::new(0),
             ignored_seed: ArcSwapOption::empty(),
         };
         if let Some(seed) = settings.seed {
@@ -128,7 +128,7 @@ impl RemoteKeys {
         if let Ok(keys) = self.source.parse(&set.document, self.accepted) {
             let taken = Snapshot {
                 keys: Arc::new(keys),
-                life: set.life.handed_on(),
+                life: set.life.for_another_engine(),
                 document: set.document.clone(),
                 validator: set.validator.clone(),
                 seed: set.seed,
@@ -165,12 +165,12 @@ impl RemoteKeys {
     }
 
     /// Looks for a key, without blocking. `since` is the first attempt that began after the request
-    /// arrived. The request may wait if `patient` is set.
+    /// arrived. The request may wait if `may_wait` is set.
     pub(crate) fn look(
         self: &Arc<Self>,
         (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
         since: Option<Attempt>,
-        patient: bool,
+        may_wait: bool,
     ) -> Look {
         loop {
             let now = self.clock.monotonic();
@@ -183,9 +183,9 @@ impl RemoteKeys {
                 }
                 _ => Candidates::default(),
             };
-            let asked = Asked { known: !candidates.is_empty(), since, patient };
+            let request = RequestState { known: !candidates.is_empty(), since, may_wait };
             // `ViewOutdated` means that another thread made progress, so this loop ends.
-            let Ok(decision) = self.freshness.request(view, life, asked, now) else { continue };
+            let Ok(decision) = self.freshness.request(view, life, request, now) else { continue };
             let mut outcome = decision.outcome;
             let started = decision.start.is_none_or(|ticket| self.launch(ticket, now));
             match decision.note {
@@ -201,7 +201,7 @@ impl RemoteKeys {
             {
                 // There is no runtime, or no timer to end the wait.
                 if wait.counted {
-                    self.wait_is_over();
+                    self.wait_ended();
                 }
                 outcome = self.freshness.unavailable(now);
             }
@@ -218,7 +218,7 @@ impl RemoteKeys {
     /// fetch is allowed now.
     pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
         // There is rarely a flood. Reading one flag is enough to know, without reading the clock.
-        if !self.freshness.tells_of_a_flood() {
+        if !self.freshness.flood_was_reported() {
             return false;
         }
         let now = self.clock.monotonic();
@@ -259,7 +259,7 @@ impl RemoteKeys {
         let runtime = match runtime::current() {
             Ok(runtime) => runtime,
             Err(Unfit::Absent) => {
-                if self.freshness.stranded(ticket) {
+                if self.freshness.could_not_start(ticket) {
                     self.emit(|issuer| Event::NoRuntime { issuer });
                 }
                 self.ended.send_replace(());
@@ -276,12 +276,12 @@ impl RemoteKeys {
         // again.
         self.ended.send_replace(());
         let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
-        let (seeks_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
+        let (for_unknown_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
         let work = {
             let known = known.clone();
             async move {
                 let known = known.as_deref();
-                source.fetch(Asking { now, known, seeks_kid, accepted }).await
+                source.fetch(FetchContext { now, known, for_unknown_kid, accepted }).await
             }
         };
         let keys = Arc::downgrade(self);
@@ -293,7 +293,8 @@ impl RemoteKeys {
         if let Some(given_up) = self.task.swap(Some(Arc::new(task))) {
             given_up.abort();
         }
-        let is_alive = |timer: &Arc<AbortHandle>| !timer.is_finished() && self.timer_beats(now);
+        let is_alive =
+            |timer: &Arc<AbortHandle>| !timer.is_finished() && self.timer_ran_recently(now);
         if self.keep_warm.load(Ordering::Relaxed)
             && !self.timer.load().as_ref().is_some_and(is_alive)
         {
@@ -303,12 +304,12 @@ impl RemoteKeys {
     }
 
     fn start_timer(self: &Arc<Self>, runtime: &Handle) {
-        self.beats(self.clock.monotonic());
+        self.timer_ran(self.clock.monotonic());
         let keys = Arc::downgrade(self);
         // Fetches the set whenever a fetch is due, as long as the engine lives.
         let timer = timer::again(move || {
             let keys = keys.upgrade()?;
-            keys.beats(keys.clock.monotonic());
+            keys.timer_ran(keys.clock.monotonic());
             let _ = keys.wake();
             Some(keys.due_in())
         });
@@ -320,15 +321,15 @@ impl RemoteKeys {
     }
 
     /// Records that the timer ran.
-    pub(crate) fn beats(&self, now: Duration) {
+    pub(crate) fn timer_ran(&self, now: Duration) {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.beat.store(now, Ordering::Relaxed);
+        self.timer_ran_at.store(now, Ordering::Relaxed);
     }
 
     /// Whether the timer ran recently.
-    fn timer_beats(&self, now: Duration) -> bool {
-        let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
-        now.saturating_sub(beat) < timer::LOST_AFTER
+    fn timer_ran_recently(&self, now: Duration) -> bool {
+        let timer_ran_at = Duration::from_millis(self.timer_ran_at.load(Ordering::Relaxed));
+        now.saturating_sub(timer_ran_at) < timer::LOST_AFTER
     }
 
     pub(crate) fn emit(&self, event: impl FnOnce(Arc<str>) -> Event) {
@@ -347,8 +348,8 @@ impl RemoteKeys {
     }
 
     /// Called when a counted wait has ended.
-    pub(crate) fn wait_is_over(&self) {
-        self.freshness.left();
+    pub(crate) fn wait_ended(&self) {
+        self.freshness.wait_ended();
     }
 
     pub(crate) fn is_usable(&self) -> bool {

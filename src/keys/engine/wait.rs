@@ -69,8 +69,8 @@ impl KeyWait {
                 // Leave first, so that all waiting requests can wait once more.
                 self.leave();
                 let key = KeyHint::new(self.kid.as_deref(), self.thumbprint.as_ref());
-                let sought = (key, self.algorithm, &*self.iss);
-                match self.keys.look(sought, Some(self.wait.since), true) {
+                let query = (key, self.algorithm, &*self.iss);
+                match self.keys.look(query, Some(self.wait.since), true) {
                     // The new wait now counts for this request.
                     Look::Wait(again) => self.wait = again,
                     Look::Found(..) | Look::Unknown | Look::Unavailable { .. } => return,
@@ -82,7 +82,7 @@ impl KeyWait {
 
     fn leave(&mut self) {
         if std::mem::take(&mut self.wait.counted) {
-            self.keys.wait_is_over();
+            self.keys.wait_ended();
         }
     }
 }

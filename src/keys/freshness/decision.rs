@@ -6,14 +6,14 @@ use super::attempts::{Attempt, Ticket};
 
 /// The input for a decision about a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestState {
     /// Whether the current set has a key for the request.
     pub(crate) known: bool,
     /// The first attempt that began after the request arrived. `None` if the request has just
     /// arrived.
     pub(crate) since: Option<Attempt>,
     /// Whether the request may wait.
-    pub(crate) patient: bool,
+    pub(crate) may_wait: bool,
 }
 
 /// What happens to a request.
@@ -39,7 +39,7 @@ pub(crate) struct Wait {
     /// progress may have been answered before the request's key was published.
     pub(crate) since: Attempt,
     /// Whether this wait counts toward the limit of waiting requests. If so, report its end with
-    /// [`left`](super::Freshness::left).
+    /// [`wait_ended`](super::Freshness::wait_ended).
     pub(crate) counted: bool,
 }
 

@@ -47,15 +47,16 @@ impl FreshnessSettings {
         })
     }
 
-    /// The time until which a set that was requested at `asked_at` is used if no other set replaces
+    /// The time until which a set that was requested at `requested_at` is used if no other set replaces
     /// it.
-    #[cfg_attr(
-        not(feature = "remote"),
-        allow(dead_code, reason = "several sets are fetched with it")
-    )]
-    pub(crate) fn usable_until(&self, asked_at: Duration, max_age: Option<Duration>) -> Duration {
+    #[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only used with several places"))]
+    pub(crate) fn usable_until(
+        &self,
+        requested_at: Duration,
+        max_age: Option<Duration>,
+    ) -> Duration {
         let freshness = bounded(max_age.unwrap_or(FRESHNESS));
-        asked_at.saturating_add(freshness).saturating_add(self.stale_if_error)
+        requested_at.saturating_add(freshness).saturating_add(self.stale_if_error)
     }
 }
 
@@ -101,7 +102,7 @@ pub(crate) struct Life {
     /// have a key that is missing here.
     is_whole: bool,
     /// When the set was requested. The answer may be as old as the request for it.
-    asked_at: Duration,
+    requested_at: Duration,
     /// The age of the set when it arrived. Zero unless it is a seed.
     age: Duration,
     freshness: Duration,
@@ -119,15 +120,16 @@ impl Life {
         settings: &FreshnessSettings,
     ) -> Self {
         let freshness = bounded(max_age.unwrap_or(FRESHNESS));
-        let asked_at = ticket.started_at();
-        let fresh_until = asked_at.saturating_add(freshness);
+        let requested_at = ticket.started_at();
+        let fresh_until = requested_at.saturating_add(freshness);
         Self {
             attempt: Some(ticket.attempt()),
             is_whole: true,
-            asked_at,
+            requested_at,
             age: Duration::ZERO,
             freshness,
-            refresh_at: asked_at.saturating_add(freshness.mul_f64(REFRESH_AHEAD - JITTER * random)),
+            refresh_at: requested_at
+                .saturating_add(freshness.mul_f64(REFRESH_AHEAD - JITTER * random)),
             fresh_until,
             usable_until: fresh_until.saturating_add(settings.stale_if_error),
         }
@@ -146,12 +148,12 @@ impl Life {
         let cap = freshness.saturating_add(settings.stale_if_error);
         let rest = cap.checked_sub(age).filter(|rest| !rest.is_zero())?;
         let usable_until = now.saturating_add(rest);
-        let (asked_at, refresh_at, fresh_until) = (now, now, now);
+        let (requested_at, refresh_at, fresh_until) = (now, now, now);
         let (attempt, is_whole) = (None, true);
         Some(Self {
             attempt,
             is_whole,
-            asked_at,
+            requested_at,
             age,
             freshness,
             refresh_at,
@@ -161,13 +163,13 @@ impl Life {
     }
 
     /// The life of the same set in another engine, which numbers its attempts independently.
-    pub(crate) fn handed_on(self) -> Self {
+    pub(crate) fn for_another_engine(self) -> Self {
         Self { attempt: None, ..self }
     }
 
     /// The life of a set of which a part could not be fetched. The replacement for that part, if
     /// there is one, is used until `cap`.
-    pub(crate) fn in_part(self, cap: Option<Duration>) -> Self {
+    pub(crate) fn as_partial(self, cap: Option<Duration>) -> Self {
         let cap = cap.unwrap_or(Duration::MAX);
         Self {
             is_whole: false,
@@ -179,13 +181,13 @@ impl Life {
     }
 
     /// Whether the whole set was fetched by the attempt `first` or by a later one.
-    pub(crate) fn came_by(&self, first: Attempt) -> bool {
+    pub(crate) fn is_from(&self, first: Attempt) -> bool {
         self.is_whole && self.attempt.is_some_and(|own| own.is_from(first))
     }
 
     /// Whether this is a server's whole set, and the server was asked at most `time` ago.
-    pub(crate) fn was_asked_for_within(&self, time: Duration, now: Duration) -> bool {
-        self.is_whole && self.attempt.is_some() && now.saturating_sub(self.asked_at) <= time
+    pub(crate) fn was_requested_within(&self, time: Duration, now: Duration) -> bool {
+        self.is_whole && self.attempt.is_some() && now.saturating_sub(self.requested_at) <= time
     }
 
     /// Whether a later attempt fetched this set than `other`.
@@ -210,7 +212,7 @@ impl Life {
 
     /// The time since the set was fetched.
     pub(crate) fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.asked_at).saturating_add(self.age)
+        now.saturating_sub(self.requested_at).saturating_add(self.age)
     }
 
     /// The length of the freshness period.

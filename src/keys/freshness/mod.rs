@@ -32,10 +32,10 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) use attempts::LOST_AFTER;
 pub(crate) use attempts::{Attempt, Cause, DEADLINE, MAX_BACKOFF, Phase, Ticket, View};
-pub(crate) use decision::{Asked, Decision, Note, Outcome, Setback, ViewOutdated, Wait};
+pub(crate) use decision::{Decision, Note, Outcome, RequestState, Setback, ViewOutdated, Wait};
 #[cfg_attr(
     not(feature = "remote"),
-    allow(unused_imports, reason = "several places are fetched with it")
+    allow(unused_imports, reason = "only used with several places")
 )]
 pub(crate) use life::FRESHNESS;
 pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
@@ -73,9 +73,9 @@ pub(crate) struct Freshness {
     /// Number of requests that wait for an attempt that another request started.
     waiting: AtomicU32,
     /// Whether it was reported that the set is stale, since the set was last renewed.
-    told_stale: AtomicBool,
+    stale_reported: AtomicBool,
     /// Whether it was reported that there is no runtime, since an attempt last started.
-    told_stranded: AtomicBool,
+    no_runtime_reported: AtomicBool,
 }
 
 impl Freshness {
@@ -86,8 +86,8 @@ impl Freshness {
             unknown_kid: Budget::new(UNKNOWN_KID_BURST, UNKNOWN_KID_PERIOD),
             bad_signature: Budget::new(1, BAD_SIGNATURE_PERIOD),
             waiting: AtomicU32::new(0),
-            told_stale: AtomicBool::new(false),
-            told_stranded: AtomicBool::new(false),
+            stale_reported: AtomicBool::new(false),
+            no_runtime_reported: AtomicBool::new(false),
         }
     }
 
@@ -114,22 +114,22 @@ impl Freshness {
         &self,
         view: View,
         life: Option<&Life>,
-        asked: Asked,
+        request: RequestState,
         now: Duration,
     ) -> Result<Decision, ViewOutdated> {
         let stage = Stage::of(life, now);
         let phase = view.phase(now);
         let done = |outcome| Ok(Decision { outcome, start: None, note: None });
-        let answered = if asked.known && stage.is_usable() {
+        let answered = if request.known && stage.is_usable() {
             Some(Outcome::Serve)
         } else {
-            looked_since(life, stage, asked.since).then_some(Outcome::Unknown)
+            fetched_since(life, stage, request.since).then_some(Outcome::Unknown)
         };
         if stage != Stage::Fresh && phase == Phase::Idle {
             let ticket = self.begin(view, now, Cause::Schedule)?;
             let outcome = answered.unwrap_or_else(|| {
-                if asked.patient {
-                    Outcome::Wait(begun(&ticket, stage, asked.since))
+                if request.may_wait {
+                    Outcome::Wait(wait_for_new(&ticket, stage, request.since))
                 } else {
                     unavailable(Phase::UnderWay(ticket.attempt()), now)
                 }
@@ -140,11 +140,11 @@ impl Freshness {
             return done(outcome);
         }
         match phase {
-            Phase::UnderWay(attempt) if asked.patient && self.enter() => {
-                let since = asked.since.unwrap_or(attempt.next());
+            Phase::UnderWay(attempt) if request.may_wait && self.enter() => {
+                let since = request.since.unwrap_or(attempt.next());
                 done(Outcome::Wait(Wait { attempt, limit: limit(stage), since, counted: true }))
             }
-            Phase::Idle if asked.patient => self.unknown_kid(view, life, asked.since, now),
+            Phase::Idle if request.may_wait => self.unknown_kid(view, life, request.since, now),
             Phase::Idle => done(refusal(view, life, now)),
             Phase::UnderWay(_) | Phase::Paused { .. } => done(unavailable(phase, now)),
         }
@@ -167,7 +167,7 @@ impl Freshness {
         let ticket = self
             .begin(view, now, Cause::UnknownKid)
             .inspect_err(|ViewOutdated| self.unknown_kid.give_back())?;
-        let wait = begun(&ticket, Stage::of(life, now), since);
+        let wait = wait_for_new(&ticket, Stage::of(life, now), since);
         let note = Some(Note::UnknownKid);
         Ok(Decision { outcome: Outcome::Wait(wait), start: Some(ticket), note })
     }
@@ -178,13 +178,13 @@ impl Freshness {
     pub(crate) fn is_flooded(&self, view: View, life: &Life, now: Duration) -> bool {
         life.stage(now) == Stage::Fresh
             && view.phase(now) == Phase::Idle
-            && looked_lately(view, life, now)
+            && fetched_recently(view, life, now)
             && self.unknown_kid.is_spent(now)
     }
 
     /// Whether a flood was reported and may still continue.
-    pub(crate) fn tells_of_a_flood(&self) -> bool {
-        self.unknown_kid.was_told()
+    pub(crate) fn flood_was_reported(&self) -> bool {
+        self.unknown_kid.was_reported()
     }
 
     /// The outcome for a request that cannot wait after all, when the server could not be asked.
@@ -193,7 +193,7 @@ impl Freshness {
     }
 
     /// Called when a counted wait has ended.
-    pub(crate) fn left(&self) {
+    pub(crate) fn wait_ended(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -244,16 +244,16 @@ impl Freshness {
 
     /// Called when the attempt's task has started.
     pub(crate) fn launched(&self) {
-        if self.told_stranded.load(Ordering::Relaxed) {
-            self.told_stranded.store(false, Ordering::Relaxed);
+        if self.no_runtime_reported.load(Ordering::Relaxed) {
+            self.no_runtime_reported.store(false, Ordering::Relaxed);
         }
     }
 
     /// Called when the attempt cannot run because there is no runtime. The server is not at fault,
     /// so this does not count as a failure. Returns `true` for the first of several in a row.
-    pub(crate) fn stranded(&self, ticket: Ticket) -> bool {
+    pub(crate) fn could_not_start(&self, ticket: Ticket) -> bool {
         self.cancelled(ticket);
-        first(&self.told_stranded)
+        first(&self.no_runtime_reported)
     }
 
     /// Called when the attempt has ended and its result says nothing about the server: its runtime
@@ -288,7 +288,7 @@ impl Freshness {
     /// the attempt as ended must also see its set. Returns how many attempts had failed before it.
     #[allow(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
     pub(crate) fn succeeded(&self, ticket: Ticket) -> u32 {
-        self.told_stale.store(false, Ordering::Relaxed);
+        self.stale_reported.store(false, Ordering::Relaxed);
         self.attempts.succeeded(&ticket)
     }
 
@@ -308,7 +308,7 @@ impl Freshness {
             return None;
         }
         let failures = self.attempts.failed(&ticket, now, random, asked)?;
-        let turned_stale = Stage::of(life, now) == Stage::Stale && first(&self.told_stale);
+        let turned_stale = Stage::of(life, now) == Stage::Stale && first(&self.stale_reported);
         let usable_for = life.and_then(|life| life.usable_for(now));
         Some(Setback { failures, usable_for, turned_stale })
     }
@@ -324,30 +324,30 @@ fn limit(stage: Stage) -> Duration {
 }
 
 /// The wait for an attempt that this request started.
-fn begun(ticket: &Ticket, stage: Stage, since: Option<Attempt>) -> Wait {
+fn wait_for_new(ticket: &Ticket, stage: Stage, since: Option<Attempt>) -> Wait {
     let attempt = ticket.attempt();
     let since = since.unwrap_or(attempt);
     Wait { attempt, limit: limit(stage), since, counted: false }
 }
 
 /// Whether an attempt that began after the request arrived has succeeded without returning its key.
-fn looked_since(life: Option<&Life>, stage: Stage, since: Option<Attempt>) -> bool {
+fn fetched_since(life: Option<&Life>, stage: Stage, since: Option<Attempt>) -> bool {
     // A set that arrived too late to be fresh does not describe the server's current keys.
     matches!(stage, Stage::Fresh | Stage::Ahead)
-        && life.zip(since).is_some_and(|(life, first)| life.came_by(first))
+        && life.zip(since).is_some_and(|(life, first)| life.is_from(first))
 }
 
 /// Whether the server was asked at most one refill of the budget ago, and answered. Then a flood of
 /// forged kids is refused with 401 until the refill. A key that was published within this time is
 /// refused too.
-fn looked_lately(view: View, life: &Life, now: Duration) -> bool {
-    !view.has_failed() && life.was_asked_for_within(UNKNOWN_KID_PERIOD, now)
+fn fetched_recently(view: View, life: &Life, now: Duration) -> bool {
+    !view.has_failed() && life.was_requested_within(UNKNOWN_KID_PERIOD, now)
 }
 
 /// The outcome if there is no key, the request cannot wait for one, and no attempt is in progress.
 fn refusal(view: View, life: Option<&Life>, now: Duration) -> Outcome {
     match life {
-        Some(life) if looked_lately(view, life, now) => Outcome::Unknown,
+        Some(life) if fetched_recently(view, life, now) => Outcome::Unknown,
         _ => unavailable(view.phase(now), now),
     }
 }

@@ -17,9 +17,9 @@ const fn ms(milliseconds: u64) -> Duration {
 /// Seconds.
 const YEAR: u64 = 365 * 24 * 60 * 60;
 
-const KNOWN: Asked = Asked { known: true, since: None, patient: true };
-const UNKNOWN: Asked = Asked { known: false, since: None, patient: true };
-const IMPATIENT: Asked = Asked { known: false, since: None, patient: false };
+const KNOWN: RequestState = RequestState { known: true, since: None, may_wait: true };
+const UNKNOWN: RequestState = RequestState { known: false, since: None, may_wait: true };
+const IMPATIENT: RequestState = RequestState { known: false, since: None, may_wait: false };
 
 fn machine() -> Freshness {
     Freshness::new(FreshnessSettings::default())
@@ -37,7 +37,12 @@ fn renewed(machine: &Freshness, at: Duration, max_age: Option<Duration>, random:
     life
 }
 
-fn decide(machine: &Freshness, life: Option<&Life>, asked: Asked, now: Duration) -> Decision {
+fn decide(
+    machine: &Freshness,
+    life: Option<&Life>,
+    request: RequestState,
+    now: Duration,
+) -> Decision {
     machine.request(machine.view(), life, asked, now).expect("nobody else is here")
 }
 
@@ -207,12 +212,12 @@ fn an_attempt_that_was_given_back_is_no_failure() {
     let machine = machine();
     for first in [true, false] {
         let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
-        assert_eq!(machine.stranded(ticket), first);
+        assert_eq!(machine.could_not_start(ticket), first);
     }
     assert_eq!(machine.failures(), 0);
     let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
     machine.launched();
-    assert!(machine.stranded(ticket), "a row of its own");
+    assert!(machine.could_not_start(ticket), "a row of its own");
 }
 
 #[test]
@@ -299,7 +304,7 @@ fn only_so_many_wait_for_unknown_kids_at_one_time() {
     let refused = |life| decide(&machine, life, UNKNOWN, s(1)).outcome;
     let unavailable = Outcome::Unavailable { retry_after: s(1) };
     assert_eq!(refused(Some(&set)), unavailable, "nobody could look for it");
-    machine.left();
+    machine.wait_ended();
     assert!(matches!(refused(Some(&set)), Outcome::Wait(_)), "one left, one comes");
     assert_eq!(refused(Some(&set)), unavailable);
     assert_eq!(refused(None), unavailable, "whatever they wait for");
@@ -439,9 +444,9 @@ fn waited_for(
 ) -> Outcome {
     let machine = machine();
     let old = renewed(&machine, s(0), None, 0.0);
-    let ask = |life: &Life, since, patient, now| {
-        let asked = Asked { known: false, since, patient };
-        machine.request(machine.view(), Some(life), asked, now).unwrap()
+    let ask = |life: &Life, since, may_wait, now| {
+        let request = RequestState { known: false, since, may_wait };
+        machine.request(machine.view(), Some(life), request, now).unwrap()
     };
     let first = ask(&old, None, true, s(100));
     let Outcome::Wait(own) = first.outcome else { panic!("{:?}", first.outcome) };

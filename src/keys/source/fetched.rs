@@ -23,7 +23,7 @@ pub(crate) struct Fetched {
 }
 
 /// A part of the set could not be fetched.
-#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "a server has parts"))]
+#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only a server has several places"))]
 pub(crate) struct Partial {
     /// For the log.
     pub(crate) problem: String,

@@ -62,13 +62,13 @@ pub(crate) enum Source {
 }
 
 /// The input for a fetch.
-#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "a server is asked by it"))]
-pub(crate) struct Asking<'a> {
+#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only used to fetch from a server"))]
+pub(crate) struct FetchContext<'a> {
     pub(crate) now: Duration,
     /// The set in use.
     pub(crate) known: Option<&'a Snapshot>,
     /// Whether the fetch is for a `kid` that the set in use does not have.
-    pub(crate) seeks_kid: bool,
+    pub(crate) for_unknown_kid: bool,
     pub(crate) accepted: AlgorithmSet,
 }
 
@@ -110,11 +110,11 @@ impl Source {
     }
 
     /// Fetches the set. If a set is in use, the result may be that it has not changed.
-    pub(crate) async fn fetch(&self, asking: Asking<'_>) -> Result<Fetched, Failure> {
+    pub(crate) async fn fetch(&self, context: FetchContext<'_>) -> Result<Fetched, Failure> {
         #[cfg(feature = "remote")]
-        let (now, validator) = (asking.now, asking.validator());
+        let (now, validator) = (context.now, context.validator());
         #[cfg(not(feature = "remote"))]
-        let _ = asking;
+        let _ = context;
         match self {
             #[cfg(feature = "remote")]
             Self::Discovery(client, discovery) => {
@@ -125,7 +125,7 @@ impl Source {
                 match &fetched {
                     Err(FetchError::Status(404 | 410)) => discovery.doubt(&uri),
                     Ok(fetched)
-                        if asking.finds_nothing_in(fetched) && discovery.may_doubt(&uri, now) =>
+                        if context.finds_nothing_in(fetched) && discovery.may_doubt(&uri, now) =>
                     {
                         let moved = moved(client, discovery, &uri, now);
                         if let Some(Some(moved)) = runtime::within(SECOND_LOOK, moved).await {
@@ -174,7 +174,7 @@ impl Source {
 }
 
 #[cfg(feature = "remote")]
-impl Asking<'_> {
+impl FetchContext<'_> {
     fn validator(&self) -> Option<&Validator> {
         self.known.and_then(|known| known.validator.as_ref())
     }
@@ -183,14 +183,14 @@ impl Asking<'_> {
     /// answer has no new one. A server may still answer like this at the old URL after the keys
     /// have moved.
     fn finds_nothing_in(&self, fetched: &Fetched) -> bool {
-        let Some(document) = &fetched.document else { return self.seeks_kid };
+        let Some(document) = &fetched.document else { return self.for_unknown_kid };
         match self.known {
-            Some(known) if known.document == *document => self.seeks_kid,
+            Some(known) if known.document == *document => self.for_unknown_kid,
             known => match KeySet::parse(document, self.accepted) {
                 Err(_) => true,
                 Ok(set) => {
                     let is_old = |known: &Snapshot| set.kids_beyond(&known.keys).is_empty();
-                    self.seeks_kid && known.is_some_and(is_old)
+                    self.for_unknown_kid && known.is_some_and(is_old)
                 }
             },
         }
