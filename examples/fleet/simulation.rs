@@ -215,7 +215,7 @@ impl Fleet {
         let now = self.now;
         let Instance { machine, life, .. } = &self.instances[index as usize];
         let wait = match machine.view().phase(now) {
-            Phase::UnderWay(_) => return,
+            Phase::InProgress(_) => return,
             Phase::Paused { until } if !known => until - now,
             Phase::Idle if !known => Duration::ZERO,
             Phase::Paused { .. } | Phase::Idle => {

@@ -299,8 +299,8 @@ mod tests {
             x
         };
         for (name, x, good) in [
-            ("2 is no y", small(2, 0), false),
-            ("2 is no y, whatever the sign", small(2, 0x80), false),
+            ("2 is not a y", small(2, 0), false),
+            ("2 is not a y, with either sign", small(2, 0x80), false),
             ("3", small(3, 0), true),
             ("3, the other x", small(3, 0x80), true),
             ("3, spelled p + 3", second, false),

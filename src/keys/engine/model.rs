@@ -102,8 +102,8 @@ mod invariants {
                         !(has && self.usable(now)),
                         "never waiting while a usable key is at hand"
                     );
-                    assert!(may_wait, "nobody waits twice");
-                    assert!(!fetched_since, "nobody waits for what was looked for");
+                    assert!(may_wait, "no request waits twice");
+                    assert!(!fetched_since, "no request waits for a kid that was just fetched");
                     assert!(self.in_flight(now), "never waiting for nothing");
                     let limit = if self.usable(now) { 2 } else { 3 };
                     assert_eq!(wait.limit.as_secs(), limit, "the longest wait");
@@ -114,12 +114,12 @@ mod invariants {
                     assert!(self.fresh(now), "401 only while the set is fresh");
                     assert!(
                         fetched_since || (fetched_recently && !self.in_flight(now)),
-                        "401 only where somebody looked"
+                        "401 only after a fetch"
                     );
                 }
                 Outcome::Unavailable { retry_after } => {
                     assert!(!(has && self.usable(now)), "an outage noticed with a key at hand");
-                    assert!(!fetched_since, "503 for a kid that was looked for");
+                    assert!(!fetched_since, "503 for a kid although its set was just fetched");
                     assert!(
                         self.in_flight(now) || !fetched_recently,
                         "503 for a flood, a moment after the server was asked"
@@ -358,7 +358,7 @@ impl World {
             self.start(ticket, if unknown_kid { Cause::UnknownKid } else { Cause::Schedule });
         }
         if let Outcome::Wait(wait) = decision.outcome {
-            assert!(self.machine.is_under_way(wait.attempt), "never waiting for the past");
+            assert!(self.machine.is_in_progress(wait.attempt), "never waiting for the past");
             let begun = self.seen.begun;
             let number = came.map_or(begun + u32::from(was_under_way), |(_, number)| number);
             if wait.counted {
@@ -538,7 +538,7 @@ impl World {
     fn wake(&mut self) {
         let mut came = None;
         for (attempt, since, number) in std::mem::take(&mut self.waits) {
-            assert!(!self.machine.is_under_way(attempt), "who waits is woken");
+            assert!(!self.machine.is_in_progress(attempt), "who waits is woken");
             self.machine.wait_ended();
             self.seen.waiting_for_kids -= 1;
             came = Some((since, number));

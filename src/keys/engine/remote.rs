@@ -249,7 +249,7 @@ impl RemoteKeys {
             self.launch(ticket, now);
         }
         match self.freshness.view().phase(now) {
-            Phase::UnderWay(attempt) => Some(attempt),
+            Phase::InProgress(attempt) => Some(attempt),
             Phase::Idle | Phase::Paused { .. } => None,
         }
     }
@@ -344,7 +344,7 @@ impl RemoteKeys {
     pub(crate) async fn ended(&self, attempt: Attempt) {
         // An error would mean that the sender was dropped, but `self` owns it.
         let mut ended = self.ended.subscribe();
-        let _ = ended.wait_for(|()| !self.freshness.is_under_way(attempt)).await;
+        let _ = ended.wait_for(|()| !self.freshness.is_in_progress(attempt)).await;
     }
 
     /// Called when a counted wait has ended.

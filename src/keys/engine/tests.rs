@@ -185,7 +185,7 @@ async fn events_of_a_life() {
     world.pass(250);
     assert_eq!(world.find("a").await, "found", "until the fetch is in");
     settle().await;
-    assert_eq!(world.find("a").await, "unavailable", "removed, and nobody can look for it");
+    assert_eq!(world.find("a").await, "unavailable", "removed, and the server cannot be asked");
     let expected = [
         "refreshed 2 first=false changed=true",
         "skipped Some(`j\\n`): kty is unknown",
@@ -470,13 +470,13 @@ fn without_a_runtime_a_request_is_refused_and_nothing_is_held_against_the_issuer
     assert_eq!(runtime.block_on(world.find("a")), "found", "no pause");
     // With usable keys, no runtime is needed.
     assert_eq!(name(&world.look("a")), "found");
-    assert_eq!(name(&world.look("c")), "unavailable", "nobody can look for it");
+    assert_eq!(name(&world.look("c")), "unavailable", "the server cannot be asked");
     world.pass(250);
     assert_eq!(name(&world.look("a")), "found", "although a fetch is due");
     assert_eq!(name(&world.look("b")), "unavailable");
     world.keys.wake();
     let expected = ["refreshed 1 first=true changed=true", "no runtime"];
-    assert_eq!(world.events(), expected, "a fetch that did not start is not told as one");
+    assert_eq!(world.events(), expected, "a fetch that did not start is not reported");
 }
 
 #[tokio::test]

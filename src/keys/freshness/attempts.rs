@@ -32,7 +32,7 @@ pub(crate) const LOST_AFTER: Duration = Duration::from_secs(12);
 /// from the Unix epoch. A time that did not fit would look like a pause that is already over.
 const TIME_BITS: u32 = 44;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
-const UNDER_WAY: u64 = 1 << TIME_BITS;
+const IN_PROGRESS: u64 = 1 << TIME_BITS;
 const FAILED: u64 = 1 << (TIME_BITS + 1);
 /// The attempt's number is above these bits. It wraps after a quarter of a million attempts. At two
 /// attempts a second, that takes a day and a half. A number is only compared with numbers of the
@@ -90,7 +90,7 @@ pub(crate) enum Cause {
 pub(crate) enum Phase {
     /// An attempt may start.
     Idle,
-    UnderWay(Attempt),
+    InProgress(Attempt),
     /// The last attempt failed a short time ago.
     Paused {
         until: Duration,
@@ -135,8 +135,8 @@ impl View {
             // This also applies to an attempt in progress: it did not report in time, so another
             // may start.
             Phase::Idle
-        } else if self.0 & UNDER_WAY != 0 {
-            Phase::UnderWay(self.last())
+        } else if self.0 & IN_PROGRESS != 0 {
+            Phase::InProgress(self.last())
         } else {
             Phase::Paused { until }
         }
@@ -178,7 +178,7 @@ impl Attempts {
     pub(crate) fn begin(&self, seen: View, now: Duration, cause: Cause) -> Option<Ticket> {
         let attempt = seen.last().next();
         let lost_at = millis(now.saturating_add(self.lost_after));
-        let word = (attempt.0 << NUMBER_SHIFT) | (seen.0 & FAILED) | UNDER_WAY | lost_at;
+        let word = (attempt.0 << NUMBER_SHIFT) | (seen.0 & FAILED) | IN_PROGRESS | lost_at;
         self.word
             .compare_exchange(seen.0, word, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
@@ -234,9 +234,9 @@ impl Attempts {
     }
 
     /// Whether this attempt has not reported its end yet.
-    pub(crate) fn is_under_way(&self, attempt: Attempt) -> bool {
+    pub(crate) fn is_in_progress(&self, attempt: Attempt) -> bool {
         let view = self.view();
-        view.last() == attempt && view.0 & UNDER_WAY != 0
+        view.last() == attempt && view.0 & IN_PROGRESS != 0
     }
 
     pub(crate) fn failures(&self) -> u32 {

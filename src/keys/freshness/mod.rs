@@ -11,10 +11,10 @@
 //! - A request whose key is in a usable set is served at every stage.
 //! - A request without a key waits for the attempt in progress, or starts an attempt if the budget
 //!   allows one.
-//! - An unknown key is refused with 401 only if the server was asked for it. That means: an attempt
-//!   succeeded without the key, and it began after the request arrived or at most one refill of the
-//!   budget ago. If the server could not be asked, the answer is 503: the set is stale or missing,
-//!   the last attempt failed, or too many requests are waiting.
+//! - An unknown key is refused with 401 only if a recent attempt succeeded without it. Recent means
+//!   that the attempt began after the request arrived, or at most one refill of the budget ago.
+//!   Otherwise the answer is 503, for example because the set is stale or missing, the last attempt
+//!   failed, or too many requests are waiting.
 //! - An attempt that does not report within its deadline and a margin counts as ended, even if its
 //!   task still exists.
 //!
@@ -131,7 +131,7 @@ impl Freshness {
                 if request.may_wait {
                     Outcome::Wait(wait_for_new(&ticket, stage, request.since))
                 } else {
-                    unavailable(Phase::UnderWay(ticket.attempt()), now)
+                    unavailable(Phase::InProgress(ticket.attempt()), now)
                 }
             });
             return Ok(Decision { outcome, start: Some(ticket), note: None });
@@ -140,13 +140,13 @@ impl Freshness {
             return done(outcome);
         }
         match phase {
-            Phase::UnderWay(attempt) if request.may_wait && self.enter() => {
+            Phase::InProgress(attempt) if request.may_wait && self.enter() => {
                 let since = request.since.unwrap_or(attempt.next());
                 done(Outcome::Wait(Wait { attempt, limit: limit(stage), since, counted: true }))
             }
             Phase::Idle if request.may_wait => self.unknown_kid(view, life, request.since, now),
             Phase::Idle => done(refusal(view, life, now)),
-            Phase::UnderWay(_) | Phase::Paused { .. } => done(unavailable(phase, now)),
+            Phase::InProgress(_) | Phase::Paused { .. } => done(unavailable(phase, now)),
         }
     }
 
@@ -211,7 +211,7 @@ impl Freshness {
         if view.phase(now) != Phase::Idle || self.bad_signature.take(now) != Taken::Granted {
             return None;
         }
-        // The view was out of date: another attempt is in progress, and it also fetches the key.
+        // The view was out of date: another attempt has started or ended. It fetches the same set.
         let ticket = self.begin(view, now, Cause::BadSignature);
         ticket.inspect_err(|ViewOutdated| self.bad_signature.give_back()).ok()
     }
@@ -229,7 +229,7 @@ impl Freshness {
             Phase::Idle => now,
             Phase::Paused { until } => until,
             // The attempt may fail. This is the earliest time for the next one.
-            Phase::UnderWay(_) => now.saturating_add(LEAST_PAUSE),
+            Phase::InProgress(_) => now.saturating_add(LEAST_PAUSE),
         };
         scheduled.max(allowed).saturating_sub(now)
     }
@@ -238,8 +238,8 @@ impl Freshness {
         self.attempts.begin(view, now, cause).ok_or(ViewOutdated)
     }
 
-    pub(crate) fn is_under_way(&self, attempt: Attempt) -> bool {
-        self.attempts.is_under_way(attempt)
+    pub(crate) fn is_in_progress(&self, attempt: Attempt) -> bool {
+        self.attempts.is_in_progress(attempt)
     }
 
     /// Called when the attempt's task has started.
@@ -356,7 +356,7 @@ fn refusal(view: View, life: Option<&Life>, now: Duration) -> Outcome {
 fn unavailable(phase: Phase, now: Duration) -> Outcome {
     let retry_after = match phase {
         Phase::Paused { until } => until.saturating_sub(now),
-        Phase::Idle | Phase::UnderWay(_) => MIN_BACKOFF,
+        Phase::Idle | Phase::InProgress(_) => MIN_BACKOFF,
     };
     Outcome::Unavailable { retry_after: retry_after.clamp(MIN_BACKOFF, MAX_BACKOFF) }
 }

@@ -43,7 +43,7 @@ fn decide(
     request: RequestState,
     now: Duration,
 ) -> Decision {
-    machine.request(machine.view(), life, asked, now).expect("nobody else is here")
+    machine.request(machine.view(), life, request, now).expect("no other thread changes the state")
 }
 
 /// The attempt that a decision starts.
@@ -217,7 +217,7 @@ fn an_attempt_that_was_given_back_is_no_failure() {
     assert_eq!(machine.failures(), 0);
     let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
     machine.launched();
-    assert!(machine.could_not_start(ticket), "a row of its own");
+    assert!(machine.could_not_start(ticket), "a new series");
 }
 
 #[test]
@@ -303,11 +303,14 @@ fn only_so_many_wait_for_unknown_kids_at_one_time() {
     }
     let refused = |life| decide(&machine, life, UNKNOWN, s(1)).outcome;
     let unavailable = Outcome::Unavailable { retry_after: s(1) };
-    assert_eq!(refused(Some(&set)), unavailable, "nobody could look for it");
+    assert_eq!(refused(Some(&set)), unavailable, "the server could not be asked");
     machine.wait_ended();
-    assert!(matches!(refused(Some(&set)), Outcome::Wait(_)), "one left, one comes");
+    assert!(
+        matches!(refused(Some(&set)), Outcome::Wait(_)),
+        "one wait ended, so another may start"
+    );
     assert_eq!(refused(Some(&set)), unavailable);
-    assert_eq!(refused(None), unavailable, "whatever they wait for");
+    assert_eq!(refused(None), unavailable, "the limit applies to every wait");
     // Requests that have a key are not affected.
     assert_eq!(decide(&machine, Some(&set), KNOWN, s(1)).outcome, Outcome::Serve);
     machine.succeeded(ticket);
@@ -368,7 +371,7 @@ fn the_schedule_says_when() {
     assert_eq!(due_in(Some(&set), 240), s(0));
     assert!(machine.due(machine.view(), Some(&set), s(239)).is_none());
     let ticket = machine.due(machine.view(), Some(&set), s(240)).unwrap();
-    assert_eq!(due_in(Some(&set), 240), ms(500), "under way");
+    assert_eq!(due_in(Some(&set), 240), ms(500), "in progress");
     machine.failed(ticket, Some(&set), s(240), 1.0, None);
     assert_eq!(due_in(Some(&set), 240), s(1), "paused");
 }
@@ -401,11 +404,11 @@ fn of_many_threads_one_starts() {
                     if let Some(ticket) = machine.due(view, None, s(0)) {
                         assert_eq!(out.fetch_add(1, Ordering::SeqCst), 0, "two at once");
                         tickets.fetch_add(1, Ordering::SeqCst);
-                        assert!(machine.is_under_way(ticket.attempt()));
+                        assert!(machine.is_in_progress(ticket.attempt()));
                         out.fetch_sub(1, Ordering::SeqCst);
                         let attempt = ticket.attempt();
                         machine.succeeded(ticket);
-                        assert!(!machine.is_under_way(attempt));
+                        assert!(!machine.is_in_progress(attempt));
                     }
                 }
             });
@@ -420,17 +423,17 @@ fn a_flood_is_on_when_an_unknown_kid_is_refused_and_somebody_knows() {
     for _ in 0..2 {
         assert!(!machine.is_flooded(machine.view(), &life, s(1)));
         let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(1)));
-        assert!(!machine.is_flooded(machine.view(), &life, s(1)), "an attempt is under way");
+        assert!(!machine.is_flooded(machine.view(), &life, s(1)), "an attempt is in progress");
         life = machine.renewed(&ticket, None, 0.0);
         machine.succeeded(ticket);
     }
     let is_flooded = |now| machine.is_flooded(machine.view(), &life, now);
-    assert!(!is_flooded(s(1)), "nobody was told yet");
+    assert!(!is_flooded(s(1)), "not reported yet");
     assert_eq!(decide(&machine, Some(&life), UNKNOWN, s(1)).note, Some(Note::BudgetSpent));
     for now in [s(1), ms(10_999)] {
         assert!(is_flooded(now), "{now:?}");
         let decision = decide(&machine, Some(&life), UNKNOWN, now);
-        assert_eq!(decision.outcome, Outcome::Unknown, "it foretells what would be decided");
+        assert_eq!(decision.outcome, Outcome::Unknown, "it predicts the decision");
     }
     assert!(!is_flooded(s(11)), "one more may be fetched");
     assert!(!is_flooded(s(299)), "not fresh any more");
@@ -499,7 +502,11 @@ fn a_failure_takes_the_word_of_the_attempt_before_it() {
     machine.failed(ticket, Some(&life), s(5), 0.0, None);
     for now in [5, 6, 9] {
         let answer = decide(&machine, Some(&life), IMPATIENT, s(now)).outcome;
-        assert_eq!(answer, Outcome::Unavailable { retry_after: s(1) }, "{now}: nobody could look");
+        assert_eq!(
+            answer,
+            Outcome::Unavailable { retry_after: s(1) },
+            "{now}: the server could not be asked"
+        );
         assert!(!machine.is_flooded(machine.view(), &life, s(now)));
     }
     let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(6)));
@@ -528,7 +535,7 @@ fn an_attempt_that_never_reports_counts_as_ended() {
         assert!(matches!(before.outcome, Outcome::Wait(wait) if wait.attempt == lost.attempt()));
         assert!(before.start.is_none());
         let next = started(decide(&machine, None, UNKNOWN, s(13)));
-        assert!(!machine.is_under_way(lost.attempt()) && machine.is_under_way(next.attempt()));
+        assert!(!machine.is_in_progress(lost.attempt()) && machine.is_in_progress(next.attempt()));
         // Its late result changes nothing.
         assert!(!machine.is_current(&lost) && machine.is_current(&next));
         match end {
@@ -536,7 +543,7 @@ fn an_attempt_that_never_reports_counts_as_ended() {
             "failed" => assert!(machine.failed(lost, None, s(13), 1.0, None).is_none()),
             _ => machine.cancelled(lost),
         }
-        assert!(machine.is_under_way(next.attempt()), "{end}");
+        assert!(machine.is_in_progress(next.attempt()), "{end}");
         assert_eq!(machine.failures(), 0, "{end}");
         assert_eq!(machine.failed(next, None, s(13), 0.0, None).unwrap().failures, 1, "{end}");
     }
@@ -552,7 +559,7 @@ fn a_late_failure_is_no_fault_of_the_server_and_a_late_set_is_as_old_as_its_ques
     }
     let machine = machine();
     let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
-    assert!(machine.is_current(&ticket), "nobody else has begun one");
+    assert!(machine.is_current(&ticket), "no other attempt has begun");
     let life = machine.renewed(&ticket, None, 0.0);
     assert_eq!(life.stage(s(1_000)), Stage::Stale);
     assert_eq!(life.age(s(1_000)), s(1_000));
