@@ -58,9 +58,9 @@ impl AnswerProfile {
     /// Treats a token as the token of a client that acts on its own behalf, if its response has the
     /// member `name`.
     ///
-    /// Some settings of the profile for clients also apply to responses: those about the value of a
-    /// claim, about the end of `sub`, and about the presence of a claim that RFC 7662 does not
-    /// define for responses. The settings about the absence of a claim apply only to JWTs.
+    /// Some settings of the profile for clients also apply to responses: a claim with a certain
+    /// value, a `sub` with a certain end, and the presence of a claim that RFC 7662 does not define
+    /// for responses. Settings about the absence of a claim apply only to JWTs.
     pub fn client_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_clients.push(Sign::Present(name.into()));
         self

@@ -53,11 +53,10 @@ const ACCESS_USE: [&str; 2] = ["access", "access_token"];
 /// tokens.
 const OTHER_KINDS: [&str; 4] = ["refresh", "id", "logout", "offline"];
 
-/// Refuses other kinds of token by the claim in which some servers name the kind: `typ` of
-/// Keycloak, `token_use` of Cognito and Hydra, `token_type` of some libraries. Their introspection
-/// responses have this claim too. That matters because a refresh token can be as active as an
-/// access token (RFC 7662 §2.1). `access` has further values that the profile accepts for access
-/// tokens.
+/// Refuses other kinds of token. Some servers name the kind in a claim: Keycloak in `typ`, Cognito
+/// and Hydra in `token_use`, some libraries in `token_type`. Their introspection responses have
+/// this claim too. That matters because a refresh token can be as active as an access token (RFC
+/// 7662 §2.1). `access` has further values that the profile accepts for access tokens.
 pub(super) fn check_named_kind(
     claims: &Object<'_>,
     access: &[(Cow<'static, str>, Cow<'static, str>)],

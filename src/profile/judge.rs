@@ -241,8 +241,7 @@ impl Profile {
     }
 
     /// Removes from the facts of a JWT what a validated response does not grant. It never adds
-    /// anything: if it is unknown who acts, it stays unknown or becomes a client, whatever the
-    /// response says.
+    /// rights: an unknown actor stays unknown or becomes a client.
     #[cfg(feature = "remote")]
     pub(crate) fn narrow(
         &self,

@@ -32,8 +32,8 @@ impl Excerpt {
         Self(excerpt.into())
     }
 
-    /// Text of this crate, in which text from outside is already an excerpt. It is stored
-    /// unchanged, so that nothing is escaped twice. Use this only for text with a bounded length.
+    /// Text of this crate. Text from outside in it must already be escaped. It is stored unchanged,
+    /// so that nothing is escaped twice. Use this only for text with a bounded length.
     pub(crate) fn of_own(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }

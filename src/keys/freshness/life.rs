@@ -27,8 +27,8 @@ pub(crate) const MAX_STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60
 /// The part of its freshness after which a set is fetched again, before any request has to wait.
 const REFRESH_AHEAD: f64 = 0.8;
 
-/// The part of its freshness by which the refresh is moved earlier at random. This jitter keeps
-/// instances that started together from fetching together.
+/// Jitter of the refresh, as a part of the freshness: the refresh is up to this much earlier, at
+/// random. So instances that started together do not fetch together.
 const JITTER: f64 = 0.1;
 
 /// The settings.
@@ -167,8 +167,8 @@ impl Life {
         Self { attempt: None, ..self }
     }
 
-    /// The life of a set of which a part could not be fetched. The replacement for that part, if
-    /// there is one, is used until `cap`.
+    /// The life of an incomplete set: a part of it could not be fetched. The replacement for that
+    /// part, if there is one, is used until `cap`.
     pub(crate) fn as_partial(self, cap: Option<Duration>) -> Self {
         let cap = cap.unwrap_or(Duration::MAX);
         Self {

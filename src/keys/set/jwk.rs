@@ -113,9 +113,9 @@ fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
     Ok(())
 }
 
-/// The key of the first certificate in `x5c`, for a JWK without key members of its own. The issuer
-/// and the validity period of the certificate are not checked, as for PEM and DER: the set is
-/// trusted, and the key could also be in it without a certificate.
+/// The key of the first certificate in `x5c`, for a JWK without key members of its own. As for PEM
+/// and DER, the issuer and the validity period of the certificate are not checked. The set is
+/// trusted, and it could also contain the key without a certificate.
 fn certified(
     jwk: &Object<'_>,
     kty: Option<&str>,

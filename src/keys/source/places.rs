@@ -2,10 +2,10 @@
 //! one for each policy).
 //!
 //! - All places are requested at the same time, each with its own `ETag`.
-//! - If one place fails and another answers, the last good set of the failed place is still used,
-//!   for as long as a set may be used while its server fails. The merged set is used no longer than
-//!   that, and it is fetched again as soon as the schedule allows. It does not prove that a `kid`
-//!   is unknown: the place that failed may have the key.
+//! - If one place fails and another answers, the last good set of the failed place is still used.
+//!   It is used for as long as a set may be used while its server fails. The merged set is used no
+//!   longer than that, and it is fetched again as soon as the schedule allows. It does not prove
+//!   that a `kid` is unknown: the place that failed may have the key.
 //! - Entries are taken from the sets in turn, so that a set with many keys does not push out the
 //!   keys of another set.
 

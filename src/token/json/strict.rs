@@ -36,14 +36,13 @@ const LINEAR_NAMES: usize = 24;
 /// Capacity for the members of a typical object, reserved in one allocation.
 const USUAL_MEMBERS: usize = 16;
 
-/// The only member name of the map in which `serde_json` presents a number with its feature
-/// `arbitrary_precision`. Any crate of a program can enable that feature. No document may contain
-/// this name: otherwise a `serde_json::Value` or a number made from such a claim would depend on
-/// the feature.
+/// With the feature `arbitrary_precision`, `serde_json` presents a number as a map with only this
+/// member name. Any crate of a program can enable that feature. No document may contain this name:
+/// otherwise a `serde_json::Value` or a number made from such a claim would depend on the feature.
 const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
-/// The only member name of the map in which `serde_json` presents raw text with its feature
-/// `raw_value`. This crate enables that feature. A `serde_json::Value` made from such a claim would
+/// With the feature `raw_value`, `serde_json` presents raw text as a map with only this member
+/// name. This crate enables that feature. A `serde_json::Value` made from such a claim would
 /// contain the parsed text, which no check has seen.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
@@ -148,8 +147,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut next = map.next_key()?;
-        // A number as presented by `serde_json`. It counts neither as depth nor as an object, as
-        // without that feature.
+        // A number that `serde_json` presents as a map. It is treated as a number: it adds no depth
+        // and has no members.
         if let Some(Name(name)) = &next
             && name == ARBITRARY_PRECISION
         {
@@ -200,7 +199,7 @@ fn mark(name: &str) -> u64 {
     1 << ((name.len() as u64 ^ u64::from(first) ^ (u64::from(last) << 2)) & 63)
 }
 
-/// Parses a number that `serde_json` passes as text, in the same way as `serde_json` without
+/// Parses a number that `serde_json` passes as text. The result is the same as without
 /// `arbitrary_precision`: a number beyond the range of a double is an error, and the integer -0
 /// becomes a double.
 pub(super) fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>, E> {

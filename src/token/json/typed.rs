@@ -27,8 +27,8 @@ impl<'a> Object<'a> {
 /// A value as a serde deserializer.
 ///
 /// A type asks for a kind of value. It gets a value of that kind or an error, as with `serde_json`.
-/// Passing any kind of value would be wrong: the name of a variant or a field is text, but a
-/// visitor of names accepts a number as the position in the list of names.
+/// Passing any kind of value would be wrong. For example, the name of a variant or a field is text,
+/// but a visitor of names also accepts a number, as the position in the list of names.
 #[derive(Clone, Copy)]
 pub(crate) enum Node<'de> {
     /// The whole document. A type without content ignores it. For example, an API that reads no
