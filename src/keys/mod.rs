@@ -1,9 +1,9 @@
 //! Step 4 of the walk: finds the key that signed a token, and keeps the keys of an issuer up to
 //! date.
 //!
-//! Selecting a key is a pure function ([`select`]). Keys that do not change are a [`KeySet`]. Keys
-//! of a server are kept fresh by one engine for each issuer ([`remote`]). A pure state machine over
-//! time makes the engine's decisions ([`freshness`]).
+//! Selecting a key is a pure function, in `set/select.rs`. Keys that do not change are a [`KeySet`].
+//! Keys of a server are kept fresh by one engine for each issuer, [`RemoteKeys`]. A pure state
+//! machine over time makes the engine's decisions, in [`freshness`].
 
 mod engine;
 mod found;

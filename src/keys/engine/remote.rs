@@ -1,6 +1,6 @@
 //! The engine that keeps the keys of one issuer fresh.
 //!
-//! It makes no decisions; [`freshness`](super::freshness) does. The engine reads the snapshot,
+//! It makes no decisions; [`freshness`](crate::keys::freshness) does. The engine reads the snapshot,
 //! starts fetches, publishes the results, and emits events. A request with a usable key takes no
 //! lock and awaits nothing. It reads one snapshot and one atomic.
 
