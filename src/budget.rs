@@ -1,40 +1,41 @@
-//! How often and how soon: a budget of fetches, and the pause after a failure.
+//! Rate limits: a budget of fetches, and the back-off after a failure.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A token bucket in one atomic: what is left of a budget of fetches.
+/// A token bucket in one atomic, for the remaining budget of fetches.
 ///
-/// A request that finds it empty reads the one number and writes nothing, so that a flood costs
-/// other requests nothing.
+/// If the bucket is empty, a request reads one number and writes nothing. So a flood does not slow
+/// down other requests.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// Nanoseconds at which the bucket would be full (the theoretical arrival time of GCRA).
+    /// The time in nanoseconds at which the bucket is full (the theoretical arrival time of GCRA).
     full_at: AtomicU64,
     burst: u64,
     period: u64,
-    /// Whether somebody was told that it is spent, since it was last full.
-    told: AtomicBool,
+    /// Whether the empty bucket was reported, since it was last full.
+    reported: AtomicBool,
 }
 
-/// What asking for one fetch came to.
+/// The result of taking one fetch from the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Granted,
-    /// Nothing is left; `first` once after the bucket was full, so that a flood is one event.
+    /// The budget is spent. `first` is set once after the bucket was full, so that a flood is
+    /// reported as one event.
     Spent {
         first: bool,
     },
 }
 
 impl Budget {
-    /// `burst` at once, and one more each `period`.
+    /// Allows `burst` fetches at once, and one more every `period`.
     pub(crate) fn new(burst: u32, period: Duration) -> Self {
         Self {
             full_at: AtomicU64::new(0),
             burst: u64::from(burst),
             period: nanos(period),
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
         }
     }
 
@@ -48,42 +49,43 @@ impl Budget {
         match taken {
             Ok(full_at) => {
                 if full_at <= now {
-                    self.told.store(false, Ordering::Relaxed);
+                    self.reported.store(false, Ordering::Relaxed);
                 }
                 Taken::Granted
             }
-            Err(_) => Taken::Spent { first: first(&self.told) },
+            Err(_) => Taken::Spent { first: first(&self.reported) },
         }
     }
 
-    /// Whether nothing is left and somebody was told so. It takes nothing.
+    /// Whether the budget is spent and this was reported. Takes nothing from the budget.
     pub(crate) fn is_spent(&self, now: Duration) -> bool {
         let full_at = self.full_at.load(Ordering::Acquire);
-        self.was_told() && full_at > nanos(now).saturating_add(self.allowance())
+        self.was_reported() && full_at > nanos(now).saturating_add(self.allowance())
     }
 
-    pub(crate) fn was_told(&self) -> bool {
-        self.told.load(Ordering::Relaxed)
+    pub(crate) fn was_reported(&self) -> bool {
+        self.reported.load(Ordering::Relaxed)
     }
 
-    /// How far ahead of now the bucket may be filled.
+    /// How far `full_at` may be ahead of now.
     fn allowance(&self) -> u64 {
         self.period.saturating_mul(self.burst.saturating_sub(1))
     }
 
-    /// Puts one back that was taken and not used.
+    /// Returns one fetch that was taken and not used.
     pub(crate) fn give_back(&self) {
         self.full_at.fetch_sub(self.period, Ordering::AcqRel);
     }
 }
 
-/// The bound of the pause after so many failures in a row: `least` after the first, doubled each time,
-/// and no longer than `most`. Who waits picks a part of it at random, so that a fleet spreads.
+/// The maximum pause after `failures_before` failures in a row: `least` at first, doubled each
+/// time, but at most `most`. The caller takes a random part of it (jitter), so that the instances
+/// of a fleet spread out.
 pub(crate) fn backoff(failures_before: u32, least: Duration, most: Duration) -> Duration {
     least.saturating_mul(1 << failures_before.min(16)).min(most)
 }
 
-/// Raises a flag; whether this call was the one that did. Once it is up, it is only read.
+/// Sets a flag. Returns `true` if this call set it. A flag that is already set is only read.
 pub(crate) fn first(flag: &AtomicBool) -> bool {
     !flag.load(Ordering::Relaxed) && !flag.swap(true, Ordering::Relaxed)
 }

@@ -1,8 +1,8 @@
-//! `WWW-Authenticate` by the grammar of RFC 9110 §11.6.1, with the parameters of RFC 6750 §3.
+//! `WWW-Authenticate` with the grammar of RFC 9110 §11.6.1 and the parameters of RFC 6750 §3.
 //!
-//! Everything in a challenge comes from configuration, so every value is built and checked once,
-//! when the server or a route is put together; a request only picks one. Nothing of a token can
-//! reach a challenge.
+//! All content of a challenge comes from the configuration. So every value is built and checked
+//! once, when the server or a route is created. A request only selects one of them. No part of a
+//! token can get into a challenge.
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use http::HeaderValue;
 
 use crate::token::ScopeToken;
 
-/// The code of a challenge's `error` (RFC 6750 §3.1); without one there is only the invitation.
+/// The `error` code of a challenge (RFC 6750 §3.1). A challenge without a code only asks for
+/// credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// No credentials, or a refusal for another cause than the token: no error code.
+    /// No credentials, or a refusal that the token did not cause: no error code.
     None,
     InvalidRequest,
     InvalidToken,
@@ -37,20 +38,21 @@ impl Code {
     }
 }
 
-/// The parameters of RFC 6750 §3: each challenge has its own, so that none can be one of all.
+/// The parameters of RFC 6750 §3. This crate sets them, so they cannot be configured as further
+/// parameters.
 const OWN_PARAMS: [&str; 5] = ["realm", "scope", "error", "error_description", "error_uri"];
 
-/// What all challenges of one server have in common.
+/// The settings that all challenges of one server share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChallengeConfig {
     pub(crate) realm: String,
     pub(crate) descriptions: bool,
     pub(crate) error_uri: Option<String>,
-    /// Further auth-params, name and text.
+    /// Further auth-params: name and text.
     pub(crate) params: Vec<(String, String)>,
 }
 
-/// The challenges of one server or one route, ready to be sent.
+/// The prepared challenges of one server or one route.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenges {
     none: Arc<[HeaderValue]>,
@@ -60,12 +62,13 @@ pub(crate) struct Challenges {
 }
 
 impl Challenges {
-    /// Prepares the challenges; `scope` is what a client should ask for.
+    /// Prepares the challenges. `scope` is the scope that a client should request.
     ///
     /// # Errors
-    /// When a parameter does not fit its grammar or stands twice; the text says which.
+    /// Fails if a parameter does not match its grammar or occurs twice. The text names the
+    /// parameter.
     pub(crate) fn build(config: &ChallengeConfig, scope: &[ScopeToken]) -> Result<Self, String> {
-        // One for each scheme that is accepted.
+        // One challenge for each accepted scheme.
         let of = |code| challenge(config, scope, code).map(|bearer| [bearer].into());
         Ok(Self {
             none: of(Code::None)?,
@@ -75,7 +78,7 @@ impl Challenges {
         })
     }
 
-    /// The challenges of a refusal with this code (RFC 9110 §11.6.1: there may be several).
+    /// The challenges for a refusal with this code. RFC 9110 §11.6.1 allows several.
     pub(crate) fn of(&self, code: Code) -> &Arc<[HeaderValue]> {
         match code {
             Code::None => &self.none,
@@ -101,33 +104,34 @@ fn challenge(
             params.push(("error_uri", uri.clone()));
         }
     }
-    // A malformed request says nothing about scope, so neither does its answer.
+    // A malformed request says nothing about scope, so the response does not either.
     if !scope.is_empty() && code != Code::InvalidRequest {
         let scope: Vec<_> = scope.iter().map(ScopeToken::as_str).collect();
         params.push(("scope", scope.join(" ")));
     }
     for (name, text) in &config.params {
         if OWN_PARAMS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            return Err(format!("auth-param `{name}` has a setting of its own"));
+            return Err(format!("auth-param `{name}` has its own setting"));
         }
         params.push((name, text.clone()));
     }
 
     let mut value = String::from("Bearer");
     for (index, (name, text)) in params.iter().enumerate() {
-        // RFC 9110 §11.2: a name stands once, compared without regard to case.
+        // RFC 9110 §11.2: a name occurs only once, compared case-insensitively.
         if params.iter().take(index).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-            return Err(format!("auth-param `{name}` stands twice"));
+            return Err(format!("auth-param `{name}` occurs twice"));
         }
         if name.is_empty() || !name.bytes().all(is_tchar) {
-            return Err(format!("`{name}` is no name of an auth-param (RFC 9110 section 11.2)"));
+            return Err(format!("`{name}` is not a valid auth-param name (RFC 9110 section 11.2)"));
         }
         value.push_str(if index == 0 { " " } else { ", " });
         value.push_str(name);
         value.push('=');
         value.push_str(&quoted(text).ok_or_else(|| format!("`{name}` is not printable ASCII"))?);
     }
-    HeaderValue::from_str(&value).map_err(|_| "the challenge is no header value".to_owned())
+    HeaderValue::from_str(&value)
+        .map_err(|_| "the challenge is not a valid header value".to_owned())
 }
 
 /// A quoted-string (RFC 9110 §5.6.4) of printable ASCII.
@@ -145,7 +149,8 @@ pub(crate) fn quoted(text: &str) -> Option<String> {
     Some(quoted)
 }
 
-/// Whether `uri` fits `error_uri`: absolute, of %x21 / %x23-5B / %x5D-7E (RFC 6750 §3).
+/// Whether `uri` is valid for `error_uri`: absolute, with characters from %x21 / %x23-5B / %x5D-7E
+/// (RFC 6750 §3).
 pub(crate) fn is_error_uri(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else {
         return false;
@@ -156,7 +161,8 @@ pub(crate) fn is_error_uri(uri: &str) -> bool {
         && uri.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
 }
 
-/// A character of an HTTP token (RFC 9110 §5.6.2), of which a scheme's name is made.
+/// Whether the byte is a character of an HTTP token (RFC 9110 §5.6.2). The name of a scheme is an
+/// HTTP token.
 pub(crate) fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,35 +1,35 @@
-//! The only reader of the system clock.
+//! The only place that reads the system clock.
 //!
-//! Two clocks, because they answer two questions. Claims are about the calendar, so `exp` and
-//! `nbf` are judged by the **wall** clock. Ages and waits of our own (how old is the key set, may
-//! we fetch again) are about elapsed time, so they follow the **monotonic** clock, which no
-//! administrator and no NTP step can move. On Linux it counts the time that the machine sleeps, so
-//! that keys and answers are as old after a suspension as they are; elsewhere it may stand still
-//! then, as [`Instant`](std::time::Instant) does.
+//! There are two clocks for two purposes. Claims contain calendar times, so `exp` and `nbf` are
+//! compared with the **wall** clock. Ages and waits of this crate are elapsed times: the age of a
+//! key set, the time until the next fetch. They use the **monotonic** clock, which neither an
+//! administrator nor NTP can change. On Linux, the monotonic clock also counts the time that the
+//! machine is suspended, so that keys and cached answers have their real age afterwards. On other
+//! systems it may stop during that time, as [`Instant`](std::time::Instant) does.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A source of time. [`ResourceServer`](crate::ResourceServer) uses the system's unless a test
-/// hands it a [`TestClock`].
+/// A source of time. [`ResourceServer`](crate::ResourceServer) uses the system's clocks unless a
+/// test configures a [`TestClock`].
 pub trait Clock: Send + Sync + 'static {
-    /// Time since the Unix epoch, by the wall clock.
+    /// The time since the Unix epoch, by the wall clock.
     fn wall(&self) -> Duration;
 
-    /// Time since some fixed moment of this clock's own; never goes back. Ages are measured by it, so
-    /// it counts the time that the machine sleeps, where that can be had.
+    /// The time since some fixed moment of this clock. It never goes back. Ages are measured with
+    /// it, so it counts the time that the machine is suspended if the system supports that.
     fn monotonic(&self) -> Duration;
 }
 
-/// Real time, for what tokio's timers end: a test's clock does not move them.
+/// Real time, for waits that tokio's timers end. A test clock does not change it.
 #[cfg(feature = "remote")]
 pub(crate) fn real_time() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// The system's clocks.
+/// The clocks of the system.
 #[derive(Clone, Debug)]
 pub(crate) struct SystemClock {
     start: Moment,
@@ -63,14 +63,14 @@ type Moment = Duration;
 #[cfg(not(target_os = "linux"))]
 type Moment = std::time::Instant;
 
-/// `CLOCK_BOOTTIME`, which counts sleep, unlike the clock behind `Instant` (`CLOCK_MONOTONIC`). It is
-/// read without a system call, as that one is.
+/// `CLOCK_BOOTTIME`. It counts suspended time, unlike `CLOCK_MONOTONIC`, the clock behind
+/// `Instant`. Both are read without a system call.
 #[cfg(target_os = "linux")]
 fn moment() -> Moment {
     use rustix::time::{ClockId, clock_gettime};
 
     let time = clock_gettime(ClockId::Boottime);
-    // Neither is negative.
+    // Neither value is negative.
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
@@ -80,13 +80,13 @@ fn moment() -> Moment {
     std::time::Instant::now()
 }
 
-/// A clock set before 1970 reads as the end of time: every token has expired then. The start of time
-/// would accept those of any age that have neither `nbf` nor `iat`.
+/// A clock that is set before 1970 reads as the end of time, so that every token has expired.
+/// Reading it as 0 would accept tokens of any age that have neither `nbf` nor `iat`.
 fn since_epoch(now: SystemTime) -> Duration {
     now.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX)
 }
 
-/// A clock that stands still until it is told to move, to test expiry, outages and rotation
+/// A clock that only moves when a test moves it. Tests can check expiry, outages and key rotation
 /// without waiting.
 ///
 /// ```
@@ -108,29 +108,29 @@ struct TestTime {
 }
 
 impl TestClock {
-    /// A clock whose wall shows `unix_seconds`.
+    /// A clock whose wall time is `unix_seconds`.
     pub fn at(unix_seconds: u64) -> Self {
         let wall = Mutex::new(Duration::from_secs(unix_seconds));
         Self { shared: Arc::new(TestTime { wall, monotonic_nanos: AtomicU64::new(0) }) }
     }
 
-    /// A clock that starts at the system's present wall time.
+    /// A clock that starts at the current wall time of the system.
     pub fn starting_now() -> Self {
         Self::at(SystemClock::new().wall().as_secs())
     }
 
-    /// Lets `time` pass on both clocks.
+    /// Advances both clocks by `time`.
     pub fn advance(&self, time: Duration) {
         let mut wall = self.shared.wall.lock().unwrap_or_else(PoisonError::into_inner);
         *wall = wall.saturating_add(time);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let monotonic = &self.shared.monotonic_nanos;
-        // It never goes back, not even at its end. The lock keeps other writers out.
+        // The clock never goes back, not even at its maximum. The lock excludes other writers.
         let next = monotonic.load(Ordering::SeqCst).saturating_add(nanos);
         monotonic.store(next, Ordering::SeqCst);
     }
 
-    /// Steps the wall clock alone, as an administrator or NTP would; it may go back.
+    /// Sets only the wall clock, as an administrator or NTP could. It may go back.
     pub fn set_wall(&self, unix_seconds: u64) {
         *self.shared.wall.lock().unwrap_or_else(PoisonError::into_inner) =
             Duration::from_secs(unix_seconds);
@@ -178,7 +178,7 @@ mod tests {
         assert!(clock.monotonic() >= start + Duration::from_millis(2));
     }
 
-    /// No test can put the machine to sleep, so this one shows which clock is read.
+    /// A test cannot suspend the machine, so this test only shows which clock is read.
     #[cfg(target_os = "linux")]
     #[test]
     fn the_systems_clock_counts_sleep() {

@@ -1,17 +1,20 @@
-//! Step 1 of the walk: which token does the request present, and how?
+//! Step 1 of the walk: finds the token that the request presents.
 //!
 //! Decides, in this order:
 //!
-//! - several `Authorization` lines: 400, since neither the first nor the last may win (RFC 9110 §11.6.2);
-//! - no line, or a scheme other than `Bearer` in any case: no credentials of ours (RFC 6750 §3.1);
-//! - `Bearer`, one or more spaces, one token68: the token (RFC 6750 §2.1); anything else after
-//!   `Bearer` is malformed, 400;
-//! - `Bearer` where another reader could find it, behind a blank or a comma: malformed, 400;
-//! - a token by two methods: 400, even when both are equal (RFC 6750 §2).
+//! - Several `Authorization` lines: 400. Neither the first nor the last line may be preferred (RFC
+//!   9110 §11.6.2).
+//! - No line, or a scheme other than `Bearer` (case-insensitive): no credentials for this server
+//!   (RFC 6750 §3.1).
+//! - `Bearer`, one or more spaces, one token68: the token (RFC 6750 §2.1). Anything else after
+//!   `Bearer` is malformed: 400.
+//! - `Bearer` at a place where another reader could find it, after white space or a comma:
+//!   malformed, 400.
+//! - A token by two methods: 400, even if both tokens are equal (RFC 6750 §2).
 //!
-//! Query and form tokens are ignored unless switched on (OAuth 2.1 §5.1). A query token is taken out
-//! of the URI once it passed, and kept beside the request for the layers further in. It does not look
-//! inside the token.
+//! Tokens in the query or the form are ignored unless enabled (OAuth 2.1 §5.1). An accepted query
+//! token is removed from the URI and stored with the request for the inner layers. The content of
+//! the token is not read here.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,7 +31,7 @@ use crate::error::Error;
 /// The name of the parameter in a query or a form (RFC 6750 §2.2, §2.3).
 pub(crate) const ACCESS_TOKEN: &str = "access_token";
 
-/// The scheme (RFC 6750 §2.1), in any case.
+/// The scheme (RFC 6750 §2.1), case-insensitive.
 const BEARER: &[u8] = b"Bearer";
 
 /// Where the request carried its token.
@@ -39,13 +42,13 @@ pub(crate) enum Placement {
     Query,
 }
 
-/// The scheme by which a token was presented (RFC 9110 §11.1).
+/// The scheme with which a token was presented (RFC 9110 §11.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Bearer,
 }
 
-/// The head of a request, as far as the judgement of a token may look at it.
+/// The parts of a request's head that may be used to validate a token.
 #[derive(Clone, Copy)]
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a Method,
@@ -53,8 +56,8 @@ pub(crate) struct Head<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// A token as it was presented, with what of the request may be held against it: borrowed, and owned
-/// only where the request has to wait.
+/// A token as presented, with the parts of the request that may be checked against it. It is
+/// borrowed. It is only cloned if the request has to wait.
 #[derive(Clone)]
 pub(crate) struct Presentation<'a> {
     pub(crate) token: Cow<'a, str>,
@@ -71,7 +74,7 @@ impl<'a> Presentation<'a> {
         Self { token, scheme: Scheme::Bearer, placement, method, uri }
     }
 
-    /// The same, to be kept.
+    /// The same value without borrows, for storage.
     pub(crate) fn into_owned(self) -> Presentation<'static> {
         Presentation {
             token: Cow::Owned(self.token.into_owned()),
@@ -83,23 +86,23 @@ impl<'a> Presentation<'a> {
     }
 }
 
-/// A token by one method of presenting it.
+/// A token, and the method with which it was presented.
 #[derive(PartialEq, Eq)]
 struct Credentials<'a> {
     token: Cow<'a, str>,
     placement: Placement,
 }
 
-/// What the form layer found in a body, for the server that it belongs to.
+/// The token that the form layer found in a body, for the server of that layer.
 #[derive(Clone)]
 pub(crate) enum FormToken {
     One(String),
     Repeated,
 }
 
-/// The query token of a request, kept in the extensions once it was taken out of the URI. It belongs
-/// to the request and not to a server: every server that accepts query tokens has to see it, or a
-/// request with a token would pass its optional layer as anonymous.
+/// The query token of a request. It is stored in the request's extensions after it was removed from
+/// the URI. It belongs to the request and not to one server: every server that accepts query tokens
+/// must see it. Otherwise, a request with a token would pass an optional layer as anonymous.
 #[derive(Clone)]
 pub(crate) struct QueryToken(Arc<str>);
 
@@ -109,16 +112,16 @@ impl fmt::Debug for QueryToken {
     }
 }
 
-/// What a request has to say in its query, where that method is on.
+/// The query tokens of a request, if that method is enabled.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Query<'a> {
-    /// The query of the URI as it is now.
+    /// The current query of the URI.
     pub(crate) uri: Option<&'a str>,
-    /// What a layer around this one took out of the URI.
+    /// The token that an outer layer removed from the URI.
     pub(crate) kept: Option<&'a QueryToken>,
 }
 
-/// Reads the credentials of a request. `query` is empty where that method is off.
+/// Extracts the credentials of a request. `query` is empty if that method is disabled.
 pub(crate) fn extract<'a>(
     head: Head<'a>,
     form: Option<&'a FormToken>,
@@ -137,7 +140,7 @@ fn find<'a>(
     let form = form.map(from_form);
     let query = from_query(query);
     match (header, form, query) {
-        // Credentials of another scheme do not count as a method of presenting a token.
+        // Credentials with another scheme do not count as a method of presenting a token.
         (Err(Error::MissingCredentials | Error::UnsupportedScheme), Some(form), None) => form,
         (Err(Error::MissingCredentials | Error::UnsupportedScheme), None, Some(query)) => query,
         (header, None, None) => header,
@@ -155,7 +158,8 @@ fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
         return Err(Error::RepeatedCredentials);
     }
     let line = line.as_bytes();
-    // A scheme is a token (RFC 9110 §11.1), so it ends where the characters of one end.
+    // A scheme is an HTTP token (RFC 9110 §11.1). It ends at the first character that is not
+    // allowed in such a token.
     let bearer = line.split_at_checked(BEARER.len());
     let Some((_, rest)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER)) else {
         return Err(another_scheme(line));
@@ -169,10 +173,10 @@ fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
     Ok(Credentials { token: Cow::Borrowed(token), placement: Placement::Header })
 }
 
-/// What a line is that does not begin with the scheme `Bearer`. HTTP/2 hands a field over with the
-/// blanks around it, which its sender must leave out (RFC 9113 §8.2.1); and two lines that some proxy
-/// made one are joined by a comma (RFC 9110 §5.3). Another reader could find a token there, so it must
-/// not pass as anonymous.
+/// Classifies a line that does not begin with the scheme `Bearer`. Over HTTP/2, the line may have
+/// white space around it, although the sender must not send it (RFC 9113 §8.2.1). A proxy may have
+/// joined two lines with a comma (RFC 9110 §5.3). Another reader could find a token in such a line,
+/// so it must not pass as anonymous.
 #[inline]
 fn another_scheme(line: &[u8]) -> Error {
     let begins_with_a_scheme = line.first().is_some_and(u8::is_ascii_alphabetic);
@@ -180,7 +184,7 @@ fn another_scheme(line: &[u8]) -> Error {
     if hides_bearer { Error::MalformedCredentials } else { Error::UnsupportedScheme }
 }
 
-/// In blocks, as for a token68.
+/// Works in blocks, as for a token68.
 #[inline]
 fn has_comma(line: &[u8]) -> bool {
     let any = |block: &[u8]| block.iter().fold(false, |any, byte| any | (*byte == b','));
@@ -189,7 +193,8 @@ fn has_comma(line: &[u8]) -> bool {
     blocks.iter().fold(false, |found, block| found | any(block)) | any(last)
 }
 
-/// Whether any element of a list may be a Bearer token, once what belongs to no scheme is left out.
+/// Whether any element of the list may be a Bearer token, after leading characters that cannot be
+/// part of a scheme are skipped.
 #[cold]
 fn hides_bearer(line: &[u8]) -> bool {
     line.split(|byte| *byte == b',').any(|element| {
@@ -219,7 +224,7 @@ fn from_query(query: Query<'_>) -> Option<Result<Credentials<'_>, Error>> {
         (None, Some(kept)) => {
             Some(Ok(Credentials { token: Cow::Borrowed(kept), placement: Placement::Query }))
         }
-        // A middleware put the URI back. Another token there is a second one.
+        // A middleware restored the URI. A different token in it counts as a second token.
         (Some(Ok(uri)), Some(kept)) if uri.token != kept => Some(Err(Error::RepeatedCredentials)),
         (Some(uri), _) => Some(uri),
     }
@@ -238,14 +243,14 @@ fn from_uri<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
     })
 }
 
-/// The token in a URI's query, to be kept when it is taken out.
+/// The token in the query of a URI, to be stored when it is removed from the URI.
 pub(crate) fn query_token(uri: &Uri) -> Option<QueryToken> {
     let Credentials { token, .. } = from_uri(uri.query()?)?.ok()?;
     Some(QueryToken((&*token).into()))
 }
 
-/// The URI without its `access_token`, so that what logs it further in logs no token
-/// (RFC 6750 §2.3). The rest of the query stays byte for byte.
+/// The URI without its `access_token`, so that inner layers do not log the token (RFC 6750 §2.3).
+/// The rest of the query is unchanged, byte for byte.
 pub(crate) fn without_query_token(uri: &Uri) -> Uri {
     let Some(query) = uri.query() else {
         return uri.clone();
@@ -262,7 +267,8 @@ pub(crate) fn without_query_token(uri: &Uri) -> Uri {
         format!("{}?{}", uri.path(), kept.join("&"))
     };
     let mut parts = uri.clone().into_parts();
-    // A query that parsed once parses again with pieces left out; should it not, it goes whole.
+    // A query that was valid stays valid without some of its parts. If parsing fails anyway, drop
+    // the whole query.
     parts.path_and_query =
         path_and_query.parse().or_else(|_| uri.path().parse::<PathAndQuery>()).ok();
     Uri::from_parts(parts).unwrap_or_default()
@@ -272,8 +278,8 @@ pub(crate) fn without_query_token(uri: &Uri) -> Uri {
 fn token68(bytes: &[u8]) -> Option<&str> {
     let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
     let (body, _) = bytes.split_at(bytes.len() - padding);
-    // In blocks, so that the compiler looks at many octets at once. The last block is the last
-    // octets, some of which it may have seen before.
+    // Works in blocks, so that the compiler checks many octets at once. The last block is the last
+    // 16 octets, some of which may be checked twice.
     let (blocks, short) = body.as_chunks::<BLOCK>();
     let good = blocks.iter().all(is_of_token68)
         && match body.last_chunk::<BLOCK>() {
@@ -283,20 +289,20 @@ fn token68(bytes: &[u8]) -> Option<&str> {
     if good && !body.is_empty() { std::str::from_utf8(bytes).ok() } else { None }
 }
 
-/// Octets of a token that are looked at together.
+/// The number of octets of a token that are checked together.
 const BLOCK: usize = 16;
 
-/// Without an early exit within the block.
+/// No early exit within the block.
 #[inline(always)]
 fn is_of_token68(block: &[u8; BLOCK]) -> bool {
     block.iter().fold(true, |good, byte| good & is_token68_char(*byte))
 }
 
-/// Without a branch.
+/// No branches.
 #[inline(always)]
 fn is_token68_char(byte: u8) -> bool {
     let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    // `-`, `.`, `/` and the digits stand in a row.
+    // `-`, `.`, `/` and the digits are adjacent in ASCII.
     let digit = byte.wrapping_sub(b'-') < 13;
     letter | digit | (byte == b'_') | (byte == b'~') | (byte == b'+')
 }
@@ -306,7 +312,7 @@ trait TrimSpaces {
 }
 
 impl TrimSpaces for [u8] {
-    /// Without leading SP. RFC 9110 §11.4 knows no other separator here, a tab is none.
+    /// Removes leading spaces (SP). RFC 9110 §11.4 allows no other separator here, not even a tab.
     fn trim_ascii_start_spaces(&self) -> &Self {
         let spaces = self.iter().take_while(|byte| **byte == b' ').count();
         self.get(spaces..).unwrap_or_default()
@@ -382,7 +388,8 @@ mod tests {
         const ALPHABET: &[u8] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
         for byte in 0..=u8::MAX {
-            // Of such lengths that there is no whole block, one and less than another, and more.
+            // Lengths with no whole block, exactly one block, a little less and a little more, and
+            // several blocks.
             for length in [1, 15, 16, 17, 31, 43, 64] {
                 for at in [0, 14, 15, 16, 30, 40, 63].into_iter().filter(|at| *at < length) {
                     let mut text = vec![b'a'; length];

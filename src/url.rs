@@ -1,39 +1,42 @@
-//! Which URLs are used: https, and http to this machine or to named hosts where that is switched on.
+//! Decides which URLs may be used: https, and http to this machine or to named hosts if that is
+//! enabled.
 //!
-//! `url::Url` is the only parser, since the HTTP client fetches what it reads. Other readers of the
-//! same text (an allow rule, another server, a person) must not see another host or another path, so
-//! what the parser would rewrite is refused:
+//! `url::Url` is the only parser, because the HTTP client fetches the URL that it parses. Other
+//! readers of the same text (an allow rule, another server, a person) must not see another host or
+//! path. So a URL that the parser would rewrite is refused:
 //!
-//! - an issuer's name from a token ([`is_normal`]) has to be in normal form, to the letter;
-//! - a URL from the configuration or from metadata ([`check_url`], [`check_issuer`]) may differ from
-//!   that in the ASCII case of scheme and host, and by an explicit default port.
+//! - The name of an issuer in a token ([`is_normal`]) must be exactly in normal form.
+//! - A URL from the configuration or from metadata ([`check_url`], [`check_issuer`]) may differ
+//!   from the normal form in the ASCII case of scheme and host, and by an explicit default port.
 //!
-//! Names from which nothing is fetched are compared as bytes and not read here.
+//! Names that are not used to fetch anything are compared as bytes and are not checked here.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use url::Url;
 
-/// A host name of 253 octets (RFC 1035 §3.1, as text) and a port. More is not read: the check of
-/// internationalized names costs time that grows with the square of their length.
+/// The maximum length of a host name (253 octets as text, RFC 1035 §3.1) and a port. Longer text is
+/// not parsed, because the time to check an internationalized name grows with the square of its
+/// length.
 const MAX_AUTHORITY: usize = 253 + ":65535".len();
 
-/// Why a URL is refused, to be put behind the setting's name and value.
+/// Why a URL is refused. The text follows the name and value of the setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UrlFault {
-    /// In fixed words, fit for a log.
+    /// Fixed text for the log.
     pub(crate) problem: &'static str,
-    /// What to write instead. It has neither user name nor query, which may be secret.
+    /// The URL to write instead. It contains neither a user name nor a query, because both may be
+    /// secret.
     normal: Option<String>,
 }
 
-/// Where http is allowed beside https.
+/// Where http is allowed in addition to https.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PlainHttp<'a> {
-    /// On this very machine.
+    /// On this machine.
     pub(crate) loopback: bool,
-    /// And on these hosts, by their exact text.
+    /// On these hosts, compared exactly.
     pub(crate) hosts: &'a [String],
 }
 
@@ -43,10 +46,10 @@ impl From<bool> for PlainHttp<'_> {
     }
 }
 
-/// Checks the URL of an endpoint (RFC 8414 §2, RFC 6749 §10.3), and returns it as it is fetched.
+/// Checks the URL of an endpoint (RFC 8414 §2, RFC 6749 §10.3). Returns the URL that is fetched.
 ///
 /// # Errors
-/// When the URL is not https, or when two readers could take it for two.
+/// Fails if the URL is not https, or if two readers could understand it differently.
 pub(crate) fn check_url<'a>(
     text: &str,
     plain_http: impl Into<PlainHttp<'a>>,
@@ -58,8 +61,8 @@ pub(crate) fn check_url<'a>(
     })
 }
 
-/// Whether the text is the name of one host, or its address, as it stands in a normal URL: without a
-/// port, and without a `*`, which would stand for itself.
+/// Whether the text is exactly one host name or address, as in a normal URL. A port or a `*` is not
+/// allowed. A `*` would only match itself.
 #[cfg(feature = "remote")]
 pub(crate) fn is_exact_host(text: &str) -> bool {
     let url = format!("http://{text}");
@@ -69,7 +72,8 @@ pub(crate) fn is_exact_host(text: &str) -> bool {
         && Text::divide(&url).is_some_and(|url| url.authority == text && url.host() == text)
 }
 
-/// Checks the URL of an issuer that is fetched from: as [`check_url`], and without a query.
+/// Checks the URL of an issuer whose metadata is fetched. It must not have a query. All other rules
+/// are those of [`check_url`].
 ///
 /// # Errors
 /// As [`check_url`].
@@ -86,7 +90,8 @@ pub(crate) fn check_issuer<'a>(
     }
 }
 
-/// Checks what stands for names in tokens: an issuer's URL in normal form to the letter.
+/// Checks the URL that issuers' names in tokens are compared with. It must be exactly in normal
+/// form.
 ///
 /// # Errors
 /// As [`check_issuer`].
@@ -103,10 +108,11 @@ pub(crate) fn check_normal<'a>(
     Err(UrlFault { problem: NOT_NORMAL, normal })
 }
 
-/// Whether an issuer's name from a token is in normal form, so that the rule that is asked about it
-/// judges the very URL that would be fetched.
+/// Whether the name of an issuer in a token is in normal form, so that the rule for trusted issuers
+/// checks exactly the URL that would be fetched.
 pub(crate) fn is_normal<'a>(text: &str, plain_http: impl Into<PlainHttp<'a>>) -> bool {
-    // The characters first: they cost little, and most of what is made up for the parser has others.
+    // Check the characters first. That is cheap and refuses most text that is made to confuse the
+    // parser.
     is_rfc3986(text)
         && read(text, plain_http.into()).is_ok_and(|url| {
             let root = url.path() == "/" && url.as_str().strip_suffix('/') == Some(text);
@@ -131,7 +137,7 @@ impl fmt::Display for UrlFault {
 
 const NOT_NORMAL: &str = "is not in normal form";
 
-/// The text of a URL with an authority, as RFC 3986 appendix B divides it.
+/// The text of a URL with an authority, split as in RFC 3986 appendix B.
 struct Text<'a> {
     scheme: &'a str,
     authority: &'a str,
@@ -171,7 +177,7 @@ fn read(text: &str, plain_http: PlainHttp<'_>) -> Result<Url, &'static str> {
     if parts.authority.contains('@') || !url.username().is_empty() || url.password().is_some() {
         return Err("must have no user name");
     }
-    // By the text of the host: the parser takes `2130706433` for 127.0.0.1, and few who read it do.
+    // Check the text of the host: the parser reads `2130706433` as 127.0.0.1, but few people do.
     if url.scheme() == "http" && !plain_http.hosts.iter().any(|own| own == parts.host()) {
         if !is_loopback(parts.host()) {
             return Err("must be https");
@@ -191,7 +197,7 @@ fn read(text: &str, plain_http: PlainHttp<'_>) -> Result<Url, &'static str> {
     let same = parts.scheme.eq_ignore_ascii_case(url.scheme())
         && authority.eq_ignore_ascii_case(url.authority())
         && (parts.path == url.path() || (parts.path.is_empty() && url.path() == "/"));
-    // The parser drops what controls and encodes blanks, and says so of neither.
+    // The parser silently removes control characters and encodes spaces.
     let plain_query = !parts.query.contains(|c: char| c.is_control() || c == ' ');
     if !same || !plain_query {
         return Err(NOT_NORMAL);
@@ -200,9 +206,10 @@ fn read(text: &str, plain_http: PlainHttp<'_>) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Whether all readers see the same segments. Servers differ in when they decode: a segment that
-/// decodes to a delimiter, to a dot segment (before a parameter, too, which some cut off first) or
-/// to something that would be decoded once more is two paths.
+/// Checks that all readers see the same path segments. Servers decode at different times. So a
+/// segment is ambiguous if it decodes to a delimiter, to a dot segment, or to text that could be
+/// decoded again. A dot segment before a parameter counts too, because some servers remove the
+/// parameter first.
 fn check_path(path: &str) -> Result<(), &'static str> {
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -220,7 +227,7 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A segment, decoded once. `%` without two hexadecimal digits stays as it is.
+/// Decodes a segment once. A `%` without two hexadecimal digits is kept.
 fn decode(segment: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
@@ -242,7 +249,8 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// Whether all characters are those of RFC 3986 §2, `%` with its two hexadecimal digits.
+/// Whether all characters are allowed by RFC 3986 §2, and each `%` is followed by two hexadecimal
+/// digits.
 fn is_rfc3986(text: &str) -> bool {
     let octets = text.as_bytes();
     octets.iter().enumerate().all(|(at, octet)| match octet {
@@ -251,8 +259,8 @@ fn is_rfc3986(text: &str) -> bool {
     })
 }
 
-/// What the parser makes of the text, without what may be secret; the final slash of a path that is
-/// nothing else is there if it was.
+/// The normal form of the text according to the parser, without secret parts. The final slash of an
+/// empty path is kept if the text has one.
 fn normal_form(text: &str) -> Option<String> {
     let mut url = Url::parse(text).ok()?;
     let plain = url.username().is_empty() && url.password().is_none();
@@ -269,7 +277,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 #[cfg(feature = "remote")]
-/// Whether a client shows its certificate there: over TLS alone.
+/// Whether the client certificate is sent to this URL: only over TLS.
 pub(crate) fn is_https(url: &str) -> bool {
     url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }
@@ -278,8 +286,8 @@ pub(crate) fn is_https(url: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The URL, and whether it passes as the issuer that a token names, as the issuer that is
-    /// configured and fetched from, and as an endpoint; http to this machine is switched on.
+    /// A URL, and whether it is accepted as the name of an issuer in a token, as a configured
+    /// issuer whose metadata is fetched, and as an endpoint. Http to this machine is enabled.
     const URLS: &[(&str, bool, bool, bool)] = &[
         // Plain.
         ("https://as.example.com", true, true, true),
@@ -300,7 +308,7 @@ mod tests {
         ("https://as.example.com/.well-known", true, true, true),
         ("https://as.example.com/a;b/t1", true, true, true),
         ("https://as.example.com/a;..", true, true, true),
-        // Case and default port: the parser rewrites them, and every reader does it alike.
+        // Case and default port: the parser rewrites them, but all readers understand them alike.
         ("HTTPS://as.example.com", false, true, true),
         ("https://AS.Example.COM/t1", false, true, true),
         ("https://as.example.com:443", false, true, true),
@@ -368,7 +376,7 @@ mod tests {
         ("https://as.example.com/b\u{fc}cher", false, false, false),
         ("https://as.example.com/{t1}", false, false, false),
         ("https://as.example.com/\"t1\"", false, false, false),
-        // Characters that it keeps, and RFC 3986 does not have.
+        // Characters that the parser keeps but RFC 3986 does not allow.
         ("https://as.example.com/a|b", false, true, true),
         // Hosts.
         (r"https://evil.example\.as.example.com", false, false, false),
@@ -397,7 +405,7 @@ mod tests {
         ("https://192.0.513", false, false, false),
         ("https://192.0.2.1.", false, false, false),
         ("https://192.0.2.256", false, false, false),
-        // A name of its own, which no reader takes for the other.
+        // A different host name, which no reader confuses with the other.
         ("https://as.example.com./t1", true, true, true),
         ("https://", false, false, false),
         ("https:///evil.example", false, false, false),
@@ -425,7 +433,7 @@ mod tests {
         ("https://as.example.com:443:443", false, false, false),
         ("https://as.example.com:80", true, true, true),
         ("https://as.example.com:a", false, false, false),
-        // Plain http: to this machine, by the text.
+        // Http to this machine, decided by the text.
         ("http://as.example.com", false, false, false),
         ("http://127.0.0.1:8080/t1", true, true, true),
         ("http://127.0.0.1:80", false, true, true),
@@ -538,8 +546,8 @@ mod tests {
         }
     }
 
-    /// The client hands the text of the parsed URL on to another parser. Both see one URL, and it is
-    /// what was written.
+    /// The client passes the text of the parsed URL to another parser. Both must see the same URL,
+    /// and it must be the URL as written.
     #[test]
     fn readers_of_an_accepted_url_see_the_same() {
         for &(text, _, _, endpoint) in URLS {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use crate::freshness::{Answer, Asked, Freshness, FreshnessSettings, Life, Phase, Ticket};
+use crate::freshness::{self, Freshness, FreshnessSettings, Life, Phase, RequestState, Ticket};
 use crate::load::Load;
 
 /// Requests with a good token that an instance gets a second, on average.
@@ -215,7 +215,7 @@ impl Fleet {
         let now = self.now;
         let Instance { machine, life, .. } = &self.instances[index as usize];
         let wait = match machine.view().phase(now) {
-            Phase::UnderWay(_) => return,
+            Phase::InProgress(_) => return,
             Phase::Paused { until } if !known => until - now,
             Phase::Idle if !known => Duration::ZERO,
             Phase::Paused { .. } | Phase::Idle => {
@@ -228,11 +228,11 @@ impl Fleet {
     /// Asks the machine; whether that started a fetch.
     fn ask(&mut self, index: u32, known: bool) -> bool {
         let instance = &mut self.instances[index as usize];
-        let asked = Asked { known, since: None, patient: true };
+        let request = RequestState { known, since: None, may_wait: true };
         let view = instance.machine.view();
-        let decision = instance.machine.request(view, instance.life.as_ref(), asked, self.now);
+        let decision = instance.machine.request(view, instance.life.as_ref(), request, self.now);
         let Ok(decision) = decision else { unreachable!("nobody else is here") };
-        if let Answer::Wait(wait) = decision.answer {
+        if let freshness::Outcome::Wait(wait) = decision.outcome {
             instance.waiting += u32::from(wait.counted);
             instance.joined += u32::from(wait.counted);
         }
@@ -267,7 +267,7 @@ impl Fleet {
             }
         }
         for _ in 0..std::mem::take(&mut instance.waiting) {
-            instance.machine.left();
+            instance.machine.wait_ended();
         }
         // Who joined a fetch looks again, and may ask for another.
         for _ in 0..std::mem::take(&mut instance.joined) {

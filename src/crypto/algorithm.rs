@@ -1,4 +1,4 @@
-//! The names of the signature algorithms, and sets of them.
+//! The names of the signature algorithms, and sets of algorithms.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,8 @@ use crate::config_error::ConfigError;
 
 /// A JWS signature algorithm (RFC 7518 §3, RFC 8037 and RFC 9864, RFC 9964).
 ///
-/// `none` has no variant: an unsecured token cannot be spoken of, so it cannot be accepted.
+/// There is no variant for `none`. An unsecured token cannot be expressed, so it cannot be
+/// accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -31,17 +32,17 @@ pub enum Algorithm {
     ES512,
     /// Ed25519 (RFC 9864), whose older name is `EdDSA` (RFC 8037).
     Ed25519,
-    /// HMAC with SHA-256, only with a secret configured in code.
+    /// HMAC with SHA-256. Works only with a secret that is configured in code.
     HS256,
-    /// HMAC with SHA-384, only with a secret configured in code.
+    /// HMAC with SHA-384. Works only with a secret that is configured in code.
     HS384,
-    /// HMAC with SHA-512, only with a secret configured in code.
+    /// HMAC with SHA-512. Works only with a secret that is configured in code.
     HS512,
-    /// ML-DSA-44 (RFC 9964), accepted only where it is listed.
+    /// ML-DSA-44 (RFC 9964). Accepted only if it is configured.
     MlDsa44,
-    /// ML-DSA-65 (RFC 9964), accepted only where it is listed.
+    /// ML-DSA-65 (RFC 9964). Accepted only if it is configured.
     MlDsa65,
-    /// ML-DSA-87 (RFC 9964), accepted only where it is listed.
+    /// ML-DSA-87 (RFC 9964). Accepted only if it is configured.
     MlDsa87,
 }
 
@@ -66,7 +67,7 @@ impl Algorithm {
         Self::MlDsa87,
     ];
 
-    /// The name in the IANA registry, as it stands in a header's `alg`.
+    /// The name in the IANA registry, as used in the header's `alg`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
@@ -88,8 +89,8 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of a registered name, compared exactly (RFC 7515 §4.1.1). `EdDSA` is the
-    /// older name of `Ed25519` (RFC 9864 §4.1.2); no other alias exists.
+    /// The algorithm with a registered name, compared exactly (RFC 7515 §4.1.1). `EdDSA` is the
+    /// older name of `Ed25519` (RFC 9864 §4.1.2). There is no other alias.
     pub fn from_name(name: &str) -> Option<Self> {
         if name == EDDSA {
             return Some(Self::Ed25519);
@@ -97,7 +98,7 @@ impl Algorithm {
         Self::ALL.iter().copied().find(|algorithm| algorithm.name() == name)
     }
 
-    /// Whether the algorithm is a MAC under a shared secret.
+    /// Whether the algorithm is a MAC with a shared secret.
     pub const fn is_hmac(self) -> bool {
         matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
     }
@@ -121,20 +122,20 @@ impl FromStr for Algorithm {
             let known =
                 Self::ALL.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(", ");
             let name = name.escape_debug();
-            ConfigError::one(format!("algorithm `{name}`: is none of {known}"))
+            ConfigError::one(format!("algorithm `{name}`: must be one of {known}"))
         })
     }
 }
 
-/// A set of algorithms: the allow-list of one issuer (RFC 8725 §3.1).
+/// A set of algorithms: the allow-list of an issuer (RFC 8725 §3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct AlgorithmSet(u32);
 
 impl AlgorithmSet {
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// The asymmetric algorithms every resource server can accept without being told:
-    /// neither HMAC (RFC 8725 §3.2) nor ML-DSA, which is an opt-in.
+    /// The algorithms that every resource server accepts by default. HMAC is not among them (RFC
+    /// 8725 §3.2). ML-DSA is not among them because it must be enabled explicitly.
     pub(crate) const DEFAULT: Self = Self(
         1 << Algorithm::RS256 as u32
             | 1 << Algorithm::RS384 as u32

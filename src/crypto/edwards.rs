@@ -1,12 +1,12 @@
-//! Whether 32 octets are a point of edwards25519 (RFC 8032 §5.1.3, steps 1 to 3).
+//! Checks that 32 octets are a point of edwards25519 (RFC 8032 §5.1.3, steps 1 to 3).
 //!
-//! The cryptography library looks at import only for the length, and finds out at each signature.
-//! A key that can verify nothing has to be known when it is imported: it would count as a key of its
-//! issuer, with which every token fails.
+//! At import, the cryptography library only checks the length of a key. It notices a bad point when
+//! it verifies a signature. But an import must reject a key that can verify nothing: otherwise it
+//! would count as a key of its issuer, and every token would fail with it.
 //!
-//! A public key is all that comes here, so that the time may depend on it.
+//! The input is a public key, so the run time may depend on it.
 
-/// A number modulo p = 2^255 - 19, below 2^256: four 64-bit digits, the lowest first.
+/// A number modulo p = 2^255 - 19, below 2^256: four 64-bit digits, least significant first.
 #[derive(Clone, Copy)]
 struct Field([u64; 4]);
 
@@ -22,10 +22,9 @@ const D: Field = Field([
     0x5203_6cee_2b6f_fe73,
 ]);
 
-/// Whether the encoded point is on the curve, and its y below p.
+/// Whether the encoded point is on the curve and its y is below p.
 ///
-/// The sign of x is not looked at: it matters for x = 0 alone, and those two points are of small
-/// order.
+/// The sign of x is not checked. It only matters for x = 0, and those two points have small order.
 pub(super) fn is_point(encoded: &[u8; 32]) -> bool {
     let mut y = [0; 4];
     for (digit, octets) in y.iter_mut().zip(encoded.chunks_exact(8)) {
@@ -35,8 +34,8 @@ pub(super) fn is_point(encoded: &[u8; 32]) -> bool {
     if !is_below_p(y) {
         return false;
     }
-    // x² = (y² - 1) / (d·y² + 1). A quotient is a square where the product is one, and d·y² + 1 is
-    // never 0.
+    // x² = (y² - 1) / (d·y² + 1). The quotient is a square if the product is a square, and d·y² + 1
+    // is never 0.
     let y2 = Field(y).times(Field(y));
     let product = y2.plus(MINUS_ONE).times(D.times(y2).plus(ONE));
     product.is_square()
@@ -74,9 +73,9 @@ impl Field {
         Self::reduced(wide)
     }
 
-    /// Brings a number of eight digits below 2^256, which is 38 modulo p.
+    /// Reduces a number of eight digits to below 2^256. 2^256 is 38 modulo p.
     fn reduced(mut wide: [u64; 8]) -> Self {
-        // Of 512 bits the first round leaves 262, the second 257, the third 256.
+        // 512 bits become 262 in the first round, 257 in the second, and 256 in the third.
         for _ in 0..3 {
             let mut carry = 0;
             for at in 0..4 {
@@ -89,9 +88,9 @@ impl Field {
         Self([wide[0], wide[1], wide[2], wide[3]])
     }
 
-    /// Euler's criterion: the power (p - 1) / 2 is 1 for a square, and 0 for 0.
+    /// Euler's criterion: the power (p - 1) / 2 is 1 for a square and 0 for 0.
     fn is_square(self) -> bool {
-        // (p - 1) / 2 = 2^254 - 10: ones down to bit 4, then 0110.
+        // (p - 1) / 2 = 2^254 - 10: all bits down to bit 4 are 1, then 0110.
         let mut power = ONE;
         for bit in (0..254).rev() {
             power = power.times(power);
@@ -101,7 +100,7 @@ impl Field {
         }
         let mut digits = power.0;
         while !is_below_p(digits) {
-            // Minus p, which is plus 19 without bit 255; a number below 2^256 needs it twice at most.
+            // Subtract p: add 19 and clear bit 255. A number below 2^256 needs this at most twice.
             let mut carry = 19 + u128::from(digits[0]);
             for at in 0..4 {
                 digits[at] = carry as u64;
@@ -132,11 +131,11 @@ mod tests {
         0, 1, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 19, 21, 23, 24, 25, 26, 27, 28, 29, 30, 32, 33,
         35, 37, 39, 40, 42, 43, 44, 48, 51, 52, 54, 55, 56, 57, 58, 60, 61, 62, 63,
     ];
-    /// What is to be added to 2^254.
+    /// Numbers that are added to 2^254.
     const MIDDLE: [u64; 19] =
         [1, 3, 4, 5, 6, 7, 13, 15, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 29];
 
-    /// These numbers come from a computation of x by big integers, in another language.
+    /// The numbers were computed with big integers in another language.
     #[test]
     fn small_numbers_near_zero_and_p() {
         let near_zero: Vec<u64> = (0..64).filter(|y| is_point(&octets([*y, 0, 0, 0]))).collect();
@@ -152,7 +151,7 @@ mod tests {
 
     #[test]
     fn numbers_from_p_on_are_no_point() {
-        // p + 1 and p + 3 would be the points of 1 and 3.
+        // p + 1 and p + 3 would be the points with y = 1 and y = 3.
         for k in 0..19 {
             assert!(!is_point(&octets([P[0] + k, P[1], P[2], P[3]])), "p + {k}");
         }

@@ -1,11 +1,12 @@
-//! What stands for a token where its text must not be kept.
+//! Fingerprints of tokens, for places where the token's text must not be kept.
 //!
-//! A fingerprint is SipHash-1-3 of 128 bits under a random key of this process. Why two tokens with
-//! one fingerprint can't be made, so that a token nobody vouched for never finds the answer of
-//! another one: the function is pseudorandom to whoever lacks the key, and neither the key nor a
-//! fingerprint ever leaves the process. An attacker can do no better than send guesses; among 10,000
-//! remembered tokens, one guess hits with a chance of 10^4 / 2^128, below 2^-114, so that a thousand
-//! million guesses a second would take longer than the universe is old.
+//! A fingerprint is a 128-bit SipHash-1-3 with a random key of this process. An attacker cannot
+//! make a token with the fingerprint of another token, so a token that was never verified cannot
+//! find the cached answer of another token. The function is pseudorandom for everybody without the
+//! key, and neither the key nor a fingerprint ever leaves the process. So an attacker can only
+//! guess. With 10,000 remembered tokens, the probability of a hit for one guess is 10^4 / 2^128,
+//! which is below 2^-114. At 10^9 guesses a second, a hit would take longer than the age of the
+//! universe.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
@@ -13,20 +14,20 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::crypto::random_octets;
 
-/// What stands for a token.
+/// The fingerprint of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64, u64);
 
-/// Takes fingerprints, all under one key and one context.
+/// Computes fingerprints. All use one key and one context.
 pub(crate) struct Fingerprints(SipHasher13);
 
-/// A hasher for maps of fingerprints, which are as good as random already.
+/// A hasher for maps of fingerprints. Fingerprints are already as good as random.
 pub(crate) type BuildFingerprintHasher = BuildHasherDefault<TakeFirst>;
 
 impl Fingerprints {
-    /// With a random key, for tokens within a context of several parts. Each part is taken in with
-    /// its length, so that no two contexts read the same. `None` should the system have no
-    /// randomness: without a secret key, a fingerprint stands for nothing.
+    /// Creates a random key for tokens within a context of several parts. Each part is hashed with
+    /// its length, so that no two contexts produce the same input. Returns `None` if the system has
+    /// no randomness, because a fingerprint without a secret key is not safe.
     pub(crate) fn new(context: &[&[u8]]) -> Option<Self> {
         let mut hasher = SipHasher13::new_with_key(&random_octets()?);
         for part in context {
@@ -38,7 +39,7 @@ impl Fingerprints {
     /// The fingerprint of a token.
     pub(crate) fn of(&self, token: &[u8]) -> Fingerprint {
         let mut hasher = self.0;
-        // The last part needs no length: it goes on to the end.
+        // The last part needs no length because nothing follows it.
         hasher.write(token);
         let hash = hasher.finish128();
         Fingerprint(hash.h1, hash.h2)
@@ -56,7 +57,7 @@ impl Hash for Fingerprint {
     }
 }
 
-/// Takes the first half of a fingerprint for its hash.
+/// Uses the first half of a fingerprint as its hash.
 #[derive(Default)]
 pub(crate) struct TakeFirst(u64);
 
@@ -66,7 +67,7 @@ impl Hasher for TakeFirst {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Fingerprints write one u64; anything else is only spread less well.
+        // A fingerprint writes one u64. Any other value would only be distributed less evenly.
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }

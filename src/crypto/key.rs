@@ -1,7 +1,7 @@
-//! One key, prepared once, and the check of a signature with it.
+//! One prepared key, and the verification of a signature with it.
 //!
-//! Import decides everything about a key that a signature check would otherwise have to decide at
-//! each request: sizes, curves, encodings, and which algorithms it serves.
+//! The import checks everything about a key once, so that a signature check does not repeat it at
+//! each request: sizes, curves, encodings, and the algorithms that the key supports.
 
 use std::fmt;
 
@@ -11,14 +11,15 @@ use aws_lc_rs::{constant_time, hmac};
 
 use crate::crypto::{Algorithm, AlgorithmSet, edwards, roca};
 
-/// Bits of an RSA modulus: RFC 7518 §3.3 asks for 2048 at least; beyond 8192 a check costs
-/// milliseconds, and the library does no more.
+/// Allowed sizes of an RSA modulus in bits. RFC 7518 §3.3 requires at least 2048. Above 8192, a
+/// check takes milliseconds, and the library does not support it.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// Bits of an RSA exponent. 65537 has 17; a large exponent only slows the verifier down.
+/// Maximum size of an RSA exponent in bits. 65537 has 17 bits. A large exponent only slows down the
+/// verifier.
 const MAX_RSA_EXPONENT_BITS: usize = 33;
 
-/// A verification key with one prepared form for each algorithm that it serves.
+/// A verification key, with one prepared form for each algorithm that it supports.
 pub(crate) struct VerificationKey {
     prepared: Vec<(Algorithm, Prepared)>,
 }
@@ -29,7 +30,7 @@ enum Prepared {
     Secret(hmac::Key),
 }
 
-/// Why a key can't be used, in fixed words.
+/// Why a key cannot be used. The text is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyFault(pub(crate) &'static str);
 
@@ -51,7 +52,7 @@ impl VerificationKey {
             return Err(KeyFault("RSA modulus is even"));
         }
         if roca::has_fingerprint(n) {
-            return Err(KeyFault("RSA key of a faulty generator (CVE-2017-15361)"));
+            return Err(KeyFault("RSA key was made by a faulty generator (CVE-2017-15361)"));
         }
         let components = PublicKeyComponents { n, e };
         Self::prepare(accepted, |algorithm| {
@@ -60,8 +61,8 @@ impl VerificationKey {
         })
     }
 
-    /// A key on a NIST curve from its coordinates, each exactly as long as the field (RFC 7518
-    /// §6.2.1); the point is checked to be on the curve.
+    /// A key on a NIST curve from its coordinates. Each coordinate must be exactly as long as the
+    /// field (RFC 7518 §6.2.1). The point must be on the curve.
     pub(crate) fn ec(
         curve: &str,
         x: &[u8],
@@ -72,18 +73,18 @@ impl VerificationKey {
             "P-256" => (Algorithm::ES256, 32),
             "P-384" => (Algorithm::ES384, 48),
             "P-521" => (Algorithm::ES512, 66),
-            _ => return Err(KeyFault("curve is none of P-256, P-384, P-521")),
+            _ => return Err(KeyFault("curve is not P-256, P-384 or P-521")),
         };
         if x.len() != length || y.len() != length {
-            return Err(KeyFault("coordinate has not the length of the curve"));
+            return Err(KeyFault("coordinate does not have the length of the curve"));
         }
         // SEC 1 §2.3.3: uncompressed point.
         let point = [&[4], x, y].concat();
         Self::single(algorithm, &point, accepted)
     }
 
-    /// An Ed25519 key (RFC 8037 §2): a point of the curve, and not one of small order, under which a
-    /// signature can be made for any message without a private key.
+    /// An Ed25519 key (RFC 8037 §2). It must be a point of the curve and must not have small order.
+    /// With a key of small order, anyone can make signatures without a private key.
     pub(crate) fn ed25519(x: &[u8], accepted: AlgorithmSet) -> Result<Self, KeyFault> {
         let x: &[u8; 32] = x.try_into().map_err(|_| KeyFault("Ed25519 key has not 32 octets"))?;
         if is_small_order(x) {
@@ -106,21 +107,22 @@ impl VerificationKey {
             Algorithm::MlDsa44 => 1312,
             Algorithm::MlDsa65 => 1952,
             Algorithm::MlDsa87 => 2592,
-            _ => return Err(KeyFault("alg of an AKP key is no ML-DSA")),
+            _ => return Err(KeyFault("alg of an AKP key is not ML-DSA")),
         };
         if public.len() != length {
-            return Err(KeyFault("ML-DSA key has not the length of its algorithm"));
+            return Err(KeyFault("ML-DSA key does not have the length of its algorithm"));
         }
         Self::single(algorithm, public, accepted)
     }
 
-    /// A shared secret for one HMAC algorithm, as long as its hash at least (RFC 7518 §3.2).
+    /// A shared secret for one HMAC algorithm. It must be at least as long as the hash (RFC 7518
+    /// §3.2).
     pub(crate) fn secret(secret: &[u8], algorithm: Algorithm) -> Result<Self, KeyFault> {
         let (mac, length) = match algorithm {
             Algorithm::HS256 => (hmac::HMAC_SHA256, 32),
             Algorithm::HS384 => (hmac::HMAC_SHA384, 48),
             Algorithm::HS512 => (hmac::HMAC_SHA512, 64),
-            _ => return Err(KeyFault("a secret serves HS256, HS384 or HS512")),
+            _ => return Err(KeyFault("a secret works with HS256, HS384 or HS512 only")),
         };
         if secret.len() < length {
             return Err(KeyFault("secret is shorter than the hash (RFC 7518 section 3.2)"));
@@ -128,26 +130,26 @@ impl VerificationKey {
         Ok(Self { prepared: vec![(algorithm, Prepared::Secret(hmac::Key::new(mac, secret)))] })
     }
 
-    /// One of the algorithms that the key serves, by which its kind is known.
+    /// One of the algorithms that the key supports. It identifies the kind of key.
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         self.prepared.first().map(|(own, _)| *own)
     }
 
-    /// Whether the key serves `algorithm`.
+    /// Whether the key supports `algorithm`.
     pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
         self.prepared.iter().any(|(own, _)| *own == algorithm)
     }
 
-    /// Keeps the key for `algorithm` alone: a JWK that names its `alg` (RFC 7517 §4.4).
+    /// Restricts the key to `algorithm`, for a JWK with an `alg` (RFC 7517 §4.4).
     pub(crate) fn restrict(&mut self, algorithm: Algorithm) -> Result<(), KeyFault> {
         self.prepared.retain(|(own, _)| *own == algorithm);
         if self.prepared.is_empty() {
-            return Err(KeyFault("alg does not fit the key, or is not accepted"));
+            return Err(KeyFault("alg does not match the key or is not accepted"));
         }
         Ok(())
     }
 
-    /// Whether `signature` is that of `input` under this key. Any doubt is a no.
+    /// Whether `signature` is a signature of `input` by this key. Returns `false` in case of doubt.
     pub(crate) fn verify(&self, algorithm: Algorithm, input: &[u8], signature: &[u8]) -> bool {
         match self.prepared.iter().find(|(own, _)| *own == algorithm) {
             None => false,
@@ -171,7 +173,8 @@ impl VerificationKey {
         })
     }
 
-    /// Prepares the key for each accepted algorithm of its kind; `parse` says `None` for others.
+    /// Prepares the key for each accepted algorithm of its kind. `parse` returns `None` for other
+    /// algorithms.
     fn prepare(
         accepted: AlgorithmSet,
         parse: impl Fn(Algorithm) -> Option<Result<ParsedPublicKey, ()>>,
@@ -184,7 +187,7 @@ impl VerificationKey {
             }
         }
         if prepared.is_empty() {
-            return Err(KeyFault("no accepted algorithm uses such a key"));
+            return Err(KeyFault("no accepted algorithm uses this kind of key"));
         }
         Ok(Self { prepared })
     }
@@ -222,8 +225,9 @@ fn parameters(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm
     })
 }
 
-/// The points of order 1, 2, 4 and 8, in every encoding, with the sign bit left out (the y of RFC
-/// 8032 §5.1.2, little-endian). Of the fields of p = 2^255 - 19, three have a second spelling.
+/// Whether `x` is a point of order 1, 2, 4 or 8, in any encoding and without the sign bit. `x` is
+/// the y of RFC 8032 §5.1.2, little-endian. The numbers 0 and 1 have a second encoding: p and p + 1,
+/// with p = 2^255 - 19.
 fn is_small_order(x: &[u8; 32]) -> bool {
     /// 2^255 - 19 + `offset`, for -1, 0 and 1.
     fn near_p(offset: i8) -> [u8; 32] {
@@ -286,7 +290,7 @@ mod tests {
         let mut spki = vec![0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
         let head = spki.len();
         spki.extend_from_slice(&[0; 32]);
-        // p + 3, a second spelling of 3.
+        // p + 3 is a second encoding of 3.
         let mut second = [0xff; 32];
         (second[0], second[31]) = (0xf0, 0x7f);
         let small = |y: u8, sign: u8| {
@@ -295,8 +299,8 @@ mod tests {
             x
         };
         for (name, x, good) in [
-            ("2 is no y", small(2, 0), false),
-            ("2 is no y, whatever the sign", small(2, 0x80), false),
+            ("2 is not a y", small(2, 0), false),
+            ("2 is not a y, with either sign", small(2, 0x80), false),
             ("3", small(3, 0), true),
             ("3, the other x", small(3, 0x80), true),
             ("3, spelled p + 3", second, false),

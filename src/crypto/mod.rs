@@ -1,7 +1,8 @@
-//! Step 5 of the walk, the signature: the only place that names a cryptography crate.
+//! Step 5 of the walk: verifies the signature. Only this module and the test issuer use a
+//! cryptography crate.
 //!
-//! Decides whether a signature is that of a text under a key. It does not choose the key, and it
-//! does not read tokens. Keys are prepared once, when they arrive, never per request.
+//! Decides whether a signature was made over a text with a key. It does not select the key, and it
+//! does not parse tokens. A key is prepared once, when it is loaded, and not for each request.
 
 mod algorithm;
 mod digest;

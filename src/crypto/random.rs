@@ -2,8 +2,8 @@
 
 use aws_lc_rs::rand;
 
-/// A number from 0 up to 1, to spread points in time. Should the system have no randomness, it is
-/// 1/2: spread then is lost, and nothing else.
+/// A random number in `0.0..1.0`, to spread points in time. If the system has no randomness, the
+/// result is 0.5. Then the points are not spread, but nothing else fails.
 pub(crate) fn random_unit() -> f64 {
     let mut bytes = [0; 4];
     match rand::fill(&mut bytes) {
@@ -12,7 +12,7 @@ pub(crate) fn random_unit() -> f64 {
     }
 }
 
-/// Random octets that nobody can guess; `None` should the system have no randomness.
+/// Unpredictable random octets. Returns `None` if the system has no randomness.
 #[cfg(feature = "remote")]
 pub(crate) fn random_octets<const N: usize>() -> Option<[u8; N]> {
     let mut octets = [0; N];

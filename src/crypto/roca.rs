@@ -1,20 +1,20 @@
-//! Keys of the faulty Infineon library (CVE-2017-15361, "ROCA"), whose private part can be computed
-//! from the public one.
+//! Detects keys of the faulty Infineon library (CVE-2017-15361, "ROCA"). The private part of such a
+//! key can be computed from its public part.
 //!
-//! The library made primes of the form k·M + (65537^a mod M), M a product of small primes. So the
-//! modulus, too, is a power of 65537 modulo each of them, which a random modulus is with a
-//! probability below 2^-27.
+//! The library made primes of the form k·M + (65537^a mod M). M is a product of small primes. So
+//! the modulus is a power of 65537 modulo each of these small primes. For a random modulus, the
+//! probability of this is below 2^-27.
 
-/// The odd primes up to 167, of which M has at least these for keys from 2048 bits on.
+/// The odd primes up to 167. M contains at least these for keys of 2048 bits or more.
 const PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
     101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// The generator of those residues.
+/// The generator of these residues.
 const GENERATOR: u32 = 65_537;
 
-/// Whether a big-endian modulus has the fingerprint.
+/// Whether a big-endian modulus has this fingerprint.
 pub(crate) fn has_fingerprint(modulus: &[u8]) -> bool {
     PRIMES.iter().all(|prime| {
         let residue =
@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn powers_modulo_a_prime() {
-        // 65537 mod 7 is 3, which generates every residue; mod 17 it is 2, of order 8; mod 5, 2.
+        // 65537 mod 7 is 3 and generates every residue. Mod 17 it is 2, which has order 8. Mod 5 it
+        // is 2.
         assert!((1..7).all(|residue| is_power(residue, 7)));
         let powers: Vec<u32> = (1..17).filter(|residue| is_power(*residue, 17)).collect();
         assert_eq!(powers, [1, 2, 4, 8, 9, 13, 15, 16]);

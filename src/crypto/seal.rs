@@ -1,9 +1,9 @@
-//! What is put where others can read and write: named by a keyed hash, and sealed.
+//! Names and encrypts entries of a store that others can read and write.
 //!
-//! From one secret come a key for the names and, for each name, a key for its entry (HKDF, RFC
-//! 5869). A name tells nothing of its token to whoever lacks the secret. An entry opens under its
-//! own name alone, so that one can't be passed off as another's. Since each entry has a key of its
-//! own, random nonces stay far from where they could repeat (NIST SP 800-38D §8.3).
+//! One secret yields a key for the names and, for each name, a key for its entry (HKDF, RFC 5869).
+//! A name is a keyed hash, so it says nothing about its token without the secret. An entry can only
+//! be decrypted under its own name, so that it cannot replace another entry. Each entry has its own
+//! key, so random nonces are far from the number at which they could repeat (NIST SP 800-38D §8.3).
 
 use std::fmt;
 
@@ -12,28 +12,29 @@ use aws_lc_rs::{hkdf, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Octets of the secret: those of the keys that come from it.
+/// Length of the secret in octets. The keys that are derived from it have the same length.
 pub(crate) const SECRET: usize = 32;
 
-/// Octets that sealing adds: nonce and tag.
+/// Number of octets that sealing adds: the nonce and the tag.
 pub(crate) const OVERHEAD: usize = NONCE_LEN + 16;
 
-/// What the keys are for (RFC 5869 §3.2). The version is that of the names and of what is sealed:
-/// another form of either begins anew under another one.
+/// The purposes of the keys (RFC 5869 §3.2). They contain a version of the format of names and
+/// entries. After a change of the format and the version, old entries are not found.
 const NAMES: &[u8] = b"tower-resource-server introspection answers 1: names";
 const ENTRIES: &[u8] = b"tower-resource-server introspection answers 1: entries";
 
-/// Names and seals entries, all under one secret and one context.
+/// Names and seals entries, with one secret and one context.
 pub(crate) struct Sealer {
     names: hmac::Context,
     entries: hkdf::Prk,
 }
 
 impl Sealer {
-    /// For tokens within a context of several parts. They are taken in with their number and each
-    /// with its length, so that no two contexts read the same. `None` should the library fail.
+    /// Creates the keys for tokens within a context of several parts. The number of parts and the
+    /// length of each part are hashed too, so that no two contexts produce the same input. Returns
+    /// `None` if the library fails.
     pub(crate) fn new(secret: &[u8; SECRET], context: &[&[u8]]) -> Option<Self> {
-        // RFC 5869 §3.1: a secret that is uniformly random needs no salt.
+        // RFC 5869 §3.1: a uniformly random secret needs no salt.
         let entries = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret);
         let key = hmac::Key::new(hmac::HMAC_SHA256, &expand(&entries, &[NAMES])?);
         let mut names = hmac::Context::with_key(&key);
@@ -45,22 +46,22 @@ impl Sealer {
         Some(Self { names, entries })
     }
 
-    /// The name of a token's entry.
+    /// The name of the entry for a token.
     pub(crate) fn name(&self, token: &[u8]) -> String {
         let mut name = self.names.clone();
-        // The last part needs no length: it goes on to the end.
+        // The last part needs no length because nothing follows it.
         name.update(token);
         URL_SAFE_NO_PAD.encode(name.sign())
     }
 
-    /// Seals an entry; `None` should the system have no randomness.
+    /// Seals an entry. Returns `None` if the system has no randomness.
     pub(crate) fn seal(&self, name: &str, mut entry: Vec<u8>) -> Option<Vec<u8>> {
         let key = self.key(name)?;
         let nonce = key.seal_in_place_append_tag(Aad::from(name), &mut entry).ok()?;
         Some([nonce.as_ref().as_slice(), &entry].concat())
     }
 
-    /// Opens what was sealed under this name; `None` for anything else.
+    /// Opens an entry that was sealed under this name. Returns `None` for anything else.
     pub(crate) fn open(&self, name: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, entry) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut entry = entry.to_vec();

@@ -1,4 +1,4 @@
-//! Signing as a client, for assertions (RFC 7523). Access tokens are never signed here.
+//! Signs client assertions (RFC 7523). This module never signs access tokens.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::crypto::{Algorithm, KeyFault};
 
-/// Bits of an RSA key that signs (RFC 7518 §3.3).
+/// Minimum size in bits of an RSA key that signs (RFC 7518 §3.3).
 const MIN_RSA_BITS: usize = 2048;
 
-/// Octets of a secret that signs with HS256 (RFC 7518 §3.2).
+/// Minimum length in octets of a secret that signs with HS256 (RFC 7518 §3.2).
 const MIN_SECRET: usize = 32;
 
-/// A private key, or a secret, and the algorithm it signs with.
+/// A private key or a secret, with the algorithm that it signs with.
 pub(crate) struct SigningKey {
     algorithm: Algorithm,
     key: Key,
@@ -31,12 +31,12 @@ enum Key {
 }
 
 impl SigningKey {
-    /// A private key as PEM text with the label `PRIVATE KEY` (PKCS#8, RFC 5958).
+    /// Reads a private key from PEM text with the label `PRIVATE KEY` (PKCS#8, RFC 5958).
     pub(crate) fn pem(pem: &[u8], algorithm: Algorithm) -> Result<Self, KeyFault> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem)
-            .map_err(|_| KeyFault("no PEM text with the label PRIVATE KEY"))?;
+            .map_err(|_| KeyFault("no PEM block with the label PRIVATE KEY"))?;
         let der = der.secret_pkcs8_der();
-        let unfit = KeyFault("private key does not fit the algorithm");
+        let unfit = KeyFault("private key does not match the algorithm");
         let key = match algorithm {
             Algorithm::RS256 => Key::Rsa(rsa(der)?, &signature::RSA_PKCS1_SHA256),
             Algorithm::PS256 => Key::Rsa(rsa(der)?, &signature::RSA_PSS_SHA256),
@@ -45,7 +45,7 @@ impl SigningKey {
                 Key::Ecdsa(EcdsaKeyPair::from_pkcs8(curve, der).map_err(|_| unfit)?)
             }
             Algorithm::Ed25519 => Key::Ed25519(Ed25519KeyPair::from_pkcs8(der).map_err(|_| unfit)?),
-            _ => return Err(KeyFault("a client signs with ES256, RS256, PS256 or Ed25519")),
+            _ => return Err(KeyFault("a client can sign with ES256, RS256, PS256 or Ed25519")),
         };
         Ok(Self { algorithm, key })
     }
@@ -63,7 +63,8 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// Signs; `None` should the library fail, for which it needs randomness that is not there.
+    /// Signs `input`. Returns `None` if the library fails, for example because the system has no
+    /// randomness.
     pub(crate) fn sign(&self, input: &[u8]) -> Option<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.key {
@@ -81,7 +82,7 @@ impl SigningKey {
 
 fn rsa(der: &[u8]) -> Result<RsaKeyPair, KeyFault> {
     let pair = RsaKeyPair::from_pkcs8(der)
-        .map_err(|_| KeyFault("private key does not fit the algorithm"))?;
+        .map_err(|_| KeyFault("private key does not match the algorithm"))?;
     if pair.public_modulus_len() * 8 < MIN_RSA_BITS {
         return Err(KeyFault("RSA modulus has less than 2048 bits"));
     }

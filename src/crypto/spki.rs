@@ -1,9 +1,9 @@
-//! A DER `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7) taken apart.
+//! Parses a DER `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7).
 //!
-//! It yields what a JWK holds of the same key, so that a key meets the same checks in whatever text
-//! it comes. Which kind of key it is, the whole `AlgorithmIdentifier` says, compared octet by octet:
-//! a curve written out instead of named (CVE-2020-0601), RSA with parameters of RSASSA-PSS, and
-//! every other kind fit none.
+//! The result has the same parts as a JWK of the same key, so that a key passes the same checks in
+//! every format. The whole `AlgorithmIdentifier` decides the kind of key and is compared octet by
+//! octet. The following are therefore refused: curves given by parameters instead of by name
+//! (CVE-2020-0601), RSA keys with RSASSA-PSS parameters, and all other kinds.
 
 use crate::crypto::key::{KeyFault, VerificationKey};
 use crate::crypto::{Algorithm, AlgorithmSet};
@@ -13,7 +13,7 @@ const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const SEQUENCE: u8 = 0x30;
 
-/// The contents of each `AlgorithmIdentifier`: RFC 3279 §2.3.1 with its NULL, RFC 5480 §2.1.1 with
+/// The content of each `AlgorithmIdentifier`. RFC 3279 §2.3.1 with its NULL, RFC 5480 §2.1.1 with
 /// the named curve, RFC 8410 §3 and RFC 9881 §2 without parameters.
 const RSA: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 0x05, 0];
 const P_256: &[u8] =
@@ -27,10 +27,10 @@ const ML_DSA_44: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x11];
 const ML_DSA_65: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x12];
 const ML_DSA_87: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x13];
 
-const MALFORMED: KeyFault = KeyFault("no DER SubjectPublicKeyInfo");
+const MALFORMED: KeyFault = KeyFault("not a DER SubjectPublicKeyInfo");
 
 impl VerificationKey {
-    /// A DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of any kind of key that is verified with here.
+    /// Reads a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of any supported kind of key.
     pub(crate) fn spki(der: &[u8], accepted: AlgorithmSet) -> Result<Self, KeyFault> {
         key(der, accepted)
     }
@@ -50,11 +50,11 @@ fn key(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> 
         ML_DSA_44 => VerificationKey::ml_dsa(Algorithm::MlDsa44, key, accepted),
         ML_DSA_65 => VerificationKey::ml_dsa(Algorithm::MlDsa65, key, accepted),
         ML_DSA_87 => VerificationKey::ml_dsa(Algorithm::MlDsa87, key, accepted),
-        _ => Err(KeyFault("no kind of public key that is verified with here")),
+        _ => Err(KeyFault("kind of public key is not supported")),
     }
 }
 
-/// The algorithm's identifier and the key's octets.
+/// The octets of the algorithm identifier and of the key.
 fn parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let info = only(SEQUENCE, der)?;
     let (algorithm, rest) = take(SEQUENCE, info)?;
@@ -64,7 +64,7 @@ fn parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// `RSAPublicKey` (RFC 8017 §A.1.1): modulus and exponent, without the octet of their sign.
+/// `RSAPublicKey` (RFC 8017 §A.1.1): modulus and exponent, each without its leading sign octet.
 fn rsa_numbers(key: &[u8]) -> Option<(&[u8], &[u8])> {
     let (n, rest) = take(INTEGER, only(SEQUENCE, key)?)?;
     let e = only(INTEGER, rest)?;
@@ -73,7 +73,7 @@ fn rsa_numbers(key: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn unsigned(integer: &[u8]) -> Option<&[u8]> {
     match integer {
-        // The sign's octet stands only where the number's first bit is set.
+        // The sign octet is only allowed if the first bit of the number is set.
         [0, number @ ..] if number.first().is_some_and(|first| *first >= 0x80) => Some(number),
         [1..0x80, ..] => Some(integer),
         _ => None,
@@ -91,7 +91,7 @@ fn ec(curve: &str, point: &[u8], accepted: AlgorithmSet) -> Result<VerificationK
     }
 }
 
-/// The contents of the one value that is all of `der`.
+/// The content of a value that must fill all of `der`.
 fn only(tag: u8, der: &[u8]) -> Option<&[u8]> {
     match take(tag, der)? {
         (contents, []) => Some(contents),
@@ -99,8 +99,8 @@ fn only(tag: u8, der: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The contents of the first value, and what follows it. Lengths are as short as they can be (X.690
-/// §10.1), and below 64 KiB.
+/// The content of the first value, and the octets after it. Lengths must have the shortest form
+/// (X.690 §10.1) and be below 64 KiB.
 fn take(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let [own, rest @ ..] = der else {
         return None;

@@ -1,8 +1,8 @@
-//! TLS as a client: for HTTPS and for Redis.
+//! TLS for clients: HTTPS and Redis.
 //!
-//! The provider of cryptography is named, so that none of the process is asked for. The system's root
-//! certificates are read once for each configuration, which takes many milliseconds; connections and
-//! clients share it.
+//! The cryptography provider is set explicitly, so that the default provider of the process is not
+//! used. The system's root certificates are read once for each configuration, because reading them
+//! takes many milliseconds. Connections and clients share the result.
 
 use std::sync::Arc;
 
@@ -12,38 +12,40 @@ use rustls_platform_verifier::Verifier;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// A configuration of TLS 1.2 or 1.3.
+/// A configuration for TLS 1.2 or 1.3.
 pub(crate) type TlsConfig = ClientConfig;
 
-/// Which root certificates are trusted.
+/// The trusted root certificates.
 pub(crate) enum Roots {
-    /// Those of the system and these.
+    /// The roots of the system and these certificates.
     SystemAnd(Vec<CertificateDer<'static>>),
-    /// These and no others; there may be none.
+    /// Only these certificates. The list may be empty.
     Only(Vec<CertificateDer<'static>>),
 }
 
-/// The certificates in PEM text, each fit to be trusted as a root.
+/// The certificates in a PEM text. Each must be usable as a trusted root.
 pub(crate) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
     let are_usable = found.iter().all(|root| webpki::anchor_from_trusted_cert(root).is_ok());
     (are_usable && !found.is_empty()).then_some(found)
 }
 
-/// How a client connects; `identity` is PEM text of its certificate, chain and private key.
+/// The configuration of a client. `identity` is PEM text with its certificate, chain and private
+/// key.
 ///
 /// # Errors
-/// What is wrong, fit for a `ConfigError`.
+/// Describes the problem, for a `ConfigError`.
 pub(crate) fn tls_config(roots: Roots, identity: Option<&[u8]>) -> Result<TlsConfig, String> {
     let provider = Arc::new(default_provider());
-    let failed = |error| format!("TLS can't be set up: {error}");
+    let failed = |error| format!("cannot set up TLS: {error}");
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(failed)?;
     let config = match roots {
         Roots::SystemAnd(further) => {
             let verifier = Verifier::new_with_extra_roots(further, provider).map_err(failed)?;
-            // rustls' name for a verifier from elsewhere; this one is the system's.
+            // "Dangerous" is rustls' name for any custom verifier. This one is the verifier of the
+            // system.
             config.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Roots::Only(only) => {
@@ -59,16 +61,16 @@ pub(crate) fn tls_config(roots: Roots, identity: Option<&[u8]>) -> Result<TlsCon
     match (chain, PrivateKeyDer::from_pem_slice(pem)) {
         (Ok(chain), Ok(key)) if !chain.is_empty() => config
             .with_client_auth_cert(chain, key)
-            .map_err(|_| "mutual_tls: the private key is not that of the certificate".to_owned()),
+            .map_err(|_| "mutual_tls: the private key does not match the certificate".to_owned()),
         _ => Err("mutual_tls: no PEM certificate with its private key".to_owned()),
     }
 }
 
-/// Connects to servers that the system's root certificates vouch for, or those of the PEM text
-/// `roots`, if any.
+/// A connector that trusts the roots of the system and the certificates in the PEM text `roots`.
+/// `roots` may be empty.
 ///
 /// # Errors
-/// What is wrong with the certificates, fit for a `ConfigError`.
+/// Describes what is wrong with the certificates, for a `ConfigError`.
 #[cfg(feature = "redis")]
 pub(crate) fn tls_client(roots: &[u8]) -> Result<tokio_rustls::TlsConnector, String> {
     let further = if roots.is_empty() { Some(Vec::new()) } else { certificates(roots) };

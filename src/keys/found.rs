@@ -1,4 +1,4 @@
-//! Keys that were found for a token, and what else a look for them can come to.
+//! The keys that were found for a token, and the other results of a key lookup.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,28 +12,29 @@ use crate::keys::engine::wait::{KeyWait, KeysWaited};
 use crate::keys::set::{Candidates, KeySet};
 use crate::token::header::KeyHint;
 
-/// What a look for a key came to.
+/// The result of a key lookup.
 pub(crate) enum KeyLookup<'a> {
     Found(Found<'a>),
-    /// There is no such key: the token's fault.
+    /// There is no such key. The token is at fault.
     Unknown,
-    /// There may be such a key, but the issuer does not answer: not the token's fault.
+    /// There may be such a key, but the issuer does not answer. The token is not at fault.
     Unavailable {
         retry_after: Duration,
     },
-    /// A fetch may bring the key.
+    /// A fetch may return the key.
     Wait(KeyWait),
 }
 
-/// Keys that a token's header names, in the set they were found in.
+/// The keys that a token's header names, and the set that holds them.
 pub(crate) enum Found<'a> {
     Static(&'a KeySet, Candidates),
-    /// Not to be kept: it borrows the snapshot, which costs less than a share in it.
+    /// Use it at once and do not store it: it borrows the snapshot, which is cheaper than cloning
+    /// the `Arc`.
     Remote(Guard<Option<Arc<Snapshot>>>, Candidates),
 }
 
 impl Found<'_> {
-    /// Whether `signature` verifies with one of them.
+    /// Whether `signature` verifies with one of the keys.
     pub(crate) fn verify(&self, algorithm: Algorithm, input: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Static(keys, candidates) => keys.verify(*candidates, algorithm, input, signature),
@@ -45,8 +46,8 @@ impl Found<'_> {
 }
 
 impl RemoteKeys {
-    /// Looks for a key, without blocking. Where the request has waited for this engine, it never
-    /// answers [`KeyLookup::Wait`].
+    /// Looks for a key, without blocking. If the request has already waited for this engine, the
+    /// result is never [`KeyLookup::Wait`].
     pub(crate) fn find(
         self: &Arc<Self>,
         key: KeyHint<'_>,
@@ -55,14 +56,14 @@ impl RemoteKeys {
         waited: Option<&KeysWaited>,
     ) -> KeyLookup<'static> {
         let since = waited.and_then(|waited| waited.since(self));
-        let sought = (key, algorithm, iss);
-        match self.look(sought, since, since.is_none()) {
+        let query = (key, algorithm, iss);
+        match self.look(query, since, since.is_none()) {
             Look::Found(snapshot, candidates) => {
                 KeyLookup::Found(Found::Remote(snapshot, candidates))
             }
             Look::Unknown => KeyLookup::Unknown,
             Look::Unavailable { retry_after } => KeyLookup::Unavailable { retry_after },
-            Look::Wait(wait) => KeyLookup::Wait(KeyWait::new(Arc::clone(self), wait, sought)),
+            Look::Wait(wait) => KeyLookup::Wait(KeyWait::new(Arc::clone(self), wait, query)),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Step 4 of the walk: keys. Which key signed, and where keys come from.
+//! Step 4 of the walk: finds the key that signed a token, and keeps the keys of an issuer up to
+//! date.
 //!
-//! Choosing a key is pure ([`select`]). Keys that do not change are a [`KeySet`]; those of a server
-//! are kept fresh by one engine per issuer ([`remote`]), which does what a pure state machine on
-//! time decides ([`freshness`]).
+//! Selecting a key is a pure function, in `set/select.rs`. Keys that do not change are a [`KeySet`].
+//! Keys of a server are kept fresh by one engine for each issuer, [`RemoteKeys`]. A pure state
+//! machine over time makes the engine's decisions, in [`freshness`].
 
 mod engine;
 mod found;
@@ -33,14 +34,15 @@ pub use source::{FetchedKeys, KeySource};
 /// The keys of one issuer.
 #[derive(Clone, Debug)]
 pub(crate) enum Keys {
-    /// Given in code.
+    /// Configured in code.
     Static(Arc<KeySet>),
-    /// Fetched, and kept fresh.
+    /// Fetched from a server and kept fresh.
     Remote(Arc<RemoteKeys>),
 }
 
 impl Keys {
-    /// Looks for the key that a header names. It never asks to wait for the same keys again.
+    /// Looks for the key that a header names. A request that has already waited for these keys is
+    /// not asked to wait for them a second time.
     pub(crate) fn find(
         &self,
         key: KeyHint<'_>,
@@ -61,7 +63,7 @@ impl Keys {
         }
     }
 
-    /// Whether a flood of unknown kids is on and this is one of them: see
+    /// Returns `true` if the budget for unknown kids is spent and `kid` is an unknown kid: see
     /// [`Freshness::is_flooded`](freshness::Freshness::is_flooded).
     pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
         match self {
@@ -70,7 +72,7 @@ impl Keys {
         }
     }
 
-    /// How the keys of `issuer` stand.
+    /// Returns the state of the keys of `issuer`.
     pub(crate) fn health(&self, issuer: &str) -> IssuerHealth {
         match self {
             Self::Remote(keys) => keys.health(),
@@ -88,7 +90,7 @@ impl Keys {
         }
     }
 
-    /// Returns when there are usable keys; see [`RemoteKeys::ready`].
+    /// Waits until there are usable keys; see [`RemoteKeys::ready`].
     pub(crate) async fn ready(&self) {
         match self {
             Self::Static(_) => {}
@@ -96,7 +98,7 @@ impl Keys {
         }
     }
 
-    /// Why the last fetch failed.
+    /// The reason why the last fetch failed.
     pub(crate) fn last_error(&self) -> Option<Excerpt> {
         match self {
             Self::Static(_) => None,
@@ -104,7 +106,7 @@ impl Keys {
         }
     }
 
-    /// Has the keys fetched if that is due, and waits for nothing.
+    /// Starts a fetch if one is due. Does not wait.
     pub(crate) fn wake(&self) {
         match self {
             Self::Static(_) => {}
@@ -112,14 +114,14 @@ impl Keys {
         }
     }
 
-    /// Goes on with the keys of another engine that fetches from the same place.
+    /// Takes over the keys of another engine that fetches from the same place.
     pub(crate) fn take_over(&self, other: &Self) {
         if let (Self::Remote(own), Self::Remote(other)) = (self, other) {
             own.take_over(other);
         }
     }
 
-    /// Reports the seed of another engine, which can't be used, as if it were its own.
+    /// Reports that the seed of another engine cannot be used, as if it were this engine's seed.
     pub(crate) fn note_seed_of(&self, other: &Self) {
         if let (Self::Remote(own), Self::Remote(other)) = (self, other) {
             own.note_seed_of(other);
@@ -134,7 +136,7 @@ impl Keys {
         }
     }
 
-    /// Tells of a seed that is not used, once.
+    /// Reports, once, that the seed is not used.
     pub(crate) fn tell_of_seed(&self) {
         match self {
             Self::Static(_) => {}
@@ -142,7 +144,7 @@ impl Keys {
         }
     }
 
-    /// Has the keys fetched when that is due from now on, without waiting for a request.
+    /// From now on, fetches the keys whenever a fetch is due, without waiting for a request.
     pub(crate) fn keep_warm(&self) {
         match self {
             Self::Static(_) => {}
@@ -150,7 +152,7 @@ impl Keys {
         }
     }
 
-    /// The set at hand, for the next process.
+    /// The current key set, for the next process.
     pub(crate) fn export(&self) -> Option<KeySeed> {
         match self {
             Self::Static(_) => None,
@@ -158,7 +160,7 @@ impl Keys {
         }
     }
 
-    /// The metadata by which the keys are found.
+    /// The metadata that names the place of the keys.
     #[cfg(feature = "remote")]
     pub(crate) fn discovery(&self) -> Option<&Arc<crate::fetch::Discovery>> {
         match self {
@@ -167,7 +169,8 @@ impl Keys {
         }
     }
 
-    /// A signature did not verify: perhaps the key was replaced under its old kid.
+    /// Called when a signature did not verify. The key may have been replaced by one with the same
+    /// kid.
     pub(crate) fn signature_failed(&self) {
         match self {
             Self::Static(_) => {}

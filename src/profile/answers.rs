@@ -1,21 +1,21 @@
-//! How a server writes its introspection answers, where that is not as RFC 7662 says.
+//! Rules for introspection responses that differ from RFC 7662.
 
 use std::borrow::Cow;
 
 use crate::profile::signs::{Sign, Signs};
 
-/// How an authorization server writes its introspection answers (RFC 7662 §2.2); for
+/// How an authorization server writes its introspection responses (RFC 7662 §2.2); for
 /// [`Profile::answers`](crate::Profile::answers).
 ///
-/// An answer is read by RFC 7662's names: `scope`, a string of scope tokens; `client_id`; `sub`;
-/// `aud`. A profile's names for JWTs do not count in it. Where a server leaves one of the first two
-/// out and has the same under a name of its own, this says so: the RFC's name comes first, the other
-/// counts only where that is absent.
+/// A response is read with the names of RFC 7662: `scope`, a string of scope tokens; `client_id`;
+/// `sub`; `aud`. The claim names that a profile sets for JWTs do not apply. Some servers omit
+/// `scope` or `client_id` and use a name of their own. Set that name here. It is only read if the
+/// name of RFC 7662 is absent.
 ///
 /// ```
 /// use tower_resource_server::{AnswerProfile, Issuer, Profile};
 ///
-/// // A server that repeats a JWT's claims in its answers.
+/// // A server whose responses have the same claims as its JWTs.
 /// let profile = Profile::jwt()
 ///     .client_claim("azp")
 ///     .answers(AnswerProfile::rfc7662().client_claim("azp"));
@@ -31,19 +31,19 @@ pub struct AnswerProfile {
 }
 
 impl AnswerProfile {
-    /// Answers as RFC 7662 says, and nothing else: the default.
+    /// Responses that follow RFC 7662. This is the default.
     pub fn rfc7662() -> Self {
         Self::default()
     }
 
-    /// Reads the client from the member `name` where `client_id` is absent.
+    /// Reads the client from the member `name` if `client_id` is absent.
     pub fn client_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.client = Some(name.into());
         self
     }
 
-    /// Reads the scope from the member `name` where `scope` is absent: a string of scope tokens, or an
-    /// array of them, as with `scope` itself.
+    /// Reads the scope from the member `name` if `scope` is absent. The value may be a string of
+    /// scope tokens or an array of them, as for `scope`.
     pub fn scope_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = Some(name.into());
         self
@@ -55,30 +55,32 @@ impl AnswerProfile {
         self.scope_claim(name)
     }
 
-    /// Takes a token whose answer has the member `name` for that of a client on its own behalf.
+    /// Treats a token as the token of a client that acts on its own behalf, if its response has the
+    /// member `name`.
     ///
-    /// Beside this and the next one, the signs of a client that the profile has count: by value, by
-    /// the end of `sub`, and by the presence of a claim that RFC 7662 does not itself give to
-    /// answers. That a claim of JWTs is absent says nothing about an answer.
+    /// Some settings of the profile for clients also apply to responses: a claim with a certain
+    /// value, a `sub` with a certain end, and the presence of a claim that RFC 7662 does not define
+    /// for responses. Settings about the absence of a claim apply only to JWTs.
     pub fn client_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_clients.push(Sign::Present(name.into()));
         self
     }
 
-    /// Takes a token whose answer lacks the member `name` for that of a client on its own behalf.
+    /// Treats a token as the token of a client that acts on its own behalf, if its response does
+    /// not have the member `name`.
     pub fn client_if_absent(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_clients.push(Sign::Absent(name.into()));
         self
     }
 
-    /// As [`Profile::user_if_present`](crate::Profile::user_if_present), for answers. Note that
-    /// servers give service accounts a `username`, too.
+    /// As [`Profile::user_if_present`](crate::Profile::user_if_present), for responses. Note that
+    /// some servers give service accounts a `username` too.
     pub fn user_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_users.push(Sign::Present(name.into()));
         self
     }
 
-    /// As [`Profile::user_if_value`](crate::Profile::user_if_value), for answers.
+    /// As [`Profile::user_if_value`](crate::Profile::user_if_value), for responses.
     pub fn user_if_value(
         mut self,
         name: impl Into<Cow<'static, str>>,

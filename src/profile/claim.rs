@@ -8,7 +8,8 @@ use crate::profile::expected::Expected;
 use crate::token::json::{Object, Value};
 use crate::token::{Excerpt, NumericDate};
 
-/// Tells other kinds of JWT by what only they carry, where `typ` does not (RFC 8725 §3.12).
+/// Refuses other kinds of JWT by claims that only they have, if `typ` does not identify them (RFC
+/// 8725 §3.12).
 pub(super) fn check_kind(
     claims: &Object<'_>,
     access: &[(Cow<'static, str>, Cow<'static, str>)],
@@ -31,29 +32,31 @@ pub(super) fn check_kind(
         }
     }
     check_named_kind(claims, access)?;
-    // Keycloak before 25 hands the `nonce` of the authorization request on to the access token, which
-    // its claim `typ` tells from the ID token.
+    // Keycloak before 25 copies the `nonce` of the authorization request into the access token. The
+    // claim `typ` of Keycloak distinguishes it from an ID token.
     if claims.contains("nonce") && !is_named_access(claims, access) {
         return Err(Error::AnotherKind { sign: "`nonce` is a claim of ID tokens" });
     }
-    // RFC 7523 §3: a client assertion is issued by its own subject, an access token never is.
+    // RFC 7523 §3: the issuer of a client assertion is its subject. This is never true for an
+    // access token.
     if claims.get("sub").is_some_and(|sub| Some(sub) == claims.get("iss")) {
         return Err(Error::AnotherKind { sign: "`sub` is the issuer, as in a client assertion" });
     }
     Ok(())
 }
 
-/// What the claims `typ` and `token_use` say of an access token, in samples of real servers.
+/// Values of the claims `typ` and `token_use` in access tokens, in samples of real servers.
 const ACCESS_TYP: [&str; 3] = ["bearer", "dpop", "at+jwt"];
 const ACCESS_USE: [&str; 2] = ["access", "access_token"];
 
-/// Words for other kinds of token, by their beginning. No setting makes an access token of them.
+/// Values for other kinds of token, by their beginning. No setting can turn them into access
+/// tokens.
 const OTHER_KINDS: [&str; 4] = ["refresh", "id", "logout", "offline"];
 
-/// Tells other kinds of token by the claim in which some servers name them: `typ` of Keycloak,
-/// `token_use` of Cognito and Hydra, `token_type` of some libraries. An introspection answer of theirs
-/// says so, too, and a refresh token is as active as an access token is (RFC 7662 §2.1). `access` has
-/// what else the profile takes for an access token.
+/// Refuses other kinds of token. Some servers name the kind in a claim: Keycloak in `typ`, Cognito
+/// and Hydra in `token_use`, some libraries in `token_type`. Their introspection responses have
+/// this claim too. That matters because a refresh token can be as active as an access token (RFC
+/// 7662 §2.1). `access` has further values that the profile accepts for access tokens.
 pub(super) fn check_named_kind(
     claims: &Object<'_>,
     access: &[(Cow<'static, str>, Cow<'static, str>)],
@@ -74,14 +77,14 @@ pub(super) fn check_named_kind(
             sign: "claim `token_use` names another use than access; see `Profile::access_if_value`",
         });
     }
-    // In a JWT it is a claim of no standard, so only what is known to be another kind counts.
+    // In a JWT, no standard defines this claim. So only values of known other kinds are refused.
     if claims.get("token_type").is_some_and(names_another_kind) {
         return Err(Error::AnotherKind { sign: "`token_type` names another kind" });
     }
     Ok(())
 }
 
-/// Whether the token says of itself that it is an access token.
+/// Whether the token declares itself to be an access token.
 fn is_named_access(claims: &Object<'_>, access: &[(Cow<'static, str>, Cow<'static, str>)]) -> bool {
     let says =
         |name: &str, kinds: &[&str]| claims.get(name).is_some_and(|own| is_one_of(own, kinds));
@@ -106,7 +109,7 @@ fn is_by_setting(
     access.iter().any(|(own, kind)| own == name && is_one_of(value, &[kind.as_ref()]))
 }
 
-/// Whether a word is one for another kind of token: `Refresh`, `refresh_token`, `ID`, `id+jwt`, ..
+/// Whether the value names another kind of token: `Refresh`, `refresh_token`, `ID`, `id+jwt`, ..
 fn names_another_kind(value: &Value<'_>) -> bool {
     value.as_str().is_some_and(|text| {
         OTHER_KINDS.iter().any(|kind| {
@@ -117,8 +120,8 @@ fn names_another_kind(value: &Value<'_>) -> bool {
     })
 }
 
-/// RFC 7519 §4.1.3: one string or an array of strings, one of them exactly ours. `None` when
-/// the claim is absent.
+/// RFC 7519 §4.1.3: a string or an array of strings. One of them must equal a configured audience.
+/// Returns `None` if the claim is absent.
 pub(super) fn check_audience(
     name: &str,
     claims: &Object<'_>,
@@ -140,7 +143,7 @@ pub(super) fn check_audience(
         Some(_) => return Err(malformed(name)),
     };
     if name != "aud" {
-        // What the operator's log may quote is `aud`, and not the claim of a client.
+        // The log may quote the value of `aud`, but not the value of a client claim.
         return Err(Error::UnacceptedValue { claim: name.to_owned().into() });
     }
     let ours: Vec<_> = expected.audiences.iter().map(|own| redacted(own)).collect();
@@ -161,7 +164,7 @@ pub(super) fn check_value(
     }
 }
 
-/// A NumericDate claim: absent, or a JSON number of seconds (RFC 7519 §2); `null` is neither.
+/// A NumericDate claim: absent, or a JSON number of seconds (RFC 7519 §2). `null` is refused.
 pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<NumericDate>, Error> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     match value.as_f64().map(NumericDate::from_secs_f64) {
@@ -171,8 +174,8 @@ pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<Num
     }
 }
 
-/// A string claim. Servers write `null` for a subject that a client's own token does not have; a
-/// subject of no characters would be everybody's.
+/// A string claim. `null` counts as absent, because some servers write it as the subject in a
+/// client's own token. An empty subject is refused, because all users would share it.
 pub(super) fn text<'a>(claims: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),

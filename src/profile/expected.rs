@@ -1,15 +1,15 @@
-//! What the claims of a token are held against.
+//! The values that the claims of a token are compared with.
 
 use std::sync::Arc;
 
 use crate::token::NumericDate;
 
-/// What the claims are compared with.
+/// The values that the claims are compared with.
 pub(crate) struct Expected<'a> {
-    /// The issuer's own name.
+    /// The configured name of the issuer.
     pub(crate) issuer: Arc<str>,
     pub(crate) audiences: &'a [Box<str>],
-    /// Seconds.
+    /// In seconds.
     pub(crate) leeway: u64,
     pub(crate) now: NumericDate,
 }

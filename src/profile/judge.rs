@@ -1,4 +1,4 @@
-//! The judgement: type, times, audience, required claims; and what is read from them.
+//! Validation: type, times, audience, required claims. Also reads the facts from the claims.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
 use crate::token::{Actor, Cnf, Excerpt, Facts, Names, NumericDate, ScopeSet};
 
-/// The times of a token, to be held against the clock.
+/// The times of a token, to be compared with the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     exp: Option<NumericDate>,
@@ -27,13 +27,13 @@ pub(crate) struct Times {
     iat: Option<NumericDate>,
 }
 
-/// What an introspection answer may lack.
+/// What an introspection response may lack.
 #[cfg(feature = "remote")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lacking {
     Nothing,
     Audience,
-    /// It is about a JWT that was validated.
+    /// The response is about a JWT that was validated.
     WhatTheTokenHas,
 }
 
@@ -42,15 +42,15 @@ impl Times {
         Ok(Self { exp: date(claims, "exp")?, nbf: date(claims, "nbf")?, iat: date(claims, "iat")? })
     }
 
-    /// RFC 7519 §4.1.4 to §4.1.6; of `iat`, that it may not lie further ahead than two clocks differ,
-    /// which §4.1.6 leaves open. The leeway is in seconds.
+    /// RFC 7519 §4.1.4 to §4.1.6. §4.1.6 does not limit `iat`. Here it must not be further in the
+    /// future than clocks may differ. The leeway is in seconds.
     #[allow(
         clippy::neg_cmp_op_on_partial_ord,
         reason = "a NaN, which JSON cannot write, would fail each comparison closed"
     )]
     pub(crate) fn check(&self, now: NumericDate, leeway: u64) -> Result<(), Error> {
         let seconds = now.as_secs_f64();
-        // The leeway moves our own time, never the token's number.
+        // The leeway changes our own time, never the number in the token.
         if let Some(exp) = self.exp
             && !(exp.as_secs_f64() > seconds - leeway as f64)
         {
@@ -71,7 +71,7 @@ impl Times {
 }
 
 impl Profile {
-    /// Judges the header's `typ` (RFC 9068 §4, RFC 8725 §3.11 and §3.12), by allow-list.
+    /// Checks the header's `typ` against an allow-list (RFC 9068 §4, RFC 8725 §3.11 and §3.12).
     pub(crate) fn check_type(&self, typ: Option<&str>) -> Result<(), Error> {
         let plain = match typ.map(media_type) {
             Some(found) if found.eq_ignore_ascii_case("at+jwt") => return Ok(()),
@@ -86,8 +86,8 @@ impl Profile {
         Err(Error::UnexpectedType { found: typ.map(Excerpt::of), hint })
     }
 
-    /// Judges the `typ` of a JWT that only its server judges: it need not be that of an access token,
-    /// and must not be that of something else.
+    /// Checks the `typ` of a JWT that only its server validates. It need not be the type of an
+    /// access token, but it must not be the type of anything else.
     #[cfg(feature = "remote")]
     pub(crate) fn check_introspected_type(typ: Option<&str>) -> Result<(), Error> {
         match typ.map(media_type) {
@@ -100,7 +100,7 @@ impl Profile {
         }
     }
 
-    /// Judges the claims of a verified JWT.
+    /// Validates the claims of a verified JWT.
     pub(crate) fn validate(
         &self,
         claims: &Object<'_>,
@@ -117,11 +117,11 @@ impl Profile {
         self.facts(claims, Some(exp), expected)
     }
 
-    /// Judges the members of an introspection answer (RFC 7662 §2.2), which may lack what a JWT
-    /// has: `iss` and `exp` always, what RFC 9068 asks of a JWT alone, and the audience where it is
-    /// optional. What the API asked for by name it must have, unless the token itself was found to
-    /// have it. Of one that passes it hands out the times: they alone can fail later, when the same
-    /// answer is judged again.
+    /// Validates the members of an introspection response (RFC 7662 §2.2). A response may lack what
+    /// a JWT has: `iss`, `exp`, the claims that only RFC 9068 requires, and the audience if it is
+    /// optional. The claims that the API requires by name must be present, unless the JWT itself
+    /// has them. Returns the times: they alone can fail later, when the same response is checked
+    /// again.
     #[cfg(feature = "remote")]
     pub(crate) fn validate_introspected(
         &self,
@@ -141,8 +141,8 @@ impl Profile {
         }
         let times = Times::read(claims)?;
         times.check(expected.now, expected.leeway)?;
-        // `aud` is RFC 7662's; what plays its part in JWTs stands in where it is absent, and has to be
-        // ours, too, where it is not.
+        // RFC 7662 defines `aud`. If `aud` is absent, the claim that replaces it in JWTs is used.
+        // If both are present, both must match.
         let mut audience = check_audience("aud", claims, expected)?;
         if self.audience != "aud" {
             audience = audience.or(check_audience(&self.audience, claims, expected)?);
@@ -166,13 +166,13 @@ impl Profile {
                 check_value(claims, name, values)?;
             }
         }
-        // RFC 7662 §2.2: `token_type` as in RFC 6749 §5.1, where case does not count (§7.1). Any
-        // other type than Bearer asks for a proof that nothing here can check.
+        // RFC 7662 §2.2: `token_type` as in RFC 6749 §5.1, without regard to case (§7.1). Any type
+        // other than Bearer needs a proof that this crate cannot check.
         match claims.get("token_type") {
             None | Some(Value::Null) => {}
             Some(Value::String(kind))
                 if kind.eq_ignore_ascii_case("bearer")
-                    // Hydra before 2.0; the word of RFC 7009 §2.1 and RFC 8693 §3.
+                    // Used by Hydra before 2.0. The value comes from RFC 7009 §2.1 and RFC 8693 §3.
                     || kind.eq_ignore_ascii_case("access_token") => {}
             Some(Value::String(_)) => {
                 return Err(Error::AnotherKind { sign: "`token_type` is not Bearer" });
@@ -183,8 +183,8 @@ impl Profile {
         Ok(times)
     }
 
-    /// RFC 7662's name for what this profile calls `name` in JWTs, where it has one. A name that is
-    /// itself RFC 7662's means the same in both formats.
+    /// The RFC 7662 name for the claim that this profile calls `name` in JWTs, if there is one. A
+    /// name that RFC 7662 defines has the same meaning in both formats.
     #[cfg(feature = "remote")]
     fn answer_name(&self, name: &str) -> Option<&'static str> {
         match name {
@@ -196,7 +196,7 @@ impl Profile {
         }
     }
 
-    /// The client that an introspection answer names (RFC 7662 §2.2).
+    /// The client that an introspection response names (RFC 7662 §2.2).
     #[cfg(feature = "remote")]
     fn answer_client<'a>(&self, members: &'a Object<'_>) -> Result<Option<&'a str>, Error> {
         match (text(members, "client_id")?, &self.answers.client) {
@@ -205,7 +205,7 @@ impl Profile {
         }
     }
 
-    /// The scope that an introspection answer states, if it does (RFC 7662 §2.2).
+    /// The scope that an introspection response states, if any (RFC 7662 §2.2).
     #[cfg(feature = "remote")]
     fn answer_scope(&self, members: &Object<'_>) -> Result<Option<ScopeSet>, Error> {
         let name = match &self.answers.scope {
@@ -215,7 +215,7 @@ impl Profile {
         read_scope(members, name, Forms::Both)
     }
 
-    /// Reads an answer that was judged.
+    /// Reads the facts from a validated response.
     #[cfg(feature = "remote")]
     pub(crate) fn read_answer(
         &self,
@@ -233,15 +233,15 @@ impl Profile {
             cnf: Cnf::read(members),
             names: Names::new(subject, client),
         }
-        .noting(|| {
-            // The name that is set is read.
+        .with_other_scope(|| {
+            // A name that is set in the profile is read.
             let set = self.answers.scope.as_deref().filter(|name| !is_absent(members, name));
             other_scope(members, "scope").filter(|_| set.is_none()).map(|_| OtherScope::InAnswer)
         }))
     }
 
-    /// Takes from the facts of a JWT what an answer that was judged does not grant, too. It adds
-    /// nothing: a token of which it is unknown who acts stays one, whatever the answer names.
+    /// Removes from the facts of a JWT what a validated response does not grant. It never adds
+    /// rights: an unknown actor stays unknown or becomes a client.
     #[cfg(feature = "remote")]
     pub(crate) fn narrow(
         &self,
@@ -254,7 +254,7 @@ impl Profile {
         if let Some(scope) = self.answer_scope(members)? {
             facts.scope = facts.scope.common_with(&scope);
         }
-        // A server may repeat a JWT's scope claim, too.
+        // Some servers also repeat the scope claim of the JWT.
         if self.scope != "scope"
             && let Some(scope) = read_scope(members, &self.scope, Forms::Both)?
         {
@@ -265,7 +265,7 @@ impl Profile {
             let client_claim = self.client.as_ref();
             let acting = Acting { claims: members, subject, client, client_claim };
             client == Some(subject)
-                || self.answer_signs().any(|sign| sign.is_positive() && sign.tells_client(acting))
+                || self.answer_signs().any(|sign| sign.is_positive() && sign.shows_client(acting))
                 || (!self.any_subject && is_machine(members, subject))
         });
         if is_client {
@@ -274,8 +274,8 @@ impl Profile {
         Ok(())
     }
 
-    /// A JWT and an answer name one client, each in its own way. Where a profile takes the subject for
-    /// the client, its JWTs name none.
+    /// Checks that a JWT and its response name the same client, each with its own claim names. If
+    /// the profile uses the subject as the client, a JWT does not name its client.
     #[cfg(feature = "remote")]
     fn check_same_client(
         &self,
@@ -295,7 +295,7 @@ impl Profile {
         for name in said {
             let said = match members.get(name) {
                 None | Some(Value::Null) => continue,
-                // Of the names of a client only this one may be an array (RFC 7519 §4.1.3).
+                // Only this one of the client's names may be an array (RFC 7519 §4.1.3).
                 Some(Value::Array(values)) if name == "aud" => match values.as_slice() {
                     [value] => value.as_str(),
                     _ => None,
@@ -309,16 +309,17 @@ impl Profile {
         Ok(())
     }
 
-    /// The signs by which an answer is a client's own: those of the profile that count in both
-    /// formats, and those of answers.
+    /// The signs that a response is about a client's own token: those of the profile that apply to
+    /// both formats, and those for responses.
     #[cfg(feature = "remote")]
     fn answer_signs(&self) -> impl Iterator<Item = &Sign> {
         let carried = self.signs.of_clients.iter().filter(|sign| sign.counts_in_answers());
         carried.chain(&self.answers.signs.of_clients)
     }
 
-    /// The claim that plays the audience's part, and `aud` itself wherever it stands: a token that
-    /// says whom it is for is for nobody else (RFC 7519 §4.1.3). `None` when the first is absent.
+    /// Checks the claim that replaces `aud`, and also `aud` itself if it is present: a token with
+    /// an `aud` is only for the audiences in it (RFC 7519 §4.1.3). Returns `None` if the first
+    /// claim is absent.
     fn check_audience(
         &self,
         claims: &Object<'_>,
@@ -351,14 +352,15 @@ impl Profile {
     fn check_presence(&self, name: &str, claims: &Object<'_>) -> Result<(), Error> {
         match claims.get(name) {
             None | Some(Value::Null) => Err(missing(name)),
-            // RFC 9068 §2.2 gives these a type; of a claim that the API named, presence counts.
+            // RFC 9068 §2.2 defines the types of these claims. For any other required claim,
+            // presence is enough.
             Some(Value::String(text)) if name != "iat" && !text.is_empty() => Ok(()),
             Some(_) if name != "sub" && name != self.client && name != "jti" => Ok(()),
             Some(_) => Err(malformed(name)),
         }
     }
 
-    /// Reads claims without judging them: those of an injected token.
+    /// Reads claims without validating them, for an injected token.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn read(
         &self,
@@ -397,16 +399,16 @@ impl Profile {
             cnf: Cnf::read(claims),
             names: Names::new(subject, client),
         }
-        .noting(|| other_scope(claims, &self.scope)))
+        .with_other_scope(|| other_scope(claims, &self.scope)))
     }
 
-    /// RFC 9068 §2.2.3: the scope of a JWT by the RFC is a string, unless a setting says that it is an
-    /// array. Servers that do not follow the RFC write a string for one and an array for several.
+    /// RFC 9068 §2.2.3: the scope of a JWT is a string, unless a setting allows an array. Some
+    /// servers that do not follow the RFC write a string for one scope and an array for several.
     fn scope_forms(&self) -> Forms {
         if self.strict && !self.scope_array { Forms::Words } else { Forms::Both }
     }
 
-    /// Who acts: see the module `signs`.
+    /// Decides who acts: see the module `signs`.
     fn actor<'s>(
         &self,
         claims: &Object<'_>,
@@ -415,16 +417,16 @@ impl Profile {
         of_clients: impl IntoIterator<Item = &'s Sign>,
         of_users: &[Sign],
     ) -> Actor {
-        let is_user = || of_users.iter().any(|sign| sign.tells_user(claims));
+        let is_user = || of_users.iter().any(|sign| sign.shows_user(claims));
         let Some(subject) = subject else {
-            // Servers leave `sub` out of a client's own token (PingOne, Kinde). A token of a user
-            // can't be told from it by that, unless something else in it can only be a user's.
+            // Some servers omit `sub` in a client's own token (PingOne, Kinde). A missing `sub`
+            // does not prove that a client acts, if another claim only occurs in tokens of users.
             return if is_user() { Actor::Unknown(None) } else { Actor::Client };
         };
         let acting = Acting { claims, subject, client, client_claim: &self.client };
         if client == Some(subject)
             || self.client == "sub"
-            || of_clients.into_iter().any(|sign| sign.tells_client(acting))
+            || of_clients.into_iter().any(|sign| sign.shows_client(acting))
         {
             return Actor::Client;
         }
@@ -442,16 +444,17 @@ impl Profile {
     }
 }
 
-/// In which forms a scope is read.
+/// The accepted forms of a scope.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Forms {
     /// A string.
     Words,
-    /// Or an array of strings. A word in it has no space, so neither form can be taken for the other.
+    /// A string or an array of strings. A word in the array has no space, so the two forms cannot
+    /// be confused.
     Both,
 }
 
-/// The scope in the claim `name`; `None` where it is absent.
+/// The scope in the claim `name`. Returns `None` if the claim is absent.
 fn read_scope(claims: &Object<'_>, name: &str, forms: Forms) -> Result<Option<ScopeSet>, Error> {
     let scope = match claims.get(name) {
         None | Some(Value::Null) => return Ok(None),

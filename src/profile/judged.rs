@@ -1,11 +1,11 @@
-//! A token that passed every check once.
+//! A token that has passed every check.
 
 use crate::error::Error;
 use crate::profile::judge::Times;
 use crate::token::{AccessToken, AnyToken, NumericDate};
 
-/// What a judgement came to, to be kept with what was judged: the handler's token, and the times, which
-/// alone can fail later. It says nothing of the sender.
+/// The result of validation, stored with the validated data: the token for the handler, and the
+/// times. Only the times can fail later. It says nothing about the sender.
 pub(crate) struct Judged {
     times: Times,
     token: AnyToken,
@@ -16,7 +16,8 @@ impl Judged {
         Self { times, token: AnyToken::from(token.clone()) }
     }
 
-    /// The token, if its times hold still. None where it was read as claims of another type.
+    /// Checks the times again and returns the token. Returns `None` if the stored token has another
+    /// type of claims.
     pub(crate) fn again<C: Send + Sync + 'static>(
         &self,
         now: NumericDate,

@@ -1,11 +1,12 @@
-//! Step 6 of the walk: are these verified claims those of an access token for this server, now?
+//! Step 6 of the walk: checks that the verified claims are those of an access token for this server
+//! at this time.
 //!
-//! Decides, as RFC 9068 §4 does: `typ`; the required claims and their types; `exp`, `nbf`, `iat`;
-//! `aud`. Keys and signatures are no concern of this file. It is pure: `now` is an argument.
+//! The checks follow RFC 9068 §4: `typ`; the required claims and their types; `exp`, `nbf`, `iat`;
+//! `aud`. Keys and signatures are checked elsewhere. The code is pure: `now` is an argument.
 //!
-//! The default, [`Profile::rfc9068`], takes what the RFC calls a JWT access token and nothing else.
-//! [`Profile::jwt`] is for the many authorization servers that do not follow it. Whatever the
-//! profile, `iss`, `aud` (or the one claim that plays its part) and `exp` are required.
+//! The default, [`Profile::rfc9068`], accepts only JWT access tokens as defined in RFC 9068.
+//! [`Profile::jwt`] is for the many authorization servers that do not follow that RFC. Every
+//! profile requires `iss`, `exp`, and `aud` (or the claim that replaces `aud`).
 
 mod answers;
 mod claim;
@@ -26,7 +27,7 @@ pub(crate) use judge::{Lacking, Times};
 #[cfg(feature = "remote")]
 pub(crate) use judged::Judged;
 
-/// The claims that RFC 9068 §2.2 requires beyond `iss`, `aud` and `exp`.
+/// The claims that RFC 9068 §2.2 requires in addition to `iss`, `aud` and `exp`.
 const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 
 /// How one authorization server writes its access tokens.
@@ -34,38 +35,38 @@ const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 /// ```
 /// use tower_resource_server::{Issuer, Profile};
 ///
-/// // A server that types its tokens `JWT` and lists scopes in an array called `scp`.
+/// // A server whose tokens have the type `JWT` and an array of scopes named `scp`.
 /// let profile = Profile::jwt().scope_array_claim("scp").client_claim("cid");
 /// let issuer = Issuer::discover("https://as.example.com").profile(profile);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Profile {
     strict: bool,
-    /// By RFC 9068, of a JWT alone.
+    /// Claims that RFC 9068 requires, only in JWTs.
     required: Vec<Cow<'static, str>>,
-    /// Of those, what a JWT may lack; what is there has to have its type.
+    /// Those of `required` that a JWT may omit. If present, they must have the right type.
     optional: Vec<Cow<'static, str>>,
-    /// By the API, of introspection answers, too.
+    /// Claims that the API requires, also in introspection responses.
     named: Vec<Cow<'static, str>>,
     required_values: Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>,
     signs: Signs,
-    /// Of introspection answers.
+    /// Rules for introspection responses.
     #[cfg_attr(not(feature = "remote"), allow(dead_code))]
     answers: AnswerProfile,
-    /// Whether `sub` alone makes a user; see `danger::any_subject_is_a_user`.
+    /// Whether `sub` alone is enough for a user; see `danger::any_subject_is_a_user`.
     pub(crate) any_subject: bool,
     audience: Cow<'static, str>,
     client: Cow<'static, str>,
     scope: Cow<'static, str>,
-    /// Whether the scope may be an array, where RFC 9068 is followed in all else.
+    /// Whether the scope may be an array, although the rest follows RFC 9068.
     scope_array: bool,
-    /// Claims and their values that an access token is known by, beside the usual ones.
+    /// Further claims and values that identify an access token.
     access: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 impl Profile {
-    /// JWT access tokens by RFC 9068: typ `at+jwt`; `iss`, `exp`, `aud`, `sub`, `client_id`, `iat`
-    /// and `jti` required; `scope` a string.
+    /// JWT access tokens as defined in RFC 9068: the `typ` is `at+jwt`, `scope` is a string, and
+    /// `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` are required.
     pub fn rfc9068() -> Self {
         Self {
             strict: true,
@@ -84,44 +85,48 @@ impl Profile {
         }
     }
 
-    /// Access tokens of a server that does not follow RFC 9068: typ `at+jwt`, `JWT` or absent;
-    /// `iss`, `exp` and `aud` required.
+    /// Access tokens of a server that does not follow RFC 9068: the `typ` is `at+jwt`, `JWT` or
+    /// absent. `iss`, `exp` and `aud` are required.
     ///
-    /// What it gives up: `typ` no longer tells an access token from an ID token (RFC 9068 §5), so
-    /// the audience has to, and so do the claims that only other kinds of JWT carry. Use an
-    /// audience that no client id equals. What else such a server does with `sub` is not known either:
-    /// see [who acts](crate::manual::providers).
+    /// This profile is weaker: `typ` no longer distinguishes an access token from an ID token (RFC
+    /// 9068 §5). Only the audience does, and claims that only other kinds of JWT contain. Use an
+    /// audience that is not the id of any client. The meaning of `sub` also differs between such
+    /// servers: see [who acts](crate::manual::providers).
     pub fn jwt() -> Self {
         Self { strict: false, required: Vec::new(), ..Self::rfc9068() }
     }
 
-    /// Reads the scope of JWTs from the string claim `name` instead of `scope`. Of introspection
-    /// answers, see [`answers`](Self::answers).
+    /// Reads the scope of JWTs from the string claim `name` instead of `scope`. For introspection
+    /// responses, see [`answers`](Self::answers).
     ///
-    /// With [`rfc9068`](Self::rfc9068), which has a string, an array is refused. With
-    /// [`jwt`](Self::jwt) it is read, too: servers write a string for one and an array for several.
+    /// [`rfc9068`](Self::rfc9068) requires a string and refuses an array. [`jwt`](Self::jwt) also
+    /// accepts an array, because some servers write a string for one scope and an array for
+    /// several.
     pub fn scope_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
         self.scope_array = false;
         self
     }
 
-    /// Reads the scope of JWTs from the claim `name`, an array of strings; or a string, which such
-    /// servers write for one scope. A word with a space in an array has no reading and is refused.
+    /// Reads the scope of JWTs from the claim `name`, an array of strings. A string is also
+    /// accepted, because such servers write a string for a single scope. A token is refused if a
+    /// word of the array contains a space.
     pub fn scope_array_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
         self.scope_array = true;
         self
     }
 
-    /// Takes a token whose claim `name` is the string `value` for an access token, for a server that
-    /// names the kinds of its tokens in words of its own: `typ: access`, say. Case does not count.
+    /// Treats a token as an access token if its claim `name` is the string `value`, ignoring case.
+    /// This is for a server with its own names for the kinds of its tokens, for
+    /// example `access` in `typ`.
     ///
-    /// Without it, the claim `typ` may be `Bearer`, `DPoP`, `JWT` or `at+jwt`, and `token_use` may be
-    /// `access` or `access_token`; another value is a token of another kind. A token that says so of
-    /// itself may also have a `nonce`, by which an ID token is known otherwise. Words for refresh, ID
-    /// and logout tokens are refused whatever is set here. It counts in introspection answers, too, but
-    /// for their `token_type`, which RFC 7662 defines.
+    /// Without this setting, the claim `typ` may be `Bearer`, `DPoP`, `JWT` or `at+jwt`, and
+    /// `token_use` may be `access` or `access_token`. Any other value means another kind of token.
+    /// A token that declares itself an access token may also have a `nonce`, which otherwise marks
+    /// an ID token. Values for refresh, ID and logout tokens are refused even if they are set here.
+    /// This setting also applies to introspection responses, except to their `token_type`, which
+    /// RFC 7662 defines.
     ///
     /// ```
     /// use tower_resource_server::Profile;
@@ -138,10 +143,11 @@ impl Profile {
         self
     }
 
-    /// Reads the client of JWTs from the claim `name` instead of `client_id`; RFC 9068 requires that
-    /// claim under its own name, so with that profile the new name is required in its place.
+    /// Reads the client of JWTs from the claim `name` instead of `client_id`. RFC 9068 requires
+    /// `client_id`, so the profile [`rfc9068`](Self::rfc9068) then requires `name` instead.
     ///
-    /// A `sub` that is another than the client then tells a user, unless a sign says otherwise.
+    /// A token whose `sub` differs from the client then belongs to a user, unless another claim
+    /// shows that a client acts.
     pub fn client_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
         let required = self.required.iter_mut().chain(&mut self.optional);
@@ -154,23 +160,23 @@ impl Profile {
         self
     }
 
-    /// Lets the claim `name` play the part of `aud`, for a server that sends no `aud` in access
-    /// tokens. It is required as `aud` is, and compared with the same configured audiences; a token
-    /// that has `aud` all the same needs one of them there, too (RFC 7519 §4.1.3). An introspection
-    /// answer needs one of the two, and both to be ours where it has both.
+    /// Uses the claim `name` instead of `aud`, for a server whose access tokens have no `aud`. It
+    /// is required and compared with the configured audiences, as `aud` is. If a token has an `aud`
+    /// as well, that must also contain one of the audiences (RFC 7519 §4.1.3). An introspection
+    /// response needs one of the two claims. If it has both, both must match.
     pub fn audience_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.audience = name.into();
         self
     }
 
-    /// Takes JWTs without the claim `name`, which RFC 9068 §2.2 requires: `sub`, the client, `iat` or
-    /// `jti`. For a server that types its tokens `at+jwt` and leaves one of them out; `typ` then goes
-    /// on to keep ID tokens out, which [`jwt`](Self::jwt) gives up.
+    /// Accepts JWTs without the claim `name`, although RFC 9068 §2.2 requires it: `sub`, the
+    /// client, `iat` or `jti`. This is for a server whose tokens have the type `at+jwt` but omit
+    /// one of these claims. In contrast to [`jwt`](Self::jwt), `typ` still excludes ID tokens.
     ///
-    /// `iss`, `exp` and the audience stay required, and so does what
-    /// [`require_claim`](Self::require_claim) asks for. Where the claim is there, it has to have its
-    /// type. Without `sub`, a token is a client's ([`Principal::Client`]); without the client, a `sub`
-    /// alone makes no user.
+    /// `iss`, `exp` and the audience stay required, and so do the claims of
+    /// [`require_claim`](Self::require_claim). If the claim is present, it must have the right
+    /// type. A token without `sub` belongs to a client ([`Principal::Client`]). Without the client,
+    /// a `sub` alone does not identify a user.
     ///
     /// ```
     /// use tower_resource_server::Profile;
@@ -191,8 +197,8 @@ impl Profile {
         self
     }
 
-    /// Refuses tokens without the claim `name`, and introspection answers without it. What this
-    /// profile calls the client, the scope or the audience may have RFC 7662's name there.
+    /// Refuses tokens and introspection responses without the claim `name`. In an introspection
+    /// response, the client, the scope or the audience may have its RFC 7662 name instead.
     pub fn require_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.named.push(name.into());
         self
@@ -207,8 +213,8 @@ impl Profile {
         self.require_one_of(name, [value])
     }
 
-    /// Refuses tokens whose claim `name` is none of the strings `values`; all of them, where there
-    /// are no values.
+    /// Refuses tokens whose claim `name` is not one of the strings `values`. If `values` is empty,
+    /// all tokens are refused.
     pub fn require_one_of<V: Into<Cow<'static, str>>>(
         mut self,
         name: impl Into<Cow<'static, str>>,
@@ -218,14 +224,14 @@ impl Profile {
         self
     }
 
-    /// Takes a token with the claim `name` for that of a client on its own behalf.
+    /// Treats a token with the claim `name` as the token of a client that acts on its own behalf.
     ///
-    /// This and the next four are for servers that give a client a `sub` of its own: such a token
-    /// would look like a user's (RFC 9068 §5). They only ever make a [`Principal::Client`] of what
-    /// would be something else; of several, one is enough. The well-known ones need no setting:
-    /// `aut`, `gty`, `grant_type`, `idtyp`, `sub_type`, Keycloak's `clientHost` and
-    /// `service-account-` names, Auth0's `@clients`, and a `sub` that any of the usual claims for
-    /// the client repeats.
+    /// This method and the next four are for servers that give a client its own `sub`. Such a token
+    /// would look like a user's token (RFC 9068 §5). These methods only ever turn the result into
+    /// [`Principal::Client`]. If several are set, one match is enough. Well-known signs need no
+    /// setting: `aut`, `gty`, `grant_type`, `idtyp`, `sub_type`, Keycloak's `clientHost` and its
+    /// names with `service-account-`, Auth0's `@clients`, and a `sub` that equals one of the usual
+    /// claims for the client.
     ///
     /// [`Principal::Client`]: crate::Principal::Client
     pub fn client_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -233,14 +239,15 @@ impl Profile {
         self
     }
 
-    /// Takes a token without the claim `name` for that of a client on its own behalf.
+    /// Treats a token without the claim `name` as the token of a client that acts on its own
+    /// behalf.
     pub fn client_if_absent(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_clients.push(Sign::Absent(name.into()));
         self
     }
 
-    /// Takes a token whose claim `name` is the string `value`, or an array with it, for that of a
-    /// client on its own behalf.
+    /// Treats a token as the token of a client that acts on its own behalf, if its claim `name` is
+    /// the string `value` or an array that contains it.
     ///
     /// ```
     /// use tower_resource_server::Profile;
@@ -257,34 +264,37 @@ impl Profile {
         self
     }
 
-    /// Takes a token whose `sub` ends in `suffix` for that of a client on its own behalf.
+    /// Treats a token whose `sub` ends with `suffix` as the token of a client that acts on its own
+    /// behalf.
     pub fn client_if_subject_ends(mut self, suffix: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_clients.push(Sign::SubjectEnds(suffix.into()));
         self
     }
 
-    /// Takes a token whose client is not one of its audiences (`aud`) for that of a client on its
-    /// own behalf. For servers that put the client into `aud` when a user signs in, and not
-    /// otherwise.
+    /// Treats a token as the token of a client that acts on its own behalf, if the client is not
+    /// one of its audiences (`aud`). This is for servers that add the client to `aud` only when a
+    /// user signs in.
     pub fn client_if_not_in_audience(mut self) -> Self {
         self.signs.of_clients.push(Sign::ClientNotInAudience);
         self
     }
 
-    /// Takes a token with the claim `name` for a user's: an identity claim that only users have.
-    /// The claim must hold something: null, false, and an empty text, array or object do not count.
+    /// Treats a token with the claim `name` as a user's token. Use an identity claim that only
+    /// users have. The claim must have a value: null, false, and an empty string, array or object
+    /// do not count.
     ///
-    /// This and the next one are for servers whose tokens name no client. They decide only where
-    /// nothing else does: they never make a user of a token that any sign calls a client's, that has
-    /// no `sub`, or whose `sub` is the client. They are about JWTs; for introspection answers, see
-    /// [`answers`](Self::answers).
+    /// This method and the next one are for servers whose tokens do not name the client. They only
+    /// decide if nothing else does. They never make a token a user's token if any sign shows a
+    /// client, if it has no `sub`, or if its `sub` is the client. They apply to JWTs. For
+    /// introspection responses, see [`answers`](Self::answers).
     ///
-    /// Choose a claim that no service account has: some of them have an e-mail address, too.
+    /// Choose a claim that no service account has. Some service accounts have an e-mail address
+    /// too.
     ///
     /// ```
     /// use tower_resource_server::Profile;
     ///
-    /// // Supabase writes no client; only the sessions of its users have this role.
+    /// // Supabase does not name the client. Only the sessions of its users have this role.
     /// let profile = Profile::jwt().user_if_value("role", "authenticated");
     /// # let _ = profile;
     /// ```
@@ -293,8 +303,8 @@ impl Profile {
         self
     }
 
-    /// Takes a token whose claim `name` is the string `value`, or an array with it, for a user's; as
-    /// [`user_if_present`](Self::user_if_present).
+    /// Treats a token as a user's token if its claim `name` is the string `value` or an array that
+    /// contains it. See [`user_if_present`](Self::user_if_present).
     pub fn user_if_value(
         mut self,
         name: impl Into<Cow<'static, str>>,
@@ -304,8 +314,8 @@ impl Profile {
         self
     }
 
-    /// How the server writes its introspection answers, where that is not as RFC 7662 says. The names
-    /// that this profile has for JWTs do not count in answers.
+    /// Sets how the server writes its introspection responses, if they differ from RFC 7662. The
+    /// claim names of this profile for JWTs do not apply to them.
     pub fn answers(mut self, answers: AnswerProfile) -> Self {
         self.answers = answers;
         self
@@ -319,7 +329,8 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// What can't be: a claim without a name is in no token, so that each would be refused, or none.
+    /// Lists invalid settings. No token has a claim with an empty name, so such a rule would refuse
+    /// either every token or none.
     pub(crate) fn problems(&self) -> Vec<String> {
         let names = [
             ("audience_claim", &self.audience),
@@ -345,7 +356,7 @@ impl Profile {
     }
 }
 
-/// What a token has to be like, for one that is made for a test.
+/// The requirements on a token, for making one in a test.
 #[cfg(feature = "test-issuer")]
 impl Profile {
     pub(crate) fn is_rfc9068(&self) -> bool {
@@ -365,7 +376,7 @@ impl Profile {
         self.required_values.iter().map(|(name, values)| (name.as_ref(), values.as_slice()))
     }
 
-    /// Claims that have to be there.
+    /// Claims that are required.
     pub(crate) fn asked_names(&self) -> impl Iterator<Item = &str> {
         let usual = ["iss", "sub", "iat", "exp", "jti"];
         let named = self.required.iter().chain(&self.named).map(AsRef::as_ref);

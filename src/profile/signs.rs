@@ -1,10 +1,10 @@
-//! Who acts with a token: a user, a client on its own behalf, or unknown. Pure.
+//! Decides who acts with a token: a user, a client on its own behalf, or unknown. Pure.
 //!
-//! RFC 9068 §5 asks that a client's own token is never taken for a user's. Its §2.2 gives such a
-//! token a `sub` that stands for the client, which many servers do not: theirs is a service user's
-//! id, a path, or a name. So a token is a user's only where something says so: its client is named
-//! and is another than `sub`, or it has a claim that only users have. Whatever says that it is a
-//! client's own token outweighs both.
+//! RFC 9068 §5 requires that a client's own token is never treated as a user's token. According to
+//! RFC 9068 §2.2, `sub` in such a token stands for the client. Many servers do not follow this:
+//! their `sub` is the id of a service user, a path, or a name. So a token only counts as a user's
+//! token if something shows it: it names a client that differs from `sub`, or it has a claim that
+//! only users have. Any sign of a client's own token has priority over both.
 
 use std::borrow::Cow;
 
@@ -12,14 +12,14 @@ use crate::profile::claim::is_absent;
 use crate::token::OtherScope;
 use crate::token::json::{Object, Value};
 
-/// The signs of one format.
+/// The signs for one format.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signs {
     pub(crate) of_clients: Vec<Sign>,
     pub(crate) of_users: Vec<Sign>,
 }
 
-/// What shows that a token is a client's own, or a user's.
+/// A sign that a token belongs to a client on its own behalf, or to a user.
 #[derive(Clone, Debug)]
 pub(crate) enum Sign {
     Present(Cow<'static, str>),
@@ -55,12 +55,13 @@ pub(crate) struct Acting<'a> {
     pub(crate) claims: &'a Object<'a>,
     pub(crate) subject: &'a str,
     pub(crate) client: Option<&'a str>,
-    /// What the profile calls the client. A sign by its value counts under any name.
+    /// The profile's name for the client. A sign with a value also matches the client under any
+    /// other name.
     pub(crate) client_claim: &'a str,
 }
 
-/// The members that RFC 7662 §2.2 gives an answer. There, that one of them is present says nothing
-/// of who acts, although a server may put it into no JWT but a client's own (Keycloak's `client_id`).
+/// The members that RFC 7662 §2.2 defines for a response. In a response, their presence does not
+/// show who acts, even if a server adds the claim only to JWTs of clients (Keycloak's `client_id`).
 #[cfg(feature = "remote")]
 const ANSWER_MEMBERS: [&str; 12] = [
     "active",
@@ -83,9 +84,9 @@ pub(super) fn is_answer_member(name: &str) -> bool {
 }
 
 impl Sign {
-    /// Whether a sign of a client in a JWT says as much in an introspection answer. A sign of a
-    /// client only ever takes away, so what a member says by its value counts in both formats. A
-    /// claim that an answer lacks says nothing, since an answer may lack any.
+    /// Whether a sign of a client in a JWT also applies to an introspection response. A sign of a
+    /// client only removes rights, so a sign by value applies to both formats. The absence of a
+    /// claim means nothing in a response, because a response may omit any claim.
     #[cfg(feature = "remote")]
     pub(super) fn counts_in_answers(&self) -> bool {
         match self {
@@ -95,13 +96,13 @@ impl Sign {
         }
     }
 
-    /// Whether the sign is something that is there, and not something that lacks.
+    /// Whether the sign is the presence of something, and not the absence.
     #[cfg(feature = "remote")]
     pub(super) fn is_positive(&self) -> bool {
         !matches!(self, Self::Absent(_) | Self::ClientNotInAudience)
     }
 
-    pub(super) fn tells_client(&self, acting: Acting<'_>) -> bool {
+    pub(super) fn shows_client(&self, acting: Acting<'_>) -> bool {
         match self {
             Self::Present(name) => !is_absent(acting.claims, name),
             Self::Absent(name) => is_absent(acting.claims, name),
@@ -116,9 +117,9 @@ impl Sign {
         }
     }
 
-    /// A sign of a user admits, so a claim that is there and holds nothing is none: servers write
-    /// `"email": ""` for an account without one.
-    pub(super) fn tells_user(&self, claims: &Object<'_>) -> bool {
+    /// A sign of a user grants rights, so an empty claim does not count: some servers write
+    /// `"email": ""` for an account without an address.
+    pub(super) fn shows_user(&self, claims: &Object<'_>) -> bool {
         match self {
             Self::Present(name) => match claims.get(name) {
                 None | Some(Value::Null | Value::Bool(false)) => false,
@@ -133,7 +134,7 @@ impl Sign {
     }
 }
 
-/// Whether the claim is this string, or an array with it.
+/// Whether the claim is this string or an array that contains it.
 fn has_value(claims: &Object<'_>, name: &str, value: &str) -> bool {
     has_one_of(claims, name, &[value])
 }
@@ -147,12 +148,12 @@ fn has_one_of(claims: &Object<'_>, name: &str, values: &[&str]) -> bool {
     }
 }
 
-/// Claims by which servers name the client.
+/// Claims in which servers name the client.
 const CLIENT_CLAIMS: [&str; 5] = ["client_id", "azp", "cid", "appid", "clientId"];
 
-/// Whether the token says in the words of its own server that a client acts for itself. It counts
-/// under every profile, and it only takes away: a profile that names the wrong claim for the client,
-/// or the right one where that is not enough, makes no user of a machine.
+/// Whether the token shows, in the way of one of the known servers, that a client acts on its own
+/// behalf. This applies to every profile and only removes rights. So a profile with a wrong client
+/// claim, or with one that is not enough, does not turn a machine into a user.
 pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let is_subject = |name: &str| text(name) == Some(subject);
@@ -160,7 +161,7 @@ pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
     let ends = |name: &str, suffix: &str| text(name).is_some_and(|own| own.ends_with(suffix));
     // Okta (`cid`), Google's service accounts (`azp`), Cloud Foundry (`client_id`, `cid`).
     CLIENT_CLAIMS.iter().any(|name| is_subject(name))
-        // Entra ID: `sub` is the service principal itself, which is granted roles and no scopes.
+        // Entra ID: `sub` is the service principal itself, which has roles but no scopes.
         || (is_subject("oid") && is_absent(claims, "scp"))
         || has_value(claims, "idtyp", "app")
         // WSO2: `APPLICATION` or `APPLICATION_USER`; `sub` is the id of an account.
@@ -172,11 +173,11 @@ pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
         || has_one_of(claims, "sub_type", &["client", "ServiceId"])
         // Casdoor.
         || has_value(claims, "type", "application")
-        // Keycloak, in JWTs (`preferred_username`) and answers (`username`).
+        // Keycloak, in JWTs (`preferred_username`) and introspection responses (`username`).
         || !is_absent(claims, "clientHost")
         || !is_absent(claims, "clientAddress")
         || starts("preferred_username", "service-account-")
-        // Zitadel, in answers: `sub` is the id of an account that has the client's name.
+        // Zitadel, in introspection responses: `sub` is the id of an account whose name is the client's name.
         || text("username").is_some_and(|own| {
             own.starts_with("service-account-") || text("client_id") == Some(own)
         })
@@ -195,7 +196,7 @@ pub(super) fn other_client_claim(claims: &Object<'_>, known: &str) -> Option<&'s
     names.into_iter().find(|name| *name != known && !is_absent(claims, name))
 }
 
-/// A claim that seems to have the scope, and that is not the one of the profile.
+/// A claim that seems to have the scope but is not the one of the profile.
 pub(super) fn other_scope(claims: &Object<'_>, known: &str) -> Option<OtherScope> {
     let found = |name| claims.get(name).filter(|_| name != known);
     match (found("scope"), found("scp")) {

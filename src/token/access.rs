@@ -1,4 +1,4 @@
-//! The access token of a request, after every check: what a handler and a policy see.
+//! The access token of a request, after every check. Handlers and policies see this type.
 
 use std::any::{Any, type_name};
 use std::fmt;
@@ -10,9 +10,9 @@ use crate::token::{Claims, Facts, NumericDate, Principal, ScopeSet};
 
 /// A validated access token with claims of type `C`.
 ///
-/// It exists only after signature, issuer, audience, time and profile were checked. Cloning is
-/// cheap. It dereferences to its claims. The token's text is not in it, so it can be neither
-/// logged nor sent on.
+/// An access token only exists after its signature, issuer, audience, times and profile were
+/// checked. Cloning is cheap. It dereferences to its claims. It does not contain the token's text,
+/// so the text cannot be logged or sent on.
 pub struct AccessToken<C = Claims>(Arc<Inner<C>>);
 
 struct Inner<C> {
@@ -34,28 +34,28 @@ impl<C> AccessToken<C> {
         &self.0.claims
     }
 
-    /// The trusted issuer, by its configured name.
+    /// The configured name of the trusted issuer.
     pub fn issuer(&self) -> &str {
         &self.0.facts.issuer
     }
 
-    /// The subject, unique within the issuer only: see [`principal`](Self::principal).
+    /// The subject. It is unique only within the issuer: see [`principal`](Self::principal).
     pub fn subject(&self) -> Option<&str> {
         self.0.facts.subject()
     }
 
-    /// The client that asked for the token.
+    /// The client that requested the token.
     pub fn client_id(&self) -> Option<&str> {
         self.0.facts.client_id()
     }
 
-    /// The scope; a token without a scope claim has none.
+    /// The scope. Empty if the token has no scope claim.
     pub fn scope(&self) -> &ScopeSet {
         &self.0.facts.scope
     }
 
-    /// When the token expires. Long answers, such as event streams, should end then. `None` only
-    /// for an opaque token whose issuer does not tell.
+    /// When the token expires. Long responses, such as event streams, should end then. `None` only
+    /// for an opaque token whose issuer does not send an expiry.
     pub fn expires_at(&self) -> Option<NumericDate> {
         self.0.facts.expires_at
     }
@@ -89,7 +89,7 @@ impl<C> fmt::Debug for AccessToken<C> {
     }
 }
 
-/// An access token whose type of claims is forgotten, so that a policy can be of no type.
+/// An access token without the type of its claims, so that a policy needs no type parameter.
 #[derive(Clone)]
 pub(crate) struct AnyToken(Arc<dyn Erased>);
 
@@ -113,7 +113,7 @@ impl AnyToken {
         self.0.facts()
     }
 
-    /// The name of the type of claims, for a log line that explains a mismatch.
+    /// The name of the claims' type, for a log line that explains a mismatch.
     pub(crate) fn claims_type(&self) -> &'static str {
         self.0.claims_type()
     }

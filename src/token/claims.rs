@@ -1,4 +1,4 @@
-//! The claims that a handler gets when it asks for no type of its own.
+//! The default claims type of a handler.
 
 use std::fmt;
 
@@ -9,51 +9,52 @@ use crate::observe::shown::{AllShown, Shown};
 use crate::token::json::{Object, Value};
 use crate::token::{Facts, NumericDate, ScopeSet};
 
-/// The claims of a verified access token: the registered ones by name, the rest as JSON.
+/// The claims of a verified access token: the registered claims as fields, the others as JSON.
 ///
-/// `Debug` shows no claim about a person; serialize the value where those are wanted (RFC 9068 §6).
-/// Serialized, a claim that is absent here is absent there, too: no `"iss": null`, no `"scope": ""`.
+/// `Debug` shows no claim about a person. Serialize the value to see all claims (RFC 9068 §6). An
+/// absent claim is also absent in the serialized value: no `"iss": null`, no `"scope": ""`.
 ///
-/// It is not `Deserialize`: which claims hold the scope and the client, the profile says, and no text
-/// does. A type of one's own can hold a [`NumericDate`] and a [`ScopeSet`].
+/// This type does not implement `Deserialize`, because the profile decides which claims hold the
+/// scope and the client. A user-defined type can have a [`NumericDate`] and a [`ScopeSet`].
 #[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Claims {
-    /// The issuer, as the token spells it.
+    /// The issuer, as written in the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// The subject, unique within the issuer only. Some servers leave it out for clients.
+    /// The subject. It is unique only within the issuer. Some servers omit it for clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// The audiences; one string in the token is one element here.
+    /// The audiences. A single string in the token becomes one element.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aud: Vec<String>,
-    /// The expiry.
+    /// The expiration time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exp: Option<NumericDate>,
     /// The time before which the token is not valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
-    /// The time of issue.
+    /// The time at which the token was issued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iat: Option<NumericDate>,
     /// The token's identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
-    /// The client that asked for the token, from the claim that the profile names.
+    /// The client that requested the token, from the claim that the profile names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// The scope, from the claim that the profile names.
     #[serde(skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
-    /// Every other claim, as the token carried it. A `scope` or `client_id` that the profile does
-    /// not read is in neither place.
+    /// Every other claim, unchanged. A claim `scope` or `client_id` that the profile does not read
+    /// is not here either.
     #[serde(flatten)]
     pub extra: Map<String, Json>,
 }
 
 impl Claims {
-    /// From validated claims, of which `scope` and `client_id` were already read by the profile.
+    /// Builds the value from validated claims. The profile has already read the scope and the
+    /// client.
     pub(crate) fn new(claims: &Object<'_>, facts: &Facts) -> Self {
         let mut own = Self {
             iss: None,
@@ -76,7 +77,8 @@ impl Claims {
                 ("exp", value) => own.exp = value.as_f64().map(NumericDate::from_secs_f64),
                 ("nbf", value) => own.nbf = value.as_f64().map(NumericDate::from_secs_f64),
                 ("iat", value) => own.iat = value.as_f64().map(NumericDate::from_secs_f64),
-                // Under these names stands what the profile read, whatever the token has there.
+                // These fields hold what the profile read, even if the token has other values under
+                // these names.
                 ("scope" | "client_id", _) => {}
                 (name, value) => {
                     own.extra.insert(name.to_owned(), value.to_owned_value());
@@ -86,9 +88,9 @@ impl Claims {
         own
     }
 
-    /// Whether the array claim `attribute` (`roles`, `groups` or `entitlements`, RFC 9068
-    /// §2.2.3.1) holds `value`, as a string or as a SCIM object with that `value` (RFC 7643 §4.1.2).
-    /// Any other shape holds nothing.
+    /// Whether the array claim `attribute` contains `value`, as a string or as a SCIM object with
+    /// that `value` (RFC 7643 §4.1.2). `attribute` is usually `roles`, `groups` or `entitlements`
+    /// (RFC 9068 §2.2.3.1). Returns `false` for a claim of any other shape.
     ///
     /// ```
     /// # use tower_resource_server::Claims;
@@ -108,7 +110,7 @@ impl Claims {
     }
 }
 
-/// The strings of a claim that is one string or an array of strings.
+/// The strings of a claim that is a string or an array of strings.
 fn strings<'a>(value: &'a Value<'_>) -> impl Iterator<Item = &'a str> {
     let (one, many) = match value {
         Value::String(text) => (Some(text.as_ref()), &[][..]),
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
     use crate::token::{Actor, Names, json};
 
-    /// The names of a serialized object, as they stand in its text.
+    /// The member names of a serialized object, in the order of its text.
     fn names(payload: &str, client_id: Option<&str>, scope: &str) -> Vec<String> {
         let claims = json::parse(payload.as_bytes()).unwrap();
         let facts = Facts {

@@ -1,16 +1,17 @@
-//! What a token is bound to.
+//! The key that a token is bound to.
 
 use crate::token::json::Object;
 
-/// The confirmation claim (`cnf`, RFC 7800 §3.1): the token belongs to whoever can prove what it says.
+/// The confirmation claim (`cnf`, RFC 7800 §3.1). The sender must prove possession of the key that
+/// it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cnf {
-    /// It says something that can't be checked here.
+    /// The claim has a confirmation method that is not supported.
     Unsupported,
 }
 
 impl Cnf {
-    /// Reads it. Whatever it holds, null too, binds the token.
+    /// Reads the claim. Any value binds the token, even null.
     pub(crate) fn read(claims: &Object<'_>) -> Option<Self> {
         claims.contains("cnf").then_some(Self::Unsupported)
     }

@@ -1,4 +1,4 @@
-//! Times as a JWT carries them.
+//! The times in a JWT.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,17 +6,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Seconds since 1970-01-01T00:00:00Z, without leap seconds, possibly with a fraction
 /// (`NumericDate`, RFC 7519 §2).
 ///
-/// The number comes from outside and may be any double. It is only ever compared, never added to,
-/// so that no token can overflow it.
+/// The number comes from outside and may be any double. It is only compared and never used in an
+/// addition, so that no token can cause an overflow.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct NumericDate(f64);
 
-/// 5000-01-01T00:00:00Z. Now in milliseconds is some 50,000 years further on.
+/// 5000-01-01T00:00:00Z. The current time in milliseconds, read as seconds, is about 50,000 years
+/// after the year 1970.
 const YEAR_5000: f64 = 95_617_584_000.0;
 
 impl NumericDate {
-    /// Whether the number can't be meant in seconds. Servers that write milliseconds make tokens that
-    /// would never expire.
+    /// Whether the number is too large to be in seconds. Some servers write milliseconds. Their
+    /// tokens would never expire.
     pub(crate) fn is_in_milliseconds(self) -> bool {
         self.0 > YEAR_5000
     }
@@ -34,7 +35,8 @@ impl NumericDate {
         self.0
     }
 
-    /// The time as the standard library has it; `None` before 1970 and where `SystemTime` ends.
+    /// The time as a `SystemTime`. Returns `None` for a time before 1970 or outside the range of
+    /// `SystemTime`.
     pub fn to_system_time(self) -> Option<SystemTime> {
         let since_epoch = Duration::try_from_secs_f64(self.0).ok()?;
         UNIX_EPOCH.checked_add(since_epoch)
@@ -43,14 +45,14 @@ impl NumericDate {
 
 impl fmt::Display for NumericDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whole seconds are what an operator compares; f64's Display writes 1e300 in full.
+        // Operators compare whole seconds. Display of f64 would write 1e300 with all its digits.
         if self.0.abs() < 1e15 { write!(f, "{}", self.0) } else { write!(f, "{:e}", self.0) }
     }
 }
 
 impl serde::Serialize for NumericDate {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The whole number that the token most likely carried, where it is one.
+        // Write a whole number as an integer, because the token most likely had an integer.
         if self.0.fract() == 0.0 && self.0.abs() < 9_007_199_254_740_992.0 {
             serializer.serialize_i64(self.0 as i64)
         } else {
@@ -59,7 +61,7 @@ impl serde::Serialize for NumericDate {
     }
 }
 
-/// A JSON number of any kind, as RFC 7519 §2 has it: a time with a fraction is one, too.
+/// Reads any JSON number, as RFC 7519 §2 requires. A time may have a fraction.
 impl<'de> serde::Deserialize<'de> for NumericDate {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seconds = f64::deserialize(deserializer)?;

@@ -1,39 +1,39 @@
-//! What the walk itself learns about a token, whatever type its claims have.
+//! What the walk learns about a token, independent of the type of its claims.
 
 use std::sync::Arc;
 
 use crate::token::{Cnf, NumericDate, Principal, ScopeSet};
 
-/// The facts that policies and the principal are made of.
+/// The facts that policies and the principal need.
 #[derive(Clone)]
 pub(crate) struct Facts {
-    /// The configured name of the issuer, which an alias in the token does not change.
+    /// The configured name of the issuer, even if the token contains an alias.
     pub(crate) issuer: Arc<str>,
-    /// Who acts, as the profile told it.
+    /// Who acts, as decided by the profile.
     pub(crate) actor: Actor,
     pub(crate) scope: ScopeSet,
-    /// Where the claim that the profile reads is absent: one that seems to have the scope.
+    /// If the claim that the profile reads is absent: another claim that seems to have the scope.
     pub(crate) other_scope: Option<OtherScope>,
     pub(crate) expires_at: Option<NumericDate>,
-    /// What the token is bound to.
+    /// The key that the token is bound to.
     pub(crate) cnf: Option<Cnf>,
     pub(crate) names: Names,
 }
 
-/// A claim that seems to have the scope, and that the profile does not read.
+/// A claim that seems to have the scope but is not read by the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OtherScope {
     Scope,
     ScopeArray,
     Scp,
     ScpArray,
-    /// One of an introspection answer.
+    /// A member of an introspection response.
     #[cfg(feature = "remote")]
     InAnswer,
 }
 
 impl OtherScope {
-    /// The setting that would read it.
+    /// The setting with which the claim would be read.
     pub(crate) fn hint(self) -> &'static str {
         match self {
             Self::Scope => "its claim `scope` is not read: see `Profile::scope_claim`",
@@ -58,16 +58,16 @@ impl OtherScope {
 pub(crate) enum Actor {
     User,
     Client,
-    /// Nothing tells. There may be a claim that seems to name the client, which the profile does not
-    /// read.
+    /// The token does not show who acts. The value is a claim that seems to name the client but is
+    /// not read by the profile.
     Unknown(Option<&'static str>),
 }
 
-/// The subject and the client, one behind the other in one text, for one allocation.
+/// The subject and the client in one text, one after the other, to save an allocation.
 #[derive(Clone, Default)]
 pub(crate) struct Names {
     text: Box<str>,
-    /// The subject's bytes; the rest is the client's.
+    /// The length of the subject in bytes. The rest is the client.
     subject: usize,
     has_subject: bool,
     has_client: bool,
@@ -89,8 +89,8 @@ impl Names {
 }
 
 impl Facts {
-    /// Notes where else the scope may be. Only a token without one is looked at.
-    pub(crate) fn noting(mut self, other: impl FnOnce() -> Option<OtherScope>) -> Self {
+    /// Stores where else the scope may be. `other` is only called for a token without a scope.
+    pub(crate) fn with_other_scope(mut self, other: impl FnOnce() -> Option<OtherScope>) -> Self {
         if self.scope.as_str().is_empty() {
             self.other_scope = other();
         }

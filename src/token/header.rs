@@ -1,5 +1,5 @@
-//! The JOSE header: the members of it that decide something (RFC 7515 §4.1), and a memo of those
-//! that an issuer writes again and again.
+//! The JOSE header: the members that matter for a decision (RFC 7515 §4.1), and a cache of the
+//! headers that an issuer repeats.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::token::Excerpt;
 use crate::token::json::{self, Fault, Object, Value};
 
-/// Bytes of a `kid`. Real ones have 10 to 90.
+/// Maximum length of a `kid` in bytes. Real ones have 10 to 90.
 const MAX_KID: usize = 1024;
 
 /// Characters of a thumbprint. A SHA-256 has 43; WSO2 encodes its hexadecimal form, which has 86.
@@ -21,7 +21,7 @@ const MAX_THUMBPRINT: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
-    /// Whether the header says `EdDSA`, the older name of Ed25519.
+    /// Whether the header has `EdDSA`, the older name of Ed25519.
     pub(crate) legacy_name: bool,
     pub(crate) typ: Option<Box<str>>,
     pub(crate) kid: Option<Box<str>>,
@@ -29,8 +29,8 @@ pub(crate) struct Header {
     thumbprints: Thumbprints,
 }
 
-/// What a header says of its key (RFC 7515 §4.1.4, §4.1.7, §4.1.8): a hint into the issuer's set and
-/// nothing else. The `kid` counts, and a certificate's thumbprint where there is none.
+/// How a header identifies its key (RFC 7515 §4.1.4, §4.1.7, §4.1.8). It only selects keys of the
+/// issuer's trusted set. The `kid` is used. If there is none, a certificate's thumbprint is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyHint<'a> {
     Kid(&'a str),
@@ -62,7 +62,8 @@ impl<'a> KeyHint<'a> {
     }
 }
 
-/// A certificate's thumbprint, without padding and in the URL-safe alphabet: servers write either.
+/// The thumbprint of a certificate, without padding and in the URL-safe alphabet. Servers use both
+/// alphabets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Thumbprint {
     /// `x5t`
@@ -86,14 +87,14 @@ impl Thumbprint {
         [text("x5t#S256").map(Self::Sha256), text("x5t").map(Self::Sha1)]
     }
 
-    /// Whether both are of one hash.
+    /// Whether both use the same hash algorithm.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         matches!((self, other), (Self::Sha1(_), Self::Sha1(_)) | (Self::Sha256(_), Self::Sha256(_)))
     }
 }
 
 impl Header {
-    /// What it says of its key.
+    /// How the header identifies its key.
     pub(crate) fn key(&self) -> KeyHint<'_> {
         KeyHint::new(self.kid.as_deref(), &self.thumbprints)
     }
@@ -107,14 +108,14 @@ impl Header {
                 Fault::Form => "the header is not one strict JSON object",
             })
         })?;
-        // RFC 7515 §4.1.11: nothing that could stand in `crit` is understood here, so its mere
-        // presence, well-formed or not, refuses the token. RFC 7797 §7 forbids `b64` in a JWT.
+        // RFC 7515 §4.1.11: this crate supports no extension that `crit` could name. So any `crit`
+        // refuses the token, well-formed or not. RFC 7797 §7 forbids `b64` in a JWT.
         if members.contains("crit") || members.contains("b64") {
             return Err(malformed("the header has `crit` or `b64`"));
         }
-        // RFC 7519 §5.2: `cty: JWT` is a nested token, of which only one layer would be verified.
+        // RFC 7519 §5.2: `cty: JWT` marks a nested token. Only its outer layer would be verified.
         if members.get("cty").is_some_and(|cty| !cty.as_str().is_some_and(is_not_nested)) {
-            return Err(malformed("`cty` says that a token is nested"));
+            return Err(malformed("`cty` marks a nested token"));
         }
         let Some(name) = members.get("alg").and_then(Value::as_str) else {
             return Err(malformed("`alg` is missing or not a string"));
@@ -152,8 +153,8 @@ fn is_not_nested(cty: &str) -> bool {
     !subtype.eq_ignore_ascii_case("jwt") && !subtype.eq_ignore_ascii_case("jwe")
 }
 
-/// A media type without its `application/`, which RFC 7515 §4.1.9 lets a sender leave out when no
-/// other slash is in it.
+/// A media type without its `application/` prefix. RFC 7515 §4.1.9 lets a sender omit the prefix if
+/// the rest contains no slash.
 pub(crate) fn media_type(text: &str) -> &str {
     const PREFIX: &str = "application/";
     match text.get(..PREFIX.len()) {
@@ -162,32 +163,33 @@ pub(crate) fn media_type(text: &str) -> &str {
     }
 }
 
-/// Places for headers. An issuer writes one for each of its keys, and a server with a hundred tenants
-/// has some hundred of them. A place is one pointer.
-const PLACES: usize = 1024;
+/// Number of slots for headers. An issuer has one header for each of its keys, and a server with a
+/// hundred tenants has a few hundred. A slot is one pointer.
+const SLOTS: usize = 1024;
 
-/// Of so many verified tokens whose header finds its places taken, one puts its own there: so that the
-/// headers of keys that are long gone make room, and headers that share a place don't push each other
-/// out at each request. What lies in a place is read by all threads, and a write stops them all.
-const PUSHES_OUT: u16 = 1024;
+/// If both slots of a verified header are taken, the header replaces one of them with a probability
+/// of 1 in this number. So the headers of old keys are replaced over time, and headers that share a
+/// slot do not replace each other at each request. Every thread reads the slots, and a write slows
+/// them all down.
+const REPLACE_ONE_IN: u16 = 1024;
 
-/// The headers of tokens that verified, by their text in the token.
+/// A cache of the headers of verified tokens, by their text in the token.
 ///
-/// The same text has the same reading, so nothing is decided by the memo that reading would not
-/// decide. Only what verified is remembered: no stranger can fill it. A header has two places, next to
-/// each other, and which ones is told by its text; so what issuers do with their keys costs no more
-/// than these places, whatever others have there.
+/// The same text always has the same meaning, so the cache changes no decision. Only headers of
+/// verified tokens are stored, so an attacker cannot fill the cache. A header has two adjacent
+/// slots, chosen by a hash of its text. The size is fixed, so it does not grow with the number of
+/// keys of an issuer.
 #[derive(Debug)]
 pub(crate) struct HeaderMemo(Box<[ArcSwap<Remembered>]>);
 
-/// A header's base64url text and its reading.
+/// A header's base64url text and its parsed content.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     text: Box<[u8]>,
     header: Header,
 }
 
-/// Stands in an empty place; no header has this text.
+/// The text of an empty slot. No header has this text.
 const NO_HEADER: &[u8] = b".";
 
 impl Default for HeaderMemo {
@@ -200,68 +202,72 @@ impl Default for HeaderMemo {
             thumbprints: [None, None],
         };
         let nothing = Arc::new(Remembered { text: NO_HEADER.into(), header });
-        Self((0..PLACES).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect())
+        Self((0..SLOTS).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect())
     }
 }
 
 impl HeaderMemo {
-    /// The header of this text, if it is remembered.
+    /// The cached header with this text, if there is one.
     pub(crate) fn find(&self, text: &[u8]) -> Option<SeenHeader> {
-        let first = place_of(text);
+        let first = slot_of(text);
         let remembered = self.0.get(first)?.load();
         if *remembered.text == *text {
             return Some(SeenHeader::Known(remembered));
         }
-        // The second place is taken after the first, and none is ever given up.
-        if remembered.is_nothing() {
+        // The second slot is only used after the first, and slots are never emptied.
+        if remembered.is_empty() {
             return None;
         }
         let remembered = self.0.get(first ^ 1)?.load();
         (*remembered.text == *text).then_some(SeenHeader::Known(remembered))
     }
 
-    /// Remembers a header that was read. `chance` is a number that is as good as random.
+    /// Stores a parsed header. `chance` must be as good as random.
     pub(crate) fn remember(&self, text: &[u8], header: SeenHeader, chance: u16) {
         let SeenHeader::Read(header) = header else {
             return;
         };
-        let first = place_of(text);
-        let places = [first, first ^ 1].map(|place| self.0.get(place));
-        let free = places.into_iter().flatten().find(|place| place.load().is_nothing());
-        let place = match (free, places) {
+        let first = slot_of(text);
+        let slots = [first, first ^ 1].map(|slot| self.0.get(slot));
+        let free = slots.into_iter().flatten().find(|slot| slot.load().is_empty());
+        let slot = match (free, slots) {
             (Some(free), _) => free,
-            // Which of the two goes is left to chance, too.
-            (None, [Some(first), Some(second)]) if chance.is_multiple_of(PUSHES_OUT) => {
-                if (chance / PUSHES_OUT).is_multiple_of(2) { first } else { second }
+            // The slot to replace is random too.
+            (None, [Some(first), Some(second)]) if chance.is_multiple_of(REPLACE_ONE_IN) => {
+                if (chance / REPLACE_ONE_IN).is_multiple_of(2) {
+                    first
+                } else {
+                    second
+                }
             }
             (None, _) => return,
         };
-        // Of two requests at the same moment one is forgotten again, and remembered next time.
-        place.store(Arc::new(Remembered { text: text.into(), header }));
+        // If two requests write at the same time, one header is lost. It is stored again later.
+        slot.store(Arc::new(Remembered { text: text.into(), header }));
     }
 }
 
 impl Remembered {
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         *self.text == *NO_HEADER
     }
 }
 
-/// Where a header is looked for first. Whoever finds texts with one place slows down their own
-/// tokens, since nothing is remembered that an issuer has not signed.
-fn place_of(text: &[u8]) -> usize {
-    /// An odd number whose bits look random: 2^64 by the golden ratio.
+/// The first slot of a header. An attacker who finds texts with the same slot only slows down their
+/// own tokens, because only headers that an issuer signed are stored.
+fn slot_of(text: &[u8]) -> usize {
+    /// An odd number whose bits look random: 2^64 divided by the golden ratio.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
     let (words, _) = text.as_chunks::<8>();
     let hash =
         words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    // The last octets, some of which may have been taken in before.
+    // The last octets. Some of them may already be hashed.
     let last = text.last_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-    (mix(hash, last) >> (64 - PLACES.ilog2())) as usize
+    (mix(hash, last) >> (64 - SLOTS.ilog2())) as usize
 }
 
-/// A header that was read, or remembered.
+/// A header that was parsed, or found in the cache.
 #[derive(Debug)]
 pub(crate) enum SeenHeader {
     Read(Header),
@@ -324,9 +330,9 @@ mod tests {
     #[test]
     fn a_header_whose_places_are_taken_pushes_others_out_seldom() {
         let memo = HeaderMemo::default();
-        let first = place_of(b"0");
+        let first = slot_of(b"0");
         let mut texts = (0..).map(|number: u32| number.to_string().into_bytes());
-        let mut alike = texts.by_ref().filter(|text| place_of(text) | 1 == first | 1);
+        let mut alike = texts.by_ref().filter(|text| slot_of(text) | 1 == first | 1);
         let (one, two, three) =
             (alike.next().unwrap(), alike.next().unwrap(), alike.next().unwrap());
         memo.remember(&one, read(), 1);
@@ -336,9 +342,9 @@ mod tests {
             memo.remember(&one, read(), 1);
             memo.remember(&two, read(), 1);
             memo.remember(&three, read(), chance);
-            let pushes = chance.is_multiple_of(PUSHES_OUT);
-            assert_eq!(is_known(&memo, &three), pushes, "{chance}");
-            assert_eq!(is_known(&memo, &one) && is_known(&memo, &two), !pushes, "{chance}");
+            let replaces = chance.is_multiple_of(REPLACE_ONE_IN);
+            assert_eq!(is_known(&memo, &three), replaces, "{chance}");
+            assert_eq!(is_known(&memo, &one) && is_known(&memo, &two), !replaces, "{chance}");
         }
         let known = memo.find(&one).unwrap();
         memo.remember(&one, known, 0);

@@ -1,10 +1,10 @@
-//! Step 2 of the walk: a compact JWS becomes an [`UnverifiedJwt`], and only its key can make that a
-//! [`VerifiedJwt`].
+//! Step 2 of the walk: parses a compact JWS into an [`UnverifiedJwt`]. Only its key can turn that
+//! into a [`VerifiedJwt`].
 //!
-//! Decides the form alone (RFC 7515 §5.2, RFC 7519 §7.2): size, three parts, canonical base64url,
-//! one JSON object each in header and claims, `alg`, `typ`, `kid`, `crit`. Keys, time and
-//! configuration are no concern of this file. What is read here before the signature is the very
-//! value that is validated after it.
+//! Checks the form only (RFC 7515 §5.2, RFC 7519 §7.2): size, three parts, canonical base64url, one
+//! JSON object each in header and claims, `alg`, `typ`, `kid`, `crit`. Keys, times and
+//! configuration are checked elsewhere. The value that is parsed here, before the signature check,
+//! is the same value that is validated after it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,10 +15,11 @@ use crate::error::Error;
 use crate::token::header::{Header, HeaderMemo, SeenHeader, malformed};
 use crate::token::json::{self, Fault, Object};
 
-/// Bytes of a token. Real ones have 0.5 to 8 KiB; servers put up to 16 KiB into all headers.
+/// Maximum length of a token in bytes. Real ones have 0.5 to 8 KiB. HTTP servers accept up to 16 KiB
+/// for all headers together.
 pub(crate) const MAX_TOKEN: usize = 16 * 1024;
 
-/// A well-formed JWT that nobody vouches for.
+/// A well-formed JWT whose signature was not verified.
 pub(crate) struct UnverifiedJwt<'a> {
     pub(crate) header: SeenHeader,
     pub(crate) claims: Object<'a>,
@@ -27,7 +28,7 @@ pub(crate) struct UnverifiedJwt<'a> {
     signature: &'a [u8],
 }
 
-/// A JWT whose signature verified with a key of its issuer.
+/// A JWT whose signature was verified with a key of its issuer.
 pub(crate) struct VerifiedJwt<'a> {
     pub(crate) claims: Object<'a>,
     header: SeenHeader,
@@ -35,15 +36,15 @@ pub(crate) struct VerifiedJwt<'a> {
     signature: &'a [u8],
 }
 
-/// A JWT of which only the header was read.
+/// A JWT of which only the header was parsed.
 pub(crate) struct JwtHead<'a> {
     pub(crate) header: SeenHeader,
     jws: CompactJws<'a>,
 }
 
 impl<'a> JwtHead<'a> {
-    /// Reads a token's header. The text is known to be ASCII without spaces (token68); `known` has
-    /// headers read before, where they are remembered.
+    /// Parses the header of a token. The text must be ASCII without spaces (token68). `known` is
+    /// the cache of parsed headers.
     pub(crate) fn parse(token: &'a [u8], known: Option<&HeaderMemo>) -> Result<Self, Error> {
         Self::parse_up_to(MAX_TOKEN, token, known)
     }
@@ -64,10 +65,10 @@ impl<'a> JwtHead<'a> {
         Ok(Self { header, jws })
     }
 
-    /// Reads the rest. `decoded` is room for what the reading borrows from.
+    /// Parses the rest. `decoded` is the buffer that the result borrows from.
     pub(crate) fn open(self, decoded: &'a mut Vec<u8>) -> Result<UnverifiedJwt<'a>, Error> {
         let Self { header, jws } = self;
-        // One buffer for two parts: each decodes to less than its own length.
+        // One buffer for both parts: each part gets shorter when it is decoded.
         decoded.resize(jws.payload.len() + jws.signature.len(), 0);
         let (payload, signature) = decoded.split_at_mut(jws.payload.len());
         let payload = decode_into(jws.payload, payload)?;
@@ -86,7 +87,7 @@ impl<'a> JwtHead<'a> {
 }
 
 impl<'a> UnverifiedJwt<'a> {
-    /// Reads a JWT that is no access token, in one go, with room for `limit` bytes.
+    /// Parses a JWT that is not an access token, with a limit of `limit` bytes.
     #[cfg(any(feature = "remote", test))]
     pub(crate) fn parse_up_to(
         limit: usize,
@@ -96,7 +97,8 @@ impl<'a> UnverifiedJwt<'a> {
         JwtHead::parse_up_to(limit, jwt, None)?.open(decoded)
     }
 
-    /// The crypto boundary. `verify` is given the algorithm, the signing input and the signature.
+    /// The boundary to cryptography. `verify` receives the algorithm, the signing input and the
+    /// signature.
     pub(crate) fn verify(
         self,
         verify: impl FnOnce(Algorithm, &[u8], &[u8]) -> bool,
@@ -111,16 +113,16 @@ impl<'a> UnverifiedJwt<'a> {
 }
 
 impl<'a> VerifiedJwt<'a> {
-    /// Keeps the header for the next token that has the same, and hands out the claims.
+    /// Stores the header for later tokens with the same header, and returns the claims.
     pub(crate) fn remember(self, memo: &HeaderMemo) -> Object<'a> {
-        // Nobody can choose the octets of a signature.
+        // A sender cannot choose the octets of a signature, so they serve as random numbers.
         let chance = self.signature.first_chunk().map_or(1, |octets| u16::from_le_bytes(*octets));
         memo.remember(self.header_text, self.header, chance);
         self.claims
     }
 }
 
-/// The three parts of a compact JWS, as text (RFC 7515 §7.1).
+/// The three parts of a compact JWS as text (RFC 7515 §7.1).
 pub(crate) struct CompactJws<'a> {
     pub(crate) header: &'a [u8],
     pub(crate) payload: &'a [u8],
@@ -129,7 +131,7 @@ pub(crate) struct CompactJws<'a> {
 }
 
 impl<'a> CompactJws<'a> {
-    /// Five parts are a JWE (RFC 7516 §9); any other number but three is no JWT.
+    /// Five parts are a JWE (RFC 7516 §9). Any other number except three is not a JWT.
     pub(crate) fn split(token: &'a [u8]) -> Result<Self, Error> {
         let mut dots = memchr_iter(b'.', token);
         let Some(first) = dots.next() else { return Err(Error::NotAJwt) };
@@ -139,7 +141,7 @@ impl<'a> CompactJws<'a> {
             2 => return Err(Error::EncryptedToken),
             _ => return Err(Error::NotAJwt),
         }
-        // The dots were found in this very text.
+        // The positions of the dots come from this text.
         let (signing_input, signature) = token.split_at(second);
         let (header, payload) = signing_input.split_at(first);
         let [_, payload @ ..] = payload else { return Err(Error::NotAJwt) };
@@ -148,20 +150,21 @@ impl<'a> CompactJws<'a> {
     }
 }
 
-/// Whether a token is a JWT, well-formed or not: it has three parts, of which the first says JSON to the
-/// most lenient reader. It is judged here or refused. Sent to introspection as an opaque token, it
-/// would pass on the word of a server that reads it in another way, without its type, algorithm or
-/// signature being looked at.
+/// Whether a token is a JWT, well-formed or not: it has three parts, and a lenient decoder finds
+/// JSON in the first one. Such a token is either validated here or refused. It is not sent to
+/// introspection as an opaque token. Otherwise this server would trust the answer of a server that
+/// may read the token differently, and would not check its type, algorithm and signature.
 ///
-/// Everything else is opaque. So are five parts: some servers encrypt what only they read.
+/// Every other token is opaque. This includes tokens with five parts: some servers encrypt tokens
+/// that only they read.
 #[cfg(feature = "remote")]
 pub(crate) fn is_jwt(token: &[u8]) -> bool {
     CompactJws::split(token).is_ok_and(|jws| begins_an_object(jws.header))
 }
 
-/// Whether a text, decoded leniently, begins with `{`, white space, and then `"` or `}`. Either
-/// alphabet of base64 will do, padding and spare bits too, and a byte order mark and white space may
-/// stand before.
+/// Whether the leniently decoded text begins with `{`, white space, and then `"` or `}`. Accepts
+/// both base64 alphabets, padding, and spare bits. A byte order mark and white space are allowed
+/// before the `{`.
 #[cfg(feature = "remote")]
 fn begins_an_object(text: &[u8]) -> bool {
     let (mut bits, mut held) = (0_u32, 0_u32);
@@ -181,7 +184,7 @@ fn begins_an_object(text: &[u8]) -> bool {
         held -= 8;
         let octet = (bits >> held) as u8;
         match octet {
-            // Two of them are none to JSON (RFC 8259 §2), and many readers trim them all the same.
+            // 0x0b and 0x0c are not white space in JSON (RFC 8259 §2), but many parsers skip them.
             b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => {}
             // The octets of a byte order mark in UTF-8.
             0xef | 0xbb | 0xbf if !is_open => {}
@@ -206,7 +209,8 @@ fn six_bits(character: u8) -> Option<u32> {
     Some(six.into())
 }
 
-/// Canonical base64url without padding (RFC 7515 §2): no other character, no spare bits.
+/// Decodes canonical base64url without padding (RFC 7515 §2): no other characters and no spare
+/// bits.
 pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, Error> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| not_base64url())
 }
@@ -265,7 +269,7 @@ mod tests {
         let deep = format!(r#"{{"alg":"ES256","a":{}{}}}"#, "[".repeat(40), "]".repeat(40));
         let long = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(1025));
         let padded = URL_SAFE.encode(br#"{"alg":"ES256"} "#);
-        // Both alphabets differ in the two last characters of 64.
+        // The two alphabets differ only in the last two of their 64 characters.
         let text = "{\"a\":\"\u{ffff}\u{fffe}?>\"}";
         let other_alphabet = STANDARD.encode(text).replace('=', "");
         assert!(padded.ends_with('=') && other_alphabet.contains(['+', '/']));

@@ -1,4 +1,4 @@
-//! Tokens: what they are made of and what is known of them, step by step.
+//! Tokens: their parts, and the types for what is known about them after each step.
 
 mod access;
 mod claims;

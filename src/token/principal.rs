@@ -1,4 +1,4 @@
-//! Who acts with a token: a user, a client, or one of them.
+//! Who acts with a token: a user, a client, or unknown.
 
 use std::fmt;
 
@@ -6,12 +6,13 @@ use crate::observe::shown::Shown;
 
 /// Who acts with a token.
 ///
-/// A client that acts for itself is never taken for a user, although RFC 9068 §2.2 lets `sub`
-/// carry its `client_id` (§5). A user is a pair, since two issuers can use one `sub`. Where nothing
-/// shows which of the two acts, the answer is [`Unknown`](Self::Unknown). The rules are in
-/// [`manual::providers`](crate::manual::providers).
+/// A client that acts on its own behalf is never treated as a user, although RFC 9068 §2.2 lets
+/// `sub` contain its `client_id` (§5). A user is identified by `iss` and `sub` together, because
+/// two issuers can use the same `sub`. If nothing shows whether a user or a client acts, the result
+/// is [`Unknown`](Self::Unknown). [`manual::providers`](crate::manual::providers) explains the
+/// rules.
 ///
-/// `Debug` shows the issuer alone: `sub` and `client_id` must not be logged (RFC 9068 §6).
+/// `Debug` shows only the issuer, because `sub` and `client_id` must not be logged (RFC 9068 §6).
 ///
 /// ```
 /// use tower_resource_server::{AccessToken, Principal};
@@ -34,21 +35,22 @@ pub enum Principal<'a> {
         /// The subject within that issuer.
         sub: &'a str,
     },
-    /// A client on its own behalf: the token has no `sub`, its `sub` is the client, or another sign
+    /// A client on its own behalf. The token has no `sub`, its `sub` is the client, or another sign
     /// shows it.
     Client {
         /// The issuer.
         iss: &'a str,
-        /// The client, where the token names it.
+        /// The client, if the token names it.
         client_id: Option<&'a str>,
     },
-    /// A user or a client: nothing in the token shows which. [`user`](crate::user()) refuses it.
+    /// A user or a client: nothing in the token shows which. [`user`](crate::user()) refuses this
+    /// principal.
     Unknown {
         /// The issuer.
         iss: &'a str,
-        /// The subject within that issuer, of either kind.
+        /// The subject within that issuer: a user or a client.
         sub: Option<&'a str>,
-        /// The client that asked for the token, where the token names it.
+        /// The client that requested the token, if the token names it.
         client_id: Option<&'a str>,
     },
 }

@@ -1,4 +1,4 @@
-//! Scope tokens and the set of them that a token carries (RFC 6749 §3.3).
+//! Scope tokens, and the set of scope tokens in an access token (RFC 6749 §3.3).
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,10 +9,11 @@ use std::sync::Arc;
 pub struct ScopeToken(Box<str>);
 
 impl ScopeToken {
-    /// Reads one scope token.
+    /// Parses one scope token.
     ///
     /// # Errors
-    /// When `text` is empty or has a character outside RFC 6749 §3.3, a space among them.
+    /// Fails if `text` is empty or contains a character that RFC 6749 §3.3 does not allow, such as
+    /// a space.
     ///
     /// ```
     /// use tower_resource_server::ScopeToken;
@@ -42,7 +43,7 @@ impl fmt::Display for ScopeToken {
     }
 }
 
-/// A text is no scope token of RFC 6749 §3.3.
+/// The text is not a scope token (RFC 6749 §3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidScope;
 
@@ -61,10 +62,11 @@ fn is_scope_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
 }
 
-/// The scope of an access token: a set of scope tokens whose order means nothing.
+/// The scope of an access token: a set of scope tokens. The order has no meaning.
 ///
-/// Kept as the text the token carried; clones share it. Words that are no scope token by the grammar stay in the
-/// text and match nothing, since every scope asked for is one by construction.
+/// The set is stored as the text of the token, and clones share that text. Words that are not valid
+/// scope tokens stay in the text but match nothing, because every required scope is a valid scope
+/// token.
 ///
 /// ```
 /// use tower_resource_server::ScopeSet;
@@ -77,13 +79,13 @@ fn is_scope_token(text: &str) -> bool {
 pub struct ScopeSet(Arc<str>);
 
 impl ScopeSet {
-    /// The set in a `scope` string: scope tokens separated by single spaces (0x20, nothing else).
+    /// Parses a `scope` string: scope tokens that are separated by single spaces (0x20 only).
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The set of an array's words, as servers send it that do not follow RFC 9068 §2.2.3. A word
-    /// with a space in it would become two, so such an array has no reading.
+    /// Builds the set from the words of an array, for servers that do not follow RFC 9068 §2.2.3.
+    /// Returns `None` if a word contains a space, because it would become two scope tokens.
     pub(crate) fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut text = String::new();
         for word in words {
@@ -98,29 +100,29 @@ impl ScopeSet {
         Some(Self(text.into()))
     }
 
-    /// Whether the set holds exactly this scope token.
+    /// Whether the set contains exactly this scope token.
     pub fn contains(&self, token: &str) -> bool {
         !token.is_empty() && self.iter().any(|own| own == token)
     }
 
-    /// The scope tokens, in the order of the token.
+    /// The scope tokens in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.split(' ').filter(|word| !word.is_empty())
     }
 
-    /// The scope tokens that both sets hold.
+    /// The scope tokens that are in both sets.
     #[cfg(feature = "remote")]
     pub(crate) fn common_with(&self, other: &Self) -> Self {
         let common: Vec<_> = self.iter().filter(|own| other.contains(own)).collect();
         Self(common.join(" ").into())
     }
 
-    /// Whether the token carries no scope.
+    /// Whether the set has no scope token.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
 
-    /// The text as the token carried it.
+    /// The original text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -144,7 +146,7 @@ impl serde::Serialize for ScopeSet {
     }
 }
 
-/// A string (RFC 9068 §2.2.3), or an array of words, as servers send it that do not follow that.
+/// Reads a string (RFC 9068 §2.2.3), or an array of words from servers that do not follow the RFC.
 impl<'de> serde::Deserialize<'de> for ScopeSet {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ScopeVisitor;

@@ -1,21 +1,21 @@
-//! Text of the other side, made fit for the operator's log.
+//! Text from outside, prepared for the log.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::observe::shown::redacted;
 
-/// Bytes of foreign text that a log line shows at most.
+/// Maximum length of text from outside in a log line, in bytes.
 const MAX_EXCERPT: usize = 128;
 
-/// Text from a token or a server, escaped and cut at 128 bytes, so that a log line stays one line
+/// Text from a token or a server, escaped and cut at 128 bytes. A log line with it stays one line
 /// of printable characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Excerpt(Arc<str>);
 
 impl Excerpt {
     pub(crate) fn of(text: &str) -> Self {
-        // Most texts need no escape, and a flood of refusals makes many of them.
+        // Most texts need no escape. This avoids work when many requests are refused.
         let plain = |byte: u8| matches!(byte, b' '..=b'~') && !b"\"'\\".contains(&byte);
         if text.len() <= MAX_EXCERPT && text.bytes().all(plain) {
             return Self(text.into());
@@ -32,13 +32,13 @@ impl Excerpt {
         Self(excerpt.into())
     }
 
-    /// Our own words, in which text of the other side is an excerpt already: as they are, so that
-    /// nothing is escaped twice. For what is bounded by construction.
+    /// Text of this crate. Text from outside in it must already be escaped. It is stored unchanged,
+    /// so that nothing is escaped twice. Use this only for text with a bounded length.
     pub(crate) fn of_own(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
-    /// The same for a text that may be a URL, whose secrets are left out.
+    /// As [`of`](Self::of), for a text that may be a URL. Secrets in the URL are removed.
     pub(crate) fn of_url(text: &str) -> Self {
         Self::of(&redacted(text))
     }

@@ -27,7 +27,7 @@ fn fault(der: &[u8]) -> Option<&'static str> {
     key(der, AlgorithmSet::DEFAULT).err().map(|KeyFault(reason)| reason)
 }
 
-/// A modulus that is 1 modulo each prime of the fingerprint: their product, shifted, and one.
+/// A modulus that is 1 modulo each prime of the fingerprint: their product, shifted, plus 1.
 fn roca() -> Vec<u8> {
     let mut product = vec![1_u8];
     for prime in (3_u32..=167).step_by(2).filter(|n| (2..*n).all(|d| n % d != 0)) {
@@ -75,7 +75,7 @@ fn an_ed25519_key_meets_the_checks_of_its_jwk() {
     assert_eq!(fault(&spki(ED25519, &x)), None);
     assert_eq!(fault(&spki(ED25519, &[0; 32])), Some("Ed25519 key is of small order"));
     assert_eq!(fault(&spki(ED25519, &x[1..])), Some("Ed25519 key has not 32 octets"));
-    // The key alone, without what says of which kind it is.
+    // The bare key without its algorithm identifier.
     for bare in [&x[..], &[0; 32]] {
         assert_eq!(fault(bare), Some(MALFORMED.0));
     }

@@ -1,7 +1,7 @@
-//! Keeps the key set of one issuer: fetched when it is needed, refreshed before it is stale, and used
-//! for a while longer where the issuer does not answer.
+//! Keeps the key set of one issuer up to date. It is fetched when it is needed and refreshed before
+//! it is stale. It is used for some time longer if the issuer does not answer (stale-if-error).
 
-pub(super) mod landing;
+pub(super) mod ended;
 #[cfg(test)]
 mod model;
 pub(super) mod ready;

@@ -1,9 +1,9 @@
-//! The state machine against a model: random histories of an issuer, its keys, its outages and the
-//! requests in between, held against rules that must hold in each.
+//! Tests the state machine against a model. Random histories of an issuer, its keys, its outages
+//! and requests are checked against rules that must hold in each history.
 //!
-//! The machine is the real one. What surrounds it here, the snapshot and the fetch, does as the
-//! engine does. What is expected is counted by the model from what it sees, with numbers of its own,
-//! so that a limit that was moved fails here.
+//! The state machine is the real one. The snapshot and the fetch are simulated and behave as in the
+//! engine. The model counts what it sees and has its own copy of each limit, so that a changed
+//! limit fails here.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -12,30 +12,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use crate::keys::freshness::{
-    Answer, Asked, Attempt, Cause, Freshness, FreshnessSettings, Life, Note, Ticket,
+    Attempt, Cause, Freshness, FreshnessSettings, Life, Note, Outcome, RequestState, Ticket,
 };
 
 const HISTORIES: u64 = 10_000;
 const STEPS: u32 = 80;
-/// The first history's seed; the others count on from it.
+/// The seed of the first history. The others use the numbers after it.
 const SEED: u64 = 0x5eed;
 
 type Kid = u32;
 
-/// What must hold in every history. The numbers are those of the documentation.
+/// Rules that must hold in every history. The numbers are those of the documentation.
 mod invariants {
     use super::*;
 
     const BACKOFF: Duration = Duration::from_secs(30);
     const LEAST_PAUSE: Duration = Duration::from_millis(500);
-    /// The longest an attempt can last.
+    /// The longest time that an attempt can last.
     pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
-    /// The same for one whose task nobody drives.
+    /// The same for an attempt whose task is not driven.
     pub(crate) const LOST_AFTER: Duration = Duration::from_secs(12);
     /// One refill of the budget.
     const REFILL: Duration = Duration::from_secs(10);
-    /// The longest an attempt under way, the pause after its failure and one refill of the budget
-    /// can keep the engine from an issuer that answers again.
+    /// The longest time until the engine uses an issuer that answers again: an attempt in progress,
+    /// the pause after its failure, and one refill of the budget.
     pub(crate) const RECOVERY: Duration = Duration::from_secs(12 + 30 + 10 + 1);
 
     /// What the model has seen.
@@ -45,14 +45,14 @@ mod invariants {
         pub(crate) published: Option<BTreeSet<Kid>>,
         pub(crate) fresh_until: Duration,
         pub(crate) usable_until: Duration,
-        /// The earliest that a refresh can be due.
+        /// The earliest time at which a refresh can be due.
         pub(crate) earliest_refresh: Duration,
         failed_at: Option<Duration>,
-        /// When the attempt under way began.
+        /// When the attempt in progress began.
         in_flight: Option<Duration>,
-        /// Attempts that began.
+        /// The number of attempts that began.
         pub(crate) begun: u32,
-        /// The last attempt that succeeded: its number, and when it began.
+        /// The last attempt that succeeded: its number and its start.
         looked: Option<(u32, Duration)>,
         for_kids: Vec<Duration>,
         taken_for_kids: u32,
@@ -78,49 +78,50 @@ mod invariants {
             self.in_flight.is_some_and(|began| now < began + LOST_AFTER)
         }
 
-        /// A request for `kid`, which came before the attempt `since`, was answered.
+        /// Called when a request for `kid` was answered. The request arrived before the attempt
+        /// `since`.
         pub(crate) fn answered(
             &self,
             now: Duration,
             kid: Kid,
-            (since, patient): (Option<u32>, bool),
-            answer: Answer,
+            (since, may_wait): (Option<u32>, bool),
+            outcome: Outcome,
         ) {
             let has = self.has(kid);
-            let looked_since = self.fresh(now)
+            let fetched_since = self.fresh(now)
                 && since.zip(self.looked).is_some_and(|(since, (number, _))| number >= since);
-            let looked_lately = self.failed_at.is_none()
+            let fetched_recently = self.failed_at.is_none()
                 && self.looked.is_some_and(|(_, began)| now <= began + REFILL);
-            match answer {
-                Answer::Serve => {
+            match outcome {
+                Outcome::Serve => {
                     assert!(has, "never accept with a key that a successful fetch removed");
                     assert!(now < self.usable_until, "never stale past the cap");
                 }
-                Answer::Wait(wait) => {
+                Outcome::Wait(wait) => {
                     assert!(
                         !(has && self.usable(now)),
                         "never waiting while a usable key is at hand"
                     );
-                    assert!(patient, "nobody waits twice");
-                    assert!(!looked_since, "nobody waits for what was looked for");
+                    assert!(may_wait, "no request waits twice");
+                    assert!(!fetched_since, "no request waits for a kid that was just fetched");
                     assert!(self.in_flight(now), "never waiting for nothing");
                     let limit = if self.usable(now) { 2 } else { 3 };
                     assert_eq!(wait.limit.as_secs(), limit, "the longest wait");
                     assert!(self.waiting_for_kids <= 4_096, "a bounded number waits");
                 }
-                Answer::Unknown => {
+                Outcome::Unknown => {
                     assert!(!has, "401 for a key that is published");
                     assert!(self.fresh(now), "401 only while the set is fresh");
                     assert!(
-                        looked_since || (looked_lately && !self.in_flight(now)),
-                        "401 only where somebody looked"
+                        fetched_since || (fetched_recently && !self.in_flight(now)),
+                        "401 only after a fetch"
                     );
                 }
-                Answer::Unavailable { retry_after } => {
+                Outcome::Unavailable { retry_after } => {
                     assert!(!(has && self.usable(now)), "an outage noticed with a key at hand");
-                    assert!(!looked_since, "503 for a kid that was looked for");
+                    assert!(!fetched_since, "503 for a kid although its set was just fetched");
                     assert!(
-                        self.in_flight(now) || !looked_lately,
+                        self.in_flight(now) || !fetched_recently,
                         "503 for a flood, a moment after the server was asked"
                     );
                     assert!(retry_after >= Duration::from_secs(1) && retry_after <= BACKOFF);
@@ -128,7 +129,7 @@ mod invariants {
             }
         }
 
-        /// A fetch started.
+        /// Called when a fetch started.
         pub(crate) fn started(&mut self, now: Duration, cause: Cause) {
             assert!(!self.in_flight(now), "never two fetches at once");
             self.in_flight = Some(now);
@@ -155,7 +156,8 @@ mod invariants {
             }
         }
 
-        /// The attempt of this number, which began at `began`, succeeded: its set is as old as that.
+        /// Called when the attempt with this number succeeded. It began at `began`, and its set is
+        /// as old as that.
         pub(crate) fn succeeded(&mut self, number: u32, began: Duration, max_age: Option<u64>) {
             let fresh = Duration::from_secs(max_age.unwrap_or(300).clamp(60, 3_600));
             self.in_flight = None;
@@ -171,7 +173,7 @@ mod invariants {
             self.failed_at = Some(now);
         }
 
-        /// The attempt that was made for this said nothing about the server.
+        /// Called when an attempt ended that says nothing about the server.
         pub(crate) fn cancelled(&mut self, cause: Cause) {
             self.in_flight = None;
             match cause {
@@ -181,15 +183,15 @@ mod invariants {
             }
         }
 
-        pub(crate) fn told_spent(&mut self) {
+        pub(crate) fn budget_spent_reported(&mut self) {
             self.spent_told += 1;
-            // Once before the bucket was ever spent, and then once for each time it was full
-            // again, for which two fetches have to be regained.
+            // Reported once before the budget was first spent, and then once each time the budget
+            // was full again. To become full, it must regain two fetches.
             assert!(self.spent_told * 2 <= self.taken_for_kids, "told once a flood");
         }
     }
 
-    /// No stretch of time holds more starts than a full bucket and its refills in that time.
+    /// Checks that no period has more starts than a full budget and its refills in that period.
     fn within(starts: &[Duration], burst: usize, period: Duration) {
         let last = *starts.last().unwrap();
         for (index, first) in starts.iter().enumerate() {
@@ -212,18 +214,18 @@ struct Flight {
     driven: bool,
 }
 
-/// One history: the issuer, the engine around the machine, and what was seen.
+/// One history: the issuer, the engine around the state machine, and what the model has seen.
 struct World {
     random: Random,
     now: Duration,
     machine: Freshness,
     set: Option<(BTreeSet<Kid>, Life)>,
     flight: Option<Flight>,
-    /// Attempts that were given up, and may still report.
+    /// Attempts that were given up and may still report.
     lost: Vec<Flight>,
-    /// Counted waits, with the attempt they wait for, and the first one after they came.
+    /// Counted waits: the attempt that they wait for, and the first attempt after they came.
     waits: Vec<(Attempt, Attempt, u32)>,
-    /// What the issuer publishes now, and the next kid.
+    /// The kids that the issuer publishes now, and the next new kid.
     kids: BTreeSet<Kid>,
     next_kid: Kid,
     mode: Mode,
@@ -236,7 +238,7 @@ enum Mode {
     Well,
     Failing,
     Hanging,
-    /// Requests come in on a runtime that is not driven any more.
+    /// Requests arrive on a runtime that is no longer driven.
     Undriven,
 }
 
@@ -290,7 +292,7 @@ impl World {
             87..88 => self.shut_down(),
             88..92 => self.rotate(),
             92..94 => self.withdraw(),
-            94..95 => self.stranded(),
+            94..95 => self.could_not_start(),
             _ => {
                 self.mode = match self.random.below(4) {
                     0 => Mode::Well,
@@ -314,7 +316,7 @@ impl World {
 
     fn elapse(&mut self, time: Duration) {
         self.tell(format_args!("{time:?} pass"));
-        // No attempt outlives its deadline, but for one whose task does not run.
+        // No attempt lasts longer than its deadline, except an attempt whose task does not run.
         if let Some(flight) = &self.flight
             && flight.driven
             && self.now + time > flight.began + DEADLINE
@@ -329,7 +331,7 @@ impl World {
         self.now += time;
     }
 
-    /// A kid that is published, or was, or never was.
+    /// A kid that is published, was published, or was never published.
     fn some_kid(&mut self) -> Kid {
         match self.random.below(4) {
             0 => 1_000_000,
@@ -338,25 +340,25 @@ impl World {
         }
     }
 
-    /// A request as the engine treats it, with the first attempt after it came, if it has waited; how
-    /// it was answered.
-    fn request(&mut self, kid: Kid, came: Option<(Attempt, u32)>, patient: bool) -> Answer {
+    /// Handles a request as the engine does. `came` is the first attempt after the request arrived,
+    /// if the request has already waited. Returns the outcome.
+    fn request(&mut self, kid: Kid, came: Option<(Attempt, u32)>, may_wait: bool) -> Outcome {
         let view = self.machine.view();
         let life = self.set.as_ref().map(|(_, life)| *life);
         let known = self.set.as_ref().is_some_and(|(kids, _)| kids.contains(&kid));
-        let asked = Asked { known, since: came.map(|(since, _)| since), patient };
-        let decision = self.machine.request(view, life.as_ref(), asked, self.now).unwrap();
+        let request = RequestState { known, since: came.map(|(since, _)| since), may_wait };
+        let decision = self.machine.request(view, life.as_ref(), request, self.now).unwrap();
         self.tell(format_args!("a request for {kid} since {came:?}: {decision:?}"));
         let was_under_way = self.flight.is_some() && decision.start.is_none();
         if decision.note == Some(Note::BudgetSpent) {
-            self.seen.told_spent();
+            self.seen.budget_spent_reported();
         }
         if let Some(ticket) = decision.start {
             let unknown_kid = decision.note == Some(Note::UnknownKid);
             self.start(ticket, if unknown_kid { Cause::UnknownKid } else { Cause::Schedule });
         }
-        if let Answer::Wait(wait) = decision.answer {
-            assert!(self.machine.is_under_way(wait.attempt), "never waiting for the past");
+        if let Outcome::Wait(wait) = decision.outcome {
+            assert!(self.machine.is_in_progress(wait.attempt), "never waiting for the past");
             let begun = self.seen.begun;
             let number = came.map_or(begun + u32::from(was_under_way), |(_, number)| number);
             if wait.counted {
@@ -365,13 +367,13 @@ impl World {
             }
         }
         let since = came.map(|(_, number)| number);
-        self.seen.answered(self.now, kid, (since, patient), decision.answer);
-        decision.answer
+        self.seen.answered(self.now, kid, (since, may_wait), decision.outcome);
+        decision.outcome
     }
 
     /// More forged tokens at once than may wait.
     fn flood(&mut self) {
-        // Seldom so many that not all of them may wait.
+        // Only rarely so many that some of them may not wait.
         let most = if self.random.below(50) == 0 { 5_000 } else { 100 };
         let tokens = self.random.below(most);
         self.tell(format_args!("{tokens} forged tokens at once"));
@@ -416,7 +418,7 @@ impl World {
         }
     }
 
-    /// An attempt reports that nobody waits for any more, or whose task runs again.
+    /// An attempt reports after it was given up, or its task runs again.
     fn late(&mut self) {
         let flight = match self.lost.pop() {
             Some(lost) => lost,
@@ -429,7 +431,7 @@ impl World {
         if self.random.below(2) == 0 { self.land(flight) } else { self.fall(flight, "late") }
     }
 
-    /// The issuer answers the attempt under way, in its way.
+    /// The issuer answers the attempt in progress, according to its mode.
     fn answer(&mut self) {
         match self.mode {
             Mode::Hanging | Mode::Undriven => {}
@@ -460,7 +462,8 @@ impl World {
         };
         let unit = self.random.unit();
         let life = self.machine.renewed(&ticket, max_age.map(Duration::from_secs), unit);
-        // "Not modified" is an answer only where the set is the same, and changes as much.
+        // "Not modified" is only possible if the set is the same. It changes as much as the full
+        // answer.
         let kids = match &self.set {
             Some((kids, _)) if *kids == self.kids => kids.clone(),
             _ => self.kids.clone(),
@@ -509,7 +512,7 @@ impl World {
         self.fail("aborted");
     }
 
-    /// The runtime of the attempt under way shuts down, which is not the issuer's fault.
+    /// The runtime of the attempt in progress shuts down. The issuer is not at fault.
     fn shut_down(&mut self) {
         let Some(flight) = self.flight.take() else { return };
         self.tell(format_args!("its runtime shuts down"));
@@ -520,30 +523,30 @@ impl World {
         self.wake();
     }
 
-    /// A request outside a runtime: its attempt can't run.
-    fn stranded(&mut self) {
+    /// A request arrives outside a runtime, so its attempt cannot run.
+    fn could_not_start(&mut self) {
         let life = self.set.as_ref().map(|(_, life)| *life);
         if let Some(ticket) = self.machine.due(self.machine.view(), life.as_ref(), self.now) {
             self.tell(format_args!("no runtime"));
             let failures = self.machine.failures();
-            self.machine.stranded(ticket);
+            self.machine.could_not_start(ticket);
             assert_eq!(self.machine.failures(), failures, "no fault of the issuer's");
         }
     }
 
-    /// Those who wait look again, or have gone away: either way their wait is over.
+    /// Waiting requests look again or were dropped. In both cases, their wait is over.
     fn wake(&mut self) {
         let mut came = None;
         for (attempt, since, number) in std::mem::take(&mut self.waits) {
-            assert!(!self.machine.is_under_way(attempt), "who waits is woken");
-            self.machine.left();
+            assert!(!self.machine.is_in_progress(attempt), "who waits is woken");
+            self.machine.wait_ended();
             self.seen.waiting_for_kids -= 1;
             came = Some((since, number));
         }
-        // One of them; its limit may be reached or not.
+        // One of the waiting requests. Its time limit may have been reached or not.
         let kid = self.some_kid();
-        let patient = came.is_some() && self.random.below(2) == 0;
-        self.request(kid, came, patient);
+        let may_wait = came.is_some() && self.random.below(2) == 0;
+        self.request(kid, came, may_wait);
     }
 
     fn rotate(&mut self) {
@@ -560,7 +563,7 @@ impl World {
         self.tell(format_args!("it withdraws: {:?}", self.kids));
     }
 
-    /// The issuer answers again: before long, a token of its present key is served.
+    /// The issuer answers again. Soon after, a token with its current key is served.
     fn recover(&mut self) {
         self.mode = Mode::Well;
         if self.kids.is_empty() {
@@ -569,9 +572,9 @@ impl World {
         self.tell(format_args!("all is well again"));
         let kid = *self.kids.last().unwrap();
         let end = self.now + RECOVERY;
-        while self.request(kid, None, true) != Answer::Serve {
+        while self.request(kid, None, true) != Outcome::Serve {
             assert!(self.now < end, "always recovers");
-            // An attempt under way may still hang until its deadline; new ones are answered.
+            // An attempt in progress may still hang until its deadline. New attempts are answered.
             let hangs = self.flight.as_ref().is_some_and(|flight| flight.began < end - RECOVERY);
             if !hangs {
                 self.succeed();
@@ -581,7 +584,7 @@ impl World {
     }
 
     fn tell(&self, what: std::fmt::Arguments<'_>) {
-        // Formatting is most of the cost, so it is done only where it will be read.
+        // Formatting is most of the cost, so format only when the text will be read.
         if TELL.get() {
             writeln!(self.told.borrow_mut(), "{:?}: {what}", self.now).unwrap();
         }
@@ -607,7 +610,7 @@ fn run(seed: u64) -> Result<(), (Box<dyn std::any::Any + Send>, String)> {
 fn random_histories_keep_to_the_rules() {
     for seed in SEED..SEED + HISTORIES {
         if run(seed).is_err() {
-            // Once more, telling what happens.
+            // Run the history again and print its steps.
             TELL.set(true);
             let (panic, told) = run(seed).expect_err("histories are deterministic");
             eprintln!("{told}\nthe history with seed {seed:#x} breaks a rule");
@@ -616,7 +619,7 @@ fn random_histories_keep_to_the_rules() {
     }
 }
 
-/// SplitMix64: histories are the same on every machine.
+/// SplitMix64, so that the histories are the same on every machine.
 struct Random(u64);
 
 impl Random {

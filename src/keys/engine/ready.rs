@@ -1,4 +1,4 @@
-//! Waiting for the first set.
+//! Waits for the first key set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +7,20 @@ use crate::keys::engine::remote::RemoteKeys;
 use crate::keys::engine::timer;
 use crate::runtime;
 
-/// The longest sleep while the first set is awaited.
+/// The maximum sleep while waiting for the first set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 impl RemoteKeys {
-    /// Returns when there is a usable set, having it fetched if there is none, again and again
-    /// through all pauses. It has no limit of its own.
+    /// Waits until there is a usable set. If there is none, it fetches one and retries after each
+    /// pause. It has no time limit of its own.
     ///
-    /// Without a tokio runtime, or with one that has no timer, it returns at once: nothing can be fetched.
+    /// Returns at once if there is no tokio runtime or the runtime has no timer, because then
+    /// nothing can be fetched.
     pub(crate) async fn ready(self: &Arc<Self>) {
         while !self.is_usable() && runtime::current().is_ok() {
             match self.wake() {
-                // No longer than an attempt can last: one that never reports wakes nobody.
+                // Wait at most as long as an attempt can last: an attempt that never reports wakes
+                // nobody.
                 Some(attempt) => {
                     runtime::within(self.freshness.lost_after(), self.ended(attempt)).await;
                 }

@@ -1,8 +1,8 @@
-//! The engine that keeps one issuer's keys fresh.
+//! The engine that keeps the keys of one issuer fresh.
 //!
-//! It decides nothing: [`freshness`](super::freshness) does. It reads the snapshot, starts the
-//! fetches that are decided on, publishes what they bring and tells what happened. A request with a
-//! usable key at hand takes no lock and awaits nothing; it reads a snapshot and one atomic.
+//! It makes no decisions; [`freshness`](crate::keys::freshness) does. The engine reads the snapshot,
+//! starts fetches, publishes the results, and emits events. A request with a usable key takes no
+//! lock and awaits nothing. It reads one snapshot and one atomic.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,11 +22,11 @@ use crate::keys::engine::seed::KeySeed;
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::engine::timer;
 use crate::keys::freshness::{
-    Answer, Asked, Attempt, Cause, DEADLINE, Freshness, FreshnessSettings, Note, Phase, Ticket,
-    Wait,
+    Attempt, Cause, DEADLINE, Freshness, FreshnessSettings, Note, Outcome, Phase, RequestState,
+    Ticket, Wait,
 };
 use crate::keys::set::Candidates;
-use crate::keys::source::{Asking, Source};
+use crate::keys::source::{FetchContext, Source};
 use crate::observe::shown::redacted;
 use crate::observe::{Event, Occurrence, Stream};
 use crate::runtime::{self, Unfit};
@@ -41,46 +41,47 @@ pub(crate) struct RemoteKeys {
     pub(crate) clock: Arc<dyn Clock>,
     stream: Stream,
     keep_warm: AtomicBool,
-    /// Of an attempt.
+    /// The time limit of an attempt.
     deadline: Duration,
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     pub(crate) freshness: Freshness,
-    /// Wakes those who wait for an attempt to end.
+    /// Wakes the requests that wait for an attempt to end.
     pub(crate) ended: watch::Sender<()>,
     pub(crate) last_error: ArcSwapOption<Excerpt>,
-    /// The last attempt's task, and that of the timer: they end with this value.
+    /// The tasks of the last attempt and of the timer. They are aborted when this value is dropped.
     task: ArcSwapOption<AbortHandle>,
     timer: ArcSwapOption<AbortHandle>,
-    /// When the timer last ran, in milliseconds of the monotonic clock: it may be on a runtime that
-    /// nobody drives any more.
-    pub(crate) beat: AtomicU64,
-    /// Why the seed is not used, until that was reported.
+    /// When the timer last ran, in milliseconds of the monotonic clock. The timer may be on a
+    /// runtime that is no longer polled.
+    pub(crate) timer_ran_at: AtomicU64,
+    /// Why the seed is not used, until this was reported.
     ignored_seed: ArcSwapOption<&'static str>,
 }
 
-/// What of an engine can be set.
+/// The settings of an engine.
 #[derive(Clone, Default)]
 pub(crate) struct KeySettings {
     pub(crate) freshness: FreshnessSettings,
-    /// How long an attempt may take, where it is not the usual time.
+    /// The time limit of an attempt, if it differs from the default.
     pub(crate) deadline: Option<Duration>,
-    /// Whether the set is fetched when that is due, without waiting for a request.
+    /// Whether the set is fetched whenever a fetch is due, without waiting for a request.
     pub(crate) keep_warm: bool,
-    /// Who is told of events.
+    /// The receiver of events.
     pub(crate) stream: Stream,
-    /// What to start from.
+    /// The set to start from.
     pub(crate) seed: Option<KeySeed>,
 }
 
-/// What a look for a key came to.
+/// The result of looking for a key.
 pub(crate) enum Look {
-    /// Not to be kept: it borrows the snapshot, which costs less than a share in it.
+    /// Use it at once and do not store it: it borrows the snapshot, which is cheaper than cloning
+    /// the `Arc`.
     Found(Guard<Option<Arc<Snapshot>>>, Candidates),
-    /// There is no such key: the token's fault.
+    /// There is no such key. The token is at fault.
     Unknown,
-    /// There may be such a key, but the issuer does not answer: not the token's fault.
+    /// There may be such a key, but the issuer does not answer. The token is not at fault.
     Unavailable { retry_after: Duration },
-    /// A fetch may bring the key.
+    /// A fetch may return the key.
     Wait(Wait),
 }
 
@@ -107,7 +108,7 @@ impl RemoteKeys {
             last_error: ArcSwapOption::empty(),
             task: ArcSwapOption::empty(),
             timer: ArcSwapOption::empty(),
-            beat: AtomicU64::new(0),
+            timer_ran_at: AtomicU64::new(0),
             ignored_seed: ArcSwapOption::empty(),
         };
         if let Some(seed) = settings.seed {
@@ -120,14 +121,14 @@ impl RemoteKeys {
         keys
     }
 
-    /// Goes on with the set of an engine that fetched from the same place, if it can be used: what is
-    /// accepted may have changed, so it is read again.
+    /// Takes over the set of an engine that fetched from the same place, if the set is usable. The
+    /// accepted algorithms may have changed, so the set is parsed again.
     pub(crate) fn take_over(&self, other: &Self) {
         let Some(set) = other.snapshot.load_full().filter(|_| other.is_usable()) else { return };
         if let Ok(keys) = self.source.parse(&set.document, self.accepted) {
             let taken = Snapshot {
                 keys: Arc::new(keys),
-                life: set.life.handed_on(),
+                life: set.life.for_another_engine(),
                 document: set.document.clone(),
                 validator: set.validator.clone(),
                 seed: set.seed,
@@ -136,20 +137,20 @@ impl RemoteKeys {
         }
     }
 
-    /// Reports the seed of another engine, which was made for it in vain.
+    /// Takes over the report about the unused seed of another engine.
     pub(crate) fn note_seed_of(&self, other: &Self) {
         self.ignored_seed.store(other.ignored_seed.swap(None));
     }
 
-    /// Reports a seed that is not used, once. Called after the engine is in use, since an observer may
-    /// call back.
+    /// Reports, once, that a seed is not used. Called when the engine is already in use, because an
+    /// observer may call back.
     pub(crate) fn tell_of_seed(&self) {
         if let Some(reason) = self.ignored_seed.swap(None) {
             self.emit(|issuer| Event::SeedIgnored { issuer, reason: &reason });
         }
     }
 
-    /// Has the set fetched when that is due from now on, without waiting for a request.
+    /// From now on, fetches the set whenever a fetch is due, without waiting for a request.
     pub(crate) fn keep_warm(self: &Arc<Self>) {
         if !self.keep_warm.swap(true, Ordering::Relaxed)
             && let Ok(runtime) = runtime::current()
@@ -163,13 +164,13 @@ impl RemoteKeys {
         &self.source
     }
 
-    /// Looks for a key, without blocking, for a request that came before the attempt `since`; it may
-    /// wait if it is patient.
+    /// Looks for a key, without blocking. `since` is the first attempt that began after the request
+    /// arrived. The request may wait if `may_wait` is set.
     pub(crate) fn look(
         self: &Arc<Self>,
         (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
         since: Option<Attempt>,
-        patient: bool,
+        may_wait: bool,
     ) -> Look {
         loop {
             let now = self.clock.monotonic();
@@ -182,10 +183,10 @@ impl RemoteKeys {
                 }
                 _ => Candidates::default(),
             };
-            let asked = Asked { known: !candidates.is_empty(), since, patient };
-            // Outrun means that another thread came further, so this ends.
-            let Ok(decision) = self.freshness.request(view, life, asked, now) else { continue };
-            let mut answer = decision.answer;
+            let request = RequestState { known: !candidates.is_empty(), since, may_wait };
+            // `ViewOutdated` means that another thread made progress, so this loop ends.
+            let Ok(decision) = self.freshness.request(view, life, request, now) else { continue };
+            let mut outcome = decision.outcome;
             let started = decision.start.is_none_or(|ticket| self.launch(ticket, now));
             match decision.note {
                 Some(Note::UnknownKid) if started => {
@@ -195,29 +196,29 @@ impl RemoteKeys {
                 Some(Note::BudgetSpent) => self.emit(|issuer| Event::BudgetSpent { issuer }),
                 Some(Note::UnknownKid) | None => {}
             }
-            if let Answer::Wait(wait) = answer
+            if let Outcome::Wait(wait) = outcome
                 && (!started || Handle::try_current().is_err())
             {
                 // There is no runtime, or no timer to end the wait.
                 if wait.counted {
-                    self.wait_is_over();
+                    self.wait_ended();
                 }
-                answer = self.freshness.unavailable(now);
+                outcome = self.freshness.unavailable(now);
             }
-            return match answer {
-                Answer::Serve => Look::Found(snapshot, candidates),
-                Answer::Unknown => Look::Unknown,
-                Answer::Unavailable { retry_after } => Look::Unavailable { retry_after },
-                Answer::Wait(wait) => Look::Wait(wait),
+            return match outcome {
+                Outcome::Serve => Look::Found(snapshot, candidates),
+                Outcome::Unknown => Look::Unknown,
+                Outcome::Unavailable { retry_after } => Look::Unavailable { retry_after },
+                Outcome::Wait(wait) => Look::Wait(wait),
             };
         }
     }
 
-    /// Whether this kid can only be refused: the set is fresh and has no key for it, and may not be
-    /// fetched to see if it has one by now.
+    /// Whether this kid can only be refused: the set is fresh and does not have the kid, and no
+    /// fetch is allowed now.
     pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
-        // Nearly always there is no flood, and one flag tells it without a look at the clock.
-        if !self.freshness.tells_of_a_flood() {
+        // There is rarely a flood. Reading one flag is enough to know, without reading the clock.
+        if !self.freshness.flood_was_reported() {
             return false;
         }
         let now = self.clock.monotonic();
@@ -228,7 +229,8 @@ impl RemoteKeys {
         })
     }
 
-    /// A signature failed under a known kid: perhaps its key was replaced. Nobody waits.
+    /// Called when a signature failed with a known kid. The key may have been replaced. No request
+    /// waits for the fetch.
     pub(crate) fn signature_failed(self: &Arc<Self>) {
         let now = self.clock.monotonic();
         let view = self.freshness.view();
@@ -237,7 +239,7 @@ impl RemoteKeys {
         }
     }
 
-    /// Starts an attempt if one is due, and names the one under way.
+    /// Starts an attempt if one is due. Returns the attempt in progress.
     pub(crate) fn wake(self: &Arc<Self>) -> Option<Attempt> {
         let now = self.clock.monotonic();
         let view = self.freshness.view();
@@ -247,50 +249,52 @@ impl RemoteKeys {
             self.launch(ticket, now);
         }
         match self.freshness.view().phase(now) {
-            Phase::UnderWay(attempt) => Some(attempt),
+            Phase::InProgress(attempt) => Some(attempt),
             Phase::Idle | Phase::Paused { .. } => None,
         }
     }
 
-    /// Runs an attempt as a task of its own; whether there is a runtime to do so.
+    /// Runs an attempt as its own task. Returns `false` if there is no runtime for it.
     fn launch(self: &Arc<Self>, ticket: Ticket, now: Duration) -> bool {
         let runtime = match runtime::current() {
             Ok(runtime) => runtime,
             Err(Unfit::Absent) => {
-                if self.freshness.stranded(ticket) {
+                if self.freshness.could_not_start(ticket) {
                     self.emit(|issuer| Event::NoRuntime { issuer });
                 }
                 self.ended.send_replace(());
                 return false;
             }
             Err(unfit @ Unfit::WithoutTimer) => {
-                // As a failure, so that the pauses after it bound how often this is found out.
-                self.land(ticket, Ended::Done(Err(unfit.problem().into())), None);
+                // Counts as a failure, so that the back-off limits how often this is tried.
+                self.attempt_ended(ticket, Ended::Done(Err(unfit.problem().into())), None);
                 return false;
             }
         };
         self.freshness.launched();
-        // Requests that wait for an attempt which was given up for this one look again.
+        // Requests may wait for an attempt that this one replaced. Wake them so that they look
+        // again.
         self.ended.send_replace(());
         let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
-        let (seeks_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
+        let (for_unknown_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
         let work = {
             let known = known.clone();
             async move {
                 let known = known.as_deref();
-                source.fetch(Asking { now, known, seeks_kid, accepted }).await
+                source.fetch(FetchContext { now, known, for_unknown_kid, accepted }).await
             }
         };
         let keys = Arc::downgrade(self);
         let task = flight::launch(&runtime, self.deadline, work, move |ended| {
             if let Some(keys) = keys.upgrade() {
-                keys.land(ticket, ended, known.as_deref());
+                keys.attempt_ended(ticket, ended, known.as_deref());
             }
         });
         if let Some(given_up) = self.task.swap(Some(Arc::new(task))) {
             given_up.abort();
         }
-        let is_alive = |timer: &Arc<AbortHandle>| !timer.is_finished() && self.timer_beats(now);
+        let is_alive =
+            |timer: &Arc<AbortHandle>| !timer.is_finished() && self.timer_ran_recently(now);
         if self.keep_warm.load(Ordering::Relaxed)
             && !self.timer.load().as_ref().is_some_and(is_alive)
         {
@@ -300,32 +304,32 @@ impl RemoteKeys {
     }
 
     fn start_timer(self: &Arc<Self>, runtime: &Handle) {
-        self.beats(self.clock.monotonic());
+        self.timer_ran(self.clock.monotonic());
         let keys = Arc::downgrade(self);
-        // Has the set fetched whenever that is due, as long as the engine lives.
+        // Fetches the set whenever a fetch is due, as long as the engine lives.
         let timer = timer::again(move || {
             let keys = keys.upgrade()?;
-            keys.beats(keys.clock.monotonic());
+            keys.timer_ran(keys.clock.monotonic());
             let _ = keys.wake();
             Some(keys.due_in())
         });
         let timer = runtime.spawn(timer).abort_handle();
-        // Should two threads come here at once, one of the timers goes.
+        // If two threads come here at the same time, one of the timers is aborted.
         if let Some(other) = self.timer.swap(Some(Arc::new(timer))) {
             other.abort();
         }
     }
 
-    /// The timer runs.
-    pub(crate) fn beats(&self, now: Duration) {
+    /// Records that the timer ran.
+    pub(crate) fn timer_ran(&self, now: Duration) {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.beat.store(now, Ordering::Relaxed);
+        self.timer_ran_at.store(now, Ordering::Relaxed);
     }
 
-    /// Whether the timer ran lately.
-    fn timer_beats(&self, now: Duration) -> bool {
-        let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
-        now.saturating_sub(beat) < timer::LOST_AFTER
+    /// Whether the timer ran recently.
+    fn timer_ran_recently(&self, now: Duration) -> bool {
+        let timer_ran_at = Duration::from_millis(self.timer_ran_at.load(Ordering::Relaxed));
+        now.saturating_sub(timer_ran_at) < timer::LOST_AFTER
     }
 
     pub(crate) fn emit(&self, event: impl FnOnce(Arc<str>) -> Event) {
@@ -336,16 +340,16 @@ impl RemoteKeys {
         self.stream.tell(&Occurrence::Keys(&event(issuer)));
     }
 
-    /// Returns when this attempt has ended, or was given up for another.
+    /// Returns when this attempt has ended or was replaced by another.
     pub(crate) async fn ended(&self, attempt: Attempt) {
-        // An error means that the sender is gone, which `self` owns.
+        // An error would mean that the sender was dropped, but `self` owns it.
         let mut ended = self.ended.subscribe();
-        let _ = ended.wait_for(|()| !self.freshness.is_under_way(attempt)).await;
+        let _ = ended.wait_for(|()| !self.freshness.is_in_progress(attempt)).await;
     }
 
-    /// A wait that was counted is over.
-    pub(crate) fn wait_is_over(&self) {
-        self.freshness.left();
+    /// Called when a counted wait has ended.
+    pub(crate) fn wait_ended(&self) {
+        self.freshness.wait_ended();
     }
 
     pub(crate) fn is_usable(&self) -> bool {
@@ -353,7 +357,7 @@ impl RemoteKeys {
         self.snapshot.load().as_ref().is_some_and(|set| set.life.stage(now).is_usable())
     }
 
-    /// How long until a fetch is due.
+    /// The time until a fetch is due.
     pub(crate) fn due_in(&self) -> Duration {
         let view = self.freshness.view();
         let snapshot = self.snapshot.load();

@@ -1,4 +1,4 @@
-//! What can be asked about an issuer's keys from outside a request.
+//! Reports about the keys of an issuer, outside of a request.
 
 use crate::keys::engine::remote::RemoteKeys;
 use crate::keys::freshness::Stage;
@@ -7,7 +7,7 @@ use crate::observe::shown::redacted;
 use crate::observe::{IssuerHealth, KeyStage};
 
 impl RemoteKeys {
-    /// How the keys stand.
+    /// Returns the state of the keys.
     pub(crate) fn health(&self) -> IssuerHealth {
         let now = self.clock.monotonic();
         let snapshot = self.snapshot.load();
@@ -31,8 +31,8 @@ impl RemoteKeys {
         }
     }
 
-    /// The set at hand, for the next process; none when there is none, and for a file, which the next
-    /// process has as well.
+    /// The current set, for the next process. Returns `None` if there is no set. Also returns
+    /// `None` for a file, because the next process can read the file itself.
     pub(crate) fn export(&self) -> Option<KeySeed> {
         if matches!(*self.source, Source::File(_)) {
             return None;

@@ -1,4 +1,4 @@
-//! The last good key set, handed to the next process.
+//! The last good key set, for the next process.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::keys::freshness::Freshness;
 use crate::keys::set::KeySet;
 use crate::observe::shown::Shown;
 
-/// How far ahead of our clock the time in a seed may be: it may come from another machine, whose
-/// clock differs as much as an issuer's may (RFC 9068 §4).
+/// How far in the future the time in a seed may be. The seed may come from another machine, whose
+/// clock may differ as much as an issuer's clock (RFC 9068 §4).
 const MAX_SKEW: Duration = Duration::from_secs(60);
 
-/// The form of the JSON. A seed of another one is ignored.
+/// The version of the JSON format. A seed with another version is ignored.
 const VERSION: u8 = 1;
 
 /// The last good key set of an issuer, to start from while the issuer is down.
 ///
-/// It is used until the first fetch succeeds, and no longer than the set would have been used by
-/// the process that fetched it. It is as good as the place it was kept in: whoever can write there
-/// can put keys into it.
+/// A seed is used until the first fetch succeeds. It is used no longer than the process that
+/// fetched it would have used it. A seed must be stored safely: whoever can write to that place can
+/// add keys to it.
 ///
 /// ```
 /// use tower_resource_server::KeySeed;
@@ -41,13 +41,13 @@ pub struct KeySeed {
     document: String,
 }
 
-/// A text is no seed.
+/// The text is not a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidSeed(());
 
 impl KeySeed {
-    /// `wall` and `now` are the two clocks' times. The wall clock may have been stepped since the set
-    /// was fetched, so its age is taken from the other one.
+    /// `wall` and `now` are the times of the two clocks. The wall clock may have been changed since
+    /// the set was fetched, so the age of the set is measured with the monotonic clock.
     pub(crate) fn of(
         issuer: &str,
         snapshot: &Snapshot,
@@ -65,20 +65,20 @@ impl KeySeed {
 
     /// The seed as JSON text.
     pub fn to_json(&self) -> Vec<u8> {
-        // Numbers and texts only: nothing of it can fail.
+        // Only numbers and strings, so serialization cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
     /// Reads the JSON text of [`to_json`](Self::to_json).
     ///
     /// # Errors
-    /// When it is no such text. Whether the seed is of the right issuer, and not too old, is judged
-    /// where it is used.
+    /// Fails if the text is not a seed. The issuer and the age of the seed are checked where the
+    /// seed is used.
     pub fn from_json(text: &[u8]) -> Result<Self, InvalidSeed> {
         serde_json::from_slice(text).map_err(|_| InvalidSeed(()))
     }
 
-    /// The issuer whose keys they are.
+    /// The issuer of these keys.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
@@ -88,7 +88,8 @@ impl KeySeed {
         Duration::from_secs(self.fetched_at)
     }
 
-    /// Makes a set of it, or says why not. `wall` and `now` are the two clocks' times.
+    /// Parses the seed's key set, or says why it cannot be used. `wall` and `now` are the times of
+    /// the two clocks.
     pub(crate) fn adopt(
         &self,
         issuer: &str,
@@ -107,15 +108,15 @@ impl KeySeed {
         }
         let fetched_at = self.fetched_at();
         if fetched_at > wall.saturating_add(MAX_SKEW) {
-            return Err("from the future; compare the clocks");
+            return Err("fetched in the future; compare the clocks");
         }
         let age = wall.saturating_sub(fetched_at);
         let life = freshness
             .seeded(now, age, Duration::from_secs(self.freshness))
-            .ok_or("older than a set may be used")?;
+            .ok_or("too old to be used")?;
         let keys = KeySet::parse(self.document.as_bytes(), accepted).map_err(|_| "no key set")?;
         let document = self.document.clone().into();
-        // Without an ETag: a seed that was tampered with must not live on by "not modified".
+        // Without an ETag: otherwise a "not modified" answer would keep a manipulated seed alive.
         Ok(Snapshot { keys: keys.into(), life, document, validator: None, seed: true })
     }
 }

@@ -1,5 +1,5 @@
-//! The set in use, with all that is known of it: published as one, so that nothing of it can be of
-//! another set.
+//! The set in use and all data about it. Both are published together, so that the data always
+//! belongs to this set.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::keys::source::fetched::Validator;
 pub(crate) struct Snapshot {
     pub(crate) keys: Arc<KeySet>,
     pub(crate) life: Life,
-    /// The set as it came, for seeds and to tell whether the next one is another.
+    /// The set as received, for seeds and to detect whether the next set differs.
     pub(crate) document: Bytes,
     pub(crate) validator: Option<Validator>,
-    /// Whether it is a seed, and no fetch of this process has confirmed it.
+    /// Whether the set is a seed that no fetch of this process has confirmed.
     pub(crate) seed: bool,
 }

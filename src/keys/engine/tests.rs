@@ -1,4 +1,4 @@
-//! The engine around the state machine: tasks and how they end, events, seeds, health.
+//! Tests the engine around the state machine: how tasks end, events, seeds, and health.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ const ISSUER: &str = "https://as.example.com";
 /// A public key of RFC 7517 A.1.
 const P256: &str = r#"{"kty":"EC","crv":"P-256","kid":"p","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
 
-/// A public key of RFC 8037 A.2 under this kid.
+/// The public key of RFC 8037 A.2 with this kid.
 fn entry(kid: &str) -> String {
     format!(
         r#"{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#
@@ -31,7 +31,7 @@ fn document(kids: &[&str]) -> String {
     format!(r#"{{"keys":[{}]}}"#, entries.join(","))
 }
 
-/// What a scripted source does when it is asked.
+/// What a scripted source does when it is called.
 #[derive(Clone)]
 enum Script {
     Answer(String),
@@ -40,7 +40,7 @@ enum Script {
     Panic,
 }
 
-/// A source that follows a script; the last line of it holds for ever.
+/// A source that follows a script. The last entry of the script is repeated for ever.
 #[derive(Clone)]
 struct Scripted {
     lines: Arc<Mutex<VecDeque<Script>>>,
@@ -107,7 +107,7 @@ impl World {
         self.keys.find(KeyHint::Kid(kid), Algorithm::Ed25519, ISSUER, None)
     }
 
-    /// Looks for a kid as a request does.
+    /// Looks for a kid in the same way as a request.
     async fn find(&self, kid: &str) -> &'static str {
         let wait = match self.look(kid) {
             KeyLookup::Wait(wait) => wait,
@@ -118,7 +118,7 @@ impl World {
         name(&self.keys.find(KeyHint::Kid(kid), Algorithm::Ed25519, ISSUER, Some(&waited)))
     }
 
-    /// The names of the events since the last call.
+    /// The events since the last call.
     fn events(&self) -> Vec<String> {
         let events = std::mem::take(&mut *self.events.lock().unwrap());
         events.iter().map(tell).collect()
@@ -134,7 +134,7 @@ fn name(lookup: &KeyLookup<'_>) -> &'static str {
     }
 }
 
-/// An event in a line, all of its facts in it.
+/// An event as one line with all its facts.
 fn tell(event: &Event) -> String {
     assert_eq!(event.issuer(), ISSUER);
     let seconds = |rest: &Duration| rest.as_secs();
@@ -156,7 +156,7 @@ fn tell(event: &Event) -> String {
     }
 }
 
-/// Lets tasks run. Time does not pass.
+/// Lets tasks run without advancing the clock.
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -185,7 +185,7 @@ async fn events_of_a_life() {
     world.pass(250);
     assert_eq!(world.find("a").await, "found", "until the fetch is in");
     settle().await;
-    assert_eq!(world.find("a").await, "unavailable", "removed, and nobody can look for it");
+    assert_eq!(world.find("a").await, "unavailable", "removed, and the server cannot be asked");
     let expected = [
         "refreshed 2 first=false changed=true",
         "skipped Some(`j\\n`): kty is unknown",
@@ -194,7 +194,7 @@ async fn events_of_a_life() {
         "failed 1 `down\\nfor now` Some(3900)",
     ];
     assert_eq!(world.events(), expected);
-    // The outage goes on past freshness, then past the cap.
+    // The outage continues past the freshness and then past the cap.
     for (pass, expected) in [
         (250, &["failed 2 `down` Some(3650)"][..]),
         (60, &["failed 3 `down` Some(3590)", "stale 3590"]),
@@ -258,7 +258,7 @@ async fn an_attempt_ends_however_its_task_ends() {
         world.pass(2);
         assert_eq!(world.find("a").await, "found", "after {problem}");
     }
-    // Just as large as it may be.
+    // Exactly the maximum size.
     let mut largest = document(&["a"]);
     largest.extend(std::iter::repeat_n(' ', 512 * 1024 - largest.len()));
     assert_eq!(World::new([Script::Answer(largest)]).find("a").await, "found");
@@ -279,8 +279,8 @@ fn a_runtime_that_shuts_down_ends_its_attempt_and_another_goes_on() {
     assert_eq!(runtime().block_on(world.find("a")), "found", "at once");
 }
 
-/// `block_on` of a runtime of its own for each request, say: its task is polled a few times, and
-/// then nobody drives it any more.
+/// For example, each request may use `block_on` of its own runtime. The runtime polls its task a
+/// few times and is not driven after that.
 #[test]
 fn an_attempt_whose_runtime_is_not_driven_counts_as_ended_in_time() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -297,7 +297,7 @@ fn an_attempt_whose_runtime_is_not_driven_counts_as_ended_in_time() {
     world.pass(1);
     assert_eq!(second.block_on(world.find("a")), "found");
     assert_eq!(world.asked(), 2);
-    // What the first one brings at last is not counted, and takes no key away.
+    // The late result of the first attempt is ignored and removes no key.
     first.block_on(async {
         tokio::time::pause();
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -353,7 +353,7 @@ async fn a_wait_goes_on_to_an_attempt_that_can_say_something() {
     }
     let found = async {
         tokio::task::yield_now().await;
-        // The attempt that the request has joined dies.
+        // The attempt that the request waits for is cancelled.
         runtime.shutdown_background();
     };
     let (found, ()) = tokio::join!(world.find("a"), found);
@@ -361,7 +361,8 @@ async fn a_wait_goes_on_to_an_attempt_that_can_say_something() {
     assert_eq!(world.asked(), 1, "the other was never made");
 }
 
-/// Tasks are dropped as they are started there, so an attempt ends before anyone waits for it.
+/// On such a runtime, a task is dropped as soon as it is spawned, so an attempt ends before any
+/// request waits for it.
 #[test]
 fn on_a_runtime_that_is_gone_a_request_is_refused_and_ends() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -402,7 +403,7 @@ async fn a_set_goes_on_under_other_algorithms() {
     assert_eq!(format!("{:?}", only.key_ids), "[`p`]");
     assert_eq!((only.keys, only.age), (KeyStage::Fresh, Some(Duration::from_secs(100))));
     assert_eq!(health(&[Algorithm::ES256, Algorithm::Ed25519]).key_ids.len(), 2);
-    // What fits none of them is not a key set; the next fetch reports it, too.
+    // A set without a usable key is not taken over. The next fetch reports it too.
     assert_eq!(health(&[Algorithm::RS256]).keys, KeyStage::Missing);
     assert_eq!(world.asked(), 1);
     world.pass(4_000);
@@ -443,7 +444,8 @@ async fn on_many_threads_nobody_waits_with_a_key_at_hand_and_the_schedule_holds(
     for _ in 0..STEPS {
         world.pass(30);
         tokio::task::yield_now().await;
-        // The set must not expire only because this test runs ahead of its fetches.
+        // The set must not expire just because this test advances the clock faster than fetches
+        // finish.
         while world.keys.health().age > Some(Duration::from_secs(1_000)) {
             world.keys.wake();
             tokio::task::yield_now().await;
@@ -452,7 +454,7 @@ async fn on_many_threads_nobody_waits_with_a_key_at_hand_and_the_schedule_holds(
     for request in requests {
         request.await.unwrap();
     }
-    // A fetch comes when 70 % of 5 minutes have passed, at the earliest.
+    // The earliest fetch is after 70 % of 5 minutes.
     assert!(world.asked() <= 1 + STEPS * 30 / 210, "{} fetches", world.asked());
     assert!(world.asked() > STEPS * 30 / 1_300, "{} fetches", world.asked());
 }
@@ -466,15 +468,15 @@ fn without_a_runtime_a_request_is_refused_and_nothing_is_held_against_the_issuer
     assert_eq!(world.events(), ["no runtime"], "once");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert_eq!(runtime.block_on(world.find("a")), "found", "no pause");
-    // With keys at hand, no runtime is needed.
+    // With usable keys, no runtime is needed.
     assert_eq!(name(&world.look("a")), "found");
-    assert_eq!(name(&world.look("c")), "unavailable", "nobody can look for it");
+    assert_eq!(name(&world.look("c")), "unavailable", "the server cannot be asked");
     world.pass(250);
     assert_eq!(name(&world.look("a")), "found", "although a fetch is due");
     assert_eq!(name(&world.look("b")), "unavailable");
     world.keys.wake();
     let expected = ["refreshed 1 first=true changed=true", "no runtime"];
-    assert_eq!(world.events(), expected, "a fetch that did not start is not told as one");
+    assert_eq!(world.events(), expected, "a fetch that did not start is not reported");
 }
 
 #[tokio::test]
@@ -522,7 +524,7 @@ async fn ready_goes_on_through_failures_until_there_are_keys() {
     }
     assert!(ready.is_finished());
     assert_eq!((world.asked(), world.find("a").await), (4, "found"));
-    // With a set at hand, stale or not, there is nothing to wait for.
+    // With a set, fresh or stale, there is nothing to wait for.
     world.pass(1_000);
     world.keys.ready().await;
     assert_eq!(world.asked(), 4);
@@ -572,7 +574,7 @@ async fn health_tells_how_keys_stand() {
     assert_eq!((health.keys, health.is_usable()), (KeyStage::Fixed, true));
 }
 
-/// A seed of a set with the kid `a`, fetched by another process at the test clock's time.
+/// A seed with the kid `a`. Another process fetched it at the time of the test clock.
 async fn seed() -> KeySeed {
     let world = World::new([Script::Answer(document(&["a"]))]);
     assert_eq!(world.keys.export(), None, "nothing yet");
@@ -620,7 +622,7 @@ async fn a_seed_is_used_within_the_cap_of_its_own_time() {
         let world = seeded(KeySeed::from_json(text.as_bytes()).unwrap(), [Script::Fail("down")]);
         assert_eq!(world.keys.is_usable(), usable, "{fetched_at}");
         assert_eq!(world.events().is_empty(), usable, "{fetched_at}");
-        // Older than this process, whose monotonic clock starts at nothing.
+        // The seed is older than this process, whose monotonic clock starts at zero.
         let age = usable.then(|| Duration::from_secs(at.saturating_sub(fetched_at)));
         assert_eq!(world.keys.health().age, age, "{fetched_at}");
     }

@@ -1,4 +1,4 @@
-//! A request's wait for keys.
+//! The wait of a request for keys.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use crate::keys::freshness::{Attempt, Wait};
 use crate::runtime::Deadline;
 use crate::token::header::{KeyHint, Thumbprints};
 
-/// Attempts that one wait goes through: one that began before it, one of its own, and two that may die
-/// with a runtime that shuts down. Without a bound, a request on such a runtime would begin them for
-/// ever.
+/// The maximum number of attempts in one wait: one that began before the wait, one that the wait
+/// started, and two that may end because their runtime shuts down. Without this limit, a request on
+/// such a runtime would start attempts for ever.
 const ATTEMPTS: u32 = 4;
 
-/// A wait for keys, at most as long as its limit.
+/// A wait for keys. It ends at its limit at the latest.
 pub(crate) struct KeyWait {
     keys: Arc<RemoteKeys>,
     wait: Wait,
@@ -23,7 +23,7 @@ pub(crate) struct KeyWait {
     iss: Box<str>,
 }
 
-/// That a request has waited for the keys of one engine.
+/// Records that a request has waited for the keys of one engine.
 #[derive(Clone, Debug)]
 pub(crate) struct KeysWaited {
     keys: Arc<RemoteKeys>,
@@ -31,13 +31,13 @@ pub(crate) struct KeysWaited {
 }
 
 impl KeysWaited {
-    /// The first attempt that began after the request came, if it has waited for these keys. Those
-    /// that a reload put in their place are others.
+    /// The first attempt that began after the request arrived, if the request has waited for these
+    /// keys. Keys that replaced them in a reload are different keys.
     pub(crate) fn since(&self, keys: &Arc<RemoteKeys>) -> Option<Attempt> {
         Arc::ptr_eq(&self.keys, keys).then_some(self.since)
     }
 
-    /// Whether they are the same keys.
+    /// Whether both are for the same keys.
     pub(crate) fn is_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.keys, &other.keys)
     }
@@ -53,20 +53,20 @@ impl KeyWait {
         Self { keys, wait, kid, thumbprints, algorithm, iss: iss.into() }
     }
 
-    /// What the caller has waited for when it is [done](Self::done).
+    /// The record to keep once the wait is [done](Self::done).
     pub(crate) fn waited(&self) -> KeysWaited {
         KeysWaited { keys: Arc::clone(&self.keys), since: self.wait.since }
     }
 
-    /// Returns when there is more to know, or when the limit is reached: the caller looks again. It
-    /// goes on to the next attempt where one ended without an answer to this request: one that began
-    /// before it, or that died with its runtime.
+    /// Returns when there is more to know, or when the limit is reached. The caller then looks
+    /// again. If an attempt ended without an answer to this request, it waits for the next one:
+    /// that attempt began before the request, or its runtime shut down.
     pub(crate) async fn done(mut self, deadline: Deadline) {
         let limit = self.wait.limit;
         let end = async {
             for _ in 0..ATTEMPTS {
                 self.keys.ended(self.wait.attempt).await;
-                // Its place goes first, so that all who wait can wait again.
+                // Leave first, so that all waiting requests can wait once more.
                 self.leave();
                 let key = KeyHint::new(self.kid.as_deref(), &self.thumbprints);
                 let sought = (key, self.algorithm, &*self.iss);
@@ -82,7 +82,7 @@ impl KeyWait {
 
     fn leave(&mut self) {
         if std::mem::take(&mut self.wait.counted) {
-            self.keys.wait_is_over();
+            self.keys.wait_ended();
         }
     }
 }

@@ -1,28 +1,29 @@
-//! What a request knows, and what is decided for it.
+//! The input for a decision about a request, and the decision.
 
 use std::time::Duration;
 
 use super::attempts::{Attempt, Ticket};
 
-/// What a request knows.
+/// The input for a decision about a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
-    /// Whether the set at hand has a key for it.
+pub(crate) struct RequestState {
+    /// Whether the current set has a key for the request.
     pub(crate) known: bool,
-    /// The first attempt that began after it came; none where it has just come.
+    /// The first attempt that began after the request arrived. `None` if the request has just
+    /// arrived.
     pub(crate) since: Option<Attempt>,
-    /// Whether it may wait.
-    pub(crate) patient: bool,
+    /// Whether the request may wait.
+    pub(crate) may_wait: bool,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// It goes on with its key.
+pub(crate) enum Outcome {
+    /// The request continues with its key.
     Serve,
-    /// There is no such key: the token's fault.
+    /// There is no such key. The token is at fault.
     Unknown,
-    /// There may be such a key, but the issuer does not answer: not the token's fault.
+    /// There may be such a key, but the issuer does not answer. The token is not at fault.
     Unavailable {
         retry_after: Duration,
     },
@@ -34,43 +35,44 @@ pub(crate) enum Answer {
 pub(crate) struct Wait {
     pub(crate) attempt: Attempt,
     pub(crate) limit: Duration,
-    /// The first attempt that began after the request came. One that was under way already may have
-    /// been answered before the request's key was published.
+    /// The first attempt that began after the request arrived. An attempt that was already in
+    /// progress may have been answered before the request's key was published.
     pub(crate) since: Attempt,
-    /// Whether it is one of the bounded number: the end of the wait is then to be
-    /// [told](super::Freshness::left).
+    /// Whether this wait counts toward the limit of waiting requests. If so, report its end with
+    /// [`wait_ended`](super::Freshness::wait_ended).
     pub(crate) counted: bool,
 }
 
-/// An answer, with what is to be done first.
+/// An outcome, and what to do before it is returned.
 #[derive(Debug)]
 pub(crate) struct Decision {
-    pub(crate) answer: Answer,
+    pub(crate) outcome: Outcome,
     /// An attempt to start.
     pub(crate) start: Option<Ticket>,
-    /// Something to tell the operator.
+    /// Something to report to the operator.
     pub(crate) note: Option<Note>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
-    /// An unknown kid starts a fetch. As rare as the budget is small.
+    /// An unknown kid starts a fetch. The small budget makes this rare.
     UnknownKid,
-    /// The budget for unknown kids is spent: once, until it was full again.
+    /// The budget for unknown kids is spent. Reported once until the budget is full again.
     BudgetSpent,
 }
 
-/// The view is out of date: another thread started or ended an attempt. Look again.
+/// The view is out of date because another thread started or ended an attempt. Load the state again
+/// and retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Outrun;
+pub(crate) struct ViewOutdated;
 
-/// What a failed attempt means.
+/// The consequences of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setback {
-    /// Failures in a row.
+    /// The number of failures in a row.
     pub(crate) failures: u32,
-    /// How long the last good set will still be used; none when requests are answered 503.
+    /// How long the last good set will still be used. `None` if requests are answered 503.
     pub(crate) usable_for: Option<Duration>,
-    /// Whether the set is past its freshness by now and nobody was told so.
+    /// Whether the set is now past its freshness and this was not yet reported.
     pub(crate) turned_stale: bool,
 }

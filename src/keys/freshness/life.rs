@@ -1,59 +1,62 @@
-//! How long a set holds.
+//! How long a key set is fresh, and how long it may be used.
 
 use std::time::Duration;
 
 use super::attempts::{Attempt, Ticket};
 
-/// How long a set is fresh when its server does not say. A rotation with overlap is then seen long
-/// before the old key goes.
+/// How long a set is fresh if its server does not say. This is short enough to see a rotation with
+/// overlapping keys long before the old key is removed.
 pub(crate) const FRESHNESS: Duration = Duration::from_secs(5 * 60);
 
-/// The least freshness that a server can ask for, so that `max-age=0` is no load on it.
+/// The minimum freshness that a server can set, so that `max-age=0` does not cause a fetch for each
+/// request.
 pub(crate) const MIN_FRESHNESS: Duration = Duration::from_secs(60);
 
-/// The most freshness that a server can ask for, so that a withdrawn key is gone within the hour.
+/// The maximum freshness that a server can set, so that a withdrawn key is removed within an hour.
 pub(crate) const MAX_FRESHNESS: Duration = Duration::from_secs(60 * 60);
 
-/// How long past its freshness a set is used while its server fails, unless set: an outage of 50
-/// minutes passes unnoticed, and a compromised key can't be kept alive for longer by blocking the
-/// fetch.
+/// Default for how long a set is used past its freshness while its server fails. With it, an outage
+/// of 50 minutes refuses no request. An attacker who blocks the fetch can keep a compromised key
+/// alive no longer than this.
 pub(crate) const STALE_IF_ERROR: Duration = Duration::from_secs(60 * 60);
 
-/// The most that can be set for it: a key that was withdrawn because it leaked must not outlive a
-/// day, whatever an operator would give for availability.
+/// The maximum for that setting. A key that was withdrawn because it leaked must not be used for
+/// longer than a day, even if the operator prefers availability.
 pub(crate) const MAX_STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The part of its freshness after which a set is fetched again, before anyone has to wait.
+/// The part of its freshness after which a set is fetched again, before any request has to wait.
 const REFRESH_AHEAD: f64 = 0.8;
 
-/// The part of its freshness by which that moment is moved earlier at random, so that the
-/// instances of a fleet that started together don't fetch together.
+/// Jitter of the refresh, as a part of the freshness: the refresh is up to this much earlier, at
+/// random. So instances that started together do not fetch together.
 const JITTER: f64 = 0.1;
 
-/// What of this can be set.
+/// The settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FreshnessSettings {
-    /// How long past its freshness a set is used while its server fails.
+    /// How long a set is used past its freshness while its server fails.
     pub(crate) stale_if_error: Duration,
 }
 
 impl FreshnessSettings {
-    /// What is wrong with the settings, naming the setting and its value.
+    /// Describes an invalid setting, with its name and value.
     pub(crate) fn problem(&self) -> Option<String> {
         let Self { stale_if_error } = *self;
         (stale_if_error > MAX_STALE_IF_ERROR).then(|| {
-            format!("stale_if_error {stale_if_error:?}: at most {MAX_STALE_IF_ERROR:?}, a day")
+            format!("stale_if_error {stale_if_error:?}: at most {MAX_STALE_IF_ERROR:?} (one day)")
         })
     }
 
-    /// Until when a set that was asked for at `asked_at` is used, if no other takes its place.
-    #[cfg_attr(
-        not(feature = "remote"),
-        allow(dead_code, reason = "several sets are fetched with it")
-    )]
-    pub(crate) fn usable_until(&self, asked_at: Duration, max_age: Option<Duration>) -> Duration {
+    /// The time until which a set that was requested at `requested_at` is used if no other set replaces
+    /// it.
+    #[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only used with several places"))]
+    pub(crate) fn usable_until(
+        &self,
+        requested_at: Duration,
+        max_age: Option<Duration>,
+    ) -> Duration {
         let freshness = bounded(max_age.unwrap_or(FRESHNESS));
-        asked_at.saturating_add(freshness).saturating_add(self.stale_if_error)
+        requested_at.saturating_add(freshness).saturating_add(self.stale_if_error)
     }
 }
 
@@ -63,15 +66,15 @@ impl Default for FreshnessSettings {
     }
 }
 
-/// How a set stands at some moment.
+/// The state of a set at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// No set was ever fetched.
+    /// No set was fetched yet.
     Empty,
     Fresh,
     /// Fresh, and due to be fetched again.
     Ahead,
-    /// Past its freshness, and still used.
+    /// Past its freshness, but still used.
     Stale,
     /// No longer used.
     Expired,
@@ -90,16 +93,17 @@ impl Stage {
     }
 }
 
-/// When a set came and how long it holds.
+/// When a set was fetched and how long it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
-    /// The attempt that brought it; none for a seed.
+    /// The attempt that fetched the set. `None` for a seed.
     attempt: Option<Attempt>,
-    /// Whether it is all that its server has: what is not in it may then be looked for in vain.
+    /// Whether the set has all keys of its server. Only then is it certain that the server does not
+    /// have a key that is missing here.
     is_whole: bool,
-    /// When it was asked for: what an answer says may be as old as its question.
-    asked_at: Duration,
-    /// How old it was when it came: nothing, but for a seed.
+    /// When the set was requested. The answer may be as old as the request for it.
+    requested_at: Duration,
+    /// The age of the set when it arrived. Zero unless it is a seed.
     age: Duration,
     freshness: Duration,
     refresh_at: Duration,
@@ -108,7 +112,7 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// The life of a set that an attempt brought; `random` is from 0 up to 1.
+    /// The life of a set that an attempt fetched. `random` is in `0.0..1.0`.
     pub(crate) fn fetched(
         ticket: &Ticket,
         max_age: Option<Duration>,
@@ -116,22 +120,24 @@ impl Life {
         settings: &FreshnessSettings,
     ) -> Self {
         let freshness = bounded(max_age.unwrap_or(FRESHNESS));
-        let asked_at = ticket.started_at();
-        let fresh_until = asked_at.saturating_add(freshness);
+        let requested_at = ticket.started_at();
+        let fresh_until = requested_at.saturating_add(freshness);
         Self {
             attempt: Some(ticket.attempt()),
             is_whole: true,
-            asked_at,
+            requested_at,
             age: Duration::ZERO,
             freshness,
-            refresh_at: asked_at.saturating_add(freshness.mul_f64(REFRESH_AHEAD - JITTER * random)),
+            refresh_at: requested_at
+                .saturating_add(freshness.mul_f64(REFRESH_AHEAD - JITTER * random)),
             fresh_until,
             usable_until: fresh_until.saturating_add(settings.stale_if_error),
         }
     }
 
-    /// The life of a set that was fetched `age` ago, perhaps by another process. Whatever its age,
-    /// it is stale, so that the first request has it fetched; none when it is past the cap.
+    /// The life of a set that was fetched `age` ago, perhaps by another process. The set is always
+    /// stale, so that the first request starts a fetch. Returns `None` if the set is too old to be
+    /// used.
     pub(crate) fn seeded(
         now: Duration,
         age: Duration,
@@ -142,12 +148,12 @@ impl Life {
         let cap = freshness.saturating_add(settings.stale_if_error);
         let rest = cap.checked_sub(age).filter(|rest| !rest.is_zero())?;
         let usable_until = now.saturating_add(rest);
-        let (asked_at, refresh_at, fresh_until) = (now, now, now);
+        let (requested_at, refresh_at, fresh_until) = (now, now, now);
         let (attempt, is_whole) = (None, true);
         Some(Self {
             attempt,
             is_whole,
-            asked_at,
+            requested_at,
             age,
             freshness,
             refresh_at,
@@ -156,14 +162,14 @@ impl Life {
         })
     }
 
-    /// The same set in the hands of another engine, whose attempts have numbers of their own.
-    pub(crate) fn handed_on(self) -> Self {
+    /// The life of the same set in another engine, which numbers its attempts independently.
+    pub(crate) fn for_another_engine(self) -> Self {
         Self { attempt: None, ..self }
     }
 
-    /// The life of a set of which a part could not be fetched. What stands in for that part is used
-    /// until `cap`, if there is anything.
-    pub(crate) fn in_part(self, cap: Option<Duration>) -> Self {
+    /// The life of an incomplete set: a part of it could not be fetched. The replacement for that
+    /// part, if there is one, is used until `cap`.
+    pub(crate) fn as_partial(self, cap: Option<Duration>) -> Self {
         let cap = cap.unwrap_or(Duration::MAX);
         Self {
             is_whole: false,
@@ -174,17 +180,17 @@ impl Life {
         }
     }
 
-    /// Whether all of it came by `first` or by an attempt after that.
-    pub(crate) fn came_by(&self, first: Attempt) -> bool {
+    /// Whether the whole set was fetched by the attempt `first` or by a later one.
+    pub(crate) fn is_from(&self, first: Attempt) -> bool {
         self.is_whole && self.attempt.is_some_and(|own| own.is_from(first))
     }
 
-    /// Whether it is the whole word of a server, asked no longer ago than `time`.
-    pub(crate) fn was_asked_for_within(&self, time: Duration, now: Duration) -> bool {
-        self.is_whole && self.attempt.is_some() && now.saturating_sub(self.asked_at) <= time
+    /// Whether this is a server's whole set, and the server was asked at most `time` ago.
+    pub(crate) fn was_requested_within(&self, time: Duration, now: Duration) -> bool {
+        self.is_whole && self.attempt.is_some() && now.saturating_sub(self.requested_at) <= time
     }
 
-    /// Whether an attempt after that of `other` brought it.
+    /// Whether a later attempt fetched this set than `other`.
     pub(crate) fn is_newer(&self, other: &Self) -> bool {
         match (self.attempt, other.attempt) {
             (Some(own), Some(other)) => own.is_from(other.next()),
@@ -204,12 +210,12 @@ impl Life {
         }
     }
 
-    /// How long ago it was fetched.
+    /// The time since the set was fetched.
     pub(crate) fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.asked_at).saturating_add(self.age)
+        now.saturating_sub(self.requested_at).saturating_add(self.age)
     }
 
-    /// How long it was to be fresh.
+    /// The length of the freshness period.
     pub(crate) fn freshness(&self) -> Duration {
         self.freshness
     }
@@ -218,7 +224,7 @@ impl Life {
         self.refresh_at
     }
 
-    /// How long it will still be used if no fetch succeeds; none when it no longer is.
+    /// How long the set will still be used if no fetch succeeds. `None` if it is no longer used.
     pub(crate) fn usable_for(&self, now: Duration) -> Option<Duration> {
         self.usable_until.checked_sub(now).filter(|rest| !rest.is_zero())
     }

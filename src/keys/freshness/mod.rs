@@ -1,5 +1,5 @@
-//! How fresh is a key set, may it be fetched now, and what becomes of a request? One state machine
-//! that makes all of the engine's decisions and does none of its work.
+//! Decides whether a key set is fresh, whether it may be fetched now, and what happens to a
+//! request. This state machine makes all decisions of the engine. It does no I/O.
 //!
 //! ```text
 //! fetched ....... refresh_at ..... fresh_until ............ usable_until ....
@@ -7,18 +7,20 @@
 //!    | keys, no fetch  | keys, and one fetch in the background    |  503 until a fetch succeeds
 //! ```
 //!
-//! - A failure only postpones the next attempt and never takes keys away.
-//! - A request with a usable key is served, whatever the stage.
-//! - One without waits for the attempt under way, or for one that the budget allows.
-//! - 401 says that somebody looked: an attempt that began after the request came, or no longer ago
-//!   than one refill of the budget, succeeded without the key. Where nobody could look, it is 503:
-//!   the set is stale or missing, the last attempt failed, no more may wait.
-//! - An attempt that did not report within its deadline and a margin counts as ended, whatever
-//!   became of its task.
+//! - A failure postpones the next attempt. It never removes keys.
+//! - A request whose key is in a usable set is served at every stage.
+//! - A request without a key waits for the attempt in progress, or starts an attempt if the budget
+//!   allows one.
+//! - An unknown key is refused with 401 only if a recent attempt succeeded without it. Recent means
+//!   that the attempt began after the request arrived, or at most one refill of the budget ago.
+//!   Otherwise the answer is 503, for example because the set is stale or missing, the last attempt
+//!   failed, or too many requests are waiting.
+//! - An attempt that does not report within its deadline and a margin counts as ended, even if its
+//!   task still exists.
 //!
-//! Pure: times of the monotonic clock and randomness are arguments, and nothing but `std` is used,
-//! so that a simulation can include these files as they are. Its state is a few atomics, which a
-//! request that is served only reads.
+//! The code is pure. Times of the monotonic clock and random numbers are arguments. Only `std` is
+//! used, so that a simulation can include these files unchanged. The state is a few atomics. A
+//! request that is served only reads them.
 
 mod attempts;
 mod decision;
@@ -30,10 +32,10 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) use attempts::LOST_AFTER;
 pub(crate) use attempts::{Attempt, Cause, DEADLINE, MAX_BACKOFF, Phase, Ticket, View};
-pub(crate) use decision::{Answer, Asked, Decision, Note, Outrun, Setback, Wait};
+pub(crate) use decision::{Decision, Note, Outcome, RequestState, Setback, ViewOutdated, Wait};
 #[cfg_attr(
     not(feature = "remote"),
-    allow(unused_imports, reason = "several places are fetched with it")
+    allow(unused_imports, reason = "only used with several places")
 )]
 pub(crate) use life::FRESHNESS;
 pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
@@ -41,22 +43,24 @@ pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 use crate::budget::{Budget, Taken, first};
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
 
-/// How long a request waits for a set without which it can't be answered.
+/// How long a request waits for a key set if there is no usable one.
 pub(crate) const NEEDED_WAIT: Duration = Duration::from_secs(3);
 
-/// How long a request waits for a kid that the present set does not have.
+/// How long a request waits for a kid that the current set does not have.
 pub(crate) const UNKNOWN_KID_WAIT: Duration = Duration::from_secs(2);
 
-/// Fetches for unknown kids: two at once, one more each 10 s. A flood of forged kids then delays
-/// a genuine rotation by one refill at most.
+/// Budget of fetches for unknown kids: two at once, and one more every 10 s. A flood of forged kids
+/// then delays a genuine rotation by at most one refill.
 const UNKNOWN_KID_BURST: u32 = 2;
 const UNKNOWN_KID_PERIOD: Duration = Duration::from_secs(10);
 
-/// Fetches for signatures that fail under a known kid: one a minute, since most are forgeries.
+/// Budget of fetches for signatures that fail with a known kid: one a minute, because most such
+/// signatures are forged.
 const BAD_SIGNATURE_PERIOD: Duration = Duration::from_secs(60);
 
-/// Requests that wait for an attempt that another one began; more are answered 503 at once, so that
-/// forged tokens can't fill the memory with waiting requests. A rotation under load has room.
+/// Limit of requests that wait for an attempt that another request started. Further requests are
+/// answered 503 at once, so that forged tokens cannot fill the memory with waiting requests. The
+/// limit is high enough for a key rotation under load.
 pub(crate) const MAX_WAITING: u32 = 4_096;
 
 /// The state machine.
@@ -66,12 +70,12 @@ pub(crate) struct Freshness {
     attempts: Attempts,
     unknown_kid: Budget,
     bad_signature: Budget,
-    /// Requests that wait for an attempt that another one began.
+    /// Number of requests that wait for an attempt that another request started.
     waiting: AtomicU32,
-    /// Whether somebody was told that the set is stale, since it was last renewed.
-    told_stale: AtomicBool,
-    /// Whether somebody was told that there is no runtime, since an attempt last started.
-    told_stranded: AtomicBool,
+    /// Whether it was reported that the set is stale, since the set was last renewed.
+    stale_reported: AtomicBool,
+    /// Whether it was reported that there is no runtime, since an attempt last started.
+    no_runtime_reported: AtomicBool,
 }
 
 impl Freshness {
@@ -82,112 +86,114 @@ impl Freshness {
             unknown_kid: Budget::new(UNKNOWN_KID_BURST, UNKNOWN_KID_PERIOD),
             bad_signature: Budget::new(1, BAD_SIGNATURE_PERIOD),
             waiting: AtomicU32::new(0),
-            told_stale: AtomicBool::new(false),
-            told_stranded: AtomicBool::new(false),
+            stale_reported: AtomicBool::new(false),
+            no_runtime_reported: AtomicBool::new(false),
         }
     }
 
-    /// The same with attempts of this deadline.
+    /// The same state machine, with this deadline for attempts.
     pub(crate) fn with_deadline(self, deadline: Duration) -> Self {
         Self { attempts: Attempts::lasting(deadline), ..self }
     }
 
-    /// How long after its start an attempt counts as ended, whether it reported or not.
+    /// How long after its start an attempt counts as ended, even if it did not report.
     pub(crate) fn lost_after(&self) -> Duration {
         self.attempts.lost_after()
     }
 
-    /// How the attempts stand. To be taken before the set that the decision is about.
+    /// The state of the attempts. Take it before loading the set that the decision is about.
     pub(crate) fn view(&self) -> View {
         self.attempts.view()
     }
 
-    /// Decides on a request, given the life of the set at hand.
+    /// Decides what happens to a request. `life` describes the current set.
     ///
     /// # Errors
-    /// When the view is out of date.
+    /// Fails if the view is out of date.
     pub(crate) fn request(
         &self,
         view: View,
         life: Option<&Life>,
-        asked: Asked,
+        request: RequestState,
         now: Duration,
-    ) -> Result<Decision, Outrun> {
+    ) -> Result<Decision, ViewOutdated> {
         let stage = Stage::of(life, now);
         let phase = view.phase(now);
-        let done = |answer| Ok(Decision { answer, start: None, note: None });
-        let answered = if asked.known && stage.is_usable() {
-            Some(Answer::Serve)
+        let done = |outcome| Ok(Decision { outcome, start: None, note: None });
+        let answered = if request.known && stage.is_usable() {
+            Some(Outcome::Serve)
         } else {
-            looked_since(life, stage, asked.since).then_some(Answer::Unknown)
+            fetched_since(life, stage, request.since).then_some(Outcome::Unknown)
         };
         if stage != Stage::Fresh && phase == Phase::Idle {
             let ticket = self.begin(view, now, Cause::Schedule)?;
-            let answer = answered.unwrap_or_else(|| {
-                if asked.patient {
-                    Answer::Wait(begun(&ticket, stage, asked.since))
+            let outcome = answered.unwrap_or_else(|| {
+                if request.may_wait {
+                    Outcome::Wait(wait_for_new(&ticket, stage, request.since))
                 } else {
-                    unavailable(Phase::UnderWay(ticket.attempt()), now)
+                    unavailable(Phase::InProgress(ticket.attempt()), now)
                 }
             });
-            return Ok(Decision { answer, start: Some(ticket), note: None });
+            return Ok(Decision { outcome, start: Some(ticket), note: None });
         }
-        if let Some(answer) = answered {
-            return done(answer);
+        if let Some(outcome) = answered {
+            return done(outcome);
         }
         match phase {
-            Phase::UnderWay(attempt) if asked.patient && self.enter() => {
-                let since = asked.since.unwrap_or(attempt.next());
-                done(Answer::Wait(Wait { attempt, limit: limit(stage), since, counted: true }))
+            Phase::InProgress(attempt) if request.may_wait && self.enter() => {
+                let since = request.since.unwrap_or(attempt.next());
+                done(Outcome::Wait(Wait { attempt, limit: limit(stage), since, counted: true }))
             }
-            Phase::Idle if asked.patient => self.unknown_kid(view, life, asked.since, now),
+            Phase::Idle if request.may_wait => self.unknown_kid(view, life, request.since, now),
             Phase::Idle => done(refusal(view, life, now)),
-            Phase::UnderWay(_) | Phase::Paused { .. } => done(unavailable(phase, now)),
+            Phase::InProgress(_) | Phase::Paused { .. } => done(unavailable(phase, now)),
         }
     }
 
-    /// The set is fresh and has no such kid: a fetch may bring it, as far as the budget goes.
+    /// The set is fresh and does not have this kid. A fetch may return the kid, if the budget
+    /// allows one.
     fn unknown_kid(
         &self,
         view: View,
         life: Option<&Life>,
         since: Option<Attempt>,
         now: Duration,
-    ) -> Result<Decision, Outrun> {
+    ) -> Result<Decision, ViewOutdated> {
         if let Taken::Spent { first } = self.unknown_kid.take(now) {
-            let answer = refusal(view, life, now);
+            let outcome = refusal(view, life, now);
             let note = first.then_some(Note::BudgetSpent);
-            return Ok(Decision { answer, start: None, note });
+            return Ok(Decision { outcome, start: None, note });
         }
         let ticket = self
             .begin(view, now, Cause::UnknownKid)
-            .inspect_err(|Outrun| self.unknown_kid.give_back())?;
-        let wait = begun(&ticket, Stage::of(life, now), since);
+            .inspect_err(|ViewOutdated| self.unknown_kid.give_back())?;
+        let wait = wait_for_new(&ticket, Stage::of(life, now), since);
         let note = Some(Note::UnknownKid);
-        Ok(Decision { answer: Answer::Wait(wait), start: Some(ticket), note })
+        Ok(Decision { outcome: Outcome::Wait(wait), start: Some(ticket), note })
     }
 
-    /// Whether an unknown kid is refused by 401 without a fetch, and the operator knows of it: the set
-    /// is fresh, the server was asked a moment ago, no attempt is under way, and the budget is spent.
+    /// Whether an unknown kid is refused with 401 without a fetch, after this was reported to the
+    /// operator. That is the case if the set is fresh, the server answered recently, no attempt is
+    /// in progress, and the budget is spent.
     pub(crate) fn is_flooded(&self, view: View, life: &Life, now: Duration) -> bool {
         life.stage(now) == Stage::Fresh
             && view.phase(now) == Phase::Idle
-            && looked_lately(view, life, now)
+            && fetched_recently(view, life, now)
             && self.unknown_kid.is_spent(now)
     }
 
-    /// Whether somebody was told of a flood that may still be on.
-    pub(crate) fn tells_of_a_flood(&self) -> bool {
-        self.unknown_kid.was_told()
+    /// Whether a flood was reported and may still continue.
+    pub(crate) fn flood_was_reported(&self) -> bool {
+        self.unknown_kid.was_reported()
     }
 
-    /// A request can't wait after all, and nobody could look: the answer without waiting.
-    pub(crate) fn unavailable(&self, now: Duration) -> Answer {
+    /// The outcome for a request that cannot wait after all, when the server could not be asked.
+    pub(crate) fn unavailable(&self, now: Duration) -> Outcome {
         unavailable(self.view().phase(now), now)
     }
 
-    /// A counted wait is over.
-    pub(crate) fn left(&self) {
+    /// Called when a counted wait has ended.
+    pub(crate) fn wait_ended(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -199,58 +205,59 @@ impl Freshness {
             .is_ok()
     }
 
-    /// A signature failed under a known kid: whether a fetch may find out if its key was replaced.
+    /// Called when a signature failed with a known kid. Returns a ticket if a fetch may find out
+    /// whether the key was replaced.
     pub(crate) fn signature_failed(&self, view: View, now: Duration) -> Option<Ticket> {
         if view.phase(now) != Phase::Idle || self.bad_signature.take(now) != Taken::Granted {
             return None;
         }
-        // Outrun, another attempt answers the question as well.
+        // The view was out of date: another attempt has started or ended. It fetches the same set.
         let ticket = self.begin(view, now, Cause::BadSignature);
-        ticket.inspect_err(|Outrun| self.bad_signature.give_back()).ok()
+        ticket.inspect_err(|ViewOutdated| self.bad_signature.give_back()).ok()
     }
 
-    /// Starts an attempt if the schedule asks for one, without any request.
+    /// Starts an attempt if the schedule asks for one, independent of requests.
     pub(crate) fn due(&self, view: View, life: Option<&Life>, now: Duration) -> Option<Ticket> {
         let due = Stage::of(life, now) != Stage::Fresh && view.phase(now) == Phase::Idle;
         if due { self.begin(view, now, Cause::Schedule).ok() } else { None }
     }
 
-    /// How long until the schedule asks for an attempt.
+    /// The time until the schedule asks for an attempt.
     pub(crate) fn due_in(&self, view: View, life: Option<&Life>, now: Duration) -> Duration {
         let scheduled = life.map_or(now, Life::refresh_at);
         let allowed = match view.phase(now) {
             Phase::Idle => now,
             Phase::Paused { until } => until,
-            // It may fail, and then this is the soonest.
-            Phase::UnderWay(_) => now.saturating_add(LEAST_PAUSE),
+            // The attempt may fail. This is the earliest time for the next one.
+            Phase::InProgress(_) => now.saturating_add(LEAST_PAUSE),
         };
         scheduled.max(allowed).saturating_sub(now)
     }
 
-    fn begin(&self, view: View, now: Duration, cause: Cause) -> Result<Ticket, Outrun> {
-        self.attempts.begin(view, now, cause).ok_or(Outrun)
+    fn begin(&self, view: View, now: Duration, cause: Cause) -> Result<Ticket, ViewOutdated> {
+        self.attempts.begin(view, now, cause).ok_or(ViewOutdated)
     }
 
-    pub(crate) fn is_under_way(&self, attempt: Attempt) -> bool {
-        self.attempts.is_under_way(attempt)
+    pub(crate) fn is_in_progress(&self, attempt: Attempt) -> bool {
+        self.attempts.is_in_progress(attempt)
     }
 
-    /// The attempt runs.
+    /// Called when the attempt's task has started.
     pub(crate) fn launched(&self) {
-        if self.told_stranded.load(Ordering::Relaxed) {
-            self.told_stranded.store(false, Ordering::Relaxed);
+        if self.no_runtime_reported.load(Ordering::Relaxed) {
+            self.no_runtime_reported.store(false, Ordering::Relaxed);
         }
     }
 
-    /// The attempt can't run, since there is no runtime: not the server's fault, so it counts as no
-    /// failure. Whether this is the first of a row.
-    pub(crate) fn stranded(&self, ticket: Ticket) -> bool {
+    /// Called when the attempt cannot run because there is no runtime. The server is not at fault,
+    /// so this does not count as a failure. Returns `true` for the first of several in a row.
+    pub(crate) fn could_not_start(&self, ticket: Ticket) -> bool {
         self.cancelled(ticket);
-        first(&self.told_stranded)
+        first(&self.no_runtime_reported)
     }
 
-    /// The attempt has ended and says nothing about the server: its runtime shut down, or it reported
-    /// too late. The budget that it took is given back.
+    /// Called when the attempt has ended and its result says nothing about the server: its runtime
+    /// shut down, or it reported too late. Returns what the attempt took from the budget.
     #[allow(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
     pub(crate) fn cancelled(&self, ticket: Ticket) {
         if self.attempts.cancel(&ticket) {
@@ -262,32 +269,32 @@ impl Freshness {
         }
     }
 
-    /// Whether the attempt is still the one under way, and was not given up for another.
+    /// Whether the attempt is still the one in progress and was not replaced by another.
     pub(crate) fn is_current(&self, ticket: &Ticket) -> bool {
         self.attempts.is_current(ticket)
     }
 
-    /// The life of a set that an attempt brought; `random` is from 0 up to 1.
+    /// The life of a set that an attempt fetched. `random` is in `0.0..1.0`.
     pub(crate) fn renewed(&self, ticket: &Ticket, max_age: Option<Duration>, random: f64) -> Life {
         Life::fetched(ticket, max_age, random, &self.settings)
     }
 
-    /// The life of a set that another process fetched, `age` ago.
+    /// The life of a set that another process fetched `age` ago.
     pub(crate) fn seeded(&self, now: Duration, age: Duration, freshness: Duration) -> Option<Life> {
         Life::seeded(now, age, freshness, &self.settings)
     }
 
-    /// An attempt succeeded, and its set is published: in that order, so that who sees the attempt
-    /// ended sees the set. Returns how many had failed before it.
+    /// Called when an attempt has succeeded. Publish the set before this call: a thread that sees
+    /// the attempt as ended must also see its set. Returns how many attempts had failed before it.
     #[allow(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
     pub(crate) fn succeeded(&self, ticket: Ticket) -> u32 {
-        self.told_stale.store(false, Ordering::Relaxed);
+        self.stale_reported.store(false, Ordering::Relaxed);
         self.attempts.succeeded(&ticket)
     }
 
-    /// An attempt failed; `life` is that of the set at hand, `asked` the pause that the server asked
-    /// for. `None` where the attempt counted as ended before: that it failed so late is no fault of
-    /// the server.
+    /// Called when an attempt has failed. `life` describes the current set; `asked` is the pause
+    /// that the server asked for. Returns `None` if the attempt already counted as ended: such a
+    /// late failure says nothing about the server.
     pub(crate) fn failed(
         &self,
         ticket: Ticket,
@@ -301,12 +308,12 @@ impl Freshness {
             return None;
         }
         let failures = self.attempts.failed(&ticket, now, random, asked)?;
-        let turned_stale = Stage::of(life, now) == Stage::Stale && first(&self.told_stale);
+        let turned_stale = Stage::of(life, now) == Stage::Stale && first(&self.stale_reported);
         let usable_for = life.and_then(|life| life.usable_for(now));
         Some(Setback { failures, usable_for, turned_stale })
     }
 
-    /// Failures in a row.
+    /// The number of failures in a row.
     pub(crate) fn failures(&self) -> u32 {
         self.attempts.failures()
     }
@@ -316,42 +323,42 @@ fn limit(stage: Stage) -> Duration {
     if stage.is_usable() { UNKNOWN_KID_WAIT } else { NEEDED_WAIT }
 }
 
-/// The wait for an attempt that begins with it.
-fn begun(ticket: &Ticket, stage: Stage, since: Option<Attempt>) -> Wait {
+/// The wait for an attempt that this request started.
+fn wait_for_new(ticket: &Ticket, stage: Stage, since: Option<Attempt>) -> Wait {
     let attempt = ticket.attempt();
     let since = since.unwrap_or(attempt);
     Wait { attempt, limit: limit(stage), since, counted: false }
 }
 
-/// Whether an attempt that began after the request came has succeeded without its key.
-fn looked_since(life: Option<&Life>, stage: Stage, since: Option<Attempt>) -> bool {
-    // A set that came too late to be fresh says nothing about now.
+/// Whether an attempt that began after the request arrived has succeeded without returning its key.
+fn fetched_since(life: Option<&Life>, stage: Stage, since: Option<Attempt>) -> bool {
+    // A set that arrived too late to be fresh does not describe the server's current keys.
     matches!(stage, Stage::Fresh | Stage::Ahead)
-        && life.zip(since).is_some_and(|(life, first)| life.came_by(first))
+        && life.zip(since).is_some_and(|(life, first)| life.is_from(first))
 }
 
-/// Whether the server was asked no longer ago than one refill of the budget, and answered. Then a
-/// flood of forged kids is refused by 401 until the refill, and so is a key that was published in
-/// this very time.
-fn looked_lately(view: View, life: &Life, now: Duration) -> bool {
-    !view.has_failed() && life.was_asked_for_within(UNKNOWN_KID_PERIOD, now)
+/// Whether the server was asked at most one refill of the budget ago, and answered. Then a flood of
+/// forged kids is refused with 401 until the refill. A key that was published within this time is
+/// refused too.
+fn fetched_recently(view: View, life: &Life, now: Duration) -> bool {
+    !view.has_failed() && life.was_requested_within(UNKNOWN_KID_PERIOD, now)
 }
 
-/// No key, no waiting for one, and no attempt under way.
-fn refusal(view: View, life: Option<&Life>, now: Duration) -> Answer {
+/// The outcome if there is no key, the request cannot wait for one, and no attempt is in progress.
+fn refusal(view: View, life: Option<&Life>, now: Duration) -> Outcome {
     match life {
-        Some(life) if looked_lately(view, life, now) => Answer::Unknown,
+        Some(life) if fetched_recently(view, life, now) => Outcome::Unknown,
         _ => unavailable(view.phase(now), now),
     }
 }
 
-/// No key, and nobody could look for one.
-fn unavailable(phase: Phase, now: Duration) -> Answer {
+/// The outcome if there is no key and the server could not be asked.
+fn unavailable(phase: Phase, now: Duration) -> Outcome {
     let retry_after = match phase {
         Phase::Paused { until } => until.saturating_sub(now),
-        Phase::Idle | Phase::UnderWay(_) => MIN_BACKOFF,
+        Phase::Idle | Phase::InProgress(_) => MIN_BACKOFF,
     };
-    Answer::Unavailable { retry_after: retry_after.clamp(MIN_BACKOFF, MAX_BACKOFF) }
+    Outcome::Unavailable { retry_after: retry_after.clamp(MIN_BACKOFF, MAX_BACKOFF) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The rules of the machine one by one, each on both sides of its edge. Their interplay is the
-//! model test's.
+//! Tests each rule of the state machine on both sides of its limit. The model test covers how the
+//! rules work together.
 
 use super::attempts::Attempts;
 use super::life::{FRESHNESS, MAX_FRESHNESS, MAX_STALE_IF_ERROR, MIN_FRESHNESS};
@@ -17,9 +17,9 @@ const fn ms(milliseconds: u64) -> Duration {
 /// Seconds.
 const YEAR: u64 = 365 * 24 * 60 * 60;
 
-const KNOWN: Asked = Asked { known: true, since: None, patient: true };
-const UNKNOWN: Asked = Asked { known: false, since: None, patient: true };
-const IMPATIENT: Asked = Asked { known: false, since: None, patient: false };
+const KNOWN: RequestState = RequestState { known: true, since: None, may_wait: true };
+const UNKNOWN: RequestState = RequestState { known: false, since: None, may_wait: true };
+const IMPATIENT: RequestState = RequestState { known: false, since: None, may_wait: false };
 
 fn machine() -> Freshness {
     Freshness::new(FreshnessSettings::default())
@@ -29,7 +29,7 @@ fn life(at: u64) -> Life {
     renewed(&machine(), s(at), None, 0.0)
 }
 
-/// The life of a set that was asked for at this time.
+/// The life of a set that was requested at this time.
 fn renewed(machine: &Freshness, at: Duration, max_age: Option<Duration>, random: f64) -> Life {
     let ticket = machine.attempts.begin(machine.view(), at, Cause::Schedule).unwrap();
     let life = machine.renewed(&ticket, max_age, random);
@@ -37,8 +37,13 @@ fn renewed(machine: &Freshness, at: Duration, max_age: Option<Duration>, random:
     life
 }
 
-fn decide(machine: &Freshness, life: Option<&Life>, asked: Asked, now: Duration) -> Decision {
-    machine.request(machine.view(), life, asked, now).expect("nobody else is here")
+fn decide(
+    machine: &Freshness,
+    life: Option<&Life>,
+    request: RequestState,
+    now: Duration,
+) -> Decision {
+    machine.request(machine.view(), life, request, now).expect("no other thread changes the state")
 }
 
 /// The attempt that a decision starts.
@@ -112,8 +117,8 @@ fn a_clock_at_its_end_overflows_nothing() {
     machine.failed(ticket, None, Duration::MAX, 1.0, Some(Duration::MAX));
 }
 
-/// A clock may count from anywhere, the Unix epoch among others, so no pause may be lost in the room
-/// that a moment has.
+/// A clock may count from any point in time, for example the Unix epoch. No pause may be lost for
+/// want of bits for the time.
 #[test]
 fn a_failure_pauses_whatever_a_clock_counts_from() {
     for now in [s(0), s(56 * YEAR), s(500 * YEAR)] {
@@ -136,7 +141,7 @@ fn a_seed_is_stale_from_the_start_and_ends_at_the_cap_of_its_own_time() {
             assert_eq!(life.age(s(6)), s(age + 1));
         }
     }
-    // A freshness in the seed beyond what a server could ask for is cut.
+    // A seed may ask for more freshness than a server can. Its value is capped too.
     let life = machine().seeded(s(0), s(0), s(u64::MAX)).unwrap();
     assert_eq!(life.usable_for(s(0)), Some(s(2 * 3_600)));
 }
@@ -150,7 +155,7 @@ fn a_failure_postpones_the_next_attempt() {
         machine.failed(ticket, None, now, 1.0, None);
         let early = decide(&machine, None, UNKNOWN, now + s(bound) - ms(1));
         assert!(early.start.is_none(), "{bound}");
-        let Answer::Unavailable { retry_after } = early.answer else { panic!("{early:?}") };
+        let Outcome::Unavailable { retry_after } = early.outcome else { panic!("{early:?}") };
         assert_eq!(retry_after, s(1), "at least a second");
         now += s(bound);
     }
@@ -169,7 +174,7 @@ fn a_pause_counts_from_the_start_of_the_attempt() {
     for _ in 0..6 {
         let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
         machine.failed(ticket, None, s(0), 0.0, None);
-        // Rewinds the pause, so that only the failures add up.
+        // Resets the pause, so that only the failures add up.
         let ticket = machine.attempts.begin(machine.view(), s(0), Cause::Schedule).unwrap();
         assert!(machine.attempts.cancel(&ticket));
     }
@@ -207,12 +212,12 @@ fn an_attempt_that_was_given_back_is_no_failure() {
     let machine = machine();
     for first in [true, false] {
         let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
-        assert_eq!(machine.stranded(ticket), first);
+        assert_eq!(machine.could_not_start(ticket), first);
     }
     assert_eq!(machine.failures(), 0);
     let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
     machine.launched();
-    assert!(machine.stranded(ticket), "a row of its own");
+    assert!(machine.could_not_start(ticket), "a new series");
 }
 
 #[test]
@@ -234,7 +239,7 @@ fn a_flood_that_spends_a_budget_is_told_once() {
         told += u32::from(budget.take(ms(tenth * 100)) == Taken::Spent { first: true });
     }
     assert_eq!(told, 1, "a minute of it");
-    // The bucket is full again, and the next flood is told, too.
+    // The budget is full again, so the next flood is reported too.
     for _ in 0..4 {
         told += u32::from(budget.take(s(1_000)) == Taken::Spent { first: true });
     }
@@ -272,11 +277,11 @@ fn requests_and_what_becomes_of_them() {
         let _flight = flying.then(begin);
         let decision = decide(&machine, life, asked, s(now));
         assert_eq!(decision.start.is_some(), starts, "{name}");
-        let answer = match decision.answer {
-            Answer::Serve => "serve".to_owned(),
-            Answer::Unknown => "401".to_owned(),
-            Answer::Unavailable { .. } => "503".to_owned(),
-            Answer::Wait(wait) => {
+        let answer = match decision.outcome {
+            Outcome::Serve => "serve".to_owned(),
+            Outcome::Unknown => "401".to_owned(),
+            Outcome::Unavailable { .. } => "503".to_owned(),
+            Outcome::Wait(wait) => {
                 assert_eq!(wait.counted, flying, "{name}");
                 let since = if flying { begun.next() } else { begun };
                 assert_eq!((wait.attempt, wait.since), (begun, since), "{name}");
@@ -293,18 +298,21 @@ fn only_so_many_wait_for_unknown_kids_at_one_time() {
     let (machine, set) = (machine(), life(0));
     let ticket = started(decide(&machine, Some(&set), UNKNOWN, s(1)));
     for n in 0..4_096 {
-        let answer = decide(&machine, Some(&set), UNKNOWN, s(1)).answer;
-        assert!(matches!(answer, Answer::Wait(Wait { counted: true, .. })), "{n}: {answer:?}");
+        let answer = decide(&machine, Some(&set), UNKNOWN, s(1)).outcome;
+        assert!(matches!(answer, Outcome::Wait(Wait { counted: true, .. })), "{n}: {answer:?}");
     }
-    let refused = |life| decide(&machine, life, UNKNOWN, s(1)).answer;
-    let unavailable = Answer::Unavailable { retry_after: s(1) };
-    assert_eq!(refused(Some(&set)), unavailable, "nobody could look for it");
-    machine.left();
-    assert!(matches!(refused(Some(&set)), Answer::Wait(_)), "one left, one comes");
+    let refused = |life| decide(&machine, life, UNKNOWN, s(1)).outcome;
+    let unavailable = Outcome::Unavailable { retry_after: s(1) };
+    assert_eq!(refused(Some(&set)), unavailable, "the server could not be asked");
+    machine.wait_ended();
+    assert!(
+        matches!(refused(Some(&set)), Outcome::Wait(_)),
+        "one wait ended, so another may start"
+    );
     assert_eq!(refused(Some(&set)), unavailable);
-    assert_eq!(refused(None), unavailable, "whatever they wait for");
-    // Nothing of it touches those who have a key.
-    assert_eq!(decide(&machine, Some(&set), KNOWN, s(1)).answer, Answer::Serve);
+    assert_eq!(refused(None), unavailable, "the limit applies to every wait");
+    // Requests that have a key are not affected.
+    assert_eq!(decide(&machine, Some(&set), KNOWN, s(1)).outcome, Outcome::Serve);
     machine.succeeded(ticket);
 }
 
@@ -329,7 +337,8 @@ fn unknown_kids_and_bad_signatures_have_budgets_of_their_own() {
         }
     };
     assert_eq!([1, 2, 60, 61, 61].map(&mut granted), [true, false, false, true, false]);
-    // While an attempt is under way, or after a failure, a signature spends nothing.
+    // While an attempt is in progress, or after a failure, a bad signature takes nothing from the
+    // budget.
     let ticket = machine.attempts.begin(machine.view(), s(200), Cause::Schedule).unwrap();
     assert!(machine.signature_failed(machine.view(), s(200)).is_none());
     machine.failed(ticket, Some(&set), s(200), 0.0, None);
@@ -362,7 +371,7 @@ fn the_schedule_says_when() {
     assert_eq!(due_in(Some(&set), 240), s(0));
     assert!(machine.due(machine.view(), Some(&set), s(239)).is_none());
     let ticket = machine.due(machine.view(), Some(&set), s(240)).unwrap();
-    assert_eq!(due_in(Some(&set), 240), ms(500), "under way");
+    assert_eq!(due_in(Some(&set), 240), ms(500), "in progress");
     machine.failed(ticket, Some(&set), s(240), 1.0, None);
     assert_eq!(due_in(Some(&set), 240), s(1), "paused");
 }
@@ -372,11 +381,11 @@ fn a_view_that_is_out_of_date_decides_nothing() {
     let (machine, set) = (machine(), life(0));
     let old = machine.view();
     machine.succeeded(machine.due(old, None, s(0)).unwrap());
-    assert_eq!(machine.request(old, None, UNKNOWN, s(0)).err(), Some(Outrun), "needed");
-    assert_eq!(machine.request(old, Some(&set), KNOWN, s(250)).err(), Some(Outrun), "due");
+    assert_eq!(machine.request(old, None, UNKNOWN, s(0)).err(), Some(ViewOutdated), "needed");
+    assert_eq!(machine.request(old, Some(&set), KNOWN, s(250)).err(), Some(ViewOutdated), "due");
     for _ in 0..5 {
         let unknown = machine.request(old, Some(&set), UNKNOWN, s(1));
-        assert_eq!(unknown.err(), Some(Outrun), "unknown kid, whose budget is given back");
+        assert_eq!(unknown.err(), Some(ViewOutdated), "unknown kid, whose budget is given back");
     }
     assert!(machine.signature_failed(old, s(1)).is_none());
     assert!(machine.signature_failed(machine.view(), s(1)).is_some());
@@ -395,11 +404,11 @@ fn of_many_threads_one_starts() {
                     if let Some(ticket) = machine.due(view, None, s(0)) {
                         assert_eq!(out.fetch_add(1, Ordering::SeqCst), 0, "two at once");
                         tickets.fetch_add(1, Ordering::SeqCst);
-                        assert!(machine.is_under_way(ticket.attempt()));
+                        assert!(machine.is_in_progress(ticket.attempt()));
                         out.fetch_sub(1, Ordering::SeqCst);
                         let attempt = ticket.attempt();
                         machine.succeeded(ticket);
-                        assert!(!machine.is_under_way(attempt));
+                        assert!(!machine.is_in_progress(attempt));
                     }
                 }
             });
@@ -414,40 +423,40 @@ fn a_flood_is_on_when_an_unknown_kid_is_refused_and_somebody_knows() {
     for _ in 0..2 {
         assert!(!machine.is_flooded(machine.view(), &life, s(1)));
         let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(1)));
-        assert!(!machine.is_flooded(machine.view(), &life, s(1)), "an attempt is under way");
+        assert!(!machine.is_flooded(machine.view(), &life, s(1)), "an attempt is in progress");
         life = machine.renewed(&ticket, None, 0.0);
         machine.succeeded(ticket);
     }
     let is_flooded = |now| machine.is_flooded(machine.view(), &life, now);
-    assert!(!is_flooded(s(1)), "nobody was told yet");
+    assert!(!is_flooded(s(1)), "not reported yet");
     assert_eq!(decide(&machine, Some(&life), UNKNOWN, s(1)).note, Some(Note::BudgetSpent));
     for now in [s(1), ms(10_999)] {
         assert!(is_flooded(now), "{now:?}");
         let decision = decide(&machine, Some(&life), UNKNOWN, now);
-        assert_eq!(decision.answer, Answer::Unknown, "it foretells what would be decided");
+        assert_eq!(decision.outcome, Outcome::Unknown, "it predicts the decision");
     }
     assert!(!is_flooded(s(11)), "one more may be fetched");
     assert!(!is_flooded(s(299)), "not fresh any more");
 }
 
-/// The answer at `now` to a request that waited for an attempt which `end` ended.
+/// The outcome at `now` for a request that waited for an attempt. `end` ended the attempt.
 fn waited_for(
     end: impl FnOnce(&Freshness, Ticket, Duration) -> Option<Life>,
     joined: bool,
     now: Duration,
-) -> Answer {
+) -> Outcome {
     let machine = machine();
     let old = renewed(&machine, s(0), None, 0.0);
-    let ask = |life: &Life, since, patient, now| {
-        let asked = Asked { known: false, since, patient };
-        machine.request(machine.view(), Some(life), asked, now).unwrap()
+    let ask = |life: &Life, since, may_wait, now| {
+        let request = RequestState { known: false, since, may_wait };
+        machine.request(machine.view(), Some(life), request, now).unwrap()
     };
     let first = ask(&old, None, true, s(100));
-    let Answer::Wait(own) = first.answer else { panic!("{:?}", first.answer) };
-    let Answer::Wait(other) = ask(&old, None, true, s(100)).answer else { panic!("it joins") };
+    let Outcome::Wait(own) = first.outcome else { panic!("{:?}", first.outcome) };
+    let Outcome::Wait(other) = ask(&old, None, true, s(100)).outcome else { panic!("it joins") };
     let life = end(&machine, first.start.unwrap(), now).unwrap_or(old);
     let since = if joined { other.since } else { own.since };
-    ask(&life, Some(since), false, now).answer
+    ask(&life, Some(since), false, now).outcome
 }
 
 #[test]
@@ -466,13 +475,13 @@ fn unknown_is_said_only_where_somebody_looked() {
         None
     };
     let hangs = |_: &Freshness, _: Ticket, _| None;
-    let unavailable = Answer::Unavailable { retry_after: s(1) };
+    let unavailable = Outcome::Unavailable { retry_after: s(1) };
     for (name, answer, expected) in [
-        ("an attempt of its own", waited_for(succeeded, false, s(101)), Answer::Unknown),
-        ("and long ago", waited_for(succeeded, false, s(300)), Answer::Unknown),
-        ("and so late that it is due", waited_for(succeeded, false, s(350)), Answer::Unknown),
+        ("an attempt of its own", waited_for(succeeded, false, s(101)), Outcome::Unknown),
+        ("and long ago", waited_for(succeeded, false, s(300)), Outcome::Unknown),
+        ("and so late that it is due", waited_for(succeeded, false, s(350)), Outcome::Unknown),
         ("and past its freshness", waited_for(succeeded, false, s(500)), unavailable),
-        ("one that it joined, 10 s ago", waited_for(succeeded, true, s(110)), Answer::Unknown),
+        ("one that it joined, 10 s ago", waited_for(succeeded, true, s(110)), Outcome::Unknown),
         ("one that it joined, 11 s ago", waited_for(succeeded, true, s(111)), unavailable),
         ("one that failed", waited_for(failed, false, s(101)), unavailable),
         ("one that failed, joined", waited_for(failed, true, s(101)), unavailable),
@@ -488,18 +497,22 @@ fn unknown_is_said_only_where_somebody_looked() {
 fn a_failure_takes_the_word_of_the_attempt_before_it() {
     let machine = machine();
     let life = renewed(&machine, s(0), None, 0.0);
-    assert_eq!(decide(&machine, Some(&life), IMPATIENT, s(5)).answer, Answer::Unknown);
+    assert_eq!(decide(&machine, Some(&life), IMPATIENT, s(5)).outcome, Outcome::Unknown);
     let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(5)));
     machine.failed(ticket, Some(&life), s(5), 0.0, None);
     for now in [5, 6, 9] {
-        let answer = decide(&machine, Some(&life), IMPATIENT, s(now)).answer;
-        assert_eq!(answer, Answer::Unavailable { retry_after: s(1) }, "{now}: nobody could look");
+        let answer = decide(&machine, Some(&life), IMPATIENT, s(now)).outcome;
+        assert_eq!(
+            answer,
+            Outcome::Unavailable { retry_after: s(1) },
+            "{now}: the server could not be asked"
+        );
         assert!(!machine.is_flooded(machine.view(), &life, s(now)));
     }
     let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(6)));
     let life = machine.renewed(&ticket, None, 0.0);
     machine.succeeded(ticket);
-    assert_eq!(decide(&machine, Some(&life), IMPATIENT, s(6)).answer, Answer::Unknown);
+    assert_eq!(decide(&machine, Some(&life), IMPATIENT, s(6)).outcome, Outcome::Unknown);
 }
 
 #[test]
@@ -508,8 +521,8 @@ fn a_seed_is_no_word_of_the_server() {
     let life = machine.seeded(s(0), s(0), s(300)).unwrap();
     let ticket = started(decide(&machine, Some(&life), UNKNOWN, s(0)));
     machine.cancelled(ticket);
-    let answer = decide(&machine, Some(&life), IMPATIENT, s(0)).answer;
-    assert_eq!(answer, Answer::Unavailable { retry_after: s(1) });
+    let answer = decide(&machine, Some(&life), IMPATIENT, s(0)).outcome;
+    assert_eq!(answer, Outcome::Unavailable { retry_after: s(1) });
 }
 
 #[test]
@@ -519,18 +532,18 @@ fn an_attempt_that_never_reports_counts_as_ended() {
         let machine = machine();
         let lost = started(decide(&machine, None, UNKNOWN, s(1)));
         let before = decide(&machine, None, UNKNOWN, ms(12_999));
-        assert!(matches!(before.answer, Answer::Wait(wait) if wait.attempt == lost.attempt()));
+        assert!(matches!(before.outcome, Outcome::Wait(wait) if wait.attempt == lost.attempt()));
         assert!(before.start.is_none());
         let next = started(decide(&machine, None, UNKNOWN, s(13)));
-        assert!(!machine.is_under_way(lost.attempt()) && machine.is_under_way(next.attempt()));
-        // What it brings at last changes nothing.
+        assert!(!machine.is_in_progress(lost.attempt()) && machine.is_in_progress(next.attempt()));
+        // Its late result changes nothing.
         assert!(!machine.is_current(&lost) && machine.is_current(&next));
         match end {
             "succeeded" => assert_eq!(machine.succeeded(lost), 0),
             "failed" => assert!(machine.failed(lost, None, s(13), 1.0, None).is_none()),
             _ => machine.cancelled(lost),
         }
-        assert!(machine.is_under_way(next.attempt()), "{end}");
+        assert!(machine.is_in_progress(next.attempt()), "{end}");
         assert_eq!(machine.failures(), 0, "{end}");
         assert_eq!(machine.failed(next, None, s(13), 0.0, None).unwrap().failures, 1, "{end}");
     }
@@ -546,7 +559,7 @@ fn a_late_failure_is_no_fault_of_the_server_and_a_late_set_is_as_old_as_its_ques
     }
     let machine = machine();
     let ticket = started(decide(&machine, None, UNKNOWN, s(0)));
-    assert!(machine.is_current(&ticket), "nobody else has begun one");
+    assert!(machine.is_current(&ticket), "no other attempt has begun");
     let life = machine.renewed(&ticket, None, 0.0);
     assert_eq!(life.stage(s(1_000)), Stage::Stale);
     assert_eq!(life.age(s(1_000)), s(1_000));

@@ -1,5 +1,5 @@
-//! A key set's text, taken apart: one raw value per key, so that what is wrong inside one entry costs
-//! no other.
+//! Splits the text of a key set into one raw value for each key, so that an error in one entry does
+//! not affect the others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,34 +9,34 @@ use serde_json::value::RawValue;
 
 use crate::fetch::without_mark;
 
-/// Entries of one set that are read. Real sets have 1 to 20, Entra ID's common one about 30, one of a
-/// server that signs for many tenants some 100.
+/// Maximum number of entries that are read. Real sets have 1 to 20 keys. The common set of Entra ID
+/// has about 30, and the set of a server that signs for many tenants has about 100.
 pub(crate) const MAX_KEYS: usize = 250;
 
-/// Why a document is not a usable key set: our own words, and kids escaped.
+/// Why a document is not a usable key set. The text is this crate's own, and kids are escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
 
-/// Unread entries of a set.
+/// The raw entries of a set.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Entries<'a> {
-    /// The first [`MAX_KEYS`] of them.
+    /// The first [`MAX_KEYS`] entries.
     pub(crate) texts: Vec<&'a str>,
-    /// Whether there are more.
+    /// Whether there are more entries.
     pub(crate) has_more: bool,
 }
 
-/// The entries of the one array `keys`, unread (RFC 7517 §5). Other members are skipped, whatever
-/// they hold.
+/// The raw entries of the only array `keys` (RFC 7517 §5). Other members are skipped without a
+/// check of their content.
 ///
 /// # Errors
-/// When the document is no JSON object with one array `keys`.
+/// Fails if the document is not a JSON object with exactly one array `keys`.
 pub(crate) fn entries(document: &[u8]) -> Result<Entries<'_>, KeySetFault> {
     let text = std::str::from_utf8(without_mark(document)).map_err(|_| NO_OBJECT)?;
     let Document(keys) = serde_json::from_str(text).map_err(|_| NO_OBJECT)?;
     let array = keys.map(RawValue::get).filter(|text| text.starts_with('['));
     let array = array.ok_or(KeySetFault("no array `keys`".into()))?;
-    // Its form was checked as a part of the document.
+    // The syntax was checked together with the document.
     let Array(entries) = serde_json::from_str(array).map_err(|_| NO_OBJECT)?;
     Ok(entries)
 }
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Document<'de> {
                     if name != "keys" {
                         map.next_value::<IgnoredAny>()?;
                     } else if keys.replace(map.next_value()?).is_some() {
-                        // Two readers could take one each.
+                        // Another parser could use the other one.
                         return Err(A::Error::custom("duplicate member name"));
                     }
                 }

@@ -1,4 +1,4 @@
-//! One JSON Web Key (RFC 7517 §4) becomes a prepared key, or a reason why not.
+//! Parses one JSON Web Key (RFC 7517 §4) into a prepared key, or says why it cannot be used.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -22,12 +22,12 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// A key that nothing is said of.
+    /// A key without a kid, a thumbprint or an issuer.
     pub(crate) fn nameless(prepared: VerificationKey) -> Self {
         Self { kid: None, thumbprints: [None, None], issuer: None, prepared }
     }
 
-    /// Reads one entry of `keys`.
+    /// Parses one entry of `keys`.
     pub(crate) fn parse(jwk: &Object<'_>, accepted: AlgorithmSet) -> Result<Self, KeyFault> {
         check_use(jwk)?;
         // RFC 7517 §9.2: a private key in a public document is a compromised key.
@@ -40,7 +40,7 @@ impl Key {
             None => None,
             Some(name) => Some(Algorithm::from_name(name).ok_or_else(|| unknown_algorithm(name))?),
         };
-        // RFC 7517 §4.7: a certificate beside the key's own members says the same again.
+        // RFC 7517 §4.7: a certificate next to the key's own members repeats the same key.
         let has_own = ["n", "e", "x", "y", "pub"].iter().any(|name| member(jwk, name).is_some());
         let mut prepared = match string(jwk, "kty")? {
             kty if !has_own && member(jwk, "x5c").is_some() => {
@@ -54,19 +54,19 @@ impl Key {
                 &octets(jwk, "y")?,
                 accepted,
             ),
-            // Ed448 has no implementation here, and X25519 and X448 agree on keys, they do not
-            // sign (RFC 8037 §3.2).
+            // Ed448 is not implemented here. X25519 and X448 are for key agreement, not for
+            // signatures (RFC 8037 §3.2).
             Some("OKP") => match string(jwk, "crv")? {
                 Some("Ed25519") => VerificationKey::ed25519(&octets(jwk, "x")?, accepted),
                 _ => Err(KeyFault("curve is not Ed25519")),
             },
             Some("AKP") => VerificationKey::ml_dsa(
-                named.ok_or(KeyFault("an AKP key needs alg"))?,
+                named.ok_or(KeyFault("an AKP key requires alg"))?,
                 &octets(jwk, "pub")?,
                 accepted,
             ),
-            // A secret that a server publishes is none (RFC 7517 §9.2).
-            Some("oct") => Err(KeyFault("symmetric keys are never taken from a key set")),
+            // A published secret is not secret (RFC 7517 §9.2).
+            Some("oct") => Err(KeyFault("a key set must not contain symmetric keys")),
             Some(_) => Err(KeyFault("kty is unknown")),
         }?;
         if let Some(named) = named {
@@ -81,17 +81,18 @@ impl Key {
     }
 }
 
-/// A key of another algorithm, or one for encryption (RFC 7518 §4.1), which is not a mistake.
+/// The reason for a key of an unknown algorithm. A key for encryption (RFC 7518 §4.1) is not a
+/// mistake.
 fn unknown_algorithm(name: &str) -> KeyFault {
     let encrypts = ["RSA-OAEP", "RSA1_5", "ECDH-ES", "A128", "A192", "A256", "PBES2"];
     KeyFault(match encrypts.iter().any(|start| name.starts_with(start)) {
         true => ALG_ENCRYPTS,
-        false => "alg is no algorithm of ours",
+        false => "alg is not supported",
     })
 }
 
-/// RFC 7517 §4.2 and §4.3: `use`, when present, is `sig`; `key_ops`, when present, has `verify`;
-/// where both are, all of the second are operations of the first.
+/// RFC 7517 §4.2 and §4.3: `use`, if present, is `sig`. `key_ops`, if present, contains `verify`.
+/// If both are present, all of `key_ops` must be allowed by `use`.
 fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
     let used = string(jwk, "use")?;
     if used.is_some_and(|used| used != "sig") {
@@ -100,7 +101,7 @@ fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
     let ops = match member(jwk, "key_ops") {
         None => return Ok(()),
         Some(Value::Array(ops)) => ops,
-        Some(_) => return Err(KeyFault("key_ops is no array")),
+        Some(_) => return Err(KeyFault("key_ops is not an array")),
     };
     if !ops.iter().any(|op| op.as_str() == Some("verify")) {
         return Err(KeyFault(NO_VERIFY));
@@ -111,9 +112,9 @@ fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
     Ok(())
 }
 
-/// The key of the first certificate in `x5c`, where that is all there is of it. As with PEM and DER,
-/// who issued the certificate and for how long is not asked: the set is trusted as it is, and a key in
-/// it could as well stand there bare.
+/// The key of the first certificate in `x5c`, for a JWK without key members of its own. As for PEM
+/// and DER, the issuer and the validity period of the certificate are not checked. The set is
+/// trusted, and it could also contain the key without a certificate.
 fn certified(
     jwk: &Object<'_>,
     kty: Option<&str>,
@@ -129,14 +130,15 @@ fn certified(
     let text: String = text.split(['\r', '\n']).collect();
     let der = lenient(&text).ok_or(KeyFault("x5c is not in base64"))?;
     let key = pem::certificate(&der, accepted)?;
-    let (own_kty, own_crv) = key.algorithm().map(kind).ok_or(KeyFault("the key has no use"))?;
+    let (own_kty, own_crv) =
+        key.algorithm().map(kind).ok_or(KeyFault("no algorithm uses the key"))?;
     if kty.is_some_and(|kty| kty != own_kty) || crv.is_some_and(|crv| Some(crv) != own_crv) {
-        return Err(KeyFault("x5c has another kind of key than kty or crv says"));
+        return Err(KeyFault("the key in x5c does not match kty or crv"));
     }
     Ok(key)
 }
 
-/// `kty` and `crv` of a key for this algorithm.
+/// The `kty` and `crv` of a key for this algorithm.
 fn kind(algorithm: Algorithm) -> (&'static str, Option<&'static str>) {
     match algorithm {
         Algorithm::ES256 => ("EC", Some("P-256")),
@@ -154,7 +156,7 @@ fn kind(algorithm: Algorithm) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// A member that is there. Servers write null for what they leave out.
+/// A member that is present and not null. Some servers write null for a missing value.
 fn member<'a, 'b>(jwk: &'a Object<'b>, name: &str) -> Option<&'a Value<'b>> {
     jwk.get(name).filter(|value| **value != Value::Null)
 }
@@ -163,28 +165,28 @@ fn string<'a>(jwk: &'a Object<'_>, name: &'static str) -> Result<Option<&'a str>
     match member(jwk, name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(KeyFault("a member that must be a string is none")),
+        Some(_) => Err(KeyFault("a member that must be a string is not a string")),
     }
 }
 
-/// Octets whose number counts, those of a curve or of ML-DSA, in whichever alphabet they are written.
+/// Octets whose length is fixed: those of a curve or of ML-DSA.
 fn octets(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
     let text = string(jwk, name)?.ok_or(KeyFault("a member of the key is missing"))?;
     lenient(text).ok_or(KeyFault("a member of the key is not in base64"))
 }
 
-/// A number, which is the same one with the zero octet that a library puts before it to say that it is
-/// not negative, and in whichever alphabet it is written (RFC 7518 §6.3.1 wants neither).
+/// An unsigned number. Some libraries put a zero octet before it to mark it as not negative, and
+/// some use the wrong base64 alphabet. Both are accepted, although RFC 7518 §6.3.1 forbids them.
 fn number(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
     let text = string(jwk, name)?.ok_or(KeyFault("a member of the key is missing"))?;
-    let mut octets = lenient(text).ok_or(KeyFault("a number of the key is not in base64"))?;
+    let mut octets = lenient(text).ok_or(KeyFault("a number of the key is not base64"))?;
     if let [0, _, ..] = *octets {
         octets.remove(0);
     }
     Ok(octets)
 }
 
-/// Decodes either alphabet of base64, padded or not.
+/// Decodes both base64 alphabets, with or without padding.
 fn lenient(text: &str) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);

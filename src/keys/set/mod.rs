@@ -1,7 +1,7 @@
-//! A key set: parsed once, prepared once, then only read.
+//! A key set. It is parsed and prepared once. After that, it is only read.
 //!
-//! Strict on the document, lenient on its entries (RFC 7517 §5): one key of an unknown kind, or in
-//! bad JSON, must not take the others with it.
+//! The document is parsed strictly, its entries leniently (RFC 7517 §5): one key of an unknown kind
+//! or with invalid JSON must not remove the other keys.
 
 pub(super) mod entries;
 pub(super) mod jwk;
@@ -27,7 +27,7 @@ pub(crate) use pem::{der, pem};
 pub(crate) use select::Candidates;
 pub use thumbprint::jwk_thumbprint;
 
-/// How many entries are listed with the reason why each can't be used, where none can.
+/// The maximum number of entries that the error lists with a reason when no entry can be used.
 const MAX_TOLD: usize = 5;
 
 /// The prepared keys of one issuer.
@@ -36,7 +36,7 @@ pub(crate) struct KeySet {
     skipped: Vec<Skipped>,
 }
 
-/// An entry that can't be used, for the operator's log.
+/// An entry that cannot be used, for the operator's log.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Skipped {
     pub(crate) kid: Option<Excerpt>,
@@ -44,21 +44,21 @@ pub(crate) struct Skipped {
 }
 
 impl KeySet {
-    /// A set without keys, with which nothing verifies.
+    /// A set without keys. No signature verifies with it.
     pub(crate) fn empty() -> Self {
         Self { keys: Vec::new(), skipped: Vec::new() }
     }
 
-    /// Reads a JWK set.
+    /// Parses a JWK set.
     ///
     /// # Errors
-    /// When the document is no JSON object with one array `keys`, or when no entry that is read can be
-    /// used: such an answer must not replace a good set.
+    /// Fails if the document is not a JSON object with exactly one array `keys`. Also fails if no
+    /// entry that is read can be used: such a document must not replace a good set.
     pub(crate) fn parse(document: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
         let mut set = Self::empty();
         let entries = entries(document)?;
         for entry in entries.texts {
-            // As strict as with a token, and within the same limits.
+            // As strict as for a token, with the same limits.
             let read = json::parse(entry.as_bytes());
             let read = read.map_err(|_| KeyFault("not one strict JSON object"));
             let kid = read.as_ref().ok().and_then(kid_of);
@@ -77,24 +77,25 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Reads a file: a JWK set, or one public key or certificate as PEM or DER, by how it begins.
+    /// Parses a file. Its first bytes decide what it is: a JWK set, or one public key or
+    /// certificate as PEM or DER.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), and when it is none of these.
+    /// Fails as [`parse`](Self::parse) does, and if the file has none of these formats.
     pub(crate) fn parse_file(content: &[u8], accepted: AlgorithmSet) -> Result<Self, KeySetFault> {
         const BEGIN: &[u8] = b"-----BEGIN ";
         let key = match without_mark(content).trim_ascii_start() {
             [b'{', ..] => return Self::parse(content, accepted),
-            // RFC 7468 §2: text may stand before it.
+            // RFC 7468 §2: text before the first boundary is allowed.
             text if memchr::memmem::find(text, BEGIN).is_some() => pem::pem(text, accepted),
-            // DER: a SEQUENCE.
+            // DER begins with a SEQUENCE.
             [0x30, ..] => pem::der(content, accepted),
             _ => Err(KeyFault("neither a JWK set nor a public key or certificate as PEM or DER")),
         };
         key.map(Self::single).map_err(|KeyFault(reason)| KeySetFault(reason.into()))
     }
 
-    /// Says of the first entries why they can't be used.
+    /// Explains why the first entries cannot be used.
     fn no_usable_key(&self) -> KeySetFault {
         if self.skipped.is_empty() {
             return KeySetFault("no usable key: the set is empty".into());
@@ -118,12 +119,13 @@ impl KeySet {
         Self { keys: vec![Key::nameless(prepared)], skipped: Vec::new() }
     }
 
-    /// The keys that a token's header names; none when it names none of this set.
+    /// The keys that a token's header names. Empty if the header names no key of this set.
     pub(crate) fn find(&self, key: KeyHint<'_>, algorithm: Algorithm, iss: &str) -> Candidates {
         select::candidates(&self.keys, key, algorithm, iss)
     }
 
-    /// Whether some key may be meant by this kid: one that has it, or one that has none.
+    /// Whether a token with this kid may mean a key of this set: a key that has this kid, or a key
+    /// that has none.
     pub(crate) fn may_have(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref().is_none_or(|own| own == kid))
     }
@@ -146,12 +148,12 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// The key ids, of the keys that have one.
+    /// The kids of the keys that have one.
     pub(crate) fn kids(&self) -> Vec<Excerpt> {
         self.keys.iter().filter_map(|key| key.kid.as_deref()).map(Excerpt::of).collect()
     }
 
-    /// The key ids that `other` does not have.
+    /// The kids that `other` does not have.
     pub(crate) fn kids_beyond(&self, other: &Self) -> Vec<Excerpt> {
         let kids = self.keys.iter().filter_map(|key| key.kid.as_deref());
         let has = |kid| other.keys.iter().any(|key| key.kid.as_deref() == Some(kid));

@@ -1,4 +1,4 @@
-//! Public keys that come as PEM or DER: bare (RFC 5280 SubjectPublicKeyInfo), or in a certificate.
+//! Public keys as PEM or DER: a bare key (SubjectPublicKeyInfo, RFC 5280) or a certificate.
 
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
@@ -6,7 +6,7 @@ use webpki::EndEntityCert;
 
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 
-/// Reads the one `PUBLIC KEY` or `CERTIFICATE` of a PEM text (RFC 7468 §13, §5).
+/// Parses the only `PUBLIC KEY` or `CERTIFICATE` in a PEM text (RFC 7468 §13, §5).
 pub(crate) fn pem(pem: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
     let mut keys = <(SectionKind, Vec<u8>)>::pem_slice_iter(pem).filter_map(|section| {
         Some(match section {
@@ -17,18 +17,18 @@ pub(crate) fn pem(pem: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey,
         })
     });
     let key =
-        keys.next().ok_or(KeyFault("no PEM text with the label PUBLIC KEY or CERTIFICATE"))?;
+        keys.next().ok_or(KeyFault("no PEM block with the label PUBLIC KEY or CERTIFICATE"))?;
     if keys.next().is_some() {
-        // Without a kid, nothing would tell which of them a token names.
-        return Err(KeyFault("more than one key; several are a JWK set, each with its kid"));
+        // Without a kid, it is unclear which of the keys a token names.
+        return Err(KeyFault("more than one key; use a JWK set with a kid for each key"));
     }
     key
 }
 
-/// Reads a DER SubjectPublicKeyInfo or certificate.
+/// Parses a DER SubjectPublicKeyInfo or certificate.
 pub(crate) fn der(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
     VerificationKey::spki(der, accepted).or_else(|fault| {
-        // A certificate has another shape, so at most one of the two readings succeeds.
+        // The two formats differ, so at most one of the two parsers succeeds.
         certificate(der, accepted).map_err(|other| match other {
             NO_CERTIFICATE => fault,
             other => other,
@@ -36,10 +36,10 @@ pub(crate) fn der(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey,
     })
 }
 
-const NO_CERTIFICATE: KeyFault = KeyFault("no X.509 certificate of version 3");
+const NO_CERTIFICATE: KeyFault = KeyFault("not an X.509 version 3 certificate");
 
-/// The key in a certificate. It is configured, or in a key set, hence trusted as it is: who issued the
-/// certificate and for how long is not asked.
+/// The key in a certificate. The certificate is configured or part of a key set, so it is already
+/// trusted. Its issuer and its validity period are not checked.
 pub(crate) fn certificate(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
     let der = CertificateDer::from(der);
     let certificate = EndEntityCert::try_from(&der).map_err(|_| NO_CERTIFICATE)?;

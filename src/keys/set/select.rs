@@ -1,25 +1,26 @@
-//! Step 4 of the walk: which keys of a set may have signed this token? Pure.
+//! Step 4 of the walk: selects the keys of a set that may have signed this token. Pure functions.
 //!
-//! A `kid` is a hint into the trusted set and nothing else (RFC 7515 §4.1.4). In this order:
+//! A `kid` only selects keys of the trusted set (RFC 7515 §4.1.4). The rules, in this order:
 //!
-//! - a token with a `kid`: the keys of that very kid that serve its algorithm, all of them, since
-//!   two keys may share a kid (RFC 7517 §4.5);
-//! - else the one key without a kid that serves the algorithm;
-//! - a token with a certificate's thumbprint and no `kid`: the keys of that certificate (RFC 7515
-//!   §4.1.7), else those of which the set names no certificate;
-//! - a token with neither: the keys that serve its algorithm, since a server that names none has two in
-//!   each rotation.
+//! - If the token has a `kid`: all keys with this `kid` that support the token's algorithm. Two
+//!   keys may share a `kid` (RFC 7517 §4.5).
+//! - If there is none: the key without a `kid` that supports the algorithm, if there is exactly
+//!   one.
+//! - If the token has a certificate's thumbprint and no `kid`: the keys with this certificate (RFC
+//!   7515 §4.1.7). If there are none: the keys for which the set names no certificate.
+//! - If the token has neither: the keys that support its algorithm. A server that names no keys has
+//!   two of them during each rotation.
 //!
-//! At most four keys are tried, so that a forged token can't make work of a whole set. Where a `kid`
-//! was given and "the one" key without one would be several, there is none.
+//! At most four keys are tried, so that a forged token cannot cause a check with every key of the
+//! set.
 
 use crate::crypto::Algorithm;
 use crate::issuer::tenant_of;
 use crate::keys::set::jwk::Key;
 use crate::token::header::{KeyHint, Thumbprint};
 
-/// Keys that are tried for one token. Two of one kid happen in rotations; more is a mistake that
-/// must not multiply the cost of a forged token.
+/// The maximum number of keys that are tried for one token. A rotation may have two keys with one
+/// kid. More is a mistake that must not multiply the cost of a forged token.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
 /// Positions of keys in their set.
@@ -52,7 +53,7 @@ pub(crate) fn candidates(
     algorithm: Algorithm,
     iss: &str,
 ) -> Candidates {
-    // Up to four of those that are meant and fit.
+    // Up to four keys that are meant and support the algorithm.
     fn all(
         keys: &[Key],
         (algorithm, iss): (Algorithm, &str),
@@ -97,7 +98,8 @@ pub(crate) fn candidates(
     }
 }
 
-/// Whether a key published for `issuer`, perhaps with a place for the tenant, serves `iss`.
+/// Whether a key that is published for `issuer` may be used for `iss`. `issuer` may have a
+/// placeholder for the tenant.
 fn serves(issuer: &str, iss: &str) -> bool {
     issuer == iss || tenant_of(issuer, iss).is_some()
 }

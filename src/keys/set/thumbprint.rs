@@ -6,8 +6,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::crypto::sha256;
 use crate::token::json::{self, Value};
 
-/// The SHA-256 thumbprint of a JWK (RFC 7638 §3), base64url: a name for a key that depends on the
-/// key alone. `None` when `jwk` is no key of kind RSA, EC, OKP, oct or AKP, or lacks a member.
+/// The SHA-256 thumbprint of a JWK (RFC 7638 §3) in base64url. It identifies a key and depends only
+/// on the key itself. Returns `None` if `jwk` is not a key with the `kty` RSA, EC, OKP, oct or AKP,
+/// or if a required member is missing.
 ///
 /// ```
 /// use tower_resource_server::jwk_thumbprint;

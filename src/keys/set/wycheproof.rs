@@ -1,9 +1,10 @@
-//! The Wycheproof vectors, through this crate's own JWS, JWK and signature code.
+//! The Wycheproof vectors, run through this crate's own JWS, JWK and signature code.
 //!
-//! A vector whose verdict here differs from the published one stands in `wycheproof_exceptions.txt`
-//! with its reason. One that differs and does not stand there fails the test, and so does one that
-//! stands there and no longer differs. How many vectors a set has, and how many of them must be
-//! accepted, is counted, so that a set that is read wrongly does not pass for want of vectors.
+//! If the verdict on a vector differs from the published one, the vector is listed in
+//! `wycheproof_exceptions.txt` with the reason. The test fails if an unlisted vector differs, and
+//! also if a listed vector no longer differs. The test also checks how many vectors each set has
+//! and how many are accepted, so that a set that is read incorrectly does not pass with too few
+//! vectors.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ fn all() -> AlgorithmSet {
     Algorithm::ALL.iter().copied().collect()
 }
 
-/// Every set that is read here: an exception for another would never be missed.
+/// Every set that is read here. An exception for any other set would never be checked.
 const SETS: [&str; 18] = [
     "json_web_signature",
     "json_web_key",
@@ -48,7 +49,7 @@ const SETS: [&str; 18] = [
     "ml_dsa_87",
 ];
 
-/// One line of the exceptions: its set, its number, and whether the vector is accepted here.
+/// One line of the exceptions: the set, the number of the vector, and whether it is accepted here.
 fn exceptions() -> impl Iterator<Item = (&'static str, usize, bool)> {
     let lines = EXCEPTIONS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| {
@@ -65,7 +66,7 @@ fn exceptions() -> impl Iterator<Item = (&'static str, usize, bool)> {
     })
 }
 
-/// Compares verdicts with the published ones and the exceptions with both.
+/// Compares each verdict with the published one and with the exceptions.
 struct Judge {
     set: String,
     exceptions: BTreeMap<usize, bool>,
@@ -85,7 +86,7 @@ impl Judge {
         Self { set, exceptions: own, problems: Vec::new(), seen: 0, accepted: 0 }
     }
 
-    /// `valid` is `None` where the publisher leaves the verdict to the implementation.
+    /// `valid` is `None` if the publisher leaves the verdict to the implementation.
     fn see(&mut self, id: usize, comment: &str, valid: Option<bool>, accepted: bool) {
         self.seen += 1;
         self.accepted += usize::from(accepted);
@@ -100,7 +101,7 @@ impl Judge {
         }
     }
 
-    /// The numbers are those of the published sets; a later edition may add to them.
+    /// The numbers are those of the published sets. A later edition may have more vectors.
     fn finish(self, seen: usize, accepted: usize) {
         let set = &self.set;
         assert!(self.problems.is_empty(), "{:#?}", self.problems);
@@ -118,7 +119,7 @@ fn verdict(result: TestResult) -> Option<bool> {
     }
 }
 
-/// The keys of a group: a JWK, a JWK set, or a secret, which only code can configure.
+/// The keys of a group: a JWK, a JWK set, or a secret. A secret can only be configured in code.
 fn keys(group: &json_web::TestGroup) -> Option<KeySet> {
     let key = group.public_key.as_ref().or(group.private_key.as_ref())?;
     if key.get("kty") == Some(&json!("oct")) {
@@ -150,7 +151,7 @@ fn jose(name: json_web::TestName, set: &str, seen: usize, accepted: usize) {
     for group in &vectors.test_groups {
         let keys = keys(group);
         for test in &group.tests {
-            // An encrypted token is refused whatever is in it.
+            // An encrypted token is always refused.
             let (jws, valid) = match (&test.jws, &test.jwe) {
                 (Some(jws), _) => (jws, test.result == JoseResult::Valid),
                 (None, Some(jwe)) => (jwe, false),
@@ -281,8 +282,8 @@ fn rsa_pss() {
     }
 }
 
-/// RFC 7518 §3.5: the salt is as long as the hash, and MGF1 uses the same hash. Signatures that are
-/// good but for that are refused.
+/// RFC 7518 §3.5: the salt is as long as the hash, and MGF1 uses the same hash. Signatures that
+/// differ only in this are refused.
 #[test]
 fn rsa_pss_with_another_salt_or_mask_is_refused() {
     use wycheproof::rsa_pss_verify::{TestName, TestSet};
@@ -296,7 +297,7 @@ fn rsa_pss_with_another_salt_or_mask_is_refused() {
             let (n, e) = (trimmed(&group.key.n), trimmed(&group.key.e));
             let key = VerificationKey::rsa(n, e, all()).unwrap();
             for test in &group.tests {
-                // The others have the salt of this very algorithm.
+                // The other vectors have the salt length of this algorithm.
                 if test.result == TestResult::Valid {
                     let accepted = key.verify(algorithm, &test.msg, &test.sig);
                     assert!(!accepted, "{name:?} {}", test.tc_id);
@@ -320,7 +321,8 @@ fn ml_dsa() {
         for group in &TestSet::load(name).unwrap().test_groups {
             let key = VerificationKey::ml_dsa(algorithm, &group.pubkey, all());
             for test in &group.tests {
-                // RFC 9964 §5: the context is empty, so a signature under another is none.
+                // RFC 9964 §5: the context is empty, so a signature with another context is
+                // invalid.
                 let valid = match &test.ctx {
                     Some(context) if !context.is_empty() => Some(false),
                     _ => verdict(test.result),

@@ -1,4 +1,4 @@
-//! The token that a key server wants to see.
+//! The token that a key server requires.
 
 use std::fmt;
 use std::path::Path;
@@ -7,10 +7,11 @@ use http::HeaderValue;
 
 use crate::keys::source::file::Reader;
 
-/// Bytes of a token file. A service account's token has about 1 KiB.
+/// Maximum size of a token file in bytes. The token of a service account has about 1 KiB.
 const MAX_TOKEN_FILE: usize = 16 * 1024;
 
-/// A file with a token, read anew for each fetch, since who mounts it replaces it.
+/// A file with a token. It is read again for each fetch, because the platform that mounts it
+/// replaces it.
 pub(crate) struct BearerFile(Reader);
 
 impl BearerFile {
@@ -18,10 +19,11 @@ impl BearerFile {
         Self(Reader::new(path, MAX_TOKEN_FILE))
     }
 
-    /// `Authorization: Bearer` and the token (RFC 6750 §2.1), never to be shown.
+    /// `Authorization: Bearer` and the token (RFC 6750 §2.1). The value is secret and must not be
+    /// logged.
     ///
     /// # Errors
-    /// In words that tell nothing of the file's content.
+    /// The message shows nothing of the file's content.
     pub(crate) async fn authorization(&self) -> Result<HeaderValue, String> {
         let content = self.0.read().await;
         let content = content.map_err(|problem| format!("bearer token file: {problem}"))?;
@@ -30,8 +32,8 @@ impl BearerFile {
     }
 }
 
-/// `Authorization: Bearer` and a token, if it is one (b64token, RFC 6750 §2.1): whatever else is in its
-/// place, it is not sent to anyone.
+/// `Authorization: Bearer` and a token, if it is a valid b64token (RFC 6750 §2.1). Anything else is
+/// not sent to any server.
 pub(crate) fn bearer(token: &[u8]) -> Option<HeaderValue> {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     if token.is_empty() || !token.iter().all(is_token) {

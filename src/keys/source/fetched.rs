@@ -1,4 +1,4 @@
-//! What a source brought.
+//! The result of a fetch.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ use http::HeaderValue;
 #[cfg(feature = "remote")]
 use crate::fetch::{Client, FetchError};
 
-/// What a key set is asked for as (RFC 7517 §8.5).
+/// The media types that are accepted for a key set (RFC 7517 §8.5).
 #[cfg(feature = "remote")]
 const ACCEPT: &str = "application/jwk-set+json, application/json";
 
-/// What a source brought.
+/// The result of a fetch.
 pub(crate) struct Fetched {
-    /// The document; none when the one at hand is still the present one.
+    /// The document. `None` if the current one has not changed.
     pub(crate) document: Option<Bytes>,
     pub(crate) validator: Option<Validator>,
     pub(crate) max_age: Option<Duration>,
-    /// What is missing, where there are several places and not all have answered.
+    /// What is missing, if there are several places and not all of them answered.
     pub(crate) partial: Option<Partial>,
 }
 
 /// A part of the set could not be fetched.
-#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "a server has parts"))]
+#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only a server has several places"))]
 pub(crate) struct Partial {
-    /// In words fit for a log.
+    /// For the log.
     pub(crate) problem: String,
-    /// How long what stands in for it may be used, if there is anything.
+    /// How long the replacement for the missing part may be used, if there is one.
     pub(crate) usable_until: Option<Duration>,
 }
 
-/// What to ask by whether a set has changed (RFC 9110 §8.8). It belongs to the URL it came from:
-/// another server's ETag of the same text stands for another document.
+/// The validator to ask whether a set has changed (RFC 9110 §8.8). It belongs to the URL it came
+/// from: the same ETag from another server stands for another document.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Validator {
     uri: String,
@@ -40,7 +40,7 @@ pub(crate) struct Validator {
 }
 
 #[cfg(feature = "remote")]
-/// Asks one URL for its key set; with a validator, whether it has changed.
+/// Requests the key set at one URL. With a validator, asks whether it has changed.
 pub(crate) async fn get(
     client: &Client,
     uri: &str,

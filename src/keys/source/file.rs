@@ -1,7 +1,8 @@
-//! Small files that others write: keys and tokens that are mounted.
+//! Small files that others write: mounted keys and tokens.
 //!
-//! A name is looked up anew at each read, so that a symbolic link that was swapped leads to the new
-//! file. Only regular files are read: a directory, a device or a FIFO is an error and no wait.
+//! The path is resolved again at each read, so that a replaced symbolic link leads to the new file.
+//! Only regular files are read. A directory, a device or a FIFO is an error, and the read does not
+//! wait for it.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -11,11 +12,11 @@ use std::thread;
 
 use tokio::sync::{Semaphore, oneshot};
 
-/// A file that is read again and again, where a read may block, as files on a network do.
+/// A file that is read repeatedly. A read may block, for example on a network file system.
 ///
-/// A read that hangs can't be stopped. So there is one at a time, on a thread of its own: it takes
-/// none of tokio's blocking threads, and a runtime that shuts down does not wait for it. The next
-/// read waits for the end of the one before, however long its own caller has patience.
+/// A blocked read cannot be stopped. So there is at most one read at a time, on its own thread. It
+/// uses none of tokio's blocking threads, and a runtime that shuts down does not wait for it. The
+/// next read waits for the end of this one, even if the caller of this one has stopped waiting.
 pub(crate) struct Reader {
     path: Arc<Path>,
     limit: usize,
@@ -24,7 +25,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// At most `limit` bytes are read.
+    /// Reads at most `limit` bytes.
     pub(crate) fn new(path: &Path, limit: usize) -> Self {
         let one_at_a_time = Arc::new(Semaphore::new(1));
         Self { path: path.into(), limit, read: read_now, one_at_a_time }
@@ -38,22 +39,22 @@ impl Reader {
     /// Reads the file.
     ///
     /// # Errors
-    /// In words fit for a log, without anything that the file holds.
+    /// The message is for the log and shows nothing of the file's content.
     pub(crate) async fn read(&self) -> Result<Vec<u8>, String> {
         let (path, limit, read) = (Arc::clone(&self.path), self.limit, self.read);
         let place = Arc::clone(&self.one_at_a_time).acquire_owned().await;
-        // It is never closed.
+        // The semaphore is never closed.
         let place = place.map_err(|_| "the read was aborted".to_owned())?;
         let (answer, answered) = oneshot::channel();
         let work = move || {
             let content = read(&path, limit);
-            // The place goes with the thread, and not with who waits for it.
+            // The permit is held by the thread, not by the caller that waits.
             drop(place);
-            // An error means that nobody waits any more.
+            // An error means that the caller no longer waits.
             let _ = answer.send(content);
         };
         let started = thread::Builder::new().name("read-file".to_owned()).spawn(work);
-        started.map_err(|error| format!("no thread to read on: {error}"))?;
+        started.map_err(|error| format!("cannot start a thread to read the file: {error}"))?;
         answered.await.unwrap_or_else(|_| Err("the read was aborted".to_owned()))
     }
 }
@@ -61,20 +62,20 @@ impl Reader {
 /// Reads a file.
 ///
 /// # Errors
-/// In words fit for a log, without anything that the file holds.
+/// The message is for the log and shows nothing of the file's content.
 pub(crate) fn read_now(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
     let failed = |problem: &str| format!("{problem}: {}", path.display());
     let open = || {
-        // To open a FIFO is to wait for its other end, so what the name stands for is asked first.
+        // Opening a FIFO blocks until its other end is opened, so check the type of the file first.
         if !fs::metadata(path)?.is_file() {
             return Ok(None);
         }
         let file = File::open(path)?;
-        // The name may have changed hands in between.
+        // The file may have been replaced in between.
         Ok(file.metadata()?.is_file().then_some(file))
     };
     let broken = |error: std::io::Error| failed(&error.to_string());
-    let file = open().map_err(broken)?.ok_or_else(|| failed("no regular file"))?;
+    let file = open().map_err(broken)?.ok_or_else(|| failed("not a regular file"))?;
     let mut content = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut content).map_err(broken)?;
     if content.len() > limit {
@@ -91,14 +92,14 @@ mod tests {
 
     use super::*;
 
-    /// Threads that read for this test, by the file that they have to themselves.
+    /// The number of threads that read a file, in this process.
     fn readers() -> usize {
         let tasks = fs::read_dir("/proc/self/task").unwrap();
         let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm"));
         tasks.filter_map(|task| name(task.ok()?).ok()).filter(|name| name == "read-file\n").count()
     }
 
-    /// A FIFO that nobody writes to stands for a mount that hangs: to open it is to wait.
+    /// A FIFO without a writer behaves like a mount that hangs: opening it blocks.
     #[test]
     fn of_a_file_that_hangs_one_read_is_under_way_and_it_holds_up_no_shutdown() {
         let folder = std::env::temp_dir().join(format!("read-file-{}", std::process::id()));
@@ -117,12 +118,13 @@ mod tests {
             runtime.block_on(async {
                 let read = tokio::time::timeout(soon, reader.read()).await;
                 assert!(read.is_err(), "{attempt}: it hangs");
-                // No more than one thread, however many other tests read files.
+                // At most one thread, even if other tests read files too.
                 assert!(readers() <= 1, "{attempt}");
             });
-            // Dropped here: it waits for no read.
+            // The runtime is dropped here. It does not wait for the read.
         }
-        // The mount is back. What was read for nobody is read again.
+        // The mount is available again. The file is read again, although an earlier read has
+        // finished late.
         fs::write(&path, "late").unwrap();
         fs::remove_file(&path).unwrap();
         fs::write(&path, "present").unwrap();

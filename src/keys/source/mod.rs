@@ -1,4 +1,4 @@
-//! Where a key set is fetched from.
+//! The places that a key set is fetched from.
 
 #[cfg(feature = "remote")]
 pub(super) mod bearer;
@@ -36,12 +36,12 @@ pub(crate) use places::{JwksPlaces, MAX_PLACES};
 pub(crate) use user::AnyKeySource;
 pub use user::{FetchedKeys, KeySource};
 
-/// How long a file is fresh: to look at one costs next to nothing, so this is the least that the
-/// schedule allows.
+/// How long a file is fresh. Reading a file is cheap, so this is the minimum that the schedule
+/// allows.
 const FILE_FRESHNESS: Duration = Duration::from_secs(60);
 
-/// How long metadata and keys may take, once the keys where they were are of no help: an attempt has
-/// 10 s in all, and the one request for which this is done waits no longer than 2 s.
+/// Time limit for fetching the metadata and the keys once more, after the keys at the known place
+/// did not help. An attempt has 10 s in all, and the request that causes it waits at most 2 s.
 #[cfg(feature = "remote")]
 const SECOND_LOOK: Duration = Duration::from_secs(4);
 
@@ -50,41 +50,41 @@ pub(crate) enum Source {
     /// The `jwks_uri` of the issuer's metadata.
     #[cfg(feature = "remote")]
     Discovery(Client, Arc<Discovery>),
-    /// A configured URL, and the token that is shown there.
+    /// A configured URL, and the token that is sent to it.
     #[cfg(feature = "remote")]
     JwksUri { client: Client, uri: String, bearer: Option<BearerFile> },
-    /// Several of them, whose keys count together.
+    /// Several configured URLs, whose keys are merged into one set.
     #[cfg(feature = "remote")]
     JwksUris { client: Client, places: JwksPlaces, bearer: Option<BearerFile> },
-    /// A file of this machine.
+    /// A local file.
     File(Reader),
     /// Code of the API's own.
     User(Arc<dyn AnyKeySource>),
 }
 
-/// What a source is asked for.
-#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "a server is asked by it"))]
-pub(crate) struct Asking<'a> {
+/// The input for a fetch.
+#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only used to fetch from a server"))]
+pub(crate) struct FetchContext<'a> {
     pub(crate) now: Duration,
     /// The set in use.
     pub(crate) known: Option<&'a Snapshot>,
-    /// Whether a `kid` is looked for that the set in use does not have.
-    pub(crate) seeks_kid: bool,
+    /// Whether the fetch is for a `kid` that the set in use does not have.
+    pub(crate) for_unknown_kid: bool,
     pub(crate) accepted: AlgorithmSet,
 }
 
-/// The words of code that is not ours.
+/// The text of an error from user-supplied code.
 fn foreign(problem: &str) -> String {
     Excerpt::of(problem).as_str().to_owned()
 }
 
 impl Source {
-    /// A file of this machine.
+    /// A local file.
     pub(crate) fn file(path: &Path) -> Self {
         Self::File(Reader::new(path, MAX_DOCUMENT))
     }
 
-    /// The metadata of the issuer, where the set is found by it.
+    /// The metadata of the issuer, if the set is found through it.
     #[cfg(feature = "remote")]
     pub(crate) fn discovery(&self) -> Option<&Arc<Discovery>> {
         match self {
@@ -93,7 +93,8 @@ impl Source {
         }
     }
 
-    /// Reads what was fetched. A server has a media type and one form to answer in; a file has neither.
+    /// Parses a fetched document. A server answers with a media type and in one format. A file has
+    /// no media type and several formats.
     pub(crate) fn parse(
         &self,
         document: &[u8],
@@ -109,23 +110,23 @@ impl Source {
         }
     }
 
-    /// Fetches the set; where one is in use, the answer may be that it has not changed.
-    pub(crate) async fn fetch(&self, asking: Asking<'_>) -> Result<Fetched, Failure> {
+    /// Fetches the set. If a set is in use, the result may be that it has not changed.
+    pub(crate) async fn fetch(&self, context: FetchContext<'_>) -> Result<Fetched, Failure> {
         #[cfg(feature = "remote")]
-        let (now, validator) = (asking.now, asking.validator());
+        let (now, validator) = (context.now, context.validator());
         #[cfg(not(feature = "remote"))]
-        let _ = asking;
+        let _ = context;
         match self {
             #[cfg(feature = "remote")]
             Self::Discovery(client, discovery) => {
                 let metadata = discovery.metadata(now).await?;
                 let uri = metadata.jwks_uri.ok_or("metadata: no `jwks_uri`")?;
                 let fetched = get(client, &uri, validator, None).await;
-                // The keys have moved, perhaps.
+                // The keys may have moved to another URL.
                 match &fetched {
                     Err(FetchError::Status(404 | 410)) => discovery.doubt(&uri),
                     Ok(fetched)
-                        if asking.finds_nothing_in(fetched) && discovery.may_doubt(&uri, now) =>
+                        if context.finds_nothing_in(fetched) && discovery.may_doubt(&uri, now) =>
                     {
                         let moved = moved(client, discovery, &uri, now);
                         if let Some(Some(moved)) = runtime::within(SECOND_LOOK, moved).await {
@@ -173,29 +174,30 @@ impl Source {
 }
 
 #[cfg(feature = "remote")]
-impl Asking<'_> {
+impl FetchContext<'_> {
     fn validator(&self) -> Option<&Validator> {
         self.known.and_then(|known| known.validator.as_ref())
     }
 
-    /// Whether an answer is of no help: it is no key set, or has no `kid` beyond those of the set in use
-    /// where another is looked for. An old place of the keys goes on like that.
+    /// Whether an answer does not help: it is not a key set, or a new `kid` is needed and the
+    /// answer has no new one. A server may still answer like this at the old URL after the keys
+    /// have moved.
     fn finds_nothing_in(&self, fetched: &Fetched) -> bool {
-        let Some(document) = &fetched.document else { return self.seeks_kid };
+        let Some(document) = &fetched.document else { return self.for_unknown_kid };
         match self.known {
-            Some(known) if known.document == *document => self.seeks_kid,
+            Some(known) if known.document == *document => self.for_unknown_kid,
             known => match KeySet::parse(document, self.accepted) {
                 Err(_) => true,
                 Ok(set) => {
                     let is_old = |known: &Snapshot| set.kids_beyond(&known.keys).is_empty();
-                    self.seeks_kid && known.is_some_and(is_old)
+                    self.for_unknown_kid && known.is_some_and(is_old)
                 }
             },
         }
     }
 }
 
-/// The set at another place, where the metadata names one by now.
+/// Fetches the set from another URL, if the metadata now names one.
 #[cfg(feature = "remote")]
 async fn moved(
     client: &Client,

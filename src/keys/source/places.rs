@@ -1,11 +1,13 @@
-//! The key sets of one issuer that publishes several (Azure AD B2C: one for each policy), as one.
+//! The key sets of an issuer that publishes several, merged into one set (Azure AD B2C publishes
+//! one for each policy).
 //!
-//! - All are asked at once, each by its own `ETag`.
-//! - Where one fails and another answers, the last good set of the one that fails stays, as long as a
-//!   set may be used while its server fails. The whole is then used no longer than that, it is fetched
-//!   again as soon as the schedule allows, and it does not count as a look for a `kid`: the key may be
-//!   where nobody could look.
-//! - Entries are taken in turn, so that a set with many keys pushes out none of another.
+//! - All places are requested at the same time, each with its own `ETag`.
+//! - If one place fails and another answers, the last good set of the failed place is still used.
+//!   It is used for as long as a set may be used while its server fails. The merged set is used no
+//!   longer than that, and it is fetched again as soon as the schedule allows. It does not prove
+//!   that a `kid` is unknown: the place that failed may have the key.
+//! - Entries are taken from the sets in turn, so that a set with many keys does not push out the
+//!   keys of another set.
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
@@ -24,10 +26,11 @@ use crate::keys::set::entries::{MAX_KEYS, entries};
 use crate::keys::set::{KeySet, KeySetFault};
 use crate::keys::source::fetched::{Fetched, Partial, Validator, get};
 
-/// Places of one issuer. A server with many policies has a dozen, and each fetch asks all of them.
+/// Maximum number of places of one issuer. A server with many policies has about a dozen, and each
+/// fetch requests all of them.
 pub(crate) const MAX_PLACES: usize = 16;
 
-/// Where the sets are, and what each brought.
+/// The places of the sets, and the last good set of each.
 pub(crate) struct JwksPlaces {
     places: Vec<Place>,
     accepted: AlgorithmSet,
@@ -57,10 +60,10 @@ impl JwksPlaces {
         Self { places: uris.iter().map(place).collect(), accepted, settings }
     }
 
-    /// Asks every place, at `now`.
+    /// Requests the set of every place, at `now`.
     ///
     /// # Errors
-    /// Where none has a good answer.
+    /// Fails if no place has a good answer.
     pub(crate) async fn fetch(
         &self,
         client: &Client,
@@ -112,7 +115,7 @@ impl JwksPlaces {
         Ok(Fetched {
             document: Some(merged(&sets)),
             validator: None,
-            // As short as it may be where a place has to be asked again.
+            // The minimum, if a place has to be requested again.
             max_age: sets
                 .iter()
                 .map(fresh_for)
@@ -122,7 +125,7 @@ impl JwksPlaces {
         })
     }
 
-    /// What a place answered, if it is good: nothing else takes the place of a good set.
+    /// The answer of a place, if it is good. Only a good set replaces a good set.
     fn read(
         &self,
         fetched: Fetched,
@@ -131,7 +134,9 @@ impl JwksPlaces {
     ) -> Result<Good, Cow<'static, str>> {
         let document = match (fetched.document, last) {
             (None, Some(last)) => last.document.clone(),
-            (None, None) => return Err("not modified, but there is none".into()),
+            (None, None) => {
+                return Err("the answer is 304 (not modified), but no set is cached".into());
+            }
             (Some(document), Some(last)) if document == last.document => document,
             (Some(document), _) => match KeySet::parse(&document, self.accepted) {
                 Ok(_) => document,
@@ -145,7 +150,7 @@ impl JwksPlaces {
 }
 
 impl Place {
-    /// Its last good set, where that may still be used.
+    /// The last good set of this place, if it may still be used.
     fn last(&self, now: Duration) -> Option<Good> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().filter(|last| now < last.usable_until).cloned()
@@ -156,18 +161,18 @@ impl Place {
     }
 }
 
-/// One set of the entries of all, in turn.
+/// One set with the entries of all sets, taken in turn.
 fn merged(sets: &[Good]) -> Bytes {
-    // Each was read before.
+    // Each document was parsed before.
     let sets: Vec<_> = sets.iter().filter_map(|set| entries(&set.document).ok()).collect();
     let longest = sets.iter().map(|set| set.texts.len()).max().unwrap_or_default();
     let in_turn = (0..longest).flat_map(|at| sets.iter().filter_map(move |set| set.texts.get(at)));
-    // One more than are read, so that it is reported.
+    // One entry more than the limit, so that the excess is reported.
     let texts: Vec<&str> = in_turn.copied().take(MAX_KEYS + 1).collect();
     format!(r#"{{"keys":[{}]}}"#, texts.join(",")).into()
 }
 
-/// Waits for all of them at once.
+/// Waits for all futures at the same time.
 async fn all(mut futures: Vec<Answer<'_>>) -> Vec<Result<Fetched, FetchError>> {
     let mut answers: Vec<_> = futures.iter().map(|_| None).collect();
     poll_fn(|context| {

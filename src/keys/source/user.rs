@@ -1,4 +1,4 @@
-//! A source of keys that is code of the API's own.
+//! User-supplied sources of keys.
 
 use std::fmt;
 use std::future::Future;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::source_error::{Boxed, SourceError};
 
-/// Fetches the key set of one issuer, for servers that are reached in a way of their own.
+/// Fetches the key set of one issuer, for servers that need custom access.
 ///
-/// It is asked by the engine that keeps the keys fresh: one call at a time, under a deadline of 10 s,
-/// and with a budget that no request can exceed. It decides neither when it is asked nor what becomes
-/// of its answer, of which 512 KiB are read at most. Should it panic, that is a failed fetch.
+/// The engine that keeps the keys fresh calls it: one call at a time, with a deadline of 10 s, and
+/// within a budget that no request can exceed. The source decides neither when it is called nor how
+/// its answer is used. At most 512 KiB of the answer are read. A panic counts as a failed fetch.
 ///
 /// ```
 /// use tower_resource_server::{FetchedKeys, SourceError, KeySource};
@@ -43,7 +43,7 @@ impl<S: KeySource> AnyKeySource for S {
     }
 }
 
-/// A key set as fetched.
+/// A fetched key set.
 #[derive(Clone, PartialEq)]
 pub struct FetchedKeys {
     pub(crate) document: Vec<u8>,
@@ -56,7 +56,7 @@ impl FetchedKeys {
         Self { document: document.into(), max_age: None }
     }
 
-    /// How long the source calls the set fresh; it is kept within 60 s and 1 h.
+    /// Sets how long the set is fresh. The value is limited to between 60 s and 1 h.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self

@@ -1,9 +1,9 @@
-//! One strict reading of JSON from the network.
+//! Strict parsing of JSON from the network.
 //!
-//! RFC 7515 §4 and RFC 7519 §4 let a parser refuse duplicate names or take the last. This crate
-//! refuses, at every depth, so that two parsers of one program can never read one token in two
-//! ways. Depth is bounded while it reads. The number of members is bounded by the size of the document,
-//! which is the caller's to limit.
+//! RFC 7515 §4 and RFC 7519 §4 let a parser refuse duplicate member names or use the last one. This
+//! crate refuses them at every depth, so that two parsers in one program cannot read the same token
+//! differently. The depth is limited while parsing. The number of members is limited only by the
+//! size of the document, which the caller must limit.
 
 mod name;
 #[cfg(test)]
@@ -21,9 +21,10 @@ use strict::{Budget, Strict};
 pub(crate) use strict::{Fault, MAX_DEPTH};
 pub(crate) use value::{Object, Value};
 
-/// Reads `bytes` as one JSON object without duplicate names, within the limits, and nothing after it.
+/// Parses `bytes` as one JSON object within the limits. Refuses duplicate member names and anything
+/// after the object.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, Fault> {
-    // Checked as a whole, which is cheaper than string by string.
+    // Check the whole text once. This is cheaper than checking each string.
     let text = std::str::from_utf8(bytes).map_err(|_| Fault::Form)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let budget = Budget::new(MAX_DEPTH);
@@ -35,7 +36,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, Fault> {
     }
 }
 
-/// Tells a lone surrogate from another fault of form, for the log alone: the document is refused.
+/// Distinguishes a lone surrogate from other faults of form. This is only for the log: the document
+/// is refused in both cases.
 #[cold]
 fn surrogate_or_form(text: &str) -> Fault {
     let mut rest = text.as_bytes();
@@ -46,7 +48,8 @@ fn surrogate_or_form(text: &str) -> Fault {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
             (Some(0xd800..=0xdfff), _) => return Fault::Surrogate,
             (Some(_), _) => 6,
-            // Another escape: of two backslashes, the second begins none.
+            // Another escape. Skip both characters, so that the second of two backslashes does not
+            // begin an escape.
             (None, _) => 2,
         };
         rest = escape.get(length..).unwrap_or_default();
@@ -54,7 +57,7 @@ fn surrogate_or_form(text: &str) -> Fault {
     Fault::Form
 }
 
-/// The code unit of an escape `\uXXXX` that `text` begins with.
+/// The code unit of an escape `\uXXXX` at the start of `text`.
 fn escaped_unit(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
     digits.iter().try_fold(0, |unit: u16, digit| {

@@ -1,14 +1,14 @@
-//! A member's name as a key of a map.
+//! The name of a member as the key of a map.
 
 use serde::de::value::{BorrowedStrDeserializer, Error};
 use serde::de::{Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// A member's name: text, and a number or a boolean where a map has such keys.
+/// The name of a member. It is read as text, or as a number or a boolean if the map has such keys.
 pub(super) struct Name<'de>(pub(super) &'de str);
 
-/// A key has one spelling, the one that Rust prints: `+1`, `01` and `1` would be one key of a map, of
-/// which the last would win.
+/// A key must have the form that Rust prints. Otherwise `+1`, `01` and `1` would be the same key of
+/// a map, and the last one would win.
 macro_rules! canonical {
     ($($method:ident $visit:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -83,7 +83,8 @@ impl<'de> Deserializer<'de> for Name<'de> {
     }
 }
 
-/// The same rule for a key with a fraction; -0 equals 0, and JSON has no other that is not finite.
+/// The same rule for a key with a fraction. -0 is refused because it equals 0. Keys that are not
+/// finite are refused because JSON does not have them.
 fn is_canonical(key: f64, printed: &dyn ToString, text: &str) -> bool {
     key.is_finite() && text != "-0" && printed.to_string() == text
 }

@@ -1,8 +1,10 @@
-//! Types of an API's own, read here and by `serde_json` from 400,000 random documents.
+//! Compares this crate with `serde_json`: user-defined types are read from 400,000 random
+//! documents.
 //!
-//! Documents are made from the shape of a type and then changed, so that many fit and many nearly
-//! do. The two readings are equal, but for the differences that [`excuse`] lists with their reasons.
-//! What is read here is the same whatever features of `serde_json` are on: [`DIGEST`] says so.
+//! Documents are made from the shape of a type and then changed. So many documents fit the type,
+//! and many almost fit. Both results must be equal, except for the differences that [`excuse`]
+//! lists with their reasons. The result of this crate does not depend on the features of
+//! `serde_json`. [`DIGEST`] checks that.
 
 #![allow(dead_code, reason = "compared by `Debug`")]
 
@@ -18,11 +20,11 @@ use crate::token::json::{self, Object, strict};
 
 const DOCUMENTS: usize = 400_000;
 
-/// Of everything that was read here. Another number is right where shapes, changes or a `Debug` of
-/// theirs change, and wrong where it depends on a feature.
+/// A digest of everything that this crate read. Update it if shapes, changes, or a `Debug` output
+/// change. It must not differ between sets of features.
 const DIGEST: u64 = 0x8741_3d59_f269_7d91;
 
-/// SplitMix64, so that the documents are the same with every version of every crate.
+/// SplitMix64, so that the documents are the same with every version of every dependency.
 struct Random(u64);
 
 impl Random {
@@ -43,7 +45,7 @@ impl Random {
     }
 }
 
-/// A document as a tree of text, so that a number keeps its spelling and a name can stand twice.
+/// A document as a tree of text, so that a number keeps its spelling and a name can occur twice.
 #[derive(Clone)]
 enum Doc {
     /// A number, a boolean or null.
@@ -134,7 +136,7 @@ const NAMES: &[&str] = &[
 const RESERVED: &[&str] = &["$serde_json::private::Number", "$serde_json::private::RawValue"];
 
 impl Doc {
-    /// Makes a document from a pattern, whose texts and names in angle brackets are filled in.
+    /// Makes a document from a pattern. Texts and names in angle brackets are placeholders.
     fn of(pattern: &serde_json::Value, random: &mut Random) -> Self {
         match pattern {
             serde_json::Value::String(text) => match text.as_str() {
@@ -159,7 +161,8 @@ impl Doc {
             }
             serde_json::Value::Object(members) => {
                 let mut made: Vec<(String, Self)> = Vec::new();
-                // In an order of their names, which the feature `preserve_order` would change.
+                // In the order of their names, because the feature `preserve_order` would change
+                // the order.
                 for (name, value) in members.iter().collect::<BTreeMap<_, _>>() {
                     let optional = name.strip_suffix('?');
                     if optional.is_some() && random.below(3) == 0 {
@@ -191,7 +194,7 @@ impl Doc {
             3 => Self::Array(Vec::new()),
             4 => Self::Array(vec![Self::any(random), Self::any(random)]),
             5 => Self::Object(vec![(random.one(NAMES).to_owned(), Self::any(random))]),
-            // Out of range in one of many, since it refuses the whole.
+            // A number out of range refuses the whole document, so use it rarely.
             _ => Self::Bare(match random.one(NUMBERS) {
                 "1e400" if random.below(4) > 0 => "3".to_owned(),
                 number => number.to_owned(),
@@ -199,7 +202,7 @@ impl Doc {
         }
     }
 
-    /// Changes the value somewhere in the document.
+    /// Changes the value at a random place in the document.
     fn change(&mut self, random: &mut Random) {
         match self {
             Self::Array(values) if !values.is_empty() && random.below(3) > 0 => {
@@ -267,7 +270,7 @@ impl Doc {
         }
     }
 
-    /// Whether `is_so` holds for a value or a member anywhere.
+    /// Whether `is_so` returns `true` for any value or member.
     fn any_of(&self, is_so: &dyn Fn(Option<&str>, &Self) -> bool) -> bool {
         match self {
             Self::Array(values) => {
@@ -280,8 +283,8 @@ impl Doc {
         }
     }
 
-    /// Whether the document is one that is read at all: an object, each name once, none of
-    /// `serde_json`'s own, and each number within the doubles.
+    /// Whether the document is readable at all: an object, no duplicate names, none of
+    /// `serde_json`'s own names, and no number outside the range of doubles.
     fn is_strict(&self) -> bool {
         let once = |value: &Self| match value {
             Self::Object(members) => {
@@ -313,7 +316,7 @@ fn write_text(text: &str, out: &mut String, random: &mut Random) {
     out.push('"');
 }
 
-/// A `serde_json::Value` that prints the same whatever features are on.
+/// A `serde_json::Value` that prints the same with every set of features.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Json(serde_json::Value);
@@ -338,7 +341,7 @@ impl fmt::Debug for Json {
     }
 }
 
-/// A type that asks for octets.
+/// A type that asks for bytes.
 #[derive(Debug)]
 struct Octets(Vec<u8>);
 
@@ -368,7 +371,7 @@ impl<'de> Deserialize<'de> for Octets {
     }
 }
 
-/// A key with a fraction, which a map of the standard library has no other way to.
+/// A key with a fraction. The standard library has no map with such keys.
 #[derive(Deserialize, Debug, PartialEq, PartialOrd)]
 struct FloatKey(f64);
 
@@ -607,7 +610,7 @@ impl TryFrom<String> for TriedText {
     }
 }
 
-/// A map with the order of its keys.
+/// A map that keeps the order of its keys.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Hashed(HashMap<u32, u64>);
@@ -618,7 +621,7 @@ impl fmt::Debug for Hashed {
     }
 }
 
-/// A type of an API's own, with patterns of documents that fit it.
+/// A user-defined type, with patterns of documents that fit it.
 struct Shape {
     name: &'static str,
     patterns: &'static [&'static str],
@@ -769,8 +772,8 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
-/// Why a document that is strict is read in another way than `serde_json` reads it; `None` where
-/// nothing explains it.
+/// Why the result for a strict document may differ from that of `serde_json`. Returns `None` if
+/// there is no explanation.
 fn excuse(
     shape: &Shape,
     (doc, text): (&Doc, &str),
@@ -845,7 +848,7 @@ fn own_types_are_read_as_serde_json_reads_them() {
             unfit += usize::from(here.is_none());
             let foreign = |name: Option<&str>, _: &Doc| name.is_some_and(|name| !name.is_ascii());
             if shape.name == "map with booleans" && doc.any_of(&foreign) {
-                // It begins to read such a key at its second octet, and panics at what it finds.
+                // `serde_json` begins to read such a key at its second octet and panics.
                 assert_eq!(here, None, "{text}");
                 continue;
             }

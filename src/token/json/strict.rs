@@ -1,4 +1,4 @@
-//! Reads one value under the limits.
+//! Parses one value within the limits.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,44 +11,45 @@ use serde::de::{
 
 use crate::token::json::value::{Object, Value};
 
-/// Nesting of a token's JSON. Real tokens nest 4 deep (Keycloak's `resource_access`).
+/// Maximum nesting depth of JSON. Real tokens have a depth of 4 (Keycloak's `resource_access`).
 pub(crate) const MAX_DEPTH: u32 = 32;
 
-/// Why a document is not read.
+/// Why a document is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It is nested deeper than [`MAX_DEPTH`].
     Depth,
-    /// An object has two members of one name.
+    /// An object has two members with the same name.
     Duplicate,
-    /// A string has half of a surrogate pair (`\ud800`), which stands for no character. RFC 8259 §8.2
-    /// calls the behaviour of readers unpredictable: some replace it, some drop it, some keep it. To
-    /// leave out the member would be to leave out a `cnf` as well as a display name.
+    /// A string has half of a surrogate pair (`\ud800`), which is not a character. RFC 8259 §8.2
+    /// calls the behavior of parsers unpredictable: some replace it, some drop it, some keep it.
+    /// Ignoring such a member could ignore a `cnf` as well as a display name.
     Surrogate,
-    /// It is not one JSON object, or not in UTF-8.
+    /// The text is not one JSON object, or it is not UTF-8.
     Form,
 }
 
-/// Up to here names are compared one by one, which for a token's dozen is cheaper than hashing.
+/// Up to this number, names are compared one by one. For the dozen names of a token, this is
+/// cheaper than hashing.
 const LINEAR_NAMES: usize = 24;
 
-/// Room for the members of a usual object, taken in one allocation.
+/// Capacity for the members of a typical object, reserved in one allocation.
 const USUAL_MEMBERS: usize = 16;
 
-/// With its feature `arbitrary_precision`, which any crate of a program can turn on, `serde_json`
-/// presents a number as a map with this one name. No document may have it: a `serde_json::Value` or
-/// a number made of such a claim would depend on that feature.
+/// With the feature `arbitrary_precision`, `serde_json` presents a number as a map with only this
+/// member name. Any crate of a program can enable that feature. No document may contain this name:
+/// otherwise a `serde_json::Value` or a number made from such a claim would depend on the feature.
 const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
-/// What `serde_json` calls the one member of a map that stands for unread text, where its feature
-/// `raw_value` is on, as it is here. A `serde_json::Value` made of such a claim would be what its text
-/// says, which nobody has judged.
+/// With the feature `raw_value`, `serde_json` presents raw text as a map with only this member
+/// name. This crate enables that feature. A `serde_json::Value` made from such a claim would
+/// contain the parsed text, which no check has seen.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// The refusal of a document with either name.
+/// The error for a document with either name.
 const RESERVED: &str = "reserved member name";
 
-/// What is left of the depth while one document is read, and what was found wrong.
+/// The remaining depth while one document is parsed, and the fault that was found.
 pub(super) struct Budget {
     deepest: u32,
     depth: Cell<u32>,
@@ -60,7 +61,7 @@ impl Budget {
         Self { deepest: depth, depth: Cell::new(depth), fault: Cell::new(None) }
     }
 
-    /// The fault for which the reading ended, unless it is one of form.
+    /// The fault that ended the parsing, unless it is a fault of form.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.fault.get()
     }
@@ -68,7 +69,7 @@ impl Budget {
     #[cold]
     fn refuse<E: serde::de::Error>(&self, fault: Fault) -> E {
         self.fault.set(Some(fault));
-        // Nobody sees the words.
+        // The message is never shown.
         E::custom("refused")
     }
 
@@ -78,7 +79,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Whether what is being read lies in nothing else.
+    /// Whether the value that is being parsed is the outermost one.
     fn is_outermost(&self) -> bool {
         self.depth.get() + 1 == self.deepest
     }
@@ -88,7 +89,7 @@ impl Budget {
     }
 }
 
-/// Reads one value under a budget.
+/// Parses one value under a budget.
 pub(super) struct Strict<'b>(pub(super) &'b Budget);
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
@@ -146,7 +147,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut next = map.next_key()?;
-        // A number of `serde_json`'s: it has neither depth nor members, as without that feature.
+        // A number that `serde_json` presents as a map. It is treated as a number: it adds no depth
+        // and has no members.
         if let Some(Name(name)) = &next
             && name == ARBITRARY_PRECISION
         {
@@ -172,8 +174,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if duplicate {
                 return Err(self.0.refuse(Fault::Duplicate));
             }
-            // For the outermost object alone: inner ones are small as a rule, and a document of many
-            // inner objects, which anybody can send, would take a hundred times its size.
+            // Only for the outermost object. Inner objects are usually small. Otherwise an attacker
+            // could send many inner objects and cause a hundred times the memory of the document.
             if members.is_empty() && self.0.is_outermost() {
                 members.reserve_exact(USUAL_MEMBERS);
             }
@@ -186,7 +188,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 }
 
-/// One bit of 64 by length and ends of a name: of two names with other bits, neither is the other.
+/// One of 64 bits, chosen by the length and the ends of a name. Names with different bits are
+/// different.
 fn mark(name: &str) -> u64 {
     let (first, last) = match name.as_bytes() {
         [] => (0, 0),
@@ -196,8 +199,9 @@ fn mark(name: &str) -> u64 {
     1 << ((name.len() as u64 ^ u64::from(first) ^ (u64::from(last) << 2)) & 63)
 }
 
-/// A number that `serde_json` handed over as text, read as `serde_json` reads it without
-/// `arbitrary_precision`: beyond the range of a double it is an error, and the integer -0 is a double.
+/// Parses a number that `serde_json` passes as text. The result is the same as without
+/// `arbitrary_precision`: a number beyond the range of a double is an error, and the integer -0
+/// becomes a double.
 pub(super) fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>, E> {
     if let Ok(number) = digits.parse() {
         return Ok(Value::Unsigned(number));
@@ -213,8 +217,8 @@ pub(super) fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>,
     }
 }
 
-/// The text of a number that `serde_json` hands over. It hands over a `String` that it made of
-/// digits which it has checked; a member's text comes as a `str`, and is not a number.
+/// The text of a number from `serde_json`. `serde_json` passes a `String` with digits that it has
+/// checked. The text of a member comes as a `str` and is not a number.
 struct Digits(String);
 
 impl<'de> Deserialize<'de> for Digits {
@@ -239,7 +243,7 @@ impl<'de> Deserialize<'de> for Digits {
     }
 }
 
-/// A member name: borrowed where the text has no escape.
+/// The name of a member. It is borrowed if the text has no escapes.
 struct Name<'de>(Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {

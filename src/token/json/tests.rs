@@ -64,7 +64,7 @@ fn forms() {
 fn depth_and_members_are_bounded_on_both_sides_of_the_edge() {
     assert!(check(&nested(MAX_DEPTH as usize)).is_ok());
     assert_eq!(check(&nested(MAX_DEPTH as usize + 1)), Err(Fault::Depth));
-    // Their number is bounded by the size of the document alone.
+    // The number of members is limited only by the size of the document.
     assert!(check(&members(5_000)).is_ok());
 }
 
@@ -117,7 +117,7 @@ fn numbers_are_read_alike_whatever_features_are_on() {
         assert_eq!(member(text), Some(Value::Signed(*number)), "{text}");
         assert_eq!(strict::number::<serde_json::Error>(text).unwrap(), Value::Signed(*number));
     }
-    // Each the nearest double, as the standard library has it.
+    // The result must be the nearest double, as in the standard library.
     for text in [
         "-0",
         "0.0",
@@ -160,7 +160,7 @@ fn numbers_are_read_alike_whatever_features_are_on() {
     }
 }
 
-/// The value of a member that is written as `text`.
+/// The value of a member with this text.
 fn member(text: &str) -> Option<Value<'static>> {
     let document = format!("{{\"a\":{text}}}");
     match parse(document.as_bytes()).ok()?.get("a")? {
@@ -177,7 +177,7 @@ fn fractions_cost_neither_depth_nor_members() {
     for (name, text, good) in [("600", list(600), true), ("6,000", list(6_000), true)] {
         assert_eq!(check(text.as_bytes()).is_ok(), good, "{name}");
     }
-    // The deepest object holds one.
+    // The deepest object has one member.
     let deep = |depth: usize| {
         let depth = depth - 1;
         format!("{}{{\"a\":[-0.0e-7]}}{}", r#"{"a":"#.repeat(depth - 1), "}".repeat(depth - 1))
@@ -195,7 +195,7 @@ fn text_without_escapes_is_borrowed() {
 
 #[test]
 fn names_are_found_whatever_their_marks() {
-    // More names than there are marks, so that many share one.
+    // There are more names than marks, so that many names share a mark.
     let text = members(200);
     let object = parse(&text).unwrap();
     for n in 0..200 {

@@ -1,7 +1,7 @@
-//! A read value becomes a type of the API's own.
+//! Deserializes a parsed value into a user-defined type.
 //!
-//! From the very value that was validated, and not from its text again: what a handler gets can't
-//! differ from what was judged, and nothing is read twice.
+//! The input is the value that was validated, not its text. So a handler cannot get anything that
+//! differs from what was checked, and nothing is parsed twice.
 
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{
@@ -13,26 +13,26 @@ use crate::token::json::name::Name;
 use crate::token::json::value::{Object, Value};
 
 impl<'a> Object<'a> {
-    /// The object as another type.
+    /// Deserializes the object into another type.
     pub(crate) fn to<'de, T: Deserialize<'de>>(&'de self) -> Result<T, Error> {
         T::deserialize(self.node())
     }
 
-    /// The object as serde reads it.
+    /// The object as a serde deserializer.
     pub(crate) fn node<'de>(&'de self) -> Node<'de> {
         Node::Whole(self)
     }
 }
 
-/// A value as serde reads it.
+/// A value as a serde deserializer.
 ///
-/// A type asks for the kind of value that it wants, and gets that kind or an error, as `serde_json`
-/// has it. To hand over whatever is there would be no stricter: the name of a variant or of a field
-/// is text, and a visitor of names takes a number for the place in the list of names.
+/// A type asks for a kind of value. It gets a value of that kind or an error, as with `serde_json`.
+/// Passing any kind of value would be wrong. For example, the name of a variant or a field is text,
+/// but a visitor of names also accepts a number, as the position in the list of names.
 #[derive(Clone, Copy)]
 pub(crate) enum Node<'de> {
-    /// The document, which a type without content ignores: `()` as the claims of an API that reads
-    /// none.
+    /// The whole document. A type without content ignores it. For example, an API that reads no
+    /// claims uses `()`.
     Whole(&'de Object<'de>),
     Object(&'de Object<'de>),
     Value(&'de Value<'de>),
@@ -68,7 +68,7 @@ impl<'de> Node<'de> {
         matches!(self, Self::Whole(_) | Self::Object(_) | Self::Value(Value::Object(_)))
     }
 
-    /// Reads the value where it is of the kind that was asked for.
+    /// Passes the value to the visitor if it has the requested kind.
     fn only<V: Visitor<'de>>(self, is_so: bool, visitor: V) -> Result<V::Value, Error> {
         if is_so { self.deserialize_any(visitor) } else { Err(self.unexpected(&visitor)) }
     }
@@ -154,7 +154,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        // Out of its range a number would become an infinity, which no JSON says.
+        // A number out of range would become infinity, which JSON cannot express.
         let fits = !matches!(self, Self::Value(Value::Float(n)) if (*n as f32).is_infinite());
         self.only(fits && self.is_number(), visitor)
     }
@@ -222,7 +222,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         self.only(self.is_object() || self.is_array(), visitor)
     }
 
-    /// Externally tagged: a string, or an object whose one member names the variant.
+    /// Externally tagged: a string, or an object with exactly one member that names the variant.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -246,12 +246,12 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 }
 
-/// Whether serde asks for a value to keep in a buffer, as it does for `flatten` and `untagged`, and
-/// only later for the name of a variant. From there a `u64` is taken for the place of that variant in
-/// the list of them; an `i64` is not, and does as well for every type of number.
+/// Whether serde asks for a value to keep in a buffer. It does so for `flatten` and `untagged` and
+/// reads the name of a variant from the buffer later. In the buffer, serde accepts a `u64` as the
+/// position of a variant, but not an `i64`. An `i64` also works for every type of number.
 ///
-/// The buffer's type is private, so that its name has to tell. Should serde call it something else, a
-/// value is read as `serde_json` reads it, and a test fails.
+/// The type of the buffer is private, so only its name identifies it. If serde renames it, values
+/// are read as `serde_json` reads them, and a test fails.
 fn is_buffer<T>() -> bool {
     std::any::type_name::<T>().contains("::content::Content")
 }
@@ -264,7 +264,7 @@ impl<'de> IntoDeserializer<'de, Error> for Node<'de> {
     }
 }
 
-/// A variant of an enum, with its content if it has one.
+/// A variant of an enum, with its content if there is any.
 struct Variant<'de> {
     name: &'de str,
     value: Option<&'de Value<'de>>,
@@ -360,7 +360,8 @@ mod tests {
     #[derive(serde::Deserialize, Debug)]
     struct Empty;
 
-    /// Reads member `x` as `T` here and by `serde_json`; they agree, errors included.
+    /// Reads the member `x` as `T` with this crate and with `serde_json`. The results must be
+    /// equal, including errors.
     fn agree<T: DeserializeOwned + Debug>(good: &[&str], bad: &[&str]) {
         #[derive(serde::Deserialize, Debug)]
         #[allow(dead_code, reason = "compared by `Debug`")]
@@ -447,13 +448,13 @@ mod tests {
         let bad: Vec<_> = bad.iter().map(String::as_str).collect();
         let good = [r#"{"level":"Admin"}"#, r#"{"level":"Reader"}"#];
         agree::<Internal>(&good, &bad);
-        // Serde itself takes a name with one member for a variant, whose content is null.
+        // Serde accepts an object with only the variant's name. It treats the content as null.
         let bad: Vec<_> = bad.into_iter().filter(|bad| !bad.ends_with("{}}")).collect();
         agree::<Adjacent>(&good, &bad);
         agree::<Kind>(&["\"Unit\""], &["0", "[0]", r#"{"0":null}"#]);
     }
 
-    /// Here `serde_json` takes the number.
+    /// `serde_json` accepts the number in this case.
     #[test]
     fn the_name_of_a_variant_is_text_behind_a_buffer_too() {
         #[derive(serde::Deserialize, Debug)]
@@ -525,7 +526,7 @@ mod tests {
 
     #[test]
     fn a_key_has_one_spelling() {
-        /// Whether the names are read as keys, each with a number.
+        /// Whether the names can be read as keys, each with a number as its value.
         fn reads<K: DeserializeOwned + Ord>(names: &[&str]) -> bool {
             let members: Vec<_> = names.iter().map(|name| format!("\"{name}\":1")).collect();
             let text = format!("{{{}}}", members.join(","));
@@ -587,7 +588,7 @@ mod tests {
         object.to::<Option<Empty>>().unwrap();
         object.to::<serde::de::IgnoredAny>().unwrap();
         json::parse(b"{}").unwrap().to::<()>().unwrap();
-        // Inside, nothing is null.
+        // An inner value is not null.
         assert!(object.to::<BTreeMap<String, ()>>().is_err());
         assert!(object.to::<bool>().is_err());
         assert!(object.to::<String>().is_err());

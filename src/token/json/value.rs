@@ -1,8 +1,8 @@
-//! JSON values as one strict reading yields them.
+//! JSON values, as produced by the strict parser.
 
 use std::borrow::Cow;
 
-/// A JSON value that borrows its text where the text has no escapes.
+/// A JSON value. It borrows its text if the text has no escapes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'a> {
     Null,
@@ -23,7 +23,7 @@ impl Value<'_> {
         }
     }
 
-    /// A number of any size; those beyond 2^53 lose their last digits.
+    /// A number of any size. Numbers beyond 2^53 lose their last digits.
     pub(crate) fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Unsigned(number) => Some(*number as f64),
@@ -33,7 +33,7 @@ impl Value<'_> {
         }
     }
 
-    /// The same value without borrows, to be kept.
+    /// The same value without borrows, for storage.
     #[cfg(feature = "remote")]
     pub(crate) fn into_owned(self) -> Value<'static> {
         match self {
@@ -50,7 +50,7 @@ impl Value<'_> {
         }
     }
 
-    /// The same value without borrows, as the rest of the ecosystem knows it.
+    /// The same value as a `serde_json::Value`.
     pub(crate) fn to_owned_value(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
@@ -70,11 +70,11 @@ impl Value<'_> {
     }
 }
 
-/// The members of a JSON object, each name once.
+/// The members of a JSON object. Each name occurs once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Object<'a> {
     pub(super) members: Vec<(Cow<'a, str>, Value<'a>)>,
-    /// The marks of all names, and perhaps of some that were taken out.
+    /// The marks of all names. Marks of removed names may remain.
     marks: u64,
 }
 
@@ -84,7 +84,8 @@ impl<'a> Object<'a> {
         Self { members, marks }
     }
 
-    /// Inlined, so that the mark of a name in code is a constant: most names are absent.
+    /// Inlined, so that the mark of a constant name is computed at compile time. Most names are
+    /// absent.
     #[inline]
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
         if self.marks & mark(name) == 0 {
@@ -105,26 +106,26 @@ impl<'a> Object<'a> {
         self.members.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// The same members but one.
+    /// The same members without the member `name`.
     pub(crate) fn without(&self, name: &str) -> Self {
         let others = self.members.iter().filter(|(own, _)| own != name);
         Self { members: others.cloned().collect(), marks: self.marks }
     }
 
-    /// Keeps the members that `keep` says, which may change them.
+    /// Keeps the members for which `keep` returns `true`. `keep` may change them.
     #[cfg(feature = "remote")]
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value<'a>) -> bool) {
         self.members.retain_mut(|(name, value)| keep(name, value));
     }
 
-    /// Takes a member out.
+    /// Removes a member and returns it.
     #[cfg(feature = "remote")]
     pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
         let at = self.members.iter().position(|(own, _)| own == name)?;
         Some(self.members.swap_remove(at).1)
     }
 
-    /// The same members without borrows, to be kept.
+    /// The same members without borrows, for storage.
     #[cfg(feature = "remote")]
     pub(crate) fn into_owned(self) -> Object<'static> {
         let owned = |(name, value): (Cow<'a, str>, Value<'a>)| {
@@ -134,8 +135,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// One of 64 marks, for a set of names that says at once what is not in it: most of the names that
-/// are looked for in a token are not there.
+/// One of 64 marks. The set of marks quickly shows that a name is absent, as most names are that
+/// are looked up in a token.
 #[inline]
 fn mark(name: &str) -> u64 {
     let first = name.as_bytes().first().copied().unwrap_or_default();

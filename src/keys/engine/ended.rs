@@ -1,4 +1,4 @@
-//! The end of an attempt: what it brought is judged, published and told.
+//! The end of an attempt: checks the result, publishes it, and emits events.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::observe::Event;
 use crate::token::Excerpt;
 
 impl RemoteKeys {
-    /// Takes in how an attempt ended; `known` is the set that was in use when it began, to which "not
-    /// modified" refers.
-    pub(crate) fn land(
+    /// Handles the end of an attempt. `known` is the set that was in use when the attempt began. A
+    /// "not modified" answer refers to that set.
+    pub(crate) fn attempt_ended(
         &self,
         ticket: Ticket,
         ended: Ended<Result<Fetched, Failure>>,
         known: Option<&Snapshot>,
     ) {
         if matches!(ended, Ended::Gone) {
-            // It died with its runtime, which is not the server's fault.
+            // The runtime shut down during the attempt. The server is not at fault.
             self.freshness.cancelled(ticket);
             self.ended.send_replace(());
             return;
@@ -31,7 +31,8 @@ impl RemoteKeys {
         let fetched = ended.done().unwrap_or_else(|problem| Err(problem.into()));
         let now = self.clock.monotonic();
         if !self.freshness.is_current(&ticket) {
-            // It was given up, and what it brings may be older than what another one brought.
+            // This attempt was given up. Its set may be older than the set of the attempt that
+            // replaced it.
             return;
         }
         let before = self.snapshot.load_full();
@@ -40,12 +41,12 @@ impl RemoteKeys {
         match fetched.and_then(|fetched| self.renew(&ticket, fetched, known)) {
             Ok(snapshot) => {
                 let snapshot = Arc::new(snapshot);
-                // In this order: who sees the attempt ended sees its set.
+                // Keep this order: a thread that sees the attempt as ended must also see its set.
                 self.publish(&snapshot);
                 self.last_error.store(missing.clone().map(Arc::new));
                 let failures = self.freshness.succeeded(ticket);
                 self.ended.send_replace(());
-                self.tell_success(before.as_deref(), &snapshot, failures);
+                self.report_success(before.as_deref(), &snapshot, failures);
                 if let Some(problem) = missing {
                     let usable_for = snapshot.life.usable_for(now);
                     let failures = 1;
@@ -75,7 +76,8 @@ impl RemoteKeys {
         }
     }
 
-    /// Puts a set to work, unless one of a later attempt is: this one was given up a moment ago then.
+    /// Publishes a set, unless the set of a later attempt is already published. In that case this
+    /// attempt was given up a moment ago.
     fn publish(&self, set: &Arc<Snapshot>) {
         self.snapshot.rcu(|present| match present {
             Some(present) if !set.life.is_newer(&present.life) => Some(Arc::clone(present)),
@@ -83,7 +85,7 @@ impl RemoteKeys {
         });
     }
 
-    /// The set that a fetch brought or confirmed.
+    /// The set that a fetch returned or confirmed.
     fn renew(
         &self,
         ticket: &Ticket,
@@ -91,7 +93,11 @@ impl RemoteKeys {
         known: Option<&Snapshot>,
     ) -> Result<Snapshot, Failure> {
         let (keys, document) = match (fetched.document, known) {
-            (None, None) => return Err("key set: not modified, but there is none".into()),
+            (None, None) => {
+                return Err(
+                    "key set: the answer is 304 (not modified), but no set is cached".into()
+                );
+            }
             (None, Some(known)) => (Arc::clone(&known.keys), known.document.clone()),
             (Some(document), Some(known)) if document == known.document => {
                 (Arc::clone(&known.keys), document)
@@ -106,7 +112,7 @@ impl RemoteKeys {
             keys,
             life: match fetched.partial {
                 None => life,
-                Some(partial) => life.in_part(partial.usable_until),
+                Some(partial) => life.as_partial(partial.usable_until),
             },
             document,
             validator: fetched.validator,
@@ -114,7 +120,7 @@ impl RemoteKeys {
         })
     }
 
-    fn tell_success(&self, before: Option<&Snapshot>, set: &Snapshot, failures: u32) {
+    fn report_success(&self, before: Option<&Snapshot>, set: &Snapshot, failures: u32) {
         if failures > 0 {
             self.emit(|issuer| Event::Recovered { issuer, failures });
         }
