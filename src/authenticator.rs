@@ -171,7 +171,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 let now = self.now();
                 let answer = issuer.introspect(token, trust.generation, waited, now)?;
                 let token = self.read_answer(&issuer, &answer, now)?;
-                issuer.prove();
+                issuer.confirm();
                 token
             }
         };
@@ -189,7 +189,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         jwt: UnverifiedJwt<'a>,
         waited: &Waited,
     ) -> Result<(Object<'a>, Facts), Pending> {
-        issuer.admit(&jwt.header)?;
+        issuer.check_header(&jwt.header)?;
         let claims = issuer.verify(jwt, waited)?.remember(&self.headers);
         let facts = issuer.validate(&claims, self.now())?;
         Ok((claims, facts))

@@ -52,7 +52,7 @@ pub(crate) enum Judgement<C> {
 }
 
 /// What a layer of this server concluded about a request.
-struct Concluded {
+struct PriorResult {
     token: AnyToken,
     presented: Presented,
     /// Whether its authorization server was asked since the request came, under the configuration
@@ -94,13 +94,13 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     pub(crate) fn judge<B>(&self, request: &mut Request<B>) -> Judgement<C> {
         if self.role == Role::Require {
             return match self.required(request) {
-                Ok(concluded) => self.finish(concluded),
+                Ok(prior) => self.finish(prior),
                 Err(refusal) => Judgement::Refuse(refusal),
             };
         }
         // The same server around this one has judged the request already.
-        if let Some(concluded) = self.concluded(request) {
-            return self.finish(concluded);
+        if let Some(prior) = self.prior(request) {
+            return self.finish(prior);
         }
         let head =
             Head { method: request.method(), uri: request.uri(), headers: request.headers() };
@@ -127,7 +127,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let authenticator = self.server.authenticator();
         let waited = Waited { asks_now: self.asks_now(), ..Waited::default() };
         let judged = match authenticator.judge(&presentation, &waited) {
-            Ok(verdict) => self.admit(request, verdict, presented, placement),
+            Ok(verdict) => self.let_pass(request, verdict, presented, placement),
             Err(Pending::Refused(error)) => self.refuse(error),
             Err(pending) => {
                 let presentation = presentation.into_owned();
@@ -151,12 +151,12 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         placement: Placement,
     ) -> Result<ResponseHeaders, Refusal> {
         match verdict {
-            Ok(verdict) => self.admit(request, verdict, presented, placement),
+            Ok(verdict) => self.let_pass(request, verdict, presented, placement),
             Err(error) => self.refuse(error),
         }
     }
 
-    fn admit<B>(
+    fn let_pass<B>(
         &self,
         request: &mut Request<B>,
         verdict: Verdict<C>,
@@ -181,11 +181,11 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     /// Goes on with what was concluded before.
-    fn finish(&self, concluded: Concluded) -> Judgement<C> {
+    fn finish(&self, prior: PriorResult) -> Judgement<C> {
         let Some(guard) = &self.guard else {
             return Judgement::Pass(ResponseHeaders::NONE);
         };
-        let Concluded { token, presented, asked_now } = concluded;
+        let PriorResult { token, presented, asked_now } = prior;
         if let Err(error) = guard.requirement.evaluate(&token) {
             return Judgement::Refuse(self.server.refusal(error, &guard.challenges));
         }
@@ -215,12 +215,12 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     /// The token of a request that this very server judged under its present configuration.
-    fn concluded<B>(&self, request: &Request<B>) -> Option<Concluded> {
+    fn prior<B>(&self, request: &Request<B>) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
             return None;
         }
-        Some(Concluded {
+        Some(PriorResult {
             token: outcome.token.clone()?,
             presented: outcome.presented.clone(),
             asked_now: outcome.asked_now,
@@ -228,7 +228,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     /// What the layer outside concluded, which a route relies on.
-    fn required<B>(&self, request: &Request<B>) -> Result<Concluded, Refusal> {
+    fn required<B>(&self, request: &Request<B>) -> Result<PriorResult, Refusal> {
         let Some(outcome) = request.extensions().get::<Authentication>() else {
             return Err(self.server.miswired(
                 "`require` without its server's layer around it: put `.layer(api.layer())` after \
@@ -242,7 +242,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             ));
         }
         match &outcome.token {
-            Some(token) => Ok(Concluded {
+            Some(token) => Ok(PriorResult {
                 token: token.clone(),
                 presented: outcome.presented.clone(),
                 asked_now: outcome.asked_now && outcome.generation == self.generation(),

@@ -122,7 +122,7 @@ impl TrustedIssuer {
     }
 
     /// Judges what the header says about the token: its kind and its algorithm.
-    pub(crate) fn admit(&self, header: &Header) -> Result<(), Error> {
+    pub(crate) fn check_header(&self, header: &Header) -> Result<(), Error> {
         self.profile.check_type(header.typ.as_deref())?;
         let old = header.legacy_name && !self.older_names;
         if old || !self.algorithms.contains(header.algorithm) {

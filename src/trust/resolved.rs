@@ -37,7 +37,7 @@ impl Resolved<'_> {
             Unverified::Refused(error) => Pending::Refused(error),
             Unverified::Wait(wait) => Pending::Keys(wait, self.tenant()),
         })?;
-        self.prove();
+        self.confirm();
         Ok(verified)
     }
 
@@ -49,11 +49,11 @@ impl Resolved<'_> {
     }
 
     /// The issuer vouched for a token.
-    pub(crate) fn prove(&self) {
+    pub(crate) fn confirm(&self) {
         if let Self::Tenant(tenant, tenants) = self
-            && tenant.prove()
+            && tenant.confirm()
         {
-            tenants.proved(tenant);
+            tenants.confirmed(tenant);
         }
     }
 }

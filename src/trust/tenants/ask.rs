@@ -195,13 +195,13 @@ impl Tenants {
         let tenants = Arc::downgrade(self);
         flight::launch(runtime, RESOLVE_DEADLINE, work, move |ended| {
             if let Some(tenants) = tenants.upgrade() {
-                tenants.conclude(question, ended);
+                tenants.take_answer(question, ended);
             }
         });
     }
 
     /// Takes in what the resolver said.
-    fn conclude(
+    fn take_answer(
         self: &Arc<Self>,
         question: Question,
         ended: Ended<Result<Option<Issuer>, SourceError>>,

@@ -18,7 +18,7 @@ type Tenants = HashMap<Arc<str>, Arc<Tenant>>;
 /// Tenants by their names, to be read without a lock.
 pub(super) struct Known {
     tenants: ArcSwap<Tenants>,
-    /// How many proven ones are kept.
+    /// How many confirmed ones are kept.
     most: usize,
 }
 
@@ -53,7 +53,7 @@ impl Known {
     }
 
     /// Keeps a tenant whose first token verified, unless there is one of its name.
-    pub(super) fn keep_proven(&self, tenant: &Arc<Tenant>) {
+    pub(super) fn keep_confirmed(&self, tenant: &Arc<Tenant>) {
         self.change(|known| {
             known.entry(Arc::clone(&tenant.name)).or_insert_with(|| Arc::clone(tenant));
             trim(known, self.most, tenant);
@@ -79,9 +79,9 @@ impl Known {
 /// Makes room in each segment: of those beyond it, the least recently used go, but not `newest`.
 fn trim(known: &mut Tenants, most: usize, newest: &Arc<Tenant>) {
     let probation = (most / PROBATION_PART).max(MIN_PROBATION);
-    for (proven, room) in [(true, most), (false, probation)] {
+    for (confirmed, room) in [(true, most), (false, probation)] {
         let mut segment: Vec<_> =
-            known.values().filter(|tenant| tenant.is_proven() == proven).cloned().collect();
+            known.values().filter(|tenant| tenant.is_confirmed() == confirmed).cloned().collect();
         let beyond = segment.len().saturating_sub(room);
         if beyond > 0 {
             segment.retain(|tenant| !Arc::ptr_eq(tenant, newest));

@@ -44,7 +44,7 @@ pub(crate) use ask::{IssuerWait, Search};
 pub(crate) use said::RESOLVE_RETRY;
 pub(crate) use tenant::{Resolution, Tenant};
 
-/// Proven tenants that are kept, each with its keys, unless set.
+/// Confirmed tenants that are kept, each with its keys, unless set.
 pub(crate) const MAX_TENANTS: usize = 1_000;
 
 /// Questions to the resolver: so many at once, and one more each period. A flood of made-up names
@@ -67,9 +67,9 @@ pub(crate) type Prepare =
 pub(crate) struct TenantSettings {
     /// The configuration that they are tenants under.
     pub(crate) generation: u64,
-    /// How many proven ones are kept.
+    /// How many confirmed ones are kept.
     pub(crate) most: usize,
-    /// Whether the keys of proven ones are fetched without waiting for a request.
+    /// Whether the keys of confirmed ones are fetched without waiting for a request.
     pub(crate) keep_warm: bool,
     /// Whether a tenant's name may be `http://` to this machine.
     pub(crate) allow_http_loopback: bool,
@@ -90,7 +90,7 @@ pub(crate) struct Tenants {
 }
 
 impl Tenants {
-    /// Goes on with the proven tenants of the configuration before this one, as far as this one
+    /// Goes on with the confirmed tenants of the configuration before this one, as far as this one
     /// allows them.
     pub(crate) fn new(
         settings: TenantSettings,
@@ -102,7 +102,7 @@ impl Tenants {
         let known = before.map_or_else(Vec::new, Self::known);
         let mut carried: Vec<_> = known
             .into_iter()
-            .filter(|tenant| tenant.is_proven() && resolver.allows(&tenant.name))
+            .filter(|tenant| tenant.is_confirmed() && resolver.allows(&tenant.name))
             .filter_map(|tenant| {
                 let issuer = prepare(&tenant.resolved, Some(&tenant.issuer)).ok()?;
                 let generation = settings.generation;
@@ -144,8 +144,8 @@ impl Tenants {
         if !issuer.is_named(name) {
             return Err("resolved to another issuer".to_owned());
         }
-        let proven = before.as_ref().is_some_and(|before| before.is_proven());
-        if proven && self.settings.keep_warm {
+        let confirmed = before.as_ref().is_some_and(|before| before.is_confirmed());
+        if confirmed && self.settings.keep_warm {
             issuer.keys.keep_warm();
         }
         let now = self.clock.monotonic();
@@ -157,7 +157,7 @@ impl Tenants {
             generation: self.settings.generation,
             used_at: AtomicU64::new(millis(now)),
             due_at: AtomicU64::new(millis(due_at)),
-            proven: AtomicBool::new(proven),
+            confirmed: AtomicBool::new(confirmed),
         })
     }
 
@@ -187,7 +187,7 @@ impl Tenants {
     }
 
     /// A tenant is no longer on probation.
-    pub(crate) fn proved(&self, tenant: &Arc<Tenant>) {
+    pub(crate) fn confirmed(&self, tenant: &Arc<Tenant>) {
         if self.settings.keep_warm {
             tenant.issuer.keys.keep_warm();
         }
@@ -195,7 +195,7 @@ impl Tenants {
         // taken away since does not come back.
         let now = self.clock.monotonic();
         if self.asking().said.of(&tenant.name, now).is_none() {
-            self.known.keep_proven(tenant);
+            self.known.keep_confirmed(tenant);
         }
     }
 

@@ -21,17 +21,17 @@ pub(crate) struct Tenant {
     /// When to resolve it again, in the same.
     pub(super) due_at: AtomicU64,
     /// Whether a token of the tenant ever verified.
-    pub(super) proven: AtomicBool,
+    pub(super) confirmed: AtomicBool,
 }
 
 impl Tenant {
     /// A token of the tenant verified; whether it is the first one.
-    pub(crate) fn prove(&self) -> bool {
-        !self.is_proven() && !self.proven.swap(true, Ordering::Relaxed)
+    pub(crate) fn confirm(&self) -> bool {
+        !self.is_confirmed() && !self.confirmed.swap(true, Ordering::Relaxed)
     }
 
-    pub(super) fn is_proven(&self) -> bool {
-        self.proven.load(Ordering::Relaxed)
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
     /// What a request keeps of it while it waits for something else: the tenant may have to make room
@@ -63,7 +63,7 @@ impl Tenant {
             generation,
             used_at: copy(&self.used_at),
             due_at: copy(&self.due_at),
-            proven: AtomicBool::new(self.is_proven()),
+            confirmed: AtomicBool::new(self.is_confirmed()),
         }
     }
 }
