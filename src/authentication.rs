@@ -1,4 +1,5 @@
-//! The results that the layers of this crate store in the extensions of a request, one for each server.
+//! The results that the layers of this crate store in the extensions of a request, one for each
+//! server.
 
 use std::sync::Arc;
 

@@ -216,7 +216,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // They were judged in this very moment, for another request.
+            // Another request has validated them in the meantime.
             let fix = || Error::Wiring { fix: "an answer was read as another type".into() };
             return judged().ok_or_else(fix)?;
         };
