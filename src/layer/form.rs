@@ -45,10 +45,10 @@ impl<C, R> ResourceServer<C, R> {
     /// Also accepts tokens in form bodies (RFC 6750 §2.2). Put this layer outside the server's own
     /// layer. It buffers the body of a form request, up to `limit` bytes, and replays it.
     ///
-    /// The body is read before the client is authenticated. So put rate limits, size limits and
-    /// timeouts outside this layer. The body type must implement `From<Bytes>`. axum's `Body` does;
-    /// for hyper's `Incoming`, add a layer that maps the body. Trailers of a body that is read here
-    /// (RFC 9110 §6.5) are dropped. Trailers of other bodies are kept.
+    /// The body is read before the client is authenticated. So put timeouts, and limits such as a
+    /// `ConcurrencyLimit`, outside this layer. The body type must implement `From<Bytes>`. axum's
+    /// `Body` does; for hyper's `Incoming`, add a layer that maps the body. Trailers of a body that is
+    /// read here (RFC 9110 §6.5) are dropped. Trailers of other bodies are kept.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }
