@@ -1,4 +1,4 @@
-//! The words of an error, for the operator's log.
+//! The text of each error, for the log.
 
 use std::fmt;
 
@@ -150,7 +150,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The setting that helps where a claim is missing.
+/// The setting that helps if a claim is missing.
 fn if_missing(claim: &str) -> &'static str {
     match claim {
         "aud" => {
@@ -168,7 +168,7 @@ fn if_missing(claim: &str) -> &'static str {
     }
 }
 
-/// The same where a claim is malformed.
+/// The setting that helps if a claim is malformed.
 fn if_malformed(claim: &str) -> &'static str {
     match claim {
         "scope" | "scp" | "scopes" => {
@@ -181,7 +181,7 @@ fn if_malformed(claim: &str) -> &'static str {
     }
 }
 
-/// Scopes for the log; none where there are none.
+/// Scopes for the log. `None` if there are none.
 fn shown_scope(scope: &ScopeSet) -> Option<Excerpt> {
     (!scope.is_empty()).then(|| Excerpt::of(&scope.to_string()))
 }

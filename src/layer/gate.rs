@@ -32,7 +32,7 @@ pub(crate) enum Role {
     Authenticate,
     /// Authenticates it if it has credentials.
     AuthenticateIfPresent,
-    /// Answers 500: the layers are in the wrong order, since another layer has to authenticate.
+    /// Answers 500: the server's layer is missing around this one.
     Require,
 }
 

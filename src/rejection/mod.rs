@@ -27,7 +27,7 @@ pub(crate) use handed_on::HandedOn;
 /// | a check of the route refuses the token | 403 | no error code |
 /// | the form is larger than the limit of the form layer | 413 | none |
 /// | a dependency is unavailable: keys, a tenant's issuer, introspection | 503, `Retry-After` | none |
-/// | the layers are in the wrong order | 500 | none |
+/// | a mistake in the API's code: a missing layer, another type of claims | 500 | none |
 ///
 /// Every refusal has `Cache-Control: no-store`. The client cannot tell the causes of `invalid_token`
 /// apart; the log names the cause. The response carries the [`Error`] in its extensions.
@@ -82,7 +82,7 @@ impl Refusal {
         Self { error, status, challenges, headers }
     }
 
-    /// A refusal for layers in the wrong order. It belongs to no server and has no challenge.
+    /// A refusal for a mistake in the API's code. It belongs to no server and has no challenge.
     pub(crate) fn wiring(fix: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         let error = Error::Wiring { fix: fix.into() };
         let (status, _) = answer(&error);
