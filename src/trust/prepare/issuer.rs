@@ -1,4 +1,4 @@
-//! One issuer as configured, made ready to judge.
+//! Converts one configured issuer to a [`TrustedIssuer`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::trust::issuer::TrustedIssuer;
 use crate::trust::settings::TrustSettings;
 use crate::url::{check_issuer, check_normal};
 
-/// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
+/// The maximum leeway for differences between clocks: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 impl TrustSettings {
-    /// One issuer, ready to judge.
+    /// Converts one issuer, and reports its invalid settings.
     pub(super) fn trusted<'a>(
         &self,
         issuer: &Issuer,
@@ -29,7 +29,7 @@ impl TrustSettings {
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
         self.check_name(issuer, problem);
-        // An alias is compared and never fetched from; servers write other things than URLs.
+        // An alias is only compared, and nothing is fetched from it. So it need not be a URL.
         if issuer.aliases.iter().any(String::is_empty) {
             problem("alias ``: must not be empty");
         }
@@ -55,7 +55,7 @@ impl TrustSettings {
             Ok(keys) => (keys, None),
             Err(text) => {
                 problem(&text);
-                // Nothing is judged by it: it is there so that what follows is checked as well.
+                // A placeholder, so that the remaining settings are checked too. It validates nothing.
                 (Keys::Static(Arc::new(KeySet::empty())), Some(text))
             }
         };
@@ -80,7 +80,7 @@ impl TrustSettings {
         };
         #[cfg(feature = "remote")]
         {
-            // The same client can't be made twice, and it is said once.
+            // Keys and introspection use the same client. Its problem is reported only once.
             let mut problem = |text: &str| {
                 let is_new =
                     |of_keys: &String| text.strip_prefix("introspection: ") != Some(of_keys);
@@ -93,8 +93,8 @@ impl TrustSettings {
         of_keys.is_none().then_some(trusted)
     }
 
-    /// What is needed to ask the issuer about tokens. Answers under another generation are never
-    /// used, so nothing is taken over from the one before.
+    /// Builds the introspection engine of an issuer. Answers of another generation are never used, so
+    /// nothing is taken from the previous configuration.
     #[cfg(feature = "remote")]
     fn introspection(
         &self,
@@ -128,8 +128,8 @@ impl TrustSettings {
         }
     }
 
-    /// The issuer's name. Only one that is fetched from, or that stands for names in tokens, has to be
-    /// a URL; any other is compared with `iss` as bytes.
+    /// Checks the issuer's name. It must be a URL only if something is fetched from it, or if it is the
+    /// template of tenants. Any other name is only compared with `iss`, byte by byte.
     fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         let allow_http = issuer.plain_http(self.allow_http_loopback);
         let checked = match &issuer.tenants {
@@ -161,7 +161,7 @@ fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     }
 }
 
-/// The allow-list (RFC 8725 §3.1): that of the issuer, or what its kind of key allows.
+/// The accepted algorithms (RFC 8725 §3.1): the issuer's list, or the default for its kind of key.
 fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> AlgorithmSet {
     let secret = match &issuer.keys {
         KeyConfig::Secret(_, algorithm) => Some(*algorithm),
