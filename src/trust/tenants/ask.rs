@@ -182,7 +182,8 @@ impl Tenants {
             }
             joined.map_or(Turn::Queued, Turn::UnderWay)
         };
-        // Not under the lock: a runtime that shuts down drops the task at once, and the drop takes the lock.
+        // Not under the lock: a runtime that shuts down drops the task at once, and the drop reports
+        // its end, which takes the lock.
         for question in begun {
             self.launch(&runtime, question);
         }
