@@ -19,8 +19,10 @@ use crate::token::{Excerpt, NumericDate, ScopeSet};
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+///
 /// use http::{Request, Response};
-/// use tower::{BoxError, Layer as _, ServiceExt as _, service_fn};
+/// use tower::{Layer as _, ServiceExt as _, service_fn};
 /// use tower_resource_server::test_issuer::TestIssuer;
 /// use tower_resource_server::{Error, Issuer, ResourceServer};
 ///
@@ -30,7 +32,7 @@ use crate::token::{Excerpt, NumericDate, ScopeSet};
 ///     .audience("https://api.example.com")
 ///     .build()?;
 /// let hello = service_fn(|_: Request<()>| async {
-///     Ok::<_, BoxError>(Response::new("hello".to_owned()))
+///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
 /// });
 /// let service = api.layer().layer(hello);
 ///

@@ -37,8 +37,10 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
     /// use http::{Request, Response};
-    /// use tower::{BoxError, Layer as _, ServiceExt as _, service_fn};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
     /// use tower_resource_server::test_issuer::TestIssuer;
     /// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
     ///
@@ -50,7 +52,7 @@ impl<C, R> ResourceServer<C, R> {
     ///
     /// let hello = service_fn(|request: Request<()>| async move {
     ///     let token: AccessToken = AccessToken::from_extensions(request.extensions()).unwrap();
-    ///     Ok::<_, BoxError>(Response::new(token.subject().unwrap_or("nobody").to_owned()))
+    ///     Ok::<_, Infallible>(Response::new(token.subject().unwrap_or("nobody").to_owned()))
     /// });
     /// let service = api.layer().layer(hello);
     ///
@@ -86,8 +88,10 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
     /// use http::{Request, Response};
-    /// use tower::{BoxError, Layer as _, ServiceExt as _, service_fn};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
     /// use tower_resource_server::test_issuer::TestIssuer;
     /// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
     ///
@@ -100,7 +104,7 @@ impl<C, R> ResourceServer<C, R> {
     /// let hello = service_fn(|request: Request<()>| async move {
     ///     let token: Option<AccessToken> = AccessToken::from_extensions(request.extensions());
     ///     let user = token.as_ref().and_then(|token| token.subject()).unwrap_or("anonymous");
-    ///     Ok::<_, BoxError>(Response::new(user.to_owned()))
+    ///     Ok::<_, Infallible>(Response::new(user.to_owned()))
     /// });
     /// let service = api.optional_layer().layer(hello);
     ///
@@ -133,8 +137,10 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
     /// use http::{Request, Response};
-    /// use tower::{BoxError, Layer as _, ServiceExt as _, service_fn};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
     /// use tower_resource_server::test_issuer::TestIssuer;
     /// use tower_resource_server::{Issuer, ResourceServer, scope};
     ///
@@ -145,7 +151,7 @@ impl<C, R> ResourceServer<C, R> {
     ///     .build()?;
     ///
     /// let hello = service_fn(|_: Request<()>| async {
-    ///     Ok::<_, BoxError>(Response::new("hello".to_owned()))
+    ///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
     /// });
     /// let route = api.require(scope("notes:read")).layer(hello);
     /// let service = api.layer().layer(route.clone());
@@ -180,8 +186,10 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
     /// use http::{Request, Response};
-    /// use tower::{BoxError, Layer as _, ServiceExt as _, service_fn};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
     /// use tower_resource_server::test_issuer::TestIssuer;
     /// use tower_resource_server::{Issuer, ResourceServer, scope};
     ///
@@ -192,7 +200,7 @@ impl<C, R> ResourceServer<C, R> {
     ///     .build()?;
     ///
     /// let hello = service_fn(|_: Request<()>| async {
-    ///     Ok::<_, BoxError>(Response::new("hello".to_owned()))
+    ///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
     /// });
     /// let service = api.protect(scope("notes:read")).layer(hello);
     ///

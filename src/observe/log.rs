@@ -1,5 +1,5 @@
-//! The operator's log: events with fixed names and targets, facts of [`Error`] and [`Event`],
-//! nothing else.
+//! The operator's log: `tracing` events with fixed messages and one target. They contain only facts of
+//! [`Error`] and [`Event`].
 
 use http::StatusCode;
 
@@ -12,10 +12,10 @@ use crate::observe::occurrence::Occurrence;
 use crate::observe::shown::redacted;
 use crate::token::Excerpt;
 
-/// The target of every event of this crate.
+/// The target of all `tracing` events of this crate.
 pub(crate) const TARGET: &str = "tower_resource_server";
 
-/// Writes what happened.
+/// Logs an occurrence.
 pub(crate) fn write(occurrence: &Occurrence<'_>) {
     match occurrence {
         Occurrence::Keys(event) => keys(event),
@@ -74,8 +74,8 @@ fn introspection(issuer: &str, what: &Introspected<'_>) {
     }
 }
 
-/// One line for one refusal: `error` for mistakes in the API's own code, `warn` for outages, `info`
-/// for refused tokens, `debug` for requests that carry no credentials, as browsers' first ones do.
+/// Logs one line per refusal: `error` for mistakes in the API's own code, `warn` for outages, `info` for
+/// refused tokens, and `debug` for requests without credentials, such as the first one of a browser.
 fn refused(error: &Error, status: StatusCode) {
     let status = status.as_u16();
     match error {
@@ -107,7 +107,7 @@ fn keys(event: &Event) {
         Event::Rotated { added, removed, .. } => {
             tracing::info!(target: TARGET, issuer, ?added, ?removed, "keys rotated");
         }
-        // Servers publish their keys for encryption in the same set, so there is nothing to do.
+        // Normal: servers publish their encryption keys in the same set.
         Event::KeySkipped { kid, reason, .. } if FOR_ENCRYPTION.contains(reason) => {
             tracing::debug!(target: TARGET, issuer, kid = text(kid), reason, "key skipped");
         }
