@@ -22,7 +22,7 @@ pub(super) enum Node {
 /// If `token` is not a scope token (RFC 6749 §3.3). For text from outside the program, use
 /// [`Policy::try_scope`].
 #[track_caller]
-#[allow(clippy::panic, reason = "a mistake in the API's code, found at start-up, as in axum's `route`")]
+#[allow(clippy::panic, reason = "a mistake in the API's code, at start-up, as in axum's `route`")]
 pub fn scope(token: &str) -> Policy {
     match Policy::try_scope(token) {
         Ok(policy) => policy,

@@ -135,7 +135,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// };
     ///
     /// let request = head(issuer.token().subject("alice").sign())?;
-    /// let authenticated = api.authenticate(&request).await?;
+    /// let authenticated = api.authenticate(&request).await.unwrap();
     /// assert_eq!(authenticated.token.subject(), Some("alice"));
     ///
     /// let request = head(issuer.token().audience("https://other.example.com").sign())?;

@@ -29,7 +29,7 @@ use crate::token::{Claims, Facts, NumericDate, Principal, ScopeSet};
 /// let text = issuer.token().subject("alice").scope("notes:read").sign();
 /// let request = http::Request::get("/").header("authorization", format!("Bearer {text}"));
 /// let (request, ()) = request.body(())?.into_parts();
-/// let token: AccessToken = api.authenticate(&request).await?.token;
+/// let token: AccessToken = api.authenticate(&request).await.unwrap().token;
 /// assert_eq!(token.issuer(), "https://as.example.com");
 /// assert_eq!(token.subject(), Some("alice"));
 /// assert!(token.scope().contains("notes:read"));
