@@ -1,8 +1,8 @@
-//! Steps 2 to 7 of a request ("the walk"): from a token's text to an [`AccessToken`].
+//! Steps 2 to 7 of a request (the walk): from a token's text to an [`AccessToken`].
 //!
-//! Each step is one call. The rules themselves are in other modules. The walk is synchronous. When it
-//! needs something from the network, it returns a [`Pending`] that names it. The caller waits, and
-//! then starts the walk again from the token's text. So no partial result is ever kept.
+//! Each step is one call. The rules themselves are in other modules. The steps are synchronous. If a
+//! step needs something from the network, it returns a [`Pending`] that names the dependency. The
+//! caller waits, and then repeats all steps from the token's text. So no partial result is ever kept.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -93,7 +93,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Waits for each dependency, and repeats the walk. Each dependency is awaited at most once per
+    /// Waits for each dependency, and repeats all steps. Each dependency is awaited at most once per
     /// request and configuration: after a reload, a result of the old configuration does not count.
     /// One deadline covers all waits.
     pub(crate) async fn resume(
@@ -146,16 +146,16 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Runs the walk without waiting. Returns [`Pending`] where the walk cannot continue.
+    /// Runs all steps without waiting. Returns [`Pending`] if a step cannot continue.
     pub(crate) fn judge(
         &self,
         presentation: &Presentation<'_>,
         waited: &Waited,
     ) -> Result<Verdict<C>, Pending> {
         let trust = self.trust.load();
-        let mut room = Vec::new();
+        let mut buffer = Vec::new();
         let token = &*presentation.token;
-        let token = match trust.route(token, &mut room, &self.headers, waited)? {
+        let token = match trust.route(token, &mut buffer, &self.headers, waited)? {
             Route::Validate(issuer, jwt) => {
                 let (claims, facts) = self.validate(&issuer, jwt, waited)?;
                 self.read(&claims, facts)?

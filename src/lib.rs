@@ -81,8 +81,8 @@
 //! # Reading the source
 //!
 //! Follow a request: start at `layer/service.rs`, then read `authenticator.rs`. There, each step is
-//! one call. Modules form five levels, from top to bottom: face, walk, outside, judgement, words. A
-//! module imports only from its own level and from those below.
+//! one call. The modules form five levels. From top to bottom, they are: face, walk, outside,
+//! judgement, words. A module imports only from its own level and from lower levels.
 //!
 //! # Features
 //!

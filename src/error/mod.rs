@@ -197,7 +197,7 @@ pub enum Error {
         claim: &'static str,
     },
 
-    /// The token's scope does not cover what the route asks for (RFC 6750 §3.1).
+    /// The token's scope does not cover the route (RFC 6750 §3.1).
     InsufficientScope {
         /// All scopes that the route names, as in the challenge.
         required: ScopeSet,

@@ -1,5 +1,5 @@
-//! Step 7 of the walk: confirms that the client has the key or certificate that the token is bound to.
-//! Pure.
+//! Step 7 of a request: confirms that the client has the key or certificate that the token is bound
+//! to. Pure.
 //!
 //! Every token passes this one place: a validated JWT, an introspected JWT, and an opaque token. A
 //! token with a cached result passes it too, since a proof belongs to one request.

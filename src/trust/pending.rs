@@ -1,4 +1,4 @@
-//! The dependency that the walk needs, and the dependencies that a request has already awaited.
+//! The dependency that a request needs next, and the dependencies that it has already awaited.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use crate::keys::{KeyWait, KeysWaited};
 use crate::runtime::Deadline;
 use crate::trust::tenants::{IssuerWait, Resolution, Tenant};
 
-/// The reason why the walk stops before its end.
+/// The reason why the validation of a token stops.
 pub(crate) enum Pending {
     /// The token is refused.
     Refused(Error),
-    /// The walk continues when the issuer is resolved, or when the wait times out.
+    /// The validation continues when the issuer is resolved, or when the wait times out.
     Issuer(IssuerWait),
-    /// The walk continues when the keys are fetched, or when the wait times out. The request keeps its
-    /// tenant during the wait, even if the tenant is evicted.
+    /// The validation continues when the keys are fetched, or when the wait times out. The request keeps
+    /// its tenant during the wait, even if the tenant is evicted.
     Keys(KeyWait, Option<Arc<Tenant>>),
-    /// The walk continues when the authorization server has answered. The request keeps its tenant.
+    /// The validation continues when the authorization server has answered. The request keeps its
+    /// tenant.
     #[cfg(feature = "remote")]
     Answer(Box<AnswerWait>, Option<Arc<Tenant>>),
 }
 
-/// The results that a request has already awaited, so that it awaits each dependency at most once; and
-/// what it requires.
+/// The results that a request has already awaited. With them, it awaits each dependency at most once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
     /// Whether the authorization server must be asked now, even if an answer is cached.

@@ -34,12 +34,12 @@ pub(crate) enum Route<'t, 'a> {
 }
 
 impl Trust {
-    /// Chooses the way for a token. `room` is the buffer for the decoded payload. `known` is a cache of
+    /// Chooses the way for a token. `buffer` gets the decoded payload. `known` is a cache of
     /// parsed headers.
     pub(crate) fn route<'t, 'a>(
         &'t self,
         token: &'a str,
-        room: &'a mut Vec<u8>,
+        buffer: &'a mut Vec<u8>,
         known: &HeaderMemo,
         waited: &Waited,
     ) -> Result<Route<'t, 'a>, Pending> {
@@ -53,7 +53,7 @@ impl Trust {
         }
         let head = JwtHead::parse(token.as_bytes(), Some(known))?;
         self.refuse_early(&head.header)?;
-        let jwt = head.open(room)?;
+        let jwt = head.open(buffer)?;
         #[cfg(feature = "remote")]
         if let Some(issuer) = self.introspects_nameless(&jwt)? {
             return Ok(Route::Introspect(issuer));

@@ -79,10 +79,10 @@ impl Known {
 /// Evicts the least recently used tenants of each segment beyond its limit, but never `newest`.
 fn trim(known: &mut Tenants, most: usize, newest: &Arc<Tenant>) {
     let probation = (most / PROBATION_PART).max(MIN_PROBATION);
-    for (confirmed, room) in [(true, most), (false, probation)] {
+    for (confirmed, limit) in [(true, most), (false, probation)] {
         let mut segment: Vec<_> =
             known.values().filter(|tenant| tenant.is_confirmed() == confirmed).cloned().collect();
-        let beyond = segment.len().saturating_sub(room);
+        let beyond = segment.len().saturating_sub(limit);
         if beyond > 0 {
             segment.retain(|tenant| !Arc::ptr_eq(tenant, newest));
             segment.sort_by_key(|tenant| tenant.used_at.load(Ordering::Relaxed));
