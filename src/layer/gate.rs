@@ -205,7 +205,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
                 Judgement::Wait(Waiting { verdict, presented, placement: Placement::Header })
             }
             Presented::Unkept => Judgement::Refuse(self.server.miswired(
-                "`introspected_now` was added while a request was under way: build the routes before \
+                "`introspected_now` was added while a request was in progress: build the routes before \
                  they are served",
             )),
         }

@@ -28,7 +28,7 @@ impl NotReady {
 
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no usable keys yet of {}", self.issuers.join(", "))
+        write!(f, "issuers that are not ready: {}", self.issuers.join(", "))
     }
 }
 

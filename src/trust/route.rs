@@ -34,8 +34,8 @@ pub(crate) enum Route<'t, 'a> {
 }
 
 impl Trust {
-    /// Chooses the way for a token. `buffer` gets the decoded payload. `known` is a cache of
-    /// parsed headers.
+    /// Chooses the way for a token. `buffer` gets the decoded payload. `known` is a cache of parsed
+    /// headers.
     pub(crate) fn route<'t, 'a>(
         &'t self,
         token: &'a str,
@@ -104,8 +104,8 @@ impl Trust {
         }
     }
 
-    /// The one issuer that is asked about a JWT without `iss`. A JWT whose `typ` is not that of an
-    /// access token is refused.
+    /// The one issuer that is asked about a JWT without `iss`. If its `typ` shows another kind of token,
+    /// the JWT is refused.
     fn introspects_nameless(&self, jwt: &UnverifiedJwt<'_>) -> Result<Option<Resolved<'_>>, Error> {
         if jwt.claims.contains("iss") {
             return Ok(None);

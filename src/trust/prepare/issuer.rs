@@ -105,7 +105,9 @@ impl TrustSettings {
     ) -> Option<Introspecting> {
         let introspection = issuer.introspection.as_ref()?;
         if issuer.tenants.is_some() {
-            problem("introspection: one server for all tenants would be told of none of them");
+            problem(
+                "introspection: not with a tenant template, since the endpoint can't tell the tenants apart",
+            );
         }
         let built = introspection.build(Context {
             issuer: &trusted.name,
@@ -139,7 +141,7 @@ impl TrustSettings {
                 check_normal(&named, allow_http)
             }
             None if issuer.name.contains(TENANT) => {
-                return problem("has a place for the tenant; see `Issuer::tenants`");
+                return problem("is a template with `{tenantid}`; see `Issuer::tenants`");
             }
             None if issuer.is_fetched_from() => check_issuer(&issuer.name, allow_http).map(|_| ()),
             None if issuer.name.is_empty() => return problem("must not be empty"),
@@ -155,7 +157,7 @@ fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     if issuer.name.matches(TENANT).count() != 1 {
         problem("tenants: the name needs one `{tenantid}`");
     } else if matches!(issuer.keys, KeyConfig::Discover) && issuer.is_fetched_from() {
-        problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+        problem("tenants: a template has no metadata; give the keys, for example by `jwks_uri`");
     } else if !issuer.aliases.is_empty() {
         problem("tenants: an alias would belong to no tenant");
     }
@@ -180,7 +182,7 @@ fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> Algor
                 "algorithm {algorithm}: only with a secret configured by `Issuer::secret`"
             )),
             Some(own) if own != algorithm => {
-                problem(&format!("algorithm {algorithm}: the secret serves {own}"));
+                problem(&format!("algorithm {algorithm}: the secret is for {own}"));
             }
             _ => {}
         }
