@@ -1,4 +1,5 @@
-//! What the layers of this crate leave in the extensions of a request, each under its own server.
+//! The results that the layers of this crate store in the extensions of a request, one for each
+//! server.
 
 use std::sync::Arc;
 
@@ -9,34 +10,34 @@ use crate::credentials::{FormToken, Presentation};
 use crate::observe::Stream;
 use crate::token::{AccessToken, AnyToken};
 
-/// What a layer concluded about a request. It overwrites the conclusion of any layer before it, so
-/// that a request never carries two.
+/// The result of a layer for a request. It overwrites the result of any outer layer, so that a
+/// request never carries two.
 #[derive(Clone)]
 pub(crate) struct Authentication {
-    /// Which server concluded: [`Server`](ServerId) identity is that of the allocation.
+    /// The server of that layer.
     pub(crate) server: ServerId,
-    /// The configuration under which it did.
+    /// The generation of the configuration that was used.
     pub(crate) generation: u64,
     /// The token, or `None` for an anonymous request behind an optional layer.
     pub(crate) token: Option<AnyToken>,
-    /// The token as it was presented, for a route that asks about it anew.
+    /// The token as the client sent it, for a route that asks the authorization server once more.
     pub(crate) presented: Presented,
-    /// Whether the authorization server was asked about the token since the request came.
+    /// Whether the authorization server was asked about the token after the request arrived.
     pub(crate) asked_now: bool,
 }
 
-/// What a conclusion keeps of the token's text.
+/// The token's text, as the result keeps it.
 #[derive(Clone)]
 pub(crate) enum Presented {
-    /// Nothing, since no route of the server asks for it.
+    /// Not kept: no route of the server needs it.
     Unkept,
     Kept(Arc<Presentation<'static>>),
-    /// There is none: the token was put here by a test, and passes for asked about.
+    /// There is no text: a test injected the token. The authorization server counts as asked.
     #[cfg(feature = "test-issuer")]
     Injected,
 }
 
-/// The identity of one server: equal to its clones only.
+/// The identity of one server. It is equal only to its clones: it compares the allocation.
 #[derive(Clone)]
 pub(crate) struct ServerId(Arc<Identity>);
 
@@ -50,12 +51,12 @@ impl ServerId {
         Self(Arc::new(Identity { challenges, stream }))
     }
 
-    /// The server's own challenges, for an extractor that has to refuse an anonymous request.
+    /// The server's own challenges. An extractor uses them to refuse an anonymous request.
     pub(crate) fn challenges(&self) -> &Challenges {
         &self.0.challenges
     }
 
-    /// Who is told of what happens at the server.
+    /// The stream that reports events of the server.
     pub(crate) fn stream(&self) -> &Stream {
         &self.0.stream
     }
@@ -68,15 +69,15 @@ impl PartialEq for ServerId {
 }
 
 impl<C: Send + Sync + 'static> AccessToken<C> {
-    /// The token that a layer of this crate put into a request's extensions. `None` without a
+    /// The token that a layer of this crate stored in the request's extensions. It is `None` without a
     /// layer, for an anonymous request behind an optional layer, and for another type of claims.
     pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
         extensions.get::<Authentication>()?.token.as_ref().and_then(AnyToken::downcast)
     }
 }
 
-/// What the form layers around a request found, each for its own server (RFC 6750 §2: a token that
-/// is there must not be overlooked because another server's layer read the body, too).
+/// The tokens that the form layers around a request found, one for each server. If two servers read
+/// the body, each of them must see the token (RFC 6750 §2).
 #[derive(Clone, Default)]
 pub(crate) struct FormTokens(Vec<(ServerId, FormToken)>);
 

@@ -1,8 +1,8 @@
-//! The walk of a request, steps 2 to 7: from a token's text to an [`AccessToken`].
+//! Steps 2 to 7 of a request (the walk): from a token's text to an [`AccessToken`].
 //!
-//! One call a step and no rule of its own. The walk is synchronous. Where it lacks something that
-//! only the network has, it says what ([`Pending`]); the caller waits for it and walks again, from
-//! the token's text, so that nothing half-judged is ever kept.
+//! Each step is one call. The rules themselves are in other modules. The steps are synchronous. If a
+//! step needs something from the network, it returns a [`Pending`] that names the dependency. The
+//! caller waits, and then repeats all steps from the token's text. So no partial result is ever kept.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,28 +27,30 @@ use crate::token::jwt::UnverifiedJwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
-/// How long a request may wait in all, for its issuer, keys and the answer of its authorization
-/// server, through however many reloads; longer where a longer deadline was set for introspection.
+/// How long one request may wait in total: for its issuer, its keys and the answer of its
+/// authorization server, and across all reloads. A longer deadline of introspection extends it.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 
-/// Turns validated claims into the API's own type.
+/// Converts validated claims to the API's own type.
 pub(crate) type ReadClaims<C> = fn(&Object<'_>, &Facts) -> Result<C, Error>;
 
-/// A check of the API's own on every token. It can refuse, never admit.
+/// A user-supplied check of every token. It can refuse a token, but cannot accept one that another
+/// check refused.
 pub(crate) type Validator<C> = Arc<dyn Fn(&AccessToken<C>) -> Result<(), Invalid> + Send + Sync>;
 
-/// The refusal of a validator, with a reason for the operator's log.
+/// A validator returns this to refuse a token. It has a reason for the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invalid(Cow<'static, str>);
 
 impl Invalid {
-    /// Refuses; `reason` goes to the log, never to the client, and must quote no claim.
+    /// Refuses the token. The log shows `reason`; the client never sees it. `reason` must not quote a
+    /// claim.
     pub fn because(reason: impl Into<Cow<'static, str>>) -> Self {
         Self(reason.into())
     }
 }
 
-/// Judges tokens.
+/// Decides whether a token is accepted.
 pub(crate) struct Authenticator<C> {
     pub(crate) trust: ArcSwap<Trust>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -57,14 +59,14 @@ pub(crate) struct Authenticator<C> {
     pub(crate) headers: HeaderMemo,
 }
 
-/// A token that passed, and the configuration under which it did.
+/// A token that passed, and the generation of the configuration that accepted it.
 pub(crate) struct Verdict<C> {
     pub(crate) token: AccessToken<C>,
     pub(crate) generation: u64,
 }
 
 impl<C: Send + Sync + 'static> Authenticator<C> {
-    /// Judges a token, waiting for the network where it must.
+    /// Validates a token. Waits for the network where that is necessary.
     pub(crate) async fn authenticate(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -72,7 +74,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         self.authenticate_as(presentation, Waited::default()).await
     }
 
-    /// The same, with the authorization server asked about the token now.
+    /// The same, but always asks the authorization server about the token now.
     pub(crate) async fn authenticate_now(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -91,9 +93,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Waits for what the walk lacked, and walks again: at most once for each thing it can lack. What
-    /// was waited for under another configuration is lacked again after a reload; one deadline holds
-    /// for all of it.
+    /// Waits for each dependency, and repeats all steps. Each dependency is awaited at most once per
+    /// request and configuration: after a reload, a result of the old configuration does not count.
+    /// One deadline covers all waits.
     pub(crate) async fn resume(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -124,7 +126,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     waited.keep(tenant);
                     let generation = wait.generation();
                     let said = wait.done(deadline).await;
-                    // Under another configuration it is another question, whatever was said.
+                    // After a reload the question is a new one, so the answer does not count.
                     self.trust.load().generation == generation
                         && waited
                             .answer
@@ -132,7 +134,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                             .is_some_and(|(own, _)| own == generation)
                 }
             };
-            // Whoever has waited is never asked to wait for the same again.
+            // Each dependency is awaited at most once per request.
             debug_assert!(!again, "waited twice for one thing");
             if again {
                 return Err(Error::Wiring { fix: "waited twice for one thing".into() });
@@ -144,16 +146,16 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Walks as far as it goes without waiting.
+    /// Runs all steps without waiting. Returns [`Pending`] if a step cannot continue.
     pub(crate) fn judge(
         &self,
         presentation: &Presentation<'_>,
         waited: &Waited,
     ) -> Result<Verdict<C>, Pending> {
         let trust = self.trust.load();
-        let mut room = Vec::new();
+        let mut buffer = Vec::new();
         let token = &*presentation.token;
-        let token = match trust.route(token, &mut room, &self.headers, waited)? {
+        let token = match trust.route(token, &mut buffer, &self.headers, waited)? {
             Route::Validate(issuer, jwt) => {
                 let (claims, facts) = self.validate(&issuer, jwt, waited)?;
                 self.read(&claims, facts)?
@@ -171,7 +173,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 let now = self.now();
                 let answer = issuer.introspect(token, trust.generation, waited, now)?;
                 let token = self.read_answer(&issuer, &answer, now)?;
-                issuer.prove();
+                issuer.confirm();
                 token
             }
         };
@@ -189,7 +191,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         jwt: UnverifiedJwt<'a>,
         waited: &Waited,
     ) -> Result<(Object<'a>, Facts), Pending> {
-        issuer.admit(&jwt.header)?;
+        issuer.check_header(&jwt.header)?;
         let claims = issuer.verify(jwt, waited)?.remember(&self.headers);
         let facts = issuer.validate(&claims, self.now())?;
         Ok((claims, facts))
@@ -200,8 +202,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         Ok(AccessToken::new(facts, claims))
     }
 
-    /// Step 6 for a token that only its authorization server reads: what it says plays the part of the
-    /// claims, and its members are judged once under one configuration.
+    /// Step 6 for an opaque token. The members of the introspection answer take the place of the
+    /// claims. They are validated once per configuration.
     #[cfg(feature = "remote")]
     fn read_answer(
         &self,
@@ -214,7 +216,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // They were judged in this very moment, for another request.
+            // Another request has validated them in the meantime.
             let fix = || Error::Wiring { fix: "an answer was read as another type".into() };
             return judged().ok_or_else(fix)?;
         };
@@ -241,24 +243,25 @@ pub(crate) fn read_default(claims: &Object<'_>, facts: &Facts) -> Result<Claims,
     Ok(Claims::new(claims, facts))
 }
 
-/// Reads a type of the API's own.
+/// Reads claims of the API's own type.
 pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) -> Result<C, Error> {
     claims.to().map_err(|error| unfit::<C>(claims, &error.to_string()))
 }
 
-/// How many claims are tried one by one for the one that does not fit; real tokens have a dozen.
+/// How many claims are tested one by one to find the one that does not fit. Real tokens have about
+/// 12.
 const MAX_TRIED: usize = 64;
 
-/// Says which claim does not fit, and quotes no value, as serde's own words would.
+/// Names the claim that does not fit. Unlike serde's own message, it does not quote a value.
 ///
-/// Where a type keeps members in a buffer first (`flatten`, `untagged`, a tag, `try_from`), serde's
-/// path is empty. So each claim is left out in turn: without the one that does not fit, the outcome is
-/// another.
+/// Where a type reads its members into a buffer first (`flatten`, `untagged`, a tag, `try_from`),
+/// serde's path is empty. So each claim is left out in turn. If the result changes, that claim is the
+/// one that does not fit.
 #[cold]
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     let field = |start| words.strip_prefix(start).and_then(|rest: &str| rest.split('`').next());
     let missing = field("missing field `");
-    // The claim, and not the way inside it: there, a name can be a person's.
+    // Only the name of the claim. The path inside it may contain personal data.
     let path = match serde_path_to_error::deserialize::<_, C>(claims.node()) {
         Err(error) => error.path().iter().next().map(ToString::to_string),
         Ok(_) => None,
@@ -267,7 +270,7 @@ fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     for (name, _) in claims.iter().take(MAX_TRIED) {
         match claims.without(name).to::<C>().map_err(|error| error.to_string()) {
             Err(same) if same == words => {}
-            // It may be that it is only missed, before the real fault is reached.
+            // The claim may only be required, and reported as missing before the real fault is found.
             Err(other) if other == format!("missing field `{name}`") => possible.push(name),
             Ok(_) | Err(_) => certain.push(name),
         }

@@ -1,8 +1,8 @@
-//! What is wrong with a configuration.
+//! The error for invalid settings.
 
 use std::fmt;
 
-/// What is wrong with a configuration: every problem at once, each with its setting and value.
+/// Lists every invalid setting with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigError {
     pub(crate) problems: Vec<String>,
@@ -13,7 +13,7 @@ impl ConfigError {
         Self { problems: vec![problem] }
     }
 
-    /// The problems, one line each.
+    /// The problems, each in one line.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }

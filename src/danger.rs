@@ -1,14 +1,14 @@
-//! Every setting that weakens a check, each with what it gives up.
+//! Every setting that weakens a check, and the risk of each.
 //!
-//! Some of them are methods elsewhere, since many servers need them:
+//! Some of these settings are methods of other types, since many servers need them:
 //!
 //! | setting | what it gives up |
 //! |---|---|
-//! | [`Profile::jwt`](crate::Profile::jwt) | The type of the token: a JWT without the type `at+jwt` passes, so an ID token is told apart by its claims alone. Only `iss`, the audience and `exp` are required. |
-//! | [`Profile::audience_claim`](crate::Profile::audience_claim) | The claim `aud`: another claim says for whom the token is. |
+//! | [`Profile::jwt`](crate::Profile::jwt) | The type of the token: a JWT without the type `at+jwt` passes. So only the claims tell an ID token from an access token. Only `iss`, the audience and `exp` are required. |
+//! | [`Profile::audience_claim`](crate::Profile::audience_claim) | The claim `aud`: another claim names the audience. |
 //! | [`Profile::claim_optional`](crate::Profile::claim_optional) | One of the claims that RFC 9068 requires. |
-//! | `Introspection::audience_optional` | The audience of an opaque token: it may be for another API of the same server. |
-//! | [`Builder::allow_http_loopback`](crate::Builder::allow_http_loopback) | Encryption on the way to an issuer on this machine. |
+//! | `Introspection::audience_optional` | The audience of an opaque token: the token may be for another API of the same authorization server. |
+//! | [`Builder::allow_http_loopback`](crate::Builder::allow_http_loopback) | Encryption of requests to an issuer on this machine. |
 //! | [`Builder::query_token`](crate::Builder::query_token) | The secrecy of the token: URLs are logged. |
 //! | [`Builder::stale_if_error`](crate::Builder::stale_if_error) | How soon a withdrawn key is refused while its issuer does not answer. |
 
@@ -21,14 +21,14 @@ use crate::introspection::Introspection;
 use crate::issuer::Issuer;
 use crate::profile::Profile;
 
-/// Accepts a remembered answer for `at_most` longer than its
-/// [`cache_ttl`](Introspection::cache_ttl), at most 1 h, while the introspection endpoint fails, or
-/// has as many calls under way as it is given at once.
+/// Uses a cached answer for `at_most` longer than its [`cache_ttl`](Introspection::cache_ttl), at
+/// most 1 h. It does so only while the introspection endpoint fails, or while the maximum number of
+/// calls is in progress (stale-if-error).
 ///
-/// What it gives up: a token that was revoked stays accepted for as long, and whoever can disturb
-/// the endpoint, be it with a flood of tokens, can make it so. It is for an API that had better
-/// serve the clients it knows than nobody. The answer must have an `exp` and is never used past it,
-/// nor after the server has said that the token is not active.
+/// What it gives up: a revoked token may be accepted for that time. An attacker can cause this by
+/// disturbing the endpoint, for example with a flood of tokens. Use it for an API that must serve
+/// known clients during an outage. The answer must have an `exp`, and is never used after it. It is
+/// also never used after the server has said that the token is not active.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,14 +44,14 @@ pub fn accept_stale_answers(mut introspection: Introspection, at_most: Duration)
     introspection
 }
 
-/// Lets what is asked of this issuer go by `http://` to these hosts: its metadata, its keys, its
-/// introspection endpoint. A host is one exact name or address as it stands in the URL, without scheme,
-/// port and wildcard; every other host stays https.
+/// Allows `http://` to these hosts for the requests to this issuer: its metadata, its keys, its
+/// introspection endpoint. A host is one exact name or address as in the URL, without scheme, port or
+/// wildcard. All other hosts still need https.
 ///
-/// What it gives up: whoever is on the way to such a host, or can answer for its name, can put in keys
-/// of their own, and with them sign any token. Client credentials, a bearer token for the key server
-/// and introspected tokens can be read there. It is for a network that nobody else is in, such as that
-/// of a compose file. A warning for each host stands in the log when the server is built.
+/// What it gives up: an attacker on the network path, or with control over the host's name, can
+/// replace the keys and then sign any token. The attacker can also read client credentials, the bearer
+/// token for the key server, and introspected tokens. Use it only in a private network, such as that
+/// of a compose file. `build` logs a warning for each host.
 ///
 /// ```
 /// use tower_resource_server::{Issuer, ResourceServer, danger};
@@ -75,13 +75,14 @@ pub fn allow_http_hosts<T: Into<String>>(
     issuer
 }
 
-/// Takes every token with a `sub` that is not the client for a user's, unless a sign that the profile
-/// itself names says otherwise: what nothing tells, and what only the well-known signs of servers
-/// tell.
+/// Treats every token as a user's if its `sub` is not the client. Only a rule that the profile itself
+/// sets can still show a client. This setting overrides both other cases: tokens that do not show
+/// whether a user or a client acts, and tokens that show it only by the well-known properties of
+/// servers.
 ///
-/// What it gives up: [`user`](crate::user()) no longer keeps machines out. Where the client's claim
-/// has another name than the profile says, or a client's own token has the `sub` of a service
-/// account, it passes. It is for a server that gives no client a token of its own.
+/// What it gives up: [`user`](crate::user()) no longer refuses all machines. A client's own token
+/// passes if the client's claim has another name than the profile says, or if its `sub` is a service
+/// account. Use it for an authorization server that issues no tokens to clients on their own behalf.
 ///
 /// ```
 /// use tower_resource_server::{Issuer, Profile, danger};

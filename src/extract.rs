@@ -1,11 +1,5 @@
-//! Extractors for axum: `AccessToken<C>` and `Option<AccessToken<C>>` as handler arguments.
-//!
-//! What the client sees when a handler asks for a token and there is none:
-//!
-//! - behind [`optional_layer`](crate::ResourceServer::optional_layer) and anonymous: 401 with the
-//!   server's challenge and body, or `None` for the option;
-//! - without any layer, or with claims of another type: 500, and the log names the fix. It is not
-//!   the client's fault, so it is not a 401.
+//! The axum extractors `AccessToken<C>` and `Option<AccessToken<C>>`. The doc of [`AccessToken`] says
+//! what they return.
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
@@ -18,8 +12,8 @@ use crate::policy::wrong_claims_type;
 use crate::rejection::{HandedOn, Refusal};
 use crate::token::AccessToken;
 
-/// The refusal as a response without a body. Inside a layer of the crate, on its way out, it gets the
-/// body that the server's [`RefusalBody`](crate::RefusalBody) makes.
+/// Converts the refusal to a response without a body. If a layer of this crate is around the handler,
+/// that layer adds the body of the server's [`RefusalBody`](crate::RefusalBody).
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let handed_on = HandedOn::new(&self);

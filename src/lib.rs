@@ -1,20 +1,22 @@
-//! A Tower layer that makes an HTTP API an OAuth 2.0 resource server: it takes the access token of
-//! a request, validates it, and puts its claims where handlers find them.
+//! A Tower layer that makes an HTTP API an OAuth 2.0 resource server. It takes the access token of
+//! a request, validates it, and passes its claims to the handlers.
 //!
-//! For each request it decides, in this order:
+//! For each request it checks, in this order:
 //!
-//! 1. which credentials there are: one `Authorization` line, scheme Bearer (RFC 6750 §2.1);
-//! 2. whether they are a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or a token that only its
-//!    authorization server can read (RFC 7662), which then plays the part of 4 and 5;
-//! 3. which trusted issuer it claims to be from, as exact text;
-//! 4. which of that issuer's keys signed it (RFC 7517), fetched, cached and refreshed here;
-//! 5. whether the signature verifies;
-//! 6. whether the claims are those of an access token, for this API, now (RFC 9068 §4);
-//! 7. whether its scope covers the route (RFC 6749 §3.3).
+//! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1);
+//! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token.
+//!    Only the authorization server can read an opaque token, so the introspection endpoint
+//!    (RFC 7662) is asked in place of steps 4 and 5;
+//! 3. the issuer: `iss` is the exact name of a trusted issuer;
+//! 4. the key: one of the issuer's keys signed the token (RFC 7517). Keys are fetched, cached and
+//!    refreshed here;
+//! 5. the signature;
+//! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
+//! 7. the scope: it covers the route (RFC 6749 §3.3).
 //!
-//! What the client sees when the answer is no: 400, 401 or 403 with a challenge by RFC 6750 §3, and
-//! nothing about the cause beyond it. An outage of the authorization server is 503, never 401. The
-//! operator's log has the cause. [`Refusal`] has the whole table.
+//! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The response says nothing
+//! more about the cause; the log names it. An outage of the authorization server is 503, never 401.
+//! [`Refusal`] has the whole table.
 //!
 //! # A first program
 //!
@@ -28,11 +30,11 @@
 //! use tower_resource_server::test_issuer::TestIssuer;
 //! use tower_resource_server::{AccessToken, ResourceServer, scope};
 //!
-//! let issuer = TestIssuer::start().await?; // stands for https://as.example.com
+//! let issuer = TestIssuer::start().await?; // in production: https://as.example.com
 //!
 //! let api = ResourceServer::builder()
-//!     .issuer(issuer.url()) // found by its metadata, keys cached
-//!     .audience("https://api.example.com") // who this API is
+//!     .issuer(issuer.url()) // reads its metadata, caches its keys
+//!     .audience("https://api.example.com") // the name of this API
 //!     .allow_http_loopback() // only for the issuer of this example
 //!     .build()?;
 //!
@@ -44,7 +46,8 @@
 //!     .route("/notes", get(notes).route_layer(api.require(scope("notes:read"))))
 //!     .layer(api.layer());
 //!
-//! // A token with the scope passes; the same without it is refused, and so is a request without one.
+//! // A token with the scope passes. A token without the scope is refused. A request without a token
+//! // is refused.
 //! let request = |token: Option<String>| {
 //!     let request = http::Request::get("/notes");
 //!     match token {
@@ -64,20 +67,22 @@
 //! # }
 //! ```
 //!
-//! # Where to go on
+//! # Next steps
 //!
-//! - [`ResourceServer`]: the handle, from which the layers come; [`Builder`]: every setting.
-//! - [`Issuer`] and [`Profile`]: an authorization server, where its keys are, how it writes tokens.
-//! - `Introspection` and `ClientAuth`: tokens that their server is asked about (feature `remote`).
-//! - [`scope`], [`all_of`], [`any_of`]: what a route asks for.
+//! - [`ResourceServer`]: the handle that creates the layers. [`Builder`]: every setting.
+//! - [`Issuer`] and [`Profile`]: an authorization server, the place of its keys, the format of its
+//!   tokens.
+//! - `Introspection` and `ClientAuth`: ask the authorization server about tokens (feature `remote`).
+//! - [`scope`], [`all_of`], [`any_of`]: the requirements of a route.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
-//! - [`manual`]: defaults and their reasons, attacks and what stops them, what this crate does not
-//!   do, and axum's order traps.
+//! - [`manual`]: the defaults and their reasons, attacks and countermeasures, the limits of this
+//!   crate, and the order of layers in axum.
 //!
 //! # Reading the source
 //!
-//! Read it as a request goes: `layer/service.rs`, then `authenticator.rs`, whose steps are one call
-//! each. Imports point down only: face, walk, outside, judgement, words.
+//! Follow a request: start at `layer/service.rs`, then read `authenticator.rs`. There, each step is
+//! one call. The modules form five levels. From top to bottom, they are: face, walk, outside,
+//! judgement, words. A module imports only from its own level and from lower levels.
 //!
 //! # Features
 //!
@@ -85,14 +90,14 @@
 //! |---|---|---|
 //! | `remote` | keys and metadata over HTTPS, introspection | yes |
 //! | `axum` | `AccessToken` as a handler's argument | yes |
-//! | `redis` | introspection answers shared through Redis or Valkey | |
+//! | `redis` | a cache of introspection answers in Redis or Valkey, shared by instances | |
 //! | `jsonwebtoken` | conversions from that crate's types | |
 //! | `test-issuer` | the issuer for tests | |
 //!
-//! A feature adds API and changes no answer.
+//! A feature adds API. It never changes the response to a request.
 
 #![forbid(unsafe_code)]
-// No panic that the network could reach: whatever is written with one of these says why it can't.
+// Nothing from the network can cause a panic. Each use of one of these states why it cannot panic.
 #![cfg_attr(
     not(test),
     warn(
@@ -106,19 +111,19 @@
     )
 )]
 
-// The face: what Tower and axum see.
+// The face: the API for Tower and axum.
 #[cfg(feature = "axum")]
 mod extract;
 mod layer;
 mod rejection;
 mod server;
 
-// The walk: steps 2 to 7 of a request, and what its tokens are judged by.
+// The walk: steps 2 to 7 of a request, and the trusted issuers.
 mod authentication;
 mod authenticator;
 mod trust;
 
-// Outside: what waits for the network.
+// Outside: code that waits for the network.
 mod fetch;
 #[allow(dead_code, reason = "not every build has all its users")]
 mod flight;
@@ -130,14 +135,14 @@ mod issuer;
 mod keys;
 mod runtime;
 
-// Judgement: pure rules on values and `now`.
+// Judgement: pure rules over values and `now`.
 mod credentials;
 mod crypto;
 mod policy;
 mod profile;
 mod sender;
 
-// Words: what the other floors speak in.
+// Words: the shared types of all other levels.
 mod budget;
 mod challenge;
 mod clock;
@@ -156,7 +161,7 @@ pub mod manual;
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that asks for what cannot be should fail where it asks"
+    reason = "a test with an impossible setting should fail at the line of that setting"
 )]
 pub mod test_issuer;
 

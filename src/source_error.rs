@@ -1,14 +1,14 @@
-//! Why code of the API's own could not supply what it was asked for.
+//! The error of user-supplied sources, resolvers and stores.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-/// What a source, resolver or store answers with, once its type is forgotten.
+/// The boxed future of a source, resolver or store behind a trait object.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
 
-/// Why a [`KeySource`](crate::KeySource), an [`IssuerResolver`](crate::IssuerResolver), a `TokenSource`
-/// or an `AnswerStore` could not do what it was asked for. The text goes to the log.
+/// The error of a [`KeySource`](crate::KeySource), an [`IssuerResolver`](crate::IssuerResolver), a
+/// `TokenSource` or an `AnswerStore`. The log shows its text.
 ///
 /// ```
 /// use tower_resource_server::SourceError;
@@ -20,7 +20,7 @@ pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError
 pub struct SourceError(String);
 
 impl SourceError {
-    /// An error with an explanation, which must hold no secret.
+    /// Creates an error with an explanation. The explanation must not contain a secret.
     pub fn new(problem: impl Into<String>) -> Self {
         Self(problem.into())
     }

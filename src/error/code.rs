@@ -1,10 +1,10 @@
-//! Short names of the causes.
+//! A short name for each error.
 
 use crate::error::Error;
 
 impl Error {
-    /// A short name of the cause, in `snake_case`: the same in every version of this crate that has the
-    /// cause. For metrics and alarms; clients do not see it.
+    /// A short name of the error in `snake_case`, for metrics and alerts. It never changes in later
+    /// versions of this crate. Clients do not see it.
     ///
     /// ```
     /// use tower_resource_server::Error;
@@ -56,7 +56,7 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
-    /// Two causes of one name would be counted as one.
+    /// If two errors had one name, a metric would count them as one.
     #[test]
     fn the_names_are_distinct() {
         let source = include_str!("code.rs");

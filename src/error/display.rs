@@ -1,4 +1,4 @@
-//! The words of an error, for the operator's log.
+//! The text of each error, for the log.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ impl fmt::Display for Error {
                 f.write_str("the Authorization field is not `Bearer` followed by one token68")
             }
             Self::RepeatedCredentials => f.write_str("credentials given more than once"),
-            Self::SeveralMethods => f.write_str("a token given by more than one method"),
+            Self::SeveralMethods => f.write_str("a token sent by more than one method"),
             Self::TokenTooLarge { size, limit } => {
                 write!(f, "the token has {size} bytes, more than the {limit} allowed")
             }
             Self::NotAJwt => f.write_str(
-                "the token is no JWT, and no issuer is configured for opaque tokens; see \
+                "the token is not a JWT, and no issuer is configured for opaque tokens; see \
                  `Issuer::introspection`",
             ),
             Self::EncryptedToken => f.write_str(
@@ -41,12 +41,12 @@ impl fmt::Display for Error {
                 write!(f, "alg {found} is not accepted from this issuer; see `Issuer::algorithms`")
             }
             Self::UnacceptedAlgorithm { found, known: false } => {
-                write!(f, "alg {found} is no algorithm this crate verifies")
+                write!(f, "alg {found} is not supported by this crate")
             }
             Self::UntrustedIssuer { found, trusted } => write!(
                 f,
-                "iss {found} is no trusted issuer, trusted are {trusted}: issuers are compared byte \
-                 by byte, a final slash counts"
+                "iss {found} is not a trusted issuer, trusted are {trusted}: issuers are compared byte \
+                 by byte, and a final slash matters"
             ),
             Self::UnknownKey { kid: Some(kid), algorithm } => {
                 write!(f, "the issuer has no {algorithm} key with kid {kid}")
@@ -94,8 +94,8 @@ impl fmt::Display for Error {
                 write!(f, "the claims do not fit the type of the API: {problem}")
             }
             Self::UnconfirmedSender => f.write_str(
-                "the token is sender-constrained (claim `cnf`), and nothing is configured that \
-                 could confirm its sender",
+                "the token is sender-constrained (claim `cnf`), and this server cannot confirm its \
+                 sender",
             ),
             Self::Refused { reason } => write!(f, "refused by a validator: {reason}"),
             Self::Inactive => f.write_str(
@@ -121,7 +121,7 @@ impl fmt::Display for Error {
             Self::AccessDenied => f.write_str("a check of the route refused the token"),
             Self::UnknownPrincipal { claim } => {
                 f.write_str(
-                    "the route asks for a user, and nothing in the token tells one from a client",
+                    "the route requires a user, and the token does not show whether a user or a client acts",
                 )?;
                 if let Some(claim) = claim {
                     write!(f, " (its claim `{claim}` is not read)")?;
@@ -140,7 +140,7 @@ impl fmt::Display for Error {
                 write!(f, "; next try in {:.0} s", retry_after.as_secs_f64().ceil())
             }
             Self::IssuerUnavailable { issuer, .. } => {
-                write!(f, "iss {issuer} is allowed, and could not be resolved")
+                write!(f, "iss {issuer} is allowed, but could not be resolved")
             }
             Self::IntrospectionUnavailable { issuer, problem, .. } => {
                 write!(f, "introspection at issuer {issuer} failed: {}", problem.as_str())
@@ -152,7 +152,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The setting that helps where a claim is missing.
+/// The setting that helps if a claim is missing.
 fn if_missing(claim: &str) -> &'static str {
     match claim {
         "aud" => {
@@ -164,13 +164,13 @@ fn if_missing(claim: &str) -> &'static str {
             ": RFC 9068 requires it; for a server that does not follow it, see `Profile::jwt` and \
              `providers`"
         }
-        "exp" => ": a token without an end is never accepted",
-        "iss" => ": the token names nobody by whose rules it could be judged",
+        "exp" => ": a token that never expires is not accepted",
+        "iss" => ": without it, no issuer can validate the token",
         _ => ": the issuer's profile requires it",
     }
 }
 
-/// The same where a claim is malformed.
+/// The setting that helps if a claim is malformed.
 fn if_malformed(claim: &str) -> &'static str {
     match claim {
         "scope" | "scp" | "scopes" => {
@@ -183,7 +183,7 @@ fn if_malformed(claim: &str) -> &'static str {
     }
 }
 
-/// Scopes for the log; none where there are none.
+/// Scopes for the log. `None` if there are none.
 fn shown_scope(scope: &ScopeSet) -> Option<Excerpt> {
     (!scope.is_empty()).then(|| Excerpt::of(&scope.to_string()))
 }

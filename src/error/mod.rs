@@ -1,8 +1,8 @@
-//! Why a request was refused: facts for the operator, never a token, a key or a proof.
+//! The reason for a refused request: facts for the operator, never a token, a key or a proof.
 //!
-//! An [`Error`] says what was found and what was expected. It does not say what the client gets:
-//! that is one match in `rejection.rs`. Text of the other side is escaped and cut (see
-//! [`Excerpt`]); `sub`, `jti`, `client_id` and other claims about people are never part of it.
+//! An [`Error`] says what was found and what was expected. `rejection/mod.rs` maps it to a response,
+//! in one match. Text from the token or the network is escaped and truncated (see [`Excerpt`]). An
+//! error never contains `sub`, `jti`, `client_id` or other claims about people.
 
 mod code;
 mod display;
@@ -13,60 +13,96 @@ use std::time::Duration;
 use crate::crypto::Algorithm;
 use crate::token::{Excerpt, NumericDate, ScopeSet};
 
-/// Why a request was refused. It rides in the extensions of the refusal's response, for a layer
-/// outside to log or count.
+/// The reason for a refused request. The extensions of the response contain it, so that a layer
+/// outside can log or count it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+///
+/// use http::{Request, Response};
+/// use tower::{Layer as _, ServiceExt as _, service_fn};
+/// use tower_resource_server::test_issuer::TestIssuer;
+/// use tower_resource_server::{Error, Issuer, ResourceServer};
+///
+/// let issuer = TestIssuer::in_process("https://as.example.com");
+/// let api = ResourceServer::builder()
+///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+///     .audience("https://api.example.com")
+///     .build()?;
+/// let hello = service_fn(|_: Request<()>| async {
+///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
+/// });
+/// let service = api.layer().layer(hello);
+///
+/// let token = issuer.token().expires_in(-600).sign();
+/// let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+/// let response = service.clone().oneshot(request.body(())?).await?;
+/// let error = response.extensions().get::<Error>().ok_or("not refused")?;
+/// assert!(matches!(error, Error::Expired { leeway: 60, .. }), "{error}");
+/// assert_eq!(error.code(), "expired");
+///
+/// // The response to a valid token has no error.
+/// let token = issuer.token().sign();
+/// let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+/// let response = service.oneshot(request.body(())?).await?;
+/// assert!(response.extensions().get::<Error>().is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The request carries no credentials (RFC 6750 §3.1).
+    /// The request has no credentials (RFC 6750 §3.1).
     MissingCredentials,
-    /// The request carries credentials of a scheme that is not ours (RFC 6750 §3.1).
+    /// The scheme of the credentials is not Bearer (RFC 6750 §3.1).
     UnsupportedScheme,
     /// The `Authorization` field is not `Bearer` and one token68 (RFC 6750 §2.1).
     MalformedCredentials,
     /// The request has several `Authorization` lines or several `access_token` parameters.
     RepeatedCredentials,
-    /// The request carries a token by more than one method (RFC 6750 §2).
+    /// The request sends a token by more than one method (RFC 6750 §2).
     SeveralMethods,
 
-    /// The token is longer than the limit, in bytes.
+    /// The token has more bytes than the limit allows.
     TokenTooLarge {
-        /// The token's length.
+        /// The token's length, in bytes.
         size: usize,
-        /// The length allowed.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The token is not a compact JWS of three parts, and no introspection is configured for it.
+    /// The token is not a compact JWS of three parts, and introspection is not configured for it.
     NotAJwt,
     /// The token has five parts: it is encrypted (RFC 7516), which is not supported.
     EncryptedToken,
     /// The JWS is malformed (RFC 7515 §5.2).
     MalformedToken {
-        /// What is wrong with it, in fixed words.
+        /// The problem, as a fixed text.
         problem: &'static str,
     },
     /// The header's `typ` is not that of an access token (RFC 9068 §4, RFC 8725 §3.11).
     UnexpectedType {
         /// The `typ` found, if any.
         found: Option<Excerpt>,
-        /// The setting that would accept it, where there is one.
+        /// The setting that would accept it, if there is one.
         hint: Option<&'static str>,
     },
     /// The header's `alg` is not on the issuer's list (RFC 8725 §3.1).
     UnacceptedAlgorithm {
         /// The `alg` found.
         found: Excerpt,
-        /// Whether this crate knows the name, so that listing it would help.
+        /// Whether this crate supports the algorithm. If so, `Issuer::algorithms` can list it.
         known: bool,
     },
-    /// The token's `iss` is none of the trusted issuers (RFC 9068 §4).
+    /// The token's `iss` is not a trusted issuer (RFC 9068 §4).
     UntrustedIssuer {
         /// The `iss` found.
         found: Excerpt,
-        /// The issuers that are trusted, from the configuration.
+        /// The trusted issuers, from the configuration.
         trusted: Excerpt,
     },
-    /// The issuer's key set has no key that fits the token's `kid` and `alg`.
+    /// The issuer's key set has no key for the token's `kid` and `alg`.
     UnknownKey {
         /// The `kid` found, if any.
         kid: Option<Excerpt>,
@@ -84,13 +120,13 @@ pub enum Error {
         /// The claim's name.
         claim: Cow<'static, str>,
     },
-    /// A claim has a type or a form that its definition does not allow.
+    /// A claim has a type or a format that its definition does not allow.
     MalformedClaim {
         /// The claim's name.
         claim: Cow<'static, str>,
     },
-    /// A claim has none of the values that the issuer's profile requires, or the one that stands for
-    /// the audience is none of ours.
+    /// A claim has none of the values that the issuer's profile requires. Or another claim replaces
+    /// `aud`, and it does not name this API.
     UnacceptedValue {
         /// The claim's name.
         claim: Cow<'static, str>,
@@ -113,7 +149,7 @@ pub enum Error {
         /// The leeway, in seconds.
         leeway: u64,
     },
-    /// The token's `iat` lies further ahead than clocks differ (RFC 7519 §4.1.6).
+    /// The token's `iat` is in the future by more than the leeway (RFC 7519 §4.1.6).
     IssuedAhead {
         /// The token's `iat`.
         iat: NumericDate,
@@ -122,7 +158,7 @@ pub enum Error {
         /// The leeway, in seconds.
         leeway: u64,
     },
-    /// A time lies beyond the year 5000: it is written in milliseconds (RFC 7519 §2 has seconds).
+    /// A time is after the year 5000, so it seems to be in milliseconds. RFC 7519 §2 requires seconds.
     TimeInMilliseconds {
         /// The claim's name.
         claim: &'static str,
@@ -134,89 +170,88 @@ pub enum Error {
         /// The audiences accepted.
         expected: Excerpt,
     },
-    /// The token is of another kind than an access token: an ID token, say.
+    /// The token is not an access token but, for example, an ID token.
     AnotherKind {
-        /// The sign by which it was told.
+        /// The property that shows it.
         sign: &'static str,
     },
-    /// The verified claims do not fit the type that the API asked for.
+    /// The verified claims do not fit the API's type of claims.
     UnfitClaims {
-        /// Which claim does not fit. Neither its value nor a name inside it is told.
+        /// The claim that does not fit. The text contains neither its value nor a name inside it.
         problem: Excerpt,
     },
-    /// The token is bound to a key or a certificate (`cnf`, RFC 7800), which this server cannot
-    /// confirm.
+    /// The token is bound to a key or a certificate (`cnf`, RFC 7800), and this server cannot confirm
+    /// that the client has it.
     UnconfirmedSender,
     /// A validator of the API refused the token.
     Refused {
-        /// The validator's words.
+        /// The validator's reason.
         reason: Cow<'static, str>,
     },
 
     /// The authorization server says that the token is not active (RFC 7662 §2.2).
     Inactive,
-    /// Introspection says something else about the token than the token itself does.
+    /// The introspection answer contradicts the token.
     ContradictedByIntrospection {
         /// The claim that differs.
         claim: &'static str,
     },
 
-    /// The token's scope does not cover what the route asks for (RFC 6750 §3.1).
+    /// The token's scope does not cover the route (RFC 6750 §3.1).
     InsufficientScope {
         /// All scopes that the route names, as in the challenge.
         required: ScopeSet,
         /// The token's scope.
         found: ScopeSet,
-        /// What may be wrong with the configuration: the token has another claim for its scope than
-        /// the profile reads.
+        /// A possible mistake in the configuration: the token has its scope in another claim than the
+        /// profile reads.
         hint: Option<&'static str>,
     },
-    /// A check of the route refused the token for another reason than scope.
+    /// A check of the route refused the token for a reason other than scope.
     AccessDenied,
-    /// The route asks for a user, and nothing in the token tells a user from a client.
+    /// The route requires a user, and the token does not show whether a user or a client acts.
     UnknownPrincipal {
-        /// A claim of the token that seems to name the client, and that the issuer's profile does
-        /// not read.
+        /// A claim that seems to name the client, and that the issuer's profile does not read.
         claim: Option<&'static str>,
     },
 
-    /// No usable keys of the issuer are at hand, and the issuer does not answer.
+    /// No usable keys of the issuer are available, and the issuer does not answer.
     KeysUnavailable {
         /// The issuer's name, from the configuration.
         issuer: Excerpt,
-        /// Why the last fetch brought none, where one was made.
+        /// Why the last fetch failed, if there was one.
         problem: Option<Excerpt>,
         /// When to try again.
         retry_after: Duration,
     },
-    /// The issuer of a tenant could not be resolved.
+    /// The resolver could not resolve the issuer of a tenant.
     IssuerUnavailable {
         /// The `iss` found.
         issuer: Excerpt,
         /// When to try again.
         retry_after: Duration,
     },
-    /// Introspection did not answer, or not in a way that can be trusted.
+    /// The introspection endpoint did not answer, or its answer cannot be trusted.
     IntrospectionUnavailable {
         /// The issuer's name, from the configuration.
         issuer: Excerpt,
-        /// What went wrong.
+        /// The problem.
         problem: Excerpt,
         /// When to try again.
         retry_after: Duration,
     },
 
-    /// The body of a form request is longer than the form method buffers, in bytes.
+    /// The body of a form request has more bytes than the form layer buffers.
     FormTooLarge {
-        /// The length allowed.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The body of a form request ended early.
+    /// The body of a form request could not be read to its end.
     FormUnreadable,
 
-    /// The layers of the API are put together wrongly; the text names the fix.
+    /// The API's code combines layers, servers or types of claims wrongly.
     Wiring {
-        /// What to change in the API's code.
+        /// The change that the API's code needs.
         fix: Cow<'static, str>,
     },
 }

@@ -1,9 +1,9 @@
-//! The form method (RFC 6750 §2.2): a layer of its own, outside the server's.
+//! The form method (RFC 6750 §2.2): a separate layer around the server's own.
 //!
-//! It looks only at requests whose method gives a body meaning (POST, PUT, PATCH), whose one
-//! `Content-Type` is `application/x-www-form-urlencoded`, and whose body is ASCII. It buffers that
-//! body up to a limit, notes the `access_token` in it for its own server, and replays the body byte
-//! for byte. It judges nothing: that is done by the layer inside.
+//! It reads a body only if the method defines a body (POST, PUT, PATCH) and the one `Content-Type` is
+//! `application/x-www-form-urlencoded`. It buffers the body up to a limit. If the body is ASCII, it
+//! stores the `access_token` for its own server. Then it replays the body byte for byte. It does not
+//! validate the token: the layer inside does that.
 
 use std::fmt;
 use std::future::Future;
@@ -27,14 +27,14 @@ use crate::rejection::{EmptyBody, RefusalBody};
 use crate::server::ResourceServer;
 use crate::token::Claims;
 
-/// Notes tokens in form bodies; from
-/// [`ResourceServer::form_token_layer`](crate::ResourceServer::form_token_layer).
+/// Finds tokens in form bodies.
+/// [`ResourceServer::form_token_layer`](crate::ResourceServer::form_token_layer) creates it.
 pub struct FormTokenLayer<C = Claims, R = EmptyBody> {
     server: ResourceServer<C, R>,
     limit: usize,
 }
 
-/// A service whose form bodies are looked into.
+/// A service that finds tokens in form bodies.
 pub struct FormTokenService<S, C = Claims, R = EmptyBody> {
     inner: S,
     server: ResourceServer<C, R>,
@@ -42,14 +42,13 @@ pub struct FormTokenService<S, C = Claims, R = EmptyBody> {
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// Accepts tokens in form bodies, too (RFC 6750 §2.2): a layer to put outside this server's
-    /// own, which buffers the bodies of form requests up to `limit` bytes and replays them.
+    /// Also accepts tokens in form bodies (RFC 6750 §2.2). Put this layer outside the server's own
+    /// layer. It buffers the body of a form request, up to `limit` bytes, and replays it.
     ///
-    /// While a body is read, the request holds what the service inside it gave out on becoming ready,
-    /// a permit of a `ConcurrencyLimit` say, and nobody has authenticated yet: put limits and timeouts
-    /// outside this layer. The bodies inside are of a type that can be made from `Bytes`; hyper's
-    /// `Incoming` becomes one by a layer that maps the body, axum's `Body` is one. Trailers of a body
-    /// that is read here (RFC 9110 §6.5) are dropped; those of other bodies stay.
+    /// The body is read before the client is authenticated. So put timeouts, and limits such as a
+    /// `ConcurrencyLimit`, outside this layer. The body type must implement `From<Bytes>`. axum's
+    /// `Body` does; for hyper's `Incoming`, add a layer that maps the body. Trailers of a body that is
+    /// read here (RFC 9110 §6.5) are dropped. Trailers of other bodies are kept.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }
@@ -79,8 +78,8 @@ where
         if !has_form(request.method(), request.headers()) {
             return FormTokenFuture { state: State::Inner { future: self.inner.call(request) } };
         }
-        // The instance that was polled ready may hold a permit, which others need while a client takes
-        // its time with its body. It goes; clones that were not polled stay.
+        // Drop the ready service: it may hold a concurrency permit, and other requests need the permit
+        // while a slow client sends its body. Keep unpolled clones.
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));
         let service = self.inner.clone();
@@ -96,7 +95,7 @@ fn has_form(method: &Method, headers: &HeaderMap) -> bool {
     let (Some(content_type), None) = (types.next(), types.next()) else {
         return false;
     };
-    // Parameters, such as a charset, change nothing: the content has to be ASCII anyway.
+    // Parameters such as `charset` are ignored, since the content must be ASCII.
     let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
         && essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
@@ -146,7 +145,7 @@ pin_project! {
             limit: usize,
             held: Option<Held<S, C, R>>,
         },
-        // The body is read, and the request's turn at the inner service comes now.
+        // The body is read, and the request waits until the inner service is ready.
         Readying {
             service: S,
             request: Option<Request<ReqBody>>,
@@ -199,7 +198,7 @@ where
     }
 }
 
-/// Reads one frame; false at the end of the body.
+/// Reads one frame. Returns `false` at the end of the body.
 fn read_frame<B: Body>(
     body: Pin<&mut B>,
     read: &mut BytesMut,

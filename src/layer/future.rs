@@ -1,4 +1,4 @@
-//! The answer to come.
+//! The future of a protected service.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,8 +14,8 @@ use crate::rejection::{HandedOn, RefusalBody};
 use crate::server::{ResourceServer, ResponseHeaders};
 
 pin_project! {
-    /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService): that of the
-    /// inner service, or the refusal.
+    /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService). It resolves to
+    /// the response of the inner service, or to the refusal.
     pub struct ResponseFuture<S, C, R, ReqBody>
     where
         S: Service<Request<ReqBody>>,
@@ -44,7 +44,7 @@ pin_project! {
             waiting: Waiting<C>,
             held: Option<Box<Held<S, C, R, ReqBody>>>,
         },
-        // It passed, and its turn at the inner service comes now.
+        // The request passed, and waits until the inner service is ready.
         Readying {
             headers: ResponseHeaders,
             held: Option<Box<Held<S, C, R, ReqBody>>>,
@@ -52,10 +52,10 @@ pin_project! {
     }
 }
 
-/// What a request that waits goes on with.
+/// A request that waits, and the service that it goes to.
 struct Held<S, C, R, ReqBody> {
-    /// A clone that was not polled ready: a ready one may hold a permit, which others need while this
-    /// request waits.
+    /// A clone that was not polled ready. A ready service may hold a concurrency permit, and other
+    /// requests need the permit while this one waits.
     service: S,
     request: Request<ReqBody>,
     gate: Gate<C, R>,
@@ -105,7 +105,7 @@ where
                     let mut response = ready!(future.poll(cx))?;
                     HandedOn::shape(&mut response, server.body());
                     if headers.are_needed() {
-                        // A handler may have handed all extensions of the request on.
+                        // A handler may have copied all extensions of the request.
                         response.extensions_mut().remove::<QueryToken>();
                         if response.status().is_success() {
                             headers.add_to(response.headers_mut());
@@ -132,7 +132,7 @@ where
                 }
                 StateProj::Readying { headers, held } => {
                     let ready = held.as_mut().expect("polled after completion");
-                    // Tower's contract: the instance that is called was polled ready.
+                    // Tower's contract: poll an instance ready before it is called.
                     ready!(ready.service.poll_ready(cx))?;
                     let headers = *headers;
                     let held = held.take().expect("it was just there");

@@ -1,4 +1,4 @@
-//! The judgement of one request head, without a service around it.
+//! Decides about one request from its head. Knows no inner service.
 
 use std::fmt;
 use std::future::Future;
@@ -18,21 +18,21 @@ use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
 use crate::trust::{Pending, Waited};
 
-/// A server, and what one of its layers asks beyond a valid token.
+/// A server, and what one of its layers requires in addition to a valid token.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
     guard: Option<Arc<Guard<C>>>,
     role: Role,
 }
 
-/// What a layer does with a request that nobody of its server has judged.
+/// What a layer does with a request that no outer layer of the same server has authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Authenticates it.
     Authenticate,
     /// Authenticates it if it has credentials.
     AuthenticateIfPresent,
-    /// Holds it for a mistake of wiring: another layer has to authenticate.
+    /// Answers 500: the server's layer is missing around this one.
     Require,
 }
 
@@ -42,25 +42,25 @@ pub(crate) struct Guard<C> {
     pub(crate) challenges: Challenges,
 }
 
-/// What is to be done with a request.
+/// The decision about a request.
 pub(crate) enum Judgement<C> {
-    /// It goes on to the inner service, whose response gets these headers.
+    /// Calls the inner service, and adds these headers to its response.
     Pass(ResponseHeaders),
     Refuse(Refusal),
-    /// Nothing can be said before the network has answered.
+    /// The decision needs an answer from the network.
     Wait(Waiting<C>),
 }
 
-/// What a layer of this server concluded about a request.
-struct Concluded {
+/// The result of an outer layer of this server.
+struct PriorResult {
     token: AnyToken,
     presented: Presented,
-    /// Whether its authorization server was asked since the request came, under the configuration
-    /// that this layer judges by.
+    /// Whether the authorization server was asked after the request arrived, under the configuration
+    /// that this layer uses.
     asked_now: bool,
 }
 
-/// A verdict to come.
+/// A wait for the verdict.
 pub(crate) struct Waiting<C> {
     pub(crate) verdict: Pin<Box<dyn Future<Output = Result<Verdict<C>, Error>> + Send>>,
     pub(crate) presented: Presented,
@@ -90,17 +90,17 @@ impl<C, R> Gate<C, R> {
 }
 
 impl<C: Send + Sync + 'static, R> Gate<C, R> {
-    /// Judges a request as far as it goes without waiting.
+    /// Decides about a request without waiting.
     pub(crate) fn judge<B>(&self, request: &mut Request<B>) -> Judgement<C> {
         if self.role == Role::Require {
             return match self.required(request) {
-                Ok(concluded) => self.finish(concluded),
+                Ok(prior) => self.finish(prior),
                 Err(refusal) => Judgement::Refuse(refusal),
             };
         }
-        // The same server around this one has judged the request already.
-        if let Some(concluded) = self.concluded(request) {
-            return self.finish(concluded);
+        // An outer layer of the same server has already authenticated the request.
+        if let Some(prior) = self.prior(request) {
+            return self.finish(prior);
         }
         let head =
             Head { method: request.method(), uri: request.uri(), headers: request.headers() };
@@ -127,7 +127,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let authenticator = self.server.authenticator();
         let waited = Waited { asks_now: self.asks_now(), ..Waited::default() };
         let judged = match authenticator.judge(&presentation, &waited) {
-            Ok(verdict) => self.admit(request, verdict, presented, placement),
+            Ok(verdict) => self.let_pass(request, verdict, presented, placement),
             Err(Pending::Refused(error)) => self.refuse(error),
             Err(pending) => {
                 let presentation = presentation.into_owned();
@@ -142,7 +142,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
     }
 
-    /// Puts the conclusion of a wait to work.
+    /// Completes the decision after a wait.
     pub(crate) fn resume<B>(
         &self,
         request: &mut Request<B>,
@@ -151,12 +151,13 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         placement: Placement,
     ) -> Result<ResponseHeaders, Refusal> {
         match verdict {
-            Ok(verdict) => self.admit(request, verdict, presented, placement),
+            Ok(verdict) => self.let_pass(request, verdict, presented, placement),
             Err(error) => self.refuse(error),
         }
     }
 
-    fn admit<B>(
+    /// Evaluates the requirement, and stores the result in the request.
+    fn let_pass<B>(
         &self,
         request: &mut Request<B>,
         verdict: Verdict<C>,
@@ -180,16 +181,16 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Ok(ResponseHeaders::of(placement))
     }
 
-    /// Goes on with what was concluded before.
-    fn finish(&self, concluded: Concluded) -> Judgement<C> {
+    /// Decides with the result of an outer layer.
+    fn finish(&self, prior: PriorResult) -> Judgement<C> {
         let Some(guard) = &self.guard else {
             return Judgement::Pass(ResponseHeaders::NONE);
         };
-        let Concluded { token, presented, asked_now } = concluded;
+        let PriorResult { token, presented, asked_now } = prior;
         if let Err(error) = guard.requirement.evaluate(&token) {
             return Judgement::Refuse(self.server.refusal(error, &guard.challenges));
         }
-        // One answer will do for a request, if it was asked for since the request came.
+        // One introspection answer per request is enough, if the call began after the request arrived.
         if asked_now || !guard.requirement.asks_now() {
             return Judgement::Pass(ResponseHeaders::NONE);
         }
@@ -197,14 +198,14 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             #[cfg(feature = "test-issuer")]
             Presented::Injected => Judgement::Pass(ResponseHeaders::NONE),
             Presented::Kept(presentation) => {
-                // The whole walk again, and what it concludes replaces what was concluded before.
+                // Repeat all steps. The new result replaces the prior one.
                 let authenticator = Arc::clone(self.server.authenticator());
                 let verdict =
                     Box::pin(authenticator.authenticate_now(Presentation::clone(presentation)));
                 Judgement::Wait(Waiting { verdict, presented, placement: Placement::Header })
             }
             Presented::Unkept => Judgement::Refuse(self.server.miswired(
-                "`introspected_now` was added while a request was under way: build the routes before \
+                "`introspected_now` was added while a request was in progress: build the routes before \
                  they are served",
             )),
         }
@@ -214,21 +215,21 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         self.guard.as_ref().is_some_and(|guard| guard.requirement.asks_now())
     }
 
-    /// The token of a request that this very server judged under its present configuration.
-    fn concluded<B>(&self, request: &Request<B>) -> Option<Concluded> {
+    /// The result of an outer layer of the same server, under the current configuration.
+    fn prior<B>(&self, request: &Request<B>) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
             return None;
         }
-        Some(Concluded {
+        Some(PriorResult {
             token: outcome.token.clone()?,
             presented: outcome.presented.clone(),
             asked_now: outcome.asked_now,
         })
     }
 
-    /// What the layer outside concluded, which a route relies on.
-    fn required<B>(&self, request: &Request<B>) -> Result<Concluded, Refusal> {
+    /// The result that `require` needs from the server's layer around it.
+    fn required<B>(&self, request: &Request<B>) -> Result<PriorResult, Refusal> {
         let Some(outcome) = request.extensions().get::<Authentication>() else {
             return Err(self.server.miswired(
                 "`require` without its server's layer around it: put `.layer(api.layer())` after \
@@ -242,7 +243,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             ));
         }
         match &outcome.token {
-            Some(token) => Ok(Concluded {
+            Some(token) => Ok(PriorResult {
                 token: token.clone(),
                 presented: outcome.presented.clone(),
                 asked_now: outcome.asked_now && outcome.generation == self.generation(),
@@ -256,7 +257,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 }
 
-/// Takes the token out of what the handler and its logs see, and keeps it for the layers in between.
+/// Removes the token from the URI that handlers and logs see, and keeps it for the layers in between.
 fn hide_query_token<B>(request: &mut Request<B>) {
     if let Some(token) = credentials::query_token(request.uri()) {
         request.extensions_mut().insert(token);

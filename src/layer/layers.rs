@@ -1,4 +1,4 @@
-//! The layers that the handle gives out, each for one place around a service.
+//! The layers that [`ResourceServer`] creates.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,50 +12,217 @@ use crate::rejection::EmptyBody;
 use crate::server::ResourceServer;
 use crate::token::Claims;
 
-/// Protects a service; from [`ResourceServer::layer`](crate::ResourceServer::layer) and
-/// [`protect`](crate::ResourceServer::protect).
+/// Protects a service. [`ResourceServer::layer`](crate::ResourceServer::layer) and
+/// [`protect`](crate::ResourceServer::protect) create it.
 pub struct ResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
-/// Protects a service where there are credentials; from
-/// [`ResourceServer::optional_layer`](crate::ResourceServer::optional_layer).
+/// Protects a service, and lets anonymous requests pass.
+/// [`ResourceServer::optional_layer`](crate::ResourceServer::optional_layer) creates it.
 pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
-/// Guards a route inside the layer; from [`ResourceServer::require`](crate::ResourceServer::require).
+/// Authorizes a route inside the layer. [`ResourceServer::require`](crate::ResourceServer::require)
+/// creates it.
 pub struct RequireLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// Authentication: only requests with a valid access token reach the inner service; others are
-    /// answered 400, 401 or 503.
+    /// Authenticates each request. Only requests with a valid access token reach the inner service.
+    /// All others get 400, 401 or 503.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    ///
+    /// let hello = service_fn(|request: Request<()>| async move {
+    ///     let token: AccessToken = AccessToken::from_extensions(request.extensions()).unwrap();
+    ///     Ok::<_, Infallible>(Response::new(token.subject().unwrap_or("nobody").to_owned()))
+    /// });
+    /// let service = api.layer().layer(hello);
+    ///
+    /// # let request = |token: Option<String>| {
+    /// #     let request = Request::get("/");
+    /// #     match token {
+    /// #         Some(token) => request.header("authorization", format!("Bearer {token}")),
+    /// #         None => request,
+    /// #     }
+    /// #     .body(())
+    /// # };
+    /// let token = issuer.token().subject("alice").sign();
+    /// let response = service.clone().oneshot(request(Some(token))?).await?;
+    /// assert_eq!((response.status().as_u16(), response.body().as_str()), (200, "alice"));
+    ///
+    /// let expired = issuer.token().expires_in(-600).sign();
+    /// assert_eq!(service.clone().oneshot(request(Some(expired))?).await?.status(), 401);
+    /// assert_eq!(service.oneshot(request(None)?).await?.status(), 401);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn layer(&self) -> ResourceServerLayer<C, R> {
         ResourceServerLayer::new(Gate::new(self.clone(), None, Role::Authenticate))
     }
 
-    /// Authentication where there are credentials: requests without any, or with those of another
-    /// scheme, pass as anonymous. A bad token is refused as by [`layer`](Self::layer).
+    /// Authenticates requests that have credentials. A request without credentials, or with another
+    /// scheme, passes as anonymous. A bad token is refused, as by [`layer`](Self::layer).
     ///
-    /// Handlers take `Option<AccessToken>`. Beside protected routes, give the optional routes a router
-    /// of their own and merge the two; inside of `layer`, anonymous requests are refused all the same.
-    /// The [manual](crate::manual::axum#a-complete-program) has a program.
+    /// Handlers take `Option<AccessToken>`. If an API also has protected routes, put the optional
+    /// routes in a router of their own and merge the two routers. Inside `layer`, anonymous requests
+    /// are still refused. The [manual](crate::manual::axum#a-complete-program) has a program.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    ///
+    /// let hello = service_fn(|request: Request<()>| async move {
+    ///     let token: Option<AccessToken> = AccessToken::from_extensions(request.extensions());
+    ///     let user = token.as_ref().and_then(|token| token.subject()).unwrap_or("anonymous");
+    ///     Ok::<_, Infallible>(Response::new(user.to_owned()))
+    /// });
+    /// let service = api.optional_layer().layer(hello);
+    ///
+    /// # let request = |token: Option<String>| {
+    /// #     let request = Request::get("/");
+    /// #     match token {
+    /// #         Some(token) => request.header("authorization", format!("Bearer {token}")),
+    /// #         None => request,
+    /// #     }
+    /// #     .body(())
+    /// # };
+    /// let token = issuer.token().subject("alice").sign();
+    /// assert_eq!(service.clone().oneshot(request(Some(token))?).await?.body(), "alice");
+    /// assert_eq!(service.clone().oneshot(request(None)?).await?.body(), "anonymous");
+    ///
+    /// let expired = issuer.token().expires_in(-600).sign();
+    /// assert_eq!(service.oneshot(request(Some(expired))?).await?.status(), 401);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn optional_layer(&self) -> OptionalResourceServerLayer<C, R> {
         OptionalResourceServerLayer::new(Gate::new(self.clone(), None, Role::AuthenticateIfPresent))
     }
 
-    /// Authorization for a route inside the layer: 403 unless the token meets the requirement.
+    /// Authorizes a route inside the layer: 403 unless the token meets the requirement.
     ///
-    /// It looks only at what this server's layer concluded; without that layer it answers 500 and
-    /// logs the fix.
+    /// It uses the result of this server's own layer. Without that layer it answers 500 and logs the
+    /// fix.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{Issuer, ResourceServer, scope};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    ///
+    /// let hello = service_fn(|_: Request<()>| async {
+    ///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
+    /// });
+    /// let route = api.require(scope("notes:read")).layer(hello);
+    /// let service = api.layer().layer(route.clone());
+    ///
+    /// # let request = |token: Option<String>| {
+    /// #     let request = Request::get("/");
+    /// #     match token {
+    /// #         Some(token) => request.header("authorization", format!("Bearer {token}")),
+    /// #         None => request,
+    /// #     }
+    /// #     .body(())
+    /// # };
+    /// let token = issuer.token().scope("notes:read").sign();
+    /// assert_eq!(service.clone().oneshot(request(Some(token.clone()))?).await?.status(), 200);
+    ///
+    /// let other = issuer.token().scope("notes:write").sign();
+    /// assert_eq!(service.oneshot(request(Some(other))?).await?.status(), 403);
+    ///
+    /// // Without the server's layer around it, the route answers 500.
+    /// assert_eq!(route.oneshot(request(Some(token))?).await?.status(), 500);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn require(&self, requirement: impl Into<Requirement<C>>) -> RequireLayer<C, R> {
         let guard = self.guard(requirement.into());
         RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 
-    /// Authentication and authorization in one, so that a 401, too, names the route's scopes.
+    /// Authenticates and authorizes in one layer. So the challenge of a 401 also names the route's
+    /// scopes.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{Issuer, ResourceServer, scope};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    ///
+    /// let hello = service_fn(|_: Request<()>| async {
+    ///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
+    /// });
+    /// let service = api.protect(scope("notes:read")).layer(hello);
+    ///
+    /// # let request = |token: Option<String>| {
+    /// #     let request = Request::get("/");
+    /// #     match token {
+    /// #         Some(token) => request.header("authorization", format!("Bearer {token}")),
+    /// #         None => request,
+    /// #     }
+    /// #     .body(())
+    /// # };
+    /// let token = issuer.token().scope("notes:read").sign();
+    /// assert_eq!(service.clone().oneshot(request(Some(token))?).await?.status(), 200);
+    /// assert_eq!(service.clone().oneshot(request(Some(issuer.token().sign()))?).await?.status(), 403);
+    ///
+    /// let response = service.oneshot(request(None)?).await?;
+    /// assert_eq!(response.status(), 401);
+    /// let challenge = response.headers()["www-authenticate"].to_str()?;
+    /// assert!(challenge.contains(r#"scope="notes:read""#), "{challenge}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn protect(&self, requirement: impl Into<Requirement<C>>) -> ResourceServerLayer<C, R> {
         let guard = self.guard(requirement.into());
         ResourceServerLayer::new(Gate::new(self.clone(), Some(guard), Role::Authenticate))

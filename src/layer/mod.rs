@@ -1,14 +1,15 @@
-//! The Tower face: who reaches the inner service, and what the others are told.
+//! The Tower layers: they decide which requests reach the inner service.
 //!
-//! For each request the layer decides, in one synchronous pass where it can:
+//! For each request, in one synchronous pass where possible:
 //!
-//! - no valid token: the refusal of [`rejection`](crate::Refusal); the inner service is not called
-//!   and the request's body is not read;
-//! - a valid token: it goes into the request's extensions, and the request to the inner service.
+//! - without a valid token, the layer answers with a [`Refusal`](crate::Refusal). It does not call the
+//!   inner service and does not read the request's body;
+//! - with a valid token, the layer stores the token in the request's extensions and calls the inner
+//!   service.
 //!
-//! It changes nothing of the answers of the inner service (but that shared caches must not keep them
-//! where the token came in the query: `Cache-Control: private`), keeps its errors as they are, and boxes a future only for a request
-//! that has to wait for the network.
+//! The layer passes on responses and errors of the inner service unchanged, with one exception: if the
+//! token came in the query, it sets `Cache-Control: private`, so that shared caches do not store the
+//! response. It boxes a future only for a request that waits for the network.
 
 mod form;
 mod future;

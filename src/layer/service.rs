@@ -1,4 +1,4 @@
-//! The services around a protected one. Start reading here: [`ResourceServerService::call`].
+//! The service that the layers create. Start reading here: [`ResourceServerService::call`].
 
 use std::fmt;
 use std::mem;
@@ -58,8 +58,8 @@ impl<S, C, R> ResourceServerService<S, C, R> {
 }
 
 impl<S: Clone, C, R> ResourceServerService<S, C, R> {
-    /// Drops the instance that was polled ready, since it may hold a permit that it does not need now
-    /// or for as long as it waits, and keeps an unpolled clone.
+    /// Drops the ready service: it may hold a concurrency permit, and a refused or waiting request does
+    /// not need one. Keeps an unpolled clone.
     fn give_back(&mut self) {
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));

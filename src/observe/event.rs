@@ -1,4 +1,4 @@
-//! What happens to the keys of an issuer, told to whoever runs the API.
+//! The events about the keys of an issuer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,81 +9,111 @@ pub(crate) const USE_IS_NOT_SIG: &str = "use is not sig";
 pub(crate) const NO_VERIFY: &str = "key_ops has no verify";
 pub(crate) const ALG_ENCRYPTS: &str = "alg is one for encryption";
 
-/// The reasons to skip a key that is for something else than signatures.
+/// The reasons to skip a key that is not for signatures.
 pub(crate) const FOR_ENCRYPTION: [&str; 3] = [USE_IS_NOT_SIG, NO_VERIFY, ALG_ENCRYPTS];
 
-/// Something that happened to the keys of a trusted issuer: facts for the operator, with no token
-/// and no claim in them. The same facts go to the log.
+/// An event about the keys of a trusted issuer. It contains facts for the operator, never a token or a
+/// claim. The log has the same facts.
 ///
-/// A flood is not a flood of events: those that tokens can cause come once a flood, or as seldom as
-/// the budget of fetches allows.
+/// A flood of tokens does not cause a flood of events. An event that tokens can cause comes once per
+/// flood, or at most at the rate limit of fetches.
+///
+/// ```
+/// # #[cfg(not(feature = "remote"))]
+/// # fn main() {}
+/// # #[cfg(feature = "remote")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+/// use tower_resource_server::test_issuer::TestIssuer;
+/// use tower_resource_server::{Event, ResourceServer};
+///
+/// let issuer = TestIssuer::start().await?;
+/// let events = Arc::new(Mutex::new(Vec::new()));
+/// let observer = Arc::clone(&events);
+/// let api = ResourceServer::builder()
+///     .issuer(issuer.url())
+///     .audience("https://api.example.com")
+///     .allow_http_loopback()
+///     .on_event(move |event| observer.lock().unwrap().push(event.clone()))
+///     .build()?;
+/// assert!(events.lock().unwrap().is_empty());
+///
+/// api.ready(Duration::from_secs(10)).await?;
+/// let first = events.lock().unwrap().first().cloned().ok_or("no event")?;
+/// assert_eq!(first.issuer(), issuer.url());
+/// assert!(matches!(first, Event::Refreshed { keys: 1, first: true, .. }), "{first:?}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A fetch succeeded.
     Refreshed {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
-        /// How many keys of the set can be used.
+        /// The number of usable keys in the set.
         keys: usize,
-        /// Whether there was no set of this issuer's before.
+        /// Whether this is the issuer's first set.
         first: bool,
-        /// Whether it is another document than before.
+        /// Whether the document differs from the previous one.
         changed: bool,
     },
-    /// A fetch brought other keys than before. Keys without a kid are not told.
+    /// A fetch returned other keys than before. The event does not list keys without a kid.
     Rotated {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
-        /// Kids that were not in the set before.
+        /// The kids of new keys.
         added: Vec<Excerpt>,
-        /// Kids that are no longer in the set, and whose tokens are refused from now on.
+        /// The kids of removed keys. Tokens with these kids are refused from now on.
         removed: Vec<Excerpt>,
     },
-    /// An entry of a fetched set can't be used; told when the document is another than before.
+    /// An entry of a fetched set is not usable. Reported only if the document has changed.
     KeySkipped {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
-        /// The entry's kid, if it has one.
+        /// The kid of the entry, if it has one.
         kid: Option<Excerpt>,
-        /// Why, in fixed words.
+        /// The reason, as a fixed text.
         reason: &'static str,
     },
-    /// A fetch failed. The last good set, if there is one, stays. Of several
-    /// [`jwks_uris`](crate::Issuer::jwks_uris), it is about those that failed where others answered.
+    /// A fetch failed. The last good set is kept, if there is one. With several
+    /// [`jwks_uris`](crate::Issuer::jwks_uris), some may have answered; the event is about the others.
     RefreshFailed {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
-        /// What went wrong.
+        /// The problem.
         problem: Excerpt,
-        /// Failures in a row.
+        /// The number of consecutive failures.
         failures: u32,
-        /// How long the last good set will still be used; none when requests are answered 503.
+        /// How long the last good set can still be used. `None` if requests get 503.
         usable_for: Option<Duration>,
     },
-    /// The issuer has not answered for so long that the set is past its freshness: once an outage.
+    /// The set is stale, since the issuer has not answered. Reported once per outage.
     Stale {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
-        /// How long the set will still be used.
+        /// How long the set can still be used.
         usable_for: Duration,
     },
     /// A fetch succeeded after failures.
     Recovered {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
-        /// How many attempts had failed.
+        /// The number of failed attempts.
         failures: u32,
     },
-    /// A token with an unknown kid made the set be fetched.
+    /// A token with an unknown kid caused a fetch.
     UnknownKid {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
-        /// The kid, which anyone may have made up.
+        /// The kid. It comes from an unverified token, so it may be made up.
         kid: Option<Excerpt>,
     },
-    /// Unknown kids have spent their budget of fetches: tokens with forged kids are coming in, or a
-    /// server signs with keys that it does not publish. Told again only when the budget was full
-    /// in between.
+    /// Unknown kids have reached the rate limit of fetches. Either clients send tokens with forged kids,
+    /// or a server signs with keys that it does not publish. Reported once more only after the budget
+    /// was full again.
     BudgetSpent {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
@@ -92,10 +122,10 @@ pub enum Event {
     SeedIgnored {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
-        /// Why, in fixed words.
+        /// The reason, as a fixed text.
         reason: &'static str,
     },
-    /// A fetch was due outside a tokio runtime, where it can't run.
+    /// A fetch was due outside a tokio runtime, so it could not run.
     NoRuntime {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
@@ -103,7 +133,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The name of the issuer whose keys it is about, from the configuration.
+    /// The name of the issuer, from the configuration.
     pub fn issuer(&self) -> &str {
         match self {
             Self::Refreshed { issuer, .. }

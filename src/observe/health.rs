@@ -1,84 +1,84 @@
-//! How the keys of an issuer stand, for a readiness check or a page of the operator's.
+//! The state of a server's issuers, for a readiness check or a status page.
 
 use std::time::Duration;
 
 use crate::token::Excerpt;
 
-/// How a server stands; from [`ResourceServer::health`](crate::ResourceServer::health).
+/// The state of a server. [`ResourceServer::health`](crate::ResourceServer::health) returns it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Health {
-    /// How often the trusted issuers were [replaced](crate::ResourceServer::reload).
+    /// How many times the trusted issuers were [replaced](crate::ResourceServer::reload).
     pub generation: u64,
-    /// The configured issuers, in their order.
+    /// The configured issuers, in the order of the configuration.
     pub issuers: Vec<IssuerHealth>,
-    /// The tenants at hand that a [resolver](crate::IssuerResolver) found.
+    /// The known tenants of the [resolver](crate::IssuerResolver).
     pub tenants: Vec<IssuerHealth>,
 }
 
 impl Health {
-    /// Whether requests with tokens of every configured issuer can be answered: it has usable keys, where
-    /// it needs any, and its introspection, where it has one, is not held back. Tenants don't count:
-    /// one that is down is no reason to take the API away from the others.
+    /// Whether the tokens of every configured issuer can be validated: see
+    /// [`IssuerHealth::is_usable`]. Tenants do not count, so that one tenant that is down does not stop
+    /// the API for the others.
     pub fn is_ready(&self) -> bool {
         self.issuers.iter().all(IssuerHealth::is_usable)
     }
 }
 
-/// How the keys of one issuer stand.
+/// The state of one issuer.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct IssuerHealth {
     /// The issuer's name, from the configuration.
     pub issuer: String,
-    /// How fresh its keys are.
+    /// The freshness of its keys.
     pub keys: KeyStage,
-    /// The ids of the keys at hand, of those that have one.
+    /// The key IDs of the available keys. Keys without an ID are omitted.
     pub key_ids: Vec<Excerpt>,
-    /// How many entries of the set can't be used.
+    /// The number of unusable entries in the set.
     pub skipped: usize,
-    /// How long ago the set was fetched; none for fixed keys and where there is no set.
+    /// The time since the set was fetched. `None` for fixed keys, and if there is no set.
     pub age: Option<Duration>,
-    /// How long until it is fetched again: nothing when that is due with the next request; none for
-    /// fixed keys.
+    /// The time until the next fetch. Zero if the fetch is due with the next request. `None` for fixed
+    /// keys.
     pub next_refresh: Option<Duration>,
-    /// Why the last fetch failed; none when it succeeded.
+    /// The reason why the last fetch failed. `None` if it succeeded.
     pub last_error: Option<Excerpt>,
-    /// How many fetches have failed since the last that succeeded.
+    /// The number of failed fetches since the last success.
     pub failures: u32,
-    /// How its introspection stands, where it is asked about tokens.
+    /// The state of its introspection, if it is configured.
     pub introspection: Option<IntrospectionHealth>,
 }
 
-/// How the introspection of one issuer stands. Counts are of this process, since it started or since
-/// the last reload.
+/// The state of the introspection of one issuer. The counts are of this process, since its start or the
+/// last reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IntrospectionHealth {
-    /// Whether calls are held back, since the server failed for several tokens in a row, or refused our
-    /// own credentials: requests are answered 503.
+    /// Whether the circuit breaker is open, since the endpoint failed for several tokens in a row or
+    /// refused this API's own credentials. Then requests get 503.
     pub open: bool,
-    /// Calls under way.
+    /// Calls in progress.
     pub in_flight: usize,
-    /// Tokens that wait for their turn to be asked about.
+    /// Tokens in the queue for a call.
     pub queued: usize,
     /// Requests that wait for an answer.
     pub waiting: usize,
-    /// Tokens that a remembered answer was at hand for.
+    /// Cache hits in this process.
     pub hits: u64,
-    /// Tokens that a shared cache had an answer for.
+    /// Cache hits in the shared cache.
     pub shared_hits: u64,
     /// Calls made.
     pub calls: u64,
-    /// Requests that were answered 503 without a call.
+    /// Requests that got 503 without a call.
     pub held_back: u64,
 }
 
 impl IssuerHealth {
-    /// Whether requests with tokens of this issuer can be answered: its keys are usable, where it
-    /// needs any, and its introspection, where it has one, is not held back.
+    /// Whether tokens of this issuer can be validated. If it needs keys, they must be usable. If it has
+    /// introspection, the circuit breaker must be closed.
     pub fn is_usable(&self) -> bool {
-        // One rule for all ways to introspect: what is needed for some of the tokens has to answer.
+        // The same rule for all ways to introspect: what some of the tokens need must be available.
         let answers = !self.introspection.as_ref().is_some_and(|health| health.open);
         match self.keys {
             KeyStage::Fixed
@@ -91,27 +91,28 @@ impl IssuerHealth {
     }
 }
 
-/// How fresh the keys of an issuer are.
+/// The freshness of an issuer's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyStage {
-    /// Given in code: they do not change.
+    /// Given in code. They do not change.
     Fixed,
-    /// Not needed: the issuer is asked about every token.
+    /// Not needed, since every token is introspected.
     Unused,
-    /// No set was fetched yet. Requests wait for the first one.
+    /// No set has been fetched yet. Requests wait for the first fetch.
     Missing,
     /// Fresh.
     Fresh,
-    /// Fresh, and to be fetched again with the next request.
+    /// Fresh. The next request starts a refresh ahead of time, in the background.
     Ahead,
-    /// Past their freshness, and used until a fetch succeeds or the cap is reached.
+    /// Stale, and used until a fetch succeeds or the time of
+    /// [`stale_if_error`](crate::Builder::stale_if_error) is over.
     Stale,
-    /// Past the cap: requests are answered 503 until a fetch succeeds.
+    /// Past that time. Requests get 503 until a fetch succeeds.
     Expired,
 }
 
 impl KeyStage {
-    /// The stage in one word, in lower case.
+    /// The name of the stage: one word in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fixed => "fixed",

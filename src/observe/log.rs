@@ -1,5 +1,5 @@
-//! The operator's log: events with fixed names and targets, facts of [`Error`] and [`Event`],
-//! nothing else.
+//! The operator's log: `tracing` events with fixed messages and one target. They contain only facts of
+//! [`Error`] and [`Event`].
 
 use http::StatusCode;
 
@@ -12,10 +12,10 @@ use crate::observe::occurrence::Occurrence;
 use crate::observe::shown::redacted;
 use crate::token::Excerpt;
 
-/// The target of every event of this crate.
+/// The target of all `tracing` events of this crate.
 pub(crate) const TARGET: &str = "tower_resource_server";
 
-/// Writes what happened.
+/// Logs an occurrence.
 pub(crate) fn write(occurrence: &Occurrence<'_>) {
     match occurrence {
         Occurrence::Keys(event) => keys(event),
@@ -28,7 +28,7 @@ pub(crate) fn write(occurrence: &Occurrence<'_>) {
         #[cfg(feature = "remote")]
         Occurrence::HttpIsAllowed { issuer, host } => {
             let issuer = &*redacted(issuer);
-            tracing::warn!(target: TARGET, issuer, host, "danger::allow_http_hosts: whoever is on the way to this host can put in keys and sign tokens");
+            tracing::warn!(target: TARGET, issuer, host, "danger::allow_http_hosts: an attacker on the network path to this host can put in keys and sign tokens");
         }
         #[cfg(feature = "remote")]
         Occurrence::SecretByHttp { issuer, secret } => {
@@ -49,9 +49,9 @@ fn introspection(issuer: &str, what: &Introspected<'_>) {
         Introspected::Down(error) => {
             tracing::error!(target: TARGET, issuer, reason = %error, "introspection failed several times in a row, calls are held back");
         }
-        Introspected::Back => tracing::info!(target: TARGET, issuer, "introspection is back"),
+        Introspected::Back => tracing::info!(target: TARGET, issuer, "introspection works again"),
         Introspected::StandsIn(error) => {
-            tracing::warn!(target: TARGET, issuer, reason = %error, "introspection failed, an earlier answer stands in");
+            tracing::warn!(target: TARGET, issuer, reason = %error, "introspection failed, a cached answer is used");
         }
         Introspected::RefusedToken(code) => {
             tracing::info!(target: TARGET, issuer, status = 400, code, "the introspection endpoint refused a token");
@@ -74,8 +74,8 @@ fn introspection(issuer: &str, what: &Introspected<'_>) {
     }
 }
 
-/// One line for one refusal: `error` for mistakes in the API's own code, `warn` for outages, `info`
-/// for refused tokens, `debug` for requests that carry no credentials, as browsers' first ones do.
+/// Logs one line per refusal: `error` for mistakes in the API's own code, `warn` for outages, `info` for
+/// refused tokens, and `debug` for requests without credentials, such as the first one of a browser.
 fn refused(error: &Error, status: StatusCode) {
     let status = status.as_u16();
     match error {
@@ -107,7 +107,7 @@ fn keys(event: &Event) {
         Event::Rotated { added, removed, .. } => {
             tracing::info!(target: TARGET, issuer, ?added, ?removed, "keys rotated");
         }
-        // Servers publish their keys for encryption in the same set, so there is nothing to do.
+        // Normal: servers publish their encryption keys in the same set.
         Event::KeySkipped { kid, reason, .. } if FOR_ENCRYPTION.contains(reason) => {
             tracing::debug!(target: TARGET, issuer, kid = text(kid), reason, "key skipped");
         }
@@ -116,7 +116,7 @@ fn keys(event: &Event) {
         }
         Event::RefreshFailed { problem, failures, usable_for: Some(rest), .. } => {
             let (problem, usable_for) = (problem.as_str(), rest.as_secs());
-            tracing::warn!(target: TARGET, issuer, problem, failures, usable_for, "keys could not be refreshed, the last good ones stay");
+            tracing::warn!(target: TARGET, issuer, problem, failures, usable_for, "keys could not be refreshed, the last good ones are still used");
         }
         Event::RefreshFailed { problem, failures, usable_for: None, .. } => {
             let problem = problem.as_str();
@@ -124,7 +124,7 @@ fn keys(event: &Event) {
         }
         Event::Stale { usable_for, .. } => {
             let usable_for = usable_for.as_secs();
-            tracing::warn!(target: TARGET, issuer, usable_for, "keys are past their freshness and still used");
+            tracing::warn!(target: TARGET, issuer, usable_for, "keys are stale and still used");
         }
         Event::Recovered { failures, .. } => {
             tracing::info!(target: TARGET, issuer, failures, "the issuer answers again");

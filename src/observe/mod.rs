@@ -1,4 +1,4 @@
-//! What an operator sees: events, health, log lines, and how foreign text is shown in them.
+//! The output for an operator: events, health, log lines, and the redaction of URLs in them.
 
 mod event;
 mod health;

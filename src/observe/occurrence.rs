@@ -1,51 +1,51 @@
-//! What can happen, as it is told to those who listen.
+//! Everything that is reported to the log and to the API's callback.
 
 use http::StatusCode;
 
 use crate::error::Error;
 use crate::observe::event::Event;
 
-/// Something to tell, which is facts alone: no token and no secret.
+/// Something to report. It contains only facts, never a token or a secret.
 pub(crate) enum Occurrence<'a> {
-    /// To the keys of an issuer.
+    /// An event about the keys of an issuer.
     Keys(&'a Event),
-    /// A request is refused.
+    /// A request was refused.
     Refused(&'a Error, StatusCode),
-    /// The API's resolver failed, or named an issuer that can't be.
+    /// The API's resolver failed, or returned an invalid issuer.
     Unresolved { iss: &'a str, problem: &'a str },
-    /// What is asked of an issuer may go to a host by http, as it was configured.
+    /// The configuration allows requests to this host by http.
     #[cfg(feature = "remote")]
     HttpIsAllowed { issuer: &'a str, host: &'a str },
-    /// And something secret goes with it, or may.
+    /// A request by http contains a secret, or may contain one.
     #[cfg(feature = "remote")]
     SecretByHttp { issuer: &'a str, secret: &'static str },
-    /// To the introspection of an issuer's tokens.
+    /// An occurrence at the introspection of an issuer.
     #[cfg(feature = "remote")]
     Introspection { issuer: &'a str, what: Introspected<'a> },
 }
 
-/// What happened to the introspection of an issuer's tokens.
+/// An occurrence at the introspection of an issuer.
 #[cfg(feature = "remote")]
 pub(crate) enum Introspected<'a> {
-    /// A call failed. What else failed is in the line of the request that is refused for it, once.
+    /// A call failed. Details are in the line about the request that is refused for it.
     Failed(&'a Error),
-    /// A call failed, as several before it, and the endpoint is left alone for a while.
+    /// Several calls in a row failed, and the circuit breaker opens.
     Down(&'a Error),
     /// The endpoint answers again.
     Back,
-    /// The endpoint failed, and what it said before stands in: no request is refused that would tell
-    /// of it.
+    /// The endpoint failed, and a cached answer is used. No request is refused, so no other line reports
+    /// the failure.
     StandsIn(&'a Error),
-    /// The endpoint answered 400 to a token, with this code.
+    /// The endpoint answered 400 for a token, with this error code.
     RefusedToken(&'static str),
-    /// The endpoint has called no token active in so many answers.
+    /// This many answers so far, and none of them active.
     NeverActive(u32),
-    /// A call was due and there is no runtime to run it on.
+    /// A call was due outside a tokio runtime, so it could not run.
     NoRuntime,
-    /// The store of shared answers fails; said once until it is back.
+    /// The shared cache fails. Reported once until it works again.
     SharedCacheFailed { does: &'static str, problem: &'a str },
-    /// The store of shared answers can be used again.
+    /// The shared cache works again.
     SharedCacheBack { does: &'static str },
-    /// A value in the store of shared answers is not used.
+    /// A value in the shared cache is not usable.
     SharedAnswerUnusable(&'static str),
 }

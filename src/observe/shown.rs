@@ -1,8 +1,8 @@
-//! URLs as they are shown: in logs, in errors, in `Debug`, to observers.
+//! The redaction of URLs: for logs, errors, `Debug` and observers.
 //!
-//! A URL can hold a password before its `@`, and a secret in its query or fragment. What is left says
-//! which server it is, and where on it: scheme, host, port and path. Whatever can be read in two ways
-//! is shown as little as by the more careful reader.
+//! A URL can have a password before its `@`, and a secret in its query or fragment. These parts are
+//! left out. The scheme, host, port and path remain. If a text can be read in two ways, the result
+//! shows only what is safe in both.
 //!
 //! | text | shown |
 //! |---|---|
@@ -15,7 +15,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A URL to be shown: what may be secret left out, the rest escaped. `Debug` puts it in quotes.
+/// Displays a URL without its secret parts, and escapes the rest. `Debug` adds quotes.
 #[derive(Clone, Copy)]
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
@@ -31,7 +31,7 @@ impl fmt::Debug for Shown<'_> {
     }
 }
 
-/// Several of them, for `Debug`.
+/// Displays several URLs, for `Debug`.
 pub(crate) struct AllShown<'a, T>(pub(crate) &'a [T]);
 
 impl<T: AsRef<str>> fmt::Debug for AllShown<'_, T> {
@@ -40,12 +40,12 @@ impl<T: AsRef<str>> fmt::Debug for AllShown<'_, T> {
     }
 }
 
-/// A URL as a `ConfigError` shows it.
+/// The text of a URL for a `ConfigError`.
 pub(crate) fn shown(url: &str) -> String {
     Shown(url).to_string()
 }
 
-/// A text, perhaps a URL, without what may be secret. It is not escaped.
+/// A text, possibly a URL, without its secret parts. It is not escaped.
 pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
     if !text.contains(['@', '?', '#']) {
         return Cow::Borrowed(text);
@@ -55,8 +55,8 @@ pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
         _ => (None, text),
     };
     let scheme = scheme.unwrap_or_default();
-    // What a reader of URLs takes for the authority. It may be a part of a password in which a `/` or
-    // `?` was not escaped, but for one that looks like a host.
+    // The authority of the URL. If a `/` or `?` in a password was not escaped, this is a part of the
+    // password, unless it looks like a host.
     let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
     let (authority, behind) = rest.split_at(end);
     let (before, host) = match authority.rsplit_once('@') {
@@ -67,7 +67,7 @@ pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
         Some(at) => behind.split_at(at),
         None => (behind, ""),
     };
-    // In a path, `/@name` is usual. What stands before another `@` may be the rest of a password.
+    // In a path, `/@name` is usual. The text before any other `@` may be the rest of a password.
     let is_usual = path.match_indices('@').all(|(at, _)| path[..at].ends_with('/'));
     let is_clear = !behind.contains('@')
         || before.is_empty() && !scheme.is_empty() && is_host(host) && is_usual;
@@ -88,7 +88,7 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// A host, perhaps with a port, and nothing that could be a user and the begin of a password.
+/// Whether the text is a host with an optional port. A user name with the start of a password is not.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         Some((_, port)) => ("[", port.strip_prefix(':')),
@@ -131,7 +131,7 @@ mod tests {
             ("https:user:hunter2@as.example.com", "..@as.example.com"),
             (" https://user:hunter2@as.example.com", ".."),
             ("https:\\\\user:hunter2@as.example.com", ".."),
-            // Not escaped in it.
+            // A password with unescaped characters.
             ("https://user:hunter2/x@as.example.com/t1", "https://.."),
             ("https://user:hunter2?x@as.example.com", "https://.."),
             ("https://user:hunter2#x@as.example.com", "https://.."),
@@ -140,7 +140,7 @@ mod tests {
             ("https://user:12/hunter2@as.example.com/t1", "https://.."),
             ("https://user/hunter2@as.example.com", "https://.."),
             ("https://user/@hunter2@as.example.com", "https://.."),
-            // A query, and a fragment.
+            // A query or a fragment.
             ("https://as.example.com/t1?key=hunter2", "https://as.example.com/t1?.."),
             ("https://as.example.com?hunter2", "https://as.example.com?.."),
             ("https://as.example.com/t1#hunter2", "https://as.example.com/t1#.."),

@@ -1,4 +1,4 @@
-//! The one stream of what happens, of which the log and the API's own observer are listeners.
+//! The stream of occurrences. The log and the user-supplied observer receive it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::observe::log;
 use crate::observe::occurrence::Introspected;
 use crate::observe::occurrence::Occurrence;
 
-/// Who is told of events. It must not block: it runs where the event happened.
+/// A user-supplied callback for events. It must not block, since it runs where the event happened.
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Tells what happens. It is never called while a lock is held, since a listener may call back.
+/// Reports occurrences. It is never called under a lock, since an observer may call the server.
 #[derive(Clone, Default)]
 pub(crate) struct Stream {
     observer: Option<Observer>,
@@ -23,7 +23,7 @@ impl Stream {
         Self { observer: Some(observer) }
     }
 
-    /// Whether the API listens.
+    /// Whether there is an observer.
     #[cfg(test)]
     pub(crate) fn has_observer(&self) -> bool {
         self.observer.is_some()
@@ -31,8 +31,8 @@ impl Stream {
 
     pub(crate) fn tell(&self, occurrence: &Occurrence<'_>) {
         let Occurrence::Keys(event) = occurrence else { return log::write(occurrence) };
-        // It may come while a task unwinds, where a second panic would end the process: of the API's
-        // own observer, or of a subscriber.
+        // A key event may be reported while a task unwinds. Then a panic of the observer, or of a
+        // `tracing` subscriber, would abort the process.
         let _ = catch_unwind(AssertUnwindSafe(|| log::write(occurrence)));
         if let Some(observer) = &self.observer {
             let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));

@@ -1,9 +1,9 @@
-//! An expression over the scope and the principal of a token.
+//! Expressions over the scope and the principal of a token.
 
 use crate::config_error::ConfigError;
 use crate::token::{Facts, InvalidScope, Principal, ScopeToken};
 
-/// What a route asks of the scope and the principal of a token.
+/// A requirement on the scope and the principal of a token.
 #[derive(Clone, Debug)]
 pub struct Policy(pub(super) Node);
 
@@ -16,12 +16,13 @@ pub(super) enum Node {
     AnyOf(Vec<Node>),
 }
 
-/// Asks for one scope token.
+/// Requires one scope token.
 ///
 /// # Panics
-/// When `token` is no scope token (RFC 6749 §3.3); see [`Policy::try_scope`] for text from outside.
+/// If `token` is not a scope token (RFC 6749 §3.3). For text from outside the program, use
+/// [`Policy::try_scope`].
 #[track_caller]
-#[allow(clippy::panic, reason = "a mistake in the API's own text, at start-up, as axum's `route`")]
+#[allow(clippy::panic, reason = "a mistake in the API's code, at start-up, as in axum's `route`")]
 pub fn scope(token: &str) -> Policy {
     match Policy::try_scope(token) {
         Ok(policy) => policy,
@@ -29,37 +30,38 @@ pub fn scope(token: &str) -> Policy {
     }
 }
 
-/// Asks for everything in `policies`; `&str` stands for a scope.
+/// Requires all of `policies`. A `&str` is a scope.
 ///
-/// A [`Requirement`](crate::Requirement) is not a policy, so it cannot be in `policies`: add the check to the whole, as
-/// in `all_of(["a", "b"]).and_check(..)`.
+/// A [`Requirement`](crate::Requirement) is not a policy, so it cannot be in `policies`. Add the check
+/// to the whole policy, as in `all_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
-/// When `policies` is empty, or a text is no scope token.
+/// If `policies` is empty, or a text is not a scope token.
 #[track_caller]
 pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy {
     Policy(Node::AllOf(nodes("all_of", policies)))
 }
 
-/// Asks for at least one of `policies`; `&str` stands for a scope.
+/// Requires at least one of `policies`. A `&str` is a scope.
 ///
-/// A [`Requirement`](crate::Requirement) is not a policy, so it cannot be in `policies`: a check can refuse a request but
-/// not let one through. Add it to the whole, as in `any_of(["a", "b"]).and_check(..)`.
+/// A [`Requirement`](crate::Requirement) is not a policy, so it cannot be in `policies`: a check can
+/// refuse a request, but cannot grant access. Add the check to the whole policy, as in
+/// `any_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
-/// When `policies` is empty, or a text is no scope token.
+/// If `policies` is empty, or a text is not a scope token.
 #[track_caller]
 pub fn any_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy {
     Policy(Node::AnyOf(nodes("any_of", policies)))
 }
 
-/// Asks for any valid token; behind an optional layer it refuses anonymous requests.
+/// Requires any valid token. Behind an optional layer, it refuses anonymous requests.
 pub fn authenticated() -> Policy {
     Policy(Node::Authenticated)
 }
 
-/// Asks for a token of a user: one of a client on its own behalf is refused (RFC 9068 §5), and so is
-/// one of which nothing tells who acts. For the second, the log names the settings that would tell.
+/// Requires a token of a user. It refuses a token that a client has on its own behalf (RFC 9068 §5). It
+/// also refuses a token that does not show who acts; then the log names the settings that help.
 pub fn user() -> Policy {
     Policy(Node::User)
 }
@@ -67,7 +69,7 @@ pub fn user() -> Policy {
 #[track_caller]
 fn nodes<P: Into<Policy>>(name: &str, policies: impl IntoIterator<Item = P>) -> Vec<Node> {
     let mut nodes = Vec::new();
-    // A loop and not `map`, so that a panic of `into` is reported at the caller's line.
+    // Not `map`: only with a loop is a panic of `into` reported at the caller's line.
     for policy in policies {
         nodes.push(policy.into().0);
     }
@@ -76,10 +78,10 @@ fn nodes<P: Into<Policy>>(name: &str, policies: impl IntoIterator<Item = P>) -> 
 }
 
 impl Policy {
-    /// As [`scope`], for text that comes from outside the program.
+    /// As [`scope`], for text from outside the program.
     ///
     /// # Errors
-    /// When `token` is no scope token (RFC 6749 §3.3).
+    /// If `token` is not a scope token (RFC 6749 §3.3).
     pub fn try_scope(token: &str) -> Result<Self, InvalidScope> {
         ScopeToken::parse(token).map(|token| Self(Node::Scope(token)))
     }
@@ -102,7 +104,7 @@ impl Node {
         }
     }
 
-    /// Whether every scope of the world would satisfy the node: if not, scope is not the cause.
+    /// Whether a token with all scopes would satisfy the node. If not, scope is not the cause.
     pub(super) fn allows_with_all_scopes(&self, facts: &Facts) -> bool {
         match self {
             Self::Authenticated | Self::Scope(_) => true,
@@ -139,7 +141,7 @@ impl From<&str> for Policy {
     }
 }
 
-/// All of these scopes.
+/// Requires all of these scopes.
 impl<const N: usize> From<[&str; N]> for Policy {
     /// # Panics
     /// As [`all_of`].

@@ -1,11 +1,11 @@
-//! Step 8 of the walk: may this token do what the route does? Pure.
+//! Step 8 of a request: decides whether the token may use the route. Pure.
 //!
-//! A [`Policy`] is an expression over scope, evaluated per route after the layer. Whatever the
-//! route asks for, a token without a scope claim has no scope, and a policy that asks for nothing
-//! cannot be written by accident: `all_of` and `any_of` of nothing panic where they are written.
+//! A [`Policy`] is an expression over the scope and the principal. Each route evaluates its own policy,
+//! after the token is validated. A token without a scope claim has an empty scope. Empty policies are
+//! impossible: `all_of` and `any_of` of an empty list panic.
 //!
-//! A [`Requirement`] is a policy and checks of the API's own. Checks come last and can only refuse:
-//! they are no part of the expression, so no `any_of` can turn one into a grant.
+//! A [`Requirement`] is a policy with user-supplied checks. The checks run last and can only refuse. They
+//! are not part of the expression, so `any_of` cannot use a check to grant access.
 //!
 //! ```
 //! use tower_resource_server::{all_of, any_of, scope};

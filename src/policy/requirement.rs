@@ -1,4 +1,4 @@
-//! What a route asks for: an expression, and checks of the API's own.
+//! The requirement of a route: a policy and user-supplied checks.
 
 use std::any::type_name;
 use std::fmt;
@@ -11,8 +11,8 @@ use crate::policy::expression::Policy;
 use crate::policy::expression::authenticated;
 use crate::token::{AccessToken, Actor, AnyToken, Claims, OtherScope, ScopeSet, ScopeToken};
 
-/// A policy and the API's own checks, as `require` and `protect` take it. `C` is the type of claims
-/// that the checks read: that of the server.
+/// A policy with user-supplied checks, for `require` and `protect`. `C` is the server's type of claims,
+/// which the checks read.
 ///
 /// ```no_run
 /// use tower_resource_server::{AccessToken, ResourceServer, scope};
@@ -31,7 +31,7 @@ use crate::token::{AccessToken, Actor, AnyToken, Claims, OtherScope, ScopeSet, S
 /// # }
 /// ```
 ///
-/// A check of another type does not compile:
+/// A check for another type of claims does not compile:
 ///
 /// ```compile_fail
 /// use tower_resource_server::{AccessToken, Claims, ResourceServer, scope};
@@ -60,30 +60,30 @@ pub struct Requirement<C = Claims> {
 
 type Check = Arc<dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync>;
 
-/// Asks the authorization server about the token, at each request anew (RFC 7662): for the few
-/// routes on which a token that was revoked a moment ago must not pass.
+/// Requires introspection of the token at each request (RFC 7662). It is for the few routes on which a
+/// token that was just revoked must not pass.
 ///
-/// No remembered answer will do, and no call that began before the request came. The answer narrows
-/// what the token says: the scope is what both say. It needs an issuer with
-/// [`Issuer::introspection`](crate::Issuer::introspection); without one the answer is 500, and the
-/// log names the fix.
+/// It uses no cached answer, and no call that began before the request arrived. The answer can only
+/// restrict the token: the scope is the intersection of both. The issuer needs
+/// [`Issuer::introspection`](crate::Issuer::introspection). Without it the response is 500, and the log
+/// names the fix.
 ///
-/// It is a condition beside the policy and no part of it: asking is no alternative to a scope, so no
-/// `any_of` can make it one. [`Policy::and_introspected_now`] adds it to a policy.
+/// It is not a part of the policy, so `any_of` cannot make it an alternative to a scope.
+/// [`Policy::and_introspected_now`] adds it to a policy.
 #[cfg(feature = "remote")]
 pub fn introspected_now<C>() -> Requirement<C> {
     authenticated().and_introspected_now()
 }
 
 impl<C> Requirement<C> {
-    /// Asks the authorization server, too; see [`introspected_now`].
+    /// Also requires introspection at each request; see [`introspected_now`].
     #[cfg(feature = "remote")]
     pub fn and_introspected_now(mut self) -> Self {
         self.introspected_now = true;
         self
     }
 
-    /// Whether the authorization server is to be asked.
+    /// Whether the authorization server must be asked at each request.
     pub(crate) fn asks_now(&self) -> bool {
         self.introspected_now
     }
@@ -91,8 +91,8 @@ impl<C> Requirement<C> {
     /// Evaluates the policy, then the checks.
     ///
     /// # Errors
-    /// [`Error::InsufficientScope`] where scope is what lacks; [`Error::AccessDenied`] where it is
-    /// not, or [`Error::UnknownPrincipal`] where nothing tells whether a user acts.
+    /// [`Error::InsufficientScope`] if the token lacks scope. Otherwise [`Error::UnknownPrincipal`] if the
+    /// token does not show whether a user acts, and [`Error::AccessDenied`] in all other cases.
     pub(crate) fn evaluate(&self, token: &AnyToken) -> Result<(), Error> {
         let facts = token.facts();
         if !self.policy.0.allows(facts) {
@@ -102,7 +102,7 @@ impl<C> Requirement<C> {
                     found: facts.scope.clone(),
                     hint: facts.other_scope.map(OtherScope::hint),
                 },
-                // Beside scopes, a policy can only ask for a user.
+                // Apart from scopes, a policy can only require a user.
                 Actor::Unknown(claim) => Error::UnknownPrincipal { claim },
                 Actor::User | Actor::Client => Error::AccessDenied,
             });
@@ -115,7 +115,7 @@ impl<C> Requirement<C> {
         Ok(())
     }
 
-    /// Every scope that the policy names, for the challenge.
+    /// All scopes that the policy names, for the challenge.
     pub(crate) fn scopes(&self) -> Vec<ScopeToken> {
         self.policy.scopes()
     }
@@ -127,8 +127,8 @@ impl<C: Send + Sync + 'static> Requirement<C> {
         mut self,
         check: impl Fn(&AccessToken<C>) -> bool + Send + Sync + 'static,
     ) -> Self {
-        // The token comes from the server whose claims are of this type, so the other arm is for a
-        // mistake of ours alone.
+        // The token comes from a server with this type of claims. So the other arm needs a bug in this
+        // crate.
         self.checks.push(Arc::new(move |token| match token.downcast::<C>() {
             Some(token) => Ok(check(&token)),
             None => Err(wrong_claims_type::<C>(token)),
@@ -171,8 +171,7 @@ impl<C> fmt::Debug for Requirement<C> {
 }
 
 impl Policy {
-    /// Asks the authorization server about the token, at each request anew; see
-    /// [`introspected_now`].
+    /// Also requires introspection of the token at each request; see [`introspected_now`].
     ///
     /// ```
     /// use tower_resource_server::{Requirement, scope};
@@ -185,9 +184,9 @@ impl Policy {
         Requirement::from(self).and_introspected_now()
     }
 
-    /// Adds a check of the API's own, asked after the policy allowed the token. It can refuse with
-    /// 403, never admit. A closure names the type of its argument, since the compiler cannot infer
-    /// the type of claims.
+    /// Adds a user-supplied check. It runs after the policy has allowed the token. It can refuse the
+    /// token with 403, but cannot accept one that the policy refused. A closure must name the type of
+    /// its argument, since the compiler cannot infer the type of claims.
     ///
     /// ```
     /// use tower_resource_server::{AccessToken, Claims, scope};
@@ -204,7 +203,7 @@ impl Policy {
     }
 }
 
-/// The API asks for claims of another type than its server reads.
+/// The error for a handler or check whose type of claims is not the server's.
 pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
     let (server, asked) = (public_name(token.claims_type()), public_name(type_name::<C>()));
     Error::Wiring {
@@ -216,7 +215,7 @@ pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
     }
 }
 
-/// The name of a type of claims as the API can write it: that of [`Claims`] is re-exported.
+/// The name of a type of claims that the API's code can use. [`Claims`] has another path in public.
 fn public_name(name: &'static str) -> &'static str {
     if name == type_name::<Claims>() { "tower_resource_server::Claims" } else { name }
 }

@@ -5,9 +5,9 @@ use http::{HeaderValue, StatusCode};
 
 use crate::rejection::Refusal;
 
-/// Makes the body of a refusal. It can shape the body, never the status or the challenge.
+/// Makes the body of a refusal. It cannot change the status or the challenge.
 ///
-/// A function from a refusal to a content type and a body is one, too:
+/// A function that takes a refusal and returns a content type and a body implements it:
 ///
 /// ```
 /// use http::HeaderValue;
@@ -23,11 +23,11 @@ use crate::rejection::Refusal;
 /// # let _ = builder;
 /// ```
 ///
-/// `B` is the body of the response of the service that is protected, which a layer inside may have
-/// changed: `TraceLayer` and `CompressionLayer` of tower-http wrap it, and so does tonic. A wrapped
-/// body can seldom be made from bytes or by `Default`. So put such layers outside of this one, or map
-/// the body back, as `MapResponseBodyLayer::new(axum::body::Body::new)` of tower-http does; axum's
-/// `Router::layer` does so by itself.
+/// `B` is the response body of the protected service. A layer inside may have wrapped the body:
+/// tower-http's `TraceLayer` and `CompressionLayer` do that, and so does tonic. Most wrapped bodies
+/// implement neither `From<Bytes>` nor `Default`. So put such layers outside of this one. Or map the
+/// body back, for example with `MapResponseBodyLayer::new(axum::body::Body::new)` of tower-http.
+/// axum's `Router::layer` maps it back by itself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't make a refusal's body of type `{B}`",
     label = "refusals of this server can't have the body of the service inside",
@@ -38,15 +38,15 @@ use crate::rejection::Refusal;
             with axum's `Body::new`, say"
 )]
 pub trait RefusalBody<B>: Send + Sync + 'static {
-    /// The content type, if there is content, and the body.
+    /// The body, and its content type if there is content.
     fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B);
 }
 
-/// No body: the default.
+/// An empty body. This is the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmptyBody;
 
-// So that the error is the one above, and not a bound of this.
+// So that the compiler shows the message above, and not the bounds of this impl.
 #[diagnostic::do_not_recommend]
 impl<B: Default> RefusalBody<B> for EmptyBody {
     fn body(&self, _: &Refusal) -> (Option<HeaderValue>, B) {
@@ -54,15 +54,15 @@ impl<B: Default> RefusalBody<B> for EmptyBody {
     }
 }
 
-/// Problem details for HTTP APIs (RFC 9457): `status` and `title`, in fixed words.
+/// Problem details for HTTP APIs (RFC 9457), with `status` and a fixed `title`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemJson;
 
-// So that the error is the one above, and not a bound of this.
+// So that the compiler shows the message above, and not the bounds of this impl.
 #[diagnostic::do_not_recommend]
 impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
     fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B) {
-        // Without a `type`, the problem is that of the status (RFC 9457 §4.2.1).
+        // Without a `type`, the problem means the same as the status (RFC 9457 §4.2.1).
         let body: &[u8] = match refusal.status() {
             StatusCode::BAD_REQUEST => br#"{"title":"Bad Request","status":400}"#,
             StatusCode::UNAUTHORIZED => br#"{"title":"Unauthorized","status":401}"#,
@@ -76,7 +76,7 @@ impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
     }
 }
 
-// So that the error is the one above, and not a bound of this.
+// So that the compiler shows the message above, and not the bounds of this impl.
 #[diagnostic::do_not_recommend]
 impl<B, F> RefusalBody<B> for F
 where

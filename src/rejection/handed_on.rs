@@ -1,4 +1,4 @@
-//! A refusal on its way out through the layer of its server.
+//! A refusal from inside the layer of its server, for example from an extractor.
 
 use http::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -6,8 +6,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use crate::rejection::Refusal;
 use crate::rejection::body::RefusalBody;
 
-/// A refusal that a handler or an extractor answered with, for the layer around it: which body the
-/// server's refusals have is known there alone.
+/// A refusal that a handler or an extractor returned. The layer around it adds the body, since only
+/// the layer knows the server's [`RefusalBody`].
 #[derive(Clone)]
 pub(crate) struct HandedOn(Refusal);
 
@@ -17,13 +17,13 @@ impl HandedOn {
         Self(refusal.clone())
     }
 
-    /// Gives a refusal from inside its body, once. Status and headers stay, and what other layers have
-    /// added to them.
+    /// Adds the body to a refusal from inside, once. Keeps the status, the headers, and headers that
+    /// other layers have added.
     pub(crate) fn shape<B>(response: &mut Response<B>, body: &impl RefusalBody<B>) {
         let Some(Self(refusal)) = response.extensions_mut().remove::<Self>() else {
             return;
         };
-        // Something in between made it another answer, or gave it a body.
+        // Another layer has changed the status or added a body.
         if response.status() != refusal.status() || response.headers().contains_key(CONTENT_TYPE) {
             return;
         }

@@ -1,19 +1,4 @@
-//! The one place where an [`Error`] becomes a status (the response matrix).
-//!
-//! What the client sees:
-//!
-//! | the cause | status | challenge |
-//! |---|---|---|
-//! | no credentials, or of another scheme | 401 | no error code |
-//! | malformed or repeated credentials | 400 | `invalid_request` |
-//! | the token fails a check | 401 | `invalid_token` |
-//! | the scope does not cover the route | 403 | `insufficient_scope`, all scopes of the route |
-//! | a check of the route refuses | 403 | no error code |
-//! | our outage: keys, introspection | 503, `Retry-After` | none |
-//! | layers put together wrongly | 500 | none |
-//!
-//! Every refusal has `Cache-Control: no-store`. All causes of `invalid_token` look the same to the
-//! client; the operator's log tells them apart.
+//! The one place that maps an [`Error`] to a status and a challenge. The table is on [`Refusal`].
 
 mod body;
 mod handed_on;
@@ -31,20 +16,57 @@ use crate::observe::{Occurrence, Stream};
 pub use body::{EmptyBody, ProblemJson, RefusalBody};
 pub(crate) use handed_on::HandedOn;
 
-/// A refusal: the error and what the client gets for it.
+/// A refused request: the error, and the response to the client.
 ///
-/// The response carries the [`Error`] in its extensions.
+/// | cause | status | challenge |
+/// |---|---|---|
+/// | no credentials, or credentials of another scheme | 401 | no error code |
+/// | malformed or repeated credentials, an incomplete form | 400 | `invalid_request` |
+/// | the token fails a check | 401 | `invalid_token` |
+/// | the scope does not cover the route | 403 | `insufficient_scope`, all scopes of the route |
+/// | a check of the route refuses the token | 403 | no error code |
+/// | the form is larger than the limit of the form layer | 413 | none |
+/// | a dependency is unavailable: keys, a tenant's issuer, introspection | 503, `Retry-After` | none |
+/// | a mistake in the API's code: a missing layer, another type of claims | 500 | none |
+///
+/// Every refusal has `Cache-Control: no-store`. The client cannot tell the causes of `invalid_token`
+/// apart; the log names the cause. The response carries the [`Error`] in its extensions.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_resource_server::test_issuer::TestIssuer;
+/// use tower_resource_server::{Error, Issuer, Refusal, ResourceServer};
+///
+/// let issuer = TestIssuer::in_process("https://as.example.com");
+/// let api = ResourceServer::builder()
+///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+///     .audience("https://api.example.com")
+///     .build()?;
+///
+/// let (request, ()) = http::Request::get("/").body(())?.into_parts();
+/// let refusal: Refusal = api.authenticate(&request).await.unwrap_err();
+/// assert_eq!(refusal.status(), 401);
+/// assert_eq!(refusal.error(), &Error::MissingCredentials);
+/// assert!(refusal.challenges()[0].to_str()?.starts_with("Bearer "));
+///
+/// let response: http::Response<String> = refusal.into_response();
+/// assert_eq!(response.headers()["cache-control"], "no-store");
+/// assert_eq!(response.extensions().get::<Error>(), Some(&Error::MissingCredentials));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Refusal {
     error: Error,
     status: StatusCode,
     challenges: Option<Arc<[HeaderValue]>>,
-    /// Further headers.
+    /// Other headers, such as `Retry-After`.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
-    /// Chooses the answer. `challenges` are those of the server or the route.
+    /// Chooses the status and the headers. `challenges` are those of the server or of the route.
     pub(crate) fn new(error: Error, challenges: &Challenges) -> Self {
         let (status, code) = answer(&error);
         let headers = match &error {
@@ -60,20 +82,20 @@ impl Refusal {
         Self { error, status, challenges, headers }
     }
 
-    /// A mistake of wiring, which belongs to no server and has no challenge.
+    /// A refusal for a mistake in the API's code. It belongs to no server and has no challenge.
     pub(crate) fn wiring(fix: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         let error = Error::Wiring { fix: fix.into() };
         let (status, _) = answer(&error);
         Self { error, status, challenges: None, headers: Vec::new() }
     }
 
-    /// Tells the operator.
+    /// Reports the refusal to the log.
     pub(crate) fn told(self, stream: &Stream) -> Self {
         stream.tell(&Occurrence::Refused(&self.error, self.status));
         self
     }
 
-    /// Why.
+    /// The cause.
     pub fn error(&self) -> &Error {
         &self.error
     }
@@ -83,13 +105,14 @@ impl Refusal {
         self.status
     }
 
-    /// The response's `WWW-Authenticate`, on a 400, 401 or 403: one for each scheme that is accepted.
+    /// The values of `WWW-Authenticate` for a 400, 401 or 403, one for each accepted scheme. Empty for
+    /// other statuses.
     pub fn challenges(&self) -> &[HeaderValue] {
         self.challenges.as_deref().unwrap_or_default()
     }
 }
 
-/// The one match. `Some` code: the answer has a challenge.
+/// Maps each error to a status. `Some` means that the response has a challenge.
 fn answer(error: &Error) -> (StatusCode, Option<Code>) {
     match error {
         Error::MissingCredentials | Error::UnsupportedScheme => {

@@ -1,4 +1,4 @@
-//! A refusal as a response.
+//! Converts a refusal to a response.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response};
@@ -6,22 +6,23 @@ use http::{HeaderMap, Response};
 use crate::rejection::Refusal;
 use crate::rejection::body::{EmptyBody, RefusalBody};
 
-/// Fields of an answer: `Cache-Control`, `Content-Type`, and one of challenge and `Retry-After`.
+/// The header fields of a refusal: `Cache-Control`, `Content-Type`, and either a challenge or
+/// `Retry-After`.
 const MOST_FIELDS: usize = 3;
 
 impl Refusal {
-    /// The refusal as a response without a body.
+    /// Converts the refusal to a response without a body.
     pub fn into_response<B: Default>(self) -> Response<B> {
         self.into_response_with(&EmptyBody)
     }
 
-    /// The refusal as a response with a body of `body`'s making.
+    /// Converts the refusal to a response. `body` makes its body.
     pub fn into_response_with<B>(self, body: &impl RefusalBody<B>) -> Response<B> {
         let (content_type, body) = body.body(&self);
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        // Room for all of them, in one go.
+        // One allocation for all fields.
         *headers = HeaderMap::with_capacity(MOST_FIELDS);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         for challenge in self.challenges.iter().flat_map(|challenges| challenges.iter()) {

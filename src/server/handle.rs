@@ -1,4 +1,4 @@
-//! The handle, and nothing else.
+//! The handle.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::server::private::ResponseHeaders;
 use crate::token::{AccessToken, Claims, ScopeToken};
 use crate::trust::TrustSettings;
 
-/// An OAuth 2.0 resource server: configuration, keys and caches behind one cheap handle.
+/// An OAuth 2.0 resource server: a handle to its configuration, keys and caches. Cloning is cheap.
 ///
-/// `C` is the type of claims that handlers get, `R` makes the bodies of refusals. Clones are the
-/// same server; two servers share nothing.
+/// Handlers get claims of type `C`. `R` makes the bodies of refusals. A clone is the same server. Two
+/// servers share nothing.
 pub struct ResourceServer<C = Claims, R = EmptyBody> {
     pub(super) shared: Arc<Shared<C, R>>,
 }
@@ -31,19 +31,19 @@ pub(crate) struct Shared<C, R> {
     pub(crate) id: ServerId,
     pub(crate) challenge: ChallengeConfig,
     pub(crate) body: R,
-    /// What issuers are made ready with at a reload.
+    /// The settings for the issuers of a reload.
     pub(crate) trust: Arc<TrustSettings>,
     pub(crate) query_token: bool,
     pub(crate) keeps_tokens: AtomicBool,
 }
 
-/// A request that passed: its token, and the headers that belong to the response.
+/// An authenticated request: its token, and the headers for the response.
 #[derive(Debug)]
 pub struct Authenticated<C = Claims> {
     /// The access token.
     pub token: AccessToken<C>,
-    /// Headers to add to the response: `Cache-Control: private` for a token from the query (RFC
-    /// 6750 §2.3), else none.
+    /// The headers to add to the response: `Cache-Control: private` if the token came in the query
+    /// (RFC 6750 §2.3), otherwise none.
     pub response_headers: HeaderMap,
 }
 
@@ -52,12 +52,12 @@ impl<C, R> ResourceServer<C, R> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// From now on the text of tokens is kept with requests, since a route asks about them anew.
+    /// From now on, each request keeps the text of its token, since a route uses `introspected_now`.
     pub(crate) fn keep_tokens(&self) {
         self.shared.keeps_tokens.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a route asks about tokens anew, for which their text is kept with the request.
+    /// Whether each request keeps the text of its token.
     pub(crate) fn keeps_tokens(&self) -> bool {
         self.shared.keeps_tokens.load(Ordering::Relaxed)
     }
@@ -66,24 +66,23 @@ impl<C, R> ResourceServer<C, R> {
         self.shared.id.challenges()
     }
 
-    /// The challenges of a route that asks for `scopes`. One that names none asks for what the server
-    /// asks for.
+    /// The challenges of a route that requires `scopes`. Without scopes, they are the server's own.
     pub(crate) fn challenges_for(&self, scopes: &[ScopeToken]) -> Challenges {
         if scopes.is_empty() {
             return self.challenges().clone();
         }
-        // The configuration was checked by `build` and scopes are checked by their type, so this
-        // cannot fail; if it did, the server's own challenges are as valid.
+        // This cannot fail: `build` has checked the configuration, and the type has checked the scopes.
+        // If it failed, the server's own challenges would still be valid.
         Challenges::build(&self.shared.challenge, scopes)
             .unwrap_or_else(|_| self.challenges().clone())
     }
 
-    /// Refuses a request, and tells the operator.
+    /// Refuses a request, and reports it to the log.
     pub(crate) fn refusal(&self, error: Error, challenges: &Challenges) -> Refusal {
         Refusal::new(error, challenges).told(self.shared.id.stream())
     }
 
-    /// The same for a mistake of wiring.
+    /// The same for a mistake in the API's code.
     pub(crate) fn miswired(&self, fix: &'static str) -> Refusal {
         Refusal::wiring(fix).told(self.shared.id.stream())
     }
@@ -100,7 +99,7 @@ impl<C, R> ResourceServer<C, R> {
         &self.shared.authenticator
     }
 
-    /// Step 1 of the walk.
+    /// Step 1 of a request: finds the credentials.
     pub(crate) fn credentials<'a>(
         &self,
         head: Head<'a>,
@@ -116,11 +115,38 @@ impl<C, R> ResourceServer<C, R> {
 }
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
-    /// Authenticates the head of a request, for callers outside Tower. The head stays as it is: a
-    /// token that came in the query is still in the URI.
+    /// Authenticates the head of a request, for callers outside Tower. It does not change the head: a
+    /// token in the query stays in the URI.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    /// let head = |token: String| {
+    ///     let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
+    ///     request.body(()).map(|request| request.into_parts().0)
+    /// };
+    ///
+    /// let request = head(issuer.token().subject("alice").sign())?;
+    /// let authenticated = api.authenticate(&request).await.unwrap();
+    /// assert_eq!(authenticated.token.subject(), Some("alice"));
+    ///
+    /// let request = head(issuer.token().audience("https://other.example.com").sign())?;
+    /// let refusal = api.authenticate(&request).await.unwrap_err();
+    /// assert_eq!((refusal.status().as_u16(), refusal.error().code()), (401, "foreign_audience"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// The refusal, which is a response in the making.
+    /// The refusal. [`Refusal::into_response`] converts it to a response.
     pub async fn authenticate(&self, parts: &Parts) -> Result<Authenticated<C>, Refusal> {
         let refuse = |error| self.refusal(error, self.challenges());
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };

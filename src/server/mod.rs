@@ -1,5 +1,4 @@
-//! The handle: one value from which the layers, the policies and the answers of one resource
-//! server come.
+//! The handle [`ResourceServer`]: its builder, reload, health and readiness.
 
 pub(crate) mod builder;
 pub(crate) mod handle;

@@ -1,4 +1,4 @@
-//! The handle in operation: is it ready, how does it stand, what does the next process start from?
+//! The handle in operation: health, readiness, and the export of keys.
 
 use std::fmt;
 use std::future::{Future as _, poll_fn};
@@ -10,11 +10,10 @@ use crate::observe::{Health, IssuerHealth};
 use crate::runtime;
 use crate::server::ResourceServer;
 
-/// How often `ready` looks whether a reload has put others in the place of the issuers that it waits
-/// for.
+/// How often `ready` checks whether a reload has replaced the issuers.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Issuers that had no usable keys when the deadline came.
+/// The issuers that were not ready at the deadline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotReady {
     issuers: Vec<String>,
@@ -29,14 +28,14 @@ impl NotReady {
 
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no usable keys yet of {}", self.issuers.join(", "))
+        write!(f, "issuers that are not ready: {}", self.issuers.join(", "))
     }
 }
 
 impl std::error::Error for NotReady {}
 
 impl<C, R> ResourceServer<C, R> {
-    /// How the keys of each issuer stand, and its introspection. It asks nobody.
+    /// The state of each issuer's keys and introspection. This makes no request.
     pub fn health(&self) -> Health {
         let trust = self.authenticator().trust.load();
         let tenants = trust.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
@@ -47,13 +46,11 @@ impl<C, R> ResourceServer<C, R> {
         }
     }
 
-    /// Has the keys of all issuers fetched that have none, and waits for them, at most as long as
-    /// `deadline`: for an API that wants no request to wait for the first fetch. Tenants that a
-    /// resolver finds are not known yet, and are not waited for.
+    /// Fetches missing keys and waits up to `deadline`, so that no request waits for the first fetch. It
+    /// does not wait for tenants of a resolver, since they are not known yet.
     ///
-    /// It is no condition for anything: without it, keys are fetched by the first request. Failed
-    /// fetches are tried again until the deadline. After a [reload](Self::reload) it waits for the
-    /// issuers that are trusted then.
+    /// Calling it is optional: without it, the first request fetches the keys. Failed fetches are
+    /// retried until the deadline. After a [reload](Self::reload) it waits for the new issuers.
     ///
     /// ```
     /// # #[cfg(feature = "remote")]
@@ -79,14 +76,14 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// The issuers that have no usable keys when the deadline comes; at once outside a tokio runtime, and in one
-    /// without a timer (`enable_time`).
+    /// Lists the issuers that are not ready at the deadline. Outside a tokio runtime, or in one without a
+    /// timer (`enable_time`), it returns at once.
     pub async fn ready(&self, deadline: Duration) -> Result<(), NotReady> {
         let all = async {
             loop {
                 let trust = self.authenticator().trust.load_full();
                 self.wake();
-                // Side by side: each tries again by itself, whoever else is down.
+                // Concurrently: each issuer retries, also while another one is down.
                 let mut waits: Vec<_> =
                     trust.issuers.iter().map(|issuer| Box::pin(issuer.ready())).collect();
                 let ready = poll_fn(|cx| {
@@ -107,15 +104,16 @@ impl<C, R> ResourceServer<C, R> {
         if issuers.is_empty() { Ok(()) } else { Err(NotReady { issuers }) }
     }
 
-    /// Has keys fetched where that is due, and waits for nothing.
+    /// Starts the fetches of keys that are due. Does not wait.
     pub(crate) fn wake(&self) {
         for issuer in &self.authenticator().trust.load().issuers {
             issuer.wake();
         }
     }
 
-    /// The last good key set of each issuer that fetches its keys, for
-    /// [`Issuer::seed`](crate::Issuer::seed) of the next process: to start while the issuer is down.
+    /// The last good key set of each issuer whose keys are fetched. Pass it to
+    /// [`Issuer::seed`](crate::Issuer::seed) in the next process, which can then start while the issuer
+    /// is down.
     pub fn export_keys(&self) -> Vec<KeySeed> {
         let trust = self.authenticator().trust.load();
         trust.issuers.iter().filter_map(|issuer| issuer.keys.export()).collect()

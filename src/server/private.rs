@@ -1,39 +1,39 @@
-//! What an answer to a query token says to caches: that it is private (RFC 6750 §2.3).
+//! Makes the response to a request with a query token private (RFC 6750 §2.3).
 //!
-//! The token is a part of the URL, which is what caches find an answer by. So `Cache-Control` says
-//! `private`, unless it is stricter already:
+//! The token is a part of the URL, and the URL is the key of a cache. So `Cache-Control` is set to
+//! `private`, unless it is already at least as strict:
 //!
-//! - `private` counts without an argument alone: `private="set-cookie"` keeps that field out of
-//!   shared caches, and lets them keep the rest (RFC 9111 §5.2.2.7);
-//! - `no-store` counts without `must-understand`, which makes caches ignore it (§5.2.2.3);
-//! - `public` and `s-maxage`, which are for shared caches, go; the rest stays as it is;
-//! - so do fields that caches obey in place of `Cache-Control`: those of RFC 9213, and their older
-//!   kin;
-//! - where a quoted string is broken, nobody knows what a cache reads: nothing of the field stays.
+//! - `private` is strict enough only without an argument: `private="set-cookie"` excludes only that
+//!   field from shared caches (RFC 9111 §5.2.2.7);
+//! - `no-store` is strict enough only without `must-understand`, since some caches then ignore it
+//!   (§5.2.2.3);
+//! - `public` and `s-maxage` are for shared caches, so they are removed. Other directives are kept;
+//! - fields that caches obey instead of `Cache-Control` are removed: those of RFC 9213 and older ones;
+//! - if a quoted string is malformed, caches may read the field differently. Then the whole field is
+//!   replaced.
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 
 use crate::credentials::Placement;
 
-/// Fields that some cache obeys whatever `Cache-Control` says. Those of RFC 9213 are known by how
-/// their names end.
+/// Fields that some caches obey instead of `Cache-Control`, in addition to those of RFC 9213.
 const OTHER_FIELDS: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-expires"];
 
-/// How a field for one kind of cache is called (RFC 9213 §2).
+/// The end of the names of fields for one kind of cache (RFC 9213 §2).
 const TARGETED: &str = "-cache-control";
 
-/// Headers that belong to the response of a request that passed.
+/// The headers for the response to a request that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseHeaders {
-    /// Whether the response says that it is private.
+    /// Whether the response must be private.
     private: bool,
 }
 
 impl ResponseHeaders {
     pub(crate) const NONE: Self = Self { private: false };
 
-    /// Those that the way asks for on which the token came.
+    /// The headers that the placement of the token requires.
     pub(crate) fn of(placement: Placement) -> Self {
         Self { private: placement == Placement::Query }
     }
@@ -50,7 +50,7 @@ impl ResponseHeaders {
     }
 }
 
-/// Makes the headers of an answer say that it is private, unless they are stricter already.
+/// Makes the response private, unless its headers are already at least as strict.
 fn add_private(headers: &mut HeaderMap) {
     remove_other_fields(headers);
     if let Some(value) = private(headers) {
@@ -68,7 +68,7 @@ fn remove_other_fields(headers: &mut HeaderMap) {
     }
 }
 
-/// What `Cache-Control` has to be; none where it may stay as it is.
+/// The new value of `Cache-Control`. `None` if the field can stay unchanged.
 fn private(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut directives = Vec::new();
     for line in headers.get_all(CACHE_CONTROL) {
@@ -89,14 +89,14 @@ fn private(headers: &HeaderMap) -> Option<HeaderValue> {
     }
     let rest = directives.iter().filter(|one| !for_shared_caches(one)).map(|one| one.text);
     let all: Vec<&[u8]> = std::iter::once(&b"private"[..]).chain(rest).collect();
-    // Pieces of field values make a field value again; were it otherwise, the one word is enough.
+    // Parts of valid field values form a valid field value. If not, `private` alone is enough.
     Some(
         HeaderValue::from_bytes(&all.join(&b", "[..]))
             .unwrap_or(HeaderValue::from_static("private")),
     )
 }
 
-/// In place of a field that can't be read; what could have been `no-store` is one.
+/// Replaces a malformed field. If it contains the text `no-store`, the new value keeps it.
 fn nothing_of(headers: &HeaderMap) -> HeaderValue {
     let mut lines = headers.get_all(CACHE_CONTROL).iter();
     let word = b"no-store";
@@ -116,19 +116,19 @@ struct Directive<'a> {
 }
 
 impl Directive<'_> {
-    /// Whether it has this name, whatever its argument.
+    /// Whether it has this name, with any argument or none.
     fn named(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
-    /// Whether it is this very word, without an argument.
+    /// Whether it is exactly this word, without an argument.
     fn is(&self, word: &str) -> bool {
         self.text.eq_ignore_ascii_case(word.as_bytes())
     }
 }
 
-/// The directives of one line (RFC 9111 §5.2): commas separate them, but for those in a quoted
-/// string (RFC 9110 §5.6.4). None where such a string stands where none may, or does not end.
+/// The directives of one line (RFC 9111 §5.2). Commas separate them, except inside a quoted string
+/// (RFC 9110 §5.6.4). `None` if a quoted string is at the wrong place or has no end.
 fn split(line: &[u8]) -> Option<Vec<Directive<'_>>> {
     let mut directives = Vec::new();
     let mut rest = line;
@@ -147,7 +147,7 @@ fn split(line: &[u8]) -> Option<Vec<Directive<'_>>> {
     }
 }
 
-/// Where a directive ends: at a comma, or with the line.
+/// The end of a directive: a comma, or the end of the line.
 fn end_of_directive(text: &[u8]) -> Option<usize> {
     let mut state = State::Name;
     for (at, byte) in text.iter().enumerate() {
@@ -171,18 +171,18 @@ fn end_of_directive(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where in a directive one is.
+/// The position inside a directive.
 #[derive(Clone, Copy)]
 enum State {
     Name,
-    /// Behind the `=`.
+    /// After the `=`.
     Equals,
     /// In an argument without quotes.
     Word,
     Quoted,
-    /// Behind the backslash of a quoted string.
+    /// After a backslash in a quoted string.
     Escaped,
-    /// Behind a quoted string.
+    /// After a quoted string.
     Behind,
 }
 
@@ -200,7 +200,7 @@ mod tests {
             (&["No-Store"], "No-Store"),
             (&["max-age=5, PRIVATE"], "max-age=5, PRIVATE"),
             (&[" , ,"], "private"),
-            // Of some fields alone.
+            // Only for some fields.
             (&["private=\"set-cookie\", max-age=3600"], "private, max-age=3600"),
             (&["max-age=5, Private=\"a, no-store, b\""], "private, max-age=5"),
             (&["private=set-cookie"], "private"),
@@ -214,7 +214,7 @@ mod tests {
             ),
             (&["no-cache"], "private, no-cache"),
             (&["no-store=\"x\""], "private, no-store=\"x\""),
-            // What only looks like a directive.
+            // Text that only looks like a directive.
             (&["x=\"a, private, b\""], "private, x=\"a, private, b\""),
             (&["x=\"no-store\", max-age=5"], "private, x=\"no-store\", max-age=5"),
             (&["x=\"a\\\", private, \\\"b\""], "private, x=\"a\\\", private, \\\"b\""),

@@ -1,16 +1,16 @@
-//! A service that says whether the API can answer requests: for the readiness probe of a platform.
+//! A service for the readiness probe of a platform.
 //!
-//! What it answers, to whoever asks and without credentials, so mount it where only the platform
-//! gets:
+//! It requires no credentials. So mount it at a place that only the platform can reach. It answers:
 //!
-//! | | status | body |
+//! | state | status | body |
 //! |---|---|---|
-//! | every issuer has usable keys, and introspection that answers | 200 | `{"ready":true,"issuers":[{"issuer":"https://..","keys":"fresh"}]}` |
-//! | an issuer has none | 503 | the same with `"ready":false` |
+//! | every issuer has usable keys, and its introspection works | 200 | `{"ready":true,"issuers":[{"issuer":"https://..","keys":"fresh"}]}` |
+//! | an issuer does not | 503 | the same with `"ready":false` |
 //!
-//! A question starts a fetch of keys where that is due, and sends a probe to an introspection endpoint
-//! that failed, once a pause and with a random text for a token: so an instance that gets no requests
-//! until it is ready becomes ready. It is not a liveness probe: a restart brings no issuer back.
+//! Each probe starts the fetches of keys that are due. If an introspection endpoint has failed, the
+//! probe also sends it a random text as a token, at most once in each back-off pause. So an instance
+//! becomes ready even if it gets no requests before. Do not use it as a liveness probe: a restart does
+//! not repair an issuer.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -27,17 +27,17 @@ use crate::rejection::EmptyBody;
 use crate::server::ResourceServer;
 use crate::token::Claims;
 
-/// Answers whether the server is ready; from
-/// [`ResourceServer::readiness_service`](crate::ResourceServer::readiness_service).
+/// Answers readiness probes.
+/// [`ResourceServer::readiness_service`](crate::ResourceServer::readiness_service) creates it.
 pub struct ReadinessService<B, C = Claims, R = EmptyBody> {
     server: ResourceServer<C, R>,
     body: PhantomData<fn() -> B>,
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// A service for a readiness probe: 200 when the tokens of every issuer can be
-    /// judged ([`Health::is_ready`](crate::Health::is_ready)), else 503. `B` is the
-    /// type of its bodies. It asks for no credentials.
+    /// A service for a readiness probe. It answers 200 if the tokens of every issuer can be validated
+    /// ([`Health::is_ready`](crate::Health::is_ready)), otherwise 503. `B` is the type of its bodies.
+    /// It requires no credentials.
     ///
     /// ```
     /// # #[cfg(feature = "axum")]

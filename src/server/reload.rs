@@ -1,4 +1,4 @@
-//! Other issuers and audiences for a server that runs.
+//! Replaces the issuers and audiences of a running server.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::issuer::Issuer;
 use crate::server::ResourceServer;
 
 impl<C, R> ResourceServer<C, R> {
-    /// Replaces all trusted issuers and audiences at once, while requests go on; the other settings
-    /// stay as they were built.
+    /// Replaces all trusted issuers and audiences at once, while requests are served. The other settings
+    /// do not change.
     ///
-    /// A request is judged by the old ones or by the new, never by a mixture; one that waits is judged
-    /// by the new, and waits again for what the new ones lack, within its one deadline. An issuer that
-    /// is no longer among them is refused from the next request on. One whose keys come from the same
-    /// place as before keeps its keys, also where its algorithms are others now; where there
-    /// are no keys, a new [seed](Issuer::seed) is used.
+    /// A request uses either the old configuration or the new one, never a mixture. A waiting request
+    /// uses the new one: it may wait again for new issuers, but its deadline stays the same. The tokens
+    /// of a removed issuer are refused from the next request on. An issuer keeps its keys if they come
+    /// from the same place as before, even if its algorithms have changed. If it has no keys, a new
+    /// [seed](Issuer::seed) is used.
     ///
     /// ```
     /// use tower_resource_server::{Issuer, ResourceServer};
@@ -29,13 +29,13 @@ impl<C, R> ResourceServer<C, R> {
     /// let other = Issuer::new("https://as2.example.com").jwks(jwks);
     /// api.reload([issuer.clone(), other], ["https://api.example.com"])?;
     ///
-    /// // What can't be is refused as by `build`, and changes nothing.
+    /// // Invalid settings are refused, as by `build`. Then nothing changes.
     /// assert!(api.reload([issuer], [""; 0]).is_err());
     /// # Ok::<(), tower_resource_server::ConfigError>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Builder::build`](crate::Builder::build); what was trusted before stays.
+    /// As [`Builder::build`](crate::Builder::build). After an error, the old configuration stays.
     pub fn reload<I: Into<Issuer>, A: Into<String>>(
         &self,
         issuers: impl IntoIterator<Item = I>,
@@ -53,8 +53,8 @@ impl<C, R> ResourceServer<C, R> {
                 return Err(ConfigError { problems });
             }
             let next = Arc::new(next);
-            // Rules of the API's own were asked, so no lock may be held: two replacements come one
-            // after the other because the second starts again from what the first has put there.
+            // User-supplied rules were called, so no lock may be held. If another reload was faster,
+            // this one starts again from the new configuration.
             if Arc::ptr_eq(&trust.compare_and_swap(&before, Arc::clone(&next)), &before) {
                 next.tell_of_seeds();
                 return Ok(());

@@ -1,4 +1,4 @@
-//! What a server is set up with, whatever the types of its claims and bodies.
+//! The settings of a server that do not depend on its types of claims and bodies.
 
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri, quoted};
 use crate::issuer::Issuer;
@@ -13,11 +13,11 @@ pub(crate) struct Settings {
     pub(crate) trust: TrustSettings,
     pub(crate) challenge: ChallengeSettings,
     pub(crate) query_token: bool,
-    /// Of settings that were refused when they were made.
+    /// The problems that setters have found.
     pub(crate) problems: Vec<String>,
 }
 
-/// What is set of challenges.
+/// The settings of challenges.
 pub(crate) struct ChallengeSettings {
     pub(crate) realm: Option<String>,
     pub(crate) scope: Vec<String>,
@@ -39,7 +39,7 @@ impl Settings {
 }
 
 impl ChallengeSettings {
-    /// The challenges of the server, and what those of its routes start from.
+    /// Builds the server's challenges, and the base for the challenges of its routes.
     pub(crate) fn build(
         &self,
         audiences: &[String],
@@ -67,7 +67,7 @@ impl ChallengeSettings {
         let before = problems.len();
         problems.extend(self.realm_problem(&config.realm));
         if problems.len() > before {
-            // So that what is wrong with the parameters is found as well.
+            // So that problems of the parameters are found, too.
             config.realm.clear();
         }
         for param in &self.config.params {
@@ -86,7 +86,7 @@ impl ChallengeSettings {
         }
     }
 
-    /// The realm is the first audience unless set, which may be any text.
+    /// Checks the realm. Its default is the first audience, which may be any text.
     fn realm_problem(&self, realm: &str) -> Option<String> {
         if quoted(realm).is_some() {
             return None;

@@ -10,9 +10,81 @@ use crate::token::{Claims, Facts, NumericDate, Principal, ScopeSet};
 
 /// A validated access token with claims of type `C`.
 ///
-/// An access token only exists after its signature, issuer, audience, times and profile were
-/// checked. Cloning is cheap. It dereferences to its claims. It does not contain the token's text,
-/// so the text cannot be logged or sent on.
+/// It exists only if signature, issuer, audience, time and profile were checked. Cloning is cheap.
+/// It dereferences to its claims. It does not hold the token's text, so it cannot be logged or
+/// forwarded.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_resource_server::test_issuer::TestIssuer;
+/// use tower_resource_server::{AccessToken, Issuer, Principal, ResourceServer};
+///
+/// let issuer = TestIssuer::in_process("https://as.example.com");
+/// let api = ResourceServer::builder()
+///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+///     .audience("https://api.example.com")
+///     .build()?;
+///
+/// let text = issuer.token().subject("alice").scope("notes:read").sign();
+/// let request = http::Request::get("/").header("authorization", format!("Bearer {text}"));
+/// let (request, ()) = request.body(())?.into_parts();
+/// let token: AccessToken = api.authenticate(&request).await.unwrap().token;
+/// assert_eq!(token.issuer(), "https://as.example.com");
+/// assert_eq!(token.subject(), Some("alice"));
+/// assert!(token.scope().contains("notes:read"));
+/// assert!(matches!(token.principal(), Principal::User { .. }));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # As an argument of an axum handler
+///
+/// With the feature `axum`, `AccessToken<C>` and `Option<AccessToken<C>>` are extractors:
+///
+/// | the route is | `AccessToken<C>` | `Option<AccessToken<C>>` |
+/// |---|---|---|
+/// | behind [`layer`](crate::ResourceServer::layer) or [`protect`](crate::ResourceServer::protect) | the token | `Some` |
+/// | behind [`optional_layer`](crate::ResourceServer::optional_layer), with a token | the token | `Some` |
+/// | behind `optional_layer`, anonymous | 401 with the server's challenge and body | `None` |
+/// | without a layer | 500 | 500 |
+/// | behind a layer whose claims are of another type | 500 | 500 |
+///
+/// A 500 means a mistake in the API's code, not in the request. The log names the fix.
+///
+/// ```
+/// # #[cfg(not(feature = "axum"))]
+/// # fn main() {}
+/// # #[cfg(feature = "axum")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use tower::ServiceExt as _;
+/// use tower_resource_server::test_issuer::TestIssuer;
+/// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
+///
+/// # let issuer = TestIssuer::in_process("https://as.example.com");
+/// # let api = ResourceServer::builder()
+/// #     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+/// #     .audience("https://api.example.com")
+/// #     .build()?;
+/// async fn notes(token: AccessToken) -> String {
+///     format!("notes of {}", token.subject().unwrap_or("nobody"))
+/// }
+///
+/// let routes = Router::new().route("/notes", get(notes));
+/// let app = routes.clone().layer(api.optional_layer());
+///
+/// let authorization = format!("Bearer {}", issuer.token().sign());
+/// let request = Request::get("/notes").header("authorization", authorization);
+/// assert_eq!(app.clone().oneshot(request.body(Body::empty())?).await?.status(), 200);
+///
+/// let anonymous = || Request::get("/notes").body(Body::empty());
+/// assert_eq!(app.oneshot(anonymous()?).await?.status(), 401);
+/// assert_eq!(routes.oneshot(anonymous()?).await?.status(), 500); // no layer
+/// # Ok(())
+/// # }
+/// ```
 pub struct AccessToken<C = Claims>(Arc<Inner<C>>);
 
 struct Inner<C> {
@@ -39,7 +111,7 @@ impl<C> AccessToken<C> {
         &self.0.facts.issuer
     }
 
-    /// The subject. It is unique only within the issuer: see [`principal`](Self::principal).
+    /// The subject. It is unique only within its issuer; see [`principal`](Self::principal).
     pub fn subject(&self) -> Option<&str> {
         self.0.facts.subject()
     }
@@ -49,18 +121,18 @@ impl<C> AccessToken<C> {
         self.0.facts.client_id()
     }
 
-    /// The scope. Empty if the token has no scope claim.
+    /// The scope. It is empty if the token has no scope claim.
     pub fn scope(&self) -> &ScopeSet {
         &self.0.facts.scope
     }
 
-    /// When the token expires. Long responses, such as event streams, should end then. `None` only
-    /// for an opaque token whose issuer does not send an expiry.
+    /// When the token expires. A long response, such as an event stream, should end at that time. It
+    /// is `None` only for an opaque token whose introspection answer has no `exp`.
     pub fn expires_at(&self) -> Option<NumericDate> {
         self.0.facts.expires_at
     }
 
-    /// Who acts with the token.
+    /// The user or the client that acts with the token.
     pub fn principal(&self) -> Principal<'_> {
         self.0.facts.principal()
     }
@@ -89,7 +161,7 @@ impl<C> fmt::Debug for AccessToken<C> {
     }
 }
 
-/// An access token without the type of its claims, so that a policy needs no type parameter.
+/// An access token without its type of claims, so that a policy needs no type parameter.
 #[derive(Clone)]
 pub(crate) struct AnyToken(Arc<dyn Erased>);
 
@@ -113,7 +185,7 @@ impl AnyToken {
         self.0.facts()
     }
 
-    /// The name of the claims' type, for a log line that explains a mismatch.
+    /// The name of the type of claims, for a log line about a mismatch.
     pub(crate) fn claims_type(&self) -> &'static str {
         self.0.claims_type()
     }

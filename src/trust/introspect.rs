@@ -1,4 +1,4 @@
-//! What an authorization server says of a token, and what that is worth.
+//! Asks an authorization server about a token, and validates its answer.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
 
 impl Resolved<'_> {
-    /// What the authorization server says about a token: what was waited for, unless the
-    /// configuration has changed since; else what is at hand, or what is to come.
+    /// The introspection answer about a token. Uses the answer that the request has waited for, if it
+    /// belongs to the current configuration. Otherwise uses a cached answer, or returns a wait.
     pub(crate) fn introspect(
         &self,
         token: &str,
@@ -40,12 +40,13 @@ impl Resolved<'_> {
 }
 
 impl TrustedIssuer {
-    /// Whether this is what is done with its JWTs.
+    /// Whether the issuer handles its JWTs in this way.
     pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
         self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
     }
 
-    /// Judges an answer. `vouched` says that the token itself was found to have what is asked for.
+    /// Validates an answer. `vouched` means that the token itself was validated and has all required
+    /// claims, so that the answer may lack them.
     pub(crate) fn validate_introspected(
         &self,
         answer: &Object<'_>,
@@ -65,7 +66,7 @@ impl TrustedIssuer {
         )
     }
 
-    /// Reads an answer that was judged.
+    /// Reads a validated answer.
     pub(crate) fn read_answer(
         &self,
         members: &Object<'_>,
@@ -74,9 +75,9 @@ impl TrustedIssuer {
         self.profile.read_answer(members, &self.expected(members, now))
     }
 
-    /// Judges what is said of a token that was validated here. It takes away and never adds: the
-    /// scope is what both say, the token expires by what is earlier, and a user acts only where the
-    /// token says so and the answer does not deny it.
+    /// Applies an introspection answer to a JWT that was validated here. The answer can only restrict
+    /// the token: the scope is the intersection, the earlier expiry counts, and a user acts only if the
+    /// token says so and the answer does not contradict it.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,

@@ -1,4 +1,4 @@
-//! One trusted issuer: its names, its keys, and the judgement of its tokens.
+//! One trusted issuer: its names, its keys, and the validation of its tokens.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::token::json::{Object, Value};
 use crate::token::jwt::{UnverifiedJwt, VerifiedJwt};
 use crate::token::{Excerpt, Facts, NumericDate};
 
-/// One issuer, with all that its tokens are judged by.
+/// One issuer, with everything that is needed to validate its tokens.
 pub(crate) struct TrustedIssuer {
     pub(crate) name: Arc<str>,
     pub(crate) aliases: Vec<Box<str>>,
@@ -30,9 +30,9 @@ pub(crate) struct TrustedIssuer {
     pub(crate) profile: Profile,
     /// Seconds.
     pub(crate) leeway: u64,
-    /// Where the keys come from, as it was configured.
+    /// The source of the keys, as configured.
     pub(crate) source: KeyConfig,
-    /// And how the issuer is reached.
+    /// The transport settings, as configured.
     #[cfg(feature = "remote")]
     pub(crate) transport: Transport,
     pub(crate) keys: Keys,
@@ -40,10 +40,10 @@ pub(crate) struct TrustedIssuer {
     pub(crate) introspection: Option<Introspecting>,
 }
 
-/// Why a signature is not verified.
+/// The reason why a signature is not verified.
 pub(crate) enum Unverified {
     Refused(Error),
-    /// The key may come.
+    /// A fetch may bring the key.
     Wait(KeyWait),
 }
 
@@ -61,13 +61,13 @@ impl TrustedIssuer {
         }
     }
 
-    /// The issuer's own name, whatever alias the token uses; for a tenant, the tenant's.
+    /// The issuer's configured name, also if the token uses an alias. For a tenant: the tenant's name.
     fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
         let iss = claims.get("iss").and_then(Value::as_str);
         iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
     }
 
-    /// Whether tokens or answers of this issuer are verified with its keys.
+    /// Whether the issuer's keys are needed, for its tokens or for its signed introspection answers.
     #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
     fn needs_keys(&self) -> bool {
         #[cfg(feature = "remote")]
@@ -77,7 +77,7 @@ impl TrustedIssuer {
         true
     }
 
-    /// Whether the authorization server alone is asked about its JWTs, whose keys then don't count.
+    /// Whether JWTs are only introspected. Then the issuer's keys are not used for them.
     #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
     pub(super) fn introspects_jwts(&self) -> bool {
         #[cfg(feature = "remote")]
@@ -86,7 +86,7 @@ impl TrustedIssuer {
         false
     }
 
-    /// How the issuer stands.
+    /// The state of the issuer.
     pub(crate) fn health(&self) -> IssuerHealth {
         let mut health = self.keys.health(&self.name);
         if !self.needs_keys() {
@@ -99,7 +99,7 @@ impl TrustedIssuer {
         health
     }
 
-    /// Returns when the issuer's tokens can be judged.
+    /// Returns when the issuer's tokens can be validated.
     pub(crate) async fn ready(&self) {
         if self.needs_keys() {
             self.keys.ready().await;
@@ -110,7 +110,7 @@ impl TrustedIssuer {
         }
     }
 
-    /// Starts a fetch of keys if that is due, and a probe of an introspection endpoint that failed.
+    /// Starts a fetch of keys if one is due. Probes an introspection endpoint that has failed.
     pub(crate) fn wake(&self) {
         if self.needs_keys() {
             self.keys.wake();
@@ -121,8 +121,8 @@ impl TrustedIssuer {
         }
     }
 
-    /// Judges what the header says about the token: its kind and its algorithm.
-    pub(crate) fn admit(&self, header: &Header) -> Result<(), Error> {
+    /// Checks the header: the type of the token and the algorithm.
+    pub(crate) fn check_header(&self, header: &Header) -> Result<(), Error> {
         self.profile.check_type(header.typ.as_deref())?;
         let old = header.legacy_name && !self.older_names;
         if old || !self.algorithms.contains(header.algorithm) {
@@ -165,7 +165,7 @@ impl TrustedIssuer {
         }
     }
 
-    /// Judges the claims of a verified token.
+    /// Validates the claims of a verified token.
     pub(crate) fn validate(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
         if let Some(rule) = &self.tenants {
             rule.check(&self.name, claims)?;
@@ -173,7 +173,7 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// The claim that names the tenant of this `iss`, and what it has to be.
+    /// The claim that names the tenant of this `iss`, and its required value.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
         let rule = self.tenants.as_ref()?;
@@ -212,7 +212,7 @@ impl fmt::Debug for TrustedIssuer {
             .field("keys", &self.keys);
         #[cfg(feature = "remote")]
         shown.field("transport", &self.transport).field("introspection", &self.introspection);
-        // A field that is not listed here is not shown.
+        // Fields that are not listed here are not shown.
         shown.finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What is trusted right now: the issuers of one configuration, ready to judge.
+//! The trusted issuers of the current configuration, ready to validate tokens.
 
 #[cfg(feature = "remote")]
 mod introspect;
@@ -27,7 +27,7 @@ pub(crate) use settings::TrustSettings;
 /// The issuers of one configuration.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    /// Counts the configurations of one server; what was cached under another does not count.
+    /// Counts the configurations of one server. A result of another generation is not used.
     pub(crate) generation: u64,
     pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
     /// Their names, for the log.
@@ -36,14 +36,14 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Tells of seeds that are not used, once.
+    /// Reports unused seeds, once.
     pub(crate) fn tell_of_seeds(&self) {
         self.issuers.iter().for_each(|issuer| issuer.keys.tell_of_seed());
         let tenants = self.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
         tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
     }
 
-    /// By how much the longest deadline of introspection exceeds the usual one.
+    /// The difference between the longest deadline of introspection and the default one.
     pub(crate) fn longer_calls(&self) -> Duration {
         #[cfg(feature = "remote")]
         return self
@@ -56,7 +56,7 @@ impl Trust {
         Duration::ZERO
     }
 
-    /// The issuer that the token names, by exact comparison (RFC 9068 §4).
+    /// Finds the issuer that the token names, by exact comparison (RFC 9068 §4).
     pub(crate) fn resolve(
         &self,
         claims: &Object<'_>,

@@ -1,4 +1,4 @@
-//! What the walk lacks, and what a request has waited for already.
+//! The dependency that a request needs next, and the dependencies that it has already awaited.
 
 use std::sync::Arc;
 
@@ -9,39 +9,39 @@ use crate::keys::{KeyWait, KeysWaited};
 use crate::runtime::Deadline;
 use crate::trust::tenants::{IssuerWait, Resolution, Tenant};
 
-/// Why the walk stops before its end.
+/// The reason why the validation of a token stops.
 pub(crate) enum Pending {
-    /// It is over.
+    /// The token is refused.
     Refused(Error),
-    /// It goes on when the issuer is known, or when waiting for that has taken too long.
+    /// The validation continues when the issuer is resolved, or when the wait times out.
     Issuer(IssuerWait),
-    /// It goes on when keys have come, or when waiting for them has taken too long. A tenant that the
-    /// request has found stays its own meanwhile.
+    /// The validation continues when the keys are fetched, or when the wait times out. The request keeps
+    /// its tenant during the wait, even if the tenant is evicted.
     Keys(KeyWait, Option<Arc<Tenant>>),
-    /// It goes on when the authorization server has answered; with the tenant as before.
+    /// The validation continues when the authorization server has answered. The request keeps its
+    /// tenant.
     #[cfg(feature = "remote")]
     Answer(Box<AnswerWait>, Option<Arc<Tenant>>),
 }
 
-/// What a request has waited for already, since nobody waits for the same thing twice; and what it
-/// insists on.
+/// The results that a request has already awaited. With them, it awaits each dependency at most once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
-    /// Whether the authorization server is to be asked now, whatever is remembered.
+    /// Whether the authorization server must be asked now, even if an answer is cached.
     #[cfg_attr(not(feature = "remote"), allow(dead_code))]
     pub(crate) asks_now: bool,
-    /// When all its waits are over, from the first one on.
+    /// The deadline of all waits. The first wait sets it.
     pub(crate) deadline: Option<Deadline>,
-    /// What the resolver said, and the generation that asked.
+    /// The resolver's result, and the generation that asked.
     pub(crate) issuer: Option<(u64, Resolution)>,
     pub(crate) keys: Option<KeysWaited>,
-    /// What the authorization server said, and the generation that asked.
+    /// The introspection answer, and the generation that asked.
     #[cfg(feature = "remote")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
 }
 
 impl Waited {
-    /// Keeps the tenant that a request has found, so that it is not looked for again.
+    /// Keeps the tenant of a request, so that it is not looked up again.
     pub(crate) fn keep(&mut self, tenant: Option<Arc<Tenant>>) {
         if let Some(tenant) = tenant {
             self.issuer = Some(tenant.resolution());

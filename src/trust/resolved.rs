@@ -1,4 +1,4 @@
-//! The issuer that a token is judged by.
+//! The issuer that validates a token.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::trust::issuer::{TrustedIssuer, Unverified};
 use crate::trust::pending::{Pending, Waited};
 use crate::trust::tenants::{Tenant, Tenants};
 
-/// The issuer that a token is judged by.
+/// The issuer that validates a token: a configured one, or a tenant.
 pub(crate) enum Resolved<'a> {
     Configured(&'a TrustedIssuer),
     Tenant(Arc<Tenant>, &'a Tenants),
@@ -37,7 +37,7 @@ impl Resolved<'_> {
             Unverified::Refused(error) => Pending::Refused(error),
             Unverified::Wait(wait) => Pending::Keys(wait, self.tenant()),
         })?;
-        self.prove();
+        self.confirm();
         Ok(verified)
     }
 
@@ -48,12 +48,12 @@ impl Resolved<'_> {
         }
     }
 
-    /// The issuer vouched for a token.
-    pub(crate) fn prove(&self) {
+    /// Confirms a tenant, since one of its tokens verified.
+    pub(crate) fn confirm(&self) {
         if let Self::Tenant(tenant, tenants) = self
-            && tenant.prove()
+            && tenant.confirm()
         {
-            tenants.proved(tenant);
+            tenants.confirmed(tenant);
         }
     }
 }

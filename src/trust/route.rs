@@ -1,8 +1,8 @@
-//! The way of a token: whether it is validated here, its authorization server is asked, or both.
+//! Decides whether a token is validated here, introspected, or both.
 //!
-//! The configuration decides. All that a token can do is to name one of the trusted issuers, or none
-//! (RFC 7662 §2.1), and to be a JWT by its form or not. What is one is judged strictly or refused; only
-//! the rest is opaque.
+//! The configuration decides. A token has only two ways to influence the decision: it can name one of
+//! the trusted issuers or none (RFC 7662 §2.1), and it can have the form of a JWT or not. A token in
+//! the form of a JWT is validated strictly or refused. Only other tokens are opaque.
 
 use std::sync::Arc;
 
@@ -21,25 +21,25 @@ use crate::trust::issuer::TrustedIssuer;
 use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
 
-/// What is done with a token.
+/// The way to validate a token.
 pub(crate) enum Route<'t, 'a> {
-    /// It is validated here.
+    /// Validate it here.
     Validate(Resolved<'t>, UnverifiedJwt<'a>),
-    /// It is validated here, and the authorization server is asked as well.
+    /// Validate it here, and also ask the authorization server.
     #[cfg(feature = "remote")]
     ValidateAndIntrospect(Resolved<'t>, UnverifiedJwt<'a>),
-    /// The authorization server alone is asked.
+    /// Only ask the authorization server.
     #[cfg(feature = "remote")]
     Introspect(Resolved<'t>),
 }
 
 impl Trust {
-    /// Decides the way of a token. `room` is for what the reading borrows from, `known` has headers
-    /// that were read before.
+    /// Chooses the way for a token. `buffer` gets the decoded payload. `known` is a cache of parsed
+    /// headers.
     pub(crate) fn route<'t, 'a>(
         &'t self,
         token: &'a str,
-        room: &'a mut Vec<u8>,
+        buffer: &'a mut Vec<u8>,
         known: &HeaderMemo,
         waited: &Waited,
     ) -> Result<Route<'t, 'a>, Pending> {
@@ -53,7 +53,7 @@ impl Trust {
         }
         let head = JwtHead::parse(token.as_bytes(), Some(known))?;
         self.refuse_early(&head.header)?;
-        let jwt = head.open(room)?;
+        let jwt = head.open(buffer)?;
         #[cfg(feature = "remote")]
         if let Some(issuer) = self.introspects_nameless(&jwt)? {
             return Ok(Route::Introspect(issuer));
@@ -70,9 +70,9 @@ impl Trust {
         Ok(Route::Validate(issuer, jwt))
     }
 
-    /// Refuses what is lost already, before the claims are read: in a flood of forged kids, a token
-    /// whose kid no issuer has, while every issuer's set is fresh and its budget to look again is
-    /// spent. It would be refused all the same, at thrice the cost.
+    /// Refuses some tokens before their claims are read, for a flood of forged kids. It refuses a token
+    /// if no issuer has its kid, every issuer's key set is fresh, and every budget for fetches is
+    /// spent. The token would be refused later anyway, at three times the cost.
     fn refuse_early(&self, header: &Header) -> Result<(), Error> {
         let Some(kid) = header.kid.as_deref() else {
             return Ok(());
@@ -81,7 +81,7 @@ impl Trust {
             issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
-            // A token that names no issuer is judged by none of their keys.
+            // A token without `iss` is introspected, so the keys do not matter.
             #[cfg(feature = "remote")]
             if self.introspects_opaque().is_some() {
                 return Ok(());
@@ -95,8 +95,8 @@ impl Trust {
 
 #[cfg(feature = "remote")]
 impl Trust {
-    /// The issuer that is asked about every token, whatever it looks like: the only one, and it
-    /// validates none here.
+    /// The issuer that is asked about every token, of any form. It must be the only issuer, and none of
+    /// its tokens is validated here.
     fn introspects_all(&self) -> Option<Resolved<'_>> {
         match (self.issuers.as_slice(), &self.tenants) {
             ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
@@ -104,8 +104,8 @@ impl Trust {
         }
     }
 
-    /// The one issuer that is asked about a JWT that names none. A JWT of another kind, by its `typ`,
-    /// is nothing to ask about.
+    /// The one issuer that is asked about a JWT without `iss`. If its `typ` shows another kind of token,
+    /// the JWT is refused.
     fn introspects_nameless(&self, jwt: &UnverifiedJwt<'_>) -> Result<Option<Resolved<'_>>, Error> {
         if jwt.claims.contains("iss") {
             return Ok(None);
@@ -117,7 +117,7 @@ impl Trust {
         Ok(issuer)
     }
 
-    /// The one issuer that is asked about a token that names none.
+    /// The one issuer that is asked about a token without `iss`.
     fn introspects_opaque(&self) -> Option<Resolved<'_>> {
         let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
             issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)

@@ -1,4 +1,4 @@
-//! What all issuers of one server have in common.
+//! The settings that all issuers of one server share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::keys::{FreshnessSettings, KeySeed, KeySettings, STALE_IF_ERROR};
 use crate::observe::Stream;
 use crate::trust::tenants::MAX_TENANTS;
 
-/// How far clocks may differ, unless set.
+/// The default leeway for differences between clocks.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 
-/// What issuers are made ready with, beyond what each of them says.
+/// The settings that apply to every issuer, in addition to the issuer's own.
 pub(crate) struct TrustSettings {
     pub(crate) resolver: Option<Arc<dyn AnyIssuerResolver>>,
     pub(crate) leeway: Duration,
@@ -42,7 +42,7 @@ impl TrustSettings {
         }
     }
 
-    /// What the engine of an issuer's keys runs under.
+    /// The settings for the engine that fetches an issuer's keys.
     pub(crate) fn key_settings(&self, seed: Option<KeySeed>, keep_warm: bool) -> KeySettings {
         KeySettings {
             deadline: None,
@@ -53,7 +53,7 @@ impl TrustSettings {
         }
     }
 
-    /// What can't be, whatever the issuers are.
+    /// The invalid settings that do not depend on an issuer.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         problems.extend(self.key_settings(None, false).freshness.problem());

@@ -1,5 +1,5 @@
-//! The builder: asks for what nobody can guess, has a default for the rest, and reports every
-//! problem at once. No network, no runtime.
+//! The builder. An issuer and an audience are required, and all other settings have a default. `build`
+//! lists every invalid setting. The builder uses no network and needs no runtime.
 
 mod options;
 
@@ -23,21 +23,21 @@ use crate::server::settings::Settings;
 use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims};
 
-/// A builder that still needs its first issuer: `.issuer("https://as.example.com")` is missing, the
-/// authorization server that is trusted.
+/// The state of a builder that needs its first issuer. Add the trusted authorization server with
+/// `.issuer("https://as.example.com")`.
 #[derive(Clone, Copy, Debug)]
 pub struct NeedsIssuer(());
 
-/// A builder that still needs its first audience: `.audience("https://api.example.com")` is missing,
-/// the name of this API that tokens have in `aud`.
+/// The state of a builder that needs its first audience. Add the name of this API, as tokens have it in
+/// `aud`, with `.audience("https://api.example.com")`.
 #[derive(Clone, Copy, Debug)]
 pub struct NeedsAudience(());
 
-/// A builder that can build.
+/// The state of a builder that can build.
 #[derive(Clone, Copy, Debug)]
 pub struct Ready(());
 
-/// Builds a [`ResourceServer`]. It asks for an issuer, then for an audience; `build` exists only
+/// Builds a [`ResourceServer`]. It requires an issuer first and then an audience. `build` exists only
 /// after both.
 ///
 /// ```
@@ -80,22 +80,23 @@ impl Builder {
 }
 
 impl ResourceServer {
-    /// Starts with the default [`Claims`] and empty bodies; the builder can change both.
+    /// Creates a builder with the default [`Claims`] and empty bodies. The builder can change both.
     ///
-    /// An issuer comes before the audience: with the two the other way round, the compiler finds no
-    /// method `audience`. All other settings can stand before or after them.
+    /// Set an issuer before the audience. In the other order, the compiler finds no method `audience`.
+    /// All other settings can come before or after them.
     pub fn builder() -> Builder {
         Builder::new()
     }
 }
 
 impl<C, R> Builder<NeedsIssuer, C, R> {
-    /// A trusted authorization server; a text is an issuer to [discover](Issuer::discover).
+    /// Adds a trusted authorization server. A string is the URL of an issuer to
+    /// [discover](Issuer::discover).
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Builder<NeedsAudience, C, R> {
         self.add_issuer(issuer.into())
     }
 
-    /// Trusted authorization servers that are found while requests come in: tenants. See
+    /// Adds trusted authorization servers that are found at run time (tenants). See
     /// [`IssuerResolver`].
     pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Builder<NeedsAudience, C, R> {
         self.set_resolver(resolver)
@@ -103,34 +104,36 @@ impl<C, R> Builder<NeedsIssuer, C, R> {
 }
 
 impl<C, R> Builder<NeedsAudience, C, R> {
-    /// One more trusted authorization server.
+    /// Adds another trusted authorization server.
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Self {
         self.add_issuer(issuer.into())
     }
 
-    /// Trusted authorization servers beside those named here; see [`IssuerResolver`].
+    /// Adds trusted authorization servers that are found at run time (tenants). See
+    /// [`IssuerResolver`].
     pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Self {
         self.set_resolver(resolver)
     }
 
-    /// Who this API is: tokens must name it in `aud` (RFC 9068 §4), exactly as spelled here.
+    /// Sets the name of this API. Tokens must have exactly this text in `aud` (RFC 9068 §4).
     pub fn audience(self, audience: impl Into<String>) -> Builder<Ready, C, R> {
         self.add_audience(audience.into())
     }
 }
 
 impl<C, R> Builder<Ready, C, R> {
-    /// One more trusted authorization server.
+    /// Adds another trusted authorization server.
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Self {
         self.add_issuer(issuer.into())
     }
 
-    /// Trusted authorization servers beside those named here; see [`IssuerResolver`].
+    /// Adds trusted authorization servers that are found at run time (tenants). See
+    /// [`IssuerResolver`].
     pub fn issuer_resolver(self, resolver: impl IssuerResolver) -> Self {
         self.set_resolver(resolver)
     }
 
-    /// One more name of this API: a token needs one of them.
+    /// Adds another name of this API. A token needs one of the names.
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.add_audience(audience.into())
     }
@@ -165,18 +168,21 @@ impl<S, C, R> Builder<S, C, R> {
         self.with_state()
     }
 
-    /// The type that handlers get the claims as. Claims that do not fit it are refused with 401
-    /// `invalid_token`, and the log names the claim. Comes before [`validator`](Self::validator).
+    /// Sets the type of claims that handlers get. If the claims of a token do not fit it, the response
+    /// is 401 `invalid_token`, and the log names the claim. Call it before
+    /// [`validator`](Self::validator).
     ///
-    /// The type is read as `serde_json` reads it, but:
-    /// - A name that stands twice, at any depth, refuses the token before.
-    /// - A map's key that is a number or a boolean has one spelling, the one that Rust prints: `1`, and
-    ///   not `+1`, `01` or `1.0`. A key of another type with two spellings for one value (an alias of a
-    ///   variant, an `IpAddr`) keeps the last, as everywhere in serde: read such names as `String`.
-    /// - An integer beyond 64 bits is a double, and `serde_json::value::RawValue` fits nothing.
-    /// - The name of a variant is text. Inside `flatten` and `untagged`, where serde keeps what it reads
-    ///   in a buffer, `serde_json` lets a number stand for a variant of a tagged enum.
-    /// - `()`, a unit struct and `PhantomData` take any claims.
+    /// The claims are read as by `serde_json`, with these differences:
+    /// - A token with a repeated name, at any depth, is refused.
+    /// - A map key that is a number or a boolean has only the spelling that Rust prints: `1`, but not
+    ///   `+1`, `01` or `1.0`. A key of another type may have two spellings for one value (an alias of a
+    ///   variant, an `IpAddr`). Then the last entry counts, as everywhere in serde. Read such names as
+    ///   `String`.
+    /// - An integer of more than 64 bits is read as a double. `serde_json::value::RawValue` fits no
+    ///   claim.
+    /// - The name of a variant must be a string. `serde_json` also accepts a number for a variant of a
+    ///   tagged enum inside `flatten` and `untagged`, where serde buffers its input.
+    /// - `()`, a unit struct and `PhantomData` accept any claims.
     pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Builder<S, T, R> {
         if !self.validators.is_empty() {
             let problem = "claims: comes before `validator`, whose claims are of the type set here";
@@ -191,8 +197,8 @@ impl<S, C, R> Builder<S, C, R> {
         }
     }
 
-    /// A check of the API's own on every token, after all others; it can refuse with 401, never
-    /// admit.
+    /// Adds a user-supplied check of every token. It runs after all other checks. It can refuse a token
+    /// with 401, but cannot accept one that another check refused.
     ///
     /// ```
     /// use tower_resource_server::{AccessToken, Claims, Invalid, ResourceServer};
@@ -214,8 +220,8 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// The bodies of refusals: [`EmptyBody`] unless set, [`ProblemJson`](crate::ProblemJson), or a
-    /// function. See [`RefusalBody`](crate::RefusalBody).
+    /// Sets the bodies of refusals: [`EmptyBody`] (the default), [`ProblemJson`](crate::ProblemJson), or
+    /// a function. See [`RefusalBody`](crate::RefusalBody).
     pub fn refusal_body<T>(self, body: T) -> Builder<S, C, T> {
         Builder {
             settings: self.settings,
@@ -227,7 +233,7 @@ impl<S, C, R> Builder<S, C, R> {
     }
 }
 
-/// A builder that has what nobody can guess: an issuer, and an audience.
+/// Implemented for the state of a builder that has an issuer and an audience.
 #[diagnostic::on_unimplemented(
     message = "`build` needs `.issuer(..)` and then `.audience(..)`, and the builder is at `{Self}`",
     label = "add what is missing before `build`",
@@ -244,14 +250,14 @@ mod sealed {
 }
 
 impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
-    /// Builds the server. Nothing is fetched yet, and no runtime is needed.
+    /// Builds the server. It fetches nothing and needs no runtime.
     ///
-    /// Requests are served in a tokio runtime whose timer is on (`enable_time`), as that of
-    /// `#[tokio::main]` is: without it no fetch can have a deadline, so none is made, and requests
-    /// that need one are answered 503.
+    /// Serve requests in a tokio runtime with a timer (`enable_time`), such as that of `#[tokio::main]`.
+    /// Without a timer a fetch cannot have a deadline. So no fetch is made, and requests that need one
+    /// get 503.
     ///
     /// # Errors
-    /// Every setting that can't be, by name and value.
+    /// Lists every invalid setting with its value.
     pub fn build(self) -> Result<ResourceServer<C, R>, ConfigError>
     where
         S: Complete,

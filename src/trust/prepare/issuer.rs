@@ -1,4 +1,4 @@
-//! One issuer as configured, made ready to judge.
+//! Converts one configured issuer to a [`TrustedIssuer`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::trust::issuer::TrustedIssuer;
 use crate::trust::settings::TrustSettings;
 use crate::url::{check_issuer, check_normal};
 
-/// How far clocks may differ at most: "a few minutes" (RFC 9068 §4).
+/// The maximum leeway for differences between clocks: "a few minutes" (RFC 9068 §4).
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 impl TrustSettings {
-    /// One issuer, ready to judge.
+    /// Converts one issuer, and reports its invalid settings.
     pub(super) fn trusted<'a>(
         &self,
         issuer: &Issuer,
@@ -29,7 +29,7 @@ impl TrustSettings {
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
         self.check_name(issuer, problem);
-        // An alias is compared and never fetched from; servers write other things than URLs.
+        // An alias is only compared, and nothing is fetched from it. So it need not be a URL.
         if issuer.aliases.iter().any(String::is_empty) {
             problem("alias ``: must not be empty");
         }
@@ -80,7 +80,7 @@ impl TrustSettings {
         };
         #[cfg(feature = "remote")]
         {
-            // The same client can't be made twice, and it is said once.
+            // Keys and introspection use the same client. Its problem is reported only once.
             let mut problem = |text: &str| {
                 let own = text.strip_prefix("introspection: ");
                 if !of_keys.iter().any(|text| own == Some(text)) {
@@ -92,8 +92,8 @@ impl TrustSettings {
         of_keys.is_empty().then_some(trusted)
     }
 
-    /// What is needed to ask the issuer about tokens. Answers under another generation are never
-    /// used, so nothing is taken over from the one before.
+    /// Builds the introspection engine of an issuer. Answers of another generation are never used, so
+    /// nothing is taken from the previous configuration.
     #[cfg(feature = "remote")]
     fn introspection(
         &self,
@@ -104,7 +104,9 @@ impl TrustSettings {
     ) -> Option<Introspecting> {
         let introspection = issuer.introspection.as_ref()?;
         if issuer.tenants.is_some() {
-            problem("introspection: one server for all tenants would be told of none of them");
+            problem(
+                "introspection: not with a tenant template, since the endpoint can't tell the tenants apart",
+            );
         }
         let built = introspection.build(Context {
             issuer: &trusted.name,
@@ -127,8 +129,8 @@ impl TrustSettings {
         }
     }
 
-    /// The issuer's name. Only one that is fetched from, or that stands for names in tokens, has to be
-    /// a URL; any other is compared with `iss` as bytes.
+    /// Checks the issuer's name. It must be a URL only if something is fetched from it, or if it is the
+    /// template of tenants. Any other name is only compared with `iss`, byte by byte.
     fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         let allow_http = issuer.plain_http(self.allow_http_loopback);
         let checked = match &issuer.tenants {
@@ -138,7 +140,7 @@ impl TrustSettings {
                 check_normal(&named, allow_http)
             }
             None if issuer.name.contains(TENANT) => {
-                return problem("has a place for the tenant; see `Issuer::tenants`");
+                return problem("is a template with `{tenantid}`; see `Issuer::tenants`");
             }
             None if issuer.is_fetched_from() => check_issuer(&issuer.name, allow_http).map(|_| ()),
             None if issuer.name.is_empty() => return problem("must not be empty"),
@@ -162,7 +164,7 @@ fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     }
 }
 
-/// The allow-list (RFC 8725 §3.1): that of the issuer, or what its kind of key allows.
+/// The accepted algorithms (RFC 8725 §3.1): the issuer's list, or the default for its kind of key.
 fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> AlgorithmSet {
     let secret = match &issuer.keys {
         KeyConfig::Secret(_, algorithm) => Some(*algorithm),
@@ -181,7 +183,7 @@ fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> Algor
                 "algorithm {algorithm}: only with a secret configured by `Issuer::secret`"
             )),
             Some(own) if own != algorithm => {
-                problem(&format!("algorithm {algorithm}: the secret serves {own}"));
+                problem(&format!("algorithm {algorithm}: the secret is for {own}"));
             }
             _ => {}
         }

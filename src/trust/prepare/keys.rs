@@ -1,4 +1,4 @@
-//! The keys of an issuer as configured, and the engine that fetches them.
+//! Builds the keys of an issuer from its settings, or the engine that fetches them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::trust::settings::TrustSettings;
 use crate::url::{check_issuer, check_url};
 
 impl TrustSettings {
-    /// The keys of an issuer: those of the engine before it, where they come from the same place.
+    /// The keys of an issuer. Reuses the previous engine if the keys come from the same place.
     pub(super) fn keys<'a>(
         &self,
         issuer: &Issuer,
@@ -30,7 +30,7 @@ impl TrustSettings {
                 && is_reached_alike(known, issuer)
         };
         let known = previous.find(same_place);
-        // Without keys, a seed is better than what the engine before it can do.
+        // If the previous engine has no keys, a new engine with a seed is better.
         if let Some(known) = known
             && known.algorithms == algorithms
             && (known.keys.is_usable() || issuer.seed.is_none())
@@ -70,7 +70,7 @@ impl TrustSettings {
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
-            // The seed can't be used, which does not end a fetch in progress.
+            // The seed is unusable, so keep the previous engine: it may have a fetch in progress.
             if known.algorithms == algorithms && !keys.is_usable() {
                 known.keys.note_seed_of(keys);
                 return Ok(known.keys.clone());
@@ -110,7 +110,7 @@ impl TrustSettings {
             return Ok(Source::JwksUris { client, places, bearer });
         }
         let metadata_url = issuer.transport.metadata_url.as_deref();
-        // A name, or URL, that is none is reported where it is checked.
+        // `check_name` and `check_transport` report an invalid URL.
         let url = match metadata_url {
             Some(url) => check_url(url, plain_http),
             None => check_issuer(&issuer.name, plain_http),
@@ -128,7 +128,8 @@ impl TrustSettings {
     }
 }
 
-/// How long an attempt to fetch keys may take, where that is set: the metadata and the keys.
+/// The deadline of one attempt to fetch keys, if it is set. One attempt makes two requests: one for
+/// the metadata and one for the keys.
 #[cfg(feature = "remote")]
 fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
     issuer.transport.deadline.map(|one| one.saturating_mul(2))
@@ -139,8 +140,8 @@ fn fetch_deadline(_: &Issuer) -> Option<Duration> {
     None
 }
 
-/// An engine fetches as it was told to when it was made, so other roots or another token file need
-/// another one.
+/// Whether the transport settings are the same. The settings of an engine never change, so other root
+/// certificates or another token file need a new engine.
 #[cfg(feature = "remote")]
 fn is_reached_alike(known: &TrustedIssuer, issuer: &Issuer) -> bool {
     known.transport == issuer.transport

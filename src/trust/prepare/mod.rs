@@ -1,4 +1,4 @@
-//! Turns issuers as configured into issuers that judge.
+//! Converts configured issuers to trusted issuers.
 
 mod issuer;
 mod keys;
@@ -18,8 +18,8 @@ use crate::trust::tenants::{TenantSettings, Tenants};
 use crate::url::is_http_loopback;
 
 impl TrustSettings {
-    /// What is trusted when `issuers` and `audiences` are. Issuers of `previous` whose keys come from
-    /// the same place keep their engine, and with it the keys at hand.
+    /// Converts `issuers` and `audiences`, and reports every problem. An issuer of `previous` keeps its
+    /// engine and its keys, if the keys come from the same place.
     pub(crate) fn trust(
         self: &Arc<Self>,
         issuers: &[Issuer],
@@ -36,7 +36,7 @@ impl TrustSettings {
         for audience in audiences {
             self.check_audience(audience, &mut |text: &str| problems.push(text.to_owned()));
         }
-        // The first is the realm of challenges, at least.
+        // The first audience is always used: it is the default realm of challenges.
         if self.resolver.is_none() && issuers.iter().all(|issuer| !issuer.audiences.is_empty()) {
             for audience in audiences.iter().skip(1) {
                 if !issuers.iter().any(|issuer| issuer.audiences.contains(audience)) {
@@ -54,8 +54,8 @@ impl TrustSettings {
             let name = shown(&issuer.name);
             let mut problem = |text: &str| problems.push(format!("issuer `{name}`: {text}"));
             for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
-                // The first that is named so judges, so the rules of a later one would never count. A
-                // tenant with rules of its own comes before its template.
+                // The first issuer with a matching name is used, so the rules of a later one would have
+                // no effect. A tenant with its own rules must come before its template.
                 let stands_for = |earlier: &Arc<TrustedIssuer>| earlier.is_named(spelling);
                 if !names.insert(spelling.clone()) || trusted.iter().any(stands_for) {
                     problem("is trusted twice; an issuer is one value with one set of rules");
@@ -80,8 +80,8 @@ impl TrustSettings {
         Trust { generation, issuers: trusted, names, tenants }
     }
 
-    /// The tenants that the resolver finds. Those that had a valid token are known already, with their
-    /// keys.
+    /// The tenants of the resolver. Confirmed tenants of the previous configuration are kept, with
+    /// their keys.
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
@@ -102,7 +102,7 @@ impl TrustSettings {
         let prepare = move |issuer: &Issuer, known: Option<&TrustedIssuer>| {
             let mut problems = Vec::new();
             let mut problem = |text: &str| problems.push(text.to_owned());
-            // Its subjects would be those of an issuer that never vouched for them.
+            // Otherwise a tenant could issue tokens for the subjects of a configured issuer.
             let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
             if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
                 problem("has a name of a configured issuer");
@@ -110,7 +110,7 @@ impl TrustSettings {
             #[cfg(feature = "remote")]
             let is_new = known.is_none();
             let known = known.into_iter();
-            // Nobody has vouched for the name yet.
+            // No token has confirmed the tenant yet.
             let warm = false;
             let prepared =
                 settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
@@ -129,7 +129,7 @@ impl TrustSettings {
         if audience.is_empty() {
             problem("audience ``: must not be empty");
         }
-        // OAuth 2.1 §1.5; another identifier than a URL (a URN, a name) is as good.
+        // OAuth 2.1 §1.5. An identifier that is not a URL (a URN, a name) is allowed.
         let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
         if http && !(self.allow_http_loopback && is_http_loopback(audience)) {
             problem(&format!("audience `{}`: must be https", shown(audience)));
@@ -137,7 +137,7 @@ impl TrustSettings {
     }
 }
 
-/// How many trusted issuers the log names where a token is of none of them.
+/// The maximum number of trusted issuers that the log lists for a token of an untrusted issuer.
 const MAX_NAMED: usize = 5;
 
 /// The names of the trusted issuers, for the log.
@@ -159,8 +159,8 @@ fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt 
     Excerpt::of_own(names.join(" "))
 }
 
-/// A token that names no issuer goes to one authorization server: sent to several, each would learn
-/// the tokens of the others.
+/// Checks that only one authorization server is asked about tokens without `iss`. If there were
+/// several, each would see the tokens of the others.
 #[cfg(feature = "remote")]
 fn check_opaque(issuers: &[Issuer], problems: &mut Vec<String>) {
     let is_opaque = |issuer: &&Issuer| {

@@ -1,4 +1,4 @@
-//! How an issuer is reached: what is checked, what is warned of, and the settings of the client.
+//! The transport of an issuer: checks, warnings, and the settings of the HTTP client.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::trust::settings::TrustSettings;
 use crate::url::{check_url, is_exact_host};
 
 impl TrustSettings {
-    /// How the issuer is reached.
+    /// Checks the transport settings.
     pub(super) fn check_transport(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         check_bearer(issuer, problem);
         for host in issuer.transport.http_hosts.iter().filter(|host| !is_exact_host(host)) {
@@ -27,7 +27,7 @@ impl TrustSettings {
         }
     }
 
-    /// What may go by http to other machines is said at the start, once for each host.
+    /// Warns at start of requests by http to other machines, once for each host.
     pub(super) fn warn_of_http(&self, issuer: &Issuer) {
         let hosts = &issuer.transport.http_hosts;
         let mut told = HashSet::new();
@@ -46,7 +46,7 @@ impl TrustSettings {
             let secret = "the token of `bearer_token_file`";
             self.stream.tell(&Occurrence::SecretByHttp { issuer: &issuer.name, secret });
         }
-        // What metadata names is known only later, and may be one of the hosts.
+        // The endpoint from the metadata is not known yet, and may be on one of these hosts.
         let may_go = |endpoint: &Option<String>| match endpoint {
             Some(url) => goes_by_http(url),
             None => !hosts.is_empty(),
@@ -58,7 +58,7 @@ impl TrustSettings {
         }
     }
 
-    /// How this issuer is reached; whether TLS is needed depends on what is asked.
+    /// The settings of this issuer's client. The caller sets whether TLS is needed.
     pub(super) fn client(&self, issuer: &Issuer) -> ClientSettings {
         let mut settings = self.client.clone();
         settings.allow_http_loopback = self.allow_http_loopback;

@@ -1,4 +1,4 @@
-//! The question about a name: whether it may be asked, its turn, and what comes of it.
+//! A call of the resolver for one name (single flight): the check of the name, the queue, the result.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,42 +17,42 @@ use crate::trust::tenants::tenant::{Resolution, Tenant, millis};
 use crate::trust::tenants::{RESOLVE_PERIOD, Tenants};
 use crate::url::is_normal;
 
-/// Bytes of a tenant's name. Real ones have a tenth of that; a longer one is not asked about, since a
-/// stranger chooses what is compared, hashed and remembered.
+/// The maximum length of a tenant's name, in bytes. Real names are ten times shorter. The name comes
+/// from an unverified token, and is compared, hashed and cached. So a longer one is refused.
 const MAX_NAME: usize = 1_024;
 
-/// How long a request waits for it.
+/// How long a request waits for the resolver.
 const RESOLVE_WAIT: Duration = Duration::from_secs(3);
 
-/// And how long after a question that had no answer.
+/// The pause before a known tenant is resolved again, after a call without a result.
 const RESOLVE_AGAIN_RETRY: Duration = Duration::from_secs(60);
 
-/// Questions that one wait goes through where they end without a word, as they do on a runtime that
-/// shuts down.
+/// The maximum number of calls that one request waits for, if calls end without a result. That happens
+/// when a runtime shuts down.
 const QUESTIONS: u32 = 3;
 
-/// How exactly the last use of a tenant is known: requests write it no more often.
+/// The precision of a tenant's last use, in milliseconds. Requests do not write it more often.
 const USE_GRAIN: u64 = 1_000;
 
-/// What a look for a tenant came to.
+/// The result of a lookup of a tenant.
 pub(crate) enum Search {
     Found(Arc<Tenant>),
-    /// The rule does not allow the name, or there is no such tenant.
+    /// The API's rule does not allow the name, or there is no such tenant.
     Untrusted,
-    /// It can't be told now.
+    /// Unknown for now, since the resolver is unavailable.
     Unavailable,
     Wait(IssuerWait),
 }
 
-/// What a request that waits for a name can do.
+/// The state of the call for a name, for a request that waits.
 enum Turn {
     Answered(Resolution),
     UnderWay(Waiter<Resolution>),
-    /// Others come first.
+    /// Other names come first.
     Queued,
 }
 
-/// A question that begins.
+/// A call that starts now.
 struct Question {
     name: Arc<str>,
     completion: Completion<Resolution>,
@@ -67,12 +67,12 @@ pub(crate) struct IssuerWait {
 }
 
 impl IssuerWait {
-    /// The configuration under which the resolver is asked.
+    /// The generation of the configuration that asks the resolver.
     pub(crate) fn generation(&self) -> u64 {
         self.tenants.settings.generation
     }
 
-    /// Returns with what the resolver said, or when the time is up.
+    /// Returns the resolver's result, or [`Resolution::Open`] after the deadline.
     pub(crate) async fn done(self, deadline: Deadline) -> Resolution {
         let said = async {
             let mut questions = QUESTIONS;
@@ -83,10 +83,10 @@ impl IssuerWait {
                         if let Some(resolution) = waiter.outcome().await {
                             return resolution;
                         }
-                        // It ended without a word; another is asked.
+                        // The call ended without a result. Start another one.
                         questions -= 1;
                     }
-                    // Each waiting request looks after the queue, so that it depends on no task.
+                    // Each waiting request serves the queue, so that no task is needed for it.
                     Turn::Queued => tokio::time::sleep(RESOLVE_PERIOD).await,
                 }
             }
@@ -103,16 +103,16 @@ impl Drop for IssuerWait {
 }
 
 impl Tenants {
-    /// Looks for a tenant, without blocking. `waited` is what a wait has brought, and under which
-    /// configuration.
+    /// Looks up a tenant, without blocking. `waited` is the result of the request's own wait, with the
+    /// generation of its configuration.
     pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<&(u64, Resolution)>) -> Search {
         let known = self.known.get(iss);
-        // The name of a tenant that is known has passed this check.
+        // The name of a known tenant has already passed this check.
         let is_url = known.is_some()
             || (iss.len() <= MAX_NAME && is_normal(iss, self.settings.allow_http_loopback));
         if !is_url || !self.resolver.allows(iss) {
             if known.is_some() {
-                // Nothing is fetched for it any more, either.
+                // Dropping the tenant also stops its fetches.
                 self.known.forget(iss);
             }
             return Search::Untrusted;
@@ -123,18 +123,18 @@ impl Tenants {
         }
         match waited {
             Some((generation, resolution)) if *generation == self.settings.generation => {
-                // It may have been asked about again since, and the last word counts.
+                // A later call may have found that the tenant no longer exists. The last result counts.
                 match self.asking().said.of(iss, self.clock.monotonic()) {
                     Some(Resolution::Unknown) => Search::Untrusted,
                     _ => Search::of(resolution.clone()),
                 }
             }
-            // What was said under another configuration answered another question.
+            // A result of another configuration is not used.
             Some(_) | None => self.ask(iss),
         }
     }
 
-    /// Asks about a name, or waits for its turn.
+    /// Starts a call for a name, or puts the name in the queue.
     fn ask(self: &Arc<Self>, iss: &str) -> Search {
         if let Err(unfit) = runtime::current() {
             self.stream.tell(&Occurrence::Unresolved { iss, problem: unfit.problem() });
@@ -152,14 +152,14 @@ impl Tenants {
             }
         }
         let wait = IssuerWait { tenants: Arc::clone(self), name };
-        // Asked at once where that may be, and not only when the wait is polled.
+        // Start the call now if the budget allows it, not only when the wait is polled.
         match self.turn(&wait.name) {
             Turn::Answered(resolution) => Search::of(resolution),
             Turn::UnderWay(_) | Turn::Queued => Search::Wait(wait),
         }
     }
 
-    /// Lets names have their turn, and says how the question about this one stands.
+    /// Starts calls for queued names, as the budget allows. Returns the state of this name's call.
     fn turn(self: &Arc<Self>, name: &Arc<str>) -> Turn {
         if let Some(tenant) = self.known.get(name) {
             return Turn::Answered(Resolution::Known(tenant));
@@ -183,7 +183,8 @@ impl Tenants {
             }
             joined.map_or(Turn::Queued, Turn::UnderWay)
         };
-        // Without the lock: a runtime that shuts down drops the task at once, which then reports.
+        // Not under the lock: a runtime that shuts down drops the task at once, and the drop reports
+        // its end, which takes the lock.
         for question in begun {
             self.launch(&runtime, question);
         }
@@ -196,13 +197,13 @@ impl Tenants {
         let tenants = Arc::downgrade(self);
         flight::launch(runtime, RESOLVE_DEADLINE, work, move |ended| {
             if let Some(tenants) = tenants.upgrade() {
-                tenants.conclude(question, ended);
+                tenants.take_answer(question, ended);
             }
         });
     }
 
-    /// Takes in what the resolver said.
-    fn conclude(
+    /// Stores the resolver's answer and wakes the requests that wait.
+    fn take_answer(
         self: &Arc<Self>,
         question: Question,
         ended: Ended<Result<Option<Issuer>, SourceError>>,
@@ -229,7 +230,7 @@ impl Tenants {
             present
         };
         if gone || !present {
-            // It died with its runtime, or was given up: nothing is said, and who waits asks again.
+            // The call ended with its runtime, or was replaced. Waiting requests start another one.
             return;
         }
         let resolution = match said {
@@ -250,7 +251,7 @@ impl Tenants {
         completion.send(resolution);
     }
 
-    /// A tenant is used by a request.
+    /// Records that a request uses the tenant. Resolves the tenant again if that is due.
     fn used(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let now = self.clock.monotonic();
         let millis = millis(now);
@@ -264,7 +265,7 @@ impl Tenants {
         }
     }
 
-    /// Asks about a tenant that is known, for which nobody waits.
+    /// Resolves a known tenant again, in the background.
     fn resolve_again(self: &Arc<Self>, tenant: &Arc<Tenant>, due_at: u64, now: Duration) {
         let Ok(runtime) = runtime::current() else { return };
         let next = millis(now.saturating_add(RESOLVE_AGAIN_RETRY));
@@ -284,7 +285,7 @@ impl Tenants {
         };
         match question {
             Some(question) => self.launch(&runtime, question),
-            // The next request tries again.
+            // The budget is spent. The next request tries again.
             None => due.store(due_at, Ordering::Relaxed),
         }
     }

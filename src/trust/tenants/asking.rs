@@ -1,4 +1,4 @@
-//! Names that are asked about, in their turn.
+//! The queue of names for the resolver.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,28 +9,29 @@ use crate::flight::{Flights, Waiter};
 use crate::trust::tenants::said::Said;
 use crate::trust::tenants::tenant::Resolution;
 
-/// Names that are being resolved at one time; the others wait for their turn.
+/// The maximum number of names that are resolved at the same time. Other names wait in the queue.
 const MAX_RESOLVING: usize = 64;
 
-/// Tenants that are known and are being resolved again at one time. These questions have a number and
-/// a budget of their own: made-up names must not keep a tenant that is gone from being found out.
+/// The maximum number of known tenants that are resolved again at the same time. They have their own
+/// limit and their own budget. So a flood of made-up names cannot delay the discovery that a tenant no
+/// longer exists.
 const MAX_RESOLVING_AGAIN: usize = 32;
 
-/// How long the resolver may take.
+/// The deadline of one call of the resolver.
 pub(super) const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Requests that wait for the resolver; more are refused with 503, so that made-up names can't fill
-/// the memory with them.
+/// The maximum number of requests that wait for the resolver. More are refused with 503, so that
+/// made-up names cannot fill the memory.
 const MAX_WAITING: usize = 1_024;
 
-/// Names that are asked about, and what was said of them.
+/// The calls in progress, the queue, and the cached results.
 pub(super) struct Asking {
     pub(super) flights: Flights<Arc<str>, Resolution>,
-    /// Tenants that are known and are asked about again.
+    /// Calls for known tenants, which are resolved again.
     pub(super) again: Flights<Arc<str>, Resolution>,
-    /// Names that wait for their turn, in their order.
+    /// The queued names, first in, first out.
     pub(super) queue: VecDeque<Arc<str>>,
-    /// The names that requests wait for, and how many requests in all.
+    /// The names that requests wait for. `waiting` is the total number of these requests.
     wanted: HashMap<Arc<str>, Wanted>,
     waiting: usize,
     pub(super) said: Said,
@@ -39,8 +40,8 @@ pub(super) struct Asking {
 #[derive(Default)]
 struct Wanted {
     requests: usize,
-    /// Whether the name waits for its turn: each request that waits looks after that every 100 ms, so
-    /// it is not looked for in the queue.
+    /// Whether the name is in the queue. A waiting request checks this every 100 ms, and a search of
+    /// the queue would be slow.
     is_queued: bool,
 }
 
@@ -72,7 +73,7 @@ impl Asking {
             wanted.requests -= 1;
             if wanted.requests == 0 {
                 if wanted.is_queued {
-                    // Nobody is there to hear the answer.
+                    // No request waits for the answer.
                     self.queue.retain(|queued| queued != name);
                 }
                 self.wanted.remove(name);
@@ -80,7 +81,7 @@ impl Asking {
         }
     }
 
-    /// Joins the question under way; else the name waits for its turn.
+    /// Joins the call in progress. If there is none, puts the name in the queue.
     pub(super) fn join(&mut self, name: &Arc<str>, now: Duration) -> Option<Waiter<Resolution>> {
         let waiter = self.flights.join(name, now);
         if waiter.is_none()
@@ -92,7 +93,7 @@ impl Asking {
         waiter
     }
 
-    /// The name whose turn it is.
+    /// Takes the next name from the queue.
     pub(super) fn next(&mut self) -> Option<Arc<str>> {
         let next = self.queue.pop_front()?;
         if let Some(wanted) = self.wanted.get_mut(&next) {
@@ -101,13 +102,13 @@ impl Asking {
         Some(next)
     }
 
-    /// Whether one more question may begin now.
+    /// Whether one more call may start now.
     pub(super) fn may_ask(&mut self, budget: &Budget, now: Duration) -> bool {
         self.flights.give_up_overdue(now);
         self.flights.len() < MAX_RESOLVING && budget.take(now) == Taken::Granted
     }
 
-    /// The same for one about a tenant that is known.
+    /// The same for a call about a known tenant.
     pub(super) fn may_ask_again(&mut self, budget: &Budget, now: Duration) -> bool {
         self.again.give_up_overdue(now);
         self.again.len() < MAX_RESOLVING_AGAIN && budget.take(now) == Taken::Granted

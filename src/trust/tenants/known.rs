@@ -1,4 +1,4 @@
-//! The tenants at hand, and which of them go when there is no more room.
+//! The known tenants, and the eviction when there are too many.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use arc_swap::ArcSwap;
 
 use crate::trust::tenants::tenant::Tenant;
 
-/// Tenants on probation: a part of those that are kept, and no fewer than so many. A tenant is on
-/// probation from its resolution to its first valid token, so these are some seconds' newcomers.
+/// The maximum number of tenants on probation: a tenth of the kept ones, and at least 16. A tenant is
+/// on probation from its resolution until its first valid token, usually for a few seconds.
 const PROBATION_PART: usize = 10;
 const MIN_PROBATION: usize = 16;
 
 type Tenants = HashMap<Arc<str>, Arc<Tenant>>;
 
-/// Tenants by their names, to be read without a lock.
+/// Tenants by name. Reads take no lock.
 pub(super) struct Known {
     tenants: ArcSwap<Tenants>,
-    /// How many proven ones are kept.
+    /// The maximum number of confirmed tenants.
     most: usize,
 }
 
@@ -44,7 +44,7 @@ impl Known {
         self.tenants.load().len()
     }
 
-    /// Keeps a tenant, in the place of one of its name.
+    /// Keeps a tenant. Replaces a tenant of the same name.
     pub(super) fn keep(&self, tenant: &Arc<Tenant>) {
         self.change(|known| {
             known.insert(Arc::clone(&tenant.name), Arc::clone(tenant));
@@ -52,15 +52,15 @@ impl Known {
         });
     }
 
-    /// Keeps a tenant whose first token verified, unless there is one of its name.
-    pub(super) fn keep_proven(&self, tenant: &Arc<Tenant>) {
+    /// Keeps a tenant whose first token verified, unless a tenant of the same name exists.
+    pub(super) fn keep_confirmed(&self, tenant: &Arc<Tenant>) {
         self.change(|known| {
             known.entry(Arc::clone(&tenant.name)).or_insert_with(|| Arc::clone(tenant));
             trim(known, self.most, tenant);
         });
     }
 
-    /// The tenant no longer exists.
+    /// Removes a tenant that no longer exists.
     pub(super) fn forget(&self, name: &str) {
         if self.contains(name) {
             self.change(|known| drop(known.remove(name)));
@@ -76,13 +76,13 @@ impl Known {
     }
 }
 
-/// Makes room in each segment: of those beyond it, the least recently used go, but not `newest`.
+/// Evicts the least recently used tenants of each segment beyond its limit, but never `newest`.
 fn trim(known: &mut Tenants, most: usize, newest: &Arc<Tenant>) {
     let probation = (most / PROBATION_PART).max(MIN_PROBATION);
-    for (proven, room) in [(true, most), (false, probation)] {
+    for (confirmed, limit) in [(true, most), (false, probation)] {
         let mut segment: Vec<_> =
-            known.values().filter(|tenant| tenant.is_proven() == proven).cloned().collect();
-        let beyond = segment.len().saturating_sub(room);
+            known.values().filter(|tenant| tenant.is_confirmed() == confirmed).cloned().collect();
+        let beyond = segment.len().saturating_sub(limit);
         if beyond > 0 {
             segment.retain(|tenant| !Arc::ptr_eq(tenant, newest));
             segment.sort_by_key(|tenant| tenant.used_at.load(Ordering::Relaxed));

@@ -1,21 +1,20 @@
 //! Issuers that are not known at start: the tenants of a platform.
 //!
-//! Decides, for an `iss` that no configured issuer has:
+//! For an `iss` that is not the name of a configured issuer, this module decides:
 //!
-//! - whether the name is a URL in normal form, so that the API's rule judges the very URL that would
-//!   be fetched; then whether that rule allows the name: both before anything is fetched, since the
-//!   name comes from a token that nobody has verified;
-//! - whether the tenant is known already; if not, the API's resolver is asked, once for all requests
-//!   that wait, by a task that no request can cancel, and not more often than a budget allows. Names
-//!   take turns in the order in which they came; what was said of a name is remembered for a while;
-//! - which tenant goes when there is no more room. Those that never had a valid token are on
-//!   probation, in a segment of their own, so that made-up names can't push real tenants out, nor
-//!   idle tenants new ones. Of each segment the least recently used goes first.
+//! - whether the name is allowed. It must be a URL in normal form, so that the API's rule sees exactly
+//!   the URL that would be fetched. Then the rule must allow it. Both checks come before any fetch,
+//!   since the name comes from an unverified token;
+//! - whether the tenant is known. If not, the API's resolver is asked, once for all requests that wait
+//!   (single flight). The call runs in a task that no request can cancel. A budget limits the rate of
+//!   calls, and a queue orders the names. The result for a name is cached for a short time;
+//! - which tenant is evicted when there are too many. Tenants without a valid token so far are on
+//!   probation, in their own segment. So made-up names cannot evict real tenants, and idle tenants
+//!   cannot evict new ones. In each segment, the least recently used tenant is evicted first.
 //!
-//! A flood of made-up names that the rule allows may delay tenants that are not known yet, and never
-//! those that are.
+//! A flood of made-up names that the rule allows can delay unknown tenants, but never known ones.
 //!
-//! Each tenant is an issuer like any other, with keys, budgets and state of its own.
+//! Each tenant is an issuer like any other, with its own keys, budgets and state.
 
 mod ask;
 mod asking;
@@ -44,34 +43,34 @@ pub(crate) use ask::{IssuerWait, Search};
 pub(crate) use said::RESOLVE_RETRY;
 pub(crate) use tenant::{Resolution, Tenant};
 
-/// Proven tenants that are kept, each with its keys, unless set.
+/// The default for the maximum number of confirmed tenants, each with its keys.
 pub(crate) const MAX_TENANTS: usize = 1_000;
 
-/// Questions to the resolver: so many at once, and one more each period. A flood of made-up names
-/// then costs the platform's directory ten questions a second. Names that the rule allows compete for
-/// them: the closer the rule, the fewer names there are to make up.
+/// The rate limit of calls to the resolver: a burst of 50, then one each 100 ms. So a flood of made-up
+/// names costs the platform's directory 10 calls per second. All names that the rule allows share this
+/// limit. A narrow rule leaves fewer names to make up.
 const RESOLVE_BURST: u32 = 50;
 const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
 
-/// How old a resolution is when the resolver is asked again, in the background; at random up to a
-/// tenth earlier, so that tenants that came together are not asked about together.
+/// The age at which a tenant is resolved again, in the background. A random jitter makes it up to 10 %
+/// earlier, so that tenants that came at the same time spread out.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(600);
 
-/// Makes an issuer ready to judge. It goes on with the keys of the other one, if they come from the
+/// Converts an issuer to a trusted one. Reuses the keys of the second argument, if they come from the
 /// same place.
 pub(crate) type Prepare =
     Box<dyn Fn(&Issuer, Option<&TrustedIssuer>) -> Result<TrustedIssuer, String> + Send + Sync>;
 
-/// How tenants are kept.
+/// The settings of tenants.
 #[derive(Clone, Copy)]
 pub(crate) struct TenantSettings {
-    /// The configuration that they are tenants under.
+    /// The generation of their configuration.
     pub(crate) generation: u64,
-    /// How many proven ones are kept.
+    /// The maximum number of confirmed tenants.
     pub(crate) most: usize,
-    /// Whether the keys of proven ones are fetched without waiting for a request.
+    /// Whether a timer refreshes the keys of confirmed tenants, without a request.
     pub(crate) keep_warm: bool,
-    /// Whether a tenant's name may be `http://` to this machine.
+    /// Whether a tenant's name may be an `http://` URL of this machine.
     pub(crate) allow_http_loopback: bool,
 }
 
@@ -85,13 +84,12 @@ pub(crate) struct Tenants {
     known: Known,
     asking: Mutex<Asking>,
     budget: Budget,
-    /// That of questions about tenants that are known.
+    /// The budget of calls about known tenants.
     budget_again: Budget,
 }
 
 impl Tenants {
-    /// Goes on with the proven tenants of the configuration before this one, as far as this one
-    /// allows them.
+    /// Takes over the confirmed tenants of the previous configuration, if the current one allows them.
     pub(crate) fn new(
         settings: TenantSettings,
         resolver: Arc<dyn AnyIssuerResolver>,
@@ -102,7 +100,7 @@ impl Tenants {
         let known = before.map_or_else(Vec::new, Self::known);
         let mut carried: Vec<_> = known
             .into_iter()
-            .filter(|tenant| tenant.is_proven() && resolver.allows(&tenant.name))
+            .filter(|tenant| tenant.is_confirmed() && resolver.allows(&tenant.name))
             .filter_map(|tenant| {
                 let issuer = prepare(&tenant.resolved, Some(&tenant.issuer)).ok()?;
                 let generation = settings.generation;
@@ -127,12 +125,12 @@ impl Tenants {
         })
     }
 
-    /// The tenants that are known.
+    /// The known tenants.
     pub(crate) fn known(&self) -> Vec<Arc<Tenant>> {
         self.known.all()
     }
 
-    /// The tenant as it was resolved, which may be known already.
+    /// Prepares a resolved tenant. It may replace a known one.
     fn prepare_tenant(
         self: &Arc<Self>,
         name: &Arc<str>,
@@ -144,8 +142,8 @@ impl Tenants {
         if !issuer.is_named(name) {
             return Err("resolved to another issuer".to_owned());
         }
-        let proven = before.as_ref().is_some_and(|before| before.is_proven());
-        if proven && self.settings.keep_warm {
+        let confirmed = before.as_ref().is_some_and(|before| before.is_confirmed());
+        if confirmed && self.settings.keep_warm {
             issuer.keys.keep_warm();
         }
         let now = self.clock.monotonic();
@@ -157,12 +155,12 @@ impl Tenants {
             generation: self.settings.generation,
             used_at: AtomicU64::new(millis(now)),
             due_at: AtomicU64::new(millis(due_at)),
-            proven: AtomicBool::new(proven),
+            confirmed: AtomicBool::new(confirmed),
         })
     }
 
-    /// Puts a tenant to work. In the place of one that has keys it comes with keys: they may be
-    /// fetched from another place now, and nobody has to wait for that.
+    /// Starts to use a tenant. If it replaces a tenant that has keys, its own keys are fetched first, so
+    /// that no request waits for them.
     fn take_in(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let has_keys = |tenant: &Arc<Tenant>| tenant.issuer.keys.is_usable();
         let replaces_keys = self.known.get(&tenant.name).as_ref().is_some_and(has_keys);
@@ -174,7 +172,7 @@ impl Tenants {
                     next
                 };
                 flight::launch(&runtime, RESOLVE_DEADLINE, work, move |ended| {
-                    // Else the one before it stays.
+                    // Otherwise the previous tenant stays.
                     if let (Ended::Done(next), Some(own)) = (ended, own.upgrade())
                         && own.known.contains(&next.name)
                     {
@@ -186,16 +184,16 @@ impl Tenants {
         }
     }
 
-    /// A tenant is no longer on probation.
-    pub(crate) fn proved(&self, tenant: &Arc<Tenant>) {
+    /// Ends the probation of a tenant.
+    pub(crate) fn confirmed(&self, tenant: &Arc<Tenant>) {
         if self.settings.keep_warm {
             tenant.issuer.keys.keep_warm();
         }
-        // It may have had to make room while its first request waited for keys; but one that was
-        // taken away since does not come back.
+        // The tenant may have been evicted while its first request waited for keys, so keep it. But do
+        // not restore a tenant that was removed in the meantime.
         let now = self.clock.monotonic();
         if self.asking().said.of(&tenant.name, now).is_none() {
-            self.known.keep_proven(tenant);
+            self.known.keep_confirmed(tenant);
         }
     }
 

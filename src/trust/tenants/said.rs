@@ -1,4 +1,4 @@
-//! What was said of names, remembered for a while.
+//! A cache of negative results for names.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -6,31 +6,30 @@ use std::time::Duration;
 
 use crate::trust::tenants::tenant::Resolution;
 
-/// How long "no such tenant" is remembered. One deleted tenant whose clients go on asking then costs
-/// one question in that time; and a tenant that was just made waits no longer.
+/// How long "no such tenant" is cached. If clients of a deleted tenant keep sending requests, there is
+/// one call in that time. A new tenant waits at most that long.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
-/// When to come back where a tenant could not be resolved, which is remembered as long.
+/// `Retry-After` if a tenant could not be resolved. The failure is cached for the same time.
 pub(crate) const RESOLVE_RETRY: Duration = Duration::from_secs(1);
 
-/// What is remembered of names: a bound of their number and of their bytes, since a stranger chooses
-/// them. The budget of questions allows fewer, of whatever length.
+/// The limits of the cache: the number of names and their bytes, since the names come from unverified
+/// tokens. The budget of calls limits the number further, but not the length.
 const MAX_SAID: usize = 1_000;
 const MAX_SAID_BYTES: usize = 256 * 1024;
 
-/// What was said of names of which nothing is kept: that there is no such tenant, or that it could not
-/// be told.
+/// The negative results: there is no such tenant, or the tenant could not be resolved.
 #[derive(Default)]
 pub(super) struct Said {
-    /// Whether there is none, and until when that is remembered.
+    /// Whether the tenant is absent, and until when the entry is valid.
     names: HashMap<Arc<str>, (bool, Duration)>,
-    /// In the order in which they came.
+    /// The entries from oldest to newest.
     order: VecDeque<(Arc<str>, Duration)>,
     bytes: usize,
 }
 
 impl Said {
-    /// Remembers it; what came first makes room.
+    /// Adds a result. Evicts the oldest entries beyond the limits.
     pub(super) fn remember(&mut self, name: &Arc<str>, is_absent: bool, now: Duration) {
         let until = now.saturating_add(if is_absent { ABSENT_FOR } else { RESOLVE_RETRY });
         self.names.insert(Arc::clone(name), (is_absent, until));
@@ -42,7 +41,7 @@ impl Said {
         {
             let Some((name, until)) = self.order.pop_front() else { break };
             self.bytes -= name.len();
-            // It may have been said again since.
+            // The name may have a newer entry.
             if self.names.get(&name).is_some_and(|(_, own)| *own == until) {
                 self.names.remove(&name);
             }
@@ -86,7 +85,7 @@ mod tests {
             assert_eq!(matches!(of("failed"), Some(Resolution::Open)), failed_is, "{now:?}");
             assert!(of("another").is_none());
         }
-        // Said again, it holds from then on.
+        // A new entry is valid from its own time on.
         said.remember(&absent, true, s(9));
         said.remember(&failed, false, s(11));
         assert!(said.of("absent", s(18)).is_some() && said.of("absent", s(19)).is_none());
@@ -105,7 +104,7 @@ mod tests {
         }
         assert!(said.bytes <= MAX_SAID_BYTES && said.bytes > MAX_SAID_BYTES - 20_000);
         assert_eq!(said.names.len(), said.order.len());
-        // Time alone makes room, too.
+        // Expired entries are removed, too.
         said.remember(&"late".into(), true, s(10));
         assert_eq!((said.names.len(), said.order.len(), said.bytes), (1, 1, 4));
     }

@@ -1,4 +1,4 @@
-//! One tenant at hand.
+//! One known tenant.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,46 +7,46 @@ use std::time::Duration;
 use crate::issuer::Issuer;
 use crate::trust::issuer::TrustedIssuer;
 
-/// A tenant at hand.
+/// A known tenant.
 #[derive(Debug)]
 pub(crate) struct Tenant {
     pub(crate) issuer: TrustedIssuer,
     pub(super) name: Arc<str>,
-    /// As it was resolved, for a configuration to come.
+    /// The issuer as resolved. The next configuration needs it.
     pub(super) resolved: Issuer,
-    /// The configuration that it is a tenant under.
+    /// The generation of its configuration.
     pub(super) generation: u64,
-    /// Milliseconds of the monotonic clock.
+    /// The last use, in milliseconds of the monotonic clock.
     pub(super) used_at: AtomicU64,
-    /// When to resolve it again, in the same.
+    /// When to resolve it again, in milliseconds of the monotonic clock.
     pub(super) due_at: AtomicU64,
-    /// Whether a token of the tenant ever verified.
-    pub(super) proven: AtomicBool,
+    /// Whether a token of the tenant has ever verified.
+    pub(super) confirmed: AtomicBool,
 }
 
 impl Tenant {
-    /// A token of the tenant verified; whether it is the first one.
-    pub(crate) fn prove(&self) -> bool {
-        !self.is_proven() && !self.proven.swap(true, Ordering::Relaxed)
+    /// Records that a token of the tenant verified. Returns whether it is the first one.
+    pub(crate) fn confirm(&self) -> bool {
+        !self.is_confirmed() && !self.confirmed.swap(true, Ordering::Relaxed)
     }
 
-    pub(super) fn is_proven(&self) -> bool {
-        self.proven.load(Ordering::Relaxed)
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
-    /// What a request keeps of it while it waits for something else: the tenant may have to make room
-    /// meanwhile.
+    /// The tenant for a request that waits for something else. The request keeps it even if the tenant
+    /// is evicted.
     pub(crate) fn resolution(self: &Arc<Self>) -> (u64, Resolution) {
         (self.generation, Resolution::Known(Arc::clone(self)))
     }
 }
 
-/// What became of a question to the resolver.
+/// The result of a call to the resolver.
 #[derive(Clone, Debug)]
 pub(crate) enum Resolution {
-    /// There is no answer yet, or none can be had.
+    /// There is no result yet, or the resolver failed.
     Open,
-    /// The tenant, which is this request's even if it has to make room.
+    /// The tenant. A request keeps it even if it is evicted.
     Known(Arc<Tenant>),
     /// There is no such tenant.
     Unknown,
@@ -63,7 +63,7 @@ impl Tenant {
             generation,
             used_at: copy(&self.used_at),
             due_at: copy(&self.due_at),
-            proven: AtomicBool::new(self.is_proven()),
+            confirmed: AtomicBool::new(self.is_confirmed()),
         }
     }
 }
