@@ -4,7 +4,8 @@
 
 use axum::routing::{get, put};
 use axum::{Router, response::IntoResponse};
-use tower_resource_server::{AccessToken, ResourceServer, all_of, scope};
+use tower_resource_server::policy::all_of;
+use tower_resource_server::{AccessToken, ResourceServer, scope};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -12,7 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tower::{Layer as _, service_fn};
-use tower_resource_server::{AccessToken, Claims, ProblemJson, ResourceServer, scope};
+use tower_resource_server::refusal::ProblemJson;
+use tower_resource_server::{AccessToken, Claims, ResourceServer, scope};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

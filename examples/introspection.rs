@@ -7,10 +7,10 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tower_resource_server::introspection::{ClientAuth, Introspection};
+use tower_resource_server::policy::all_of;
 use tower_resource_server::test_issuer::{TestClient, TestIssuer};
-use tower_resource_server::{
-    AccessToken, ClientAuth, Introspection, Issuer, ResourceServer, all_of, scope,
-};
+use tower_resource_server::{AccessToken, Issuer, ResourceServer, scope};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         // answer is good for 60 s, which spares the authorization server most of the calls.
         .cache_ttl(Duration::ZERO);
     let api = ResourceServer::builder()
-        .issuer(Issuer::discover(issuer.url()).introspection(introspection))
+        .issuer(Issuer::new(issuer.url()).introspection(introspection))
         .audience("https://api.example.com")
         .allow_http_loopback() // only because this issuer speaks http, on this machine
         .build()?;

@@ -5,8 +5,9 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tower_resource_server::policy::all_of;
 use tower_resource_server::test_issuer::{TestIssuer, TokenBuilder};
-use tower_resource_server::{AccessToken, ResourceServer, all_of, scope};
+use tower_resource_server::{AccessToken, ResourceServer, scope};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 use crate::clock::Clock;
 use crate::credentials::Presentation;
 use crate::error::Error;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::introspection::Answer;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::profile::Judged;
 use crate::runtime::Deadline;
 use crate::sender;
@@ -121,7 +121,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     let before = waited.keys.replace(keys);
                     before.zip(waited.keys.as_ref()).is_some_and(|(one, other)| one.is_of(other))
                 }
-                #[cfg(feature = "remote")]
+                #[cfg(feature = "http-client")]
                 Pending::Answer(wait, tenant) => {
                     waited.keep(tenant);
                     let generation = wait.generation();
@@ -160,7 +160,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 let (claims, facts) = self.validate(&issuer, jwt, waited)?;
                 self.read(&claims, facts)?
             }
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Route::ValidateAndIntrospect(issuer, jwt) => {
                 let (claims, mut facts) = self.validate(&issuer, jwt, waited)?;
                 let now = self.now();
@@ -168,7 +168,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 issuer.narrow(&mut facts, &claims, &answer, now)?;
                 self.read(&claims, facts)?
             }
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Route::Introspect(issuer) => {
                 let now = self.now();
                 let answer = issuer.introspect(token, trust.generation, waited, now)?;
@@ -204,7 +204,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
 
     /// Step 6 for an opaque token. The members of the introspection answer take the place of the
     /// claims. They are validated once per configuration.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     fn read_answer(
         &self,
         issuer: &Resolved<'_>,

@@ -24,7 +24,7 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// Real time, for waits that tokio's timers end. A test clock does not change it.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) fn real_time() -> std::time::Instant {
     std::time::Instant::now()
 }
@@ -91,7 +91,7 @@ fn since_epoch(now: SystemTime) -> Duration {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_resource_server::{Clock, TestClock};
+/// use tower_resource_server::clock::{Clock, TestClock};
 ///
 /// let clock = TestClock::at(1_700_000_000);
 /// clock.advance(Duration::from_secs(60));

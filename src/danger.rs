@@ -8,16 +8,16 @@
 //! | [`Profile::audience_claim`](crate::Profile::audience_claim) | The claim `aud`: another claim names the audience. |
 //! | [`Profile::claim_optional`](crate::Profile::claim_optional) | One of the claims that RFC 9068 requires. |
 //! | `Introspection::audience_optional` | The audience of an opaque token: the token may be for another API of the same authorization server. |
-//! | [`Builder::allow_http_loopback`](crate::Builder::allow_http_loopback) | Encryption of requests to an issuer on this machine. |
-//! | [`Builder::query_token`](crate::Builder::query_token) | The secrecy of the token: URLs are logged. |
-//! | [`Builder::stale_if_error`](crate::Builder::stale_if_error) | How soon a withdrawn key is refused while its issuer does not answer. |
+//! | [`Builder::allow_http_loopback`](crate::builder::Builder::allow_http_loopback) | Encryption of requests to an issuer on this machine. |
+//! | [`Builder::query_token`](crate::builder::Builder::query_token) | The secrecy of the token: URLs are logged. |
+//! | [`Builder::stale_if_error`](crate::builder::Builder::stale_if_error) | How soon a withdrawn key is refused while its issuer does not answer. |
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use std::time::Duration;
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::introspection::Introspection;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::issuer::Issuer;
 use crate::profile::Profile;
 
@@ -32,13 +32,14 @@ use crate::profile::Profile;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_resource_server::{ClientAuth, Introspection, danger};
+/// use tower_resource_server::danger;
+/// use tower_resource_server::introspection::{ClientAuth, Introspection};
 ///
 /// let introspection = Introspection::new(ClientAuth::client_secret_basic("notes-api", "secret"));
 /// let introspection = danger::accept_stale_answers(introspection, Duration::from_secs(300));
 /// # let _ = introspection;
 /// ```
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub fn accept_stale_answers(mut introspection: Introspection, at_most: Duration) -> Introspection {
     introspection.stale = at_most;
     introspection
@@ -65,7 +66,7 @@ pub fn accept_stale_answers(mut introspection: Introspection, at_most: Duration)
 /// assert!(build(danger::allow_http_hosts(issuer.clone(), ["keycloak"])).is_ok());
 /// assert!(build(danger::allow_http_hosts(issuer, ["keycloak2"])).is_err());
 /// ```
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub fn allow_http_hosts<T: Into<String>>(
     issuer: impl Into<Issuer>,
     hosts: impl IntoIterator<Item = T>,
@@ -80,7 +81,7 @@ pub fn allow_http_hosts<T: Into<String>>(
 /// whether a user or a client acts, and tokens that show it only by the well-known properties of
 /// servers.
 ///
-/// What it gives up: [`user`](crate::user()) no longer refuses all machines. A client's own token
+/// What it gives up: [`user`](crate::policy::user()) no longer refuses all machines. A client's own token
 /// passes if the client's claim has another name than the profile says, or if its `sub` is a service
 /// account. Use it for an authorization server that issues no tokens to clients on their own behalf.
 ///
@@ -88,7 +89,7 @@ pub fn allow_http_hosts<T: Into<String>>(
 /// use tower_resource_server::{Issuer, Profile, danger};
 ///
 /// let profile = danger::any_subject_is_a_user(Profile::jwt());
-/// let issuer = Issuer::discover("https://as.example.com").profile(profile);
+/// let issuer = Issuer::new("https://as.example.com").profile(profile);
 /// # let _ = issuer;
 /// ```
 pub fn any_subject_is_a_user(mut profile: Profile) -> Profile {

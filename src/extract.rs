@@ -13,7 +13,7 @@ use crate::rejection::{HandedOn, Refusal};
 use crate::token::AccessToken;
 
 /// Converts the refusal to a response without a body. If a layer of this crate is around the handler,
-/// that layer adds the body of the server's [`RefusalBody`](crate::RefusalBody).
+/// that layer adds the body of the server's [`RefusalBody`](crate::refusal::RefusalBody).
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let handed_on = HandedOn::new(&self);

@@ -48,7 +48,8 @@ impl Issuer {
     ///
     /// ```
     /// use jsonwebtoken::jwk::JwkSet;
-    /// use tower_resource_server::{Algorithm, Issuer, ResourceServer};
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    /// use tower_resource_server::keys::Algorithm;
     ///
     /// let text = r#"{"keys":[
     ///     {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}

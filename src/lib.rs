@@ -16,14 +16,14 @@
 //!
 //! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The response says nothing
 //! more about the cause; the log names it. An outage of the authorization server is 503, never 401.
-//! [`Refusal`] has the whole table.
+//! [`Refusal`](refusal::Refusal) has the whole table.
 //!
 //! # A first program
 //!
 //! ```
-//! # #[cfg(not(all(feature = "axum", feature = "remote")))]
+//! # #[cfg(not(all(feature = "axum", feature = "http-client")))]
 //! # fn main() {}
-//! # #[cfg(all(feature = "axum", feature = "remote"))]
+//! # #[cfg(all(feature = "axum", feature = "http-client"))]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use axum::{Router, routing::get};
@@ -69,11 +69,11 @@
 //!
 //! # Next steps
 //!
-//! - [`ResourceServer`]: the handle that creates the layers. [`Builder`]: every setting.
+//! - [`ResourceServer`]: the handle that creates the layers. [`Builder`](builder::Builder): every setting.
 //! - [`Issuer`] and [`Profile`]: an authorization server, the place of its keys, the format of its
 //!   tokens.
-//! - `Introspection` and `ClientAuth`: ask the authorization server about tokens (feature `remote`).
-//! - [`scope`], [`all_of`], [`any_of`]: the requirements of a route.
+//! - `Introspection` and `ClientAuth`: ask the authorization server about tokens (feature `http-client`).
+//! - [`scope`], [`all_of`](policy::all_of), [`any_of`](policy::any_of): the requirements of a route.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
 //! - [`manual`]: the defaults and their reasons, attacks and countermeasures, the limits of this
 //!   crate, and the order of layers in axum.
@@ -88,7 +88,7 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `remote` | keys and metadata over HTTPS, introspection | yes |
+//! | `http-client` | keys and metadata over HTTPS, introspection | yes |
 //! | `axum` | `AccessToken` as a handler's argument | yes |
 //! | `redis` | a cache of introspection answers in Redis or Valkey, shared by instances | |
 //! | `jsonwebtoken` | conversions from that crate's types | |
@@ -97,6 +97,8 @@
 //! A feature adds API. It never changes the response to a request.
 
 #![forbid(unsafe_code)]
+// docs.rs shows the feature that an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Nothing from the network can cause a panic. Each use of one of these states why it cannot panic.
 #![cfg_attr(
     not(test),
@@ -114,9 +116,9 @@
 // The face: the API for Tower and axum.
 #[cfg(feature = "axum")]
 mod extract;
-mod layer;
+pub mod layer;
 mod rejection;
-mod server;
+pub mod server;
 
 // The walk: steps 2 to 7 of a request, and the trusted issuers.
 mod authentication;
@@ -129,32 +131,35 @@ mod fetch;
 mod flight;
 #[cfg(feature = "jsonwebtoken")]
 mod interop_jsonwebtoken;
-#[cfg(feature = "remote")]
-mod introspection;
-mod issuer;
-mod keys;
+#[cfg(feature = "http-client")]
+pub mod introspection;
+pub mod issuer;
+pub mod keys;
+#[cfg(feature = "redis")]
+mod redis;
 mod runtime;
 
 // Judgement: pure rules over values and `now`.
 mod credentials;
 mod crypto;
-mod policy;
+pub mod policy;
 mod profile;
 mod sender;
 
 // Words: the shared types of all other levels.
 mod budget;
 mod challenge;
-mod clock;
+pub mod clock;
 mod config_error;
 mod error;
-mod observe;
+pub mod observe;
 mod source_error;
-mod token;
+pub mod token;
 mod url;
 
 pub mod danger;
 pub mod manual;
+pub mod providers;
 #[cfg(feature = "test-issuer")]
 #[allow(
     clippy::unwrap_used,
@@ -165,37 +170,27 @@ pub mod manual;
 )]
 pub mod test_issuer;
 
-pub use authenticator::Invalid;
-pub use clock::{Clock, TestClock};
+/// Setting up a [`ResourceServer`].
+pub mod builder {
+    pub use crate::authenticator::Invalid;
+    pub use crate::server::builder::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
+}
+
+/// What the client gets when the answer is no.
+pub mod refusal {
+    pub use crate::rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
+}
+
 pub use config_error::ConfigError;
-pub use crypto::Algorithm;
 pub use error::Error;
-#[cfg(feature = "redis")]
-pub use introspection::RedisStore;
-#[cfg(feature = "remote")]
-pub use introspection::{AnswerStore, ClientAuth, Introspection, SharedCache, TokenSource};
-pub use issuer::{Issuer, IssuerResolver, providers};
-pub use keys::{FetchedKeys, InvalidSeed, KeySeed, KeySource, jwk_thumbprint};
-pub use layer::{
-    FormTokenFuture, FormTokenLayer, FormTokenService, OptionalResourceServerLayer, RequireLayer,
-    ResourceServerLayer, ResourceServerService, ResponseFuture,
-};
-pub use observe::{Event, Health, IntrospectionHealth, IssuerHealth, KeyStage};
+pub use issuer::settings::Issuer;
 pub use policy::expression::scope;
-#[cfg(feature = "remote")]
-pub use policy::introspected_now;
-pub use policy::{Policy, Requirement, all_of, any_of, authenticated, user};
-pub use profile::{AnswerProfile, Profile};
-pub use rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
-pub use server::builder::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
+pub use profile::Profile;
 pub use server::handle::ResourceServer;
-pub use server::{Authenticated, NotReady, ReadinessService};
-pub use source_error::SourceError;
-pub use token::{
-    AccessToken, Claims, Excerpt, InvalidScope, NumericDate, Principal, ScopeSet, ScopeToken,
-};
+pub use token::access::AccessToken;
+pub use token::claims::Claims;
 
 /// The README's example, compiled.
-#[cfg(all(doctest, feature = "remote", feature = "axum"))]
+#[cfg(all(doctest, feature = "http-client", feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -7,11 +7,11 @@ use std::pin::Pin;
 /// The boxed future of a source, resolver or store behind a trait object.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
 
-/// The error of a [`KeySource`](crate::KeySource), an [`IssuerResolver`](crate::IssuerResolver), a
+/// The error of a [`KeySource`](crate::keys::KeySource), an [`IssuerResolver`](crate::issuer::IssuerResolver), a
 /// `TokenSource` or an `AnswerStore`. The log shows its text.
 ///
 /// ```
-/// use tower_resource_server::SourceError;
+/// use tower_resource_server::issuer::SourceError;
 ///
 /// let error = SourceError::new("the vault is sealed");
 /// assert_eq!(error.to_string(), "the vault is sealed");

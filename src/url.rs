@@ -63,7 +63,7 @@ pub(crate) fn check_url<'a>(
 
 /// Whether the text is exactly one host name or address, as in a normal URL. A port or a `*` is not
 /// allowed. A `*` would only match itself.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) fn is_exact_host(text: &str) -> bool {
     let url = format!("http://{text}");
     let plain_http = PlainHttp { loopback: false, hosts: &[text.to_owned()] };
@@ -276,7 +276,7 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 /// Whether the client certificate is sent to this URL: only over TLS.
 pub(crate) fn is_https(url: &str) -> bool {
     url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
@@ -515,7 +515,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     #[test]
     fn exact_hosts() {
         for (text, good) in [

@@ -194,7 +194,7 @@ async fn the_query_token_is_gone_from_the_original_uri() {
 async fn the_refusal_of_an_extractor_or_a_handler_has_the_body_of_the_server() {
     use axum::response::IntoResponse as _;
     use http::header::{CONTENT_TYPE, HeaderValue};
-    use tower_resource_server::{ProblemJson, Refusal};
+    use tower_resource_server::refusal::{ProblemJson, Refusal};
 
     let issuer = issuer();
     let builder = || {
@@ -306,7 +306,7 @@ async fn what_unknown_paths_answer() {
 
 #[tokio::test]
 async fn a_route_without_scopes_keeps_the_scope_of_the_servers_challenge() {
-    use tower_resource_server::authenticated;
+    use tower_resource_server::policy::authenticated;
     let issuer = issuer();
     let api = ResourceServer::builder()
         .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))

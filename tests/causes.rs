@@ -2,7 +2,7 @@
 //! helps, and no secret, token or person is. A binary of its own, since it listens to everything that is
 //! logged.
 
-#![cfg(feature = "remote")]
+#![cfg(feature = "http-client")]
 
 #[path = "support/log.rs"]
 mod log;
@@ -15,12 +15,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tower_resource_server::builder::{Builder, Ready};
+use tower_resource_server::introspection::{AnswerStore, ClientAuth, Introspection, SharedCache};
+use tower_resource_server::issuer::{AnswerProfile, IssuerResolver, SourceError};
+use tower_resource_server::keys::{Algorithm, FetchedKeys, KeySource};
+use tower_resource_server::policy::any_of;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
-use tower_resource_server::{
-    Algorithm, AnswerProfile, AnswerStore, Builder, ClientAuth, FetchedKeys, Introspection, Issuer,
-    IssuerResolver, KeySource, Profile, Ready, ResourceServer, SharedCache, SourceError, any_of,
-    providers, scope,
-};
+use tower_resource_server::{Issuer, Profile, ResourceServer, providers, scope};
 
 use log::Log;
 use support::*;
@@ -170,7 +171,7 @@ async fn why_keys_are_of_no_use_is_told() {
             let here = (endpoint == Endpoint::Metadata) == discover;
             issuer.set_fault(endpoint, if here { fault.clone() } else { Fault::None });
         }
-        let trusted = Issuer::discover(issuer.url());
+        let trusted = Issuer::new(issuer.url());
         let trusted = if discover { trusted } else { trusted.jwks_uri(issuer.jwks_uri()) };
         let server = builder(trusted).allow_http_loopback().build().unwrap();
         api(server.layer()).bearer(&token).await.assert_unavailable(name);
@@ -178,7 +179,7 @@ async fn why_keys_are_of_no_use_is_told() {
     }
     issuer.set_fault(Endpoint::Metadata, Fault::None);
     issuer.set_advertised_issuer(&format!("https://user:{SECRET}@other.example.com"));
-    let server = builder(Issuer::discover(issuer.url())).allow_http_loopback().build().unwrap();
+    let server = builder(Issuer::new(issuer.url())).allow_http_loopback().build().unwrap();
     api(server.layer()).bearer(&token).await.assert_unavailable("another issuer");
     let texts = ["another `issuer`, `https://..@other.example.com`"];
     assert_told("another issuer", &log.told(), &texts, &token);
@@ -462,7 +463,7 @@ async fn the_words_of_code_of_the_apis_own_are_escaped_and_cut() {
         let shared = SharedCache::new(Talking(words), [7; 32]).unwrap();
         let auth = ClientAuth::client_secret_basic("notes-api", SECRET);
         let asking = Introspection::new(auth).shared_cache(shared);
-        let trusted = Issuer::discover(issuer.url()).introspection(asking);
+        let trusted = Issuer::new(issuer.url()).introspection(asking);
         let server = builder(trusted).allow_http_loopback().build().unwrap();
         api(server.layer()).bearer(&issuer.token().opaque()).await.assert_ok(name);
         let lines = log.told();
@@ -480,7 +481,7 @@ async fn an_inactive_token_has_its_usual_causes_and_many_of_them_one_warning() {
     for (name, ever_active, warnings) in [("none ever", false, 1), ("one was", true, 0)] {
         let issuer = TestIssuer::start().await.unwrap();
         let auth = ClientAuth::client_secret_basic("notes-api", SECRET);
-        let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(auth));
+        let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(auth));
         let server = builder(trusted).allow_http_loopback().build().unwrap();
         let api = api(server.layer());
         if ever_active {
@@ -497,7 +498,7 @@ async fn an_inactive_token_has_its_usual_causes_and_many_of_them_one_warning() {
     // A 400 about the token keeps its code.
     let issuer = TestIssuer::start().await.unwrap();
     let auth = ClientAuth::client_secret_basic("notes-api", SECRET);
-    let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(auth));
+    let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(auth));
     let server = builder(trusted).allow_http_loopback().build().unwrap();
     issuer.set_fault(Endpoint::Introspection, Fault::Error(400, "invalid_token".into()));
     api(server.layer()).bearer("stranger-of-400").await.assert_invalid_token("400");

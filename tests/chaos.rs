@@ -2,7 +2,7 @@
 //! sockets. Both clocks are a test's; nothing here is judged by how long it took: that a request does
 //! not wait is shown by polling it once.
 
-#![cfg(feature = "remote")]
+#![cfg(feature = "http-client")]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -14,8 +14,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::{Documents, Endpoint, Fault, TestIssuer};
-use tower_resource_server::{Algorithm, Error, Issuer, ResourceServer, TestClock};
+use tower_resource_server::{Error, Issuer, ResourceServer};
 
 use support::*;
 
@@ -29,7 +31,7 @@ impl World {
     async fn new() -> Self {
         let clock = TestClock::starting_now();
         let issuer = TestIssuer::builder().clock(clock.clone()).start().await.unwrap();
-        let server = builder(Issuer::discover(issuer.url()))
+        let server = builder(Issuer::new(issuer.url()))
             .allow_http_loopback()
             .clock(clock.clone())
             .build()
@@ -388,7 +390,7 @@ async fn an_etag_says_nothing_about_the_keys_at_another_url() {
     let kid = issuer.rotate();
     let mover = Mover::start([before, issuer.jwks()]).await;
     let clock = TestClock::starting_now();
-    let trusted = Issuer::discover(mover.origin.as_str());
+    let trusted = Issuer::new(mover.origin.as_str());
     let server = builder(trusted).allow_http_loopback().clock(clock.clone()).build().unwrap();
     let api = api(server.layer());
     let token = issuer.token().claim("iss", mover.origin.as_str()).expires_in(100_000).sign();

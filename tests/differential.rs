@@ -13,7 +13,7 @@ use jsonwebtoken::{DecodingKey, Validation};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
-use tower_resource_server::Algorithm;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::TestIssuer;
 
 use support::*;

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
+use tower_resource_server::clock::TestClock;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Issuer, ResourceServer, TestClock};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use scratch::Scratch;
 use support::*;

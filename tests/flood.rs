@@ -1,6 +1,6 @@
 //! A flood of forged kids. A binary of its own, so that the memory it sees is its own.
 
-#![cfg(feature = "remote")]
+#![cfg(feature = "http-client")]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use tower_resource_server::Issuer;
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Algorithm, Issuer, TestClock};
 
 use support::*;
 
@@ -20,7 +22,7 @@ async fn a_flood_of_forged_kids_costs_its_budget_and_nobody_else_anything() {
     const FLOOD: u32 = 100_000;
     let clock = TestClock::starting_now();
     let issuer = TestIssuer::builder().clock(clock.clone()).start().await.unwrap();
-    let trusted = Issuer::discover(issuer.url());
+    let trusted = Issuer::new(issuer.url());
     let server = builder(trusted).allow_http_loopback().clock(clock.clone()).build().unwrap();
     let api = api(server.layer());
     let good = issuer.token().expires_in(100_000).sign();

@@ -7,10 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
 use tower::Layer;
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::keys::Algorithm;
+use tower_resource_server::policy::user;
 use tower_resource_server::test_issuer::{TestIssuer, inject};
 use tower_resource_server::{
-    AccessToken, Algorithm, Claims, Issuer, Profile, ResourceServer, TestClock, providers, scope,
-    user,
+    AccessToken, Claims, Issuer, Profile, ResourceServer, providers, scope,
 };
 
 use support::*;

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support::{AUDIENCE, Counted, ISSUER, api, builder, issuer, trusting};
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::issuer::{IssuerResolver, SourceError};
+use tower_resource_server::keys::{FetchedKeys, KeySource};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{
-    FetchedKeys, Issuer, IssuerResolver, KeySource, ResourceServer, SourceError, TestClock,
-};
+use tower_resource_server::{Issuer, ResourceServer};
 
 const OTHER: &str = "https://as2.example.com";
 
@@ -18,11 +19,10 @@ const OTHER: &str = "https://as2.example.com";
 #[test]
 fn a_name_stands_for_an_issuer_in_each_type_of_text() {
     let name = ISSUER.to_owned();
-    let issuers: [Issuer; 4] =
-        [ISSUER.into(), (&name).into(), name.into(), Issuer::discover(ISSUER)];
+    let issuers: [Issuer; 4] = [ISSUER.into(), (&name).into(), name.into(), Issuer::new(ISSUER)];
     let shown = issuers.map(|issuer| format!("{issuer:?}"));
     assert!(shown.iter().all(|one| *one == shown[0]), "{shown:#?}");
-    assert_ne!(shown[0], format!("{:?}", Issuer::discover("https://other.example.com")));
+    assert_ne!(shown[0], format!("{:?}", Issuer::new("https://other.example.com")));
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_reload_that_cannot_be_changes_nothing() {
     api(server.layer()).bearer(&issuer.token().sign()).await.assert_ok("as before");
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[tokio::test]
 async fn an_issuer_that_stays_keeps_its_keys_through_a_reload() {
     let issuer = TestIssuer::start().await.unwrap();
@@ -76,7 +76,7 @@ async fn an_issuer_that_stays_keeps_its_keys_through_a_reload() {
     let api = api(server.layer());
     api.bearer(&issuer.token().sign()).await.assert_ok("fetched");
     issuer.stop();
-    server.reload([Issuer::discover(issuer.url())], [AUDIENCE]).unwrap();
+    server.reload([Issuer::new(issuer.url())], [AUDIENCE]).unwrap();
     api.bearer(&issuer.token().sign()).await.assert_ok("keys at hand");
 
     // From another place, they have to be fetched.
@@ -84,7 +84,7 @@ async fn an_issuer_that_stays_keeps_its_keys_through_a_reload() {
     api.bearer(&issuer.token().sign()).await.assert_unavailable("keys from elsewhere");
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[tokio::test]
 async fn a_request_that_waits_is_judged_by_what_is_trusted_afterwards() {
     use futures::FutureExt as _;
@@ -332,7 +332,8 @@ async fn a_request_that_waits_for_keys_over_a_reload_waits_for_the_new_ones() {
 #[tokio::test(start_paused = true)]
 async fn a_seed_that_cannot_be_takes_no_fetch_away() {
     use std::sync::atomic::AtomicBool;
-    use tower_resource_server::{Event, KeySeed};
+    use tower_resource_server::keys::KeySeed;
+    use tower_resource_server::observe::Event;
 
     let issuer = issuer();
     let old = serde_json::json!({
@@ -395,11 +396,11 @@ async fn a_request_has_one_deadline_through_however_many_reloads() {
     assert!(start.elapsed() >= Duration::from_secs(3), "it asked again");
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[tokio::test]
 async fn a_reload_with_a_seed_uses_it_where_no_keys_are_at_hand() {
     let issuer = TestIssuer::start().await.unwrap();
-    let trusted = || Issuer::discover(issuer.url());
+    let trusted = || Issuer::new(issuer.url());
     let start = || builder(trusted()).allow_http_loopback().build().unwrap();
     let token = issuer.token().sign();
     let server = start();
@@ -416,16 +417,16 @@ async fn a_reload_with_a_seed_uses_it_where_no_keys_are_at_hand() {
     // A seed that can't be is none, and takes nothing away.
     let stranger = TestIssuer::in_process(issuer.url());
     let text = String::from_utf8(seed.to_json()).unwrap().replace("key-1", "key-2");
-    let other = tower_resource_server::KeySeed::from_json(text.as_bytes()).unwrap();
+    let other = tower_resource_server::keys::KeySeed::from_json(text.as_bytes()).unwrap();
     server.reload([trusted().seed(other)], [AUDIENCE]).unwrap();
     api(server.layer()).bearer(&token).await.assert_ok("keys at hand are better than a seed");
     api(server.layer()).bearer(&stranger.token().sign()).await.assert_invalid_token("a stranger");
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[tokio::test]
 async fn a_reload_that_changes_algorithms_alone_keeps_the_good_keys() {
-    use tower_resource_server::Algorithm;
+    use tower_resource_server::keys::Algorithm;
 
     let issuer = TestIssuer::start().await.unwrap();
     let first = issuer.token().sign();
@@ -437,7 +438,7 @@ async fn a_reload_that_changes_algorithms_alone_keeps_the_good_keys() {
     api.bearer(&second).await.assert_ok("fetched");
     issuer.stop();
     let only = |algorithm| {
-        let issuer = Issuer::discover(issuer.url()).algorithms([algorithm]);
+        let issuer = Issuer::new(issuer.url()).algorithms([algorithm]);
         server.reload([issuer], [AUDIENCE]).unwrap();
     };
     for (algorithm, good, bad) in [

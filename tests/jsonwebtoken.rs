@@ -8,8 +8,9 @@ mod support;
 use jsonwebtoken::Algorithm as Theirs;
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::{Value, json};
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Algorithm, Error, Issuer};
+use tower_resource_server::{Error, Issuer};
 
 use support::*;
 

@@ -14,9 +14,9 @@ use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt as _};
-use tower_resource_server::{
-    AccessToken, Claims, Error, FetchedKeys, Issuer, KeySource, ResourceServer, SourceError, scope,
-};
+use tower_resource_server::issuer::SourceError;
+use tower_resource_server::keys::{FetchedKeys, KeySource};
+use tower_resource_server::{AccessToken, Claims, Error, Issuer, ResourceServer, scope};
 
 use support::*;
 
@@ -475,7 +475,7 @@ async fn a_query_token_is_evidence_for_every_layer_it_passes() {
         .layer(one.optional_layer())
         .layer(two.optional_layer())
         .layer(one.layer())
-        .layer(two.protect(tower_resource_server::authenticated()));
+        .layer(two.protect(tower_resource_server::policy::authenticated()));
     assert_alice(&api(layers).send(request()).await, "two servers in turns");
     let layers = ServiceBuilder::new().layer(without.optional_layer()).layer(one.layer());
     assert_alice(&api(layers).send(request()).await, "a server without the method around");
@@ -940,9 +940,9 @@ async fn names_of_serde_json_are_no_members() {
 #[test]
 fn every_problem_of_a_configuration_is_reported_at_once() {
     let error = ResourceServer::builder()
-        .issuer(Issuer::discover("http://as.example.com/?x"))
+        .issuer(Issuer::new("http://as.example.com/?x"))
         .issuer(Issuer::new(ISSUER).jwks("{}"))
-        .issuer(Issuer::new(ISSUER).secret("short", tower_resource_server::Algorithm::HS256))
+        .issuer(Issuer::new(ISSUER).secret("short", tower_resource_server::keys::Algorithm::HS256))
         .audience("")
         .leeway(Duration::from_secs(301))
         .realm("é")
@@ -1039,7 +1039,7 @@ async fn a_request_can_be_dropped_wherever_it_waits() {
 async fn a_step_of_the_wall_clock_moves_expiry_and_no_key() {
     const START: u64 = 1_700_000_000;
     const HOUR: u64 = 3_600;
-    let clock = tower_resource_server::TestClock::at(START);
+    let clock = tower_resource_server::clock::TestClock::at(START);
     let issuer = tower_resource_server::test_issuer::TestIssuer::builder()
         .clock(clock.clone())
         .in_process(ISSUER);
@@ -1081,7 +1081,7 @@ async fn a_step_of_the_wall_clock_moves_expiry_and_no_key() {
 /// While sets are fetched and swapped, every request has keys, and a bad one is never let in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn requests_during_swaps_of_the_key_set_are_judged_as_ever() {
-    let clock = tower_resource_server::TestClock::starting_now();
+    let clock = tower_resource_server::clock::TestClock::starting_now();
     let issuer = issuer();
     let stranger = crate::support::issuer();
     let keys = Counted { document: issuer.jwks(), fetches: Arc::default() };

@@ -1,7 +1,7 @@
 //! The way out to authorization servers: bad connections heal by themselves, a proxy is used or the
 //! configuration refused, and metadata is looked for under each of its names.
 
-#![cfg(feature = "remote")]
+#![cfg(feature = "http-client")]
 
 #[path = "support/scripted.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]

@@ -1,5 +1,5 @@
 //! The server in operation: ready, health, readiness probe, seeds, events, keep-warm.
-#![cfg(feature = "remote")]
+#![cfg(feature = "http-client")]
 
 mod support;
 
@@ -12,11 +12,13 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use support::{AUDIENCE, api, at_once, builder};
 use tower::ServiceExt as _;
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::introspection::{ClientAuth, Introspection};
+use tower_resource_server::issuer::SourceError;
+use tower_resource_server::keys::{FetchedKeys, KeySeed, KeySource};
+use tower_resource_server::observe::{Event, KeyStage};
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
-use tower_resource_server::{
-    ClientAuth, Event, FetchedKeys, Introspection, Issuer, KeySeed, KeySource, KeyStage,
-    ResourceServer, SourceError, TestClock,
-};
+use tower_resource_server::{Issuer, ResourceServer};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -204,7 +206,7 @@ async fn an_issuer_that_is_asked_about_every_token_needs_no_keys() {
     let issuer = TestIssuer::start().await.unwrap();
     let auth = ClientAuth::client_secret_basic("notes-api", "secret");
     let introspection = Introspection::new(auth).only();
-    let builder = builder(Issuer::discover(issuer.url()).introspection(introspection));
+    let builder = builder(Issuer::new(issuer.url()).introspection(introspection));
     let server = builder.allow_http_loopback().build().unwrap();
     server.ready(SOON).await.unwrap();
     assert_eq!(server.health().issuers[0].keys, KeyStage::Unused);
@@ -233,7 +235,7 @@ async fn a_seed_bridges_a_start_without_the_issuer() {
 
     issuer.stop();
     let start = |seed: Option<KeySeed>| {
-        let mut trusted = Issuer::discover(issuer.url());
+        let mut trusted = Issuer::new(issuer.url());
         if let Some(seed) = seed {
             trusted = trusted.seed(seed);
         }
@@ -355,7 +357,7 @@ fn a_subscriber_may_ask_for_the_health() {
 
     struct Nobody;
 
-    impl tower_resource_server::IssuerResolver for Nobody {
+    impl tower_resource_server::issuer::IssuerResolver for Nobody {
         fn allows(&self, iss: &str) -> bool {
             iss == "https://tenant.example.com"
         }

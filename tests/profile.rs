@@ -5,10 +5,10 @@
 mod support;
 
 use serde_json::{Value, json};
+use tower_resource_server::policy::{all_of, any_of, authenticated, user};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{
-    Error, Principal, Profile, all_of, any_of, authenticated, danger, scope, user,
-};
+use tower_resource_server::token::Principal;
+use tower_resource_server::{Error, Profile, danger, scope};
 
 use support::*;
 

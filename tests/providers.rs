@@ -8,10 +8,12 @@ mod support;
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::keys::Algorithm;
+use tower_resource_server::policy::{authenticated, user};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{
-    AccessToken, Algorithm, Claims, Error, Issuer, Profile, ResourceServer, TestClock,
-    authenticated, providers, user,
+    AccessToken, Claims, Error, Issuer, Profile, ResourceServer, providers,
 };
 
 use support::*;
@@ -251,25 +253,25 @@ fn rows() -> Vec<Row> {
 
         // Servers without a function of their own, by a profile's methods.
         // The metadata names another issuer than the tokens, which is no https URL: an alias.
-        row("adfs", || Issuer::discover("https://adfs.example.test/adfs")
+        row("adfs", || Issuer::new("https://adfs.example.test/adfs")
                 .alias("http://adfs.example.test/adfs/services/trust")
                 .profile(Profile::jwt().scope_claim("scp").client_claim("appid")),
             "microsoft:identityserver:0f0f0f0f-1111-2222-3333-444444444444",
             "openid read", Some("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"), None, false),
-        row("authentik-user", || Issuer::discover("https://id.example.test/application/o/api/")
+        row("authentik-user", || Issuer::new("https://id.example.test/application/o/api/")
                 .profile(Profile::jwt().client_claim("azp")),
             "client-abc", "openid read", Some("client-abc"), Some("5c1e"), true),
-        row("kinde", || Issuer::discover("https://demo.kinde.test")
+        row("kinde", || Issuer::new("https://demo.kinde.test")
                 .profile(Profile::jwt().scope_array_claim("scp").client_claim("azp")),
             API, "read", Some("m2m"), None, false),
-        row("supabase", || Issuer::discover("https://ref.supabase.test/auth/v1")
+        row("supabase", || Issuer::new("https://ref.supabase.test/auth/v1")
                 .profile(Profile::jwt().require_value("role", "authenticated").user_if_value("role", "authenticated")),
             "authenticated", "", None, Some("u-1"), true),
-        row("kanidm", || Issuer::discover("https://idm.example.test/oauth2/openid/api"), "api",
+        row("kanidm", || Issuer::new("https://idm.example.test/oauth2/openid/api"), "api",
             "openid read", Some("api"), Some("e0c9"), true),
-        row("logto", || Issuer::discover("https://demo.logto.test/oidc"), API,
+        row("logto", || Issuer::new("https://demo.logto.test/oidc"), API,
             "read", Some("m2m"), Some("m2m"), false),
-        row("openiddict-unencrypted", || Issuer::discover("https://oi.example.test/"), API,
+        row("openiddict-unencrypted", || Issuer::new("https://oi.example.test/"), API,
             "read", Some("m2m"), Some("m2m"), false),
     ]
 }

@@ -1,7 +1,7 @@
 //! Issuers over HTTP: discovery, rotation, outages, floods. Ages are driven by a test clock, and
 //! the sockets are real.
 
-#![cfg(feature = "remote")]
+#![cfg(feature = "http-client")]
 
 #[path = "support/scripted.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
@@ -15,8 +15,11 @@ mod tls;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::keys::Algorithm;
+use tower_resource_server::layer::ResourceServerLayer;
 use tower_resource_server::test_issuer::{Documents, Endpoint, Fault, TestIssuer};
-use tower_resource_server::{Algorithm, Issuer, ResourceServer, ResourceServerLayer, TestClock};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use scripted::{ENDLESS, OAUTH, OPENID, Scripted};
 use support::*;
@@ -31,7 +34,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let issuer = TestIssuer::start().await.unwrap();
-        Self::of(issuer.clone(), Issuer::discover(issuer.url()))
+        Self::of(issuer.clone(), Issuer::new(issuer.url()))
     }
 
     fn of(issuer: TestIssuer, trusted: Issuer) -> Self {
@@ -73,7 +76,7 @@ impl World {
 
 /// A server that trusts `issuer`, by this clock.
 fn discovering(issuer: &str, clock: &TestClock) -> ResourceServer {
-    let server = builder(Issuer::discover(issuer)).allow_http_loopback();
+    let server = builder(Issuer::new(issuer)).allow_http_loopback();
     server.clock(clock.clone()).build().unwrap()
 }
 
@@ -112,7 +115,7 @@ async fn id_8414_3_1_1_and_5_1_and_oidcd_4_1_1_where_metadata_is_looked_for() {
     ] {
         let issuer = TestIssuer::builder().path(path).start().await.unwrap();
         issuer.set_documents(documents);
-        let world = World::of(issuer.clone(), Issuer::discover(issuer.url()));
+        let world = World::of(issuer.clone(), Issuer::new(issuer.url()));
         api(world.layer()).bearer(&world.token()).await.assert_ok(name);
         let mut expected: Vec<_> = expected.iter().map(|path| format!("GET {path}")).collect();
         expected.push(format!("GET {path}/jwks"));
@@ -143,7 +146,7 @@ fn id_8414_2_1_and_2_2_issuers_and_endpoints_are_https_without_query_and_fragmen
         ("https://as.example.com/#f", false),
         ("as.example.com", false),
     ] {
-        let built = builder(Issuer::discover(issuer)).build();
+        let built = builder(Issuer::new(issuer)).build();
         assert_eq!(built.is_ok(), good, "{issuer}: {built:?}");
     }
 }
@@ -177,7 +180,7 @@ async fn id_8414_2_2_certificates_are_checked() {
     let issuer = TestIssuer::in_process(&url);
     host.set_json("/jwks", &issuer.jwks());
     host.set_metadata(OAUTH, &url, &issuer.jwks_uri());
-    let found = |url: &str| Issuer::discover(url);
+    let found = |url: &str| Issuer::new(url);
     let explicit = |url: &str| Issuer::new(url).jwks_uri(format!("{url}/jwks"));
     let by_address = url.replace("localhost", "127.0.0.1");
     let of_address = TestIssuer::in_process(&by_address);

@@ -3,7 +3,7 @@
 
 #[path = "support/log.rs"]
 mod log;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[path = "support/scratch.rs"]
 mod scratch;
 #[path = "support/mod.rs"]
@@ -14,14 +14,14 @@ use std::sync::OnceLock;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use tower::ServiceBuilder;
+use tower_resource_server::issuer::SourceError;
+use tower_resource_server::keys::{Algorithm, FetchedKeys, KeySource};
+use tower_resource_server::refusal::{ProblemJson, Refusal};
 use tower_resource_server::test_issuer::{InjectLayer, TestIssuer, inject};
-use tower_resource_server::{
-    Algorithm, Claims, Error, FetchedKeys, Issuer, KeySource, ProblemJson, Profile, Refusal,
-    SourceError, scope,
-};
+use tower_resource_server::{Claims, Error, Issuer, Profile, scope};
 
 use log::Log;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use scratch::Scratch;
 use support::*;
 
@@ -342,7 +342,7 @@ fn debug_and_configuration_errors_show_no_secret_of_a_url() {
                 Err(error) => {
                     assert_no_url_secret(&error.to_string());
                     // Without the feature, the text is about that.
-                    let is_shown = cfg!(feature = "remote") || name != "jwks_uri";
+                    let is_shown = cfg!(feature = "http-client") || name != "jwks_uri";
                     assert!(
                         !is_shown || error.to_string().contains(clear),
                         "{name}: {clear} in {error}"
@@ -369,17 +369,18 @@ fn debug_and_configuration_errors_show_no_secret_of_a_url() {
         let seed = serde_json::json!({
             "version": 1, "issuer": url, "fetched_at": 1, "freshness": 1, "document": "{}",
         });
-        let seed = tower_resource_server::KeySeed::from_json(seed.to_string().as_bytes()).unwrap();
+        let seed =
+            tower_resource_server::keys::KeySeed::from_json(seed.to_string().as_bytes()).unwrap();
         let shown = format!("{seed:?} {:?}", Issuer::new(ISSUER).seed(seed.clone()));
         assert_no_url_secret(&shown);
         assert!(shown.contains(clear), "{shown}");
     }
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[test]
 fn what_asks_an_endpoint_shows_no_secret_of_its_url() {
-    use tower_resource_server::{ClientAuth, Introspection};
+    use tower_resource_server::introspection::{ClientAuth, Introspection};
 
     for (url, clear) in secret_urls() {
         let auth = || ClientAuth::client_secret_basic("notes-api", "s3cr3t-of-the-client");
@@ -398,11 +399,11 @@ fn what_asks_an_endpoint_shows_no_secret_of_its_url() {
 
 /// A key server and an endpoint that are known by a key in the query, while they answer and while they
 /// don't.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[tokio::test]
 async fn logs_and_errors_show_no_query_of_a_url_that_is_fetched() {
+    use tower_resource_server::introspection::{ClientAuth, Introspection};
     use tower_resource_server::test_issuer::{Endpoint, Fault};
-    use tower_resource_server::{ClientAuth, Introspection};
 
     let log = listen();
     let issuer = TestIssuer::start().await.unwrap();
@@ -471,11 +472,11 @@ async fn logs_and_errors_show_no_secret_of_a_url_in_a_token() {
     assert_no_url_secret(&log.text());
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[tokio::test]
 async fn id_7662_5_1_what_is_said_of_a_token_stays_out_of_logs_and_debug() {
+    use tower_resource_server::introspection::{ClientAuth, Introspection};
     use tower_resource_server::test_issuer::{Endpoint, Fault};
-    use tower_resource_server::{ClientAuth, Introspection};
 
     let log = listen();
     let issuer = TestIssuer::start().await.unwrap();
@@ -492,7 +493,7 @@ async fn id_7662_5_1_what_is_said_of_a_token_stays_out_of_logs_and_debug() {
             let introspection = Introspection::new(auth).signed_answer_audience("notes-api");
             let introspection =
                 if signed { introspection.require_signed_answers() } else { introspection };
-            let builder = builder(Issuer::discover(issuer.url()).introspection(introspection));
+            let builder = builder(Issuer::new(issuer.url()).introspection(introspection));
             seen += &format!("{builder:?}");
             let server = builder.allow_http_loopback().build().unwrap();
             let api = api(server.layer());
@@ -527,7 +528,7 @@ async fn id_7662_5_1_what_is_said_of_a_token_stays_out_of_logs_and_debug() {
     }
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[tokio::test]
 async fn the_token_for_a_key_server_stays_out_of_logs_and_debug() {
     use tower_resource_server::test_issuer::{Endpoint, Fault};
@@ -562,10 +563,11 @@ async fn the_token_for_a_key_server_stays_out_of_logs_and_debug() {
 
 /// What may go by http to other machines is said when the server is built: once for each host, and once
 /// more where a secret goes with it.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[test]
 fn http_is_loud_at_the_start() {
-    use tower_resource_server::{ClientAuth, Introspection, danger};
+    use tower_resource_server::danger;
+    use tower_resource_server::introspection::{ClientAuth, Introspection};
 
     fn hosts(trusted: Issuer) -> Issuer {
         danger::allow_http_hosts(trusted, ["keycloak", "b", "keycloak"])

@@ -1,7 +1,7 @@
 //! How one issuer is reached: roots of its own, and a token for its key server, as a pod reaches the
 //! API server of its cluster.
 
-#![cfg(feature = "remote")]
+#![cfg(feature = "http-client")]
 
 #[path = "support/scratch.rs"]
 mod scratch;
@@ -17,10 +17,10 @@ mod tls;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{
-    ClientAuth, Introspection, Issuer, Profile, ResourceServer, TestClock, providers,
-};
+use tower_resource_server::{Issuer, Profile, ResourceServer, providers};
 
 use scratch::Scratch;
 use scripted::{OAUTH, OPENID, Scripted};
@@ -161,10 +161,10 @@ async fn roots_of_an_issuer_serve_its_metadata_and_introspection_too() {
             .endpoint(cluster.tls.url("/introspect"))
     };
     for (name, issuer_of, good) in [
-        ("without", Issuer::discover(&url).introspection(introspection()), false),
+        ("without", Issuer::new(&url).introspection(introspection()), false),
         (
             "with",
-            Issuer::discover(&url)
+            Issuer::new(&url)
                 .introspection(introspection())
                 .only_root_certificates(cluster.authority.pem()),
             true,
@@ -254,7 +254,7 @@ fn a_token_is_shown_where_a_url_is_configured_and_secure() {
     let jwks = TestIssuer::in_process(ISSUER).jwks();
     let file = "/nowhere/token";
     for (name, issuer, word) in [
-        ("discovery", Issuer::discover(ISSUER).bearer_token_file(file), Some("metadata names")),
+        ("discovery", Issuer::new(ISSUER).bearer_token_file(file), Some("metadata names")),
         ("keys in code", Issuer::new(ISSUER).jwks(jwks).bearer_token_file(file), Some("jwks_uri")),
         (
             "no path",
@@ -284,10 +284,10 @@ fn a_token_is_shown_where_a_url_is_configured_and_secure() {
         }
     }
     for pem in ["", "no certificate", "-----BEGIN CERTIFICATE-----"] {
-        let issuer = Issuer::discover(ISSUER).only_root_certificates(pem);
+        let issuer = Issuer::new(ISSUER).only_root_certificates(pem);
         let problem = builder(issuer).build().unwrap_err().to_string();
         assert!(problem.contains("only_root_certificates"), "{problem}");
-        let of_server = builder(Issuer::discover(ISSUER)).root_certificates(pem).build();
+        let of_server = builder(Issuer::new(ISSUER)).root_certificates(pem).build();
         assert!(of_server.is_err(), "{pem:?}");
     }
 }

@@ -6,8 +6,9 @@ mod support;
 use std::collections::BTreeSet;
 
 use support::{AUDIENCE, ISSUER, api, builder, issuer};
+use tower_resource_server::issuer::{IssuerResolver, SourceError};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Issuer, IssuerResolver, ResourceServer, SourceError};
+use tower_resource_server::{Issuer, ResourceServer};
 
 /// Trusts the tenants below a prefix, which a look at the beginning of the text is to tell.
 struct Prefix {
@@ -18,10 +19,10 @@ struct Prefix {
 #[derive(Clone)]
 enum Keys {
     /// By the tenant's metadata.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     Discovered,
     /// At a URL made of the tenant's name.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     BelowTheName,
     Given(String),
 }
@@ -33,9 +34,9 @@ impl IssuerResolver for Prefix {
 
     async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, SourceError> {
         let issuer = match &self.keys {
-            #[cfg(feature = "remote")]
-            Keys::Discovered => Issuer::discover(iss),
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
+            Keys::Discovered => Issuer::new(iss),
+            #[cfg(feature = "http-client")]
             Keys::BelowTheName => Issuer::new(iss).jwks_uri(format!("{iss}/jwks")),
             Keys::Given(jwks) => Issuer::new(iss).jwks(jwks.as_str()),
         };
@@ -49,16 +50,16 @@ fn platform(prefix: &str, keys: Keys) -> ResourceServer {
     builder.allow_http_loopback().build().unwrap()
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "support/scripted.rs"]
 mod scripted;
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod fetched {
     use std::time::Duration;
 
-    use tower_resource_server::{ClientAuth, Introspection};
+    use tower_resource_server::introspection::{ClientAuth, Introspection};
 
     use super::scripted::{OAUTH, OPENID, Scripted};
     use super::*;
@@ -245,7 +246,7 @@ mod fetched {
             ("https:as.example.com/x", false),
         ] {
             for (setting, issuer) in [
-                ("issuer", Issuer::discover(url)),
+                ("issuer", Issuer::new(url)),
                 ("jwks_uri", keys(url)),
                 ("endpoint", at(url)),
                 ("issuer whose metadata names the endpoint", introspecting(url)),
@@ -257,7 +258,7 @@ mod fetched {
         for (setting, issuer, good) in [
             ("an endpoint", at("https://as.example.com/i?tenant=t1"), true),
             ("keys", keys("https://as.example.com/keys?tenant=t1"), true),
-            ("an issuer", Issuer::discover("https://as.example.com/?tenant=t1"), false),
+            ("an issuer", Issuer::new("https://as.example.com/?tenant=t1"), false),
         ] {
             assert_eq!(builder(issuer).build().is_ok(), good, "{setting} with a query");
         }
@@ -338,7 +339,7 @@ async fn names_that_are_never_fetched_are_compared_as_bytes() {
             let token = own.token().claim("iss", other.as_str()).sign();
             api(given.layer()).bearer(&token).await.assert_invalid_token(&other);
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         {
             let uri = "https://as.example.com/keys";
             assert!(builder(Issuer::new(name).jwks_uri(uri)).build().is_ok(), "{name}");
@@ -420,8 +421,8 @@ async fn the_issuers_of_all_samples_pass() {
         } else {
             reply.assert_invalid_token(name)
         }
-        if cfg!(feature = "remote") {
-            assert_eq!(builder(Issuer::discover(name)).build().is_ok(), is_url, "{name}");
+        if cfg!(feature = "http-client") {
+            assert_eq!(builder(Issuer::new(name)).build().is_ok(), is_url, "{name}");
         }
     }
 }

@@ -18,10 +18,11 @@ use http::{Request, Response};
 use http_body_util::Full;
 use serde::Deserialize;
 use tower::{Layer, Service, service_fn};
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::issuer::SourceError;
+use tower_resource_server::keys::{Algorithm, FetchedKeys, KeySource};
 use tower_resource_server::test_issuer::{TestIssuer, TokenBuilder};
-use tower_resource_server::{
-    Algorithm, FetchedKeys, Issuer, KeySource, ResourceServer, SourceError, TestClock, scope,
-};
+use tower_resource_server::{Issuer, ResourceServer, scope};
 
 pub type Body = Full<Bytes>;
 /// Makes the calls and returns the last answer.
@@ -229,7 +230,9 @@ pub fn describe(issuer: &TestIssuer) -> TokenBuilder<'_> {
 /// A server whose keys come through the engine, as those of a remote issuer do.
 fn server<T>(
     issuer: &TestIssuer,
-    build: impl FnOnce(tower_resource_server::Builder<tower_resource_server::Ready>) -> T,
+    build: impl FnOnce(
+        tower_resource_server::builder::Builder<tower_resource_server::builder::Ready>,
+    ) -> T,
 ) -> T {
     let keys = InProcess(issuer.clone());
     let issuer = Issuer::new(issuer.url()).key_source(keys);

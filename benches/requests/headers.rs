@@ -2,8 +2,9 @@
 //! one thread and on two at once.
 
 use tower::Layer as _;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Algorithm, Issuer, ResourceServer};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use crate::cases::{AUDIENCE, ISSUER, describe, service};
 use crate::threads::{TURNS, median, on};

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use tokio::runtime::Runtime;
 use tower::{Layer as _, Service};
+use tower_resource_server::builder::{Builder, Ready};
+use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Builder, ClientAuth, Introspection, Issuer, Ready, ResourceServer};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use super::{
     AUDIENCE, BARE, Base, Batch, Body, Build, Case, Small, bearer, call, describe, runtime, send,

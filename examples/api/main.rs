@@ -19,9 +19,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Parser;
 use serde_json::{Value, json};
-use tower_resource_server::{
-    AccessToken, Claims, Policy, Principal, ProblemJson, ResourceServer, authenticated,
-};
+use tower_resource_server::policy::{Policy, authenticated};
+use tower_resource_server::refusal::ProblemJson;
+use tower_resource_server::token::Principal;
+use tower_resource_server::{AccessToken, Claims, ResourceServer};
 use tracing::{Instrument, info, info_span, warn};
 
 use options::Options;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
-use tower_resource_server::Algorithm;
+use tower_resource_server::keys::Algorithm;
 
 /// Protects GET /api/read, POST /api/write and GET /api/whoami; GET /open is open.
 // Not `Debug`: it has a secret.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use tower_resource_server::{ClientAuth, ConfigError, Introspection, Issuer, Profile, providers};
+use tower_resource_server::introspection::{ClientAuth, Introspection};
+use tower_resource_server::{ConfigError, Issuer, Profile, providers};
 
 use crate::options::{Asked, OfProvider, Options, ProfileName, Provider, SecretIn, Written};
 
@@ -26,8 +27,9 @@ impl From<String> for Problems {
 pub fn issuer(options: &mut Options) -> Result<Issuer, Problems> {
     let mut issuer = match options.of_provider.provider {
         Some(provider) => known(provider, &mut options.issuer, &mut options.of_provider)?,
-        None => Issuer::discover(text(&mut options.issuer, "--issuer")?)
-            .profile(profile(&options.written)),
+        None => {
+            Issuer::new(text(&mut options.issuer, "--issuer")?).profile(profile(&options.written))
+        }
     };
     for name in &options.alias {
         issuer = issuer.alias(name);

@@ -7,33 +7,33 @@
 mod algorithm;
 mod digest;
 mod edwards;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod fingerprint;
 mod key;
 mod random;
 mod roca;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod seal;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod sign;
 mod spki;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod tls;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};
 pub(crate) use digest::sha256;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use fingerprint::{BuildFingerprintHasher, Fingerprint, Fingerprints};
 pub(crate) use key::{KeyFault, VerificationKey};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use random::random_octets;
 pub(crate) use random::random_unit;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use seal::{OVERHEAD as SEALING_OVERHEAD, SECRET as SEALING_SECRET, Sealer};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use sign::SigningKey;
 #[cfg(feature = "redis")]
 pub(crate) use tls::tls_client;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use tls::{Roots, TlsConfig, certificates, tls_config};

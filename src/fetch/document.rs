@@ -4,7 +4,7 @@
 /// KiB; a set of 250 keys with their certificates has 400 KiB.
 pub(crate) const MAX_DOCUMENT: usize = 512 * 1024;
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 /// The largest answer about a token, in bytes. A client can cause such an answer at any time. Real
 /// ones have 1 KiB. Documents, which are fetched rarely, may have up to [`MAX_DOCUMENT`].
 pub(crate) const MAX_BODY: usize = 64 * 1024;

@@ -6,43 +6,43 @@
 //! only if that is enabled. Requests ask for no content coding, so that the limit applies to the
 //! decoded document.
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod answer;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod cache_control;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod cause;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod client;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod discovery;
 mod document;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod error;
 mod failure;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod names;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod pool;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod proxy;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod settings;
 
-#[cfg(all(test, feature = "remote"))]
+#[cfg(all(test, feature = "http-client"))]
 pub(crate) use answer::Answer;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use answer::{FormAnswer, redirect_target};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use client::{Client, Form};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use discovery::Discovery;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use document::MAX_BODY;
 pub(crate) use document::MAX_DOCUMENT;
 pub(crate) use document::without_mark;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use error::{FetchError, fetched_url};
 pub(crate) use failure::Failure;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use settings::{ClientSettings, MAX_DEADLINE};

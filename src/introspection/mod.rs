@@ -23,6 +23,8 @@ mod engine;
 mod settings;
 mod shared;
 
+#[cfg(feature = "redis")]
+pub use crate::redis::RedisStore;
 pub(crate) use answer::Answer;
 pub(crate) use build::{Context, Introspecting};
 pub use endpoint::{ClientAuth, TokenSource};
@@ -30,5 +32,5 @@ pub(crate) use engine::{AnswerLookup, AnswerWait};
 pub use settings::Introspection;
 pub(crate) use settings::Jwts;
 #[cfg(feature = "redis")]
-pub use shared::RedisStore;
+pub(crate) use shared::MAX_VALUE;
 pub use shared::{AnswerStore, SharedCache};

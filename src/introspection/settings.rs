@@ -17,10 +17,11 @@ use crate::observe::shown::{AllShown, Shown};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_resource_server::{ClientAuth, Introspection, Issuer};
+/// use tower_resource_server::Issuer;
+/// use tower_resource_server::introspection::{ClientAuth, Introspection};
 ///
 /// let auth = ClientAuth::client_secret_basic("notes-api", "secret");
-/// let issuer = Issuer::discover("https://as.example.com")
+/// let issuer = Issuer::new("https://as.example.com")
 ///     .introspection(Introspection::new(auth).cache_ttl(Duration::from_secs(10)));
 /// # let _ = issuer;
 /// ```

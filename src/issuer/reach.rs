@@ -15,7 +15,7 @@ impl Issuer {
     ///
     /// The URLs in the document are used as they are. If they work only from outside the network,
     /// also set [`jwks_uri`](Self::jwks_uri) and
-    /// [`Introspection::endpoint`](crate::Introspection::endpoint), which override the metadata.
+    /// [`Introspection::endpoint`](crate::introspection::Introspection::endpoint), which override the metadata.
     /// For http inside a network, see
     /// [`danger::allow_http_hosts`](crate::danger::allow_http_hosts).
     ///
@@ -37,7 +37,7 @@ impl Issuer {
     /// trusted.
     ///
     /// The roots of the system and of
-    /// [`Builder::root_certificates`](crate::Builder::root_certificates) are not trusted for this
+    /// [`Builder::root_certificates`](crate::builder::Builder::root_certificates) are not trusted for this
     /// issuer. So no public certificate authority can vouch for a server that pretends to be a
     /// private issuer.
     pub fn only_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -51,7 +51,7 @@ impl Issuer {
     /// and the cached keys stay.
     ///
     /// The token is sent only to the [`jwks_uri`](Self::jwks_uri) of this issuer, never to a URL
-    /// from metadata or from a redirect. Without a `jwks_uri`, [`build`](crate::Builder::build)
+    /// from metadata or from a redirect. Without a `jwks_uri`, [`build`](crate::builder::Builder::build)
     /// refuses the setting.
     pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.transport.bearer_token_file = Some(path.into());
@@ -61,20 +61,20 @@ impl Issuer {
     /// The deadline of one request for this issuer's metadata or keys: 5 s by default, 30 s at
     /// most. A longer deadline makes no client wait longer: a request waits at most 3 s for keys,
     /// and later requests find them in the cache. For introspection calls, use
-    /// [`Introspection::deadline`](crate::Introspection::deadline).
+    /// [`Introspection::deadline`](crate::introspection::Introspection::deadline).
     pub fn fetch_deadline(mut self, deadline: Duration) -> Self {
         self.transport.deadline = Some(deadline);
         self
     }
 
-    /// Connects to this issuer directly, even if [`Builder::proxy`](crate::Builder::proxy) sets a
+    /// Connects to this issuer directly, even if [`Builder::proxy`](crate::builder::Builder::proxy) sets a
     /// proxy for the others. Use it for an authorization server in the same network. It applies to
     /// metadata, keys and introspection.
     ///
     /// ```
     /// use tower_resource_server::{Issuer, ResourceServer};
     ///
-    /// let inside = Issuer::discover("https://as.internal.example.com").no_proxy();
+    /// let inside = Issuer::new("https://as.internal.example.com").no_proxy();
     /// let server = ResourceServer::builder()
     ///     .issuer("https://as.example.com")
     ///     .issuer(inside)

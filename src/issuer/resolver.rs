@@ -8,10 +8,11 @@ use crate::source_error::{Boxed, SourceError};
 /// Finds the issuers of tenants at run time.
 ///
 /// It only returns an [`Issuer`]. Tokens are validated as for any other issuer. Set it with
-/// [`Builder::issuer_resolver`](crate::Builder::issuer_resolver).
+/// [`Builder::issuer_resolver`](crate::builder::Builder::issuer_resolver).
 ///
 /// ```
-/// use tower_resource_server::{Issuer, SourceError, IssuerResolver};
+/// use tower_resource_server::Issuer;
+/// use tower_resource_server::issuer::{IssuerResolver, SourceError};
 ///
 /// struct Tenants;
 ///
@@ -25,7 +26,7 @@ use crate::source_error::{Boxed, SourceError};
 ///
 ///     fn resolve(&self, iss: &str) -> impl Future<Output = Result<Option<Issuer>, SourceError>> + Send {
 ///         // A real resolver would look the tenant up in its directory.
-///         Box::pin(async move { Ok(Some(Issuer::discover(iss))) })
+///         Box::pin(async move { Ok(Some(Issuer::new(iss))) })
 ///     }
 /// }
 ///

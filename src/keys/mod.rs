@@ -1,9 +1,9 @@
 //! Step 4 of the walk: finds the key that signed a token, and keeps the keys of an issuer up to
 //! date.
 //!
-//! Selecting a key is a pure function, in `set/select.rs`. Keys that do not change are a [`KeySet`].
-//! Keys of a server are kept fresh by one engine for each issuer, [`RemoteKeys`]. A pure state
-//! machine over time makes the engine's decisions, in [`freshness`].
+//! Selecting a key is a pure function, in `set/select.rs`. Keys that do not change are a `KeySet`.
+//! Keys of a server are kept fresh by one engine for each issuer, `RemoteKeys`. A pure state
+//! machine over time makes the engine's decisions, in `freshness/`.
 
 mod engine;
 mod found;
@@ -13,12 +13,12 @@ mod source;
 
 use std::sync::Arc;
 
-use crate::crypto::Algorithm;
 use crate::observe::shown::redacted;
 use crate::observe::{IssuerHealth, KeyStage};
 use crate::token::Excerpt;
 use crate::token::header::KeyHint;
 
+pub use crate::crypto::Algorithm;
 pub use engine::{InvalidSeed, KeySeed};
 pub(crate) use engine::{KeySettings, KeyWait, KeysWaited, RemoteKeys};
 pub(crate) use found::{Found, KeyLookup};
@@ -27,7 +27,7 @@ pub use set::jwk_thumbprint;
 pub(crate) use set::{KeySet, KeySetFault, der, pem};
 pub(crate) use source::AnyKeySource;
 pub(crate) use source::Source;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use source::{BearerFile, JwksPlaces, MAX_PLACES, bearer, read_file};
 pub use source::{FetchedKeys, KeySource};
 
@@ -161,7 +161,7 @@ impl Keys {
     }
 
     /// The metadata that names the place of the keys.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn discovery(&self) -> Option<&Arc<crate::fetch::Discovery>> {
         match self {
             Self::Static(_) => None,

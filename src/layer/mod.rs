@@ -2,7 +2,7 @@
 //!
 //! For each request, in one synchronous pass where possible:
 //!
-//! - without a valid token, the layer answers with a [`Refusal`](crate::Refusal). It does not call the
+//! - without a valid token, the layer answers with a [`Refusal`](crate::refusal::Refusal). It does not call the
 //!   inner service and does not read the request's body;
 //! - with a valid token, the layer stores the token in the request's extensions and calls the inner
 //!   service.

@@ -24,3 +24,6 @@ pub mod non_features {}
 
 #[doc = include_str!("providers.md")]
 pub mod providers {}
+
+#[doc = include_str!("upgrade.md")]
+pub mod upgrade {}

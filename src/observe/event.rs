@@ -19,15 +19,16 @@ pub(crate) const FOR_ENCRYPTION: [&str; 3] = [USE_IS_NOT_SIG, NO_VERIFY, ALG_ENC
 /// flood, or at most at the rate limit of fetches.
 ///
 /// ```
-/// # #[cfg(not(feature = "remote"))]
+/// # #[cfg(not(feature = "http-client"))]
 /// # fn main() {}
-/// # #[cfg(feature = "remote")]
+/// # #[cfg(feature = "http-client")]
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::sync::{Arc, Mutex};
 /// use std::time::Duration;
 /// use tower_resource_server::test_issuer::TestIssuer;
-/// use tower_resource_server::{Event, ResourceServer};
+/// use tower_resource_server::ResourceServer;
+/// use tower_resource_server::observe::Event;
 ///
 /// let issuer = TestIssuer::start().await?;
 /// let events = Arc::new(Mutex::new(Vec::new()));

@@ -12,7 +12,7 @@ pub struct Health {
     pub generation: u64,
     /// The configured issuers, in the order of the configuration.
     pub issuers: Vec<IssuerHealth>,
-    /// The known tenants of the [resolver](crate::IssuerResolver).
+    /// The known tenants of the [resolver](crate::issuer::IssuerResolver).
     pub tenants: Vec<IssuerHealth>,
 }
 
@@ -105,7 +105,7 @@ pub enum KeyStage {
     /// Fresh. The next request starts a refresh ahead of time, in the background.
     Ahead,
     /// Stale, and used until a fetch succeeds or the time of
-    /// [`stale_if_error`](crate::Builder::stale_if_error) is over.
+    /// [`stale_if_error`](crate::builder::Builder::stale_if_error) is over.
     Stale,
     /// Past that time. Requests get 503 until a fetch succeeds.
     Expired,

@@ -5,10 +5,10 @@ use http::StatusCode;
 
 use crate::error::Error;
 use crate::observe::event::{Event, FOR_ENCRYPTION};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::observe::occurrence::Introspected;
 use crate::observe::occurrence::Occurrence;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::observe::shown::redacted;
 use crate::token::Excerpt;
 
@@ -25,22 +25,22 @@ pub(crate) fn write(occurrence: &Occurrence<'_>) {
             let iss = iss.as_str();
             tracing::error!(target: TARGET, iss, problem, "the issuer of a tenant could not be resolved");
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         Occurrence::HttpIsAllowed { issuer, host } => {
             let issuer = &*redacted(issuer);
             tracing::warn!(target: TARGET, issuer, host, "danger::allow_http_hosts: an attacker on the network path to this host can put in keys and sign tokens");
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         Occurrence::SecretByHttp { issuer, secret } => {
             let issuer = &*redacted(issuer);
             tracing::warn!(target: TARGET, issuer, secret, "danger::allow_http_hosts: a secret is sent without encryption, or may be");
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         Occurrence::Introspection { issuer, what } => introspection(&redacted(issuer), what),
     }
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 fn introspection(issuer: &str, what: &Introspected<'_>) {
     match what {
         Introspected::Failed(error) => {

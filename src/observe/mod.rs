@@ -10,7 +10,7 @@ mod stream;
 pub use event::Event;
 pub(crate) use event::{ALG_ENCRYPTS, NO_VERIFY, USE_IS_NOT_SIG};
 pub use health::{Health, IntrospectionHealth, IssuerHealth, KeyStage};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use occurrence::Introspected;
 pub(crate) use occurrence::Occurrence;
 pub(crate) use stream::Stream;

@@ -14,18 +14,18 @@ pub(crate) enum Occurrence<'a> {
     /// The API's resolver failed, or returned an invalid issuer.
     Unresolved { iss: &'a str, problem: &'a str },
     /// The configuration allows requests to this host by http.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     HttpIsAllowed { issuer: &'a str, host: &'a str },
     /// A request by http contains a secret, or may contain one.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     SecretByHttp { issuer: &'a str, secret: &'static str },
     /// An occurrence at the introspection of an issuer.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     Introspection { issuer: &'a str, what: Introspected<'a> },
 }
 
 /// An occurrence at the introspection of an issuer.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) enum Introspected<'a> {
     /// A call failed. Details are in the line about the request that is refused for it.
     Failed(&'a Error),

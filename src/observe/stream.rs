@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::observe::event::Event;
 use crate::observe::log;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::observe::occurrence::Introspected;
 use crate::observe::occurrence::Occurrence;
 
@@ -39,7 +39,7 @@ impl Stream {
         }
     }
 
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn tell_of_introspection(&self, issuer: &str, what: Introspected<'_>) {
         self.tell(&Occurrence::Introspection { issuer, what });
     }

@@ -32,7 +32,7 @@ pub fn scope(token: &str) -> Policy {
 
 /// Requires all of `policies`. A `&str` is a scope.
 ///
-/// A [`Requirement`](crate::Requirement) is not a policy, so it cannot be in `policies`. Add the check
+/// A [`Requirement`](crate::policy::Requirement) is not a policy, so it cannot be in `policies`. Add the check
 /// to the whole policy, as in `all_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
@@ -44,7 +44,7 @@ pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy 
 
 /// Requires at least one of `policies`. A `&str` is a scope.
 ///
-/// A [`Requirement`](crate::Requirement) is not a policy, so it cannot be in `policies`: a check can
+/// A [`Requirement`](crate::policy::Requirement) is not a policy, so it cannot be in `policies`: a check can
 /// refuse a request, but cannot grant access. Add the check to the whole policy, as in
 /// `any_of(["a", "b"]).and_check(..)`.
 ///

@@ -8,7 +8,8 @@
 //! are not part of the expression, so `any_of` cannot use a check to grant access.
 //!
 //! ```
-//! use tower_resource_server::{all_of, any_of, scope};
+//! use tower_resource_server::scope;
+//! use tower_resource_server::policy::{all_of, any_of};
 //!
 //! let read = scope("notes:read");
 //! let edit = all_of(["notes:read", "notes:write"]);
@@ -23,7 +24,7 @@ mod tests;
 
 pub use expression::{Policy, all_of, any_of, authenticated, user};
 pub use requirement::Requirement;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub use requirement::introspected_now;
 #[cfg(feature = "axum")]
 pub(crate) use requirement::wrong_claims_type;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::policy::expression::Policy;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::policy::expression::authenticated;
 use crate::token::{AccessToken, Actor, AnyToken, Claims, OtherScope, ScopeSet, ScopeToken};
 
@@ -70,14 +70,14 @@ type Check = Arc<dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync>;
 ///
 /// It is not a part of the policy, so `any_of` cannot make it an alternative to a scope.
 /// [`Policy::and_introspected_now`] adds it to a policy.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub fn introspected_now<C>() -> Requirement<C> {
     authenticated().and_introspected_now()
 }
 
 impl<C> Requirement<C> {
     /// Also requires introspection at each request; see [`introspected_now`].
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub fn and_introspected_now(mut self) -> Self {
         self.introspected_now = true;
         self
@@ -174,12 +174,13 @@ impl Policy {
     /// Also requires introspection of the token at each request; see [`introspected_now`].
     ///
     /// ```
-    /// use tower_resource_server::{Requirement, scope};
+    /// use tower_resource_server::scope;
+    /// use tower_resource_server::policy::Requirement;
     ///
     /// let transfer: Requirement = scope("transfer").and_introspected_now();
     /// # let _ = transfer;
     /// ```
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub fn and_introspected_now<C>(self) -> Requirement<C> {
         Requirement::from(self).and_introspected_now()
     }

@@ -13,17 +13,18 @@ use crate::profile::signs::{Sign, Signs};
 /// name of RFC 7662 is absent.
 ///
 /// ```
-/// use tower_resource_server::{AnswerProfile, Issuer, Profile};
+/// use tower_resource_server::{Issuer, Profile};
+/// use tower_resource_server::issuer::AnswerProfile;
 ///
 /// // A server whose responses have the same claims as its JWTs.
 /// let profile = Profile::jwt()
 ///     .client_claim("azp")
 ///     .answers(AnswerProfile::rfc7662().client_claim("azp"));
-/// let issuer = Issuer::discover("https://as.example.com").profile(profile);
+/// let issuer = Issuer::new("https://as.example.com").profile(profile);
 /// # let _ = issuer;
 /// ```
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(not(feature = "remote"), allow(dead_code))]
+#[cfg_attr(not(feature = "http-client"), allow(dead_code))]
 pub struct AnswerProfile {
     pub(crate) client: Option<Cow<'static, str>>,
     pub(crate) scope: Option<Cow<'static, str>>,

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::profile::claim::check_named_kind;
 use crate::profile::claim::{
     check_audience, check_kind, check_value, date, is_absent, malformed, missing, text,
 };
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::profile::signs::is_answer_member;
 use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim, other_scope};
 use crate::profile::{Expected, Profile};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::token::OtherScope;
 use crate::token::header::media_type;
 use crate::token::json::{Object, Value};
@@ -28,7 +28,7 @@ pub(crate) struct Times {
 }
 
 /// What an introspection response may lack.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lacking {
     Nothing,
@@ -88,7 +88,7 @@ impl Profile {
 
     /// Checks the `typ` of a JWT that only its server validates. It need not be the type of an
     /// access token, but it must not be the type of anything else.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn check_introspected_type(typ: Option<&str>) -> Result<(), Error> {
         match typ.map(media_type) {
             Some(found)
@@ -122,7 +122,7 @@ impl Profile {
     /// optional. The claims that the API requires by name must be present, unless the JWT itself
     /// has them. Returns the times: they alone can fail later, when the same response is checked
     /// again.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn validate_introspected(
         &self,
         claims: &Object<'_>,
@@ -185,7 +185,7 @@ impl Profile {
 
     /// The RFC 7662 name for the claim that this profile calls `name` in JWTs, if there is one. A
     /// name that RFC 7662 defines has the same meaning in both formats.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     fn answer_name(&self, name: &str) -> Option<&'static str> {
         match name {
             _ if is_answer_member(name) => None,
@@ -197,7 +197,7 @@ impl Profile {
     }
 
     /// The client that an introspection response names (RFC 7662 §2.2).
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     fn answer_client<'a>(&self, members: &'a Object<'_>) -> Result<Option<&'a str>, Error> {
         match (text(members, "client_id")?, &self.answers.client) {
             (None, Some(name)) => text(members, name),
@@ -206,7 +206,7 @@ impl Profile {
     }
 
     /// The scope that an introspection response states, if any (RFC 7662 §2.2).
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     fn answer_scope(&self, members: &Object<'_>) -> Result<Option<ScopeSet>, Error> {
         let name = match &self.answers.scope {
             Some(name) if is_absent(members, "scope") => name,
@@ -216,7 +216,7 @@ impl Profile {
     }
 
     /// Reads the facts from a validated response.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn read_answer(
         &self,
         members: &Object<'_>,
@@ -242,7 +242,7 @@ impl Profile {
 
     /// Removes from the facts of a JWT what a validated response does not grant. It never adds
     /// rights: an unknown actor stays unknown or becomes a client.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,
@@ -276,7 +276,7 @@ impl Profile {
 
     /// Checks that a JWT and its response name the same client, each with its own claim names. If
     /// the profile uses the subject as the client, a JWT does not name its client.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     fn check_same_client(
         &self,
         facts: &Facts,
@@ -311,7 +311,7 @@ impl Profile {
 
     /// The signs that a response is about a client's own token: those of the profile that apply to
     /// both formats, and those for responses.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     fn answer_signs(&self) -> impl Iterator<Item = &Sign> {
         let carried = self.signs.of_clients.iter().filter(|sign| sign.counts_in_answers());
         carried.chain(&self.answers.signs.of_clients)

@@ -12,7 +12,7 @@ mod answers;
 mod claim;
 mod expected;
 mod judge;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod judged;
 mod signs;
 
@@ -22,9 +22,9 @@ use crate::profile::signs::{Sign, Signs};
 
 pub use answers::AnswerProfile;
 pub(crate) use expected::Expected;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use judge::{Lacking, Times};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use judged::Judged;
 
 /// The claims that RFC 9068 §2.2 requires in addition to `iss`, `aud` and `exp`.
@@ -37,7 +37,7 @@ const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 ///
 /// // A server whose tokens have the type `JWT` and an array of scopes named `scp`.
 /// let profile = Profile::jwt().scope_array_claim("scp").client_claim("cid");
-/// let issuer = Issuer::discover("https://as.example.com").profile(profile);
+/// let issuer = Issuer::new("https://as.example.com").profile(profile);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -51,7 +51,7 @@ pub struct Profile {
     required_values: Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>,
     signs: Signs,
     /// Rules for introspection responses.
-    #[cfg_attr(not(feature = "remote"), allow(dead_code))]
+    #[cfg_attr(not(feature = "http-client"), allow(dead_code))]
     answers: AnswerProfile,
     /// Whether `sub` alone is enough for a user; see `danger::any_subject_is_a_user`.
     pub(crate) any_subject: bool,
@@ -186,7 +186,7 @@ impl Profile {
     /// # let _ = profile;
     /// ```
     ///
-    /// [`Principal::Client`]: crate::Principal::Client
+    /// [`Principal::Client`]: crate::token::Principal::Client
     pub fn claim_optional(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
         let before = self.required.len();
@@ -233,7 +233,7 @@ impl Profile {
     /// names with `service-account-`, Auth0's `@clients`, and a `sub` that equals one of the usual
     /// claims for the client.
     ///
-    /// [`Principal::Client`]: crate::Principal::Client
+    /// [`Principal::Client`]: crate::token::Principal::Client
     pub fn client_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_clients.push(Sign::Present(name.into()));
         self

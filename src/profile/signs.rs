@@ -62,7 +62,7 @@ pub(crate) struct Acting<'a> {
 
 /// The members that RFC 7662 §2.2 defines for a response. In a response, their presence does not
 /// show who acts, even if a server adds the claim only to JWTs of clients (Keycloak's `client_id`).
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 const ANSWER_MEMBERS: [&str; 12] = [
     "active",
     "scope",
@@ -78,7 +78,7 @@ const ANSWER_MEMBERS: [&str; 12] = [
     "jti",
 ];
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(super) fn is_answer_member(name: &str) -> bool {
     ANSWER_MEMBERS.contains(&name)
 }
@@ -87,7 +87,7 @@ impl Sign {
     /// Whether a sign of a client in a JWT also applies to an introspection response. A sign of a
     /// client only removes rights, so a sign by value applies to both formats. The absence of a
     /// claim means nothing in a response, because a response may omit any claim.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(super) fn counts_in_answers(&self) -> bool {
         match self {
             Self::Present(name) => !is_answer_member(name),
@@ -97,7 +97,7 @@ impl Sign {
     }
 
     /// Whether the sign is the presence of something, and not the absence.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(super) fn is_positive(&self) -> bool {
         !matches!(self, Self::Absent(_) | Self::ClientNotInAudience)
     }

@@ -11,7 +11,8 @@ use crate::rejection::Refusal;
 ///
 /// ```
 /// use http::HeaderValue;
-/// use tower_resource_server::{Refusal, ResourceServer};
+/// use tower_resource_server::ResourceServer;
+/// use tower_resource_server::refusal::Refusal;
 ///
 /// let builder = ResourceServer::builder()
 ///     .issuer("https://as.example.com")

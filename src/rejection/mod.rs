@@ -36,7 +36,8 @@ pub(crate) use handed_on::HandedOn;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use tower_resource_server::test_issuer::TestIssuer;
-/// use tower_resource_server::{Error, Issuer, Refusal, ResourceServer};
+/// use tower_resource_server::{Error, Issuer, ResourceServer};
+/// use tower_resource_server::refusal::Refusal;
 ///
 /// let issuer = TestIssuer::in_process("https://as.example.com");
 /// let api = ResourceServer::builder()

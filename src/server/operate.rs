@@ -53,7 +53,7 @@ impl<C, R> ResourceServer<C, R> {
     /// retried until the deadline. After a [reload](Self::reload) it waits for the new issuers.
     ///
     /// ```
-    /// # #[cfg(feature = "remote")]
+    /// # #[cfg(feature = "http-client")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
@@ -71,7 +71,7 @@ impl<C, R> ResourceServer<C, R> {
     /// assert!(api.health().is_ready());
     /// # Ok(())
     /// # }
-    /// # #[cfg(not(feature = "remote"))]
+    /// # #[cfg(not(feature = "http-client"))]
     /// # fn main() {}
     /// ```
     ///

@@ -36,7 +36,7 @@ pub struct ReadinessService<B, C = Claims, R = EmptyBody> {
 
 impl<C, R> ResourceServer<C, R> {
     /// A service for a readiness probe. It answers 200 if the tokens of every issuer can be validated
-    /// ([`Health::is_ready`](crate::Health::is_ready)), otherwise 503. `B` is the type of its bodies.
+    /// ([`Health::is_ready`](crate::observe::Health::is_ready)), otherwise 503. `B` is the type of its bodies.
     /// It requires no credentials.
     ///
     /// ```

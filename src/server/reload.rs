@@ -35,7 +35,7 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// As [`Builder::build`](crate::Builder::build). After an error, the old configuration stays.
+    /// As [`Builder::build`](crate::builder::Builder::build). After an error, the old configuration stays.
     pub fn reload<I: Into<Issuer>, A: Into<String>>(
         &self,
         issuers: impl IntoIterator<Item = I>,

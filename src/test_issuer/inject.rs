@@ -27,7 +27,7 @@ use crate::trust::TrustedIssuer;
 /// is added. To leave one out, set it to `null`.
 ///
 /// This skips authentication, and so every check of the token: `typ`, times, audience, required
-/// claims, and [validators](crate::Builder::validator). To test these, mint a token with
+/// claims, and [validators](crate::builder::Builder::validator). To test these, mint a token with
 /// [`TestIssuer::token`](super::TestIssuer::token). The access token belongs to the server's
 /// current configuration.
 ///

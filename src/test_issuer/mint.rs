@@ -97,7 +97,7 @@ impl<'a> TokenBuilder<'a> {
     /// Sets `exp` to this number of seconds from now. A negative number is in the past.
     ///
     /// A server accepts a token until 60 s after its `exp`, unless
-    /// [`Builder::leeway`](crate::Builder::leeway) or [`Issuer::leeway`](crate::Issuer::leeway) is
+    /// [`Builder::leeway`](crate::builder::Builder::leeway) or [`Issuer::leeway`](crate::Issuer::leeway) is
     /// set. So `expires_in(-10)` is still valid, and `expires_in(-61)` is not.
     pub fn expires_in(self, seconds: i64) -> Self {
         let exp = self.issuer.now().saturating_add_signed(seconds);

@@ -12,14 +12,14 @@
 //!
 //! A test has two kinds of time:
 //!
-//! - Ages and the times of tokens use the [`Clock`](crate::Clock). To control it, give a
-//!   [`TestClock`](crate::TestClock) to the builders of the server and of the issuer.
+//! - Ages and the times of tokens use the [`Clock`](crate::clock::Clock). To control it, give a
+//!   [`TestClock`](crate::clock::TestClock) to the builders of the server and of the issuer.
 //! - Deadlines use tokio's timers. With `#[tokio::test(start_paused = true)]`, tokio jumps to the
 //!   next timer when all tasks are idle. A task that waits for a socket counts as idle. So a fetch
 //!   over HTTP reaches its deadline at once, and the answer is 503.
 //!
 //! So use `start_paused` only with an issuer [in process](TestIssuer::in_process) or a
-//! [`KeySource`](crate::KeySource). A test that uses a port must run in real time.
+//! [`KeySource`](crate::keys::KeySource). A test that uses a port must run in real time.
 //!
 //! ```
 //! use tower_resource_server::test_issuer::TestIssuer;

@@ -18,7 +18,8 @@ use crate::token::{Claims, Facts, NumericDate, Principal, ScopeSet};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use tower_resource_server::test_issuer::TestIssuer;
-/// use tower_resource_server::{AccessToken, Issuer, Principal, ResourceServer};
+/// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
+/// use tower_resource_server::token::Principal;
 ///
 /// let issuer = TestIssuer::in_process("https://as.example.com");
 /// let api = ResourceServer::builder()

@@ -28,7 +28,7 @@ pub(crate) enum OtherScope {
     Scp,
     ScpArray,
     /// A member of an introspection response.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     InAnswer,
 }
 
@@ -41,7 +41,7 @@ impl OtherScope {
                 "its claim `scope`, an array, is not read: see `Profile::scope_array_claim`"
             }
             Self::Scp => "its claim `scp` is not read: see `Profile::scope_claim`",
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Self::InAnswer => {
                 "the introspection answer has it under another name than `scope`: see \
                  `Profile::answers`"

@@ -88,7 +88,7 @@ impl<'a> JwtHead<'a> {
 
 impl<'a> UnverifiedJwt<'a> {
     /// Parses a JWT that is not an access token, with a limit of `limit` bytes.
-    #[cfg(any(feature = "remote", test))]
+    #[cfg(any(feature = "http-client", test))]
     pub(crate) fn parse_up_to(
         limit: usize,
         jwt: &'a [u8],
@@ -157,7 +157,7 @@ impl<'a> CompactJws<'a> {
 ///
 /// Every other token is opaque. This includes tokens with five parts: some servers encrypt tokens
 /// that only they read.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) fn is_jwt(token: &[u8]) -> bool {
     CompactJws::split(token).is_ok_and(|jws| begins_an_object(jws.header))
 }
@@ -165,7 +165,7 @@ pub(crate) fn is_jwt(token: &[u8]) -> bool {
 /// Whether the leniently decoded text begins with `{`, white space, and then `"` or `}`. Accepts
 /// both base64 alphabets, padding, and spare bits. A byte order mark and white space are allowed
 /// before the `{`.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 fn begins_an_object(text: &[u8]) -> bool {
     let (mut bits, mut held) = (0_u32, 0_u32);
     let mut is_open = false;
@@ -196,7 +196,7 @@ fn begins_an_object(text: &[u8]) -> bool {
     false
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 fn six_bits(character: u8) -> Option<u32> {
     let six = match character {
         b'A'..=b'Z' => character - b'A',
@@ -260,7 +260,7 @@ mod tests {
         assert!(matches!(parse(&token), Err(Error::TokenTooLarge { .. })));
     }
 
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     #[test]
     fn opaque_tokens_and_bad_jwts() {
         use base64::engine::general_purpose::{STANDARD, URL_SAFE};

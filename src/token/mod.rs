@@ -1,7 +1,7 @@
 //! Tokens: their parts, and the types for what is known about them after each step.
 
-mod access;
-mod claims;
+pub(crate) mod access;
+pub(crate) mod claims;
 mod cnf;
 mod date;
 mod facts;
@@ -12,9 +12,9 @@ mod principal;
 mod scope;
 mod text;
 
-pub use access::AccessToken;
+pub(crate) use access::AccessToken;
 pub(crate) use access::AnyToken;
-pub use claims::Claims;
+pub(crate) use claims::Claims;
 pub(crate) use cnf::Cnf;
 pub use date::NumericDate;
 pub(crate) use facts::{Actor, Facts, Names, OtherScope};

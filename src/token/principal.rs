@@ -15,7 +15,8 @@ use crate::observe::shown::Shown;
 /// `Debug` shows only the issuer, because `sub` and `client_id` must not be logged (RFC 9068 §6).
 ///
 /// ```
-/// use tower_resource_server::{AccessToken, Principal};
+/// use tower_resource_server::AccessToken;
+/// use tower_resource_server::token::Principal;
 ///
 /// fn may_see(owner: &str, token: &AccessToken) -> bool {
 ///     match token.principal() {
@@ -43,7 +44,7 @@ pub enum Principal<'a> {
         /// The client, if the token names it.
         client_id: Option<&'a str>,
     },
-    /// A user or a client: nothing in the token shows which. [`user`](crate::user()) refuses this
+    /// A user or a client: nothing in the token shows which. [`user`](crate::policy::user()) refuses this
     /// principal.
     Unknown {
         /// The issuer.

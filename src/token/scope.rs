@@ -16,7 +16,7 @@ impl ScopeToken {
     /// a space.
     ///
     /// ```
-    /// use tower_resource_server::ScopeToken;
+    /// use tower_resource_server::token::ScopeToken;
     ///
     /// assert!(ScopeToken::parse("notes:read").is_ok());
     /// assert!(ScopeToken::parse("notes read").is_err());
@@ -69,7 +69,7 @@ fn is_scope_token(text: &str) -> bool {
 /// token.
 ///
 /// ```
-/// use tower_resource_server::ScopeSet;
+/// use tower_resource_server::token::ScopeSet;
 ///
 /// let scope = ScopeSet::new("notes:write notes:read");
 /// assert!(scope.contains("notes:read"));
@@ -111,7 +111,7 @@ impl ScopeSet {
     }
 
     /// The scope tokens that are in both sets.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn common_with(&self, other: &Self) -> Self {
         let common: Vec<_> = self.iter().filter(|own| other.contains(own)).collect();
         Self(common.join(" ").into())
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     #[test]
     fn what_two_sets_have_in_common() {
         let set = ScopeSet::new("a b c");

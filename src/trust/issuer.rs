@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::crypto::AlgorithmSet;
 use crate::error::Error;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::introspection::{Introspecting, Jwts};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::issuer::Transport;
 use crate::issuer::{KeyConfig, TenantRule};
 use crate::keys::{KeyLookup, KeyWait, Keys, KeysWaited};
@@ -33,10 +33,10 @@ pub(crate) struct TrustedIssuer {
     /// The source of the keys, as configured.
     pub(crate) source: KeyConfig,
     /// The transport settings, as configured.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) transport: Transport,
     pub(crate) keys: Keys,
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) introspection: Option<Introspecting>,
 }
 
@@ -68,9 +68,9 @@ impl TrustedIssuer {
     }
 
     /// Whether the issuer's keys are needed, for its tokens or for its signed introspection answers.
-    #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
+    #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     fn needs_keys(&self) -> bool {
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if let Some(introspection) = &self.introspection {
             return introspection.jwts != Jwts::Introspect || introspection.engine.is_signed();
         }
@@ -78,11 +78,11 @@ impl TrustedIssuer {
     }
 
     /// Whether JWTs are only introspected. Then the issuer's keys are not used for them.
-    #[cfg_attr(not(feature = "remote"), allow(clippy::unused_self))]
+    #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     pub(super) fn introspects_jwts(&self) -> bool {
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         return self.introspects(Jwts::Introspect);
-        #[cfg(not(feature = "remote"))]
+        #[cfg(not(feature = "http-client"))]
         false
     }
 
@@ -92,7 +92,7 @@ impl TrustedIssuer {
         if !self.needs_keys() {
             health.keys = KeyStage::Unused;
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if let Some(introspection) = &self.introspection {
             health.introspection = Some(introspection.engine.health());
         }
@@ -104,7 +104,7 @@ impl TrustedIssuer {
         if self.needs_keys() {
             self.keys.ready().await;
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if let Some(introspection) = &self.introspection {
             introspection.engine.ready().await;
         }
@@ -115,7 +115,7 @@ impl TrustedIssuer {
         if self.needs_keys() {
             self.keys.wake();
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if let Some(introspection) = &self.introspection {
             let _ = introspection.engine.probe();
         }
@@ -210,7 +210,7 @@ impl fmt::Debug for TrustedIssuer {
             .field("leeway", &self.leeway)
             .field("source", &self.source)
             .field("keys", &self.keys);
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         shown.field("transport", &self.transport).field("introspection", &self.introspection);
         // Fields that are not listed here are not shown.
         shown.finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! The trusted issuers of the current configuration, ready to validate tokens.
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod introspect;
 mod issuer;
 mod pending;
@@ -45,14 +45,14 @@ impl Trust {
 
     /// The difference between the longest deadline of introspection and the default one.
     pub(crate) fn longer_calls(&self) -> Duration {
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         return self
             .issuers
             .iter()
             .filter_map(|issuer| Some(issuer.introspection.as_ref()?.engine.longer_calls()))
             .max()
             .unwrap_or_default();
-        #[cfg(not(feature = "remote"))]
+        #[cfg(not(feature = "http-client"))]
         Duration::ZERO
     }
 

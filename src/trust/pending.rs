@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::introspection::{Answer, AnswerWait};
 use crate::keys::{KeyWait, KeysWaited};
 use crate::runtime::Deadline;
@@ -20,7 +20,7 @@ pub(crate) enum Pending {
     Keys(KeyWait, Option<Arc<Tenant>>),
     /// The validation continues when the authorization server has answered. The request keeps its
     /// tenant.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     Answer(Box<AnswerWait>, Option<Arc<Tenant>>),
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Pending {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
     /// Whether the authorization server must be asked now, even if an answer is cached.
-    #[cfg_attr(not(feature = "remote"), allow(dead_code))]
+    #[cfg_attr(not(feature = "http-client"), allow(dead_code))]
     pub(crate) asks_now: bool,
     /// The deadline of all waits. The first wait sets it.
     pub(crate) deadline: Option<Deadline>,
@@ -36,7 +36,7 @@ pub(crate) struct Waited {
     pub(crate) issuer: Option<(u64, Resolution)>,
     pub(crate) keys: Option<KeysWaited>,
     /// The introspection answer, and the generation that asked.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
 }
 

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::introspection::Jwts;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::profile::Profile;
 use crate::token::Excerpt;
 use crate::token::header::{Header, HeaderMemo};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::token::jwt::is_jwt;
 use crate::token::jwt::{JwtHead, UnverifiedJwt};
 use crate::trust::Trust;
@@ -26,10 +26,10 @@ pub(crate) enum Route<'t, 'a> {
     /// Validate it here.
     Validate(Resolved<'t>, UnverifiedJwt<'a>),
     /// Validate it here, and also ask the authorization server.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     ValidateAndIntrospect(Resolved<'t>, UnverifiedJwt<'a>),
     /// Only ask the authorization server.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     Introspect(Resolved<'t>),
 }
 
@@ -43,27 +43,27 @@ impl Trust {
         known: &HeaderMemo,
         waited: &Waited,
     ) -> Result<Route<'t, 'a>, Pending> {
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if let Some(issuer) = self.introspects_all() {
             return Ok(Route::Introspect(issuer));
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if let Some(issuer) = self.introspects_opaque().filter(|_| !is_jwt(token.as_bytes())) {
             return Ok(Route::Introspect(issuer));
         }
         let head = JwtHead::parse(token.as_bytes(), Some(known))?;
         self.refuse_early(&head.header)?;
         let jwt = head.open(buffer)?;
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if let Some(issuer) = self.introspects_nameless(&jwt)? {
             return Ok(Route::Introspect(issuer));
         }
         let issuer = self.resolve(&jwt.claims, waited)?;
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if issuer.introspects(Jwts::Introspect) {
             return Ok(Route::Introspect(issuer));
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if waited.asks_now || issuer.introspects(Jwts::ValidateAndIntrospect) {
             return Ok(Route::ValidateAndIntrospect(issuer, jwt));
         }
@@ -82,7 +82,7 @@ impl Trust {
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
             // A token without `iss` is introspected, so the keys do not matter.
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             if self.introspects_opaque().is_some() {
                 return Ok(());
             }
@@ -93,7 +93,7 @@ impl Trust {
     }
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 impl Trust {
     /// The issuer that is asked about every token, of any form. It must be the only issuer, and none of
     /// its tokens is validated here.

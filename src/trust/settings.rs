@@ -17,7 +17,7 @@ pub(crate) struct TrustSettings {
     pub(crate) resolver: Option<Arc<dyn AnyIssuerResolver>>,
     pub(crate) leeway: Duration,
     pub(crate) allow_http_loopback: bool,
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) client: crate::fetch::ClientSettings,
     pub(crate) stale_if_error: Duration,
     pub(crate) keep_warm: bool,
@@ -32,7 +32,7 @@ impl TrustSettings {
             resolver: None,
             leeway: DEFAULT_LEEWAY,
             allow_http_loopback: false,
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             client: crate::fetch::ClientSettings::default(),
             stale_if_error: STALE_IF_ERROR,
             keep_warm: false,

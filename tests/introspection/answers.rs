@@ -2,11 +2,13 @@
 //! function in `providers`.
 
 use serde_json::{Value, json};
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::introspection::Introspection;
+use tower_resource_server::issuer::AnswerProfile;
+use tower_resource_server::keys::Algorithm;
+use tower_resource_server::policy::user;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
-use tower_resource_server::{
-    Algorithm, AnswerProfile, Error, Introspection, Issuer, Profile, ResourceServer, TestClock,
-    providers, scope, user,
-};
+use tower_resource_server::{Error, Issuer, Profile, ResourceServer, providers, scope};
 
 use super::support::*;
 use super::{World, secret};
@@ -490,7 +492,7 @@ async fn scope_audience_and_required_claims_of_an_answer_have_the_names_of_rfc_7
 /// A server that validates JWTs by `profile` and asks about them, too.
 async fn both(profile: Profile) -> World {
     let (clock, issuer) = super::start().await;
-    let trusted = Issuer::discover(issuer.url())
+    let trusted = Issuer::new(issuer.url())
         .profile(profile)
         .introspection(Introspection::new(secret()).also_for_jwts());
     let server = super::serve(trusted, &clock);

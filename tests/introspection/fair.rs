@@ -12,10 +12,11 @@ use http::{Request, Response};
 use serde_json::json;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer as _, ServiceExt as _};
+use tower_resource_server::introspection::Introspection;
+use tower_resource_server::issuer::SourceError;
+use tower_resource_server::keys::{FetchedKeys, KeySource};
 use tower_resource_server::test_issuer::Fault;
-use tower_resource_server::{
-    FetchedKeys, Introspection, Issuer, KeySource, ResourceServer, SourceError,
-};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use super::World;
 use super::support::*;
@@ -24,7 +25,7 @@ fn is_open(world: &World) -> bool {
     introspection(world).open
 }
 
-fn introspection(world: &World) -> tower_resource_server::IntrospectionHealth {
+fn introspection(world: &World) -> tower_resource_server::observe::IntrospectionHealth {
     world.server.health().issuers[0].introspection.clone().unwrap()
 }
 

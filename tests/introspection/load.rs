@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use tower_resource_server::Issuer;
+use tower_resource_server::introspection::Introspection;
 use tower_resource_server::test_issuer::Fault;
-use tower_resource_server::{Introspection, Issuer};
 
 use super::support::*;
 use super::{World, secret, serve};
@@ -123,7 +124,7 @@ async fn two_servers_share_no_answer() {
     let token = world.issuer.token().opaque();
     world.bearer(&token).await.assert_ok("asked");
     let introspection = || Introspection::new(secret());
-    let issuer = || Issuer::discover(world.issuer.url());
+    let issuer = || Issuer::new(world.issuer.url());
     let elsewhere = format!("{}?x", world.issuer.introspection_endpoint());
     for (name, trusted, good) in [
         ("the same settings", issuer().introspection(introspection()), true),
@@ -150,14 +151,13 @@ async fn a_reload_forgets_every_answer() {
     let world = World::new().await;
     let token = world.issuer.token().opaque();
     world.bearer(&token).await.assert_ok("asked");
-    let trusted =
-        || Issuer::discover(world.issuer.url()).introspection(Introspection::new(secret()));
+    let trusted = || Issuer::new(world.issuer.url()).introspection(Introspection::new(secret()));
     world.server.reload([trusted()], [AUDIENCE]).unwrap();
     world.bearer(&token).await.assert_ok("asked again");
     assert_eq!(world.calls(), 2);
     world.server.reload([trusted()], ["https://other"]).unwrap();
     world.bearer(&token).await.assert_invalid_token("for another audience now");
-    world.server.reload([Issuer::discover(world.issuer.url())], [AUDIENCE]).unwrap();
+    world.server.reload([Issuer::new(world.issuer.url())], [AUDIENCE]).unwrap();
     world.bearer(&token).await.assert_invalid_token("introspected no longer");
     assert_eq!(world.calls(), 3);
 

@@ -1,7 +1,7 @@
 //! Introspection over real sockets: what is asked, what is made of the answer, for how long, and
 //! what an outage does. Ages are driven by a test clock.
 
-#![cfg(feature = "remote")]
+#![cfg(feature = "http-client")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -26,8 +26,10 @@ mod ways;
 
 use std::time::Duration;
 
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
-use tower_resource_server::{ClientAuth, Introspection, Issuer, ResourceServer, TestClock};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use support::*;
 
@@ -52,7 +54,7 @@ impl World {
     pub(crate) async fn with(settings: impl Fn(Introspection) -> Introspection) -> Self {
         let (clock, issuer) = start().await;
         let trusted =
-            Issuer::discover(issuer.url()).introspection(settings(Introspection::new(secret())));
+            Issuer::new(issuer.url()).introspection(settings(Introspection::new(secret())));
         let server = serve(trusted, &clock);
         Self { clock, issuer, server }
     }

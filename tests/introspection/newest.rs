@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tower_resource_server::clock::{Clock as _, TestClock};
+use tower_resource_server::danger;
+use tower_resource_server::introspection::Introspection;
+use tower_resource_server::policy::introspected_now;
 use tower_resource_server::test_issuer::{Endpoint, Fault};
-use tower_resource_server::{Clock as _, Introspection, TestClock, danger, introspected_now};
 
 use super::shared::{Log, Shelf, ShelfFault, another, ask, trusted, world};
 use super::support::*;

@@ -3,10 +3,10 @@
 use http::StatusCode;
 use serde_json::json;
 use tower::ServiceBuilder;
+use tower_resource_server::introspection::Introspection;
+use tower_resource_server::policy::{Requirement, authenticated, introspected_now};
 use tower_resource_server::test_issuer::{Fault, inject};
-use tower_resource_server::{
-    Error, Introspection, Issuer, Requirement, authenticated, danger, introspected_now, scope,
-};
+use tower_resource_server::{Error, Issuer, danger, scope};
 
 use super::support::*;
 use super::{World, serve, start};
@@ -161,7 +161,7 @@ async fn one_fresh_answer_is_enough_for_a_request() {
 #[tokio::test]
 async fn an_answer_of_before_a_reload_or_of_another_server_is_not_enough() {
     let (clock, issuer) = start().await;
-    let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(super::secret()));
+    let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(super::secret()));
     let (one, two) = (serve(trusted.clone(), &clock), serve(trusted.clone(), &clock));
     let token = issuer.token().opaque();
     let calls = || issuer.counts().introspection;
@@ -232,7 +232,7 @@ async fn an_outage_is_ours_and_no_old_answer_stands_in() {
 #[tokio::test]
 async fn without_introspection_it_is_a_mistake_of_ours() {
     let (clock, issuer) = start().await;
-    let server = serve(Issuer::discover(issuer.url()), &clock);
+    let server = serve(Issuer::new(issuer.url()), &clock);
     let api = api(server.protect(introspected_now()));
     let reply = api.bearer(&issuer.token().sign()).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);

@@ -11,9 +11,10 @@ use futures::future::join_all;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use serde_json::json;
-use tower_resource_server::{
-    Introspection, IntrospectionHealth, Issuer, ResourceServer, SharedCache, TestClock,
-};
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::introspection::{Introspection, SharedCache};
+use tower_resource_server::observe::IntrospectionHealth;
+use tower_resource_server::{Issuer, ResourceServer};
 
 use super::shared::{Shelf, ShelfFault};
 use super::support::*;
@@ -91,7 +92,7 @@ impl Odd {
             None => own,
         };
         let clock = TestClock::starting_now();
-        let server = serve(Issuer::discover(ISSUER).introspection(own), &clock);
+        let server = serve(Issuer::new(ISSUER).introspection(own), &clock);
         Self { clock, server, endpoint }
     }
 

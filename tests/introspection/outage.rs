@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
+use tower_resource_server::introspection::Introspection;
 use tower_resource_server::test_issuer::{Endpoint, Fault};
-use tower_resource_server::{Introspection, Issuer, danger};
+use tower_resource_server::{Issuer, danger};
 
 use super::support::*;
 use super::{World, secret};
@@ -219,7 +220,7 @@ async fn a_stale_answer_stands_in_only_where_that_was_chosen() {
     for (ttl, stale, good) in [(60, 3_600, true), (60, 3_601, false), (0, 60, false)] {
         let own = Introspection::new(secret()).cache_ttl(Duration::from_secs(ttl));
         let own = danger::accept_stale_answers(own, Duration::from_secs(stale));
-        let built = builder(Issuer::discover(ISSUER).introspection(own)).build();
+        let built = builder(Issuer::new(ISSUER).introspection(own)).build();
         assert_eq!(built.is_ok(), good, "{ttl}, {stale}");
     }
 }
@@ -315,7 +316,7 @@ async fn readiness_comes_back_by_itself_in_every_mode() {
 #[tokio::test]
 async fn an_active_answer_past_its_exp_is_remembered_as_dead() {
     let world = World::new().await;
-    let now = tower_resource_server::Clock::wall(&world.clock).as_secs();
+    let now = tower_resource_server::clock::Clock::wall(&world.clock).as_secs();
     for (name, exp, good, calls) in [
         ("long-past", now - 1_000, false, 1),
         ("past-within-the-leeway", now - 10, true, 3),
@@ -370,8 +371,7 @@ fn a_subscriber_may_ask_for_health() {
 async fn a_request_that_waits_through_reloads_has_one_deadline() {
     let world = World::new().await;
     world.misbehave(Fault::Hang);
-    let trusted =
-        || Issuer::discover(world.issuer.url()).introspection(Introspection::new(secret()));
+    let trusted = || Issuer::new(world.issuer.url()).introspection(Introspection::new(secret()));
     let reloads = async {
         loop {
             tokio::time::sleep(Duration::from_millis(1_900)).await;

@@ -9,10 +9,11 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use tower_resource_server::{
-    AnswerStore as _, Clock as _, Introspection, Issuer, RedisStore, ResourceServer, SharedCache,
-    TestClock,
+use tower_resource_server::clock::{Clock as _, TestClock};
+use tower_resource_server::introspection::{
+    AnswerStore as _, Introspection, RedisStore, SharedCache,
 };
+use tower_resource_server::{Issuer, ResourceServer};
 
 use super::support::*;
 use super::tls::{Authority, Tls};
@@ -143,7 +144,7 @@ impl Drop for Redis {
 
 fn another(world: &World, cache: SharedCache) -> ResourceServer {
     let own = Introspection::new(secret()).shared_cache(cache);
-    serve(Issuer::discover(world.issuer.url()).introspection(own), &world.clock)
+    serve(Issuer::new(world.issuer.url()).introspection(own), &world.clock)
 }
 
 async fn ask(server: &ResourceServer, token: &str) -> Reply {
@@ -186,7 +187,7 @@ async fn the_other_process() {
     let [redis, issuer, now, token] = task.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let cache = SharedCache::new(RedisStore::new(redis).unwrap(), SECRET).unwrap();
     let own = Introspection::new(secret()).shared_cache(cache);
-    let trusted = Issuer::discover(issuer).introspection(own);
+    let trusted = Issuer::new(issuer).introspection(own);
     let server = serve(trusted, &TestClock::at(now.parse().unwrap()));
     ask(&server, token).await.assert_ok("shared");
     ask(&server, "dead").await.assert_invalid_token("shared");
@@ -640,7 +641,7 @@ async fn an_older_active_in_redis_does_not_outlive_a_seen_revocation() {
         world.clock.advance(Duration::from_millis(apart));
         world.issuer.revoke(&token);
         let other = another(&world, redis.cache());
-        let asking = api(other.protect(tower_resource_server::introspected_now()));
+        let asking = api(other.protect(tower_resource_server::policy::introspected_now()));
         asking.bearer(&token).await.assert_invalid_token(name);
         for _ in 0..PATIENCE {
             let there = redis.get(&key).await;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tower_resource_server::introspection::{ClientAuth, Introspection};
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestClient, TestIssuer};
-use tower_resource_server::{Algorithm, ClientAuth, Error, Introspection, Issuer, Profile, scope};
+use tower_resource_server::{Error, Issuer, Profile, scope};
 
 use super::support::*;
 use super::tls::{Authority, Tls};
@@ -93,7 +95,7 @@ async fn id_7662_2_1_3_the_server_authenticates_itself() {
         issuer.register_client(client);
         let token = issuer.token().opaque();
         let with = |auth| {
-            let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(auth));
+            let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(auth));
             api(serve(trusted, &clock).layer())
         };
         let good = with(good);
@@ -113,8 +115,7 @@ async fn id_7662_2_1_4_the_endpoint_is_reached_over_tls_that_is_checked() {
     let authority = Authority::new();
     let tls = Tls::start(&authority, issuer.address().unwrap(), None).await;
     let at = |endpoint: String| {
-        Issuer::discover(issuer.url())
-            .introspection(Introspection::new(secret()).endpoint(endpoint))
+        Issuer::new(issuer.url()).introspection(Introspection::new(secret()).endpoint(endpoint))
     };
     let trusted = at(tls.url("/introspect"));
     let untrusting = serve(trusted.clone(), &clock);
@@ -157,7 +158,7 @@ async fn a_client_certificate_shows_who_we_are() {
     issuer.set_fault(faulty, Fault::Body(metadata.to_string()));
     let token = issuer.token().opaque();
     let with = |auth: ClientAuth| {
-        let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(auth));
+        let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(auth));
         let builder = builder(trusted).allow_http_loopback().clock(clock.clone());
         api(builder.root_certificates(authority.pem()).build().unwrap().layer())
     };
@@ -326,7 +327,7 @@ async fn what_the_profile_asks_for_by_name_an_answer_must_have() {
     let (clock, issuer) = start().await;
     let profile = Profile::rfc9068().require_claim("plan").require_value("tenant", "mine");
     let trusted = |introspection| {
-        Issuer::discover(issuer.url()).profile(profile.clone()).introspection(introspection)
+        Issuer::new(issuer.url()).profile(profile.clone()).introspection(introspection)
     };
     let api_of = |introspection| api(serve(trusted(introspection), &clock).layer());
     let opaque = api_of(Introspection::new(secret()));
@@ -369,7 +370,7 @@ async fn what_the_profile_asks_for_by_name_an_answer_must_have() {
 #[tokio::test]
 async fn id_7662_2_2_5_times_are_enforced_here_too() {
     let world = World::new().await;
-    let now = tower_resource_server::Clock::wall(&world.clock).as_secs();
+    let now = tower_resource_server::clock::Clock::wall(&world.clock).as_secs();
     for (name, members, good) in [
         ("no exp", json!({}), true),
         ("expires later", json!({ "exp": now + 1 }), true),
@@ -398,7 +399,7 @@ async fn id_7662_2_2_5_times_are_enforced_here_too() {
 #[tokio::test]
 async fn a_remembered_answer_is_judged_by_the_time_of_each_request() {
     let world = World::new().await;
-    let now = tower_resource_server::Clock::wall(&world.clock).as_secs();
+    let now = tower_resource_server::clock::Clock::wall(&world.clock).as_secs();
     for (name, members, fails_at) in [
         ("nbf", json!({ "nbf": now }), now - 61),
         ("iat", json!({ "iat": now }), now - 61),
@@ -446,7 +447,7 @@ async fn id_7662_2_2_6_an_answer_is_for_one_client() {
     let token = issuer.token().opaque();
     let of = |client: &str| {
         let auth = ClientAuth::client_secret_basic(client, "secret");
-        let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(auth));
+        let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(auth));
         api(serve(trusted, &clock).layer())
     };
     let (one, other) = (of("one"), of("other"));
@@ -509,7 +510,7 @@ async fn id_7662_4_2_a_revoked_token_is_refused_within_the_ttl() {
     let (_, issuer) = start().await;
     for (seconds, good) in [(300, true), (301, false)] {
         let introspection = Introspection::new(secret()).cache_ttl(Duration::from_secs(seconds));
-        let trusted = Issuer::discover(issuer.url()).introspection(introspection);
+        let trusted = Issuer::new(issuer.url()).introspection(introspection);
         assert_eq!(builder(trusted).allow_http_loopback().build().is_ok(), good);
     }
 }
@@ -582,7 +583,7 @@ async fn optional_members_that_are_null_or_empty_are_absent() {
     // What it lacks so is not what it was asked for, and nobody's subject.
     let (clock, issuer) = start().await;
     let profile = Profile::rfc9068().require_claim("sub");
-    let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(secret()));
+    let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(secret()));
     let required = api(serve(trusted.profile(profile), &clock).layer());
     for (sub, good) in [("", false), ("alice", true)] {
         let answer = json!({ "active": true, "aud": AUDIENCE, "sub": sub });

@@ -1,8 +1,10 @@
 //! RFC 9701, signed answers.
 
 use serde_json::{Value, json};
+use tower_resource_server::Issuer;
+use tower_resource_server::introspection::{ClientAuth, Introspection};
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::{Fault, TestIssuer};
-use tower_resource_server::{Algorithm, ClientAuth, Introspection, Issuer};
 
 use super::support::*;
 use super::{World, secret, serve, start};
@@ -15,7 +17,7 @@ async fn signing() -> World {
 
 /// A good answer's claims.
 fn claims(world: &World) -> Value {
-    let now = tower_resource_server::Clock::wall(&world.clock).as_secs();
+    let now = tower_resource_server::clock::Clock::wall(&world.clock).as_secs();
     json!({
         "iss": world.issuer.url(), "aud": "notes-api", "iat": now,
         "token_introspection": { "active": true, "aud": AUDIENCE, "sub": "alice" },
@@ -114,7 +116,7 @@ async fn id_9701_5_2_the_answer_is_of_the_issuer_for_this_server() {
     }
     for (algorithm, accepted) in [(Algorithm::ES256, true), (Algorithm::RS256, false)] {
         let introspection = Introspection::new(secret()).require_signed_answers();
-        let trusted = Issuer::discover(world.issuer.url()).algorithms([algorithm]);
+        let trusted = Issuer::new(world.issuer.url()).algorithms([algorithm]);
         let server = serve(trusted.introspection(introspection), &world.clock);
         let world = World { server, ..reuse(&world) };
         answers(&world, &world.issuer, &good, ("x", json!(1)));
@@ -263,7 +265,7 @@ async fn a_signed_answer_that_is_shared_is_not_held_to_a_later_question() {
     let token = world.issuer.token().opaque();
     world.bearer(&token).await.assert_ok("asked");
     shelf.has(1).await;
-    let trusted = || Issuer::discover(world.issuer.url()).introspection(own());
+    let trusted = || Issuer::new(world.issuer.url()).introspection(own());
     for (leeway, seconds) in [(0, 59), (60, 0)] {
         world.pass(seconds);
         let trusted = trusted().leeway(std::time::Duration::from_secs(leeway));
@@ -275,13 +277,13 @@ async fn a_signed_answer_that_is_shared_is_not_held_to_a_later_question() {
 
 fn with_leeway(world: &World, seconds: u64) -> tower_resource_server::ResourceServer {
     let introspection = Introspection::new(secret()).require_signed_answers();
-    let trusted = Issuer::discover(world.issuer.url()).introspection(introspection);
+    let trusted = Issuer::new(world.issuer.url()).introspection(introspection);
     serve(trusted.leeway(std::time::Duration::from_secs(seconds)), &world.clock)
 }
 
 fn signing_server(world: &World) -> tower_resource_server::ResourceServer {
     let introspection = Introspection::new(secret()).require_signed_answers();
-    serve(Issuer::discover(world.issuer.url()).introspection(introspection), &world.clock)
+    serve(Issuer::new(world.issuer.url()).introspection(introspection), &world.clock)
 }
 
 fn reuse(world: &World) -> World {
@@ -293,7 +295,7 @@ fn reuse(world: &World) -> World {
 async fn the_audience_of_signed_answers_can_be_set_and_must_be_known() {
     let (clock, issuer) = start().await;
     let trusted = |introspection: Introspection| {
-        Issuer::discover(issuer.url()).introspection(introspection.require_signed_answers())
+        Issuer::new(issuer.url()).introspection(introspection.require_signed_answers())
     };
     let bearer = Introspection::new(ClientAuth::bearer_token("token-of-the-api"));
     let built = builder(trusted(bearer.clone())).allow_http_loopback().build();

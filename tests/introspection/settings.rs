@@ -9,8 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tower_resource_server::Issuer;
+use tower_resource_server::introspection::{ClientAuth, Introspection, TokenSource};
+use tower_resource_server::issuer::SourceError;
 use tower_resource_server::test_issuer::{Endpoint, Fault};
-use tower_resource_server::{ClientAuth, Introspection, Issuer, SourceError, TokenSource};
 
 use super::support::*;
 use super::{secret, serve, start};
@@ -266,7 +268,7 @@ async fn a_server_that_takes_longer_than_usual_is_reached_by_a_deadline() {
     let (clock, issuer) = start().await;
     issuer.set_fault(Endpoint::Introspection, Fault::Slow(SLOW));
     let with = |introspection: Introspection| {
-        let trusted = Issuer::discover(issuer.url()).introspection(introspection);
+        let trusted = Issuer::new(issuer.url()).introspection(introspection);
         api(serve(trusted, &clock).layer())
     };
     let (usual, longer) = (
@@ -289,7 +291,7 @@ async fn a_key_server_that_takes_longer_than_usual_is_reached_by_a_deadline() {
     let (clock, issuer) = start().await;
     issuer.set_fault(Endpoint::Jwks, Fault::Slow(SLOW));
     let with = |seconds: Option<u64>| {
-        let trusted = Issuer::discover(issuer.url());
+        let trusted = Issuer::new(issuer.url());
         serve(
             match seconds {
                 Some(seconds) => trusted.fetch_deadline(Duration::from_secs(seconds)),

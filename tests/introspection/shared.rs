@@ -8,11 +8,12 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use serde_json::json;
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::introspection::{AnswerStore, ClientAuth, Introspection, SharedCache};
+use tower_resource_server::issuer::SourceError;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestClient};
-use tower_resource_server::{
-    Algorithm, AnswerStore, ClientAuth, Introspection, Issuer, ResourceServer, SharedCache,
-    SourceError, TestClock, danger,
-};
+use tower_resource_server::{Issuer, ResourceServer, danger};
 
 use super::support::*;
 use super::{World, secret, serve};
@@ -162,7 +163,7 @@ pub(super) fn another(world: &World, shelf: &Shelf, clock: &TestClock) -> Resour
 }
 
 pub(super) fn trusted(world: &World, introspection: Introspection) -> Issuer {
-    Issuer::discover(world.issuer.url()).introspection(introspection)
+    Issuer::new(world.issuer.url()).introspection(introspection)
 }
 
 pub(super) async fn ask(server: &ResourceServer, token: &str) -> Reply {
@@ -209,7 +210,7 @@ async fn a_revoked_token_is_refused_after_the_ttl_wherever_the_answer_came_from(
     shelf.has(1).await;
     world.pass(50);
     // A server that has just begun to run: its monotonic clock is younger than the answer.
-    let young = TestClock::at(tower_resource_server::Clock::wall(&world.clock).as_secs());
+    let young = TestClock::at(tower_resource_server::clock::Clock::wall(&world.clock).as_secs());
     let other = another(&world, &shelf, &young);
     ask(&other, &token).await.assert_ok("50 s old");
     world.issuer.revoke(&token);
@@ -256,7 +257,7 @@ async fn clocks_that_differ_lengthen_no_life_beyond_ttl_and_leeway() {
         let token = world.issuer.token().without("iat").without("nbf").expires_in(3_000).opaque();
         world.bearer(&token).await.assert_ok(name);
         shelf.has(1).await;
-        let now = tower_resource_server::Clock::wall(&world.clock).as_secs();
+        let now = tower_resource_server::clock::Clock::wall(&world.clock).as_secs();
         let clock = TestClock::at(now - behind + ahead);
         let own = Introspection::new(secret()).shared_cache(shelf.cache());
         let other = serve(trusted(&world, own).leeway(Duration::from_secs(leeway)), &clock);
@@ -487,7 +488,8 @@ async fn the_log_says_once_that_the_store_fails_and_names_what_is_not_used() {
     shelf.has(6).await;
     assert_eq!(log.count("the shared cache is back"), 2);
     assert_eq!(log.count("is not used"), 0);
-    let early = TestClock::at(tower_resource_server::Clock::wall(&world.clock).as_secs() - 61);
+    let early =
+        TestClock::at(tower_resource_server::clock::Clock::wall(&world.clock).as_secs() - 61);
     ask(&another(&world, &shelf, &early), &token).await.assert_ok("asked");
     assert_eq!(log.count("ahead of our clock"), 1);
     for (_, value) in shelf.0.values.lock().unwrap().values_mut() {
@@ -609,7 +611,7 @@ fn with_a_ttl_of_zero_there_is_nothing_to_share() {
         let own = Introspection::new(secret())
             .cache_ttl(Duration::from_secs(seconds))
             .shared_cache(Shelf::default().cache());
-        let built = builder(Issuer::discover(ISSUER).introspection(own)).build();
+        let built = builder(Issuer::new(ISSUER).introspection(own)).build();
         assert_eq!(built.is_ok(), good, "{seconds} s");
     }
 }

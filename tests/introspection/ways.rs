@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use tower_resource_server::{
-    AccessToken, Error, Introspection, Invalid, Issuer, ResourceServer, scope,
-};
+use tower_resource_server::builder::Invalid;
+use tower_resource_server::introspection::Introspection;
+use tower_resource_server::{AccessToken, Error, Issuer, ResourceServer, scope};
 
 use super::support::*;
 use super::{World, secret, serve, start};
@@ -34,7 +34,7 @@ async fn unless_said_otherwise_a_jwt_is_validated_here_and_any_other_token_intro
     // Without introspection they are refused here.
     let (_, issuer) = start().await;
     let api =
-        api(builder(Issuer::discover(issuer.url())).allow_http_loopback().build().unwrap().layer());
+        api(builder(Issuer::new(issuer.url())).allow_http_loopback().build().unwrap().layer());
     let reply = api.bearer(&issuer.token().opaque()).await;
     reply.assert_invalid_token("no JWT");
     assert_eq!(reply.error, Some(Error::NotAJwt));
@@ -133,7 +133,7 @@ async fn metadata_is_fetched_once_and_not_at_all_where_it_is_not_needed() {
     let endpoint = issuer.introspection_endpoint();
     let fixed = || Issuer::new(issuer.url()).jwks(issuer.jwks());
     for (name, trusted, fetched) in [
-        ("keys and endpoint by it", Issuer::discover(issuer.url()).introspection(own()), 1),
+        ("keys and endpoint by it", Issuer::new(issuer.url()).introspection(own()), 1),
         ("the endpoint alone", fixed().introspection(own()), 1),
         ("neither", fixed().introspection(own().endpoint(endpoint)), 0),
     ] {
@@ -278,7 +278,7 @@ async fn of_several_issuers_one_is_asked_about_opaque_tokens() {
         let builder = ResourceServer::builder().issuer(first).issuer(second).audience(AUDIENCE);
         builder.allow_http_loopback().clock(clock.clone()).build()
     };
-    let (first, second) = (Issuer::discover(one.url()), Issuer::discover(other.url()));
+    let (first, second) = (Issuer::new(one.url()), Issuer::new(other.url()));
     let server = build(first.clone(), second.clone().introspection(introspection())).unwrap();
     let answer = api(server.layer());
     answer.bearer(&one.token().sign()).await.assert_ok("JWT of the first");
@@ -309,7 +309,7 @@ async fn claims_of_a_type_and_validators_work_as_for_jwts() {
         iss: String,
     }
     let (clock, issuer) = start().await;
-    let trusted = Issuer::discover(issuer.url()).introspection(Introspection::new(secret()));
+    let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(secret()));
     let server = builder(trusted)
         .claims::<Tenant>()
         .validator(|token: &AccessToken<Tenant>| match token.tenant {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{ClientAuth, Introspection, Issuer, ResourceServer, TestClock};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use super::ask;
 use super::scripted::{HANGING, Scripted};
@@ -32,7 +34,7 @@ impl World {
     }
 
     fn server(&self) -> ResourceServer {
-        let issuer = Issuer::discover(self.issuer.url());
+        let issuer = Issuer::new(self.issuer.url());
         builder(issuer).allow_http_loopback().clock(self.clock.clone()).build().unwrap()
     }
 
@@ -244,7 +246,7 @@ async fn a_name_that_was_left_too_little_time_is_asked_first_the_next_time() {
 /// The issuer with an endpoint for opaque tokens, which its metadata names.
 fn introspecting(world: &World) -> ResourceServer {
     let introspection = Introspection::new(ClientAuth::client_secret_basic("api", "a secret"));
-    let issuer = Issuer::discover(world.issuer.url()).introspection(introspection);
+    let issuer = Issuer::new(world.issuer.url()).introspection(introspection);
     builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap()
 }
 

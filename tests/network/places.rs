@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::observe::Event;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Event, Issuer, ResourceServer, TestClock};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use super::ask;
 use super::scripted::Scripted;

@@ -2,8 +2,9 @@
 //! policy has its own. The key sets are at the vendor's URLs, which a proxy leads to this machine.
 
 use serde_json::Value;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Algorithm, Error, Issuer, Profile, ResourceServer, providers};
+use tower_resource_server::{Error, Issuer, Profile, ResourceServer, providers};
 
 use super::ask;
 use super::proxy::Tunnels;

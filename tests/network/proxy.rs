@@ -8,8 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{ClientAuth, Introspection, Issuer, ResourceServer};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use super::ask;
 use super::scripted::{OAUTH, Scripted};
@@ -101,7 +102,7 @@ impl World {
 
     fn trusted(&self) -> Issuer {
         let introspection = Introspection::new(ClientAuth::client_secret_basic("api", "a secret"));
-        Issuer::discover(self.issuer.url())
+        Issuer::new(self.issuer.url())
             .only_root_certificates(self.authority.pem())
             .introspection(introspection.endpoint(self.tls.url("/introspect")))
     }
@@ -129,7 +130,7 @@ fn a_proxy_that_can_not_work_is_a_config_error() {
         ("", false),
     ] {
         // Also where nothing is fetched yet: a reload may bring an issuer that is.
-        for issuer in [Issuer::discover(ISSUER), Issuer::new(ISSUER).jwks(jwks.as_str())] {
+        for issuer in [Issuer::new(ISSUER), Issuer::new(ISSUER).jwks(jwks.as_str())] {
             let built = builder(issuer).proxy(url).build();
             assert_eq!(built.is_ok(), good, "{url}");
             if let Err(error) = built {
@@ -146,7 +147,7 @@ fn a_proxy_that_can_not_work_is_a_config_error() {
 fn other_settings_of_the_client_that_can_not_work_are_config_errors_too() {
     let jwks = TestIssuer::in_process(ISSUER).jwks();
     let pem = Authority::new().pem();
-    for issuer in [Issuer::discover(ISSUER), Issuer::new(ISSUER).jwks(jwks)] {
+    for issuer in [Issuer::new(ISSUER), Issuer::new(ISSUER).jwks(jwks)] {
         for (agent, good) in [("api/1.0 (ops)", true), ("a\nb", false), ("a\0", false), ("", false)]
         {
             let built = builder(issuer.clone()).user_agent(agent).build();
@@ -162,7 +163,7 @@ fn other_settings_of_the_client_that_can_not_work_are_config_errors_too() {
         ] {
             let built = builder(issuer.clone()).root_certificates(roots.clone()).build();
             assert_eq!(built.is_ok(), good, "{name}");
-            let own = Issuer::discover(ISSUER).only_root_certificates(roots);
+            let own = Issuer::new(ISSUER).only_root_certificates(roots);
             assert_eq!(builder(own).build().is_ok(), good, "{name}, of the issuer");
         }
     }
@@ -177,7 +178,7 @@ fn other_settings_of_the_client_that_can_not_work_are_config_errors_too() {
         ("nothing", String::new(), false),
     ] {
         let auth = ClientAuth::mutual_tls("api", identity);
-        let issuer = Issuer::discover(ISSUER).introspection(Introspection::new(auth));
+        let issuer = Issuer::new(ISSUER).introspection(Introspection::new(auth));
         assert_eq!(builder(issuer).build().is_ok(), good, "{name}");
     }
 }
@@ -192,7 +193,7 @@ async fn a_client_certificate_needs_an_endpoint_that_asks_for_it() {
         ("http on this machine", "http://127.0.0.1/introspect", false),
     ] {
         let introspection = Introspection::new(auth()).endpoint(endpoint);
-        let issuer = Issuer::discover(ISSUER).introspection(introspection);
+        let issuer = Issuer::new(ISSUER).introspection(introspection);
         let built = builder(issuer).allow_http_loopback().build();
         assert_eq!(built.is_ok(), good, "{name}");
     }
@@ -207,7 +208,7 @@ async fn a_client_certificate_needs_an_endpoint_that_asks_for_it() {
         ("a secret", ClientAuth::client_secret_basic("api", "a secret"), true),
         ("a certificate", auth(), false),
     ] {
-        let issuer = Issuer::discover(&host.url).introspection(Introspection::new(auth));
+        let issuer = Issuer::new(&host.url).introspection(Introspection::new(auth));
         let server = builder(issuer).allow_http_loopback().build().unwrap();
         let reply = ask(&server, "opaque").await;
         if good { reply.assert_ok(name) } else { reply.assert_unavailable(name) }

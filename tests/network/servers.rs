@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tower_resource_server::clock::TestClock;
+use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{ClientAuth, Introspection, Issuer, ResourceServer, TestClock};
+use tower_resource_server::{Issuer, ResourceServer};
 
 use super::ask;
 use super::scripted::{OAUTH, OPENID, Scripted};
@@ -38,7 +40,7 @@ impl World {
 
     fn server(&self) -> ResourceServer {
         let asking = Introspection::new(ClientAuth::client_secret_basic("notes-api", "s3cr3t"));
-        let issuer = Issuer::discover(&self.host.url).introspection(asking);
+        let issuer = Issuer::new(&self.host.url).introspection(asking);
         builder(issuer).allow_http_loopback().clock(self.clock.clone()).build().unwrap()
     }
 

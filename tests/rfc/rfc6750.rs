@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE};
 use http::{Method, Request, Response};
 use tower::{Layer, ServiceBuilder};
-use tower_resource_server::{Issuer, Policy, ResourceServer, ScopeToken, all_of, scope};
+use tower_resource_server::policy::{Policy, all_of};
+use tower_resource_server::token::ScopeToken;
+use tower_resource_server::{Issuer, ResourceServer, scope};
 
 use crate::support::*;
 

@@ -2,8 +2,9 @@
 //! in `tests/remote.rs`.
 
 use serde_json::{Value, json};
+use tower_resource_server::Issuer;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Algorithm, Issuer};
 
 use crate::support::*;
 

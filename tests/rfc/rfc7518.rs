@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tower_resource_server::Issuer;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Algorithm, Issuer};
 
 use crate::support::*;
 use crate::vectors;

@@ -139,7 +139,7 @@ async fn id_7519_4_1_3_2_audiences_compare_exactly() {
 
 #[tokio::test]
 async fn id_7519_4_1_4_1_and_4_1_5_1_and_4_1_6_1_times_with_a_leeway() {
-    let clock = tower_resource_server::TestClock::at(1_700_000_000);
+    let clock = tower_resource_server::clock::TestClock::at(1_700_000_000);
     let issuer = tower_resource_server::test_issuer::TestIssuer::builder()
         .clock(clock.clone())
         .in_process(ISSUER);
@@ -168,7 +168,7 @@ async fn id_7519_4_1_4_1_and_4_1_5_1_and_4_1_6_1_times_with_a_leeway() {
 
 #[tokio::test]
 async fn the_leeway_is_that_of_the_issuer_and_may_be_none() {
-    let clock = tower_resource_server::TestClock::at(1_700_000_000);
+    let clock = tower_resource_server::clock::TestClock::at(1_700_000_000);
     let issuer = tower_resource_server::test_issuer::TestIssuer::builder()
         .clock(clock.clone())
         .in_process(ISSUER);
@@ -183,7 +183,7 @@ async fn the_leeway_is_that_of_the_issuer_and_may_be_none() {
 #[tokio::test]
 async fn a_clock_at_its_ends_accepts_nothing_that_it_should_not() {
     for (seconds, far) in [(0, true), (10, true), (u64::from(u32::MAX), true), (1 << 53, false)] {
-        let clock = tower_resource_server::TestClock::at(seconds);
+        let clock = tower_resource_server::clock::TestClock::at(seconds);
         let issuer = issuer();
         let trusted = trusting(&issuer).leeway(std::time::Duration::from_secs(300));
         let api = api(builder(trusted).clock(clock).build().unwrap().layer());
@@ -269,7 +269,7 @@ async fn a_token_has_at_most_16_kib() {
 
 #[tokio::test]
 async fn the_leeway_covers_iat() {
-    let clock = tower_resource_server::TestClock::at(1_700_000_000);
+    let clock = tower_resource_server::clock::TestClock::at(1_700_000_000);
     let issuer = tower_resource_server::test_issuer::TestIssuer::builder()
         .clock(clock.clone())
         .in_process(ISSUER);

@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
+use tower_resource_server::keys::Algorithm;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{Algorithm, Error, Issuer, Profile, ResourceServer};
+use tower_resource_server::{Error, Issuer, Profile, ResourceServer};
 
 use crate::support::*;
 

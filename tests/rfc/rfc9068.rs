@@ -1,11 +1,12 @@
 //! RFC 9068, JWT Profile for OAuth 2.0 Access Tokens.
 
 use serde_json::json;
+use tower_resource_server::builder::Invalid;
+use tower_resource_server::keys::Algorithm;
+use tower_resource_server::policy::{authenticated, user};
+use tower_resource_server::refusal::ProblemJson;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{
-    AccessToken, Algorithm, Claims, Error, Invalid, ProblemJson, Profile, authenticated, scope,
-    user,
-};
+use tower_resource_server::{AccessToken, Claims, Error, Profile, scope};
 
 use crate::support::*;
 

@@ -3,7 +3,8 @@
 use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer, ServiceExt as _};
-use tower_resource_server::{ProblemJson, Refusal, scope};
+use tower_resource_server::refusal::{ProblemJson, Refusal};
+use tower_resource_server::scope;
 
 use crate::support::*;
 
@@ -217,7 +218,7 @@ async fn id_9110_15_5_4_1_a_404_can_stand_for_a_403() {
 
 #[test]
 fn id_7638_3_1_and_3_2_1_thumbprints() {
-    use tower_resource_server::jwk_thumbprint;
+    use tower_resource_server::keys::jwk_thumbprint;
     // RFC 7638 §3.1, RFC 8037 A.3.
     let rsa = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
     let okp = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;

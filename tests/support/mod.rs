@@ -20,11 +20,12 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use tower::{Layer, Service, ServiceExt as _, service_fn};
+use tower_resource_server::builder::{Builder, NeedsIssuer, Ready};
+use tower_resource_server::issuer::SourceError;
+use tower_resource_server::keys::{FetchedKeys, KeySource};
+use tower_resource_server::refusal::EmptyBody;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{
-    AccessToken, Builder, Claims, EmptyBody, Error, FetchedKeys, Issuer, KeySource, NeedsIssuer,
-    Ready, ResourceServer, SourceError,
-};
+use tower_resource_server::{AccessToken, Claims, Error, Issuer, ResourceServer};
 
 pub const ISSUER: &str = "https://as.example.com";
 pub const AUDIENCE: &str = "https://api.example.com";

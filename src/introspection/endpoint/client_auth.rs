@@ -19,7 +19,7 @@ use crate::introspection::endpoint::token_source::{AnyTokenSource, TokenSource};
 /// `Debug` shows the method and the client id, never a secret.
 ///
 /// ```
-/// use tower_resource_server::{ClientAuth, Introspection};
+/// use tower_resource_server::introspection::{ClientAuth, Introspection};
 ///
 /// let auth = ClientAuth::client_secret_basic("notes-api", "the secret of this API");
 /// let introspection = Introspection::new(auth);

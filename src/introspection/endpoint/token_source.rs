@@ -5,13 +5,14 @@ use std::future::Future;
 use crate::source_error::{Boxed, SourceError};
 
 /// Provides this server's own access token, for
-/// [`ClientAuth::bearer_token_from`](crate::ClientAuth::bearer_token_from).
+/// [`ClientAuth::bearer_token_from`](crate::introspection::ClientAuth::bearer_token_from).
 ///
 /// It is called for each introspection call, so a source should keep its token until shortly before
 /// the token expires.
 ///
 /// ```
-/// use tower_resource_server::{ClientAuth, SourceError, TokenSource};
+/// use tower_resource_server::introspection::{ClientAuth, TokenSource};
+/// use tower_resource_server::issuer::SourceError;
 ///
 /// struct OwnToken;
 ///

@@ -5,8 +5,6 @@
 //! unknown, and the endpoint is asked as if there were no store.
 
 pub(super) mod record;
-#[cfg(feature = "redis")]
-mod redis;
 pub(super) mod store;
 
 use std::fmt;
@@ -26,8 +24,6 @@ use crate::token::Excerpt;
 use record::{SharedAnswer, Unusable};
 use store::AnyAnswerStore;
 
-#[cfg(feature = "redis")]
-pub use self::redis::RedisStore;
 pub use store::{AnswerStore, SharedCache};
 
 /// The deadline of a store call: a store that is slower than the endpoint is no help. A store in

@@ -24,7 +24,8 @@ use crate::source_error::{Boxed, SourceError};
 /// use std::collections::HashMap;
 /// use std::sync::Mutex;
 /// use std::time::Duration;
-/// use tower_resource_server::{AnswerStore, SourceError};
+/// use tower_resource_server::introspection::AnswerStore;
+/// use tower_resource_server::issuer::SourceError;
 ///
 /// /// A store for the servers of one process.
 /// #[derive(Default)]
@@ -56,7 +57,7 @@ use crate::source_error::{Boxed, SourceError};
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), tower_resource_server::SourceError> {
+/// # async fn main() -> Result<(), tower_resource_server::issuer::SourceError> {
 /// let (shelf, minute) = (Shelf::default(), Duration::from_secs(60));
 /// shelf.put_if_newer("key", 2, b"newer".to_vec(), minute).await?;
 /// shelf.put_if_newer("key", 1, b"older".to_vec(), minute).await?;
@@ -125,7 +126,7 @@ impl<S: AnswerStore> AnyAnswerStore for S {
 }
 
 /// A second cache tier for the answers of an introspection endpoint. All servers with the same
-/// secret share it. For [`Introspection::shared_cache`](crate::Introspection::shared_cache).
+/// secret share it. For [`Introspection::shared_cache`](crate::introspection::Introspection::shared_cache).
 ///
 /// Servers with the same secret trust each other: if one of them got an answer, all servers with
 /// the same issuer, endpoint and client use it. `Debug` shows no secret.

@@ -159,7 +159,7 @@ impl RemoteKeys {
         }
     }
 
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }

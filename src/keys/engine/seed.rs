@@ -26,7 +26,7 @@ const VERSION: u8 = 1;
 /// add keys to it.
 ///
 /// ```
-/// use tower_resource_server::KeySeed;
+/// use tower_resource_server::keys::KeySeed;
 ///
 /// assert!(KeySeed::from_json(b"{}").is_err());
 /// ```

@@ -49,7 +49,10 @@ impl FreshnessSettings {
 
     /// The time until which a set that was requested at `requested_at` is used if no other set replaces
     /// it.
-    #[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only used with several places"))]
+    #[cfg_attr(
+        not(feature = "http-client"),
+        allow(dead_code, reason = "only used with several places")
+    )]
     pub(crate) fn usable_until(
         &self,
         requested_at: Duration,

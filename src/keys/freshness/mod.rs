@@ -34,7 +34,7 @@ pub(crate) use attempts::LOST_AFTER;
 pub(crate) use attempts::{Attempt, Cause, DEADLINE, MAX_BACKOFF, Phase, Ticket, View};
 pub(crate) use decision::{Decision, Note, Outcome, RequestState, Setback, ViewOutdated, Wait};
 #[cfg_attr(
-    not(feature = "remote"),
+    not(feature = "http-client"),
     allow(unused_imports, reason = "only used with several places")
 )]
 pub(crate) use life::FRESHNESS;

@@ -11,7 +11,7 @@ use crate::token::json::{self, Value};
 /// or if a required member is missing.
 ///
 /// ```
-/// use tower_resource_server::jwk_thumbprint;
+/// use tower_resource_server::keys::jwk_thumbprint;
 ///
 /// // RFC 8037 A.3.
 /// let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::fetch::{Client, FetchError};
 
 /// The media types that are accepted for a key set (RFC 7517 §8.5).
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 const ACCEPT: &str = "application/jwk-set+json, application/json";
 
 /// The result of a fetch.
@@ -23,7 +23,10 @@ pub(crate) struct Fetched {
 }
 
 /// A part of the set could not be fetched.
-#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only a server has several places"))]
+#[cfg_attr(
+    not(feature = "http-client"),
+    allow(dead_code, reason = "only a server has several places")
+)]
 pub(crate) struct Partial {
     /// For the log.
     pub(crate) problem: String,
@@ -39,7 +42,7 @@ pub(crate) struct Validator {
     etag: HeaderValue,
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 /// Requests the key set at one URL. With a validator, asks whether it has changed.
 pub(crate) async fn get(
     client: &Client,

@@ -31,7 +31,7 @@ impl Reader {
         Self { path: path.into(), limit, read: read_now, one_at_a_time }
     }
 
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

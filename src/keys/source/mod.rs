@@ -1,10 +1,10 @@
 //! The places that a key set is fetched from.
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(super) mod bearer;
 pub(super) mod fetched;
 pub(super) mod file;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(super) mod places;
 mod user;
 
@@ -14,24 +14,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::AlgorithmSet;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::fetch::{Client, Discovery, FetchError};
 use crate::fetch::{Failure, MAX_DOCUMENT};
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::set::{KeySet, KeySetFault};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::keys::source::fetched::{Validator, get};
 use crate::keys::source::file::Reader;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::runtime;
 use crate::token::Excerpt;
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use bearer::{BearerFile, bearer};
 pub(crate) use fetched::Fetched;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use file::read_now as read_file;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub(crate) use places::{JwksPlaces, MAX_PLACES};
 pub(crate) use user::AnyKeySource;
 pub use user::{FetchedKeys, KeySource};
@@ -42,19 +42,19 @@ const FILE_FRESHNESS: Duration = Duration::from_secs(60);
 
 /// Time limit for fetching the metadata and the keys once more, after the keys at the known place
 /// did not help. An attempt has 10 s in all, and the request that causes it waits at most 2 s.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 const SECOND_LOOK: Duration = Duration::from_secs(4);
 
 /// A place that the engine fetches from.
 pub(crate) enum Source {
     /// The `jwks_uri` of the issuer's metadata.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     Discovery(Client, Arc<Discovery>),
     /// A configured URL, and the token that is sent to it.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     JwksUri { client: Client, uri: String, bearer: Option<BearerFile> },
     /// Several configured URLs, whose keys are merged into one set.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     JwksUris { client: Client, places: JwksPlaces, bearer: Option<BearerFile> },
     /// A local file.
     File(Reader),
@@ -63,7 +63,10 @@ pub(crate) enum Source {
 }
 
 /// The input for a fetch.
-#[cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only used to fetch from a server"))]
+#[cfg_attr(
+    not(feature = "http-client"),
+    allow(dead_code, reason = "only used to fetch from a server")
+)]
 pub(crate) struct FetchContext<'a> {
     pub(crate) now: Duration,
     /// The set in use.
@@ -85,7 +88,7 @@ impl Source {
     }
 
     /// The metadata of the issuer, if the set is found through it.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn discovery(&self) -> Option<&Arc<Discovery>> {
         match self {
             Self::Discovery(_, discovery) => Some(discovery),
@@ -102,7 +105,7 @@ impl Source {
     ) -> Result<KeySet, KeySetFault> {
         match self {
             Self::File(_) => KeySet::parse_file(document, accepted),
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Self::Discovery(..) | Self::JwksUri { .. } | Self::JwksUris { .. } => {
                 KeySet::parse(document, accepted)
             }
@@ -112,12 +115,12 @@ impl Source {
 
     /// Fetches the set. If a set is in use, the result may be that it has not changed.
     pub(crate) async fn fetch(&self, context: FetchContext<'_>) -> Result<Fetched, Failure> {
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         let (now, validator) = (context.now, context.validator());
-        #[cfg(not(feature = "remote"))]
+        #[cfg(not(feature = "http-client"))]
         let _ = context;
         match self {
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Self::Discovery(client, discovery) => {
                 let metadata = discovery.metadata(now).await?;
                 let uri = metadata.jwks_uri.ok_or("metadata: no `jwks_uri`")?;
@@ -137,7 +140,7 @@ impl Source {
                 }
                 fetched.map_err(|error| error.of("key set", &uri))
             }
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Self::JwksUri { client, uri, bearer } => {
                 let authorization = match bearer {
                     Some(bearer) => Some(bearer.authorization().await?),
@@ -146,7 +149,7 @@ impl Source {
                 let fetched = get(client, uri, validator, authorization).await;
                 fetched.map_err(|error| error.of("key set", uri))
             }
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Self::JwksUris { client, places, bearer } => {
                 let authorization = match bearer {
                     Some(bearer) => Some(bearer.authorization().await?),
@@ -173,7 +176,7 @@ impl Source {
     }
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 impl FetchContext<'_> {
     fn validator(&self) -> Option<&Validator> {
         self.known.and_then(|known| known.validator.as_ref())
@@ -198,7 +201,7 @@ impl FetchContext<'_> {
 }
 
 /// Fetches the set from another URL, if the metadata now names one.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 async fn moved(
     client: &Client,
     discovery: &Discovery,
@@ -212,11 +215,11 @@ async fn moved(
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Self::Discovery(..) => "Discovery",
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Self::JwksUri { .. } => "JwksUri",
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             Self::JwksUris { .. } => "JwksUris",
             Self::File(_) => "File",
             Self::User(_) => "User",

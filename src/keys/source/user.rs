@@ -13,7 +13,8 @@ use crate::source_error::{Boxed, SourceError};
 /// its answer is used. At most 512 KiB of the answer are read. A panic counts as a failed fetch.
 ///
 /// ```
-/// use tower_resource_server::{FetchedKeys, SourceError, KeySource};
+/// use tower_resource_server::issuer::SourceError;
+/// use tower_resource_server::keys::{FetchedKeys, KeySource};
 ///
 /// struct Vault;
 ///

@@ -91,7 +91,7 @@ impl ResourceServer {
 
 impl<C, R> Builder<NeedsIssuer, C, R> {
     /// Adds a trusted authorization server. A string is the URL of an issuer to
-    /// [discover](Issuer::discover).
+    /// [discover](Issuer::new).
     pub fn issuer(self, issuer: impl Into<Issuer>) -> Builder<NeedsAudience, C, R> {
         self.add_issuer(issuer.into())
     }
@@ -201,7 +201,8 @@ impl<S, C, R> Builder<S, C, R> {
     /// with 401, but cannot accept one that another check refused.
     ///
     /// ```
-    /// use tower_resource_server::{AccessToken, Claims, Invalid, ResourceServer};
+    /// use tower_resource_server::{AccessToken, Claims, ResourceServer};
+    /// use tower_resource_server::builder::Invalid;
     ///
     /// let builder = ResourceServer::builder()
     ///     .issuer("https://as.example.com")
@@ -220,8 +221,8 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// Sets the bodies of refusals: [`EmptyBody`] (the default), [`ProblemJson`](crate::ProblemJson), or
-    /// a function. See [`RefusalBody`](crate::RefusalBody).
+    /// Sets the bodies of refusals: [`EmptyBody`] (the default), [`ProblemJson`](crate::refusal::ProblemJson), or
+    /// a function. See [`RefusalBody`](crate::refusal::RefusalBody).
     pub fn refusal_body<T>(self, body: T) -> Builder<S, C, T> {
         Builder {
             settings: self.settings,

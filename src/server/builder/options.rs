@@ -54,7 +54,7 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// Root certificates to trust for requests to issuers, in addition to those of the system: PEM text
     /// of one or more certificates.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         let set = self.settings.trust.client.add_root_certificates(pem.into());
         self.settings.problems.extend(set.err().map(str::to_owned));
@@ -68,7 +68,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// such as SOCKS, so that no request bypasses a misconfigured proxy. Two kinds of requests do not
     /// use the proxy: requests by `http://`, which go to this machine or to a private network, and
     /// requests to an issuer with [`Issuer::no_proxy`](crate::Issuer::no_proxy).
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         let set = self.settings.trust.client.set_proxy(&url.into());
         self.settings.problems.extend(set.err().map(str::to_owned));
@@ -76,7 +76,7 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// The `User-Agent` of requests to issuers.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         let set = self.settings.trust.client.set_user_agent(&user_agent.into());
         self.settings.problems.extend(set.err().map(str::to_owned));
@@ -108,7 +108,7 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// The maximum number of tenants of an [`IssuerResolver`](crate::IssuerResolver) that are kept, each
+    /// The maximum number of tenants of an [`IssuerResolver`](crate::issuer::IssuerResolver) that are kept, each
     /// with its keys. The default is 1,000. Beyond it, the least recently used tenant is evicted and must
     /// be resolved again.
     ///
@@ -125,7 +125,8 @@ impl<S, C, R> Builder<S, C, R> {
     /// so it may read the health of the server or reload it. A second call replaces the first callback.
     ///
     /// ```
-    /// use tower_resource_server::{Event, ResourceServer};
+    /// use tower_resource_server::ResourceServer;
+    /// use tower_resource_server::observe::Event;
     ///
     /// let builder = ResourceServer::builder()
     ///     .issuer("https://as.example.com")
@@ -142,7 +143,7 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// Sets the clock, for tests; see [`TestClock`](crate::TestClock).
+    /// Sets the clock, for tests; see [`TestClock`](crate::clock::TestClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.trust.clock = Arc::new(clock);
         self

@@ -208,7 +208,7 @@ fn names_are_found_whatever_their_marks() {
     assert!(object.contains("") && object.contains("é"));
 }
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 #[test]
 fn members_that_are_kept_are_the_same() {
     let text = br#"{"a":[1,-2,0.5,"x",null,true,{"b":"\u0041"}],"c":18446744073709551615}"#;

@@ -34,7 +34,7 @@ impl Value<'_> {
     }
 
     /// The same value without borrows, for storage.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn into_owned(self) -> Value<'static> {
         match self {
             Self::Null => Value::Null,
@@ -113,20 +113,20 @@ impl<'a> Object<'a> {
     }
 
     /// Keeps the members for which `keep` returns `true`. `keep` may change them.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value<'a>) -> bool) {
         self.members.retain_mut(|(name, value)| keep(name, value));
     }
 
     /// Removes a member and returns it.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
         let at = self.members.iter().position(|(own, _)| own == name)?;
         Some(self.members.swap_remove(at).1)
     }
 
     /// The same members without borrows, for storage.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     pub(crate) fn into_owned(self) -> Object<'static> {
         let owned = |(name, value): (Cow<'a, str>, Value<'a>)| {
             (Cow::Owned(name.into_owned()), value.into_owned())

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::AlgorithmSet;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::fetch::MAX_DEADLINE;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::introspection::{Context, Introspecting};
 use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT};
 use crate::keys::{KeySet, Keys};
@@ -23,7 +23,7 @@ impl TrustSettings {
         &self,
         issuer: &Issuer,
         audiences: &[String],
-        #[cfg_attr(not(feature = "remote"), allow(unused_variables))] generation: u64,
+        #[cfg_attr(not(feature = "http-client"), allow(unused_variables))] generation: u64,
         previous: impl Iterator<Item = &'a TrustedIssuer>,
         keep_warm: bool,
         problem: &mut impl FnMut(&str),
@@ -40,9 +40,9 @@ impl TrustSettings {
         for audience in &issuer.audiences {
             self.check_audience(audience, problem);
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         self.check_transport(issuer, problem);
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if let Some(deadline) = issuer.transport.deadline
             && (deadline.is_zero() || deadline > MAX_DEADLINE)
         {
@@ -61,7 +61,7 @@ impl TrustSettings {
         };
         issuer.profile.problems().iter().for_each(|text| problem(text));
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
-        #[cfg_attr(not(feature = "remote"), allow(unused_mut))]
+        #[cfg_attr(not(feature = "http-client"), allow(unused_mut))]
         let mut trusted = TrustedIssuer {
             name: issuer.name.as_str().into(),
             aliases: issuer.aliases.iter().map(|alias| alias.as_str().into()).collect(),
@@ -72,13 +72,13 @@ impl TrustSettings {
             profile: issuer.profile.clone(),
             leeway: leeway.as_secs(),
             source: issuer.keys.clone(),
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             transport: issuer.transport.clone(),
             keys,
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             introspection: None,
         };
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         {
             // Keys and introspection use the same client. Its problem is reported only once.
             let mut problem = |text: &str| {
@@ -94,7 +94,7 @@ impl TrustSettings {
 
     /// Builds the introspection engine of an issuer. Answers of another generation are never used, so
     /// nothing is taken from the previous configuration.
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     fn introspection(
         &self,
         issuer: &Issuer,

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 use crate::issuer::{Issuer, KeyConfig};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::keys::{BearerFile, JwksPlaces, MAX_PLACES};
 use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::observe::shown::shown;
 use crate::trust::issuer::TrustedIssuer;
 use crate::trust::settings::TrustSettings;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 use crate::url::{check_issuer, check_url};
 
 impl TrustSettings {
@@ -79,7 +79,7 @@ impl TrustSettings {
         keys
     }
 
-    #[cfg(feature = "remote")]
+    #[cfg(feature = "http-client")]
     fn remote_source(
         &self,
         issuer: &Issuer,
@@ -121,33 +121,33 @@ impl TrustSettings {
         Ok(Source::Discovery(client, Arc::new(discovery)))
     }
 
-    #[cfg(not(feature = "remote"))]
+    #[cfg(not(feature = "http-client"))]
     fn remote_source(&self, _: &Issuer, _: AlgorithmSet) -> Result<Source, Vec<String>> {
-        let text = "its keys are remote: give them in code, or turn on the feature `remote`";
+        let text = "its keys are remote: give them in code, or turn on the feature `http-client`";
         Err(vec![text.to_owned()])
     }
 }
 
 /// The deadline of one attempt to fetch keys, if it is set. One attempt makes two requests: one for
 /// the metadata and one for the keys.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
     issuer.transport.deadline.map(|one| one.saturating_mul(2))
 }
 
-#[cfg(not(feature = "remote"))]
+#[cfg(not(feature = "http-client"))]
 fn fetch_deadline(_: &Issuer) -> Option<Duration> {
     None
 }
 
 /// Whether the transport settings are the same. The settings of an engine never change, so other root
 /// certificates or another token file need a new engine.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 fn is_reached_alike(known: &TrustedIssuer, issuer: &Issuer) -> bool {
     known.transport == issuer.transport
 }
 
-#[cfg(not(feature = "remote"))]
+#[cfg(not(feature = "http-client"))]
 fn is_reached_alike(_: &TrustedIssuer, _: &Issuer) -> bool {
     true
 }

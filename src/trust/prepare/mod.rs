@@ -2,7 +2,7 @@
 
 mod issuer;
 mod keys;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod reach;
 
 use std::collections::HashSet;
@@ -69,11 +69,11 @@ impl TrustSettings {
                 trusted.push(Arc::new(issuer));
             }
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         if problems.is_empty() {
             issuers.iter().for_each(|issuer| self.warn_of_http(issuer));
         }
-        #[cfg(feature = "remote")]
+        #[cfg(feature = "http-client")]
         check_opaque(issuers, problems);
         let tenants = self.tenants(audiences, &trusted, generation, previous);
         let names = trusted_names(&trusted, tenants.is_some());
@@ -107,14 +107,14 @@ impl TrustSettings {
             if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
                 problem("has a name of a configured issuer");
             }
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             let is_new = known.is_none();
             let known = known.into_iter();
             // No token has confirmed the tenant yet.
             let warm = false;
             let prepared =
                 settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
-            #[cfg(feature = "remote")]
+            #[cfg(feature = "http-client")]
             if is_new && problems.is_empty() {
                 settings.warn_of_http(issuer);
             }
@@ -161,7 +161,7 @@ fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt 
 
 /// Checks that only one authorization server is asked about tokens without `iss`. If there were
 /// several, each would see the tokens of the others.
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 fn check_opaque(issuers: &[Issuer], problems: &mut Vec<String>) {
     let is_opaque = |issuer: &&Issuer| {
         issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)

@@ -24,7 +24,7 @@
 //!     .issuer(providers::keycloak("https://sso.example.com/realms/demo"))
 //!     .issuer(providers::entra_v2("11111111-2222-3333-4444-555555555555")?)
 //!     .audience("https://api.example.com");
-//! # #[cfg(feature = "remote")]
+//! # #[cfg(feature = "http-client")]
 //! api.build()?;
 //!
 //! // Entra ID writes the tenant's id into `iss`, never its domain.
@@ -33,7 +33,7 @@
 //! ```
 
 mod clouds;
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 mod cluster;
 mod self_hosted;
 mod servers;
@@ -44,7 +44,7 @@ use crate::config_error::ConfigError;
 pub use clouds::{
     cognito, cognito_resource_bound, entra_b2c, entra_v1, entra_v2, entra_v2_multitenant,
 };
-#[cfg(feature = "remote")]
+#[cfg(feature = "http-client")]
 pub use cluster::kubernetes_in_cluster;
 pub use self_hosted::{canaille, duende, lemonldap, rauthy, spring_authorization_server, wso2};
 pub use servers::{

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config_error::ConfigError;
 use crate::issuer::Issuer;
-use crate::issuer::providers::kubernetes;
+use crate::providers::kubernetes;
 
 /// The folder of a pod's service account, unless `automountServiceAccountToken` is off.
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -24,7 +24,7 @@ const MAX_CA: usize = 256 * 1024;
 /// usually `https://kubernetes.default.svc.cluster.local`.
 ///
 /// The role `system:service-account-issuer-discovery` allows a pod to read the keys. Clusters give
-/// it to all service accounts by default. If [`Builder::proxy`](crate::Builder::proxy) is set,
+/// it to all service accounts by default. If [`Builder::proxy`](crate::builder::Builder::proxy) is set,
 /// requests to the API server also use the proxy. A new CA needs a restart or a
 /// [`reload`](crate::ResourceServer::reload).
 ///

@@ -3,8 +3,8 @@
 use crate::config_error::ConfigError;
 use crate::crypto::Algorithm;
 use crate::issuer::Issuer;
-use crate::issuer::providers::{check, is_host};
 use crate::profile::{AnswerProfile, Profile};
+use crate::providers::{check, is_host};
 
 /// Keycloak. The argument is the URL of the realm: `https://sso.example.com/realms/demo`.
 ///
@@ -28,7 +28,7 @@ use crate::profile::{AnswerProfile, Profile};
 /// account"; for the kinds of token and the claims of service accounts, its classes `TokenUtil` and
 /// `ServiceAccountConstants`.
 pub fn keycloak(realm_url: impl Into<String>) -> Issuer {
-    Issuer::discover(realm_url).profile(
+    Issuer::new(realm_url).profile(
         Profile::jwt()
             .client_claim("azp")
             .require_one_of("typ", ["Bearer", "DPoP"])
@@ -69,7 +69,7 @@ pub fn auth0_rfc9068(domain: &str) -> Result<Issuer, ConfigError> {
 
 fn auth0_issuer(domain: &str, profile: Profile) -> Result<Issuer, ConfigError> {
     check(is_host(domain), "auth0 domain", domain, "a host name, as `tenant.eu.auth0.com`")?;
-    Ok(Issuer::discover(format!("https://{domain}/"))
+    Ok(Issuer::new(format!("https://{domain}/"))
         .profile(profile.client_if_subject_ends("@clients")))
 }
 
@@ -98,7 +98,7 @@ pub fn okta(issuer: &str) -> Result<Issuer, ConfigError> {
         issuer,
         "that of a custom authorization server, `https://<domain>/oauth2/<id>`",
     )?;
-    Ok(Issuer::discover(issuer)
+    Ok(Issuer::new(issuer)
         .algorithms([Algorithm::RS256])
         .profile(Profile::jwt().scope_array_claim("scp").client_claim("cid").require_claim("cid")))
 }
@@ -109,7 +109,7 @@ pub fn okta(issuer: &str) -> Result<Issuer, ConfigError> {
 /// It sends `typ: JWT`, and in `aud` the ids of the project and of its applications. Configure the
 /// project's id as the audience. The JWT has no scope claim, so it passes no scope check. Roles are
 /// an object under `urn:zitadel:iam:org:project:<id>:roles`; use
-/// [`and_check`](crate::Policy::and_check).
+/// [`and_check`](crate::policy::Policy::and_check).
 ///
 /// A service account has a `sub` like a user's, and its own name as `client_id`. A user's token has
 /// the client in `aud`, and a service account's token does not have that name there. This function
@@ -122,7 +122,7 @@ pub fn okta(issuer: &str) -> Result<Issuer, ConfigError> {
 /// Sources: Zitadel Docs, "Claims" (<https://zitadel.com/docs/apis/openidoauth/claims>); for the
 /// token of a service account, `token_client_credentials.go` in its `internal/api/oidc`.
 pub fn zitadel(instance_url: impl Into<String>) -> Issuer {
-    Issuer::discover(instance_url)
+    Issuer::new(instance_url)
         .profile(Profile::jwt().require_claim("jti").client_if_not_in_audience())
 }
 
@@ -142,8 +142,7 @@ pub fn zitadel(instance_url: impl Into<String>) -> Issuer {
 /// Sources: Ory Docs, "JWT access tokens" and "OAuth 2.0 audience"; for the setting,
 /// ory/hydra#3531.
 pub fn hydra(issuer: impl Into<String>) -> Issuer {
-    Issuer::discover(issuer)
-        .profile(Profile::jwt().scope_array_claim("scp").require_claim("client_id"))
+    Issuer::new(issuer).profile(Profile::jwt().scope_array_claim("scp").require_claim("client_id"))
 }
 
 /// FusionAuth, for tokens of users. The arguments are the server's URL without a final slash, and
@@ -207,7 +206,7 @@ fn fusionauth_issuer(server_url: &str, issuer: &str, profile: Profile) -> Issuer
 /// Source: PingOne Platform APIs, "Token claims"
 /// (<https://developer.pingidentity.com/pingone-api/foundations/authentication-concepts/access-tokens-and-id-tokens/token-claims.html>).
 pub fn pingone(issuer: impl Into<String>) -> Issuer {
-    Issuer::discover(issuer)
+    Issuer::new(issuer)
         .algorithms([Algorithm::RS256])
         .profile(Profile::jwt().require_claim("client_id"))
 }
@@ -223,6 +222,6 @@ pub fn pingone(issuer: impl Into<String>) -> Issuer {
 /// Source: PingFederate Server, "Defining the access token attribute contract" and "Configuring
 /// JSON token management".
 pub fn pingfederate(issuer: impl Into<String>) -> Issuer {
-    Issuer::discover(issuer)
+    Issuer::new(issuer)
         .profile(Profile::jwt().scope_array_claim("scope").require_claim("client_id"))
 }

@@ -2,8 +2,8 @@
 
 use crate::config_error::ConfigError;
 use crate::issuer::Issuer;
-use crate::issuer::providers::pinned;
 use crate::profile::Profile;
+use crate::providers::pinned;
 
 /// Duende IdentityServer, and IdentityServer4 if it writes `at+jwt`. The argument is the issuer
 /// exactly as the server writes it: `https://id.example.com`, in lower case and without a final
@@ -22,8 +22,7 @@ use crate::profile::Profile;
 /// Source: Duende IdentityServer Docs, "IdentityServer Options"
 /// (<https://docs.duendesoftware.com/identityserver/reference/options>) and "API Resources".
 pub fn duende(issuer: impl Into<String>) -> Issuer {
-    Issuer::discover(issuer)
-        .profile(Profile::rfc9068().scope_array_claim("scope").claim_optional("sub"))
+    Issuer::new(issuer).profile(Profile::rfc9068().scope_array_claim("scope").claim_optional("sub"))
 }
 
 /// Spring Authorization Server with its own token format. The arguments are the issuer of its
@@ -51,7 +50,7 @@ pub fn spring_authorization_server<V: Into<String>>(
 ) -> Result<Issuer, ConfigError> {
     let profile =
         Profile::jwt().scope_array_claim("scope").client_claim("aud").require_claim("nbf");
-    let issuer = Issuer::discover(issuer).profile(profile);
+    let issuer = Issuer::new(issuer).profile(profile);
     Ok(pinned("spring client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
 }
 
@@ -68,7 +67,7 @@ pub fn spring_authorization_server<V: Into<String>>(
 ///
 /// Source: the class `JWTTokenIssuer` of its component `identity-inbound-auth-oauth`.
 pub fn wso2(issuer: impl Into<String>) -> Issuer {
-    Issuer::discover(issuer).profile(Profile::rfc9068().client_if_value("aut", "APPLICATION"))
+    Issuer::new(issuer).profile(Profile::rfc9068().client_if_value("aut", "APPLICATION"))
 }
 
 /// LemonLDAP::NG, for relying parties whose access tokens are set to JWT. By default, access tokens
@@ -88,7 +87,7 @@ pub fn wso2(issuer: impl Into<String>) -> Issuer {
 ///
 /// [`Introspection::audience_optional`]: https://docs.rs/tower-resource-server/latest/tower_resource_server/struct.Introspection.html#method.audience_optional
 pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
-    Issuer::discover(issuer).profile(Profile::jwt().require_claim("client_id"))
+    Issuer::new(issuer).profile(Profile::jwt().require_claim("client_id"))
 }
 
 /// Canaille. The argument is the issuer in its metadata: `https://id.example.com` if `SERVER_NAME`
@@ -106,7 +105,7 @@ pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
 ///
 /// [`Introspection::only`]: https://docs.rs/tower-resource-server/latest/tower_resource_server/struct.Introspection.html#method.only
 pub fn canaille(issuer: impl Into<String>) -> Issuer {
-    Issuer::discover(issuer).profile(Profile::rfc9068())
+    Issuer::new(issuer).profile(Profile::rfc9068())
 }
 
 /// Rauthy. The arguments are its issuer (`https://iam.example.com/auth/v1`, in older versions with
@@ -130,6 +129,6 @@ pub fn rauthy<V: Into<String>>(
     client_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
     let profile = Profile::jwt().client_claim("azp").require_one_of("typ", ["Bearer", "DPoP"]);
-    let issuer = Issuer::discover(issuer).profile(profile);
+    let issuer = Issuer::new(issuer).profile(profile);
     Ok(pinned("rauthy client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
 }

@@ -14,8 +14,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config_error::ConfigError;
 use crate::crypto::tls_client;
 use crate::flight::{self, Ended, Flights, Waiter};
-use crate::introspection::shared::MAX_VALUE;
-use crate::introspection::shared::store::AnswerStore;
+use crate::introspection::AnswerStore;
+use crate::introspection::MAX_VALUE;
 use crate::runtime;
 use crate::source_error::SourceError;
 
@@ -24,7 +24,7 @@ use crate::source_error::SourceError;
 /// an answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Redis or Valkey, for [`SharedCache`](crate::SharedCache).
+/// Redis or Valkey, for [`SharedCache`](crate::introspection::SharedCache).
 ///
 /// It uses `GETRANGE` and `SET` with keys that begin with `tower-resource-server:introspection:`.
 /// It also uses a script (`EVALSHA`, `EVAL`) that runs only these commands, because comparing and
@@ -43,7 +43,7 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// address, never a password.
 ///
 /// ```
-/// use tower_resource_server::{ClientAuth, Introspection, RedisStore, SharedCache};
+/// use tower_resource_server::introspection::{ClientAuth, Introspection, RedisStore, SharedCache};
 ///
 /// # fn main() -> Result<(), tower_resource_server::ConfigError> {
 /// # let secret = [7; 32];

@@ -3,15 +3,15 @@
 use crate::config_error::ConfigError;
 use crate::crypto::Algorithm;
 use crate::issuer::Issuer;
-use crate::issuer::providers::{check, pinned};
 use crate::profile::Profile;
+use crate::providers::{check, pinned};
 
 /// Microsoft Entra ID, v2.0 tokens of one tenant. The argument is the tenant's id.
 ///
 /// It sends `typ: JWT`, the API's own client id in `aud` (a GUID, never its URI), and the client in
 /// `azp`. A user's token has the scopes in `scp`, as a string. An app's own token has no `scp`, so
 /// it has no scope, and its `sub` is not the client. It is recognized by the missing `scp`. Its
-/// permissions are in `roles`: use [`and_check`](crate::Policy::and_check) with
+/// permissions are in `roles`: use [`and_check`](crate::policy::Policy::and_check) with
 /// [`Claims::has`](crate::Claims::has).
 ///
 /// The API's registration (`requestedAccessTokenVersion`) decides the version of the tokens. The
@@ -30,7 +30,7 @@ use crate::profile::Profile;
 /// If `tenant_id` is not a GUID. A domain, `common` or `organizations` never appears in `iss`.
 pub fn entra_v2(tenant_id: &str) -> Result<Issuer, ConfigError> {
     check_tenant(tenant_id)?;
-    Ok(Issuer::discover(format!("https://login.microsoftonline.com/{tenant_id}/v2.0"))
+    Ok(Issuer::new(format!("https://login.microsoftonline.com/{tenant_id}/v2.0"))
         .algorithms([Algorithm::RS256])
         .profile(entra_profile("azp")))
 }
@@ -215,5 +215,5 @@ fn cognito_issuer(user_pool_id: &str, profile: Profile) -> Result<Issuer, Config
         "`<region>_<id>`, as `eu-west-1_ABC123`",
     )?;
     let name = format!("https://cognito-idp.{region}.amazonaws.com/{user_pool_id}");
-    Ok(Issuer::discover(name).algorithms([Algorithm::RS256]).profile(profile))
+    Ok(Issuer::new(name).algorithms([Algorithm::RS256]).profile(profile))
 }

@@ -2,15 +2,15 @@
 //!
 //! The vendors call these identity tokens. They are used as bearer tokens for an audience that the
 //! workload chooses. They have no scope and no client, so the subject is the client
-//! ([`Principal::Client`](crate::Principal::Client)). A route decides by the subject and the other
+//! ([`Principal::Client`](crate::token::Principal::Client)). A route decides by the subject and the other
 //! claims. If one issuer serves everybody, `aud` does not identify the caller. In that case the
 //! function has a parameter for the callers to trust.
 
 use crate::config_error::ConfigError;
 use crate::crypto::Algorithm;
 use crate::issuer::Issuer;
-use crate::issuer::providers::pinned;
 use crate::profile::{AnswerProfile, Profile};
+use crate::providers::pinned;
 
 /// Jobs of GitHub Actions. The argument is the ids of the accounts whose repositories are trusted
 /// (`repository_owner_id`). The id is a number that stays the same if the account is renamed, and
@@ -32,7 +32,7 @@ pub fn github_actions<V: Into<String>>(
     owner_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
     let owners = pinned("github repository_owner_id", owner_ids)?;
-    Ok(Issuer::discover("https://token.actions.githubusercontent.com")
+    Ok(Issuer::new("https://token.actions.githubusercontent.com")
         .algorithms([Algorithm::RS256])
         .profile(workload().require_one_of("repository_owner_id", owners)))
 }
@@ -58,7 +58,7 @@ pub fn gitlab_ci<V: Into<String>>(
     namespace_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
     let namespaces = pinned("gitlab namespace_id", namespace_ids)?;
-    Ok(Issuer::discover(instance_url)
+    Ok(Issuer::new(instance_url)
         .algorithms([Algorithm::RS256])
         .profile(workload().require_one_of("namespace_id", namespaces)))
 }
@@ -73,7 +73,7 @@ pub fn gitlab_ci<V: Into<String>>(
 ///
 /// Most clusters need the cluster's CA, and a token, to fetch the key set. Inside the cluster, use
 /// `kubernetes_in_cluster`. Outside, use `Issuer::only_root_certificates` and
-/// `Issuer::bearer_token_file` (feature `remote`).
+/// `Issuer::bearer_token_file` (feature `http-client`).
 ///
 /// It gives up `typ`, `client_id` and scopes. The old tokens from secrets have neither `exp` nor
 /// `aud`, and are refused.
@@ -82,7 +82,7 @@ pub fn gitlab_ci<V: Into<String>>(
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/>) and
 /// "Service account issuer discovery".
 pub fn kubernetes(issuer: impl Into<String>) -> Issuer {
-    Issuer::discover(issuer).profile(workload().require_claim("kubernetes.io"))
+    Issuer::new(issuer).profile(workload().require_claim("kubernetes.io"))
 }
 
 /// Service accounts of Google Cloud, for ID tokens with the URL of the called service in `aud`, as
@@ -108,7 +108,7 @@ pub fn google_service_accounts<V: Into<String>>(
     account_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
     let accounts = pinned("google service account id", account_ids)?;
-    Ok(Issuer::discover("https://accounts.google.com")
+    Ok(Issuer::new("https://accounts.google.com")
         .alias("accounts.google.com")
         .algorithms([Algorithm::RS256])
         .profile(workload().require_one_of("sub", accounts)))

@@ -1,0 +1,354 @@
+//! An issuer, as the API says it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::Algorithm;
+#[cfg(feature = "http-client")]
+use crate::introspection::Introspection;
+use crate::issuer::template::TenantRule;
+#[cfg(feature = "http-client")]
+use crate::issuer::transport::Transport;
+use crate::keys::{AnyKeySource, KeySeed, KeySource};
+use crate::observe::shown::{AllShown, Shown};
+use crate::profile::Profile;
+use crate::url::PlainHttp;
+
+/// A trusted authorization server.
+///
+/// `iss` is compared byte by byte. Write the name exactly as the server writes it into its tokens,
+/// with or without the final slash.
+///
+/// If metadata is fetched from the name, the name must be a URL that every parser reads in the same
+/// way: https, and a path without dot segments, empty segments or encoded delimiters. The name may
+/// be any text if nothing is fetched from it. This is the case if you set the keys (and the
+/// introspection endpoint, if you use introspection), or `metadata_url`.
+///
+/// ```
+/// use tower_resource_server::{Issuer, Profile};
+/// use tower_resource_server::keys::Algorithm;
+///
+/// let issuer = Issuer::new("https://as.example.com")
+///     .profile(Profile::jwt())
+///     .algorithms([Algorithm::ES256]);
+/// # let _ = issuer;
+/// ```
+///
+/// `Debug` shows no key and no secret. Of a URL, it shows no user, password, query or fragment.
+#[derive(Clone)]
+pub struct Issuer {
+    pub(crate) name: String,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) algorithms: Option<Vec<Algorithm>>,
+    pub(crate) older_names: bool,
+    pub(crate) profile: Profile,
+    pub(crate) leeway: Option<Duration>,
+    pub(crate) tenants: Option<TenantRule>,
+    pub(crate) seed: Option<KeySeed>,
+    pub(crate) keys: KeyConfig,
+    #[cfg(feature = "http-client")]
+    pub(crate) transport: Transport,
+    #[cfg(feature = "http-client")]
+    pub(crate) introspection: Option<Introspection>,
+}
+
+/// Where the issuer's keys come from.
+#[derive(Clone)]
+pub(crate) enum KeyConfig {
+    Discover,
+    /// One URL, or several whose keys count together.
+    JwksUris(Vec<String>),
+    Jwks(Vec<u8>),
+    Pem(Vec<u8>),
+    Der(Vec<u8>),
+    File(PathBuf),
+    Secret(Vec<u8>, Algorithm),
+    Source(Arc<dyn AnyKeySource>),
+}
+
+impl KeyConfig {
+    /// Whether both give the same keys. Two key sources of the API are the same if they are one
+    /// value.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Discover, Self::Discover) => true,
+            (Self::JwksUris(own), Self::JwksUris(other)) => own == other,
+            (Self::Jwks(own), Self::Jwks(other)) => own == other,
+            (Self::Pem(own), Self::Pem(other)) => own == other,
+            (Self::Der(own), Self::Der(other)) => own == other,
+            (Self::File(own), Self::File(other)) => own == other,
+            // Building it again costs nothing; secrets are not compared.
+            (Self::Secret(..), Self::Secret(..)) => false,
+            (Self::Source(own), Self::Source(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+}
+
+impl Issuer {
+    /// An issuer by its name. The `iss` of its tokens is compared with this name.
+    ///
+    /// The keys are found through its metadata, by OpenID Connect Discovery 1.0 or RFC 8414. Nothing is
+    /// fetched before the first request needs it. To give the keys instead, call [`jwks_uri`](Self::jwks_uri),
+    /// [`jwks`](Self::jwks), [`pem`](Self::pem), [`der`](Self::der), [`file`](Self::file),
+    /// [`secret`](Self::secret) or [`key_source`](Self::key_source).
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            audiences: Vec::new(),
+            algorithms: None,
+            older_names: true,
+            profile: Profile::default(),
+            leeway: None,
+            tenants: None,
+            seed: None,
+            keys: KeyConfig::Discover,
+            #[cfg(feature = "http-client")]
+            transport: Transport::default(),
+            #[cfg(feature = "http-client")]
+            introspection: None,
+        }
+    }
+
+    /// Fetches the key set from `uri`, without metadata. The token's `iss` must still be this
+    /// issuer's name.
+    pub fn jwks_uri(self, uri: impl Into<String>) -> Self {
+        self.jwks_uris([uri])
+    }
+
+    /// Fetches the key sets from several URLs (at most 16) and uses all their keys. This is for a
+    /// server that publishes one set for each policy and uses one `iss` for all of them, such as
+    /// Azure AD B2C. Like [`jwks_uri`](Self::jwks_uri), it replaces the earlier setting.
+    ///
+    /// Each fetch requests all of them, each with its own `ETag`. If one fails and another
+    /// succeeds, the last good keys of the failed one stay in use, for as long as those of a single
+    /// set would. The failed one is fetched again within a minute.
+    ///
+    /// ```
+    /// use tower_resource_server::Issuer;
+    ///
+    /// let keys = |policy: &str| {
+    ///     format!("https://contoso.b2clogin.com/contoso.onmicrosoft.com/{policy}/discovery/v2.0/keys")
+    /// };
+    /// let issuer = Issuer::new("https://contoso.b2clogin.com/8a2a/v2.0/")
+    ///     .jwks_uris([keys("b2c_1_signin"), keys("b2c_1_reset")]);
+    /// # let _ = issuer;
+    /// ```
+    pub fn jwks_uris<T: Into<String>>(mut self, uris: impl IntoIterator<Item = T>) -> Self {
+        self.keys = KeyConfig::JwksUris(uris.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Uses a fixed JWK set (RFC 7517 §5), as JSON text.
+    pub fn jwks(mut self, document: impl Into<Vec<u8>>) -> Self {
+        self.keys = KeyConfig::Jwks(document.into());
+        self
+    }
+
+    /// Uses one fixed public key: PEM text with the label `PUBLIC KEY` (RFC 7468 §13) or
+    /// `CERTIFICATE` (§5). Of a certificate, only the key is used.
+    pub fn pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.keys = KeyConfig::Pem(pem.into());
+        self
+    }
+
+    /// Uses one fixed public key: a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) or certificate. Of
+    /// a certificate, only the key is used.
+    pub fn der(mut self, der: impl Into<Vec<u8>>) -> Self {
+        self.keys = KeyConfig::Der(der.into());
+        self
+    }
+
+    /// Uses the keys in a file, and reads the file again when it is replaced. The file has at most
+    /// 512 KiB. It contains a JWK set (RFC 7517 §5), or one public key or certificate as PEM or
+    /// DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and [`der`](Self::der). The content
+    /// shows which of them it is.
+    ///
+    /// The rules are those of a fetched set:
+    ///
+    /// - The file is read when the first request needs it, again within a minute, and at once for
+    ///   an unknown `kid`. The path is resolved at each read, so the links of a mounted secret
+    ///   work.
+    /// - If the file is missing, half written or contains no key, the last good keys stay in use,
+    ///   for an hour at most.
+    /// - Reads happen one at a time, on a separate thread, so a mount that hangs blocks nothing
+    ///   else. Waiting for a read needs a tokio runtime.
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.keys = KeyConfig::File(path.into());
+        self
+    }
+
+    /// Uses one shared secret. It must come from a random source, not from a password, and be at
+    /// least as long as the hash (RFC 7518 §3.2). Everyone who can verify such tokens can also make
+    /// them.
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>, algorithm: Algorithm) -> Self {
+        self.keys = KeyConfig::Secret(secret.into(), algorithm);
+        self
+    }
+
+    /// Fetches the key set through the API's own code.
+    pub fn key_source(mut self, source: impl KeySource) -> Self {
+        self.keys = KeyConfig::Source(Arc::new(source));
+        self
+    }
+
+    /// Introspects tokens at this server (RFC 7662): by default those that are not JWTs.
+    #[cfg(feature = "http-client")]
+    pub fn introspection(mut self, introspection: Introspection) -> Self {
+        self.introspection = Some(introspection);
+        self
+    }
+
+    /// Starts with the key set that another process [exported](crate::ResourceServer::export_keys).
+    /// It is used until the first fetch succeeds, so an API can start while its issuer is down. A
+    /// seed of another issuer, or one that is too old, is ignored, and an [`Event`](crate::observe::Event)
+    /// reports this.
+    ///
+    /// A seed is used only for keys that are fetched. Anyone who can write to the place of the seed
+    /// can insert keys. Protect it like the rest of the configuration.
+    pub fn seed(mut self, seed: KeySeed) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Accepts a second name in `iss`, for a server that uses two names, or whose tokens have a
+    /// name that is not a URL. It is compared byte by byte, and nothing is fetched from it. Tokens
+    /// with this name are validated like the issuer's other tokens.
+    /// [`AccessToken::issuer`](crate::AccessToken::issuer) returns the issuer's main name.
+    pub fn alias(mut self, name: impl Into<String>) -> Self {
+        self.aliases.push(name.into());
+        self
+    }
+
+    /// Trusts tenants of a server that signs for all of them with one key set, such as Microsoft
+    /// Entra ID. The issuer's name contains the word `{tenantid}` in the place of the tenant. It
+    /// must be a URL in normal form. You must set the keys, because such a name has no metadata. A
+    /// tenant's name has letters, digits, `-`, `_` and `.`, and is not `.` or `..`.
+    ///
+    /// `allow` gets the tenant's name from `iss`, before any other check of the token. The token's
+    /// `claim` must name the same tenant. [`AccessToken::issuer`] is then the issuer of the tenant,
+    /// so equal subjects of two tenants are two principals.
+    ///
+    /// If tenants have their own keys, use
+    /// [`Builder::issuer_resolver`](crate::builder::Builder::issuer_resolver).
+    ///
+    /// [`AccessToken::issuer`]: crate::AccessToken::issuer
+    pub fn tenants(
+        mut self,
+        claim: impl Into<String>,
+        allow: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.tenants = Some(TenantRule { claim: claim.into(), allow: Arc::new(allow) });
+        self
+    }
+
+    /// The hosts that may be reached by http for this issuer. `loopback` says whether this machine may.
+    pub(crate) fn plain_http(&self, loopback: bool) -> PlainHttp<'_> {
+        #[cfg(feature = "http-client")]
+        return PlainHttp { loopback, hosts: &self.transport.http_hosts };
+        #[cfg(not(feature = "http-client"))]
+        loopback.into()
+    }
+
+    /// Whether anything is fetched from a URL made of the name.
+    pub(crate) fn is_fetched_from(&self) -> bool {
+        #[cfg(feature = "http-client")]
+        if self.transport.metadata_url.is_some() {
+            return false;
+        }
+        #[cfg(feature = "http-client")]
+        if self.introspection.as_ref().is_some_and(Introspection::is_discovered) {
+            return true;
+        }
+        matches!(self.keys, KeyConfig::Discover)
+    }
+
+    /// Adds an audience for this issuer's tokens. Once set, the server's audiences are not used.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// The algorithms accepted from this issuer (RFC 8725 §3.1). The default is every asymmetric
+    /// algorithm of RFC 7518, and Ed25519. ML-DSA is accepted only if it is listed here.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = Some(algorithms.into_iter().collect());
+        self
+    }
+
+    /// Refuses the deprecated name `EdDSA` for Ed25519 (RFC 9864 §4.1.2).
+    pub fn refuse_older_algorithm_names(mut self) -> Self {
+        self.older_names = false;
+        self
+    }
+
+    /// The form of this server's tokens. The default is RFC 9068.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// How far the clocks of the two servers may differ, for `exp`, `nbf` and `iat`. The default is
+    /// 60 s, the maximum 300 s (RFC 9068 §4 allows "a few minutes").
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = Some(leeway);
+        self
+    }
+}
+
+impl From<&str> for Issuer {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<&String> for Issuer {
+    fn from(name: &String) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for Issuer {
+    fn from(name: String) -> Self {
+        Self::new(name)
+    }
+}
+
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Issuer");
+        shown
+            .field("name", &Shown(&self.name))
+            .field("aliases", &AllShown(&self.aliases))
+            .field("audiences", &AllShown(&self.audiences))
+            .field("algorithms", &self.algorithms)
+            .field("older_names", &self.older_names)
+            .field("profile", &self.profile)
+            .field("leeway", &self.leeway)
+            .field("tenants", &self.tenants)
+            .field("seed", &self.seed)
+            .field("keys", &self.keys);
+        #[cfg(feature = "http-client")]
+        shown.field("transport", &self.transport).field("introspection", &self.introspection);
+        // A field that is not listed here is not shown.
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for KeyConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Discover => "Discover",
+            Self::JwksUris(uris) => return write!(f, "JwksUris({:?})", AllShown(uris)),
+            Self::Jwks(_) => "Jwks(..)",
+            Self::Pem(_) => "Pem(..)",
+            Self::Der(_) => "Der(..)",
+            Self::File(path) => return write!(f, "File({path:?})"),
+            Self::Secret(..) => "Secret(..)",
+            Self::Source(_) => "Source(..)",
+        })
+    }
+}
