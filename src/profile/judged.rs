@@ -1,7 +1,7 @@
 //! A token that has passed every check.
 
 use crate::error::Error;
-use crate::profile::judge::Times;
+use crate::profile::times::Times;
 use crate::token::{AccessToken, AnyToken, NumericDate};
 
 /// The result of validation, stored with the validated data: the token for the handler, and the

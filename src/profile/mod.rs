@@ -14,7 +14,10 @@ mod expected;
 mod judge;
 #[cfg(feature = "http-client")]
 mod judged;
+#[cfg(feature = "http-client")]
+mod response;
 mod signs;
+mod times;
 
 use std::borrow::Cow;
 
@@ -23,9 +26,11 @@ use crate::profile::signs::{Sign, Signs};
 pub use answers::AnswerProfile;
 pub(crate) use expected::Expected;
 #[cfg(feature = "http-client")]
-pub(crate) use judge::{Lacking, Times};
-#[cfg(feature = "http-client")]
 pub(crate) use judged::Judged;
+#[cfg(feature = "http-client")]
+pub(crate) use response::Lacking;
+#[cfg(feature = "http-client")]
+pub(crate) use times::Times;
 
 /// The claims that RFC 9068 §2.2 requires in addition to `iss`, `aud` and `exp`.
 const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
