@@ -1,5 +1,5 @@
-//! The results that the layers of this crate store in the extensions of a request, one for each
-//! server.
+//! The results that the layers of this crate store in the extensions of a request: the last layer's
+//! authentication, and the form tokens of each server.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(crate) struct Authentication {
     pub(crate) asked_now: bool,
 }
 
-/// The token's text, as the result keeps it.
+/// The presented token, with method and URI, as the result keeps it.
 #[derive(Clone)]
 pub(crate) enum Presented {
     /// Not kept: no route of the server needs it.

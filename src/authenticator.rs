@@ -155,29 +155,30 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let trust = self.trust.load();
         let mut buffer = Vec::new();
         let token = &*presentation.token;
-        let token = match trust.route(token, &mut buffer, &self.headers, waited)? {
+        let (token, issuer) = match trust.route(token, &mut buffer, &self.headers, waited)? {
             Route::Validate(issuer, jwt) => {
                 let (claims, facts) = self.validate(&issuer, jwt, waited)?;
-                self.read(&claims, facts)?
+                (self.read(&claims, facts)?, issuer)
             }
             #[cfg(feature = "http-client")]
             Route::ValidateAndIntrospect(issuer, jwt) => {
                 let (claims, mut facts) = self.validate(&issuer, jwt, waited)?;
+                // Nobody is asked about a token that this sender may not use.
+                sender::confirm(&facts, presentation)?;
                 let now = self.now();
                 let answer = issuer.introspect(token, trust.generation, waited, now)?;
                 issuer.narrow(&mut facts, &claims, &answer, now)?;
-                self.read(&claims, facts)?
+                (self.read(&claims, facts)?, issuer)
             }
             #[cfg(feature = "http-client")]
             Route::Introspect(issuer) => {
                 let now = self.now();
                 let answer = issuer.introspect(token, trust.generation, waited, now)?;
-                let token = self.read_answer(&issuer, &answer, now)?;
-                issuer.confirm();
-                token
+                (self.read_answer(&issuer, &answer, now)?, issuer)
             }
         };
         sender::confirm(token.facts(), presentation)?;
+        issuer.confirm();
         for validator in &self.validators {
             validator(&token).map_err(|Invalid(reason)| Error::Refused { reason })?;
         }

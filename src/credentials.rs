@@ -57,7 +57,8 @@ pub(crate) struct Head<'a> {
 }
 
 /// A token as presented, with the parts of the request that may be checked against it. It is
-/// borrowed. It is only cloned if the request has to wait.
+/// borrowed. It is cloned only if the request has to wait, or
+/// if a route of the server uses `introspected_now`.
 #[derive(Clone)]
 pub(crate) struct Presentation<'a> {
     pub(crate) token: Cow<'a, str>,

@@ -2,8 +2,8 @@
 //!
 //! Decides only the form: one strict JSON object whose `active` is a JSON boolean. If the token is
 //! not active, no other member is read. The profile judges the members of an active token. An
-//! answer that passed once can later fail only by time, and times are judged at each request: the
-//! answer does not change, and each configuration has its own cache.
+//! answer whose members passed once is not judged again, except for its times: the answer does not
+//! change, and each configuration has its own cache. The sender is confirmed at each request.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -120,7 +120,7 @@ impl Answer {
         self.judged.get()
     }
 
-    /// Stores that the members passed every check, and the token for the handler that they make.
+    /// Stores that the members passed the profile's checks, and the token for the handler.
     pub(crate) fn remember(&self, judged: Judged) {
         // Another request may have stored the same result before.
         let _ = self.judged.set(judged);
@@ -129,13 +129,12 @@ impl Answer {
     }
 }
 
-/// Normalizes what servers write to the form of RFC 7662 §2.2, only where this can't accept a token
-/// that would be refused otherwise:
+/// Normalizes what servers write to the form of RFC 7662 §2.2:
 ///
 /// - a member that is null counts as absent, except `cnf`: a token that is bound to something
 ///   unknown is refused;
 /// - an empty `sub` or `client_id`, which would stand for everybody, and an `aud` that names nobody
-///   count as absent;
+///   count as absent. Without `Introspection::audience_optional`, such an answer is refused;
 /// - a time that is a string of digits counts as that number.
 fn normalize(members: &mut Object<'_>) {
     members.retain(|name, value| match (name, &*value) {

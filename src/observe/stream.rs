@@ -1,4 +1,5 @@
-//! The stream of occurrences. The log and the user-supplied observer receive it.
+//! The stream of occurrences. The log receives all of them. The user-supplied observer receives those
+//! that are an [`Event`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

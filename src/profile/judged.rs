@@ -1,4 +1,4 @@
-//! A token that has passed every check.
+//! A token whose claims have passed the profile's checks.
 
 use crate::error::Error;
 use crate::profile::times::Times;

@@ -95,7 +95,7 @@ pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
 ///
 /// A client's own token is opaque. A user's token is a JWT in the form of an ID token: no type, no
 /// scope, no client. So tokens can't be validated here. Set [`Introspection::only`] (feature
-/// `remote`), which introspects every token. The client that introspects must be in the audience of
+/// `http-client`), which introspects every token. The client that introspects must be in the audience of
 /// the client that got the token. Its id is the audience to configure. A client's own token has no
 /// `sub`; a user's `sub` is the login name.
 ///

@@ -40,6 +40,19 @@ async fn unless_said_otherwise_a_jwt_is_validated_here_and_any_other_token_intro
     assert_eq!(reply.error, Some(Error::NotAJwt));
 }
 
+/// RFC 9449 §7.2, RFC 8705 §3: the proof is missing, whatever the server says.
+#[tokio::test]
+async fn nobody_is_asked_about_a_bound_jwt() {
+    let world = World::with(|own| own.also_for_jwts()).await;
+    let bound = world.issuer.token().claim("cnf", json!({ "jkt": "x" })).sign();
+    let reply = world.bearer(&bound).await;
+    reply.assert_invalid_token("bound");
+    assert_eq!(reply.error, Some(Error::UnconfirmedSender));
+    assert_eq!(world.calls(), 0);
+    world.bearer(&world.issuer.token().sign()).await.assert_ok("unbound");
+    assert_eq!(world.calls(), 1);
+}
+
 /// The authorization server says "active" to anything here, as one does that reads tokens in another
 /// way than this crate.
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::introspection::engine::introspector::Introspector;
 use crate::introspection::engine::place::{MAX_WAITING_FOR_ONE, Place};
 use crate::introspection::engine::question::Question;
 use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome, RETRY_AFTER};
+use crate::introspection::engine::state::HeldBack;
 use crate::introspection::engine::turns::MAX_QUEUED_KNOWN;
 use crate::observe::Introspected;
 use crate::runtime;
@@ -87,15 +88,25 @@ impl Introspector {
         };
         // Dropped after the lock is released.
         let (overdue, has_room) = state.give_up_overdue(now.monotonic);
-        let turn = if asks_shared {
-            let limit = if known { MAX_LOOKUPS + MAX_QUEUED_KNOWN } else { MAX_LOOKUPS };
-            if state.flights.len() >= limit {
-                return Err(self.held_back("too many tokens are looked up", RETRY_AFTER));
+        let limit = if known { MAX_LOOKUPS + MAX_QUEUED_KNOWN } else { MAX_LOOKUPS };
+        let turn = match asks_shared {
+            true if state.flights.len() < limit => Ok(None),
+            true => {
+                Err(HeldBack { problem: "too many tokens are looked up", retry_after: RETRY_AFTER })
             }
-            None
-        } else {
-            let turn = self.take_turn(&mut state, key, known, now, probe);
-            Some(turn.map_err(|held| self.held_back(held.problem, held.retry_after))?)
+            false => self.take_turn(&mut state, key, known, now, probe).map(Some),
+        };
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(held) => {
+                drop(state);
+                drop(overdue);
+                // The room is for those who wait, even if this request gets none of it.
+                if has_room {
+                    self.give_turns(self.state(), now);
+                }
+                return Err(self.held_back(held.problem, held.retry_after));
+            }
         };
         state.overtaken.remove(&key);
         let (completion, waiter) = state.flights.begin(key, now.monotonic);
