@@ -18,7 +18,7 @@ use crate::token::Excerpt;
 pub(super) const IDENTITY: &str = "identity";
 
 /// An answer with status 200, or 304 to a conditional request.
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) not_modified: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -27,7 +27,7 @@ pub(crate) struct Answer {
 /// An answer to a form, with any status.
 pub(crate) struct FormAnswer {
     pub(crate) status: u16,
-    pub(crate) answer: Answer,
+    pub(crate) answer: HttpAnswer,
 }
 
 impl FormAnswer {
@@ -42,7 +42,7 @@ pub(super) fn is_answer(status: u16) -> bool {
     [200, 201].contains(&status)
 }
 
-impl Answer {
+impl HttpAnswer {
     /// How long the server asks us to wait before the next request.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         retry_after(&self.headers)

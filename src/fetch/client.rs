@@ -9,7 +9,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH,
 };
 
-use crate::fetch::answer::{Answer, FormAnswer, IDENTITY, is_answer, read, refusal};
+use crate::fetch::answer::{FormAnswer, HttpAnswer, IDENTITY, is_answer, read, refusal};
 use crate::fetch::document::{MAX_BODY, MAX_DOCUMENT};
 use crate::fetch::error::FetchError;
 use crate::fetch::pool::{Attempt, Pool};
@@ -60,7 +60,7 @@ impl Client {
         accept: &'static str,
         etag: Option<&HeaderValue>,
         authorization: Option<HeaderValue>,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<HttpAnswer, FetchError> {
         let url = check_url(url, self.plain_http())?;
         let request = |http: &reqwest::Client| {
             let request = http.get(url.clone()).header(ACCEPT, accept);
@@ -86,7 +86,7 @@ impl Client {
                 false => read(&mut response, MAX_DOCUMENT).await?,
             };
             let headers = std::mem::take(response.headers_mut());
-            Ok(Answer { not_modified, headers, body })
+            Ok(HttpAnswer { not_modified, headers, body })
         };
         self.pool.attempt().whole(exchange).await
     }
@@ -126,7 +126,7 @@ impl Client {
                 Err(error) => return Err(error),
             };
             let headers = std::mem::take(response.headers_mut());
-            Ok(FormAnswer { status, answer: Answer { not_modified: false, headers, body } })
+            Ok(FormAnswer { status, answer: HttpAnswer { not_modified: false, headers, body } })
         };
         self.pool.attempt().whole(exchange).await
     }

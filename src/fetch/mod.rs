@@ -30,7 +30,7 @@ mod proxy;
 mod settings;
 
 #[cfg(all(test, feature = "http-client"))]
-pub(crate) use answer::Answer;
+pub(crate) use answer::HttpAnswer;
 #[cfg(feature = "http-client")]
 pub(crate) use answer::{FormAnswer, redirect_target};
 #[cfg(feature = "http-client")]

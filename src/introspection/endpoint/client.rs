@@ -316,7 +316,7 @@ impl fmt::Debug for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::Answer as HttpAnswer;
+    use crate::fetch::HttpAnswer;
     use http::header::RETRY_AFTER;
 
     #[test]
