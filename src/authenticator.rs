@@ -59,7 +59,8 @@ pub(crate) struct Authenticator<C> {
     pub(crate) headers: HeaderMemo,
 }
 
-/// A token that passed, and the generation of the configuration that accepted it.
+/// A token that passed, and the generation of the configuration that accepted it. The generation is
+/// a number that each reload increases.
 pub(crate) struct Verdict<C> {
     pub(crate) token: AccessToken<C>,
     pub(crate) generation: u64,
@@ -74,7 +75,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         self.authenticate_as(presentation, Waited::default()).await
     }
 
-    /// The same, but always asks the authorization server about the token now.
+    /// Validates a token, but always asks the authorization server about the token now.
     pub(crate) async fn authenticate_now(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -126,7 +127,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     waited.keep(tenant);
                     let generation = wait.generation();
                     let said = wait.done(deadline).await;
-                    // After a reload the question is a new one, so the answer does not count.
+                    // If the configuration was reloaded during the wait, this answer belongs to the
+                    // old one. It does not count, and the server may be asked again.
                     self.trust.load().generation == generation
                         && waited
                             .answer
@@ -203,8 +205,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         Ok(AccessToken::new(facts, claims))
     }
 
-    /// Step 6 for an opaque token. The members of the introspection answer take the place of the
-    /// claims. They are validated once per configuration.
+    /// Step 6 for an opaque token. The members of the introspection answer are used as the claims. All
+    /// checks run once for each answer and configuration; later requests check only the times and the
+    /// sender.
     #[cfg(feature = "http-client")]
     fn read_answer(
         &self,
@@ -217,7 +220,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // Another request has validated them in the meantime.
+            // An answer loses its members when it has been validated. So another request validated it
+            // after the check above.
             let fix = || Error::Wiring { fix: "an answer was read as another type".into() };
             return judged().ok_or_else(fix)?;
         };
@@ -271,7 +275,8 @@ fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     for (name, _) in claims.iter().take(MAX_TRIED) {
         match claims.without(name).to::<C>().map_err(|error| error.to_string()) {
             Err(same) if same == words => {}
-            // The claim may only be required, and reported as missing before the real fault is found.
+            // Without this claim, the error is only that it is missing. This may hide the real fault,
+            // so the claim is only a possible cause.
             Err(other) if other == format!("missing field `{name}`") => possible.push(name),
             Ok(_) | Err(_) => certain.push(name),
         }

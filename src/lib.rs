@@ -81,8 +81,9 @@
 //! # Reading the source
 //!
 //! Follow a request: start at `layer/service.rs`, then read `authenticator.rs`. There, each step is
-//! one call. The modules form five levels. From top to bottom, they are: face, walk, outside,
-//! judgement, words. A module imports only from its own level and from lower levels.
+//! one call. The modules form five levels, from top to bottom: face (the API for Tower and axum), walk
+//! (the steps of a request), outside (code that waits for the network), judgement (pure rules), words
+//! (shared types). A module imports only from its own level and from lower levels.
 //!
 //! # Features
 //!
@@ -99,7 +100,8 @@
 #![forbid(unsafe_code)]
 // docs.rs shows the feature that an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Nothing from the network can cause a panic. Each use of one of these states why it cannot panic.
+// Input from the network can never cause a panic. Code that needs an exception from one of the lints
+// below gives the reason.
 #![cfg_attr(
     not(test),
     warn(
@@ -127,7 +129,7 @@ mod trust;
 
 // Outside: code that waits for the network.
 mod fetch;
-#[allow(dead_code, reason = "not every build has all its users")]
+#[allow(dead_code, reason = "with some features off, parts of this module are not used")]
 mod flight;
 #[cfg(feature = "jsonwebtoken")]
 mod interop_jsonwebtoken;

@@ -105,7 +105,8 @@ where
                     let mut response = ready!(future.poll(cx))?;
                     HandedOn::shape(&mut response, server.body());
                     if headers.are_needed() {
-                        // A handler may have copied all extensions of the request.
+                        // A handler may have copied all extensions of the request into the response.
+                        // Remove the token from there.
                         response.extensions_mut().remove::<QueryToken>();
                         if response.status().is_success() {
                             headers.add_to(response.headers_mut());
@@ -132,7 +133,7 @@ where
                 }
                 StateProj::Readying { headers, held } => {
                     let ready = held.as_mut().expect("polled after completion");
-                    // Tower's contract: poll an instance ready before it is called.
+                    // Tower's contract: `poll_ready` must return ready on this instance before `call`.
                     ready!(ready.service.poll_ready(cx))?;
                     let headers = *headers;
                     let held = held.take().expect("it was just there");

@@ -28,9 +28,9 @@ pub(crate) struct Gate<C, R> {
 /// What a layer does with a request that no outer layer of the same server has authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Authenticates it.
+    /// Authenticates the request.
     Authenticate,
-    /// Authenticates it if it has credentials.
+    /// Authenticates the request if it has credentials.
     AuthenticateIfPresent,
     /// Answers 500: the server's layer is missing around this one.
     Require,
@@ -55,8 +55,8 @@ pub(crate) enum Judgement<C> {
 struct PriorResult {
     token: AnyToken,
     presented: Presented,
-    /// Whether the authorization server was asked after the request arrived, under the configuration
-    /// that this layer uses.
+    /// `true` if the authorization server was asked about the token after the request arrived, and the
+    /// configuration has not changed since.
     asked_now: bool,
 }
 
@@ -257,7 +257,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 }
 
-/// Removes the token from the URI that handlers and logs see, and keeps it for the layers in between.
+/// Removes the token from the URI, so that handlers and logs do not see it. Keeps it in the request's
+/// extensions, because inner layers of this crate may need it.
 fn hide_query_token<B>(request: &mut Request<B>) {
     if let Some(token) = credentials::query_token(request.uri()) {
         request.extensions_mut().insert(token);

@@ -13,19 +13,20 @@ use crate::server::ResourceServer;
 use crate::token::Claims;
 
 /// Protects a service. [`ResourceServer::layer`](crate::ResourceServer::layer) and
-/// [`protect`](crate::ResourceServer::protect) create it.
+/// [`protect`](crate::ResourceServer::protect) create this layer.
 pub struct ResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
 /// Protects a service, and lets anonymous requests pass.
-/// [`ResourceServer::optional_layer`](crate::ResourceServer::optional_layer) creates it.
+/// [`ResourceServer::optional_layer`](crate::ResourceServer::optional_layer) creates this layer.
 pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
-/// Authorizes a route inside the layer. [`ResourceServer::require`](crate::ResourceServer::require)
-/// creates it.
+/// Authorizes a route that is inside `layer` or `optional_layer`. The answer is 403 unless the token
+/// meets the requirement. [`ResourceServer::require`](crate::ResourceServer::require) creates this
+/// layer.
 pub struct RequireLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
@@ -129,10 +130,11 @@ impl<C, R> ResourceServer<C, R> {
         OptionalResourceServerLayer::new(Gate::new(self.clone(), None, Role::AuthenticateIfPresent))
     }
 
-    /// Authorizes a route inside the layer: 403 unless the token meets the requirement.
+    /// Authorizes a route that is inside `layer` or `optional_layer`. The answer is 403 unless the
+    /// token meets the requirement.
     ///
-    /// It uses the result of this server's own layer. Without that layer it answers 500 and logs the
-    /// fix.
+    /// It uses the result of this server's own `layer` or `optional_layer`. If neither is around the
+    /// route, it answers 500 and logs the fix.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -7,9 +7,13 @@
 //! - with a valid token, the layer stores the token in the request's extensions and calls the inner
 //!   service.
 //!
-//! The layer passes on responses and errors of the inner service unchanged, with one exception: if the
-//! token came in the query, it sets `Cache-Control: private`, so that shared caches do not store the
-//! response. It boxes a future only for a request that waits for the network.
+//! The layer passes on responses and errors of the inner service unchanged, with these exceptions:
+//!
+//! - a refusal from a handler or an extractor gets the server's body;
+//! - if the token came in the query, it is removed from the response's extensions, and a successful
+//!   response gets `Cache-Control: private`, so that shared caches do not store the response.
+//!
+//! The layer boxes a future only for a request that waits for the network.
 
 mod form;
 mod future;

@@ -40,7 +40,7 @@ impl Resolved<'_> {
 }
 
 impl TrustedIssuer {
-    /// Whether the issuer handles its JWTs in this way.
+    /// Whether the issuer handles its JWTs in the given way.
     pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
         self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
     }
@@ -76,8 +76,8 @@ impl TrustedIssuer {
     }
 
     /// Applies an introspection answer to a JWT that was validated here. The answer can only restrict
-    /// the token: the scope is the intersection, the earlier expiry counts, and a user acts only if the
-    /// token says so and the answer does not contradict it.
+    /// the token: the scope is the intersection of both, the earlier expiry is used, and the token
+    /// counts as a user's token only if the JWT says so and the answer does not say otherwise.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,

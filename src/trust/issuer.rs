@@ -61,7 +61,7 @@ impl TrustedIssuer {
         }
     }
 
-    /// The issuer's configured name, also if the token uses an alias. For a tenant: the tenant's name.
+    /// The issuer's configured name, even if the token uses an alias. For a tenant: the tenant's name.
     fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
         let iss = claims.get("iss").and_then(Value::as_str);
         iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
@@ -77,7 +77,7 @@ impl TrustedIssuer {
         true
     }
 
-    /// Whether JWTs are only introspected. Then the issuer's keys are not used for them.
+    /// Whether JWTs are only introspected. Then the issuer's keys are not used for JWTs.
     #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     pub(super) fn introspects_jwts(&self) -> bool {
         #[cfg(feature = "http-client")]
@@ -99,7 +99,7 @@ impl TrustedIssuer {
         health
     }
 
-    /// Returns when the issuer's tokens can be validated.
+    /// Waits until the issuer's tokens can be validated.
     pub(crate) async fn ready(&self) {
         if self.needs_keys() {
             self.keys.ready().await;

@@ -70,9 +70,9 @@ impl Trust {
         Ok(Route::Validate(issuer, jwt))
     }
 
-    /// Refuses some tokens before their claims are read, for a flood of forged kids. It refuses a token
-    /// if no issuer has its kid, every issuer's key set is fresh, and every budget for fetches is
-    /// spent. The token would be refused later anyway, at three times the cost.
+    /// Makes a flood of forged kids cheap: refuses some tokens before their claims are read. A token is
+    /// refused here if every issuer has a fresh key set without this kid and has spent its budget for
+    /// fetches. The token would be refused later anyway, at three times the cost.
     fn refuse_early(&self, header: &Header) -> Result<(), Error> {
         let Some(kid) = header.kid.as_deref() else {
             return Ok(());

@@ -167,7 +167,7 @@ impl IntrospectionClient {
             (_, Some(file)) => file.authorization().await.map(Some),
             (Credentials::BearerFrom(source), None) => {
                 let token = source.token().await.map_err(|error| {
-                    // User-supplied text: escape and shorten it.
+                    // This text comes from user-supplied code, so it is escaped and cut.
                     format!("bearer token source: {}", Excerpt::of(&error.to_string()).as_str())
                 })?;
                 let token = keys::bearer(token.as_bytes().trim_ascii());

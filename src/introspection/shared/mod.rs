@@ -168,7 +168,7 @@ impl SharedAnswers {
                 Some(value)
             }
             Some(Err(error)) => {
-                // User-supplied text: escape and shorten it.
+                // This text comes from user-supplied code, so it is escaped and cut.
                 report.failed(Excerpt::of(&error.into_problem()).as_str());
                 None
             }

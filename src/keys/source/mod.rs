@@ -76,7 +76,7 @@ pub(crate) struct FetchContext<'a> {
     pub(crate) accepted: AlgorithmSet,
 }
 
-/// The text of an error from user-supplied code.
+/// The text of an error. This text comes from user-supplied code, so it is escaped and cut.
 fn foreign(problem: &str) -> String {
     Excerpt::of(problem).as_str().to_owned()
 }

@@ -55,7 +55,8 @@ impl TrustSettings {
             Ok(keys) => (keys, Vec::new()),
             Err(texts) => {
                 texts.iter().for_each(|text| problem(text));
-                // Nothing is judged by it: it is there so that what follows is checked as well.
+                // This empty set is never used to validate tokens. It lets the checks below run, so
+                // that their problems are reported too.
                 (Keys::Static(Arc::new(KeySet::empty())), texts)
             }
         };
@@ -80,7 +81,8 @@ impl TrustSettings {
         };
         #[cfg(feature = "http-client")]
         {
-            // Keys and introspection use the same client. Its problem is reported only once.
+            // Keys and introspection use the same client. A problem of this client is reported only
+            // once.
             let mut problem = |text: &str| {
                 let own = text.strip_prefix("introspection: ");
                 if !of_keys.iter().any(|text| own == Some(text)) {

@@ -102,7 +102,8 @@ impl TrustSettings {
         let prepare = move |issuer: &Issuer, known: Option<&TrustedIssuer>| {
             let mut problems = Vec::new();
             let mut problem = |text: &str| problems.push(text.to_owned());
-            // Otherwise a tenant could issue tokens for the subjects of a configured issuer.
+            // A tenant must not have the name of a configured issuer: it could then issue tokens for
+            // that issuer's subjects.
             let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
             if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
                 problem("has a name of a configured issuer");
@@ -110,7 +111,7 @@ impl TrustSettings {
             #[cfg(feature = "http-client")]
             let is_new = known.is_none();
             let known = known.into_iter();
-            // No token has confirmed the tenant yet.
+            // Keep-warm is off here. The caller turns it on for confirmed tenants.
             let warm = false;
             let prepared =
                 settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
@@ -160,7 +161,7 @@ fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt 
 }
 
 /// Checks that only one authorization server is asked about tokens without `iss`. If there were
-/// several, each would see the tokens of the others.
+/// several, each server would see the tokens of the others.
 #[cfg(feature = "http-client")]
 fn check_opaque(issuers: &[Issuer], problems: &mut Vec<String>) {
     let is_opaque = |issuer: &&Issuer| {

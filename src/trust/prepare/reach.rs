@@ -27,7 +27,8 @@ impl TrustSettings {
         }
     }
 
-    /// Warns at start of requests by http to other machines, once for each host.
+    /// Warns that requests to other machines may use http: when the server is built or a new tenant is
+    /// resolved, once for each host.
     pub(super) fn warn_of_http(&self, issuer: &Issuer) {
         let hosts = &issuer.transport.http_hosts;
         let mut told = HashSet::new();

@@ -56,7 +56,7 @@ enum Turn {
 struct Question {
     name: Arc<str>,
     completion: Completion<Resolution>,
-    /// Whether the tenant is known, and nobody waits.
+    /// `true` if this call is about a known tenant. No request waits for such a call.
     again: bool,
 }
 
@@ -183,8 +183,8 @@ impl Tenants {
             }
             joined.map_or(Turn::Queued, Turn::UnderWay)
         };
-        // Not under the lock: a runtime that shuts down drops the task at once, and the drop reports
-        // its end, which takes the lock.
+        // Start the calls after the lock is released. A runtime that is shutting down drops the task
+        // at once. The dropped task reports its end, and this report takes the same lock: a deadlock.
         for question in begun {
             self.launch(&runtime, question);
         }
@@ -213,7 +213,7 @@ impl Tenants {
         let said = match ended.done() {
             Ok(Ok(Some(issuer))) => self.prepare_tenant(&name, issuer).map(Some),
             Ok(Ok(None)) => Ok(None),
-            // The words of code that is not ours.
+            // This text comes from user-supplied code, so it is escaped and cut.
             Ok(Err(error)) => Err(Excerpt::of(&error.into_problem()).as_str().to_owned()),
             Err(problem) => Err(problem.to_owned()),
         };

@@ -108,7 +108,7 @@ impl Asking {
         self.flights.len() < MAX_RESOLVING && budget.take(now) == Taken::Granted
     }
 
-    /// The same for a call about a known tenant.
+    /// Whether one more call about a known tenant may start now.
     pub(super) fn may_ask_again(&mut self, budget: &Budget, now: Duration) -> bool {
         self.again.give_up_overdue(now);
         self.again.len() < MAX_RESOLVING_AGAIN && budget.take(now) == Taken::Granted

@@ -64,7 +64,7 @@ pub(crate) type Prepare =
 /// The settings of tenants.
 #[derive(Clone, Copy)]
 pub(crate) struct TenantSettings {
-    /// The generation of their configuration.
+    /// The generation of the tenants' configuration.
     pub(crate) generation: u64,
     /// The maximum number of confirmed tenants.
     pub(crate) most: usize,
@@ -130,7 +130,7 @@ impl Tenants {
         self.known.all()
     }
 
-    /// Prepares a resolved tenant. It may replace a known one.
+    /// Prepares a resolved tenant, which may replace a known tenant.
     fn prepare_tenant(
         self: &Arc<Self>,
         name: &Arc<str>,
@@ -159,8 +159,8 @@ impl Tenants {
         })
     }
 
-    /// Starts to use a tenant. If it replaces a tenant that has keys, its own keys are fetched first, so
-    /// that no request waits for them.
+    /// Starts to use a tenant. If it replaces an old tenant that has keys, and has no keys itself, the
+    /// new tenant's keys are fetched first. Until then the old tenant is used, so no request waits.
     fn take_in(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let has_keys = |tenant: &Arc<Tenant>| tenant.issuer.keys.is_usable();
         let replaces_keys = self.known.get(&tenant.name).as_ref().is_some_and(has_keys);
@@ -172,7 +172,8 @@ impl Tenants {
                     next
                 };
                 flight::launch(&runtime, RESOLVE_DEADLINE, work, move |ended| {
-                    // Otherwise the previous tenant stays.
+                    // The new tenant is used only if the fetch finished in time and the name is still
+                    // known. In other cases the previous tenant stays.
                     if let (Ended::Done(next), Some(own)) = (ended, own.upgrade())
                         && own.known.contains(&next.name)
                     {

@@ -14,7 +14,7 @@ const ABSENT_FOR: Duration = Duration::from_secs(10);
 pub(crate) const RESOLVE_RETRY: Duration = Duration::from_secs(1);
 
 /// The limits of the cache: the number of names and their bytes, since the names come from unverified
-/// tokens. The budget of calls limits the number further, but not the length.
+/// tokens. The budget of resolver calls also limits how many names come in, but not how long they are.
 const MAX_SAID: usize = 1_000;
 const MAX_SAID_BYTES: usize = 256 * 1024;
 

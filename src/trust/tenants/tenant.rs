@@ -14,11 +14,11 @@ pub(crate) struct Tenant {
     pub(super) name: Arc<str>,
     /// The issuer as resolved. The next configuration needs it.
     pub(super) resolved: Issuer,
-    /// The generation of its configuration.
+    /// The generation of the tenant's configuration.
     pub(super) generation: u64,
     /// The last use, in milliseconds of the monotonic clock.
     pub(super) used_at: AtomicU64,
-    /// When to resolve it again, in milliseconds of the monotonic clock.
+    /// When to resolve the tenant again, in milliseconds of the monotonic clock.
     pub(super) due_at: AtomicU64,
     /// Whether a token of the tenant has ever verified.
     pub(super) confirmed: AtomicBool,
@@ -34,8 +34,8 @@ impl Tenant {
         self.confirmed.load(Ordering::Relaxed)
     }
 
-    /// The tenant for a request that waits for something else. The request keeps it even if the tenant
-    /// is evicted.
+    /// This tenant as a resolver result. A request that waits for keys or for an introspection answer
+    /// stores it, and so keeps the tenant even if it is evicted.
     pub(crate) fn resolution(self: &Arc<Self>) -> (u64, Resolution) {
         (self.generation, Resolution::Known(Arc::clone(self)))
     }
