@@ -69,6 +69,7 @@ pub(crate) struct Presentation<'a> {
 }
 
 impl<'a> Presentation<'a> {
+    #[inline]
     fn new(token: Credentials<'a>, head: Head<'a>) -> Self {
         let Credentials { token, placement } = token;
         let (method, uri) = (Cow::Borrowed(head.method), Cow::Borrowed(head.uri));
@@ -123,6 +124,7 @@ pub(crate) struct Query<'a> {
 }
 
 /// Extracts the credentials of a request. `query` is empty if that method is disabled.
+#[inline]
 pub(crate) fn extract<'a>(
     head: Head<'a>,
     form: Option<&'a FormToken>,

@@ -25,10 +25,16 @@ impl Refusal {
         // One allocation for all fields.
         *headers = HeaderMap::with_capacity(MOST_FIELDS);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        for challenge in self.challenges.iter().flat_map(|challenges| challenges.iter()) {
-            headers.append(WWW_AUTHENTICATE, challenge.clone());
+        match self.challenges.as_deref() {
+            None => {}
+            Some([only]) => drop(headers.insert(WWW_AUTHENTICATE, only.clone())),
+            Some(several) => several.iter().for_each(|challenge| {
+                headers.append(WWW_AUTHENTICATE, challenge.clone());
+            }),
         }
-        headers.extend(self.headers);
+        if !self.headers.is_empty() {
+            headers.extend(self.headers);
+        }
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, content_type);
         }

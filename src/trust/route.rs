@@ -36,6 +36,7 @@ pub(crate) enum Route<'t, 'a> {
 impl Trust {
     /// Chooses the way for a token. `buffer` gets the decoded payload. `known` is a cache of parsed
     /// headers.
+    #[inline]
     pub(crate) fn route<'t, 'a>(
         &'t self,
         token: &'a str,
