@@ -83,6 +83,31 @@ fn who_waits_for_a_turn_gets_it_from_calls_on_a_runtime_that_is_not_driven() {
     assert_eq!((health.in_flight, health.queued), (0, 0));
 }
 
+/// The request that finds the room may itself be held back. The room is for those who wait all the same.
+#[test]
+fn who_waits_for_a_turn_gets_it_also_if_the_request_that_found_the_room_is_refused() {
+    let living = living();
+    let world = living.block_on(World::new());
+    let tokens: Vec<_> = (0..48).map(|_| world.issuer.token().opaque()).collect();
+    let _abandoned = abandoned(join_all(tokens.iter().map(|token| world.bearer(token))));
+    let queued: Vec<_> = (0..1_024).map(|_| world.issuer.token().opaque()).collect();
+    let new = world.issuer.token().opaque();
+    world.pass(OVERDUE / 2);
+    living.block_on(async {
+        let mut waits = pin!(join_all(queued.iter().map(|token| world.bearer(token))));
+        let early = tokio::time::timeout(Duration::from_millis(300), waits.as_mut()).await;
+        assert!(early.is_err(), "all calls for new tokens are taken");
+        let health = world.server.health().issuers[0].introspection.clone().unwrap();
+        assert_eq!((health.in_flight, health.queued), (48, 1_024));
+        world.pass(OVERDUE / 2);
+        world.bearer(&new).await.assert_unavailable("the queue is full");
+        let replies = tokio::time::timeout(Duration::from_secs(60), waits).await;
+        for reply in replies.expect("there is room") {
+            reply.assert_ok("who waited");
+        }
+    });
+}
+
 /// A request that joined such a call asks on its own once that is overdue, within its deadline.
 #[test]
 fn who_waits_for_a_call_that_is_overdue_asks_on_its_own() {
