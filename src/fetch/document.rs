@@ -1,4 +1,10 @@
-//! Limits for fetched documents of all kinds.
+//! What fetched documents of all kinds have in common: limits, and the raw text of their members.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// The largest key set, from any source, or metadata document, in bytes. Real ones have 1 to 20
 /// KiB; a set of 250 keys with their certificates has 400 KiB.
@@ -12,4 +18,57 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 /// The document without a byte order mark, which RFC 8259 §8.1 allows a reader to ignore.
 pub(crate) fn without_mark(document: &[u8]) -> &[u8] {
     document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document)
+}
+
+/// The raw text of some members of a JSON object. The content, size and number of the other members
+/// never make the document invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RawMembers<'a, const N: usize> {
+    /// In the order of the names.
+    pub(crate) texts: [Option<&'a str>; N],
+    /// Whether one of these members occurs twice, so that two readers could use different values.
+    pub(crate) repeated: bool,
+}
+
+/// Reads the members with these names. Returns `None` if `text` is not one JSON object.
+pub(crate) fn raw_members<'a, const N: usize>(
+    text: &'a str,
+    names: &[&str; N],
+) -> Option<RawMembers<'a, N>> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let members = Names(names).deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok().map(|()| members)
+}
+
+struct Names<'n, const N: usize>(&'n [&'n str; N]);
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Names<'_, N> {
+    type Value = RawMembers<'de, N>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
+    type Value = RawMembers<'de, N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = RawMembers { texts: [None; N], repeated: false };
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            let Some(at) = self.0.iter().position(|own| *own == name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let text = map.next_value::<&'de RawValue>()?.get();
+            let place = members.texts.get_mut(at);
+            let place = place.ok_or_else(|| A::Error::custom("no such member"))?;
+            members.repeated |= place.replace(text).is_some();
+        }
+        Ok(members)
+    }
 }

@@ -40,7 +40,7 @@ pub(crate) use discovery::Discovery;
 #[cfg(feature = "http-client")]
 pub(crate) use document::MAX_BODY;
 pub(crate) use document::MAX_DOCUMENT;
-pub(crate) use document::without_mark;
+pub(crate) use document::{raw_members, without_mark};
 #[cfg(feature = "http-client")]
 pub(crate) use error::{FetchError, fetched_url};
 pub(crate) use failure::Failure;

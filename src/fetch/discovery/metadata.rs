@@ -1,11 +1,8 @@
 //! The metadata document. The parser is as lenient as it can be without accepting anything wrong.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
+use crate::fetch::document::raw_members;
 use crate::token::Excerpt;
 
 /// Why a document is not usable as the metadata of the issuer.
@@ -36,9 +33,9 @@ pub(crate) struct Metadata {
 /// When the document is not that metadata.
 pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, MetadataFault> {
     let text = std::str::from_utf8(document).map_err(|_| MetadataFault::NotJson)?;
-    let document: Document<'_> = serde_json::from_str(text).map_err(|_| MetadataFault::NotJson)?;
-    let [named, jwks_uri, endpoint, aliases] = document.members;
-    let aliases = aliases.and_then(|text| serde_json::from_str::<Document<'_>>(text).ok());
+    let document = raw_members(text, &MEMBERS).ok_or(MetadataFault::NotJson)?;
+    let [named, jwks_uri, endpoint, aliases] = document.texts;
+    let aliases = aliases.and_then(|text| raw_members(text, &MEMBERS));
     if document.repeated || aliases.as_ref().is_some_and(|aliases| aliases.repeated) {
         return Err(MetadataFault::Repeated);
     }
@@ -47,7 +44,7 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, MetadataF
     if found.as_deref() != Some(issuer) {
         return Err(MetadataFault::AnotherIssuer(found.as_deref().map(Excerpt::of_url)));
     }
-    let [.., mtls_endpoint, _] = aliases.map(|aliases| aliases.members).unwrap_or_default();
+    let [.., mtls_endpoint, _] = aliases.map(|aliases| aliases.texts).unwrap_or_default();
     let metadata = Metadata {
         jwks_uri: jwks_uri.and_then(string),
         introspection_endpoint: endpoint.and_then(string),
@@ -63,42 +60,6 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, MetadataF
 /// The members that are read, in the metadata and in the object that is the last of them.
 const MEMBERS: [&str; 4] =
     ["issuer", "jwks_uri", "introspection_endpoint", "mtls_endpoint_aliases"];
-
-/// An object with the text of those of its members that are read. The content, size and number of
-/// the other members never make the document invalid.
-struct Document<'a> {
-    members: [Option<&'a str>; MEMBERS.len()],
-    repeated: bool,
-}
-
-impl<'de> Deserialize<'de> for Document<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Document<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut document = Document { members: Default::default(), repeated: false };
-                while let Some(name) = map.next_key::<Cow<'_, str>>()? {
-                    let Some(at) = MEMBERS.iter().position(|own| *own == name) else {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    let text = map.next_value::<&'de RawValue>()?.get();
-                    let place = document.members.get_mut(at);
-                    let place = place.ok_or_else(|| A::Error::custom("no such member"))?;
-                    document.repeated |= place.replace(text).is_some();
-                }
-                Ok(document)
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
 
 /// The text of a JSON string. Any other value, including null, counts as absent.
 fn string(text: &str) -> Option<String> {

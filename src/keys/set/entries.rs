@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::fetch::without_mark;
+use crate::fetch::{raw_members, without_mark};
 
 /// Maximum number of entries that are read. Real sets have 1 to 20 keys. The common set of Entra ID
 /// has about 30, and the set of a server that signs for many tenants has about 100.
@@ -33,8 +33,10 @@ pub(crate) struct Entries<'a> {
 /// Fails if the document is not a JSON object with exactly one array `keys`.
 pub(crate) fn entries(document: &[u8]) -> Result<Entries<'_>, KeySetFault> {
     let text = std::str::from_utf8(without_mark(document)).map_err(|_| NO_OBJECT)?;
-    let Document(keys) = serde_json::from_str(text).map_err(|_| NO_OBJECT)?;
-    let array = keys.map(RawValue::get).filter(|text| text.starts_with('['));
+    // Another reader could use the other one of two.
+    let members = raw_members(text, &["keys"]).filter(|members| !members.repeated);
+    let [keys] = members.ok_or(NO_OBJECT)?.texts;
+    let array = keys.filter(|text| text.starts_with('['));
     let array = array.ok_or(KeySetFault("no array `keys`".into()))?;
     // The syntax was checked together with the document.
     let Array(entries) = serde_json::from_str(array).map_err(|_| NO_OBJECT)?;
@@ -43,35 +45,6 @@ pub(crate) fn entries(document: &[u8]) -> Result<Entries<'_>, KeySetFault> {
 
 const NO_OBJECT: KeySetFault =
     KeySetFault(Cow::Borrowed("not one JSON object with one member `keys`"));
-
-struct Document<'a>(Option<&'a RawValue>);
-
-impl<'de> Deserialize<'de> for Document<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Document<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut keys = None;
-                while let Some(name) = map.next_key::<Cow<'_, str>>()? {
-                    if name != "keys" {
-                        map.next_value::<IgnoredAny>()?;
-                    } else if keys.replace(map.next_value()?).is_some() {
-                        // Another parser could use the other one.
-                        return Err(A::Error::custom("duplicate member name"));
-                    }
-                }
-                Ok(Document(keys))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
 
 struct Array<'a>(Entries<'a>);
 
