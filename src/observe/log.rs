@@ -1,8 +1,6 @@
 //! The operator's log: `tracing` events with fixed messages and one target. They contain only facts of
 //! [`Error`] and [`Event`].
 
-use http::StatusCode;
-
 use crate::error::Error;
 use crate::observe::event::{Event, FOR_ENCRYPTION};
 #[cfg(feature = "http-client")]
@@ -76,8 +74,7 @@ fn introspection(issuer: &str, what: &Introspected<'_>) {
 
 /// Logs one line per refusal: `error` for mistakes in the API's own code, `warn` for outages, `info` for
 /// refused tokens, and `debug` for requests without credentials, such as the first one of a browser.
-fn refused(error: &Error, status: StatusCode) {
-    let status = status.as_u16();
+fn refused(error: &Error, status: u16) {
     match error {
         Error::Wiring { .. } => {
             tracing::error!(target: TARGET, status, reason = %error, "layers are put together wrongly");

@@ -1,7 +1,5 @@
 //! Everything that is reported to the log and to the API's callback.
 
-use http::StatusCode;
-
 use crate::error::Error;
 use crate::observe::event::Event;
 
@@ -10,7 +8,7 @@ pub(crate) enum Occurrence<'a> {
     /// An event about the keys of an issuer.
     Keys(&'a Event),
     /// A request was refused.
-    Refused(&'a Error, StatusCode),
+    Refused(&'a Error, u16),
     /// The API's resolver failed, or returned an invalid issuer.
     Unresolved { iss: &'a str, problem: &'a str },
     /// The configuration allows requests to this host by http.

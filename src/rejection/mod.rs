@@ -92,7 +92,7 @@ impl Refusal {
 
     /// Reports the refusal to the log.
     pub(crate) fn told(self, stream: &Stream) -> Self {
-        stream.tell(&Occurrence::Refused(&self.error, self.status));
+        stream.tell(&Occurrence::Refused(&self.error, self.status.as_u16()));
         self
     }
 
