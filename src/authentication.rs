@@ -32,7 +32,7 @@ pub(crate) enum Presented {
     /// Not kept: no route of the server needs it.
     Unkept,
     Kept(Arc<Presentation<'static>>),
-    /// There is no text: a test injected the token. The authorization server counts as asked.
+    /// A test injected the token without a text. The authorization server counts as asked.
     #[cfg(feature = "test-issuer")]
     Injected,
 }

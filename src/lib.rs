@@ -5,12 +5,13 @@
 //!
 //! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1);
 //! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token.
-//!    Only the authorization server can read an opaque token, so the introspection endpoint
-//!    (RFC 7662) is asked in place of steps 4 and 5;
+//!    Only the authorization server can read an opaque token. For such a token, the crate asks the
+//!    introspection endpoint (RFC 7662) of the issuer that is configured for it, instead of steps 3
+//!    to 5;
 //! 3. the issuer: `iss` is the exact name of a trusted issuer;
-//! 4. the key: one of the issuer's keys signed the token (RFC 7517). Keys are fetched, cached and
-//!    refreshed here;
-//! 5. the signature;
+//! 4. the key: the issuer's key set has a key for the token's header (RFC 7517). Key sets are fetched,
+//!    cached and refreshed here;
+//! 5. the signature: it verifies with this key;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
 //! 7. the scope: it covers the route (RFC 6749 §3.3).
 //!
@@ -81,9 +82,15 @@
 //! # Reading the source
 //!
 //! Follow a request: start at `layer/service.rs`, then read `authenticator.rs`. There, each step is
-//! one call. The modules form five levels, from top to bottom: face (the API for Tower and axum), walk
-//! (the steps of a request), outside (code that waits for the network), judgement (pure rules), words
-//! (shared types). A module imports only from its own level and from lower levels.
+//! one call. The modules form five levels. From top to bottom, their names are:
+//!
+//! - *face*: the API for Tower and axum;
+//! - *walk*: the steps of a request;
+//! - *outside*: code that waits for the network;
+//! - *judgement*: pure rules;
+//! - *words*: shared types.
+//!
+//! A module imports only from its own level and from lower levels.
 //!
 //! # Features
 //!
@@ -92,7 +99,7 @@
 //! | `http-client` | keys and metadata over HTTPS, introspection | yes |
 //! | `axum` | `AccessToken` as a handler's argument | yes |
 //! | `redis` | a cache of introspection answers in Redis or Valkey, shared by instances | |
-//! | `jsonwebtoken` | conversions from that crate's types | |
+//! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | |
 //! | `test-issuer` | the issuer for tests | |
 //!
 //! A feature adds API. It never changes the response to a request.
@@ -168,7 +175,7 @@ pub mod providers;
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test with an impossible setting should fail at the line of that setting"
+    reason = "if a test uses an impossible setting, the issuer panics, so that the test fails there"
 )]
 pub mod test_issuer;
 

@@ -7,7 +7,7 @@ use crate::config_error::ConfigError;
 
 /// A JWS signature algorithm (RFC 7518 §3, RFC 8037 and RFC 9864, RFC 9964).
 ///
-/// There is no variant for `none`. An unsecured token cannot be expressed, so it cannot be
+/// `none` has no variant. An unsecured token cannot be expressed, so it cannot be
 /// accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -90,7 +90,7 @@ impl Algorithm {
     }
 
     /// The algorithm with a registered name, compared exactly (RFC 7515 §4.1.1). `EdDSA` is the
-    /// older name of `Ed25519` (RFC 9864 §4.1.2). There is no other alias.
+    /// older name of `Ed25519` (RFC 9864 §4.1.2). No other algorithm has an alias.
     pub fn from_name(name: &str) -> Option<Self> {
         if name == EDDSA {
             return Some(Self::Ed25519);

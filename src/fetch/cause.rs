@@ -4,7 +4,7 @@
 //! | cause | how it is known |
 //! |---|---|
 //! | the name is unknown or can't be looked up | our own resolver reports it ([`names`](super::names)) |
-//! | the port is refused, or there is no route | the kind of an [`io::Error`] |
+//! | the server refuses the connection, or no route leads to it | the kind of an [`io::Error`] |
 //! | the certificate or the handshake | an error of rustls |
 //! | the proxy | any other tunnel error |
 
