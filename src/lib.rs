@@ -163,6 +163,7 @@ mod config_error;
 mod error;
 pub mod observe;
 mod source_error;
+mod tenant;
 pub mod token;
 mod url;
 

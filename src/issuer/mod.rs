@@ -15,7 +15,7 @@ mod transport;
 pub(crate) use resolver::AnyIssuerResolver;
 pub use resolver::IssuerResolver;
 pub(crate) use settings::{Issuer, KeyConfig};
-pub(crate) use template::{PLACEHOLDER, TENANT, TenantRule, tenant_of};
+pub(crate) use template::TenantRule;
 #[cfg(feature = "http-client")]
 pub(crate) use transport::Transport;
 

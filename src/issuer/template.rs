@@ -8,26 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::tenant::{TENANT, tenant_of};
 use crate::token::json::{Object, Value};
 use crate::url::is_normal;
-
-/// The placeholder for the tenant, in the name of an issuer or of a key in its set.
-pub(crate) const TENANT: &str = "{tenantid}";
-
-/// A tenant for checking the name as a URL. It does not begin with a hexadecimal digit, so that it
-/// can't complete a percent escape before it.
-pub(crate) const PLACEHOLDER: &str = "the-tenant";
-
-/// The tenant in `iss`, if it fits the template: letters, digits, `-`, `_` and `.`, and not a dot
-/// segment. If the template is in normal form and the placeholder is in the path, every such tenant
-/// gives a URL in normal form.
-pub(crate) fn tenant_of<'a>(template: &str, iss: &'a str) -> Option<&'a str> {
-    let (before, after) = template.split_once(TENANT)?;
-    let tenant = iss.strip_prefix(before)?.strip_suffix(after)?;
-    let good = !["", ".", ".."].contains(&tenant)
-        && tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    good.then_some(tenant)
-}
 
 /// Whether the placeholder is before the path.
 fn is_in_host(template: &str) -> bool {
@@ -75,30 +58,7 @@ impl fmt::Debug for TenantRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tenants_in_a_name() {
-        const TEMPLATE: &str = "https://login.example.com/{tenantid}/v2.0";
-        for (iss, tenant) in [
-            ("https://login.example.com/t-1/v2.0", Some("t-1")),
-            ("https://login.example.com//v2.0", None),
-            ("https://login.example.com/v2.0", None),
-            ("https://login.example.com/a/b/v2.0", None),
-            ("https://login.example.com/a?/v2.0", None),
-            ("https://login.example.com/{tenantid}/v2.0", None),
-            ("https://login.example.com/t-1/v2.0/", None),
-            ("https://login.example.com/./v2.0", None),
-            ("https://login.example.com/../v2.0", None),
-            ("https://login.example.com/.../v2.0", Some("...")),
-            ("https://login.example.com/%2e%2e/v2.0", None),
-            ("https://login.example.com/..;x/v2.0", None),
-            ("http://login.example.com/t-1/v2.0", None),
-            ("https://login.evil.example/t-1/v2.0", None),
-        ] {
-            assert_eq!(tenant_of(TEMPLATE, iss), tenant, "{iss}");
-        }
-        assert_eq!(tenant_of("https://as.example.com", "https://as.example.com"), None);
-    }
+    use crate::tenant::PLACEHOLDER;
 
     #[test]
     fn a_tenant_in_a_host_leaves_it_in_normal_form() {

@@ -177,7 +177,7 @@ impl TrustedIssuer {
     #[cfg(feature = "test-issuer")]
     pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
         let rule = self.tenants.as_ref()?;
-        let tenant = crate::issuer::tenant_of(&self.name, iss)?;
+        let tenant = crate::tenant::tenant_of(&self.name, iss)?;
         Some((rule.claim.clone(), tenant.to_owned()))
     }
 

@@ -15,8 +15,8 @@
 //! set.
 
 use crate::crypto::Algorithm;
-use crate::issuer::tenant_of;
 use crate::keys::set::jwk::Key;
+use crate::tenant::tenant_of;
 use crate::token::header::{KeyHint, Thumbprint};
 
 /// The maximum number of keys that are tried for one token. A rotation may have two keys with one

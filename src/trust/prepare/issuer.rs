@@ -8,8 +8,9 @@ use crate::crypto::AlgorithmSet;
 use crate::fetch::MAX_DEADLINE;
 #[cfg(feature = "http-client")]
 use crate::introspection::{Context, Introspecting};
-use crate::issuer::{Issuer, KeyConfig, PLACEHOLDER, TENANT};
+use crate::issuer::{Issuer, KeyConfig};
 use crate::keys::{KeySet, Keys};
+use crate::tenant::{PLACEHOLDER, TENANT};
 use crate::trust::issuer::TrustedIssuer;
 use crate::trust::settings::TrustSettings;
 use crate::url::{check_issuer, check_normal};
