@@ -156,29 +156,30 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     ) -> Result<Verdict<C>, Pending> {
         let trust = self.trust.load();
         let mut buffer = Vec::new();
-        let token = &*presentation.token;
-        let (token, issuer) = match trust.route(token, &mut buffer, &self.headers, waited)? {
-            Route::Validate(issuer, jwt) => {
-                let (claims, facts) = self.validate(&issuer, jwt, waited)?;
-                (self.read(&claims, facts)?, issuer)
-            }
-            #[cfg(feature = "http-client")]
-            Route::ValidateAndIntrospect(issuer, jwt) => {
-                let (claims, mut facts) = self.validate(&issuer, jwt, waited)?;
-                // Nobody is asked about a token that this sender may not use.
-                sender::confirm(&facts, presentation)?;
-                let now = self.now();
-                let answer = issuer.introspect(token, trust.generation, waited, now)?;
-                issuer.narrow(&mut facts, &claims, &answer, now)?;
-                (self.read(&claims, facts)?, issuer)
-            }
-            #[cfg(feature = "http-client")]
-            Route::Introspect(issuer) => {
-                let now = self.now();
-                let answer = issuer.introspect(token, trust.generation, waited, now)?;
-                (self.read_answer(&issuer, &answer, now)?, issuer)
-            }
-        };
+        let token = &presentation.token;
+        let (token, issuer) =
+            match trust.route(token.as_bytes(), &mut buffer, &self.headers, waited)? {
+                Route::Validate(issuer, jwt) => {
+                    let (claims, facts) = self.validate(&issuer, jwt, waited)?;
+                    (self.read(&claims, facts)?, issuer)
+                }
+                #[cfg(feature = "http-client")]
+                Route::ValidateAndIntrospect(issuer, jwt) => {
+                    let (claims, mut facts) = self.validate(&issuer, jwt, waited)?;
+                    // Nobody is asked about a token that this sender may not use.
+                    sender::confirm(&facts, presentation)?;
+                    let now = self.now();
+                    let answer = issuer.introspect(token, trust.generation, waited, now)?;
+                    issuer.narrow(&mut facts, &claims, &answer, now)?;
+                    (self.read(&claims, facts)?, issuer)
+                }
+                #[cfg(feature = "http-client")]
+                Route::Introspect(issuer) => {
+                    let now = self.now();
+                    let answer = issuer.introspect(token, trust.generation, waited, now)?;
+                    (self.read_answer(&issuer, &answer, now)?, issuer)
+                }
+            };
         sender::confirm(token.facts(), presentation)?;
         issuer.confirm();
         for validator in &self.validators {

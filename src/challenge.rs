@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue};
 
 use crate::token::ScopeToken;
 
@@ -55,10 +56,31 @@ pub(crate) struct ChallengeConfig {
 /// The prepared challenges of one server or one route.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenges {
-    none: Arc<[HeaderValue]>,
-    invalid_request: Arc<[HeaderValue]>,
-    invalid_token: Arc<[HeaderValue]>,
-    insufficient_scope: Arc<[HeaderValue]>,
+    none: Arc<Prepared>,
+    invalid_request: Arc<Prepared>,
+    invalid_token: Arc<Prepared>,
+    insufficient_scope: Arc<Prepared>,
+}
+
+/// The challenges of one response, and the response headers with them. A request only copies them.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// One challenge for each accepted scheme. RFC 9110 §11.6.1 allows several.
+    pub(crate) challenges: Box<[HeaderValue]>,
+    /// `WWW-Authenticate` with these challenges, and `Cache-Control`.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Prepared {
+    fn new(challenges: impl Into<Box<[HeaderValue]>>) -> Arc<Self> {
+        let challenges = challenges.into();
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for challenge in &challenges {
+            headers.append(WWW_AUTHENTICATE, challenge.clone());
+        }
+        Arc::new(Self { challenges, headers })
+    }
 }
 
 impl Challenges {
@@ -68,8 +90,7 @@ impl Challenges {
     /// Fails if a parameter does not match its grammar or occurs twice. The text names the
     /// parameter.
     pub(crate) fn build(config: &ChallengeConfig, scope: &[ScopeToken]) -> Result<Self, String> {
-        // One challenge for each accepted scheme.
-        let of = |code| challenge(config, scope, code).map(|bearer| [bearer].into());
+        let of = |code| challenge(config, scope, code).map(|bearer| Prepared::new([bearer]));
         Ok(Self {
             none: of(Code::None)?,
             invalid_request: of(Code::InvalidRequest)?,
@@ -78,8 +99,8 @@ impl Challenges {
         })
     }
 
-    /// The challenges for a refusal with this code. RFC 9110 §11.6.1 allows several.
-    pub(crate) fn of(&self, code: Code) -> &Arc<[HeaderValue]> {
+    /// The challenges for a refusal with this code.
+    pub(crate) fn of(&self, code: Code) -> &Arc<Prepared> {
         match code {
             Code::None => &self.none,
             Code::InvalidRequest => &self.invalid_request,
@@ -179,7 +200,7 @@ mod tests {
         let scope: Vec<_> =
             scope.split(' ').filter_map(|word| ScopeToken::parse(word).ok()).collect();
         let challenges = Challenges::build(config, &scope)?;
-        Ok(challenges.of(code)[0].to_str().unwrap().to_owned())
+        Ok(challenges.of(code).challenges[0].to_str().unwrap().to_owned())
     }
 
     #[test]

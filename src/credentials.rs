@@ -61,37 +61,73 @@ pub(crate) struct Head<'a> {
 /// if a route of the server uses `introspected_now`.
 #[derive(Clone)]
 pub(crate) struct Presentation<'a> {
-    pub(crate) token: Cow<'a, str>,
+    pub(crate) token: Token68<'a>,
     pub(crate) scheme: Scheme,
     pub(crate) placement: Placement,
-    method: Cow<'a, Method>,
-    uri: Cow<'a, Uri>,
+    target: Target<'a>,
+}
+
+/// The method and the URI of a request.
+#[derive(Clone)]
+#[allow(dead_code, reason = "the proof of a sender names them (RFC 9449 §4.2)")]
+enum Target<'a> {
+    Borrowed(&'a Method, &'a Uri),
+    Owned(Arc<(Method, Uri)>),
 }
 
 impl<'a> Presentation<'a> {
     #[inline]
     fn new(token: Credentials<'a>, head: Head<'a>) -> Self {
         let Credentials { token, placement } = token;
-        let (method, uri) = (Cow::Borrowed(head.method), Cow::Borrowed(head.uri));
-        Self { token, scheme: Scheme::Bearer, placement, method, uri }
+        let target = Target::Borrowed(head.method, head.uri);
+        Self { token, scheme: Scheme::Bearer, placement, target }
     }
 
     /// The same value without borrows, for storage.
     pub(crate) fn into_owned(self) -> Presentation<'static> {
         Presentation {
-            token: Cow::Owned(self.token.into_owned()),
+            token: self.token.into_owned(),
             scheme: self.scheme,
             placement: self.placement,
-            method: Cow::Owned(self.method.into_owned()),
-            uri: Cow::Owned(self.uri.into_owned()),
+            target: Target::Owned(match self.target {
+                Target::Borrowed(method, uri) => Arc::new((method.clone(), uri.clone())),
+                Target::Owned(owned) => owned,
+            }),
         }
+    }
+}
+
+/// The text of a token: a `token68` (RFC 9110 §11.2), which RFC 6750 calls `b64token`. All its
+/// characters are ASCII.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token68<'a>(Cow<'a, [u8]>);
+
+impl<'a> Token68<'a> {
+    /// Returns `None` if the text is not a token68.
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
+        is_token68(text).then_some(Self(Cow::Borrowed(text)))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The token as a `str`. This checks the text again, so call it only where a `str` is needed.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
+    }
+
+    /// The same value without borrows, for storage.
+    pub(crate) fn into_owned(self) -> Token68<'static> {
+        Token68(Cow::Owned(self.0.into_owned()))
     }
 }
 
 /// A token, and the method with which it was presented.
 #[derive(PartialEq, Eq)]
 struct Credentials<'a> {
-    token: Cow<'a, str>,
+    token: Token68<'a>,
     placement: Placement,
 }
 
@@ -106,7 +142,7 @@ pub(crate) enum FormToken {
 /// the URI. It belongs to the request and not to one server: every server that accepts query tokens
 /// must see it. Otherwise, a request with a token would pass an optional layer as anonymous.
 #[derive(Clone)]
-pub(crate) struct QueryToken(Arc<str>);
+pub(crate) struct QueryToken(Arc<[u8]>);
 
 impl fmt::Debug for QueryToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,8 +208,8 @@ fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
         let goes_on = rest.first().copied().is_some_and(is_tchar);
         return Err(if goes_on { another_scheme(line) } else { Error::MalformedCredentials });
     }
-    let token = token68(token).ok_or(Error::MalformedCredentials)?;
-    Ok(Credentials { token: Cow::Borrowed(token), placement: Placement::Header })
+    let token = Token68::parse(token).ok_or(Error::MalformedCredentials)?;
+    Ok(Credentials { token, placement: Placement::Header })
 }
 
 /// Classifies a line that does not begin with the scheme `Bearer`. Over HTTP/2, the line may have
@@ -214,8 +250,8 @@ fn from_form(form: &FormToken) -> Result<Credentials<'_>, Error> {
     match form {
         FormToken::Repeated => Err(Error::RepeatedCredentials),
         FormToken::One(token) => {
-            let token = token68(token.as_bytes()).ok_or(Error::MalformedCredentials)?;
-            Ok(Credentials { token: Cow::Borrowed(token), placement: Placement::Form })
+            let token = Token68::parse(token.as_bytes()).ok_or(Error::MalformedCredentials)?;
+            Ok(Credentials { token, placement: Placement::Form })
         }
     }
 }
@@ -225,10 +261,13 @@ fn from_query(query: Query<'_>) -> Option<Result<Credentials<'_>, Error>> {
     match (uri, kept) {
         (None, None) => None,
         (None, Some(kept)) => {
-            Some(Ok(Credentials { token: Cow::Borrowed(kept), placement: Placement::Query }))
+            let token = Token68(Cow::Borrowed(kept));
+            Some(Ok(Credentials { token, placement: Placement::Query }))
         }
         // A middleware restored the URI. A different token in it counts as a second token.
-        (Some(Ok(uri)), Some(kept)) if uri.token != kept => Some(Err(Error::RepeatedCredentials)),
+        (Some(Ok(uri)), Some(kept)) if uri.token.as_bytes() != kept => {
+            Some(Err(Error::RepeatedCredentials))
+        }
         (Some(uri), _) => Some(uri),
     }
 }
@@ -237,11 +276,11 @@ fn from_uri<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
     let mut tokens = form_urlencoded::parse(query.as_bytes())
         .filter_map(|(name, token)| (name == ACCESS_TOKEN).then_some(token));
     let token = tokens.next()?;
-    Some(match (tokens.next(), token68(token.as_bytes())) {
+    Some(match (tokens.next(), Token68::parse(token.as_bytes())) {
         (Some(_), _) => Err(Error::RepeatedCredentials),
         (None, None) => Err(Error::MalformedCredentials),
         (None, Some(token)) => {
-            Ok(Credentials { token: Cow::Owned(token.to_owned()), placement: Placement::Query })
+            Ok(Credentials { token: token.into_owned(), placement: Placement::Query })
         }
     })
 }
@@ -249,7 +288,7 @@ fn from_uri<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
 /// The token in the query of a URI, to be stored when it is removed from the URI.
 pub(crate) fn query_token(uri: &Uri) -> Option<QueryToken> {
     let Credentials { token, .. } = from_uri(uri.query()?)?.ok()?;
-    Some(QueryToken((&*token).into()))
+    Some(QueryToken(token.as_bytes().into()))
 }
 
 /// The URI without its `access_token`, so that inner layers do not log the token (RFC 6750 §2.3).
@@ -277,8 +316,7 @@ pub(crate) fn without_query_token(uri: &Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or_default()
 }
 
-/// `token68` (RFC 9110 §11.2), which RFC 6750 calls `b64token`.
-fn token68(bytes: &[u8]) -> Option<&str> {
+fn is_token68(bytes: &[u8]) -> bool {
     let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
     let (body, _) = bytes.split_at(bytes.len() - padding);
     // Works in blocks, so that the compiler checks many octets at once. The last block is the last
@@ -289,7 +327,7 @@ fn token68(bytes: &[u8]) -> Option<&str> {
             Some(last) => is_of_token68(last),
             None => short.iter().copied().all(is_token68_char),
         };
-    if good && !body.is_empty() { std::str::from_utf8(bytes).ok() } else { None }
+    good && !body.is_empty()
 }
 
 /// The number of octets of a token that are checked together.
@@ -327,6 +365,10 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    fn text_of(token: &Token68<'_>) -> String {
+        String::from_utf8(token.as_bytes().to_vec()).unwrap()
+    }
 
     fn header(lines: &[&[u8]]) -> HeaderMap {
         lines.iter().map(|line| (AUTHORIZATION, HeaderValue::from_bytes(line).unwrap())).collect()
@@ -380,8 +422,7 @@ mod tests {
         ];
         for (name, lines, expected) in cases {
             let headers = header(lines);
-            let found =
-                find(&headers, None, Query::default()).map(|found| found.token.into_owned());
+            let found = find(&headers, None, Query::default()).map(|found| text_of(&found.token));
             assert_eq!(found, expected.clone().map(str::to_owned), "{name}");
         }
     }
@@ -399,7 +440,7 @@ mod tests {
                     text[at] = byte;
                     let padding_at_the_end = byte == b'=' && at == length - 1 && length > 1;
                     let good = ALPHABET.contains(&byte) || padding_at_the_end;
-                    assert_eq!(token68(&text).is_some(), good, "{byte:#x} at {at} of {length}");
+                    assert_eq!(is_token68(&text), good, "{byte:#x} at {at} of {length}");
                 }
             }
         }
@@ -448,7 +489,7 @@ mod tests {
             ("and one in a form", &none, Some(&one), None, Err(Error::SeveralMethods)),
         ] {
             let query = Query { uri, kept: Some(&kept) };
-            let found = find(headers, form, query).map(|found| found.token.into_owned());
+            let found = find(headers, form, query).map(|found| text_of(&found.token));
             assert_eq!(found, expected.map(str::to_owned), "{name}");
         }
         for uri in ["/", "/?a=1", "/?access_token=", "/?access_token=a&access_token=a"] {

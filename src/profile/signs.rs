@@ -135,16 +135,22 @@ impl Sign {
 }
 
 /// Whether the claim is this string or an array that contains it.
+#[inline]
 fn has_value(claims: &Object<'_>, name: &str, value: &str) -> bool {
     has_one_of(claims, name, &[value])
 }
 
+/// Inlined, as [`Object::get`] is: most of these claims are absent.
+#[inline]
 fn has_one_of(claims: &Object<'_>, name: &str, values: &[&str]) -> bool {
+    claims.get(name).is_some_and(|own| contains_one_of(own, values))
+}
+
+fn contains_one_of(own: &Value<'_>, values: &[&str]) -> bool {
     let is_one_of = |value: &Value<'_>| value.as_str().is_some_and(|own| values.contains(&own));
-    match claims.get(name) {
-        Some(Value::Array(own)) => own.iter().any(is_one_of),
-        Some(own) => is_one_of(own),
-        None => false,
+    match own {
+        Value::Array(own) => own.iter().any(is_one_of),
+        own => is_one_of(own),
     }
 }
 

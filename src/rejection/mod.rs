@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
-use crate::challenge::{Challenges, Code};
+use crate::challenge::{Challenges, Code, Prepared};
 use crate::error::Error;
 use crate::observe::{Occurrence, Stream};
 
@@ -61,7 +61,7 @@ pub(crate) use handed_on::HandedOn;
 pub struct Refusal {
     error: Error,
     status: StatusCode,
-    challenges: Option<Arc<[HeaderValue]>>,
+    challenges: Option<Arc<Prepared>>,
     /// Other headers, such as `Retry-After`.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -109,7 +109,7 @@ impl Refusal {
     /// The values of `WWW-Authenticate` for a 400, 401 or 403, one for each accepted scheme. Empty for
     /// other statuses.
     pub fn challenges(&self) -> &[HeaderValue] {
-        self.challenges.as_deref().unwrap_or_default()
+        self.challenges.as_ref().map_or(&[], |prepared| &prepared.challenges)
     }
 }
 

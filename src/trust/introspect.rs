@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::credentials::Token68;
 use crate::error::Error;
 use crate::introspection::{Answer, AnswerLookup, Jwts};
 use crate::profile::{Lacking, Times};
@@ -16,7 +17,7 @@ impl Resolved<'_> {
     /// belongs to the current configuration. Otherwise uses a cached answer, or returns a wait.
     pub(crate) fn introspect(
         &self,
-        token: &str,
+        token: &Token68<'_>,
         generation: u64,
         waited: &Waited,
         now: NumericDate,

@@ -39,7 +39,7 @@ impl Trust {
     #[inline]
     pub(crate) fn route<'t, 'a>(
         &'t self,
-        token: &'a str,
+        token: &'a [u8],
         buffer: &'a mut Vec<u8>,
         known: &HeaderMemo,
         waited: &Waited,
@@ -49,10 +49,10 @@ impl Trust {
             return Ok(Route::Introspect(issuer));
         }
         #[cfg(feature = "http-client")]
-        if let Some(issuer) = self.introspects_opaque().filter(|_| !is_jwt(token.as_bytes())) {
+        if let Some(issuer) = self.introspects_opaque().filter(|_| !is_jwt(token)) {
             return Ok(Route::Introspect(issuer));
         }
-        let head = JwtHead::parse(token.as_bytes(), Some(known))?;
+        let head = JwtHead::parse(token, Some(known))?;
         self.refuse_early(&head.header)?;
         let jwt = head.open(buffer)?;
         #[cfg(feature = "http-client")]
@@ -108,14 +108,12 @@ impl Trust {
     /// The one issuer that is asked about a JWT without `iss`. If its `typ` shows another kind of token,
     /// the JWT is refused.
     fn introspects_nameless(&self, jwt: &UnverifiedJwt<'_>) -> Result<Option<Resolved<'_>>, Error> {
+        let Some(issuer) = self.introspects_opaque() else { return Ok(None) };
         if jwt.claims.contains("iss") {
             return Ok(None);
         }
-        let issuer = self.introspects_opaque();
-        if issuer.is_some() {
-            Profile::check_introspected_type(jwt.header.typ.as_deref())?;
-        }
-        Ok(issuer)
+        Profile::check_introspected_type(jwt.header.typ.as_deref())?;
+        Ok(Some(issuer))
     }
 
     /// The one issuer that is asked about a token without `iss`.

@@ -22,6 +22,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::clock::Clock;
+use crate::credentials::Token68;
 use crate::crypto::{BuildFingerprintHasher, Fingerprint, Fingerprints, random_octets};
 use crate::error::Error;
 use crate::introspection::answer::Answer;
@@ -63,7 +64,7 @@ pub(crate) struct Introspector {
     pub(super) never_active: AtomicU32,
     /// The text that a probe asks about. It is not a client's token, because a call about such a
     /// token may fail for reasons of that token.
-    pub(super) probe: Box<str>,
+    pub(super) probe: Token68<'static>,
     pub(super) probe_fingerprint: Fingerprint,
     pub(super) counters: Counters,
 }
@@ -95,7 +96,7 @@ impl Introspector {
         leeway: Duration,
     ) -> Option<Self> {
         let fingerprints = Fingerprints::new(&[issuer.as_bytes(), &generation.to_le_bytes()])?;
-        let probe = random_text()?;
+        let probe = Token68::parse(random_text()?.as_bytes())?.into_owned();
         let probe_fingerprint = fingerprints.of(probe.as_bytes());
         let state = State::new(client.deadline);
         Some(Self {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::credentials::Token68;
 use crate::crypto::Fingerprint;
 use crate::error::Error;
 use crate::flight::Waiter;
@@ -46,7 +47,7 @@ impl Introspector {
     pub(crate) fn join(
         self: &Arc<Self>,
         key: QuestionKey,
-        token: &str,
+        token: &Token68<'_>,
         came_at: Option<u64>,
     ) -> Result<Joined, Error> {
         let now = self.now();
@@ -119,7 +120,7 @@ impl Introspector {
         let question = Question {
             introspector: Arc::downgrade(self),
             key,
-            token: token.to_owned(),
+            token: token.clone().into_owned(),
             client: Arc::clone(&self.client),
             shared: self.shared.clone(),
             turn,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::credentials::Token68;
 use crate::error::Error;
 use crate::introspection::answer::Answer;
 use crate::introspection::engine::cache::{CachedAnswer, Now};
@@ -35,14 +36,14 @@ impl Introspector {
     /// stale answer replaces it.
     pub(crate) fn lookup(
         self: &Arc<Self>,
-        token: &str,
+        token: &Token68<'_>,
         now: NumericDate,
         asks_now: bool,
     ) -> AnswerLookup {
         // A text that is too long to be a token is not worth a call.
-        if token.len() > MAX_TOKEN {
+        if token.as_bytes().len() > MAX_TOKEN {
             return AnswerLookup::Refused(Error::TokenTooLarge {
-                size: token.len(),
+                size: token.as_bytes().len(),
                 limit: MAX_TOKEN,
             });
         }
@@ -57,7 +58,7 @@ impl Introspector {
                 AnswerLookup::Wait(AnswerWait {
                     introspector: Arc::clone(self),
                     key,
-                    token: token.to_owned(),
+                    token: token.clone().into_owned(),
                     came_at: begun,
                     waiter,
                     fresh,

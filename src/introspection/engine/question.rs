@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::credentials::Token68;
 use crate::error::Error;
 use crate::flight::{self, Completion, Ended};
 use crate::introspection::endpoint::client::{Blames, CallFault, IntrospectionClient};
@@ -27,7 +28,7 @@ fn question_deadline(call: Duration) -> Duration {
 pub(crate) struct Question {
     pub(crate) introspector: Weak<Introspector>,
     pub(crate) key: QuestionKey,
-    pub(crate) token: String,
+    pub(crate) token: Token68<'static>,
     pub(crate) client: Arc<IntrospectionClient>,
     pub(crate) shared: Option<Arc<SharedAnswers>>,
     /// Set if no shared cache is looked up first.
@@ -59,7 +60,7 @@ impl Question {
     ) -> Result<FetchedAnswer, Failed> {
         if let Some(shared) = self.shared.as_ref().filter(|_| !self.key.asks_now)
             // A store that panics is treated as if it had no answer.
-            && let Ok(Some(found)) = flight::caught(shared.get(&self.token)).await
+            && let Ok(Some(found)) = flight::caught(shared.get(&self.token.text())).await
             && let Some(introspector) = self.introspector.upgrade()
             && let Some(fetched) = introspector.usable(self.key, found)
         {
@@ -70,7 +71,7 @@ impl Question {
             let Some(has_answered) = running.has_answered() else {
                 return Err(CallFault::new(Blames::Nothing, "the server is gone"));
             };
-            self.client.ask(&self.token, has_answered).await
+            self.client.ask(&self.token.text(), has_answered).await
         });
         let answer = answer.await;
         let answer =
@@ -158,10 +159,15 @@ fn complete(
 }
 
 /// Writes the answer to the shared cache.
-async fn share(shared: Arc<SharedAnswers>, token: String, outcome: AnswerResult, call: Call) {
+async fn share(
+    shared: Arc<SharedAnswers>,
+    token: Token68<'static>,
+    outcome: AnswerResult,
+    call: Call,
+) {
     match outcome {
-        Ok(answer) => shared.put(&token, Some(&answer), call.asked).await,
-        Err(Error::Inactive) => shared.put(&token, None, call.asked).await,
+        Ok(answer) => shared.put(&token.text(), Some(&answer), call.asked).await,
+        Err(Error::Inactive) => shared.put(&token.text(), None, call.asked).await,
         Err(_) => {}
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::credentials::Token68;
 use crate::error::Error;
 use crate::flight::Waiter;
 use crate::introspection::engine::cache::CachedAnswer;
@@ -38,7 +39,7 @@ const REPEATS: u32 = 2;
 pub(crate) struct AnswerWait {
     pub(crate) introspector: Arc<Introspector>,
     pub(crate) key: QuestionKey,
-    pub(crate) token: String,
+    pub(crate) token: Token68<'static>,
     pub(crate) came_at: u64,
     pub(crate) waiter: Waiter<QuestionOutcome>,
     pub(crate) fresh: bool,
