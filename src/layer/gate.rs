@@ -19,7 +19,8 @@ use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
 use crate::trust::{Pending, Waited};
 
-/// The decision of one layer of a server. The guard is the layer's requirement for valid tokens.
+/// The data for the decisions of one layer: its server, what it requires in addition to a valid token
+/// (the guard), and its role.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
     guard: Option<Arc<Guard<C>>>,
