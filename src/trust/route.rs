@@ -3,8 +3,8 @@
 //! The decision depends on the configuration and on two properties of the token (RFC 7662 §2.1):
 //!
 //! - which trusted issuer the token names, if any;
-//! - whether the token has the form of a JWT. A JWT is never handled as an opaque token, except a JWT
-//!   that names no issuer.
+//! - whether the token has the form of a JWT. By default, a JWT is validated strictly or refused. All
+//!   other tokens are opaque.
 
 use std::sync::Arc;
 
