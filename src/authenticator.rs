@@ -1,4 +1,4 @@
-//! Steps 2 to 6 of a request: from a token's text to an [`AccessToken`]. The front page of the crate
+//! Steps 2 to 7 of a request: from a token's text to an [`AccessToken`]. The front page of the crate
 //! lists the steps.
 //!
 //! Each step is one call. The rules themselves are in other modules. The steps are synchronous. If a

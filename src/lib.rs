@@ -12,7 +12,9 @@
 //!    caches and refreshes key sets;
 //! 5. the signature: the key verifies the token's signature;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
-//! 7. the scope: the token has the scopes that the route requires (RFC 6749 §3.3).
+//! 7. the sender: a token that is bound to a key or a certificate (`cnf`) is refused, because this
+//!    crate cannot check the proof of the sender (RFC 7800 §3.1);
+//! 8. the scope: the token has the scopes that the route requires (RFC 6749 §3.3).
 //!
 //! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the cause of
 //! the refusal; the response does not. If the authorization server is down, the client gets 503, never
@@ -129,7 +131,7 @@ pub mod layer;
 mod rejection;
 pub mod server;
 
-// The walk: steps 2 to 6 of a request, and the trusted issuers.
+// The walk: steps 2 to 7 of a request, and the trusted issuers.
 mod authentication;
 mod authenticator;
 mod trust;

@@ -67,7 +67,7 @@ impl ChallengeSettings {
         let before = problems.len();
         problems.extend(self.realm_problem(&config.realm));
         if problems.len() > before {
-            // So that problems of the parameters are found, too.
+            // Build the challenges anyway, so that problems of the parameters are found, too.
             config.realm.clear();
         }
         for param in &self.config.params {
