@@ -19,8 +19,8 @@ use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
 use crate::trust::{Pending, Waited};
 
-/// The data for the decisions of one layer: its server, what it requires in addition to a valid token
-/// (the guard), and its role.
+/// The data for the decisions of one layer: the server, the requirement in addition to a valid token
+/// (the guard), and the role of the layer.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
     guard: Option<Arc<Guard<C>>>,

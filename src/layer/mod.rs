@@ -2,8 +2,8 @@
 //!
 //! For each request:
 //!
-//! - without a valid token, the layer answers with a [`Refusal`](crate::refusal::Refusal). It does not call the
-//!   inner service and does not read the request's body;
+//! - without a valid token, the layer answers with a [`Refusal`](crate::refusal::Refusal). The layer does
+//!   not call the inner service and does not read the request's body;
 //! - with a valid token, the layer stores the token in the request's extensions and calls the inner
 //!   service.
 //!

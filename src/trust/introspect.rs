@@ -78,7 +78,7 @@ impl TrustedIssuer {
 
     /// Applies an introspection answer to a JWT that was validated here. The answer can only restrict
     /// the token. The scope is the intersection of both scopes, and the earlier expiry is used. The
-    /// token counts as a user's token only if the JWT shows a user and the answer does not contradict.
+    /// token counts as a user's token only if the JWT shows a user and the answer shows no client.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,

@@ -29,7 +29,7 @@ pub(crate) struct TrustedIssuer {
     pub(crate) older_names: bool,
     pub(crate) tenants: Option<TenantRule>,
     pub(crate) profile: Profile,
-    /// Seconds.
+    /// The allowed difference between clocks, in seconds.
     pub(crate) leeway: u64,
     /// The source of the keys, as configured.
     pub(crate) source: KeyConfig,
@@ -215,7 +215,7 @@ impl fmt::Debug for TrustedIssuer {
             .field("keys", &self.keys);
         #[cfg(feature = "http-client")]
         shown.field("transport", &self.transport).field("introspection", &self.introspection);
-        // Fields that are not listed here are not shown.
+        // A new field is shown only if it is added to this list.
         shown.finish_non_exhaustive()
     }
 }

@@ -25,12 +25,12 @@ use crate::trust::resolved::Resolved;
 
 /// How to validate a token.
 pub(crate) enum Route<'t, 'a> {
-    /// Validate it here.
+    /// Validate the token here.
     Validate(Resolved<'t>, UnverifiedJwt<'a>),
-    /// Validate it here, and also ask the authorization server.
+    /// Validate the token here, and also ask the authorization server about it.
     #[cfg(feature = "http-client")]
     ValidateAndIntrospect(Resolved<'t>, UnverifiedJwt<'a>),
-    /// Only ask the authorization server.
+    /// Only ask the authorization server about the token.
     #[cfg(feature = "http-client")]
     Introspect(Resolved<'t>),
 }
@@ -85,8 +85,8 @@ impl Trust {
             issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
-            // The claims are not read yet, so the token may be one without `iss`. Such a token is
-            // introspected, and needs no key.
+            // The claims are not read yet, so `iss` may be absent. A token without `iss` is
+            // introspected, so it must not be refused here.
             #[cfg(feature = "http-client")]
             if self.introspects_opaque().is_some() {
                 return Ok(());
