@@ -36,8 +36,8 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 /// Converts validated claims to the API's own type.
 pub(crate) type ReadClaims<C> = fn(&Object<'_>, &Facts) -> Result<C, Error>;
 
-/// A user-supplied check of every token. It can refuse a token, but cannot accept one that another
-/// check refused.
+/// A user-supplied check of every token. A validator can refuse a token, but cannot accept a token that
+/// another check refused.
 pub(crate) type Validator<C> = Arc<dyn Fn(&AccessToken<C>) -> Result<(), Invalid> + Send + Sync>;
 
 /// A validator returns this value to refuse a token. The value contains a reason for the log.

@@ -1,5 +1,5 @@
-//! A Tower layer that makes an HTTP API an OAuth 2.0 resource server. It takes the access token of
-//! a request, validates it, and passes its claims to the handlers.
+//! A Tower layer that makes an HTTP API an OAuth 2.0 resource server. The layer validates the access
+//! token of each request, and passes the token's claims to the handlers.
 //!
 //! For each request, the layer checks the following, in this order:
 //!
@@ -104,7 +104,7 @@
 //! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | |
 //! | `test-issuer` | the issuer for tests | |
 //!
-//! A feature adds API. It never changes the response to a request.
+//! A feature adds API. A feature never changes the response to a request.
 
 #![forbid(unsafe_code)]
 // docs.rs shows the feature that an item needs.

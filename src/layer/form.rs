@@ -1,14 +1,13 @@
 //! Tokens in form bodies (RFC 6750 §2.2): a separate layer outside the server's own layer.
 //!
-//! This layer reads a body only if both conditions are true:
+//! The form layer reads a body only if both conditions are true:
 //!
 //! - the method defines the meaning of a body (POST, PUT, PATCH);
 //! - there is one `Content-Type`, and it is `application/x-www-form-urlencoded`.
 //!
-//! This layer buffers the body, up to a limit. If the body is ASCII and has an `access_token`, the
-//! token is stored in the request's extensions, for the server of this layer. Then this layer replays
-//! the body byte for byte. The token is not validated here: the server's own layer, which is inside
-//! this one, validates it.
+//! The form layer buffers the body, up to a limit. If the body is ASCII and has an `access_token`, the
+//! token is stored in the request's extensions. Then the form layer replays the body byte for byte. The
+//! form layer does not validate the token. The server's own layer, inside the form layer, does that.
 
 use std::fmt;
 use std::future::Future;
@@ -101,7 +100,7 @@ fn has_form(method: &Method, headers: &HeaderMap) -> bool {
     let (Some(content_type), None) = (types.next(), types.next()) else {
         return false;
     };
-    // Parameters such as `charset` are ignored, since the content must be ASCII.
+    // Parameters such as `charset` are ignored, because the content must be ASCII.
     let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
         && essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")

@@ -45,7 +45,7 @@ impl Trust {
         tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
     }
 
-    /// The difference between the longest deadline of introspection and the default one.
+    /// The difference between the longest deadline of introspection and the default deadline.
     pub(crate) fn longer_calls(&self) -> Duration {
         #[cfg(feature = "http-client")]
         return self

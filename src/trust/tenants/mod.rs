@@ -2,9 +2,9 @@
 //!
 //! For an `iss` that is not the name of a configured issuer, this module decides:
 //!
-//! - whether the name is allowed. It must be a URL in normal form, so that the API's rule sees exactly
-//!   the URL that would be fetched. Then the rule must allow it. Both checks come before any fetch,
-//!   since the name comes from an unverified token;
+//! - whether the name is allowed. The name must be a URL in normal form, so that the API's rule sees
+//!   exactly the URL that would be fetched. Then the rule must allow the name. Both checks come before
+//!   any fetch, because the name comes from an unverified token;
 //! - whether the tenant is known. If not, the API's resolver is called, once for all requests that wait
 //!   (single flight). The call runs in a task that no request can cancel. A budget (rate limit) applies
 //!   to the calls. Names that exceed the budget wait in a queue. A negative result is cached for a
@@ -93,7 +93,8 @@ pub(crate) struct Tenants {
 }
 
 impl Tenants {
-    /// Takes over the confirmed tenants of the previous configuration, if the current one allows them.
+    /// Takes over the confirmed tenants of the previous configuration, if the current configuration
+    /// allows these tenants.
     pub(crate) fn new(
         settings: TenantSettings,
         resolver: Arc<dyn AnyIssuerResolver>,
