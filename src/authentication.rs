@@ -10,34 +10,36 @@ use crate::credentials::{FormToken, Presentation};
 use crate::observe::Stream;
 use crate::token::{AccessToken, AnyToken};
 
-/// The result of a layer for a request. It overwrites the result of any outer layer, so that a
-/// request never carries two.
+/// The result of a layer for a request. It replaces the result of an outer layer, so that a request
+/// carries at most one result.
 #[derive(Clone)]
 pub(crate) struct Authentication {
-    /// The server of that layer.
+    /// The server of the layer that stored this result.
     pub(crate) server: ServerId,
-    /// The generation of the configuration that was used.
+    /// The generation of the configuration that was used: a number that each reload increases.
     pub(crate) generation: u64,
     /// The token, or `None` for an anonymous request behind an optional layer.
     pub(crate) token: Option<AnyToken>,
-    /// The token as the client sent it, for a route that asks the authorization server once more.
+    /// The token as the client sent it. A route with `introspected_now` needs it, to ask the
+    /// authorization server about it.
     pub(crate) presented: Presented,
     /// Whether the authorization server was asked about the token after the request arrived.
     pub(crate) asked_now: bool,
 }
 
-/// The presented token, with method and URI, as the result keeps it.
+/// The token as the client presented it, with the method and the URI of the request.
 #[derive(Clone)]
 pub(crate) enum Presented {
-    /// Not kept: no route of the server needs it.
+    /// The presented token is not kept, because no route of the server needs it.
     Unkept,
     Kept(Arc<Presentation<'static>>),
-    /// A test injected the token without a text. The authorization server counts as asked.
+    /// A test injected claims, so there is no token's text. The authorization server counts as asked.
     #[cfg(feature = "test-issuer")]
     Injected,
 }
 
-/// The identity of one server. It is equal only to its clones: it compares the allocation.
+/// The identity of one server. Two identities are equal only if one is a clone of the other, because
+/// the comparison is by address.
 #[derive(Clone)]
 pub(crate) struct ServerId(Arc<Identity>);
 
@@ -69,8 +71,9 @@ impl PartialEq for ServerId {
 }
 
 impl<C: Send + Sync + 'static> AccessToken<C> {
-    /// The token that a layer of this crate stored in the request's extensions. It is `None` without a
-    /// layer, for an anonymous request behind an optional layer, and for another type of claims.
+    /// The token that a layer of this crate stored in the request's extensions. Returns `None` if there
+    /// is no layer, if the request is anonymous (behind an optional layer), or if the token has another
+    /// type of claims.
     pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
         extensions.get::<Authentication>()?.token.as_ref().and_then(AnyToken::downcast)
     }

@@ -1,8 +1,10 @@
-//! Steps 2 to 7 of a request (the walk): from a token's text to an [`AccessToken`].
+//! Steps 2 to 7 of a request: from a token's text to an [`AccessToken`]. The front page of the crate
+//! lists the steps.
 //!
 //! Each step is one call. The rules themselves are in other modules. The steps are synchronous. If a
 //! step needs something from the network, it returns a [`Pending`] that names the dependency. The
-//! caller waits, and then repeats all steps from the token's text. So no partial result is ever kept.
+//! caller waits for this dependency, and then repeats all steps from the token's text. So a partly
+//! validated token is never kept.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,18 +29,18 @@ use crate::token::jwt::UnverifiedJwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
-/// How long one request may wait in total: for its issuer, its keys and the answer of its
-/// authorization server, and across all reloads. A longer deadline of introspection extends it.
+/// How long one request may wait in total, for its issuer, its keys and the answer of its authorization
+/// server. A reload does not extend this time. A longer `Introspection::deadline` extends it.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 
 /// Converts validated claims to the API's own type.
 pub(crate) type ReadClaims<C> = fn(&Object<'_>, &Facts) -> Result<C, Error>;
 
-/// A user-supplied check of every token. It can refuse a token, but cannot accept one that another
-/// check refused.
+/// A user-supplied check of every token. A validator can refuse a token, but cannot accept a token that
+/// another check refused.
 pub(crate) type Validator<C> = Arc<dyn Fn(&AccessToken<C>) -> Result<(), Invalid> + Send + Sync>;
 
-/// A validator returns this to refuse a token. It has a reason for the log.
+/// A validator returns this value to refuse a token. The value contains a reason for the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invalid(Cow<'static, str>);
 
@@ -94,9 +96,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Waits for each dependency, and repeats all steps. Each dependency is awaited at most once per
-    /// request and configuration: after a reload, a result of the old configuration does not count.
-    /// One deadline covers all waits.
+    /// Waits for the pending dependency and repeats all steps, until no dependency is pending. Each
+    /// dependency is awaited at most once per request and configuration. After a reload, a result of the
+    /// old configuration is not used. One deadline covers all waits.
     pub(crate) async fn resume(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -128,7 +130,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     let generation = wait.generation();
                     let said = wait.done(deadline).await;
                     // If the configuration was reloaded during the wait, this answer belongs to the
-                    // old one. It does not count, and the server may be asked again.
+                    // old configuration. It is not used, and the server may be asked again.
                     self.trust.load().generation == generation
                         && waited
                             .answer
@@ -166,7 +168,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 #[cfg(feature = "http-client")]
                 Route::ValidateAndIntrospect(issuer, jwt) => {
                     let (claims, mut facts) = self.validate(&issuer, jwt, waited)?;
-                    // Nobody is asked about a token that this sender may not use.
+                    // Check the sender first: if this sender may not use the token, the
+                    // authorization server is not asked about it.
                     sender::confirm(&facts, presentation)?;
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
@@ -206,9 +209,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         Ok(AccessToken::new(facts, claims))
     }
 
-    /// Step 6 for an opaque token. The members of the introspection answer are used as the claims. All
-    /// checks run once for each answer and configuration; later requests check only the times and the
-    /// sender.
+    /// Step 6 for an opaque token. The members of the introspection answer are used as the claims. The
+    /// profile's checks run once for each answer and configuration. For later requests, only the times
+    /// in the answer are checked again.
     #[cfg(feature = "http-client")]
     fn read_answer(
         &self,
@@ -221,8 +224,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // An answer loses its members when it has been validated. So another request validated it
-            // after the check above.
+            // The first request that validates an answer also drops the answer's members. So another
+            // request has validated this answer since the check above.
             let fix = || Error::Wiring { fix: "an answer was read as another type".into() };
             return judged().ok_or_else(fix)?;
         };
@@ -254,20 +257,20 @@ pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) ->
     claims.to().map_err(|error| unfit::<C>(claims, &error.to_string()))
 }
 
-/// How many claims are tested one by one to find the one that does not fit. Real tokens have about
-/// 12.
+/// How many claims are tested one by one to find the claim that does not fit. Real tokens have about
+/// 12 claims.
 const MAX_TRIED: usize = 64;
 
-/// Names the claim that does not fit. Unlike serde's own message, it does not quote a value.
+/// Names the claim that does not fit. Unlike serde's own message, this error does not quote a value.
 ///
-/// Where a type reads its members into a buffer first (`flatten`, `untagged`, a tag, `try_from`),
-/// serde's path is empty. So each claim is left out in turn. If the result changes, that claim is the
-/// one that does not fit.
+/// serde's path is empty if a type reads its members into a buffer first (`flatten`, `untagged`, a tag,
+/// `try_from`). So this function also reads the claims several times and leaves out another claim each
+/// time. If leaving out a claim changes the result, this claim does not fit.
 #[cold]
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     let field = |start| words.strip_prefix(start).and_then(|rest: &str| rest.split('`').next());
     let missing = field("missing field `");
-    // Only the name of the claim. The path inside it may contain personal data.
+    // Use only the name of the claim. The path inside the claim may contain personal data.
     let path = match serde_path_to_error::deserialize::<_, C>(claims.node()) {
         Err(error) => error.path().iter().next().map(ToString::to_string),
         Ok(_) => None,
@@ -276,8 +279,8 @@ fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     for (name, _) in claims.iter().take(MAX_TRIED) {
         match claims.without(name).to::<C>().map_err(|error| error.to_string()) {
             Err(same) if same == words => {}
-            // Without this claim, the error is only that it is missing. This may hide the real fault,
-            // so the claim is only a possible cause.
+            // Without this claim, the error says only that the claim is missing. This error may hide
+            // the real fault, so the claim is only a possible cause.
             Err(other) if other == format!("missing field `{name}`") => possible.push(name),
             Ok(_) | Err(_) => certain.push(name),
         }

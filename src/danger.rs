@@ -21,14 +21,14 @@ use crate::introspection::Introspection;
 use crate::issuer::Issuer;
 use crate::profile::Profile;
 
-/// Uses a cached answer for `at_most` longer than its [`cache_ttl`](Introspection::cache_ttl), at
-/// most 1 h. It does so only while the introspection endpoint fails, or while the maximum number of
-/// calls is in progress (stale-if-error).
+/// Uses a cached answer for longer than its [`cache_ttl`](Introspection::cache_ttl) (stale-if-error).
+/// The additional time is `at_most`, which can be up to 1 h. Such an answer is used only while the
+/// introspection endpoint fails, or while the maximum number of calls is in progress.
 ///
 /// What it gives up: a revoked token may be accepted for that time. An attacker can cause this by
-/// disturbing the endpoint, for example with a flood of tokens. Use it for an API that must serve
-/// known clients during an outage. The answer must have an `exp`, and is never used after it. It is
-/// also never used after the server has said that the token is not active.
+/// disturbing the endpoint, for example with a flood of tokens. Use this setting for an API that must
+/// serve known clients during an outage. The answer must have an `exp`, and is never used after its
+/// `exp`. The answer is also never used after the server has said that the token is not active.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,8 +51,8 @@ pub fn accept_stale_answers(mut introspection: Introspection, at_most: Duration)
 ///
 /// What it gives up: an attacker on the network path, or with control over the host's name, can
 /// replace the keys and then sign any token. The attacker can also read client credentials, the bearer
-/// token for the key server, and introspected tokens. Use it only in a private network, such as that
-/// of a compose file. `build` logs a warning for each host.
+/// token for the key server, and introspected tokens. Use this setting only in a private network, such
+/// as the network of a compose file. `build` logs a warning for each host.
 ///
 /// ```
 /// use tower_resource_server::{Issuer, ResourceServer, danger};
@@ -76,14 +76,14 @@ pub fn allow_http_hosts<T: Into<String>>(
     issuer
 }
 
-/// Treats every token as a user's if its `sub` is not the client. Only a rule that the profile itself
-/// sets can still show a client. This setting overrides both other cases: tokens that do not show
-/// whether a user or a client acts, and tokens that show it only by the well-known properties of
-/// servers.
+/// Treats every token as a user's token if its `sub` is not the client. Only a rule that the profile
+/// itself sets can still show that a client acts. With this setting, two more kinds of tokens count as a
+/// user's: tokens that do not show whether a user or a client acts, and tokens with only a well-known
+/// sign of a client.
 ///
 /// What it gives up: [`user`](crate::policy::user()) no longer refuses all machines. A client's own token
 /// passes if the client's claim has another name than the profile says, or if its `sub` is a service
-/// account. Use it for an authorization server that issues no tokens to clients on their own behalf.
+/// account. Use this setting only if the authorization server never issues a client its own token.
 ///
 /// ```
 /// use tower_resource_server::{Issuer, Profile, danger};

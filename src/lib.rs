@@ -1,23 +1,24 @@
-//! A Tower layer that makes an HTTP API an OAuth 2.0 resource server. It takes the access token of
-//! a request, validates it, and passes its claims to the handlers.
+//! A Tower layer that makes an HTTP API an OAuth 2.0 resource server. The layer validates the access
+//! token of each request, and passes the token's claims to the handlers.
 //!
-//! For each request it checks, in this order:
+//! For each request, the layer checks the following, in this order:
 //!
 //! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1);
 //! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token.
-//!    Only the authorization server can read an opaque token. For such a token, the crate asks the
-//!    introspection endpoint (RFC 7662) of the issuer that is configured for it, instead of steps 3
-//!    to 5;
+//!    Only the authorization server can read an opaque token. So the crate asks the server's
+//!    introspection endpoint (RFC 7662) about an opaque token, in place of steps 3 to 5;
 //! 3. the issuer: `iss` is the exact name of a trusted issuer;
-//! 4. the key: the issuer's key set has a key for the token's header (RFC 7517). Key sets are fetched,
-//!    cached and refreshed here;
-//! 5. the signature: it verifies with this key;
+//! 4. the key: the issuer's key set has a key for the token's header (RFC 7517). The crate fetches,
+//!    caches and refreshes key sets;
+//! 5. the signature: the key verifies the token's signature;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
-//! 7. the scope: it covers the route (RFC 6749 §3.3).
+//! 7. the sender: a token that is bound to a key or a certificate (`cnf`) is refused, because this
+//!    crate cannot check the proof of the sender (RFC 7800 §3.1);
+//! 8. the scope: the token has the scopes that the route requires (RFC 6749 §3.3).
 //!
-//! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The response says nothing
-//! more about the cause; the log names it. An outage of the authorization server is 503, never 401.
-//! [`Refusal`](refusal::Refusal) has the whole table.
+//! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the cause of
+//! the refusal; the response does not. If the authorization server is down, the client gets 503, never
+//! 401. The documentation of [`Refusal`](refusal::Refusal) lists all responses.
 //!
 //! # A first program
 //!
@@ -70,10 +71,11 @@
 //!
 //! # Next steps
 //!
-//! - [`ResourceServer`]: the handle that creates the layers. [`Builder`](builder::Builder): every setting.
-//! - [`Issuer`] and [`Profile`]: an authorization server, the place of its keys, the format of its
+//! - [`ResourceServer`]: the handle that creates the layers. [`Builder`](builder::Builder) has every setting.
+//! - [`Issuer`] and [`Profile`]: an authorization server, where its keys are, and the format of its
 //!   tokens.
-//! - `Introspection` and `ClientAuth`: ask the authorization server about tokens (feature `http-client`).
+//! - `Introspection` and `ClientAuth`: how to ask the authorization server about tokens (feature
+//!   `http-client`).
 //! - [`scope`], [`all_of`](policy::all_of), [`any_of`](policy::any_of): the requirements of a route.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
 //! - [`manual`]: the defaults and their reasons, attacks and countermeasures, the limits of this
@@ -81,8 +83,8 @@
 //!
 //! # Reading the source
 //!
-//! Follow a request: start at `layer/service.rs`, then read `authenticator.rs`. There, each step is
-//! one call. The modules form five levels. From top to bottom, their names are:
+//! Follow a request: start at `layer/service.rs`, then read `authenticator.rs`. In `authenticator.rs`,
+//! each step is one call. The modules form five levels. From top to bottom, the levels are:
 //!
 //! - *face*: the API for Tower and axum;
 //! - *walk*: the steps of a request;
@@ -102,7 +104,7 @@
 //! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | |
 //! | `test-issuer` | the issuer for tests | |
 //!
-//! A feature adds API. It never changes the response to a request.
+//! A feature adds API. A feature never changes the response to a request.
 
 #![forbid(unsafe_code)]
 // docs.rs shows the feature that an item needs.
@@ -186,7 +188,7 @@ pub mod builder {
     pub use crate::server::builder::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
 }
 
-/// What the client gets when the answer is no.
+/// The response to a refused request.
 pub mod refusal {
     pub use crate::rejection::{EmptyBody, ProblemJson, Refusal, RefusalBody};
 }

@@ -1,4 +1,4 @@
-//! Step 3: the trusted issuers. Each is separate from the others.
+//! Step 3: the trusted issuers. Each issuer is separate from the other issuers.
 //!
 //! Decides which issuer validates a token. The token's unverified `iss` only selects the issuer.
 //! Keys, audiences, algorithms, profile and leeway are then only those of that issuer (RFC 8725

@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::issuer::Issuer;
 
 impl Issuer {
-    /// Fetches the metadata from this URL and from no other. Use it for a server that has one name
-    /// inside a network and another in its tokens, or whose metadata is not at a well-known place.
+    /// Fetches the metadata only from this URL. Use this setting if the server has one name inside a
+    /// network and another name in its tokens, or if its metadata is not at a well-known place.
     ///
-    /// The document's `issuer` must still be exactly the issuer's name, which is also compared with
-    /// `iss` in tokens. Nothing is fetched from the name, so it may be any text.
+    /// The document's `issuer` must still be exactly the issuer's name. The `iss` of tokens is compared
+    /// with the same name. Nothing is fetched from the name, so the name may be any text.
     ///
-    /// The URLs in the document are used as they are. If they work only from outside the network,
+    /// The URLs in the document are used as they are. If these URLs work only from outside the network,
     /// also set [`jwks_uri`](Self::jwks_uri) and
     /// [`Introspection::endpoint`](crate::introspection::Introspection::endpoint), which override the metadata.
     /// For http inside a network, see
@@ -33,8 +33,8 @@ impl Issuer {
     }
 
     /// Trusts only these root certificates for all requests to this issuer: metadata, keys and
-    /// introspection. The PEM text may contain several. If you call this twice, all of them are
-    /// trusted.
+    /// introspection. The PEM text may contain several certificates. If you call this method twice, the
+    /// certificates of both calls are trusted.
     ///
     /// The roots of the system and of
     /// [`Builder::root_certificates`](crate::builder::Builder::root_certificates) are not trusted for this
@@ -46,9 +46,9 @@ impl Issuer {
     }
 
     /// Sends the token in this file (`Authorization: Bearer`, RFC 6750 §2.1) when the key set is
-    /// fetched. The file is read at each fetch, so a replaced token needs no reload. It has at most
-    /// 16 KiB, and white space around the token is removed. If it can't be read, nothing is fetched
-    /// and the cached keys stay.
+    /// fetched. The file is read at each fetch, so a replaced token needs no reload. The file has at
+    /// most 16 KiB, and white space around the token is removed. If the file can't be read, nothing is
+    /// fetched and the cached keys stay.
     ///
     /// The token is sent only to the [`jwks_uri`](Self::jwks_uri) of this issuer, never to a URL
     /// from metadata or from a redirect. Without a `jwks_uri`, [`build`](crate::builder::Builder::build)
@@ -59,8 +59,8 @@ impl Issuer {
     }
 
     /// The deadline of one request for this issuer's metadata or keys: 5 s by default, 30 s at
-    /// most. A longer deadline makes no client wait longer: a request waits at most 3 s for keys,
-    /// and later requests find them in the cache. For introspection calls, use
+    /// most. With a longer deadline, clients do not wait longer: a request waits at most 3 s for keys,
+    /// and later requests find the keys in the cache. For introspection calls, use
     /// [`Introspection::deadline`](crate::introspection::Introspection::deadline).
     pub fn fetch_deadline(mut self, deadline: Duration) -> Self {
         self.transport.deadline = Some(deadline);
@@ -68,8 +68,8 @@ impl Issuer {
     }
 
     /// Connects to this issuer directly, even if [`Builder::proxy`](crate::builder::Builder::proxy) sets a
-    /// proxy for the others. Use it for an authorization server in the same network. It applies to
-    /// metadata, keys and introspection.
+    /// proxy for the other issuers. Use this setting for an authorization server in the same network.
+    /// The setting applies to metadata, keys and introspection.
     ///
     /// ```
     /// use tower_resource_server::{Issuer, ResourceServer};

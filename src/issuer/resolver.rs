@@ -7,8 +7,8 @@ use crate::source_error::{Boxed, SourceError};
 
 /// Finds the issuers of tenants at run time.
 ///
-/// It only returns an [`Issuer`]. Tokens are validated as for any other issuer. Set it with
-/// [`Builder::issuer_resolver`](crate::builder::Builder::issuer_resolver).
+/// A resolver only returns an [`Issuer`]. Tokens are validated as for any other issuer. Set the resolver
+/// with [`Builder::issuer_resolver`](crate::builder::Builder::issuer_resolver).
 ///
 /// ```
 /// use tower_resource_server::Issuer;
@@ -36,26 +36,25 @@ use crate::source_error::{Boxed, SourceError};
 /// ```
 pub trait IssuerResolver: Send + Sync + 'static {
     /// Whether a token may name this issuer. `iss` is a URL that comes from an untrusted client.
-    /// Compare it with the names that you trust, including the host, and fetch nothing. It is not
-    /// enough to check the beginning and the end: `https://evil.example/.as.example.com` would
-    /// pass.
+    /// Compare the whole URL, including the host, with the names that you trust, and fetch nothing. A
+    /// check of only the beginning and the end is not enough: `https://evil.example/.as.example.com`
+    /// would pass.
     ///
     /// The URL is in normal form: https (or http to this machine, if that is allowed), without user
     /// name, query, fragment, default port, upper case in the host, dot segments, empty segments or
-    /// encoded delimiters. It has at most 1,024 bytes. The layer refuses other names before it
+    /// encoded delimiters. The URL has at most 1,024 bytes. The layer refuses other names before it
     /// calls this method. So the text that you compare is the URL that is fetched.
     ///
-    /// It is called for every token, even if the tenant is cached. So you can withdraw trust from a
-    /// tenant at once. The result of [`resolve`](Self::resolve) is requested again after ten
-    /// minutes.
+    /// This method is called for every token, even if the tenant is cached. So you can withdraw trust
+    /// from a tenant at once. [`resolve`](Self::resolve) is called again after ten minutes.
     fn allows(&self, iss: &str) -> bool;
 
     /// Returns the issuer of this name, which `allows` has accepted. `None` means that there is no
-    /// such tenant. This is cached for 10 s.
+    /// such tenant. This result is cached for 10 s.
     ///
-    /// A known tenant is resolved again in the background, ten minutes after the last time, when a
-    /// request for it arrives. `None` then removes the tenant. After an error, the tenant stays as
-    /// it is.
+    /// Ten minutes after a tenant was resolved, the next request for this tenant starts another call,
+    /// in the background. If the result is `None`, the tenant is removed. After an error, the tenant
+    /// does not change.
     ///
     /// # Errors
     /// If the resolver can't answer now.
@@ -65,7 +64,7 @@ pub trait IssuerResolver: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Issuer>, SourceError>> + Send;
 }
 
-/// The same for any resolver.
+/// An [`IssuerResolver`] as a trait object.
 pub(crate) trait AnyIssuerResolver: Send + Sync {
     fn allows(&self, iss: &str) -> bool;
     fn resolve<'a>(&'a self, iss: &'a str) -> Boxed<'a, Option<Issuer>>;

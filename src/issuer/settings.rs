@@ -1,4 +1,4 @@
-//! An issuer, as the API says it.
+//! The settings of an issuer, as the API's code gives them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,8 +69,8 @@ pub(crate) enum KeyConfig {
 }
 
 impl KeyConfig {
-    /// Whether both give the same keys. Two key sources of the API are the same if they are one
-    /// value.
+    /// Whether both settings give the same keys. Two user-supplied key sources are the same only if
+    /// they are the same value (one allocation).
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Discover, Self::Discover) => true,
@@ -121,11 +121,11 @@ impl Issuer {
 
     /// Fetches the key sets from several URLs (at most 16) and uses all their keys. This is for a
     /// server that publishes one set for each policy and uses one `iss` for all of them, such as
-    /// Azure AD B2C. Like [`jwks_uri`](Self::jwks_uri), it replaces the earlier setting.
+    /// Azure AD B2C. Like [`jwks_uri`](Self::jwks_uri), this setting replaces an earlier key setting.
     ///
-    /// Each fetch requests all of them, each with its own `ETag`. If one fails and another
-    /// succeeds, the last good keys of the failed one stay in use, for as long as those of a single
-    /// set would. The failed one is fetched again within a minute.
+    /// Each fetch requests all URLs, each with its own `ETag`. If one URL fails and another succeeds,
+    /// the last good keys of the failed URL stay in use, for as long as the keys of a single set would.
+    /// The failed URL is fetched again within a minute.
     ///
     /// ```
     /// use tower_resource_server::Issuer;
@@ -164,8 +164,8 @@ impl Issuer {
 
     /// Uses the keys in a file, and reads the file again when it is replaced. The file has at most
     /// 512 KiB. It contains a JWK set (RFC 7517 §5), or one public key or certificate as PEM or
-    /// DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and [`der`](Self::der). The content
-    /// shows which of them it is.
+    /// DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and [`der`](Self::der). The format is
+    /// recognized from the content.
     ///
     /// The rules are those of a fetched set:
     ///
@@ -174,16 +174,16 @@ impl Issuer {
     ///   work.
     /// - If the file is missing, half written or contains no key, the last good keys stay in use,
     ///   for an hour at most.
-    /// - Reads happen one at a time, on a separate thread, so a mount that hangs blocks nothing
-    ///   else. Waiting for a read needs a tokio runtime.
+    /// - There is one read at a time, on a separate thread. If a mount hangs, nothing else is blocked.
+    ///   A request that waits for a read needs a tokio runtime.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys = KeyConfig::File(path.into());
         self
     }
 
-    /// Uses one shared secret. It must come from a random source, not from a password, and be at
-    /// least as long as the hash (RFC 7518 §3.2). Everyone who can verify such tokens can also make
-    /// them.
+    /// Uses one shared secret. The secret must come from a random source, not from a password, and must
+    /// be at least as long as the hash (RFC 7518 §3.2). Everyone who can verify such tokens can also
+    /// make such tokens.
     pub fn secret(mut self, secret: impl Into<Vec<u8>>, algorithm: Algorithm) -> Self {
         self.keys = KeyConfig::Secret(secret.into(), algorithm);
         self
@@ -203,34 +203,34 @@ impl Issuer {
     }
 
     /// Starts with the key set that another process [exported](crate::ResourceServer::export_keys).
-    /// It is used until the first fetch succeeds, so an API can start while its issuer is down. A
-    /// seed of another issuer, or one that is too old, is ignored, and an [`Event`](crate::observe::Event)
-    /// reports this.
+    /// The seed is used until the first fetch succeeds, so an API can validate tokens even if its issuer
+    /// is down at the start. A seed is ignored if it is too old or belongs to another issuer. An
+    /// [`Event`](crate::observe::Event) reports an ignored seed.
     ///
-    /// A seed is used only for keys that are fetched. Anyone who can write to the place of the seed
-    /// can insert keys. Protect it like the rest of the configuration.
+    /// A seed is used only for keys that are fetched. Anyone who can change the stored seed can insert
+    /// keys. Protect the seed like the rest of the configuration.
     pub fn seed(mut self, seed: KeySeed) -> Self {
         self.seed = Some(seed);
         self
     }
 
     /// Accepts a second name in `iss`, for a server that uses two names, or whose tokens have a
-    /// name that is not a URL. It is compared byte by byte, and nothing is fetched from it. Tokens
-    /// with this name are validated like the issuer's other tokens.
+    /// name that is not a URL. The second name is compared byte by byte, and nothing is fetched from it.
+    /// Tokens with this name are validated like the issuer's other tokens.
     /// [`AccessToken::issuer`](crate::AccessToken::issuer) returns the issuer's main name.
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.aliases.push(name.into());
         self
     }
 
-    /// Trusts tenants of a server that signs for all of them with one key set, such as Microsoft
-    /// Entra ID. The issuer's name contains the word `{tenantid}` in the place of the tenant. It
-    /// must be a URL in normal form. You must set the keys, because such a name has no metadata. A
-    /// tenant's name has letters, digits, `-`, `_` and `.`, and is not `.` or `..`.
+    /// Trusts several tenants of one server that signs for all tenants with one key set, such as
+    /// Microsoft Entra ID. The issuer's name contains the word `{tenantid}` in the place of the tenant.
+    /// The name must be a URL in normal form. You must set the keys, because such a name has no
+    /// metadata. A tenant's name has letters, digits, `-`, `_` and `.`, and is not `.` or `..`.
     ///
     /// `allow` gets the tenant's name from `iss`, before any other check of the token. The token's
-    /// `claim` must name the same tenant. [`AccessToken::issuer`] is then the issuer of the tenant,
-    /// so equal subjects of two tenants are two principals.
+    /// `claim` must name the same tenant. [`AccessToken::issuer`] then returns the tenant's issuer. So
+    /// two users with the same subject in two tenants are different principals.
     ///
     /// If tenants have their own keys, use
     /// [`Builder::issuer_resolver`](crate::builder::Builder::issuer_resolver).
@@ -266,7 +266,7 @@ impl Issuer {
         matches!(self.keys, KeyConfig::Discover)
     }
 
-    /// Adds an audience for this issuer's tokens. Once set, the server's audiences are not used.
+    /// Adds an audience for this issuer's tokens. The server's audiences are then not used for them.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self

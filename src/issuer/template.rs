@@ -1,8 +1,8 @@
 //! One issuer whose name has a placeholder for the tenant:
 //! `https://login.example.com/{tenantid}/v2.0`.
 //!
-//! All tenants share one key set, so the signature does not identify the tenant. A token is bound
-//! to its tenant because `iss` and a claim must name the same tenant, and the API must allow it.
+//! All tenants share one key set, so the signature does not identify the tenant. Instead, `iss` and a
+//! second claim must name the same tenant, and the API must allow this tenant.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) struct TenantRule {
 }
 
 impl TenantRule {
-    /// Whether `iss` is that of an allowed tenant.
+    /// Whether `iss` is the issuer name of an allowed tenant.
     pub(crate) fn allows(&self, template: &str, iss: &str) -> bool {
         let Some(tenant) = tenant_of(template, iss) else { return false };
         // In a host, a tenant can change the case or turn a name into an address.

@@ -13,7 +13,7 @@ pub(crate) struct Transport {
     pub(crate) metadata_url: Option<String>,
     /// Hosts that may be reached by http.
     pub(crate) http_hosts: Vec<String>,
-    /// PEM. If there are any, only these are trusted.
+    /// Root certificates in PEM. If the list is not empty, only these certificates are trusted.
     pub(crate) roots: Vec<Vec<u8>>,
     pub(crate) bearer_token_file: Option<PathBuf>,
     /// Whether requests bypass the server's proxy.

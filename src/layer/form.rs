@@ -1,9 +1,13 @@
-//! The form method (RFC 6750 §2.2): a separate layer around the server's own.
+//! Tokens in form bodies (RFC 6750 §2.2): a separate layer outside the server's own layer.
 //!
-//! It reads a body only if the method defines a body (POST, PUT, PATCH) and the one `Content-Type` is
-//! `application/x-www-form-urlencoded`. It buffers the body up to a limit. If the body is ASCII, it
-//! stores the `access_token` for its own server. Then it replays the body byte for byte. It does not
-//! validate the token: the layer inside does that.
+//! The form layer reads a body only if both conditions are true:
+//!
+//! - the method defines the meaning of a body (POST, PUT, PATCH);
+//! - there is one `Content-Type`, and it is `application/x-www-form-urlencoded`.
+//!
+//! The form layer buffers the body, up to a limit. If the body is ASCII and has an `access_token`, the
+//! token is stored in the request's extensions. Then the form layer replays the body byte for byte. The
+//! form layer does not validate the token. The server's own layer, inside the form layer, does that.
 
 use std::fmt;
 use std::future::Future;
@@ -43,12 +47,13 @@ pub struct FormTokenService<S, C = Claims, R = EmptyBody> {
 
 impl<C, R> ResourceServer<C, R> {
     /// Also accepts tokens in form bodies (RFC 6750 §2.2). Put this layer outside the server's own
-    /// layer. It buffers the body of a form request, up to `limit` bytes, and replays it.
+    /// layer. This layer buffers the body of a form request, up to `limit` bytes, and replays the body.
     ///
     /// The body is read before the client is authenticated. So put timeouts, and limits such as a
     /// `ConcurrencyLimit`, outside this layer. The body type must implement `From<Bytes>`. axum's
-    /// `Body` does; for hyper's `Incoming`, add a layer that maps the body. Trailers of a body that is
-    /// read here (RFC 9110 §6.5) are dropped. Trailers of other bodies are kept.
+    /// `Body` implements this trait. For hyper's `Incoming`, add a layer that converts the body. If
+    /// this layer reads a body, the trailers of that body (RFC 9110 §6.5) are dropped. Trailers of
+    /// other bodies are kept.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }
@@ -95,7 +100,7 @@ fn has_form(method: &Method, headers: &HeaderMap) -> bool {
     let (Some(content_type), None) = (types.next(), types.next()) else {
         return false;
     };
-    // Parameters such as `charset` are ignored, since the content must be ASCII.
+    // Parameters such as `charset` are ignored, because the content must be ASCII.
     let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
         && essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
@@ -145,7 +150,7 @@ pin_project! {
             limit: usize,
             held: Option<Held<S, C, R>>,
         },
-        // The body is read, and the request waits until the inner service is ready.
+        // The body has been read. The request waits until the inner service is ready.
         Readying {
             service: S,
             request: Option<Request<ReqBody>>,

@@ -14,8 +14,8 @@ use crate::rejection::{HandedOn, RefusalBody};
 use crate::server::{ResourceServer, ResponseHeaders};
 
 pin_project! {
-    /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService). It resolves to
-    /// the response of the inner service, or to the refusal.
+    /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService). Its output is
+    /// the response of the inner service, or the refusal.
     pub struct ResponseFuture<S, C, R, ReqBody>
     where
         S: Service<Request<ReqBody>>,
@@ -44,7 +44,7 @@ pin_project! {
             waiting: Waiting<C>,
             held: Option<Box<Held<S, C, R, ReqBody>>>,
         },
-        // The request passed, and waits until the inner service is ready.
+        // The request passed all checks. It waits until the inner service is ready.
         Readying {
             headers: ResponseHeaders,
             held: Option<Box<Held<S, C, R, ReqBody>>>,
@@ -52,10 +52,10 @@ pin_project! {
     }
 }
 
-/// A request that waits, and the service that it goes to.
+/// A request that waits, and the inner service that will handle the request.
 struct Held<S, C, R, ReqBody> {
-    /// A clone that was not polled ready. A ready service may hold a concurrency permit, and other
-    /// requests need the permit while this one waits.
+    /// A clone that was not polled ready. A ready service may hold a concurrency permit. Other requests
+    /// need the permit while this request waits.
     service: S,
     request: Request<ReqBody>,
     gate: Gate<C, R>,
@@ -106,7 +106,7 @@ where
                     HandedOn::shape(&mut response, server.body());
                     if headers.are_needed() {
                         // A handler may have copied all extensions of the request into the response.
-                        // Remove the token from there.
+                        // Remove the query token from the response.
                         response.extensions_mut().remove::<QueryToken>();
                         if response.status().is_success() {
                             headers.add_to(response.headers_mut());

@@ -1,4 +1,5 @@
-//! Decides about one request from its head. Knows no inner service.
+//! Decides about one request. The decision uses the request's method, URI, header fields and
+//! extensions. Calling the inner service is not part of this module.
 
 use std::fmt;
 use std::future::Future;
@@ -18,25 +19,26 @@ use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
 use crate::trust::{Pending, Waited};
 
-/// A server, and what one of its layers requires in addition to a valid token.
+/// The data for the decisions of one layer: the server, the requirement in addition to a valid token
+/// (the guard), and the role of the layer.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
     guard: Option<Arc<Guard<C>>>,
     role: Role,
 }
 
-/// What a layer does with a request that no outer layer of the same server has authenticated.
+/// What a layer does with a request, if no outer layer of the same server has authenticated it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Authenticates the request.
     Authenticate,
     /// Authenticates the request if it has credentials.
     AuthenticateIfPresent,
-    /// Answers 500: the server's layer is missing around this one.
+    /// Answers 500, because the server's own layer is missing around this layer.
     Require,
 }
 
-/// The requirement of a route, with the challenges that name its scopes.
+/// The requirement of a route, with the challenges that name the required scopes.
 pub(crate) struct Guard<C> {
     pub(crate) requirement: Requirement<C>,
     pub(crate) challenges: Challenges,
@@ -44,7 +46,7 @@ pub(crate) struct Guard<C> {
 
 /// The decision about a request.
 pub(crate) enum Judgement<C> {
-    /// Calls the inner service, and adds these headers to its response.
+    /// The request passes. These headers are added to the response of the inner service.
     Pass(ResponseHeaders),
     Refuse(Refusal),
     /// The decision needs an answer from the network.
@@ -60,7 +62,7 @@ struct PriorResult {
     asked_now: bool,
 }
 
-/// A wait for the verdict.
+/// A request whose verdict needs the network.
 pub(crate) struct Waiting<C> {
     pub(crate) verdict: Pin<Box<dyn Future<Output = Result<Verdict<C>, Error>> + Send>>,
     pub(crate) presented: Presented,
@@ -190,7 +192,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         if let Err(error) = guard.requirement.evaluate(&token) {
             return Judgement::Refuse(self.server.refusal(error, &guard.challenges));
         }
-        // One introspection answer per request is enough, if the call began after the request arrived.
+        // One introspection call per request is enough, if the call began after the request arrived.
         if asked_now || !guard.requirement.asks_now() {
             return Judgement::Pass(ResponseHeaders::NONE);
         }
@@ -215,7 +217,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         self.guard.as_ref().is_some_and(|guard| guard.requirement.asks_now())
     }
 
-    /// The result of an outer layer of the same server, under the current configuration.
+    /// The result of an outer layer of the same server, if the configuration has not changed since.
     fn prior<B>(&self, request: &Request<B>) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
@@ -228,7 +230,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         })
     }
 
-    /// The result that `require` needs from the server's layer around it.
+    /// The result of the server's own layer, which must be around `require`.
     fn required<B>(&self, request: &Request<B>) -> Result<PriorResult, Refusal> {
         let Some(outcome) = request.extensions().get::<Authentication>() else {
             return Err(self.server.miswired(
@@ -257,8 +259,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 }
 
-/// Removes the token from the URI, so that handlers and logs do not see it. Keeps it in the request's
-/// extensions, because inner layers of this crate may need it.
+/// Moves the token from the URI to the request's extensions. Handlers and logs then do not see the
+/// token, but inner layers of this crate can use it.
 fn hide_query_token<B>(request: &mut Request<B>) {
     if let Some(token) = credentials::query_token(request.uri()) {
         request.extensions_mut().insert(token);

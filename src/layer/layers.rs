@@ -24,8 +24,8 @@ pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
-/// Authorizes a route that is inside `layer` or `optional_layer`. The answer is 403 unless the token
-/// meets the requirement. [`ResourceServer::require`](crate::ResourceServer::require) creates this
+/// Authorizes a route that is inside `layer` or `optional_layer`. The response is 403 if the token does
+/// not meet the requirement. [`ResourceServer::require`](crate::ResourceServer::require) creates this
 /// layer.
 pub struct RequireLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
@@ -80,11 +80,13 @@ impl<C, R> ResourceServer<C, R> {
     }
 
     /// Authenticates requests that have credentials. A request without credentials, or with another
-    /// scheme, passes as anonymous. A bad token is refused, as by [`layer`](Self::layer).
+    /// scheme than Bearer, passes as anonymous. A request with a bad token is refused, as by
+    /// [`layer`](Self::layer).
     ///
     /// Handlers take `Option<AccessToken>`. If an API also has protected routes, put the optional
-    /// routes in a router of their own and merge the two routers. Inside `layer`, anonymous requests
-    /// are still refused. The [manual](crate::manual::axum#a-complete-program) has a program.
+    /// routes in a separate router and merge the two routers. An `optional_layer` inside `layer` has no
+    /// effect on anonymous requests: `layer` refuses them. The manual has
+    /// [a complete program](crate::manual::axum#a-complete-program).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -130,11 +132,11 @@ impl<C, R> ResourceServer<C, R> {
         OptionalResourceServerLayer::new(Gate::new(self.clone(), None, Role::AuthenticateIfPresent))
     }
 
-    /// Authorizes a route that is inside `layer` or `optional_layer`. The answer is 403 unless the
-    /// token meets the requirement.
+    /// Authorizes a route that is inside `layer` or `optional_layer`. The response is 403 if the token
+    /// does not meet the requirement.
     ///
-    /// It uses the result of this server's own `layer` or `optional_layer`. If neither is around the
-    /// route, it answers 500 and logs the fix.
+    /// The new layer uses the result of this server's own `layer` or `optional_layer`. If the route is
+    /// inside neither of them, the response is 500, and the log says how to fix this.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -182,8 +184,8 @@ impl<C, R> ResourceServer<C, R> {
         RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 
-    /// Authenticates and authorizes in one layer. So the challenge of a 401 also names the route's
-    /// scopes.
+    /// Authenticates and authorizes in one layer. The challenge of a 401 then also names the scopes that
+    /// the route requires.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -1,19 +1,21 @@
 //! The Tower layers: they decide which requests reach the inner service.
 //!
-//! For each request, in one synchronous pass where possible:
+//! For each request:
 //!
-//! - without a valid token, the layer answers with a [`Refusal`](crate::refusal::Refusal). It does not call the
-//!   inner service and does not read the request's body;
+//! - without a valid token, the layer answers with a [`Refusal`](crate::refusal::Refusal). The layer does
+//!   not call the inner service and does not read the request's body;
 //! - with a valid token, the layer stores the token in the request's extensions and calls the inner
 //!   service.
 //!
 //! The layer passes on responses and errors of the inner service unchanged, with these exceptions:
 //!
-//! - a refusal from a handler or an extractor gets the server's body;
-//! - if the token came in the query, it is removed from the response's extensions, and a successful
-//!   response gets `Cache-Control: private`, so that shared caches do not store the response.
+//! - a refusal from a handler or an extractor gets the body that
+//!   [`refusal_body`](crate::builder::Builder::refusal_body) sets;
+//! - if the token came in the query, it is removed from the response's extensions. A successful
+//!   response also gets `Cache-Control: private`, so that shared caches do not store the response.
 //!
-//! The layer boxes a future only for a request that waits for the network.
+//! The decision is synchronous if everything that it needs is cached. Only a request that waits for the
+//! network needs a boxed future.
 
 mod form;
 mod future;

@@ -1,8 +1,13 @@
-//! The pages that explain more than one item: [the defaults](defaults) and their reasons,
-//! [attacks] and the defence against each, [how keys are kept fresh](keys),
-//! [opaque and revoked tokens](introspection), [what the crate does not do](non_features),
-//! [what each vendor's authorization server sends](providers), and
-//! [a complete axum program](axum#a-complete-program).
+//! The manual, for topics that concern more than one item:
+//!
+//! - [the defaults](defaults) and their reasons;
+//! - [attacks], and the defence against each attack;
+//! - [how keys are kept fresh](keys);
+//! - [opaque and revoked tokens](introspection);
+//! - [what the crate does not do](non_features);
+//! - [what each vendor's authorization server sends](providers);
+//! - [a complete axum program](axum#a-complete-program), and the order of layers in axum;
+//! - [the upgrade](upgrade) from before version 0.1.0.
 
 #[doc = include_str!("attacks.md")]
 pub mod attacks {}

@@ -60,8 +60,8 @@ pub fn authenticated() -> Policy {
     Policy(Node::Authenticated)
 }
 
-/// Requires a token of a user. It refuses a token that a client has on its own behalf (RFC 9068 §5). It
-/// also refuses a token that does not show who acts; then the log names the settings that help.
+/// Requires a token of a user. A token that a client has on its own behalf is refused (RFC 9068 §5). A
+/// token that does not show who acts is also refused. The log then names the settings that help.
 pub fn user() -> Policy {
     Policy(Node::User)
 }
@@ -104,7 +104,8 @@ impl Node {
         }
     }
 
-    /// Whether a token with all scopes would satisfy the node. If not, scope is not the cause.
+    /// Whether a token with all scopes would satisfy this part of the policy. If not, a missing scope is
+    /// not the cause of the refusal.
     pub(super) fn allows_with_all_scopes(&self, facts: &Facts) -> bool {
         match self {
             Self::Authenticated | Self::Scope(_) => true,

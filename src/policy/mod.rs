@@ -1,8 +1,8 @@
-//! Step 8 of a request: decides whether the token may use the route. Pure.
+//! Step 8 of a request: decides whether the token may use the route. The rules do no I/O.
 //!
-//! A [`Policy`] is an expression over the scope and the principal. Each route evaluates its own policy,
-//! after the token is validated. A token without a scope claim has an empty scope. Empty policies are
-//! impossible: `all_of` and `any_of` of an empty list panic.
+//! A [`Policy`] is an expression over the scope and the principal (user or client). Each route evaluates
+//! its own policy, after the token is validated. A token without a scope claim has an empty scope. A
+//! policy is never empty: `all_of` and `any_of` panic if the list is empty.
 //!
 //! A [`Requirement`] is a policy with user-supplied checks. The checks run last and can only refuse. They
 //! are not part of the expression, so `any_of` cannot use a check to grant access.

@@ -60,16 +60,16 @@ pub struct Requirement<C = Claims> {
 
 type Check = Arc<dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync>;
 
-/// Requires introspection of the token at each request (RFC 7662). It is for the few routes on which a
-/// token that was just revoked must not pass.
+/// Requires introspection of the token at each request (RFC 7662). Use this requirement for the few
+/// routes on which a token that was just revoked must not pass.
 ///
-/// It uses no cached answer, and no call that began before the request arrived. The answer can only
-/// restrict the token: the scope is the intersection of both. The issuer needs
-/// [`Issuer::introspection`](crate::Issuer::introspection). Without it the response is 500, and the log
-/// names the fix.
+/// A cached answer is not used, and a call that began before the request arrived is not used. The
+/// answer can only restrict the token: the scope is the intersection of both scopes. The issuer needs
+/// [`Issuer::introspection`](crate::Issuer::introspection). Without this setting, the response is 500,
+/// and the log says how to fix it.
 ///
-/// It is not a part of the policy, so `any_of` cannot make it an alternative to a scope.
-/// [`Policy::and_introspected_now`] adds it to a policy.
+/// This requirement is not a part of the policy, so `any_of` cannot make it an alternative to a scope.
+/// [`Policy::and_introspected_now`] adds this requirement to a policy.
 #[cfg(feature = "http-client")]
 pub fn introspected_now<C>() -> Requirement<C> {
     authenticated().and_introspected_now()
@@ -185,9 +185,9 @@ impl Policy {
         Requirement::from(self).and_introspected_now()
     }
 
-    /// Adds a user-supplied check. It runs after the policy has allowed the token. It can refuse the
-    /// token with 403, but cannot accept one that the policy refused. A closure must name the type of
-    /// its argument, since the compiler cannot infer the type of claims.
+    /// Adds a user-supplied check. The check runs after the policy has allowed the token. The check can
+    /// refuse the token with 403, but cannot accept a token that the policy refused. A closure must name
+    /// the type of its argument, because the compiler cannot infer the type of claims.
     ///
     /// ```
     /// use tower_resource_server::{AccessToken, Claims, scope};
@@ -204,7 +204,7 @@ impl Policy {
     }
 }
 
-/// The error for a handler or check whose type of claims is not the server's.
+/// The error for a handler or a check that uses another type of claims than the server.
 pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
     let (server, asked) = (public_name(token.claims_type()), public_name(type_name::<C>()));
     Error::Wiring {

@@ -20,8 +20,8 @@ use crate::trust::TrustSettings;
 
 /// An OAuth 2.0 resource server: a handle to its configuration, keys and caches. Cloning is cheap.
 ///
-/// Handlers get claims of type `C`. `R` makes the bodies of refusals. A clone is the same server. Two
-/// servers share nothing.
+/// Handlers get claims of type `C`. `R` makes the bodies of refusals. A clone is a handle to the same
+/// server. Two separately built servers share nothing.
 pub struct ResourceServer<C = Claims, R = EmptyBody> {
     pub(super) shared: Arc<Shared<C, R>>,
 }
@@ -115,8 +115,8 @@ impl<C, R> ResourceServer<C, R> {
 }
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
-    /// Authenticates the head of a request, for callers outside Tower. It does not change the head: a
-    /// token in the query stays in the URI.
+    /// Authenticates the head of a request, for callers outside Tower. The head is not changed: a token
+    /// in the query stays in the URI.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

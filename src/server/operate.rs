@@ -46,11 +46,12 @@ impl<C, R> ResourceServer<C, R> {
         }
     }
 
-    /// Fetches missing keys and waits up to `deadline`, so that no request waits for the first fetch. It
-    /// does not wait for tenants of a resolver, since they are not known yet.
+    /// Fetches missing keys and waits up to `deadline`, so that no request waits for the first fetch.
+    /// This method does not wait for tenants of a resolver, because the tenants are not known yet.
     ///
-    /// Calling it is optional: without it, the first request fetches the keys. Failed fetches are
-    /// retried until the deadline. After a [reload](Self::reload) it waits for the new issuers.
+    /// This call is optional: without it, the first request fetches the keys. Failed fetches are retried
+    /// until the deadline. If a [reload](Self::reload) happens during the call, this method waits for the
+    /// new issuers.
     ///
     /// ```
     /// # #[cfg(feature = "http-client")]
@@ -76,14 +77,14 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// Lists the issuers that are not ready at the deadline. Outside a tokio runtime, or in one without a
-    /// timer (`enable_time`), it returns at once.
+    /// Lists the issuers that are not ready at the deadline. Returns at once outside a tokio runtime, or
+    /// if the runtime has no timer (`enable_time`).
     pub async fn ready(&self, deadline: Duration) -> Result<(), NotReady> {
         let all = async {
             loop {
                 let trust = self.authenticator().trust.load_full();
                 self.wake();
-                // Concurrently: each issuer retries, also while another one is down.
+                // Wait for all issuers concurrently: each issuer retries, even if another is down.
                 let mut waits: Vec<_> =
                     trust.issuers.iter().map(|issuer| Box::pin(issuer.ready())).collect();
                 let ready = poll_fn(|cx| {
@@ -112,8 +113,8 @@ impl<C, R> ResourceServer<C, R> {
     }
 
     /// The last good key set of each issuer whose keys are fetched. Pass it to
-    /// [`Issuer::seed`](crate::Issuer::seed) in the next process, which can then start while the issuer
-    /// is down.
+    /// [`Issuer::seed`](crate::Issuer::seed) in the next process. That process can then validate tokens
+    /// even if the issuer is down.
     pub fn export_keys(&self) -> Vec<KeySeed> {
         let trust = self.authenticator().trust.load();
         trust.issuers.iter().filter_map(|issuer| issuer.keys.export()).collect()

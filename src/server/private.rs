@@ -5,8 +5,8 @@
 //!
 //! - `private` is strict enough only without an argument: `private="set-cookie"` excludes only that
 //!   field from shared caches (RFC 9111 §5.2.2.7);
-//! - `no-store` is strict enough only without `must-understand`, since some caches then ignore it
-//!   (§5.2.2.3);
+//! - `no-store` is strict enough only without `must-understand`. With `must-understand`, some caches
+//!   ignore `no-store` (§5.2.2.3);
 //! - `public` and `s-maxage` are for shared caches, so they are removed. Other directives are kept;
 //! - fields that caches obey instead of `Cache-Control` are removed: those of RFC 9213 and older ones;
 //! - if a quoted string is malformed, caches may read the field differently. Then the whole field is
@@ -38,7 +38,7 @@ impl ResponseHeaders {
         Self { private: placement == Placement::Query }
     }
 
-    /// Whether there are any.
+    /// Whether the response needs any headers.
     pub(crate) fn are_needed(self) -> bool {
         self.private
     }

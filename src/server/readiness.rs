@@ -1,16 +1,17 @@
 //! A service for the readiness probe of a platform.
 //!
-//! It requires no credentials. So mount it at a place that only the platform can reach. It answers:
+//! The service requires no credentials. So mount it at a place that only the platform can reach. The
+//! response is:
 //!
 //! | state | status | body |
 //! |---|---|---|
 //! | every issuer has usable keys, and its introspection works | 200 | `{"ready":true,"issuers":[{"issuer":"https://..","keys":"fresh"}]}` |
-//! | an issuer does not | 503 | the same with `"ready":false` |
+//! | an issuer has no usable keys, or its introspection does not work | 503 | the same with `"ready":false` |
 //!
-//! Each probe starts the fetches of keys that are due. If an introspection endpoint has failed, the
-//! probe also sends it a random text as a token, at most once in each back-off pause. So an instance
-//! becomes ready even if it gets no requests before. Do not use it as a liveness probe: a restart does
-//! not repair an issuer.
+//! Each readiness probe starts the fetches of keys that are due. If an introspection endpoint has
+//! failed, the probe also sends a random text as a token to the endpoint, at most once in each back-off
+//! pause. So an instance becomes ready even if it gets no other requests. Do not use this service for a
+//! liveness probe: a restart does not repair an issuer.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -35,9 +36,9 @@ pub struct ReadinessService<B, C = Claims, R = EmptyBody> {
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// A service for a readiness probe. It answers 200 if the tokens of every issuer can be validated
-    /// ([`Health::is_ready`](crate::observe::Health::is_ready)), otherwise 503. `B` is the type of its bodies.
-    /// It requires no credentials.
+    /// A service for a readiness probe. The response is 200 if the tokens of every issuer can be
+    /// validated ([`Health::is_ready`](crate::observe::Health::is_ready)), and otherwise 503. `B` is the
+    /// type of the response bodies. The service requires no credentials.
     ///
     /// ```
     /// # #[cfg(feature = "axum")]

@@ -10,11 +10,11 @@ impl<C, R> ResourceServer<C, R> {
     /// Replaces all trusted issuers and audiences at once, while requests are served. The other settings
     /// do not change.
     ///
-    /// A request uses either the old configuration or the new one, never a mixture. A waiting request
-    /// uses the new one: it may wait again for new issuers, but its deadline stays the same. The tokens
-    /// of a removed issuer are refused from the next request on. An issuer keeps its keys if they come
-    /// from the same place as before, even if its algorithms have changed. If it has no keys, a new
-    /// [seed](Issuer::seed) is used.
+    /// A request uses either the old configuration or the new configuration, never a mixture. A waiting
+    /// request uses the new configuration. It may wait again for new issuers, but its deadline does not
+    /// change. The tokens of a removed issuer are refused from the next request on. An issuer keeps its
+    /// keys if the keys come from the same place as before, even if its algorithms have changed. If the
+    /// issuer has no keys, a new [seed](Issuer::seed) is used.
     ///
     /// ```
     /// use tower_resource_server::{Issuer, ResourceServer};
@@ -54,7 +54,7 @@ impl<C, R> ResourceServer<C, R> {
             }
             let next = Arc::new(next);
             // User-supplied rules were called, so no lock may be held. If another reload was faster,
-            // this one starts again from the new configuration.
+            // this reload starts again from the new configuration.
             if Arc::ptr_eq(&trust.compare_and_swap(&before, Arc::clone(&next)), &before) {
                 next.tell_of_seeds();
                 return Ok(());

@@ -67,7 +67,8 @@ impl ChallengeSettings {
         let before = problems.len();
         problems.extend(self.realm_problem(&config.realm));
         if problems.len() > before {
-            // So that problems of the parameters are found, too.
+            // Leave out the invalid realm. Otherwise the check of each parameter would report the problem
+            // of the realm.
             config.realm.clear();
         }
         for param in &self.config.params {

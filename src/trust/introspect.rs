@@ -13,8 +13,9 @@ use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
 
 impl Resolved<'_> {
-    /// The introspection answer about a token. Uses the answer that the request has waited for, if it
-    /// belongs to the current configuration. Otherwise uses a cached answer, or returns a wait.
+    /// The introspection answer about a token. If the request has already waited for an answer, and the
+    /// answer belongs to the current configuration, this answer is used. Otherwise a cached answer is
+    /// used. If no answer is cached, the result is [`Pending::Answer`].
     pub(crate) fn introspect(
         &self,
         token: &Token68<'_>,
@@ -41,13 +42,13 @@ impl Resolved<'_> {
 }
 
 impl TrustedIssuer {
-    /// Whether the issuer handles its JWTs in the given way.
+    /// Whether introspection is configured, and handles JWTs in the given way.
     pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
         self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
     }
 
-    /// Validates an answer. `vouched` means that the token itself was validated and has all required
-    /// claims, so that the answer may lack them.
+    /// Validates an answer. `vouched` means that the token is a JWT that was validated here and has all
+    /// required claims. The answer may then lack these claims.
     pub(crate) fn validate_introspected(
         &self,
         answer: &Object<'_>,
@@ -77,8 +78,8 @@ impl TrustedIssuer {
     }
 
     /// Applies an introspection answer to a JWT that was validated here. The answer can only restrict
-    /// the token: the scope is the intersection of both, the earlier expiry is used, and the token
-    /// counts as a user's token only if the JWT says so and the answer does not say otherwise.
+    /// the token. The scope is the intersection of both scopes, and the earlier expiry is used. The
+    /// token counts as a user's token only if the JWT shows a user and the answer shows no client.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,

@@ -1,4 +1,5 @@
-//! One trusted issuer: its names, its keys, and the validation of its tokens.
+//! One trusted issuer: its names, its keys, and the validation of its tokens. An issuer with a tenant
+//! rule is a template: its name has a placeholder, and each tenant's `iss` fills in the placeholder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub(crate) struct TrustedIssuer {
     pub(crate) older_names: bool,
     pub(crate) tenants: Option<TenantRule>,
     pub(crate) profile: Profile,
-    /// Seconds.
+    /// The allowed difference between clocks, in seconds.
     pub(crate) leeway: u64,
     /// The source of the keys, as configured.
     pub(crate) source: KeyConfig,
@@ -40,10 +41,10 @@ pub(crate) struct TrustedIssuer {
     pub(crate) introspection: Option<Introspecting>,
 }
 
-/// The reason why a signature is not verified.
+/// The reason why a signature was not verified.
 pub(crate) enum Unverified {
     Refused(Error),
-    /// A fetch may bring the key.
+    /// The key is not cached, but a fetch may find it.
     Wait(KeyWait),
 }
 
@@ -61,7 +62,8 @@ impl TrustedIssuer {
         }
     }
 
-    /// The issuer's configured name, even if the token uses an alias. For a tenant: the tenant's name.
+    /// The issuer's configured name, even if the token uses an alias. If this issuer is a template, the
+    /// name is that of the token's tenant.
     fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
         let iss = claims.get("iss").and_then(Value::as_str);
         iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
@@ -77,7 +79,7 @@ impl TrustedIssuer {
         true
     }
 
-    /// Whether JWTs are only introspected. Then the issuer's keys are not used for JWTs.
+    /// Whether JWTs are only introspected. If so, the issuer's keys are not used for JWTs.
     #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     pub(super) fn introspects_jwts(&self) -> bool {
         #[cfg(feature = "http-client")]
@@ -110,7 +112,8 @@ impl TrustedIssuer {
         }
     }
 
-    /// Starts a fetch of keys if one is due. Probes an introspection endpoint that has failed.
+    /// Starts a fetch of keys if a fetch is due. Sends a probe to the introspection endpoint if a probe
+    /// is due. A probe is a call that shows whether a failed endpoint answers again.
     pub(crate) fn wake(&self) {
         if self.needs_keys() {
             self.keys.wake();
@@ -173,7 +176,7 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// The claim that names the tenant of this `iss`, and its required value.
+    /// The claim that must name the tenant of this `iss`, and the required value of the claim.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
         let rule = self.tenants.as_ref()?;
@@ -212,7 +215,7 @@ impl fmt::Debug for TrustedIssuer {
             .field("keys", &self.keys);
         #[cfg(feature = "http-client")]
         shown.field("transport", &self.transport).field("introspection", &self.introspection);
-        // Fields that are not listed here are not shown.
+        // A new field is shown only if it is added to this list.
         shown.finish_non_exhaustive()
     }
 }

@@ -27,23 +27,25 @@ pub(crate) use settings::TrustSettings;
 /// The issuers of one configuration.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    /// Counts the configurations of one server. A result of another generation is not used.
+    /// The number of this configuration. Each reload increases the number. A result that belongs to
+    /// another generation is not used.
     pub(crate) generation: u64,
     pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
-    /// Their names, for the log.
+    /// The names of the issuers, for the log.
     pub(crate) names: Excerpt,
+    /// The issuers that a resolver finds at run time, one for each tenant of a platform.
     pub(crate) tenants: Option<Arc<Tenants>>,
 }
 
 impl Trust {
-    /// Reports unused seeds, once.
+    /// Reports each seed that was not used, once. A seed is a stored key set for the start of the API.
     pub(crate) fn tell_of_seeds(&self) {
         self.issuers.iter().for_each(|issuer| issuer.keys.tell_of_seed());
         let tenants = self.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
         tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
     }
 
-    /// The difference between the longest deadline of introspection and the default one.
+    /// The difference between the longest deadline of introspection and the default deadline.
     pub(crate) fn longer_calls(&self) -> Duration {
         #[cfg(feature = "http-client")]
         return self

@@ -1,4 +1,6 @@
-//! The dependency that a request needs next, and the dependencies that it has already awaited.
+//! The dependency that a request needs next, and the results that the request has already waited for.
+//!
+//! A tenant is an issuer that the resolver found. A generation is the number of a configuration.
 
 use std::sync::Arc;
 
@@ -15,16 +17,17 @@ pub(crate) enum Pending {
     Refused(Error),
     /// The validation continues when the issuer is resolved, or when the wait times out.
     Issuer(IssuerWait),
-    /// The validation continues when the keys are fetched, or when the wait times out. The request keeps
-    /// its tenant during the wait, even if the tenant is evicted.
+    /// The validation continues when the keys are fetched, or when the wait times out. During the wait,
+    /// the request keeps its tenant, even if the tenant is evicted from the cache.
     Keys(KeyWait, Option<Arc<Tenant>>),
-    /// The validation continues when the authorization server has answered. The request keeps its
-    /// tenant.
+    /// The validation continues when the authorization server has answered. During the wait, the request
+    /// keeps its tenant, even if the tenant is evicted from the cache.
     #[cfg(feature = "http-client")]
     Answer(Box<AnswerWait>, Option<Arc<Tenant>>),
 }
 
-/// The results that a request has already awaited. With them, it awaits each dependency at most once.
+/// The results that a request has already waited for. Because of these results, the request waits for
+/// each dependency at most once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
     /// Whether the authorization server must be asked now, even if an answer is cached.
@@ -32,16 +35,16 @@ pub(crate) struct Waited {
     pub(crate) asks_now: bool,
     /// The deadline of all waits. The first wait sets it.
     pub(crate) deadline: Option<Deadline>,
-    /// The resolver's result, and the generation that asked.
+    /// The resolver's result, and the generation of the configuration that asked for it.
     pub(crate) issuer: Option<(u64, Resolution)>,
     pub(crate) keys: Option<KeysWaited>,
-    /// The introspection answer, and the generation that asked.
+    /// The introspection answer, and the generation of the configuration that asked for it.
     #[cfg(feature = "http-client")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
 }
 
 impl Waited {
-    /// Keeps the tenant of a request, so that it is not looked up again.
+    /// Keeps the tenant of a request, so that the tenant is not looked up again.
     pub(crate) fn keep(&mut self, tenant: Option<Arc<Tenant>>) {
         if let Some(tenant) = tenant {
             self.issuer = Some(tenant.resolution());

@@ -8,7 +8,7 @@ use crate::trust::issuer::{TrustedIssuer, Unverified};
 use crate::trust::pending::{Pending, Waited};
 use crate::trust::tenants::{Tenant, Tenants};
 
-/// The issuer that validates a token: a configured one, or a tenant.
+/// The issuer that validates a token: a configured issuer, or a tenant that the resolver found.
 pub(crate) enum Resolved<'a> {
     Configured(&'a TrustedIssuer),
     Tenant(Arc<Tenant>, &'a Tenants),
@@ -48,7 +48,7 @@ impl Resolved<'_> {
         }
     }
 
-    /// Confirms a tenant, since one of its tokens verified.
+    /// Marks a tenant as confirmed, because one of its tokens was verified.
     pub(crate) fn confirm(&self) {
         if let Self::Tenant(tenant, tenants) = self
             && tenant.confirm()

@@ -1,8 +1,10 @@
 //! Decides whether a token is validated here, introspected, or both.
 //!
-//! The configuration decides. A token has only two ways to influence the decision: it can name one of
-//! the trusted issuers or none (RFC 7662 §2.1), and it can have the form of a JWT or not. A token in
-//! the form of a JWT is validated strictly or refused. Only other tokens are opaque.
+//! The decision depends on the configuration and on two properties of the token (RFC 7662 §2.1):
+//!
+//! - which trusted issuer the token names, if any;
+//! - whether the token has the form of a JWT. By default, a JWT is validated strictly or refused. All
+//!   other tokens are opaque.
 
 use std::sync::Arc;
 
@@ -21,21 +23,21 @@ use crate::trust::issuer::TrustedIssuer;
 use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
 
-/// The way to validate a token.
+/// How to validate a token.
 pub(crate) enum Route<'t, 'a> {
-    /// Validate it here.
+    /// Validate the token here.
     Validate(Resolved<'t>, UnverifiedJwt<'a>),
-    /// Validate it here, and also ask the authorization server.
+    /// Validate the token here, and also ask the authorization server about it.
     #[cfg(feature = "http-client")]
     ValidateAndIntrospect(Resolved<'t>, UnverifiedJwt<'a>),
-    /// Only ask the authorization server.
+    /// Only ask the authorization server about the token.
     #[cfg(feature = "http-client")]
     Introspect(Resolved<'t>),
 }
 
 impl Trust {
-    /// Chooses the way for a token. `buffer` gets the decoded payload. `known` is a cache of parsed
-    /// headers.
+    /// Decides how to validate a token. The decoded payload is written to `buffer`. `known` is a cache
+    /// of parsed headers.
     #[inline]
     pub(crate) fn route<'t, 'a>(
         &'t self,
@@ -71,9 +73,10 @@ impl Trust {
         Ok(Route::Validate(issuer, jwt))
     }
 
-    /// Makes a flood of forged kids cheap: refuses some tokens before their claims are read. A token is
-    /// refused here if every issuer has a fresh key set without this kid and has spent its budget for
-    /// fetches. The token would be refused later anyway, at three times the cost.
+    /// Refuses some tokens before their claims are read, so that a flood of forged kids costs little. A
+    /// token is refused here if, for every issuer, the key set is fresh, the kid is not in the set, and
+    /// the rate limit allows no fetch now. A later step would refuse the same token, at three times the
+    /// cost.
     fn refuse_early(&self, header: &Header) -> Result<(), Error> {
         let Some(kid) = header.kid.as_deref() else {
             return Ok(());
@@ -82,7 +85,8 @@ impl Trust {
             issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
-            // A token without `iss` is introspected, so the keys do not matter.
+            // The claims are not read yet, so `iss` may be absent. A token without `iss` is
+            // introspected, so it must not be refused here.
             #[cfg(feature = "http-client")]
             if self.introspects_opaque().is_some() {
                 return Ok(());
@@ -96,8 +100,8 @@ impl Trust {
 
 #[cfg(feature = "http-client")]
 impl Trust {
-    /// The issuer that is asked about every token, of any form. It must be the only issuer, and none of
-    /// its tokens is validated here.
+    /// The issuer that is asked about every token, of any form. Such an issuer exists only if one issuer
+    /// is configured, and its JWTs are introspected and not validated here.
     fn introspects_all(&self) -> Option<Resolved<'_>> {
         match (self.issuers.as_slice(), &self.tenants) {
             ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
@@ -105,8 +109,8 @@ impl Trust {
         }
     }
 
-    /// The one issuer that is asked about a JWT without `iss`. If its `typ` shows another kind of token,
-    /// the JWT is refused.
+    /// The one issuer that is asked about a JWT without `iss`. A JWT is refused if its `typ` names
+    /// another kind of token.
     fn introspects_nameless(&self, jwt: &UnverifiedJwt<'_>) -> Result<Option<Resolved<'_>>, Error> {
         let Some(issuer) = self.introspects_opaque() else { return Ok(None) };
         if jwt.claims.contains("iss") {

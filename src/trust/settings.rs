@@ -12,7 +12,7 @@ use crate::trust::tenants::MAX_TENANTS;
 /// The default leeway for differences between clocks.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 
-/// The settings that apply to every issuer, in addition to the issuer's own.
+/// The settings that apply to every issuer, in addition to the issuer's own settings.
 pub(crate) struct TrustSettings {
     pub(crate) resolver: Option<Arc<dyn AnyIssuerResolver>>,
     pub(crate) leeway: Duration,

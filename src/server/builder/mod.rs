@@ -37,8 +37,8 @@ pub struct NeedsAudience(());
 #[derive(Clone, Copy, Debug)]
 pub struct Ready(());
 
-/// Builds a [`ResourceServer`]. It requires an issuer first and then an audience. `build` exists only
-/// after both.
+/// Builds a [`ResourceServer`]. Set an issuer first and then an audience. The method `build` exists only
+/// after both are set.
 ///
 /// ```
 /// use tower_resource_server::{Issuer, ResourceServer};
@@ -168,16 +168,16 @@ impl<S, C, R> Builder<S, C, R> {
         self.with_state()
     }
 
-    /// Sets the type of claims that handlers get. If the claims of a token do not fit it, the response
-    /// is 401 `invalid_token`, and the log names the claim. Call it before
+    /// Sets the type of claims that handlers get. If the claims of a token do not fit this type, the
+    /// response is 401 `invalid_token`, and the log names the claim. Call this method before
     /// [`validator`](Self::validator).
     ///
     /// The claims are read as by `serde_json`, with these differences:
     /// - A token with a repeated name, at any depth, is refused.
     /// - A map key that is a number or a boolean has only the spelling that Rust prints: `1`, but not
     ///   `+1`, `01` or `1.0`. A key of another type may have two spellings for one value (an alias of a
-    ///   variant, an `IpAddr`). Then the last entry counts, as everywhere in serde. Read such names as
-    ///   `String`.
+    ///   variant, an `IpAddr`). In this case, the last entry is used, as everywhere in serde. To avoid
+    ///   this, use `String` as the type of the key.
     /// - An integer of more than 64 bits is read as a double. `serde_json::value::RawValue` fits no
     ///   claim.
     /// - The name of a variant must be a string. `serde_json` also accepts a number for a variant of a
@@ -197,8 +197,8 @@ impl<S, C, R> Builder<S, C, R> {
         }
     }
 
-    /// Adds a user-supplied check of every token. It runs after all other checks. It can refuse a token
-    /// with 401, but cannot accept one that another check refused.
+    /// Adds a user-supplied check of every token. The check runs after all other checks of the token. It
+    /// can refuse a token with 401, but cannot accept a token that another check refused.
     ///
     /// ```
     /// use tower_resource_server::{AccessToken, Claims, ResourceServer};
@@ -251,11 +251,11 @@ mod sealed {
 }
 
 impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
-    /// Builds the server. It fetches nothing and needs no runtime.
+    /// Builds the server. This method fetches nothing and needs no runtime.
     ///
-    /// Serve requests in a tokio runtime with a timer (`enable_time`), such as that of `#[tokio::main]`.
-    /// Without a timer a fetch cannot have a deadline. So no fetch is made, and requests that need one
-    /// get 503.
+    /// Serve requests in a tokio runtime with a timer (`enable_time`), such as the runtime of
+    /// `#[tokio::main]`. Without a timer, a fetch cannot have a deadline. So no fetch is made, and
+    /// requests that need a fetch get 503.
     ///
     /// # Errors
     /// Lists every invalid setting with its value.

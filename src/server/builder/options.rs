@@ -85,8 +85,8 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// Also accepts tokens in the query parameter `access_token` (RFC 6750 §2.3). The handler sees the
     /// URI without the token. The response gets `Cache-Control: private`. Fields that some caches obey
-    /// instead, such as `CDN-Cache-Control`, are removed. OAuth 2.1 §5.1 dropped this method, because
-    /// URLs are logged. Use it only for clients that cannot send a header.
+    /// instead, such as `CDN-Cache-Control`, are removed. OAuth 2.1 §5.1 dropped tokens in the query,
+    /// because URLs are logged. Use this setting only for clients that cannot send a header.
     pub fn query_token(mut self) -> Self {
         self.settings.query_token = true;
         self
@@ -100,29 +100,31 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// Also refreshes keys by a timer, not only when requests arrive. It is for an API with so few
-    /// requests that its keys would expire between them. The timer starts with the first fetch and ends
-    /// with the server. It includes the tenants of a resolver that had a valid token.
+    /// Also refreshes keys by a timer, not only when requests arrive. Use this setting if the API gets so
+    /// few requests that its keys would expire between two requests. The timer starts with the first
+    /// fetch and ends with the server. The timer also refreshes the keys of a resolver's tenants that had
+    /// a valid token.
     pub fn keep_warm(mut self) -> Self {
         self.settings.trust.keep_warm = true;
         self
     }
 
     /// The maximum number of tenants of an [`IssuerResolver`](crate::issuer::IssuerResolver) that are kept, each
-    /// with its keys. The default is 1,000. Beyond it, the least recently used tenant is evicted and must
-    /// be resolved again.
+    /// with its keys. The default is 1,000. Beyond this limit, the least recently used tenant is evicted
+    /// and must be resolved again.
     ///
-    /// The limit counts tenants that had a valid token. Other tenants are on probation and have a
-    /// separate limit: a tenth of this one, and at least 16. A tenant with a key set of 10 KiB takes
-    /// about 40 KiB of memory, so 1,000 of them take 40 MB.
+    /// The limit is for tenants that had a valid token. Tenants that had no valid token yet have a
+    /// separate limit: a tenth of this limit, and at least 16. A tenant with a key set of 10 KiB takes
+    /// about 40 KiB of memory, so 1,000 such tenants take 40 MB.
     pub fn max_tenants(mut self, most: usize) -> Self {
         self.settings.trust.max_tenants = most;
         self
     }
 
     /// Registers a callback for key events, for example for metrics or alerts. The log has the same
-    /// facts. `observer` may run inside a request, so it must not block. No lock is held while it runs,
-    /// so it may read the health of the server or reload it. A second call replaces the first callback.
+    /// facts. `observer` may run inside a request, so it must not block. No lock is held while the
+    /// callback runs, so it may read the health of the server or reload the server. A second call
+    /// replaces the first callback.
     ///
     /// ```
     /// use tower_resource_server::ResourceServer;

@@ -30,7 +30,8 @@ impl TrustSettings {
         problem: &mut impl FnMut(&str),
     ) -> Option<TrustedIssuer> {
         self.check_name(issuer, problem);
-        // An alias is only compared, and nothing is fetched from it. So it need not be a URL.
+        // An alias is only compared with `iss`. Nothing is fetched from an alias, so an alias need not
+        // be a URL.
         if issuer.aliases.iter().any(String::is_empty) {
             problem("alias ``: must not be empty");
         }
@@ -56,8 +57,8 @@ impl TrustSettings {
             Ok(keys) => (keys, Vec::new()),
             Err(texts) => {
                 texts.iter().for_each(|text| problem(text));
-                // This empty set is never used to validate tokens. It lets the checks below run, so
-                // that their problems are reported too.
+                // This empty set is never used to validate tokens. With an empty set, the checks below
+                // can run and report their problems too.
                 (Keys::Static(Arc::new(KeySet::empty())), texts)
             }
         };
@@ -82,8 +83,8 @@ impl TrustSettings {
         };
         #[cfg(feature = "http-client")]
         {
-            // Keys and introspection use the same client. A problem of this client is reported only
-            // once.
+            // Keys and introspection use the same client settings. A problem with these settings is
+            // reported only once.
             let mut problem = |text: &str| {
                 let own = text.strip_prefix("introspection: ");
                 if !of_keys.iter().any(|text| own == Some(text)) {
@@ -95,8 +96,9 @@ impl TrustSettings {
         of_keys.is_empty().then_some(trusted)
     }
 
-    /// Builds the introspection engine of an issuer. Answers of another generation are never used, so
-    /// nothing is taken from the previous configuration.
+    /// Builds the introspection engine of an issuer. The engine takes no cached answers from the
+    /// previous configuration, because an answer of another generation (configuration number) is never
+    /// used.
     #[cfg(feature = "http-client")]
     fn introspection(
         &self,
@@ -132,8 +134,8 @@ impl TrustSettings {
         }
     }
 
-    /// Checks the issuer's name. It must be a URL only if something is fetched from it, or if it is the
-    /// template of tenants. Any other name is only compared with `iss`, byte by byte.
+    /// Checks the issuer's name. The name must be a URL if something is fetched from it, or if the name
+    /// is a template of tenants' names. Any other name is only compared with `iss`, byte by byte.
     fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         let allow_http = issuer.plain_http(self.allow_http_loopback);
         let checked = match &issuer.tenants {

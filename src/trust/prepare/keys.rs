@@ -1,4 +1,4 @@
-//! Builds the keys of an issuer from its settings, or the engine that fetches them.
+//! Builds the keys of an issuer from its settings, or the engine that fetches and caches the keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::trust::settings::TrustSettings;
 use crate::url::{check_issuer, check_url};
 
 impl TrustSettings {
-    /// The keys of an issuer. Reuses the previous engine if the keys come from the same place.
+    /// The keys of an issuer. Reuses the engine of the previous configuration if the keys come from the
+    /// same place.
     pub(super) fn keys<'a>(
         &self,
         issuer: &Issuer,
@@ -30,7 +31,7 @@ impl TrustSettings {
                 && is_reached_alike(known, issuer)
         };
         let known = previous.find(same_place);
-        // If the previous engine has no keys, a new engine with a seed is better.
+        // If the previous engine has no keys, a new engine with a seed (a stored key set) is better.
         if let Some(known) = known
             && known.algorithms == algorithms
             && (known.keys.is_usable() || issuer.seed.is_none())
@@ -70,7 +71,7 @@ impl TrustSettings {
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
-            // The seed is unusable, so keep the previous engine: it may have a fetch in progress.
+            // The seed can't be used, so keep the previous engine: it may have a fetch in progress.
             if known.algorithms == algorithms && !keys.is_usable() {
                 known.keys.note_seed_of(keys);
                 return Ok(known.keys.clone());
@@ -128,8 +129,8 @@ impl TrustSettings {
     }
 }
 
-/// The deadline of one attempt to fetch keys, if it is set. One attempt makes two requests: one for
-/// the metadata and one for the keys.
+/// The deadline of one attempt to fetch keys, if the issuer sets a deadline for a request. An attempt
+/// makes up to two requests: one for the metadata and one for the keys.
 #[cfg(feature = "http-client")]
 fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
     issuer.transport.deadline.map(|one| one.saturating_mul(2))
@@ -140,8 +141,8 @@ fn fetch_deadline(_: &Issuer) -> Option<Duration> {
     None
 }
 
-/// Whether the transport settings are the same. The settings of an engine never change, so other root
-/// certificates or another token file need a new engine.
+/// Whether the transport settings are the same. The settings of an engine never change, so a change of
+/// the root certificates or of the token file needs a new engine.
 #[cfg(feature = "http-client")]
 fn is_reached_alike(known: &TrustedIssuer, issuer: &Issuer) -> bool {
     known.transport == issuer.transport

@@ -1,4 +1,5 @@
-//! Converts configured issuers to trusted issuers.
+//! Converts configured issuers to trusted issuers. A tenant is an issuer that the resolver finds at run
+//! time, when a token names it.
 
 mod issuer;
 mod keys;
@@ -18,8 +19,9 @@ use crate::trust::tenants::{TenantSettings, Tenants};
 use crate::url::is_http_loopback;
 
 impl TrustSettings {
-    /// Converts `issuers` and `audiences`, and reports every problem. An issuer of `previous` keeps its
-    /// engine and its keys, if the keys come from the same place.
+    /// Converts `issuers` and `audiences`, and reports every problem. `previous` is the configuration
+    /// before a reload. An issuer of `previous` keeps its cached keys, and the engine that fetches them,
+    /// if the keys come from the same place.
     pub(crate) fn trust(
         self: &Arc<Self>,
         issuers: &[Issuer],
@@ -54,8 +56,9 @@ impl TrustSettings {
             let name = shown(&issuer.name);
             let mut problem = |text: &str| problems.push(format!("issuer `{name}`: {text}"));
             for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
-                // The first issuer with a matching name is used, so the rules of a later one would have
-                // no effect. A tenant with its own rules must come before its template.
+                // The first issuer with a matching name is used. The rules of a later issuer with the
+                // same name would have no effect. So an issuer for one tenant of a template must come
+                // before the template.
                 let stands_for = |earlier: &Arc<TrustedIssuer>| earlier.is_named(spelling);
                 if !names.insert(spelling.clone()) || trusted.iter().any(stands_for) {
                     problem("is trusted twice; an issuer is one value with one set of rules");
@@ -81,7 +84,7 @@ impl TrustSettings {
     }
 
     /// The tenants of the resolver. Confirmed tenants of the previous configuration are kept, with
-    /// their keys.
+    /// their keys. A tenant is confirmed if one of its tokens was verified.
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
@@ -102,8 +105,8 @@ impl TrustSettings {
         let prepare = move |issuer: &Issuer, known: Option<&TrustedIssuer>| {
             let mut problems = Vec::new();
             let mut problem = |text: &str| problems.push(text.to_owned());
-            // A tenant must not have the name of a configured issuer: it could then issue tokens for
-            // that issuer's subjects.
+            // A tenant must not have the name of a configured issuer. Otherwise the tenant could issue
+            // tokens for the subjects of the configured issuer.
             let mut spellings = std::iter::once(&issuer.name).chain(&issuer.aliases);
             if spellings.any(|name| configured.iter().any(|own| own.is_named(name))) {
                 problem("has a name of a configured issuer");
@@ -111,7 +114,8 @@ impl TrustSettings {
             #[cfg(feature = "http-client")]
             let is_new = known.is_none();
             let known = known.into_iter();
-            // Keep-warm is off here. The caller turns it on for confirmed tenants.
+            // Keep-warm refreshes keys by a timer. Only confirmed tenants need this. The caller turns
+            // keep-warm on for these tenants.
             let warm = false;
             let prepared =
                 settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);

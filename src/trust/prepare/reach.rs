@@ -27,8 +27,8 @@ impl TrustSettings {
         }
     }
 
-    /// Warns that requests to other machines may use http: when the server is built or a new tenant is
-    /// resolved, once for each host.
+    /// Warns that requests to other machines may use http. There is one warning for each host, when the
+    /// server is built and when a new tenant is resolved.
     pub(super) fn warn_of_http(&self, issuer: &Issuer) {
         let hosts = &issuer.transport.http_hosts;
         let mut told = HashSet::new();
@@ -47,7 +47,8 @@ impl TrustSettings {
             let secret = "the token of `bearer_token_file`";
             self.stream.tell(&Occurrence::SecretByHttp { issuer: &issuer.name, secret });
         }
-        // The endpoint from the metadata is not known yet, and may be on one of these hosts.
+        // If no endpoint is configured, it comes from the metadata, which is not fetched yet. So the
+        // endpoint may be on one of these hosts.
         let may_go = |endpoint: &Option<String>| match endpoint {
             Some(url) => goes_by_http(url),
             None => !hosts.is_empty(),

@@ -1,4 +1,5 @@
-//! A call of the resolver for one name (single flight): the check of the name, the queue, the result.
+//! Resolves one name (single flight): checks the name, queues it, calls the resolver, and stores the
+//! result.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +19,7 @@ use crate::trust::tenants::{RESOLVE_PERIOD, Tenants};
 use crate::url::is_normal;
 
 /// The maximum length of a tenant's name, in bytes. Real names are ten times shorter. The name comes
-/// from an unverified token, and is compared, hashed and cached. So a longer one is refused.
+/// from an unverified token, and is compared, hashed and cached. So longer names are refused.
 const MAX_NAME: usize = 1_024;
 
 /// How long a request waits for the resolver.
@@ -27,11 +28,12 @@ const RESOLVE_WAIT: Duration = Duration::from_secs(3);
 /// The pause before a known tenant is resolved again, after a call without a result.
 const RESOLVE_AGAIN_RETRY: Duration = Duration::from_secs(60);
 
-/// The maximum number of calls that one request waits for, if calls end without a result. That happens
-/// when a runtime shuts down.
+/// The maximum number of calls that one request waits for, if calls end without a result. A call ends
+/// without a result when its runtime shuts down.
 const QUESTIONS: u32 = 3;
 
-/// The precision of a tenant's last use, in milliseconds. Requests do not write it more often.
+/// The precision of a tenant's last use, in milliseconds. Requests update the last use at most once in
+/// this time.
 const USE_GRAIN: u64 = 1_000;
 
 /// The result of a lookup of a tenant.
@@ -39,12 +41,12 @@ pub(crate) enum Search {
     Found(Arc<Tenant>),
     /// The API's rule does not allow the name, or there is no such tenant.
     Untrusted,
-    /// Unknown for now, since the resolver is unavailable.
+    /// The resolver is unavailable, so the result is not known yet.
     Unavailable,
     Wait(IssuerWait),
 }
 
-/// The state of the call for a name, for a request that waits.
+/// The state of the resolver call for a name. A waiting request needs this state.
 enum Turn {
     Answered(Resolution),
     UnderWay(Waiter<Resolution>),
@@ -52,11 +54,11 @@ enum Turn {
     Queued,
 }
 
-/// A call that starts now.
+/// A resolver call that is about to start.
 struct Question {
     name: Arc<str>,
     completion: Completion<Resolution>,
-    /// `true` if this call is about a known tenant. No request waits for such a call.
+    /// `true` if the tenant is known and is resolved again. No request waits for such a call.
     again: bool,
 }
 
@@ -83,10 +85,11 @@ impl IssuerWait {
                         if let Some(resolution) = waiter.outcome().await {
                             return resolution;
                         }
-                        // The call ended without a result. Start another one.
+                        // The call ended without a result. Start another call.
                         questions -= 1;
                     }
-                    // Each waiting request serves the queue, so that no task is needed for it.
+                    // `turn` also starts calls for queued names. The waiting requests call `turn` again
+                    // and again, so the queue needs no task of its own.
                     Turn::Queued => tokio::time::sleep(RESOLVE_PERIOD).await,
                 }
             }
@@ -103,8 +106,8 @@ impl Drop for IssuerWait {
 }
 
 impl Tenants {
-    /// Looks up a tenant, without blocking. `waited` is the result of the request's own wait, with the
-    /// generation of its configuration.
+    /// Looks up a tenant, without blocking. `waited` is the result that this request has already waited
+    /// for, with the generation (number) of the configuration that called the resolver.
     pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<&(u64, Resolution)>) -> Search {
         let known = self.known.get(iss);
         // The name of a known tenant has already passed this check.
@@ -123,7 +126,8 @@ impl Tenants {
         }
         match waited {
             Some((generation, resolution)) if *generation == self.settings.generation => {
-                // A later call may have found that the tenant no longer exists. The last result counts.
+                // A later call may have found that the tenant no longer exists. The latest result is
+                // used.
                 match self.asking().said.of(iss, self.clock.monotonic()) {
                     Some(Resolution::Unknown) => Search::Untrusted,
                     _ => Search::of(resolution.clone()),
@@ -184,7 +188,8 @@ impl Tenants {
             joined.map_or(Turn::Queued, Turn::UnderWay)
         };
         // Start the calls after the lock is released. A runtime that is shutting down drops the task
-        // at once. The dropped task reports its end, and this report takes the same lock: a deadlock.
+        // at once. The dropped task reports its end, and the report takes the same lock. If this thread
+        // still held the lock, this would be a deadlock.
         for question in begun {
             self.launch(&runtime, question);
         }
@@ -230,7 +235,8 @@ impl Tenants {
             present
         };
         if gone || !present {
-            // The call ended with its runtime, or was replaced. Waiting requests start another one.
+            // The call ended together with its runtime, or a newer call replaced it. Waiting requests
+            // start another call.
             return;
         }
         let resolution = match said {

@@ -12,16 +12,16 @@ use crate::trust::tenants::tenant::Resolution;
 /// The maximum number of names that are resolved at the same time. Other names wait in the queue.
 const MAX_RESOLVING: usize = 64;
 
-/// The maximum number of known tenants that are resolved again at the same time. They have their own
-/// limit and their own budget. So a flood of made-up names cannot delay the discovery that a tenant no
-/// longer exists.
+/// The maximum number of known tenants that are resolved again at the same time. The calls for known
+/// tenants have their own limit and their own budget (rate limit). So a flood of made-up names cannot
+/// delay the discovery that a tenant no longer exists.
 const MAX_RESOLVING_AGAIN: usize = 32;
 
 /// The deadline of one call of the resolver.
 pub(super) const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The maximum number of requests that wait for the resolver. More are refused with 503, so that
-/// made-up names cannot fill the memory.
+/// The maximum number of requests that wait for the resolver. Further requests are refused with 503, so
+/// that made-up names cannot fill the memory.
 const MAX_WAITING: usize = 1_024;
 
 /// The calls in progress, the queue, and the cached results.
@@ -31,8 +31,9 @@ pub(super) struct Asking {
     pub(super) again: Flights<Arc<str>, Resolution>,
     /// The queued names, first in, first out.
     pub(super) queue: VecDeque<Arc<str>>,
-    /// The names that requests wait for. `waiting` is the total number of these requests.
+    /// The names that requests wait for.
     wanted: HashMap<Arc<str>, Wanted>,
+    /// The number of requests that wait for any name.
     waiting: usize,
     pub(super) said: Said,
 }
@@ -73,7 +74,7 @@ impl Asking {
             wanted.requests -= 1;
             if wanted.requests == 0 {
                 if wanted.is_queued {
-                    // No request waits for the answer.
+                    // No other request waits for this name.
                     self.queue.retain(|queued| queued != name);
                 }
                 self.wanted.remove(name);
@@ -81,7 +82,7 @@ impl Asking {
         }
     }
 
-    /// Joins the call in progress. If there is none, puts the name in the queue.
+    /// Joins the call in progress for this name. If there is no such call, puts the name in the queue.
     pub(super) fn join(&mut self, name: &Arc<str>, now: Duration) -> Option<Waiter<Resolution>> {
         let waiter = self.flights.join(name, now);
         if waiter.is_none()
@@ -102,13 +103,13 @@ impl Asking {
         Some(next)
     }
 
-    /// Whether one more call may start now.
+    /// Whether one more call about an unknown name may start now. Uses the budget if so.
     pub(super) fn may_ask(&mut self, budget: &Budget, now: Duration) -> bool {
         self.flights.give_up_overdue(now);
         self.flights.len() < MAX_RESOLVING && budget.take(now) == Taken::Granted
     }
 
-    /// Whether one more call about a known tenant may start now.
+    /// Whether one more call about a known tenant may start now. Uses the budget if so.
     pub(super) fn may_ask_again(&mut self, budget: &Budget, now: Duration) -> bool {
         self.again.give_up_overdue(now);
         self.again.len() < MAX_RESOLVING_AGAIN && budget.take(now) == Taken::Granted

@@ -1,4 +1,6 @@
-//! The known tenants, and the eviction when there are too many.
+//! The cache of known tenants, and the eviction when there are too many tenants. The cache has two
+//! segments: confirmed tenants (a token of the tenant was verified) and tenants on probation (no token
+//! was verified yet).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,8 +10,9 @@ use arc_swap::ArcSwap;
 
 use crate::trust::tenants::tenant::Tenant;
 
-/// The maximum number of tenants on probation: a tenth of the kept ones, and at least 16. A tenant is
-/// on probation from its resolution until its first valid token, usually for a few seconds.
+/// The maximum number of tenants on probation: a tenth of the maximum for confirmed tenants, and at
+/// least 16. A tenant is on probation from its resolution until its first verified token, usually for a
+/// few seconds.
 const PROBATION_PART: usize = 10;
 const MIN_PROBATION: usize = 16;
 
@@ -52,7 +55,8 @@ impl Known {
         });
     }
 
-    /// Keeps a tenant whose first token verified, unless a tenant of the same name exists.
+    /// Keeps a tenant whose first token was verified. If a tenant of the same name exists, that tenant
+    /// stays instead.
     pub(super) fn keep_confirmed(&self, tenant: &Arc<Tenant>) {
         self.change(|known| {
             known.entry(Arc::clone(&tenant.name)).or_insert_with(|| Arc::clone(tenant));
@@ -76,7 +80,7 @@ impl Known {
     }
 }
 
-/// Evicts the least recently used tenants of each segment beyond its limit, but never `newest`.
+/// If a segment exceeds its limit, evicts its least recently used tenants. Never evicts `newest`.
 fn trim(known: &mut Tenants, most: usize, newest: &Arc<Tenant>) {
     let probation = (most / PROBATION_PART).max(MIN_PROBATION);
     for (confirmed, limit) in [(true, most), (false, probation)] {

@@ -2,17 +2,20 @@
 //!
 //! For an `iss` that is not the name of a configured issuer, this module decides:
 //!
-//! - whether the name is allowed. It must be a URL in normal form, so that the API's rule sees exactly
-//!   the URL that would be fetched. Then the rule must allow it. Both checks come before any fetch,
-//!   since the name comes from an unverified token;
-//! - whether the tenant is known. If not, the API's resolver is asked, once for all requests that wait
-//!   (single flight). The call runs in a task that no request can cancel. A budget limits the rate of
-//!   calls, and a queue orders the names. The result for a name is cached for a short time;
-//! - which tenant is evicted when there are too many. Tenants without a valid token so far are on
-//!   probation, in their own segment. So made-up names cannot evict real tenants, and idle tenants
-//!   cannot evict new ones. In each segment, the least recently used tenant is evicted first.
+//! - whether the name is allowed. The name must be a URL in normal form, so that the API's rule sees
+//!   exactly the URL that would be fetched. Then the rule must allow the name. Both checks come before
+//!   any fetch, because the name comes from an unverified token;
+//! - whether the tenant is known. If not, the API's resolver is called, once for all requests that wait
+//!   (single flight). The call runs in a task that no request can cancel. A budget (rate limit) applies
+//!   to the calls. Names that exceed the budget wait in a queue. A negative result is cached for a
+//!   short time;
+//! - which tenant is evicted when there are too many. The first verified token of a tenant confirms the
+//!   tenant. Before that, the tenant is on probation. Confirmed tenants and tenants on probation are in
+//!   two segments of the cache. So made-up names cannot evict confirmed tenants, and confirmed tenants
+//!   that are idle cannot evict new tenants. In each segment, the least recently used tenant is evicted
+//!   first.
 //!
-//! A flood of made-up names that the rule allows can delay unknown tenants, but never known ones.
+//! A flood of made-up names that the rule allows can delay unknown tenants, but never known tenants.
 //!
 //! Each tenant is an issuer like any other, with its own keys, budgets and state.
 
@@ -46,25 +49,25 @@ pub(crate) use tenant::{Resolution, Tenant};
 /// The default for the maximum number of confirmed tenants, each with its keys.
 pub(crate) const MAX_TENANTS: usize = 1_000;
 
-/// The rate limit of calls to the resolver: a burst of 50, then one each 100 ms. So a flood of made-up
-/// names costs the platform's directory 10 calls per second. All names that the rule allows share this
-/// limit. A narrow rule leaves fewer names to make up.
+/// The rate limit of calls to the resolver: a burst of 50, then one call each 100 ms. So a flood of
+/// made-up names costs the platform's directory 10 calls per second. All names that the rule allows
+/// share this limit. With a narrow rule, an attacker can make up fewer names.
 const RESOLVE_BURST: u32 = 50;
 const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
 
-/// The age at which a tenant is resolved again, in the background. A random jitter makes it up to 10 %
-/// earlier, so that tenants that came at the same time spread out.
+/// The age at which a tenant is resolved again, in the background. Jitter reduces this age by up to
+/// 10 %. So tenants that were resolved at the same time are resolved again at different times.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(600);
 
-/// Converts an issuer to a trusted one. Reuses the keys of the second argument, if they come from the
-/// same place.
+/// Converts an issuer to a trusted issuer. Reuses the keys of the second argument, if these keys come
+/// from the same place.
 pub(crate) type Prepare =
     Box<dyn Fn(&Issuer, Option<&TrustedIssuer>) -> Result<TrustedIssuer, String> + Send + Sync>;
 
 /// The settings of tenants.
 #[derive(Clone, Copy)]
 pub(crate) struct TenantSettings {
-    /// The generation of the tenants' configuration.
+    /// The generation (number) of the configuration that these tenants belong to.
     pub(crate) generation: u64,
     /// The maximum number of confirmed tenants.
     pub(crate) most: usize,
@@ -83,13 +86,15 @@ pub(crate) struct Tenants {
     stream: Stream,
     known: Known,
     asking: Mutex<Asking>,
+    /// The budget of calls about unknown names.
     budget: Budget,
     /// The budget of calls about known tenants.
     budget_again: Budget,
 }
 
 impl Tenants {
-    /// Takes over the confirmed tenants of the previous configuration, if the current one allows them.
+    /// Takes over the confirmed tenants of the previous configuration, if the current configuration
+    /// allows these tenants.
     pub(crate) fn new(
         settings: TenantSettings,
         resolver: Arc<dyn AnyIssuerResolver>,
@@ -130,7 +135,8 @@ impl Tenants {
         self.known.all()
     }
 
-    /// Prepares a resolved tenant, which may replace a known tenant.
+    /// Builds a tenant from the issuer that the resolver returned. The new tenant may replace a known
+    /// tenant.
     fn prepare_tenant(
         self: &Arc<Self>,
         name: &Arc<str>,
@@ -159,8 +165,9 @@ impl Tenants {
         })
     }
 
-    /// Starts to use a tenant. If it replaces an old tenant that has keys, and has no keys itself, the
-    /// new tenant's keys are fetched first. Until then the old tenant is used, so no request waits.
+    /// Starts to use a new tenant. If the new tenant has no keys, and the known tenant of this name has
+    /// keys, the new tenant's keys are fetched first. During this fetch, the known tenant is used, so no
+    /// request waits.
     fn take_in(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let has_keys = |tenant: &Arc<Tenant>| tenant.issuer.keys.is_usable();
         let replaces_keys = self.known.get(&tenant.name).as_ref().is_some_and(has_keys);
@@ -173,7 +180,7 @@ impl Tenants {
                 };
                 flight::launch(&runtime, RESOLVE_DEADLINE, work, move |ended| {
                     // The new tenant is used only if the fetch finished in time and the name is still
-                    // known. In other cases the previous tenant stays.
+                    // known. In all other cases, nothing changes.
                     if let (Ended::Done(next), Some(own)) = (ended, own.upgrade())
                         && own.known.contains(&next.name)
                     {
@@ -185,13 +192,13 @@ impl Tenants {
         }
     }
 
-    /// Ends the probation of a tenant.
+    /// Moves a tenant from probation to the confirmed tenants.
     pub(crate) fn confirmed(&self, tenant: &Arc<Tenant>) {
         if self.settings.keep_warm {
             tenant.issuer.keys.keep_warm();
         }
-        // The tenant may have been evicted while its first request waited for keys, so keep it. But do
-        // not restore a tenant that was removed in the meantime.
+        // The tenant may have been evicted while its first request waited for keys. So add the tenant
+        // again. But do not add a tenant that the resolver has reported as unknown in the meantime.
         let now = self.clock.monotonic();
         if self.asking().said.of(&tenant.name, now).is_none() {
             self.known.keep_confirmed(tenant);

@@ -1,4 +1,4 @@
-//! One known tenant.
+//! One known tenant: an issuer that the resolver returned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,20 +12,20 @@ use crate::trust::issuer::TrustedIssuer;
 pub(crate) struct Tenant {
     pub(crate) issuer: TrustedIssuer,
     pub(super) name: Arc<str>,
-    /// The issuer as resolved. The next configuration needs it.
+    /// The issuer that the resolver returned. A reload builds the tenant again from this issuer.
     pub(super) resolved: Issuer,
-    /// The generation of the tenant's configuration.
+    /// The generation (number) of the configuration that the tenant belongs to.
     pub(super) generation: u64,
     /// The last use, in milliseconds of the monotonic clock.
     pub(super) used_at: AtomicU64,
     /// When to resolve the tenant again, in milliseconds of the monotonic clock.
     pub(super) due_at: AtomicU64,
-    /// Whether a token of the tenant has ever verified.
+    /// Whether a token of the tenant was ever verified.
     pub(super) confirmed: AtomicBool,
 }
 
 impl Tenant {
-    /// Records that a token of the tenant verified. Returns whether it is the first one.
+    /// Records that a token of the tenant was verified. Returns `true` for the first such token.
     pub(crate) fn confirm(&self) -> bool {
         !self.is_confirmed() && !self.confirmed.swap(true, Ordering::Relaxed)
     }
@@ -35,7 +35,7 @@ impl Tenant {
     }
 
     /// This tenant as a resolver result. A request that waits for keys or for an introspection answer
-    /// stores it, and so keeps the tenant even if it is evicted.
+    /// stores this result. So the request keeps the tenant, even if the tenant is evicted.
     pub(crate) fn resolution(self: &Arc<Self>) -> (u64, Resolution) {
         (self.generation, Resolution::Known(Arc::clone(self)))
     }
@@ -46,14 +46,14 @@ impl Tenant {
 pub(crate) enum Resolution {
     /// There is no result yet, or the resolver failed.
     Open,
-    /// The tenant. A request keeps it even if it is evicted.
+    /// The tenant. A request keeps the tenant, even if the tenant is evicted.
     Known(Arc<Tenant>),
     /// There is no such tenant.
     Unknown,
 }
 
 impl Tenant {
-    /// The same tenant under another configuration.
+    /// The same tenant in another configuration.
     pub(super) fn under(&self, issuer: TrustedIssuer, generation: u64) -> Self {
         let copy = |number: &AtomicU64| AtomicU64::new(number.load(Ordering::Relaxed));
         Self {
