@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use crate::challenge::Challenges;
 use crate::credentials::{FormToken, Presentation};
-use crate::observe::Stream;
-use crate::token::{AccessToken, AnyToken};
+use crate::server_id::ServerId;
+use crate::token::{AccessToken, AnyToken, RawToken};
 
 /// The result of a layer for a request. It replaces the result of an outer layer, so that a request
 /// carries at most one result.
@@ -38,44 +37,27 @@ pub(crate) enum Presented {
     Injected,
 }
 
-/// The identity of one server. Two identities are equal only if one is a clone of the other, because
-/// the comparison is by address.
-#[derive(Clone)]
-pub(crate) struct ServerId(Arc<Identity>);
-
-struct Identity {
-    challenges: Challenges,
-    stream: Stream,
-}
-
-impl ServerId {
-    pub(crate) fn new(challenges: Challenges, stream: Stream) -> Self {
-        Self(Arc::new(Identity { challenges, stream }))
-    }
-
-    /// The server's own challenges. An extractor uses them to refuse an anonymous request.
-    pub(crate) fn challenges(&self) -> &Challenges {
-        &self.0.challenges
-    }
-
-    /// The stream that reports events of the server.
-    pub(crate) fn stream(&self) -> &Stream {
-        &self.0.stream
-    }
-}
-
-impl PartialEq for ServerId {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
 impl<C: Send + Sync + 'static> AccessToken<C> {
     /// The token that a layer of this crate stored in the request's extensions. Returns `None` if there
     /// is no layer, if the request is anonymous (behind an optional layer), or if the token has another
     /// type of claims.
     pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
         extensions.get::<Authentication>()?.token.as_ref().and_then(AnyToken::downcast)
+    }
+}
+
+impl RawToken {
+    /// The text of the token that a layer of this crate accepted. It is `None` without
+    /// [`Builder::keep_raw_tokens`](crate::builder::Builder::keep_raw_tokens), for an anonymous request,
+    /// and for a token that a test injected.
+    pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
+        let outcome = extensions.get::<Authentication>()?;
+        match &outcome.presented {
+            Presented::Kept(presentation) if outcome.server.gives_raw_tokens => {
+                Some(Self::new(presentation.token.text()))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -23,10 +23,11 @@ use crate::introspection::Answer;
 use crate::profile::Judged;
 use crate::runtime::Deadline;
 use crate::sender;
+use crate::server_id::ServerId;
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
 use crate::token::jwt::UnverifiedJwt;
-use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate};
+use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate, Payload};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
 /// How long one request may wait in total, for its issuer, its keys and the answer of its authorization
@@ -59,6 +60,7 @@ pub(crate) struct Authenticator<C> {
     pub(crate) read_claims: ReadClaims<C>,
     pub(crate) validators: Vec<Validator<C>>,
     pub(crate) headers: HeaderMemo,
+    pub(crate) server: ServerId,
 }
 
 /// A token that passed, and the generation of the configuration that accepted it. The generation is
@@ -159,54 +161,64 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let trust = self.trust.load();
         let mut buffer = Vec::new();
         let token = &presentation.token;
-        let (token, issuer) =
+        let (claims, facts, length, issuer) =
             match trust.route(token.as_bytes(), &mut buffer, &self.headers, waited)? {
                 Route::Validate(issuer, jwt) => {
-                    let (claims, facts) = self.validate(&issuer, jwt, waited)?;
-                    (self.read(&claims, facts)?, issuer)
+                    let (claims, facts, length) = self.validate(&issuer, jwt, waited)?;
+                    ((self.read_claims)(&claims, &facts)?, facts, length, issuer)
                 }
                 #[cfg(feature = "http-client")]
                 Route::ValidateAndIntrospect(issuer, jwt) => {
-                    let (claims, mut facts) = self.validate(&issuer, jwt, waited)?;
+                    let (claims, mut facts, length) = self.validate(&issuer, jwt, waited)?;
                     // Check the sender first: if this sender may not use the token, the
                     // authorization server is not asked about it.
                     sender::confirm(&facts, presentation)?;
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
-                    issuer.narrow(&mut facts, &claims, &answer, now)?;
-                    (self.read(&claims, facts)?, issuer)
+                    issuer.narrow(&mut facts, &claims, &answer, &self.server.scopes, now)?;
+                    ((self.read_claims)(&claims, &facts)?, facts, length, issuer)
                 }
                 #[cfg(feature = "http-client")]
                 Route::Introspect(issuer) => {
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
-                    (self.read_answer(&issuer, &answer, now)?, issuer)
+                    let token = self.read_answer(&issuer, &answer, now)?;
+                    return self.accept(token, presentation, &issuer, trust.generation);
                 }
             };
+        let payload = Payload::of_buffer(buffer, length);
+        let token = AccessToken::new(facts, payload, self.server.clone(), claims);
+        self.accept(token, presentation, &issuer, trust.generation)
+    }
+
+    /// Step 7, and the user-supplied checks.
+    #[inline]
+    fn accept(
+        &self,
+        token: AccessToken<C>,
+        presentation: &Presentation<'_>,
+        issuer: &Resolved<'_>,
+        generation: u64,
+    ) -> Result<Verdict<C>, Pending> {
         sender::confirm(token.facts(), presentation)?;
         issuer.confirm();
         for validator in &self.validators {
             validator(&token).map_err(|Invalid(reason)| Error::Refused { reason })?;
         }
-        Ok(Verdict { token, generation: trust.generation })
+        Ok(Verdict { token, generation })
     }
 
-    /// Steps 4 to 6 for a JWT.
+    /// Steps 4 to 6 for a JWT. Also returns the length of the claims' text in the buffer.
     fn validate<'a>(
         &self,
         issuer: &Resolved<'_>,
         jwt: UnverifiedJwt<'a>,
         waited: &Waited,
-    ) -> Result<(Object<'a>, Facts), Pending> {
+    ) -> Result<(Object<'a>, Facts, usize), Pending> {
         issuer.check_header(&jwt.header)?;
-        let claims = issuer.verify(jwt, waited)?.remember(&self.headers);
+        let (claims, length) = issuer.verify(jwt, waited)?.remember(&self.headers);
         let facts = issuer.validate(&claims, self.now())?;
-        Ok((claims, facts))
-    }
-
-    fn read(&self, claims: &Object<'_>, facts: Facts) -> Result<AccessToken<C>, Error> {
-        let claims = (self.read_claims)(claims, &facts)?;
-        Ok(AccessToken::new(facts, claims))
+        Ok((claims, facts, length))
     }
 
     /// Step 6 for an opaque token. The members of the introspection answer are used as the claims. The
@@ -231,7 +243,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         };
         let times = issuer.validate_introspected(&members, now, false)?;
         let facts = issuer.read_answer(&members, now)?;
-        let token = self.read(&members, facts)?;
+        let claims = (self.read_claims)(&members, &facts)?;
+        let payload = Payload::of(&members);
+        let token = AccessToken::new(facts, payload, self.server.clone(), claims);
         answer.remember(Judged::new(times, &token));
         Ok(token)
     }

@@ -20,6 +20,16 @@ pub(crate) enum Code {
     InvalidRequest,
     InvalidToken,
     InsufficientScope,
+    InsufficientUserAuthentication,
+}
+
+/// The login that a challenge asks for (RFC 9470 §3).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct StepUp {
+    /// In the order of preference.
+    pub(crate) acr_values: Option<Vec<String>>,
+    /// In seconds.
+    pub(crate) max_age: Option<u64>,
 }
 
 impl Code {
@@ -35,13 +45,18 @@ impl Code {
             Self::InsufficientScope => {
                 Some(("insufficient_scope", "The access token lacks a scope for this resource"))
             }
+            Self::InsufficientUserAuthentication => Some((
+                "insufficient_user_authentication",
+                "The resource needs another or a more recent login of the user",
+            )),
         }
     }
 }
 
-/// The parameters of RFC 6750 §3. This crate sets them, so they cannot be configured as further
-/// parameters.
-const OWN_PARAMS: [&str; 5] = ["realm", "scope", "error", "error_description", "error_uri"];
+/// The parameters of RFC 6750 §3 and RFC 9470 §3. This crate sets them, so they cannot be configured as
+/// further parameters.
+const OWN_PARAMS: [&str; 7] =
+    ["realm", "scope", "error", "error_description", "error_uri", "acr_values", "max_age"];
 
 /// The settings that all challenges of one server share.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +74,33 @@ pub(crate) struct Challenges {
     none: Arc<Prepared>,
     invalid_request: Arc<Prepared>,
     invalid_token: Arc<Prepared>,
+}
+
+/// The prepared challenges for a token that lacks what one branch of a policy asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct BranchChallenges {
     insufficient_scope: Arc<Prepared>,
+    /// `None` if the branch asks for no login.
+    insufficient_user_authentication: Option<Arc<Prepared>>,
+}
+
+impl BranchChallenges {
+    /// Prepares the challenges.
+    ///
+    /// # Errors
+    /// As [`Challenges::build`].
+    pub(crate) fn build(
+        config: &ChallengeConfig,
+        scope: &[ScopeToken],
+        step_up: Option<&StepUp>,
+    ) -> Result<Self, String> {
+        let of = |code| challenge(config, scope, step_up, code).map(|one| Prepared::new([one]));
+        let login = step_up.map(|_| of(Code::InsufficientUserAuthentication));
+        Ok(Self {
+            insufficient_scope: of(Code::InsufficientScope)?,
+            insufficient_user_authentication: login.transpose()?,
+        })
+    }
 }
 
 /// The challenges of one response, and the response headers with them. A request only copies them.
@@ -90,22 +131,30 @@ impl Challenges {
     /// Fails if a parameter does not match its grammar or occurs twice. The text names the
     /// parameter.
     pub(crate) fn build(config: &ChallengeConfig, scope: &[ScopeToken]) -> Result<Self, String> {
-        let of = |code| challenge(config, scope, code).map(|bearer| Prepared::new([bearer]));
+        let of = |code| challenge(config, scope, None, code).map(|one| Prepared::new([one]));
         Ok(Self {
             none: of(Code::None)?,
             invalid_request: of(Code::InvalidRequest)?,
             invalid_token: of(Code::InvalidToken)?,
-            insufficient_scope: of(Code::InsufficientScope)?,
         })
     }
 
-    /// The challenges for a refusal with this code.
-    pub(crate) fn of(&self, code: Code) -> &Arc<Prepared> {
+    /// The challenges for a refusal with this code. `branch` has those for a lack of scope or login.
+    pub(crate) fn of<'a>(
+        &'a self,
+        code: Code,
+        branch: Option<&'a BranchChallenges>,
+    ) -> &'a Arc<Prepared> {
         match code {
             Code::None => &self.none,
             Code::InvalidRequest => &self.invalid_request,
             Code::InvalidToken => &self.invalid_token,
-            Code::InsufficientScope => &self.insufficient_scope,
+            Code::InsufficientScope => {
+                branch.map_or(&self.none, |branch| &branch.insufficient_scope)
+            }
+            Code::InsufficientUserAuthentication => branch
+                .and_then(|branch| branch.insufficient_user_authentication.as_ref())
+                .unwrap_or(&self.none),
         }
     }
 }
@@ -113,6 +162,7 @@ impl Challenges {
 fn challenge(
     config: &ChallengeConfig,
     scope: &[ScopeToken],
+    step_up: Option<&StepUp>,
     code: Code,
 ) -> Result<HeaderValue, String> {
     let mut params = vec![("realm", config.realm.clone())];
@@ -129,6 +179,12 @@ fn challenge(
     if !scope.is_empty() && code != Code::InvalidRequest {
         let scope: Vec<_> = scope.iter().map(ScopeToken::as_str).collect();
         params.push(("scope", scope.join(" ")));
+    }
+    if let Some(StepUp { acr_values, max_age }) = step_up
+        && code == Code::InsufficientUserAuthentication
+    {
+        params.extend(acr_values.as_ref().map(|values| ("acr_values", values.join(" "))));
+        params.extend(max_age.map(|seconds| ("max_age", seconds.to_string())));
     }
     for (name, text) in &config.params {
         if OWN_PARAMS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
@@ -200,7 +256,7 @@ mod tests {
         let scope: Vec<_> =
             scope.split(' ').filter_map(|word| ScopeToken::parse(word).ok()).collect();
         let challenges = Challenges::build(config, &scope)?;
-        Ok(challenges.of(code).challenges[0].to_str().unwrap().to_owned())
+        Ok(challenges.of(code, None).challenges[0].to_str().unwrap().to_owned())
     }
 
     #[test]

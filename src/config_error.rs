@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::token::InvalidScope;
+
 /// Lists every invalid setting with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigError {
@@ -27,3 +29,10 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// So that `?` works where scopes and other parts of a policy come from outside the program.
+impl From<InvalidScope> for ConfigError {
+    fn from(error: InvalidScope) -> Self {
+        Self::one(error.to_string())
+    }
+}

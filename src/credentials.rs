@@ -113,7 +113,6 @@ impl<'a> Token68<'a> {
     }
 
     /// The token as a `str`. This checks the text again, so call it only where a `str` is needed.
-    #[cfg(feature = "http-client")]
     pub(crate) fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }

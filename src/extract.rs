@@ -52,7 +52,7 @@ where
 }
 
 fn refusal(error: Error, outcome: &Authentication) -> Refusal {
-    Refusal::new(error, outcome.server.challenges()).told(outcome.server.stream())
+    Refusal::new(error, &outcome.server.challenges).told(&outcome.server.stream)
 }
 
 fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {

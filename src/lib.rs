@@ -146,6 +146,7 @@ mod interop_jsonwebtoken;
 pub mod introspection;
 pub mod issuer;
 pub mod keys;
+mod lookup;
 #[cfg(feature = "redis")]
 mod redis;
 mod runtime;
@@ -163,7 +164,9 @@ mod challenge;
 pub mod clock;
 mod config_error;
 mod error;
+mod lookup_error;
 pub mod observe;
+mod server_id;
 mod source_error;
 mod tenant;
 pub mod token;

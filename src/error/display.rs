@@ -118,7 +118,34 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
-            Self::AccessDenied => f.write_str("a check of the route refused the token"),
+            Self::AccessDenied { requires } => write!(f, "the route requires {requires}"),
+            Self::InsufficientUserAuthentication { acr_values, max_age, auth_time } => {
+                f.write_str("the login does not suffice for the route, which asks for")?;
+                if let Some(values) = acr_values {
+                    write!(f, " acr {}", Excerpt::of(values))?;
+                }
+                if let Some(seconds) = max_age {
+                    write!(f, " max_age {seconds}")?;
+                    match auth_time {
+                        Some(time) => write!(f, " (auth_time {time})")?,
+                        None => f.write_str(" (no auth_time)")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::TokenTooOld { iat, now, limit } => {
+                write!(f, "the route requires a token of at most {limit} s: ")?;
+                match iat {
+                    Some(iat) => write!(f, "iat {iat}, now {now}"),
+                    None => f.write_str("it has no iat"),
+                }
+            }
+            Self::SenderNotConstrained => {
+                f.write_str("the route requires a sender-constrained token (claim `cnf`)")
+            }
+            Self::LookupUnavailable { problem, .. } => {
+                write!(f, "a lookup of the API failed: {}", problem.as_str())
+            }
             Self::UnknownPrincipal { claim } => {
                 f.write_str(
                     "the route requires a user, and the token does not show whether a user or a client acts",

@@ -199,7 +199,7 @@ pub enum Error {
 
     /// The token's scope does not cover the route (RFC 6750 §3.1).
     InsufficientScope {
-        /// All scopes that the route names, as in the challenge.
+        /// The scopes that the challenge names: all scopes of one branch of the policy.
         required: ScopeSet,
         /// The token's scope.
         found: ScopeSet,
@@ -207,8 +207,31 @@ pub enum Error {
         /// profile reads.
         hint: Option<&'static str>,
     },
-    /// A check of the route refused the token for a reason other than scope.
-    AccessDenied,
+    /// The token does not meet a condition of the route, for a reason other than scope or login.
+    AccessDenied {
+        /// The condition. It contains no value of a claim.
+        requires: Excerpt,
+    },
+    /// The route requires another or a more recent login of the user (RFC 9470 §3).
+    InsufficientUserAuthentication {
+        /// The accepted values of `acr`, separated by spaces, in the order of preference.
+        acr_values: Option<Box<str>>,
+        /// The accepted age of the login, in seconds.
+        max_age: Option<u64>,
+        /// When the user logged in, if the token shows it.
+        auth_time: Option<NumericDate>,
+    },
+    /// The route requires a more recent token.
+    TokenTooOld {
+        /// The token's `iat`, if it has one.
+        iat: Option<NumericDate>,
+        /// Our time.
+        now: NumericDate,
+        /// The accepted age, in seconds.
+        limit: u64,
+    },
+    /// The route requires a token that is bound to a key or a certificate.
+    SenderNotConstrained,
     /// The route requires a user, and the token does not show whether a user or a client acts.
     UnknownPrincipal {
         /// A claim that seems to name the client, and that the issuer's profile does not read.
@@ -236,6 +259,14 @@ pub enum Error {
         /// The issuer's name, from the configuration.
         issuer: Excerpt,
         /// The problem.
+        problem: Excerpt,
+        /// When to try again.
+        retry_after: Duration,
+    },
+
+    /// A check or a loader of the API could not look up what it needs.
+    LookupUnavailable {
+        /// The problem, in the API's words.
         problem: Excerpt,
         /// When to try again.
         retry_after: Duration,

@@ -9,7 +9,8 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::credentials::QueryToken;
-use crate::layer::gate::{Gate, Waiting};
+use crate::layer::gate::{Gate, Judgement};
+use crate::layer::waiting::{Done, Waiting};
 use crate::rejection::{HandedOn, RefusalBody};
 use crate::server::{ResourceServer, ResponseHeaders};
 
@@ -59,6 +60,21 @@ struct Held<S, C, R, ReqBody> {
     service: S,
     request: Request<ReqBody>,
     gate: Gate<C, R>,
+}
+
+impl<S, C: Send + Sync + 'static, R, ReqBody> Held<S, C, R, ReqBody> {
+    /// Continues the decision after a wait.
+    fn judge(mut self: Box<Self>, done: Done<C>) -> (Judgement<C>, Box<Self>) {
+        if !self.gate.reads_request() {
+            let judgement = self.gate.continue_with(done, &mut self.request);
+            return (judgement, self);
+        }
+        let Self { service, request, gate } = *self;
+        let (mut head, body) = request.into_parts();
+        let judgement = gate.continue_with(done, &mut head);
+        let request = Request::from_parts(head, body);
+        (judgement, Box::new(Self { service, request, gate }))
+    }
 }
 
 impl<S, C, R, ReqBody> ResponseFuture<S, C, R, ReqBody>
@@ -119,17 +135,16 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Waiting { waiting, held } => {
-                    let verdict = ready!(waiting.verdict.as_mut().poll(cx));
-                    let (presented, placement) = (waiting.presented.clone(), waiting.placement);
-                    let mut held = held.take().expect("polled after completion");
-                    let Held { request, gate, .. } = &mut *held;
-                    let next = match gate.resume(request, verdict, presented, placement) {
-                        Ok(headers) => State::Readying { headers, held: Some(held) },
-                        Err(refusal) => State::Refused {
-                            response: Some(refusal.into_response_with(gate.server().body())),
+                    let done = ready!(waiting.poll_done(cx));
+                    let held = held.take().expect("polled after completion");
+                    let (judgement, held) = held.judge(done);
+                    state.set(match judgement {
+                        Judgement::Pass(headers) => State::Readying { headers, held: Some(held) },
+                        Judgement::Wait(waiting) => State::Waiting { waiting, held: Some(held) },
+                        Judgement::Refuse(refusal) => State::Refused {
+                            response: Some(refusal.into_response_with(held.gate.server().body())),
                         },
-                    };
-                    state.set(next);
+                    });
                 }
                 StateProj::Readying { headers, held } => {
                     let ready = held.as_mut().expect("polled after completion");

@@ -2,25 +2,28 @@
 //! extensions. Calling the inner service is not part of this module.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use http::Request;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
 
 use crate::authentication::{Authentication, Presented};
 use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
 use crate::credentials::{self, Head, Placement, Presentation};
 use crate::error::Error;
-use crate::policy::Requirement;
+use crate::layer::guard::Guard;
+use crate::layer::head::RequestHead;
+use crate::layer::waiting::{BoxedFuture, Done, Sent, Waiting};
+use crate::lookup;
+use crate::policy::{Lookup, Unmet};
 use crate::rejection::Refusal;
 use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
 use crate::trust::{Pending, Waited};
 
-/// The data for the decisions of one layer: the server, the requirement in addition to a valid token
-/// (the guard), and the role of the layer.
+/// The data for the decisions of one layer: the server; the guard, if the layer requires more than a
+/// valid token; and the role of the layer.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
     guard: Option<Arc<Guard<C>>>,
@@ -38,18 +41,12 @@ pub(crate) enum Role {
     Require,
 }
 
-/// The requirement of a route, with the challenges that name the required scopes.
-pub(crate) struct Guard<C> {
-    pub(crate) requirement: Requirement<C>,
-    pub(crate) challenges: Challenges,
-}
-
 /// The decision about a request.
 pub(crate) enum Judgement<C> {
     /// The request passes. These headers are added to the response of the inner service.
     Pass(ResponseHeaders),
     Refuse(Refusal),
-    /// The decision needs an answer from the network.
+    /// The decision needs something that is not known yet.
     Wait(Waiting<C>),
 }
 
@@ -60,13 +57,6 @@ struct PriorResult {
     /// `true` if the authorization server was asked about the token after the request arrived, and the
     /// configuration has not changed since.
     asked_now: bool,
-}
-
-/// A request whose verdict needs the network.
-pub(crate) struct Waiting<C> {
-    pub(crate) verdict: Pin<Box<dyn Future<Output = Result<Verdict<C>, Error>> + Send>>,
-    pub(crate) presented: Presented,
-    pub(crate) placement: Placement,
 }
 
 impl<C, R> Gate<C, R> {
@@ -82,27 +72,37 @@ impl<C, R> Gate<C, R> {
         &self.server
     }
 
-    fn challenges(&self) -> &Challenges {
-        self.guard.as_ref().map_or(self.server.challenges(), |guard| &guard.challenges)
+    /// Whether the decision needs the head of the request apart from its body.
+    pub(crate) fn reads_request(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.reads_request())
     }
 
-    fn refuse<T>(&self, error: Error) -> Result<T, Refusal> {
-        Err(self.server.refusal(error, self.challenges()))
+    /// The challenges for a request without a valid token.
+    fn challenges(&self) -> &Challenges {
+        let own = self.guard.as_ref().and_then(|guard| guard.challenges());
+        own.unwrap_or(self.server.challenges())
+    }
+
+    fn refuse(&self, error: Error) -> Refusal {
+        self.server.refusal(error, self.challenges())
     }
 }
 
 impl<C: Send + Sync + 'static, R> Gate<C, R> {
     /// Decides about a request without waiting.
-    pub(crate) fn judge<B>(&self, request: &mut Request<B>) -> Judgement<C> {
+    pub(crate) fn judge(&self, request: &mut impl RequestHead) -> Judgement<C> {
         if self.role == Role::Require {
             return match self.required(request) {
-                Ok(prior) => self.finish(prior),
+                Ok(prior) => self.finish(prior, request.parts()),
                 Err(refusal) => Judgement::Refuse(refusal),
             };
         }
         // An outer layer of the same server has already authenticated the request.
         if let Some(prior) = self.prior(request) {
-            return self.finish(prior);
+            return self.finish(prior, request.parts());
+        }
+        if let Some(stripped) = self.stripped(request) {
+            return self.repeat(stripped);
         }
         let head =
             Head { method: request.method(), uri: request.uri(), headers: request.headers() };
@@ -119,7 +119,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
                 request.extensions_mut().insert(outcome);
                 return Judgement::Pass(ResponseHeaders::NONE);
             }
-            Err(error) => return Judgement::Refuse(self.server.refusal(error, self.challenges())),
+            Err(error) => return Judgement::Refuse(self.refuse(error)),
         };
         let placement = presentation.placement;
         let presented = match self.server.keeps_tokens() {
@@ -128,84 +128,90 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         };
         let authenticator = self.server.authenticator();
         let waited = Waited { asks_now: self.asks_now(), ..Waited::default() };
-        let judged = match authenticator.judge(&presentation, &waited) {
-            Ok(verdict) => self.let_pass(request, verdict, presented, placement),
-            Err(Pending::Refused(error)) => self.refuse(error),
+        match authenticator.judge(&presentation, &waited) {
+            Ok(verdict) => self.let_pass(request, verdict, Sent { presented, placement }),
+            Err(Pending::Refused(error)) => Judgement::Refuse(self.refuse(error)),
             Err(pending) => {
                 let presentation = presentation.into_owned();
                 let verdict = Arc::clone(authenticator).resume(presentation, pending, waited);
-                let verdict = Box::pin(verdict);
-                return Judgement::Wait(Waiting { verdict, presented, placement });
+                let (verdict, sent) = (Box::pin(verdict), Sent { presented, placement });
+                Judgement::Wait(Waiting::Verdict { verdict, sent })
             }
-        };
-        match judged {
-            Ok(headers) => Judgement::Pass(headers),
-            Err(refusal) => Judgement::Refuse(refusal),
         }
     }
 
-    /// Completes the decision after a wait.
-    pub(crate) fn resume<B>(
+    /// Continues the decision after a wait.
+    pub(crate) fn continue_with(
         &self,
-        request: &mut Request<B>,
-        verdict: Result<Verdict<C>, Error>,
-        presented: Presented,
-        placement: Placement,
-    ) -> Result<ResponseHeaders, Refusal> {
-        match verdict {
-            Ok(verdict) => self.let_pass(request, verdict, presented, placement),
-            Err(error) => self.refuse(error),
+        done: Done<C>,
+        request: &mut impl RequestHead,
+    ) -> Judgement<C> {
+        match done {
+            Done::Verdict(Ok(verdict), sent) => self.let_pass(request, verdict, sent),
+            Done::Verdict(Err(error), _) => Judgement::Refuse(self.refuse(error)),
+            Done::Lookups(Ok(()), headers) => Judgement::Pass(headers),
+            Done::Lookups(Err(error), _) => {
+                let server = self.server.id();
+                let hidden = self.guard.as_ref().is_some_and(|guard| guard.is_hidden());
+                let refusal = Refusal::unmet(Unmet::of(error), server, None, hidden);
+                Judgement::Refuse(refusal.told(&server.stream))
+            }
         }
     }
 
     /// Evaluates the requirement, and stores the result in the request.
-    fn let_pass<B>(
+    #[inline]
+    fn let_pass(
         &self,
-        request: &mut Request<B>,
+        request: &mut impl RequestHead,
         verdict: Verdict<C>,
-        presented: Presented,
-        placement: Placement,
-    ) -> Result<ResponseHeaders, Refusal> {
+        sent: Sent,
+    ) -> Judgement<C> {
         let token = AnyToken::from(verdict.token);
-        if let Some(guard) = &self.guard
-            && let Err(error) = guard.requirement.evaluate(&token)
-        {
-            return self.refuse(error);
-        }
+        let lookups = match self.evaluate(&token, request.parts()) {
+            Ok(lookups) => lookups,
+            Err(refusal) => return Judgement::Refuse(refusal),
+        };
         let (server, generation) = (self.server.id().clone(), verdict.generation);
+        let Sent { presented, placement } = sent;
         let asked_now = self.asks_now();
         let outcome =
             Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
-        if placement == Placement::Query {
-            hide_query_token(request);
+        match placement {
+            Placement::Query => hide_query_token(request),
+            Placement::Header if self.server.strips_authorization() => {
+                request.headers_mut().remove(AUTHORIZATION);
+            }
+            Placement::Header | Placement::Form => {}
         }
-        Ok(ResponseHeaders::of(placement))
+        pass_after(lookups, ResponseHeaders::of(placement))
+    }
+
+    /// Evaluates the requirement. Returns the lookups to wait for.
+    #[inline]
+    fn evaluate(&self, token: &AnyToken, parts: Option<&Parts>) -> Result<Vec<Lookup>, Refusal> {
+        let Some(guard) = &self.guard else { return Ok(Vec::new()) };
+        let server = self.server.id();
+        guard.evaluate(token, parts, server).map_err(|refusal| refusal.told(&server.stream))
     }
 
     /// Decides with the result of an outer layer.
-    fn finish(&self, prior: PriorResult) -> Judgement<C> {
-        let Some(guard) = &self.guard else {
-            return Judgement::Pass(ResponseHeaders::NONE);
-        };
+    fn finish(&self, prior: PriorResult, parts: Option<&Parts>) -> Judgement<C> {
         let PriorResult { token, presented, asked_now } = prior;
-        if let Err(error) = guard.requirement.evaluate(&token) {
-            return Judgement::Refuse(self.server.refusal(error, &guard.challenges));
-        }
-        // One introspection call per request is enough, if the call began after the request arrived.
-        if asked_now || !guard.requirement.asks_now() {
-            return Judgement::Pass(ResponseHeaders::NONE);
+        let lookups = match self.evaluate(&token, parts) {
+            Ok(lookups) => lookups,
+            Err(refusal) => return Judgement::Refuse(refusal),
+        };
+        // One introspection answer per request is enough, if the call began after the request arrived.
+        if asked_now || !self.asks_now() {
+            return pass_after(lookups, ResponseHeaders::NONE);
         }
         match &presented {
             #[cfg(feature = "test-issuer")]
-            Presented::Injected => Judgement::Pass(ResponseHeaders::NONE),
-            Presented::Kept(presentation) => {
-                // Repeat all steps. The new result replaces the prior one.
-                let authenticator = Arc::clone(self.server.authenticator());
-                let verdict =
-                    Box::pin(authenticator.authenticate_now(Presentation::clone(presentation)));
-                Judgement::Wait(Waiting { verdict, presented, placement: Placement::Header })
-            }
+            Presented::Injected => pass_after(lookups, ResponseHeaders::NONE),
+            // The new result replaces the prior one.
+            Presented::Kept(presentation) => self.repeat(Presentation::clone(presentation)),
             Presented::Unkept => Judgement::Refuse(self.server.miswired(
                 "`introspected_now` was added while a request was in progress: build the routes before \
                  they are served",
@@ -214,11 +220,11 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     fn asks_now(&self) -> bool {
-        self.guard.as_ref().is_some_and(|guard| guard.requirement.asks_now())
+        self.guard.as_ref().is_some_and(|guard| guard.asks_now())
     }
 
     /// The result of an outer layer of the same server, if the configuration has not changed since.
-    fn prior<B>(&self, request: &Request<B>) -> Option<PriorResult> {
+    fn prior(&self, request: &impl RequestHead) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
             return None;
@@ -230,8 +236,35 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         })
     }
 
+    /// The token of a request that an outer layer of the same server has authenticated, if the
+    /// configuration has changed since and the outer layer has removed the token from the request.
+    fn stripped(&self, request: &impl RequestHead) -> Option<Presentation<'static>> {
+        let outcome = request.extensions().get::<Authentication>()?;
+        match &outcome.presented {
+            Presented::Kept(presentation)
+                if outcome.server == *self.server.id() && self.server.strips_authorization() =>
+            {
+                Some(Presentation::clone(presentation))
+            }
+            _ => None,
+        }
+    }
+
+    /// Repeats all steps under the current configuration.
+    fn repeat(&self, presentation: Presentation<'static>) -> Judgement<C> {
+        let presented = Presented::Kept(Arc::new(presentation.clone()));
+        let authenticator = Arc::clone(self.server.authenticator());
+        let verdict = match self.asks_now() {
+            true => Box::pin(authenticator.authenticate_now(presentation)) as BoxedFuture<_>,
+            false => Box::pin(authenticator.authenticate(presentation)),
+        };
+        // The outer layer has removed the token from the request.
+        let sent = Sent { presented, placement: Placement::Header };
+        Judgement::Wait(Waiting::Verdict { verdict, sent })
+    }
+
     /// The result of the server's own layer, which must be around `require`.
-    fn required<B>(&self, request: &Request<B>) -> Result<PriorResult, Refusal> {
+    fn required(&self, request: &impl RequestHead) -> Result<PriorResult, Refusal> {
         let Some(outcome) = request.extensions().get::<Authentication>() else {
             return Err(self.server.miswired(
                 "`require` without its server's layer around it: put `.layer(api.layer())` after \
@@ -250,7 +283,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
                 presented: outcome.presented.clone(),
                 asked_now: outcome.asked_now && outcome.generation == self.generation(),
             }),
-            None => self.refuse(Error::MissingCredentials),
+            None => Err(self.refuse(Error::MissingCredentials)),
         }
     }
 
@@ -259,9 +292,21 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 }
 
+/// The request passes if the lookups succeed.
+#[inline]
+fn pass_after<C>(lookups: Vec<Lookup>, headers: ResponseHeaders) -> Judgement<C> {
+    match lookups.is_empty() {
+        true => Judgement::Pass(headers),
+        false => {
+            let lookups = Box::pin(lookup::all(lookups));
+            Judgement::Wait(Waiting::Lookups { lookups, headers })
+        }
+    }
+}
+
 /// Moves the token from the URI to the request's extensions. Handlers and logs then do not see the
 /// token, but inner layers of this crate can use it.
-fn hide_query_token<B>(request: &mut Request<B>) {
+fn hide_query_token(request: &mut impl RequestHead) {
     if let Some(token) = credentials::query_token(request.uri()) {
         request.extensions_mut().insert(token);
     }
@@ -275,15 +320,6 @@ fn hide_query_token<B>(request: &mut Request<B>) {
 impl<C, R> Clone for Gate<C, R> {
     fn clone(&self) -> Self {
         Self { server: self.server.clone(), guard: self.guard.clone(), role: self.role }
-    }
-}
-
-impl<C> fmt::Debug for Guard<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard")
-            .field("requirement", &self.requirement)
-            .field("challenges", &self.challenges)
-            .finish()
     }
 }
 

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::request::Parts;
 use tower_layer::Layer;
 
-use crate::layer::gate::{Gate, Guard, Role};
+use crate::config_error::ConfigError;
+use crate::layer::gate::{Gate, Role};
+use crate::layer::guard::Guard;
 use crate::layer::service::ResourceServerService;
 use crate::policy::Requirement;
 use crate::rejection::EmptyBody;
 use crate::server::ResourceServer;
-use crate::token::Claims;
+use crate::token::{AccessToken, Claims};
 
 /// Protects a service. [`ResourceServer::layer`](crate::ResourceServer::layer) and
 /// [`protect`](crate::ResourceServer::protect) create this layer.
@@ -184,6 +187,62 @@ impl<C, R> ResourceServer<C, R> {
         RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 
+    /// As [`require`](Self::require), for a requirement that depends on the request: an id in the path, a
+    /// tool that a header names. `rule` makes the requirement for each request.
+    ///
+    /// Make a policy from text of the request only with the `try_` forms, such as
+    /// [`Policy::try_scope`](crate::policy::Policy::try_scope): with `scope(..)`, a client could cause a
+    /// panic. If `rule` returns an error, the answer is 403, and the log has the error.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
+    /// use http::request::Parts;
+    /// use http::{Request, Response};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
+    /// use tower_resource_server::policy::Policy;
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    ///
+    /// let hello = service_fn(|_: Request<()>| async {
+    ///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
+    /// });
+    /// // `/files/7` requires the scope `files:7`.
+    /// let by_path = api.require_with(|parts: &Parts, _: &AccessToken| {
+    ///     let id = parts.uri.path().trim_start_matches("/files/");
+    ///     Ok(Policy::try_scope(&format!("files:{id}"))?.into())
+    /// });
+    /// let service = api.layer().layer(by_path.layer(hello));
+    ///
+    /// let request = |path: &str| {
+    ///     let token = issuer.token().scope("files:7").sign();
+    ///     Request::get(path).header("authorization", format!("Bearer {token}")).body(())
+    /// };
+    /// assert_eq!(service.clone().oneshot(request("/files/7")?).await?.status(), 200);
+    /// assert_eq!(service.clone().oneshot(request("/files/8")?).await?.status(), 403);
+    /// assert_eq!(service.oneshot(request("/files/\"")?).await?.status(), 403);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_with(
+        &self,
+        rule: impl Fn(&Parts, &AccessToken<C>) -> Result<Requirement<C>, ConfigError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> RequireLayer<C, R> {
+        let guard = Arc::new(Guard::ByRequest(Arc::new(rule)));
+        RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
+    }
+
     /// Authenticates and authorizes in one layer. The challenge of a 401 then also names the scopes that
     /// the route requires.
     ///
@@ -236,8 +295,7 @@ impl<C, R> ResourceServer<C, R> {
         if requirement.asks_now() {
             self.keep_tokens();
         }
-        let challenges = self.challenges_for(&requirement.scopes());
-        Arc::new(Guard { requirement, challenges })
+        Arc::new(Guard::fixed(requirement, self))
     }
 }
 

@@ -17,11 +17,15 @@
 //! The decision is synchronous if everything that it needs is cached. Only a request that waits for the
 //! network needs a boxed future.
 
+mod demand;
 mod form;
 mod future;
 mod gate;
+mod guard;
+mod head;
 mod layers;
 mod service;
+mod waiting;
 
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;

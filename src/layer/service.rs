@@ -33,7 +33,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match self.gate.judge(&mut request) {
+        let judgement = if self.gate.reads_request() {
+            let (mut head, body) = request.into_parts();
+            let judgement = self.gate.judge(&mut head);
+            request = Request::from_parts(head, body);
+            judgement
+        } else {
+            self.gate.judge(&mut request)
+        };
+        match judgement {
             Judgement::Pass(headers) => {
                 let server = self.gate.server().clone();
                 ResponseFuture::inner(self.inner.call(request), headers, server)

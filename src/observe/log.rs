@@ -81,6 +81,7 @@ fn refused(error: &Error, status: u16) {
         }
         Error::KeysUnavailable { .. }
         | Error::IssuerUnavailable { .. }
+        | Error::LookupUnavailable { .. }
         | Error::IntrospectionUnavailable { .. } => {
             tracing::warn!(target: TARGET, status, reason = %error, "request refused by our outage");
         }

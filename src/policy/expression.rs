@@ -1,17 +1,21 @@
-//! Expressions over the scope and the principal of a token.
+//! Expressions over conditions.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config_error::ConfigError;
-use crate::token::{Facts, InvalidScope, Principal, ScopeToken};
+use crate::policy::branch::{Branch, MAX_BRANCHES};
+use crate::policy::leaf::{Judged, Leaf, NOT_NEGATABLE};
+use crate::token::{InvalidScope, ScopeToken};
 
-/// A requirement on the scope and the principal of a token.
+/// An expression over conditions on a token.
 #[derive(Clone, Debug)]
 pub struct Policy(pub(super) Node);
 
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Authenticated,
-    Scope(ScopeToken),
-    User,
+    Leaf(Arc<Leaf>),
     AllOf(Vec<Node>),
     AnyOf(Vec<Node>),
 }
@@ -22,12 +26,8 @@ pub(super) enum Node {
 /// If `token` is not a scope token (RFC 6749 §3.3). For text from outside the program, use
 /// [`Policy::try_scope`].
 #[track_caller]
-#[allow(clippy::panic, reason = "a mistake in the API's code, at start-up, as in axum's `route`")]
 pub fn scope(token: &str) -> Policy {
-    match Policy::try_scope(token) {
-        Ok(policy) => policy,
-        Err(error) => panic!("scope({token:?}): {error}"),
-    }
+    expect(&format!("scope({token:?})"), Policy::try_scope(token))
 }
 
 /// Requires all of `policies`. A `&str` is a scope.
@@ -36,10 +36,12 @@ pub fn scope(token: &str) -> Policy {
 /// to the whole policy, as in `all_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
-/// If `policies` is empty, or a text is not a scope token.
+/// If `policies` is empty, if a text is not a scope token, or if the policy has more than 64 branches.
+/// See [`Policy::try_all_of`].
 #[track_caller]
 pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy {
-    Policy(Node::AllOf(nodes("all_of", policies)))
+    let policies = converted(policies);
+    expect("all_of", Policy::try_all_of(policies))
 }
 
 /// Requires at least one of `policies`. A `&str` is a scope.
@@ -49,10 +51,39 @@ pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy 
 /// `any_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
-/// If `policies` is empty, or a text is not a scope token.
+/// If `policies` is empty, if a text is not a scope token, or if the policy has more than 64 branches.
+/// See [`Policy::try_any_of`].
 #[track_caller]
 pub fn any_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy {
-    Policy(Node::AnyOf(nodes("any_of", policies)))
+    let policies = converted(policies);
+    expect("any_of", Policy::try_any_of(policies))
+}
+
+/// Requires that `policy` does not hold, for conditions on claims and roles only.
+///
+/// It denies by default. A claim that is missing or of another type passes neither `claim(..)` nor
+/// `not(claim(..))`. `not(role(..))` refuses a token without a claim of roles. Inside `not`, `all_of`
+/// and `any_of` are exchanged: `not(any_of([a, b]))` requires both `not(a)` and `not(b)`.
+///
+/// ```
+/// use tower_resource_server::policy::{all_of, claim, not, role};
+/// use tower_resource_server::scope;
+///
+/// let policy = all_of([
+///     scope("notes:write"),
+///     not(claim("status").equals("suspended")),
+///     not(role("guest")),
+/// ]);
+/// # let _ = policy;
+/// ```
+///
+/// # Panics
+/// If `policy` has a condition that is neither on a claim nor on a role, or if it is `exists()` or
+/// `absent()`: write the other one instead. See [`Policy::try_not`].
+#[track_caller]
+#[allow(clippy::needless_pass_by_value, reason = "it reads as the other constructors do")]
+pub fn not(policy: Policy) -> Policy {
+    expect("not", Policy::try_not(policy))
 }
 
 /// Requires any valid token. Behind an optional layer, it refuses anonymous requests.
@@ -60,77 +91,262 @@ pub fn authenticated() -> Policy {
     Policy(Node::Authenticated)
 }
 
-/// Requires a token of a user. A token that a client has on its own behalf is refused (RFC 9068 §5). A
-/// token that does not show who acts is also refused. The log then names the settings that help.
+/// Requires a token of a user. It refuses a token that a client has on its own behalf (RFC 9068 §5). It
+/// also refuses a token that does not show who acts; then the log names the settings that help.
 pub fn user() -> Policy {
-    Policy(Node::User)
+    Policy::of(Leaf::User)
+}
+
+/// Requires a token that a client has on its own behalf (RFC 9068 §5). It refuses a token that does not
+/// show who acts.
+pub fn client() -> Policy {
+    Policy::of(Leaf::Client)
+}
+
+/// Requires a role. The issuer's profile says where the roles are: see
+/// [`Profile::roles_claim`](crate::Profile::roles_claim). Roles are compared as exact strings.
+///
+/// ```
+/// use tower_resource_server::policy::{any_of, role};
+/// use tower_resource_server::scope;
+///
+/// let policy = any_of([role("editor"), scope("notes:write")]);
+/// # let _ = policy;
+/// ```
+///
+/// # Panics
+/// If `role` is empty or contains U+0000. See [`Policy::try_role`].
+#[track_caller]
+pub fn role(role: &str) -> Policy {
+    expect(&format!("role({role:?})"), Policy::try_role(role))
+}
+
+/// Requires one of these authentication contexts (`acr`), in the order of preference (RFC 9470). A token
+/// with another one, or with none, gets 401 `insufficient_user_authentication`.
+///
+/// # Panics
+/// If `values` is empty, or if a value has a space or another character that a scope token can't have.
+/// See [`Policy::try_acr`].
+#[track_caller]
+pub fn acr<'a>(values: impl IntoIterator<Item = &'a str>) -> Policy {
+    expect("acr", Policy::try_acr(values))
+}
+
+/// Requires that the user logged in at most `age` ago, by the claim `auth_time` (RFC 9470). A token
+/// without it gets 401 `insufficient_user_authentication`. Fractions of a second are cut off. There is no
+/// leeway.
+pub fn max_age(age: Duration) -> Policy {
+    Policy::of(Leaf::MaxAge(age.as_secs()))
+}
+
+/// Requires a token that was issued at most `age` ago, by the claim `iat`. An older one gets 401
+/// `invalid_token`, since a new token heals it. Fractions of a second are cut off. There is no leeway.
+pub fn token_age(age: Duration) -> Policy {
+    Policy::of(Leaf::TokenAge(age.as_secs()))
+}
+
+/// Requires a token for this client (`client_id`) of this issuer, whoever acts with it. A client's name
+/// is unique only within its issuer.
+pub fn client_id(issuer: &str, client_id: &str) -> Policy {
+    Policy::of(Leaf::ClientId { iss: issuer.into(), client_id: client_id.into() })
+}
+
+/// Requires a token of this user of this issuer. A subject is unique only within its issuer. A client
+/// that acts on its own behalf is refused even if its `sub` is the same: see [`user`].
+pub fn subject(issuer: &str, subject: &str) -> Policy {
+    Policy::of(Leaf::Subject { iss: issuer.into(), sub: subject.into() })
+}
+
+/// Requires a token of this issuer, by its configured name. For a tenant, that is the tenant's name.
+pub fn issuer(name: &str) -> Policy {
+    Policy::of(Leaf::Issuer(name.into()))
+}
+
+/// Requires a token whose `aud` contains this text exactly. Another token gets 401 `invalid_token`
+/// (RFC 8707 §3). Use it if a route is a resource of its own, such as the path of a tenant.
+pub fn audience(name: &str) -> Policy {
+    Policy::of(Leaf::Audience(name.into()))
+}
+
+/// Requires a token that is bound to a key or a certificate (`cnf`, RFC 7800).
+pub fn sender_constrained() -> Policy {
+    Policy::of(Leaf::SenderConstrained)
 }
 
 #[track_caller]
-fn nodes<P: Into<Policy>>(name: &str, policies: impl IntoIterator<Item = P>) -> Vec<Node> {
-    let mut nodes = Vec::new();
+fn converted<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Vec<Policy> {
+    let mut converted = Vec::new();
     // Not `map`: only with a loop is a panic of `into` reported at the caller's line.
     for policy in policies {
-        nodes.push(policy.into().0);
+        converted.push(policy.into());
     }
-    assert!(!nodes.is_empty(), "{name} of nothing would ask for nothing; see `authenticated`");
-    nodes
+    converted
+}
+
+/// A mistake in the API's code ends the program at start-up, as in axum's `route`.
+#[track_caller]
+#[allow(clippy::panic, reason = "a mistake in the API's code, at start-up, as in axum's `route`")]
+pub(super) fn expect<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{what}: {error}"),
+    }
+}
+
+pub(super) fn mistake(problem: impl Into<String>) -> ConfigError {
+    ConfigError::one(problem.into())
 }
 
 impl Policy {
+    pub(super) fn of(leaf: Leaf) -> Self {
+        Self(Node::Leaf(Arc::new(leaf)))
+    }
+
     /// As [`scope`], for text from outside the program.
     ///
     /// # Errors
     /// If `token` is not a scope token (RFC 6749 §3.3).
     pub fn try_scope(token: &str) -> Result<Self, InvalidScope> {
-        ScopeToken::parse(token).map(|token| Self(Node::Scope(token)))
+        ScopeToken::parse(token).map(|token| Self::of(Leaf::Scope(token)))
     }
 
-    pub(super) fn scopes(&self) -> Vec<ScopeToken> {
-        let mut scopes = Vec::new();
-        self.0.collect_scopes(&mut scopes);
-        scopes
+    /// As [`all_of`], for policies that depend on something outside the program.
+    ///
+    /// # Errors
+    /// As [`all_of`] panics.
+    pub fn try_all_of(policies: impl IntoIterator<Item = Self>) -> Result<Self, ConfigError> {
+        Self(Node::AllOf(policies.into_iter().map(|policy| policy.0).collect())).checked()
+    }
+
+    /// As [`any_of`], for policies that depend on something outside the program.
+    ///
+    /// # Errors
+    /// As [`any_of`] panics.
+    pub fn try_any_of(policies: impl IntoIterator<Item = Self>) -> Result<Self, ConfigError> {
+        Self(Node::AnyOf(policies.into_iter().map(|policy| policy.0).collect())).checked()
+    }
+
+    /// As [`not`], for policies that depend on something outside the program.
+    ///
+    /// # Errors
+    /// As [`not`] panics.
+    #[allow(clippy::needless_pass_by_value, reason = "it reads as the other constructors do")]
+    pub fn try_not(policy: Self) -> Result<Self, ConfigError> {
+        Self(policy.0.negated()?).checked()
+    }
+
+    /// As [`role`], for text from outside the program.
+    ///
+    /// # Errors
+    /// As [`role`] panics.
+    pub fn try_role(role: &str) -> Result<Self, ConfigError> {
+        match role {
+            "" => Err(mistake("a role is not empty")),
+            _ if role.contains('\0') => Err(mistake("a role does not contain U+0000")),
+            role => Ok(Self::of(Leaf::Role(role.into(), true))),
+        }
+    }
+
+    /// As [`acr`], for texts from outside the program.
+    ///
+    /// # Errors
+    /// As [`acr`] panics.
+    pub fn try_acr<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        let values: Vec<Box<str>> = values.into_iter().map(Into::into).collect();
+        if values.is_empty() {
+            return Err(mistake("acr of nothing can't be met"));
+        }
+        // RFC 9470 §3: `acr_values` separates the values by spaces.
+        match values.iter().find(|value| ScopeToken::parse(value).is_err()) {
+            Some(value) => Err(mistake(format!(
+                "acr `{}`: a value is visible ASCII without space, `\"` and `\\`",
+                value.escape_debug()
+            ))),
+            None => Ok(Self::of(Leaf::Acr(values))),
+        }
+    }
+
+    /// Checks a policy that was made of others.
+    fn checked(self) -> Result<Self, ConfigError> {
+        if let Node::AllOf(nodes) | Node::AnyOf(nodes) = &self.0
+            && nodes.is_empty()
+        {
+            return Err(mistake(
+                "a policy of nothing would ask for nothing; see `policy::authenticated`",
+            ));
+        }
+        if self.0.branches_count() > MAX_BRANCHES {
+            return Err(mistake(format!("the policy has more than {MAX_BRANCHES} branches")));
+        }
+        if self.branches().iter().any(Branch::is_impossible) {
+            return Err(mistake(
+                "no token can meet two conditions on `acr` without a common value",
+            ));
+        }
+        Ok(self)
+    }
+
+    /// The branches, in the order in which they are written.
+    pub(crate) fn branches(&self) -> Vec<Branch> {
+        self.0.branches()
+    }
+
+    pub(super) fn allows(&self, judged: &Judged<'_>) -> bool {
+        self.0.allows(judged)
     }
 }
 
 impl Node {
-    pub(super) fn allows(&self, facts: &Facts) -> bool {
+    fn allows(&self, judged: &Judged<'_>) -> bool {
         match self {
             Self::Authenticated => true,
-            Self::Scope(token) => facts.scope.contains(token.as_str()),
-            Self::User => is_user(facts),
-            Self::AllOf(nodes) => nodes.iter().all(|node| node.allows(facts)),
-            Self::AnyOf(nodes) => nodes.iter().any(|node| node.allows(facts)),
+            Self::Leaf(leaf) => leaf.allows(judged),
+            Self::AllOf(nodes) => nodes.iter().all(|node| node.allows(judged)),
+            Self::AnyOf(nodes) => nodes.iter().any(|node| node.allows(judged)),
         }
     }
 
-    /// Whether a token with all scopes would satisfy this part of the policy. If not, a missing scope is
-    /// not the cause of the refusal.
-    pub(super) fn allows_with_all_scopes(&self, facts: &Facts) -> bool {
+    fn branches_count(&self) -> usize {
         match self {
-            Self::Authenticated | Self::Scope(_) => true,
-            Self::User => is_user(facts),
-            Self::AllOf(nodes) => nodes.iter().all(|node| node.allows_with_all_scopes(facts)),
-            Self::AnyOf(nodes) => nodes.iter().any(|node| node.allows_with_all_scopes(facts)),
-        }
-    }
-
-    fn collect_scopes(&self, scopes: &mut Vec<ScopeToken>) {
-        match self {
-            Self::Authenticated | Self::User => {}
-            Self::Scope(token) if scopes.contains(token) => {}
-            Self::Scope(token) => scopes.push(token.clone()),
-            Self::AllOf(nodes) | Self::AnyOf(nodes) => {
-                for node in nodes {
-                    node.collect_scopes(scopes);
-                }
+            Self::Authenticated | Self::Leaf(_) => 1,
+            Self::AllOf(nodes) => {
+                nodes.iter().fold(1, |count, node| count.saturating_mul(node.branches_count()))
+            }
+            Self::AnyOf(nodes) => {
+                nodes.iter().fold(0, |count, node| count.saturating_add(node.branches_count()))
             }
         }
     }
-}
 
-fn is_user(facts: &Facts) -> bool {
-    matches!(facts.principal(), Principal::User { .. })
+    /// The number of branches was checked when the policy was made.
+    fn branches(&self) -> Vec<Branch> {
+        match self {
+            Self::Authenticated => vec![Branch::default()],
+            Self::Leaf(leaf) => vec![Branch { leaves: vec![Arc::clone(leaf)] }],
+            Self::AnyOf(nodes) => nodes.iter().flat_map(Self::branches).collect(),
+            Self::AllOf(nodes) => nodes.iter().fold(vec![Branch::default()], |before, node| {
+                let own = node.branches();
+                let joined = |one: &Branch, other: &Branch| Branch {
+                    leaves: one.leaves.iter().chain(&other.leaves).cloned().collect(),
+                };
+                before
+                    .iter()
+                    .flat_map(|one| own.iter().map(move |other| joined(one, other)))
+                    .collect()
+            }),
+        }
+    }
+
+    /// The node for the opposite. Both it and its opposite refuse what can't be decided.
+    fn negated(self) -> Result<Self, ConfigError> {
+        let all = |nodes: Vec<Self>| nodes.into_iter().map(Self::negated).collect::<Result<_, _>>();
+        match self {
+            Self::AllOf(nodes) => Ok(Self::AnyOf(all(nodes)?)),
+            Self::AnyOf(nodes) => Ok(Self::AllOf(all(nodes)?)),
+            Self::Leaf(leaf) => Ok(Self::Leaf(Arc::new(leaf.negated().map_err(mistake)?))),
+            Self::Authenticated => Err(mistake(NOT_NEGATABLE)),
+        }
+    }
 }
 
 impl From<&str> for Policy {

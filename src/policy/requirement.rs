@@ -1,15 +1,20 @@
 //! The requirement of a route: a policy and user-supplied checks.
 
-use std::any::type_name;
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
+
+use http::request::Parts;
 
 use crate::error::Error;
+use crate::lookup_error::LookupError;
+use crate::policy::branch::{Branch, Unmet, explain};
+use crate::policy::check::{Check, Lookup};
 use crate::policy::expression::Policy;
 #[cfg(feature = "http-client")]
 use crate::policy::expression::authenticated;
-use crate::token::{AccessToken, Actor, AnyToken, Claims, OtherScope, ScopeSet, ScopeToken};
+use crate::policy::leaf::Judged;
+use crate::token::{AccessToken, AnyToken, Claims, Excerpt};
 
 /// A policy with user-supplied checks, for `require` and `protect`. `C` is the server's type of claims,
 /// which the checks read.
@@ -51,14 +56,11 @@ use crate::token::{AccessToken, Actor, AnyToken, Claims, OtherScope, ScopeSet, S
 /// ```
 pub struct Requirement<C = Claims> {
     policy: Policy,
-    /// All scopes that the policy names.
-    names: ScopeSet,
     introspected_now: bool,
+    hidden: bool,
     checks: Vec<Check>,
     claims: PhantomData<fn(&C)>,
 }
-
-type Check = Arc<dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync>;
 
 /// Requires introspection of the token at each request (RFC 7662). Use this requirement for the few
 /// routes on which a token that was just revoked must not pass.
@@ -83,43 +85,84 @@ impl<C> Requirement<C> {
         self
     }
 
+    /// Answers 404 instead of 403, as if the resource did not exist (RFC 9110 §15.5.4). The response has
+    /// no challenge and no `Cache-Control`. The response is equal to the API's own 404 if both have the
+    /// same body; see [`RefusalBody`](crate::refusal::RefusalBody). Other statuses stay as they are.
+    ///
+    /// ```
+    /// use tower_resource_server::policy::{Requirement, role};
+    ///
+    /// let requirement: Requirement = Requirement::from(role("auditor")).hidden();
+    /// # let _ = requirement;
+    /// ```
+    pub fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    /// Whether 404 is answered instead of 403.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
     /// Whether the authorization server must be asked at each request.
     pub(crate) fn asks_now(&self) -> bool {
         self.introspected_now
     }
 
-    /// Evaluates the policy, then the checks.
-    ///
-    /// # Errors
-    /// [`Error::InsufficientScope`] if the token lacks scope. Otherwise [`Error::UnknownPrincipal`] if the
-    /// token does not show whether a user acts, and [`Error::AccessDenied`] in all other cases.
-    pub(crate) fn evaluate(&self, token: &AnyToken) -> Result<(), Error> {
-        let facts = token.facts();
-        if !self.policy.0.allows(facts) {
-            return Err(match facts.actor {
-                _ if self.policy.0.allows_with_all_scopes(facts) => Error::InsufficientScope {
-                    required: self.names.clone(),
-                    found: facts.scope.clone(),
-                    hint: facts.other_scope.map(OtherScope::hint),
-                },
-                // Apart from scopes, a policy can only require a user.
-                Actor::Unknown(claim) => Error::UnknownPrincipal { claim },
-                Actor::User | Actor::Client => Error::AccessDenied,
-            });
-        }
-        for check in &self.checks {
-            if !check(token)? {
-                return Err(Error::AccessDenied);
-            }
-        }
-        Ok(())
+    /// Whether a check reads the head of the request.
+    pub(crate) fn reads_request(&self) -> bool {
+        self.checks.iter().any(Check::reads_request)
     }
 
-    /// All scopes that the policy names, for the challenge.
-    pub(crate) fn scopes(&self) -> Vec<ScopeToken> {
-        self.policy.scopes()
+    /// The branches of the policy, for its challenges.
+    pub(crate) fn branches(&self) -> Vec<Branch> {
+        self.policy.branches()
+    }
+
+    /// Evaluates the policy, then the checks. Returns the lookups that come last. The caller must wait
+    /// for them. `branches` are those of the policy, or empty if they were not prepared.
+    ///
+    /// # Errors
+    /// What the token lacks.
+    pub(crate) fn evaluate(
+        &self,
+        token: &AnyToken,
+        parts: Option<&Parts>,
+        branches: &[Branch],
+    ) -> Result<Vec<Lookup>, Unmet> {
+        let judged = Judged::new(token);
+        if !self.policy.allows(&judged) {
+            return Err(match branches {
+                [] => explain(&self.policy.branches(), &judged),
+                branches => explain(branches, &judged),
+            });
+        }
+        let mut lookups = Vec::new();
+        for check in &self.checks {
+            let passes = match (check, parts) {
+                (Check::Token(check), _) => check(token),
+                (Check::Request(check), Some(parts)) => check(parts, token),
+                (Check::Lookup(lookup), Some(parts)) => lookup(parts, token).map(|lookup| {
+                    lookups.push(lookup);
+                    true
+                }),
+                (Check::Request(_) | Check::Lookup(_), None) => {
+                    Err(Error::Wiring { fix: NEEDS_REQUEST.into() })
+                }
+            };
+            if !passes.map_err(Unmet::of)? {
+                return Err(Unmet::of(Error::AccessDenied { requires: Excerpt::of("its check") }));
+            }
+        }
+        Ok(lookups)
     }
 }
+
+/// The fix for a check that needs the request, where there is no request.
+const NEEDS_REQUEST: &str = "a check that reads the request or waits was used in \
+                             `AccessToken::require`, which has no request: use the check in a layer \
+                             (`require`, `protect`, `require_with`)";
 
 impl<C: Send + Sync + 'static> Requirement<C> {
     /// Adds a check; see [`Policy::and_check`].
@@ -127,24 +170,38 @@ impl<C: Send + Sync + 'static> Requirement<C> {
         mut self,
         check: impl Fn(&AccessToken<C>) -> bool + Send + Sync + 'static,
     ) -> Self {
-        // The token comes from a server with this type of claims. So the other arm needs a bug in this
-        // crate.
-        self.checks.push(Arc::new(move |token| match token.downcast::<C>() {
-            Some(token) => Ok(check(&token)),
-            None => Err(wrong_claims_type::<C>(token)),
-        }));
+        self.checks.push(Check::of_token(check));
+        self
+    }
+
+    /// Adds a check that also reads the head of the request; see [`Policy::and_check_request`].
+    pub fn and_check_request(
+        mut self,
+        check: impl Fn(&Parts, &AccessToken<C>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push(Check::of_request(check));
+        self
+    }
+
+    /// Adds a check that waits for something; see [`Policy::and_check_async`].
+    pub fn and_check_async<F>(
+        mut self,
+        check: impl Fn(&Parts, &AccessToken<C>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), LookupError>> + Send + 'static,
+    {
+        self.checks.push(Check::of_lookup(check));
         self
     }
 }
 
 impl<P: Into<Policy>, C> From<P> for Requirement<C> {
+    #[track_caller]
     fn from(policy: P) -> Self {
         let policy = policy.into();
-        let names = policy.scopes();
-        let names: Vec<_> = names.iter().map(ScopeToken::as_str).collect();
-        let names = ScopeSet::new(&names.join(" "));
         let claims = PhantomData;
-        Self { policy, names, introspected_now: false, checks: Vec::new(), claims }
+        Self { policy, introspected_now: false, hidden: false, checks: Vec::new(), claims }
     }
 }
 
@@ -152,8 +209,8 @@ impl<C> Clone for Requirement<C> {
     fn clone(&self) -> Self {
         Self {
             policy: self.policy.clone(),
-            names: self.names.clone(),
             introspected_now: self.introspected_now,
+            hidden: self.hidden,
             checks: self.checks.clone(),
             claims: PhantomData,
         }
@@ -165,6 +222,7 @@ impl<C> fmt::Debug for Requirement<C> {
         f.debug_struct("Requirement")
             .field("policy", &self.policy.0)
             .field("introspected_now", &self.introspected_now)
+            .field("hidden", &self.hidden)
             .field("checks", &self.checks.len())
             .finish()
     }
@@ -202,21 +260,66 @@ impl Policy {
     ) -> Requirement<C> {
         Requirement::from(self).and_check(check)
     }
-}
 
-/// The error for a handler or a check that uses another type of claims than the server.
-pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
-    let (server, asked) = (public_name(token.claims_type()), public_name(type_name::<C>()));
-    Error::Wiring {
-        fix: format!(
-            "the server reads claims of type `{server}`, and this handler or check asks for \
-             `{asked}`: write `AccessToken<{server}>` there, or `.claims::<{asked}>()` on the builder"
-        )
-        .into(),
+    /// As [`and_check`](Self::and_check), for a check that also reads the head of the request.
+    ///
+    /// ```
+    /// use http::request::Parts;
+    /// use tower_resource_server::{AccessToken, Claims, scope};
+    ///
+    /// let same_tenant = scope("notes:read")
+    ///     .and_check_request(|parts: &Parts, token: &AccessToken<Claims>| {
+    ///         let tenant = token.extra.get("tenant").and_then(|tenant| tenant.as_str());
+    ///         tenant.is_some() && parts.uri.path().split('/').nth(1) == tenant
+    ///     });
+    /// # let _ = same_tenant;
+    /// ```
+    pub fn and_check_request<C: Send + Sync + 'static>(
+        self,
+        check: impl Fn(&Parts, &AccessToken<C>) -> bool + Send + Sync + 'static,
+    ) -> Requirement<C> {
+        Requirement::from(self).and_check_request(check)
     }
-}
 
-/// The name of a type of claims that the API's code can use. [`Claims`] has another path in public.
-fn public_name(name: &'static str) -> &'static str {
-    if name == type_name::<Claims>() { "tower_resource_server::Claims" } else { name }
+    /// As [`and_check`](Self::and_check), for a check that waits: a policy service, a database. All other
+    /// conditions and checks come first. All async checks of a request together have 2 seconds of real
+    /// time.
+    ///
+    /// The future cannot borrow the arguments, because the future lives longer than the call. So clone
+    /// what the future needs before `async move`. [`LookupError::Refused`] is 403.
+    /// [`LookupError::Unavailable`], a panic, and a check that takes too long are 503.
+    ///
+    /// ```
+    /// use http::request::Parts;
+    /// use tower_resource_server::policy::LookupError;
+    /// use tower_resource_server::{AccessToken, Claims, scope};
+    ///
+    /// async fn may_edit(user: String, path: String) -> Result<bool, std::io::Error> {
+    ///     Ok(path.contains(&user))
+    /// }
+    ///
+    /// let edit = scope("notes:write")
+    ///     .and_check_async(|parts: &Parts, token: &AccessToken<Claims>| {
+    ///         let user = token.subject().unwrap_or_default().to_owned();
+    ///         let path = parts.uri.path().to_owned();
+    ///         async move {
+    ///             match may_edit(user, path).await {
+    ///                 Ok(true) => Ok(()),
+    ///                 Ok(false) => Err(LookupError::refused("not an editor")),
+    ///                 Err(_) => Err(LookupError::unavailable("the database does not answer")),
+    ///             }
+    ///         }
+    ///     });
+    /// # let _ = edit;
+    /// ```
+    pub fn and_check_async<C, F>(
+        self,
+        check: impl Fn(&Parts, &AccessToken<C>) -> F + Send + Sync + 'static,
+    ) -> Requirement<C>
+    where
+        C: Send + Sync + 'static,
+        F: Future<Output = Result<(), LookupError>> + Send + 'static,
+    {
+        Requirement::from(self).and_check_async(check)
+    }
 }

@@ -1,22 +1,29 @@
 //! Policies and requirements on facts.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::clock::TestClock;
 use crate::error::Error;
+use crate::policy::check::wrong_claims_type;
 use crate::policy::expression::scope;
-use crate::policy::requirement::wrong_claims_type;
-use crate::token::{AccessToken, Actor, AnyToken, Claims, Facts, Names, ScopeSet};
+use crate::server_id::ServerId;
+use crate::token::{AccessToken, AnyToken, Claims, Facts, Payload, ScopeHierarchy};
+
+fn evaluate<C>(requirement: &Requirement<C>, token: &AnyToken) -> Result<(), Error> {
+    match requirement.evaluate(token, None, &[]) {
+        Ok(lookups) => {
+            assert!(lookups.is_empty());
+            Ok(())
+        }
+        Err(unmet) => Err(unmet.error),
+    }
+}
 
 fn token(scope: &str) -> AnyToken {
-    let facts = Facts {
-        issuer: "https://as.example.com".into(),
-        actor: Actor::User,
-        scope: ScopeSet::new(scope),
-        other_scope: None,
-        expires_at: None,
-        cnf: None,
-        names: Names::new(Some("alice"), Some("app")),
-    };
-    AccessToken::new(facts, ()).into()
+    let clock = Arc::new(TestClock::at(1_790_000_000));
+    let server = ServerId::of_test(ScopeHierarchy::default(), clock);
+    AccessToken::new(Facts::of_test(scope), Payload::default(), server, ()).into()
 }
 
 #[test]
@@ -53,29 +60,31 @@ fn expressions() {
         ("any token", authenticated(), "", true),
     ] {
         let requirement: Requirement<()> = Requirement::from(policy);
-        assert_eq!(requirement.evaluate(&token(held)).is_ok(), good, "{name}");
+        assert_eq!(evaluate(&requirement, &token(held)).is_ok(), good, "{name}");
     }
 }
 
 #[test]
-fn a_challenge_names_each_scope_once() {
-    let requirement: Requirement<()> = Requirement::from(any_of([all_of(["a", "b"]), scope("a")]));
-    let scopes: Vec<_> = requirement.scopes().iter().map(ToString::to_string).collect();
-    assert_eq!(scopes, ["a", "b"]);
+fn a_branch_names_each_scope_once() {
+    let requirement: Requirement<()> = Requirement::from(all_of(["a", "b", "a"]));
+    let branches = requirement.branches();
+    let scopes: Vec<_> = branches[0].scopes().iter().map(ToString::to_string).collect();
+    assert_eq!((branches.len(), scopes), (1, vec!["a".to_owned(), "b".to_owned()]));
 }
 
 #[test]
 fn a_check_can_refuse_and_never_admit() {
     let refuse = scope("a").and_check(|_: &AccessToken<()>| false);
-    assert_eq!(refuse.evaluate(&token("a")), Err(Error::AccessDenied));
+    let refused = evaluate(&refuse, &token("a"));
+    assert!(matches!(refused, Err(Error::AccessDenied { .. })), "{refused:?}");
     let admit = scope("a").and_check(|_: &AccessToken<()>| true);
-    assert_eq!(admit.evaluate(&token("a")), Ok(()));
-    let refused = admit.evaluate(&token("b"));
+    assert_eq!(evaluate(&admit, &token("a")), Ok(()));
+    let refused = evaluate(&admit, &token("b"));
     assert!(matches!(refused, Err(Error::InsufficientScope { .. })), "{refused:?}");
 }
 
 #[test]
-#[should_panic(expected = "all_of of nothing")]
+#[should_panic(expected = "all_of: ")]
 fn nothing_is_asked_by_accident() {
     let _ = all_of::<Policy>([]);
 }

@@ -174,6 +174,13 @@ pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<Num
     }
 }
 
+/// When the user logged in. A value of another type is no fulfilment of a requirement (RFC 9470 §6.1),
+/// and no reason to refuse the token elsewhere.
+#[inline]
+pub(super) fn auth_time(claims: &Object<'_>) -> Option<NumericDate> {
+    claims.get("auth_time").and_then(Value::as_f64).map(NumericDate::from_secs_f64)
+}
+
 /// A string claim. `null` counts as absent, because some servers write it as the subject in a
 /// client's own token. An empty subject is refused, because all users would share it.
 pub(super) fn text<'a>(claims: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
-#[cfg(feature = "test-issuer")]
-use crate::profile::claim::date;
 use crate::profile::claim::{
-    check_audience, check_kind, check_value, is_absent, malformed, missing, text,
+    auth_time, check_audience, check_kind, check_value, is_absent, malformed, missing, text,
 };
+use crate::profile::roles::read_roles;
 use crate::profile::signs::{Acting, Sign, Signs, is_machine, other_client_claim, other_scope};
 use crate::profile::times::Times;
 use crate::profile::{Expected, Profile};
@@ -60,7 +59,7 @@ impl Profile {
         if !self.strict {
             check_kind(claims, &self.access)?;
         }
-        self.facts(claims, Some(exp), expected)
+        self.facts(claims, Some(exp), times.iat, expected)
     }
 
     /// Checks the claim that replaces `aud`, and also `aud` itself if it is present: a token with
@@ -117,7 +116,8 @@ impl Profile {
         claims: &Object<'_>,
         expected: &Expected<'_>,
     ) -> Result<Facts, Error> {
-        self.facts(claims, date(claims, "exp")?, expected)
+        let times = Times::read(claims)?;
+        self.facts(claims, times.exp, times.iat, expected)
     }
 
     /// The claim that is compared with the audiences.
@@ -136,6 +136,7 @@ impl Profile {
         &self,
         claims: &Object<'_>,
         exp: Option<NumericDate>,
+        iat: Option<NumericDate>,
         expected: &Expected<'_>,
     ) -> Result<Facts, Error> {
         let (subject, client) = (text(claims, "sub")?, text(claims, &self.client)?);
@@ -147,9 +148,22 @@ impl Profile {
             other_scope: None,
             expires_at: exp,
             cnf: Cnf::read(claims),
-            names: Names::new(subject, client),
+            issued_at: iat,
+            authenticated_at: auth_time(claims),
+            names: self.names(claims, subject, client),
         }
         .with_other_scope(|| other_scope(claims, &self.scope)))
+    }
+
+    /// Stores the subject, the client, `acr` and the roles.
+    pub(super) fn names(
+        &self,
+        claims: &Object<'_>,
+        subject: Option<&str>,
+        client: Option<&str>,
+    ) -> Names {
+        let acr = claims.get("acr").and_then(Value::as_str);
+        Names::with_roles(subject, client, acr, |add| read_roles(&self.roles, claims, add))
     }
 
     /// RFC 9068 §2.2.3: the scope of a JWT is a string, unless a setting allows an array. Some

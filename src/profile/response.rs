@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::profile::claim::{
-    check_audience, check_named_kind, check_value, date, is_absent, malformed, missing, text,
+    auth_time, check_audience, check_named_kind, check_value, date, is_absent, malformed, missing,
+    text,
 };
 use crate::profile::judge::{Forms, read_scope};
+use crate::profile::roles::read_roles;
 use crate::profile::signs::{
     Acting, Sign, is_answer_member, is_machine, other_client_claim, other_scope,
 };
 use crate::profile::times::Times;
 use crate::profile::{Expected, Profile};
 use crate::token::json::{Object, Value};
-use crate::token::{Actor, Cnf, Excerpt, Facts, Names, OtherScope, ScopeSet};
+use crate::token::{Actor, Cnf, Excerpt, Facts, OtherScope, RoleList, ScopeHierarchy, ScopeSet};
 
 /// What an introspection response may lack.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,7 +136,9 @@ impl Profile {
             other_scope: None,
             expires_at: date(members, "exp")?,
             cnf: Cnf::read(members),
-            names: Names::new(subject, client),
+            issued_at: date(members, "iat")?,
+            authenticated_at: auth_time(members),
+            names: self.names(members, subject, client),
         }
         .with_other_scope(|| {
             // A name that is set in the profile is read.
@@ -150,17 +154,18 @@ impl Profile {
         facts: &mut Facts,
         claims: &Object<'_>,
         members: &Object<'_>,
+        scopes: &ScopeHierarchy,
     ) -> Result<(), Error> {
         facts.cnf = facts.cnf.or(Cnf::read(members));
         self.check_same_client(facts, claims, members)?;
         if let Some(scope) = self.answer_scope(members)? {
-            facts.scope = facts.scope.common_with(&scope);
+            facts.scope = scopes.common(&facts.scope, &scope);
         }
         // Some servers also repeat the scope claim of the JWT.
         if self.scope != "scope"
             && let Some(scope) = read_scope(members, &self.scope, Forms::Both)?
         {
-            facts.scope = facts.scope.common_with(&scope);
+            facts.scope = scopes.common(&facts.scope, &scope);
         }
         let client = self.answer_client(members)?;
         let is_client = facts.subject().is_some_and(|subject| {
@@ -173,7 +178,25 @@ impl Profile {
         if is_client {
             facts.actor = Actor::Client;
         }
+        self.narrow_login(facts, members);
         Ok(())
+    }
+
+    /// The same for the roles and the login. A response may omit them.
+    fn narrow_login(&self, facts: &mut Facts, members: &Object<'_>) {
+        let mut granted = Vec::new();
+        let list = read_roles(&self.roles, members, &mut |role| granted.push(role.to_owned()));
+        let acr = members.get("acr").filter(|acr| !matches!(acr, Value::Null));
+        let same_acr = acr.is_none_or(|acr| acr.as_str() == facts.acr());
+        if list != RoleList::Absent || !same_acr {
+            let all = list == RoleList::Absent;
+            facts.retain(same_acr, |role| all || granted.iter().any(|own| own == role));
+        }
+        if let Some(said) = auth_time(members)
+            && facts.authenticated_at.is_some_and(|own| said < own)
+        {
+            facts.authenticated_at = Some(said);
+        }
     }
 
     /// Checks that a JWT and its response name the same client, each with its own claim names. If

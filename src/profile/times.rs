@@ -10,7 +10,7 @@ use crate::token::json::Object;
 pub(crate) struct Times {
     pub(super) exp: Option<NumericDate>,
     nbf: Option<NumericDate>,
-    iat: Option<NumericDate>,
+    pub(super) iat: Option<NumericDate>,
 }
 
 impl Times {

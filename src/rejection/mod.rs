@@ -3,18 +3,20 @@
 mod body;
 mod handed_on;
 mod response;
+mod unmet;
 
 use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
-use crate::challenge::{Challenges, Code, Prepared};
+use crate::challenge::{BranchChallenges, Challenges, Code, Prepared};
 use crate::error::Error;
 use crate::observe::{Occurrence, Stream};
 
 pub use body::{EmptyBody, ProblemJson, RefusalBody};
 pub(crate) use handed_on::HandedOn;
+pub(crate) use unmet::challenges_of;
 
 /// A refused request: the error, and the response to the client.
 ///
@@ -23,10 +25,13 @@ pub(crate) use handed_on::HandedOn;
 /// | no credentials, or credentials of another scheme | 401 | no error code |
 /// | malformed or repeated credentials, an incomplete form | 400 | `invalid_request` |
 /// | the token fails a check | 401 | `invalid_token` |
-/// | the scope does not cover the route | 403 | `insufficient_scope`, all scopes of the route |
-/// | a check of the route refuses the token | 403 | no error code |
+/// | the scope does not cover the route | 403 | `insufficient_scope`, all scopes of one branch of the policy |
+/// | the login does not suffice for the route | 401 | `insufficient_user_authentication`, `acr_values`, `max_age`, the scopes |
+/// | the route asks for another audience, a more recent token, a bound token | 401 | `invalid_token` |
+/// | the token lacks anything else, or a check of the route refuses it | 403 | no error code |
+/// | the same, where the requirement is [`hidden`](crate::policy::Requirement::hidden) | 404 | none |
 /// | the form is larger than the limit of the form layer | 413 | none |
-/// | a dependency is unavailable: keys, a tenant's issuer, introspection | 503, `Retry-After` | none |
+/// | a dependency is unavailable: keys, a tenant's issuer, introspection, a lookup of the API | 503, `Retry-After` | none |
 /// | a mistake in the API's code: a missing layer, another type of claims | 500 | none |
 ///
 /// Every refusal has `Cache-Control: no-store`. The client cannot tell the causes of `invalid_token`
@@ -69,18 +74,39 @@ pub struct Refusal {
 impl Refusal {
     /// Chooses the status and the headers. `challenges` are those of the server or of the route.
     pub(crate) fn new(error: Error, challenges: &Challenges) -> Self {
+        Self::of_branch(error, challenges, None)
+    }
+
+    /// The same for a token that does not meet a policy. `branch` has the challenges for a lack of scope
+    /// or login.
+    pub(crate) fn of_branch(
+        error: Error,
+        challenges: &Challenges,
+        branch: Option<&BranchChallenges>,
+    ) -> Self {
         let (status, code) = answer(&error);
         let headers = match &error {
             Error::KeysUnavailable { retry_after, .. }
             | Error::IssuerUnavailable { retry_after, .. }
+            | Error::LookupUnavailable { retry_after, .. }
             | Error::IntrospectionUnavailable { retry_after, .. } => {
                 let seconds = retry_after.as_secs_f64().ceil().max(1.0) as u64;
                 vec![(RETRY_AFTER, seconds.into())]
             }
             _ => Vec::new(),
         };
-        let challenges = code.map(|code| Arc::clone(challenges.of(code)));
+        let challenges = code.map(|code| Arc::clone(challenges.of(code, branch)));
         Self { error, status, challenges, headers }
+    }
+
+    /// Answers 404 instead of 403, as if there were no such resource (RFC 9110 §15.5.4). Other statuses
+    /// stay.
+    pub(crate) fn hidden(mut self) -> Self {
+        if self.status == StatusCode::FORBIDDEN {
+            self.status = StatusCode::NOT_FOUND;
+            self.challenges = None;
+        }
+        self
     }
 
     /// A refusal for a mistake in the API's code. It belongs to no server and has no challenge.
@@ -145,16 +171,20 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::UnconfirmedSender
         | Error::Refused { .. }
         | Error::Inactive
-        | Error::ContradictedByIntrospection { .. } => {
-            (StatusCode::UNAUTHORIZED, Some(Code::InvalidToken))
-        }
+        | Error::ContradictedByIntrospection { .. }
+        | Error::TokenTooOld { .. }
+        | Error::SenderNotConstrained => (StatusCode::UNAUTHORIZED, Some(Code::InvalidToken)),
         Error::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some(Code::InsufficientScope)),
-        Error::AccessDenied | Error::UnknownPrincipal { .. } => {
+        Error::InsufficientUserAuthentication { .. } => {
+            (StatusCode::UNAUTHORIZED, Some(Code::InsufficientUserAuthentication))
+        }
+        Error::AccessDenied { .. } | Error::UnknownPrincipal { .. } => {
             (StatusCode::FORBIDDEN, Some(Code::None))
         }
         Error::KeysUnavailable { .. }
         | Error::IssuerUnavailable { .. }
-        | Error::IntrospectionUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
+        | Error::IntrospectionUnavailable { .. }
+        | Error::LookupUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Error::FormTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
         Error::Wiring { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
     }

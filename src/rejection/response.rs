@@ -1,7 +1,7 @@
 //! Converts a refusal to a response.
 
-use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
 
 use crate::rejection::Refusal;
 use crate::rejection::body::{EmptyBody, RefusalBody};
@@ -20,6 +20,8 @@ impl Refusal {
         let headers = response.headers_mut();
         match &self.challenges {
             Some(prepared) => headers.clone_from(&prepared.headers),
+            // Equal to the response for a resource that does not exist.
+            None if self.status == StatusCode::NOT_FOUND => {}
             None => drop(headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"))),
         }
         if !self.headers.is_empty() {

@@ -8,13 +8,13 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap};
 
 use crate::authentication::FormTokens;
-use crate::authentication::ServerId;
 use crate::authenticator::{Authenticator, Verdict};
-use crate::challenge::{ChallengeConfig, Challenges};
+use crate::challenge::Challenges;
 use crate::credentials::{self, Head, Presentation, Query};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal};
 use crate::server::private::ResponseHeaders;
+use crate::server_id::ServerId;
 use crate::token::{AccessToken, Claims, ScopeToken};
 use crate::trust::TrustSettings;
 
@@ -29,11 +29,11 @@ pub struct ResourceServer<C = Claims, R = EmptyBody> {
 pub(crate) struct Shared<C, R> {
     pub(crate) authenticator: Arc<Authenticator<C>>,
     pub(crate) id: ServerId,
-    pub(crate) challenge: ChallengeConfig,
     pub(crate) body: R,
     /// The settings for the issuers of a reload.
     pub(crate) trust: Arc<TrustSettings>,
     pub(crate) query_token: bool,
+    pub(crate) strips_authorization: bool,
     pub(crate) keeps_tokens: AtomicBool,
 }
 
@@ -57,13 +57,18 @@ impl<C, R> ResourceServer<C, R> {
         self.shared.keeps_tokens.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the inner service sees no `Authorization` with a token.
+    pub(crate) fn strips_authorization(&self) -> bool {
+        self.shared.strips_authorization
+    }
+
     /// Whether each request keeps the text of its token.
     pub(crate) fn keeps_tokens(&self) -> bool {
         self.shared.keeps_tokens.load(Ordering::Relaxed)
     }
 
     pub(crate) fn challenges(&self) -> &Challenges {
-        self.shared.id.challenges()
+        &self.shared.id.challenges
     }
 
     /// The challenges of a route that requires `scopes`. Without scopes, they are the server's own.
@@ -73,18 +78,18 @@ impl<C, R> ResourceServer<C, R> {
         }
         // This cannot fail: `build` has checked the configuration, and the type has checked the scopes.
         // If it failed, the server's own challenges would still be valid.
-        Challenges::build(&self.shared.challenge, scopes)
+        Challenges::build(&self.shared.id.challenge, scopes)
             .unwrap_or_else(|_| self.challenges().clone())
     }
 
     /// Refuses a request, and reports it to the log.
     pub(crate) fn refusal(&self, error: Error, challenges: &Challenges) -> Refusal {
-        Refusal::new(error, challenges).told(self.shared.id.stream())
+        Refusal::new(error, challenges).told(&self.shared.id.stream)
     }
 
     /// The same for a mistake in the API's code.
     pub(crate) fn miswired(&self, fix: &'static str) -> Refusal {
-        Refusal::wiring(fix).told(self.shared.id.stream())
+        Refusal::wiring(fix).told(&self.shared.id.stream)
     }
 
     pub(crate) fn id(&self) -> &ServerId {

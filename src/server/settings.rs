@@ -3,7 +3,7 @@
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri, quoted};
 use crate::issuer::Issuer;
 use crate::observe::shown::shown;
-use crate::token::ScopeToken;
+use crate::token::{ScopeHierarchy, ScopeToken};
 use crate::trust::TrustSettings;
 
 /// The settings of one server.
@@ -13,6 +13,10 @@ pub(crate) struct Settings {
     pub(crate) trust: TrustSettings,
     pub(crate) challenge: ChallengeSettings,
     pub(crate) query_token: bool,
+    pub(crate) keep_raw_tokens: bool,
+    pub(crate) strip_authorization: bool,
+    /// The rules about scopes that imply others.
+    pub(crate) scopes: ScopeHierarchy,
     /// The problems that setters have found.
     pub(crate) problems: Vec<String>,
 }
@@ -33,6 +37,9 @@ impl Settings {
             trust: TrustSettings::new(),
             challenge: ChallengeSettings { realm: None, scope: Vec::new(), config },
             query_token: false,
+            keep_raw_tokens: false,
+            strip_authorization: false,
+            scopes: ScopeHierarchy::default(),
             problems: Vec::new(),
         }
     }

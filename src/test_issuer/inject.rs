@@ -13,7 +13,7 @@ use super::keys;
 use super::state::TOKEN_LIFETIME;
 use crate::authentication::{Authentication, Presented};
 use crate::server::ResourceServer;
-use crate::token::{AccessToken, NumericDate, json as strict};
+use crate::token::{AccessToken, NumericDate, Payload, json as strict};
 use crate::trust::TrustedIssuer;
 
 /// Puts an [`AccessToken`] with these claims into every request, as if `server` had authenticated
@@ -100,11 +100,12 @@ fn outcome<C: Send + Sync + 'static, R>(
     let payload = Value::Object(complete(given, issuer, wall)).to_string();
     let claims = strict::parse(payload.as_bytes()).map_err(|_| "the claims are malformed")?;
     let facts = issuer.read(&claims, NumericDate::now(wall)).map_err(|error| error.to_string())?;
+    let payload = Payload::of(&claims);
     let claims = (authenticator.read_claims)(&claims, &facts).map_err(|error| error.to_string())?;
     Ok(Authentication {
         server: server.id().clone(),
         generation: trust.generation,
-        token: Some(AccessToken::new(facts, claims).into()),
+        token: Some(AccessToken::new(facts, payload, server.id().clone(), claims).into()),
         presented: Presented::Injected,
         asked_now: false,
     })

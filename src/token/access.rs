@@ -6,7 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::observe::shown::Shown;
-use crate::token::{Claims, Facts, NumericDate, Principal, ScopeSet};
+use crate::server_id::ServerId;
+use crate::token::{Claims, Facts, NumericDate, Payload, Principal, ScopeSet};
 
 /// A validated access token with claims of type `C`.
 ///
@@ -90,12 +91,14 @@ pub struct AccessToken<C = Claims>(Arc<Inner<C>>);
 
 struct Inner<C> {
     facts: Facts,
+    payload: Payload,
+    server: ServerId,
     claims: C,
 }
 
 impl<C> AccessToken<C> {
-    pub(crate) fn new(facts: Facts, claims: C) -> Self {
-        Self(Arc::new(Inner { facts, claims }))
+    pub(crate) fn new(facts: Facts, payload: Payload, server: ServerId, claims: C) -> Self {
+        Self(Arc::new(Inner { facts, payload, server, claims }))
     }
 
     pub(crate) fn facts(&self) -> &Facts {
@@ -168,12 +171,22 @@ pub(crate) struct AnyToken(Arc<dyn Erased>);
 
 trait Erased: Any + Send + Sync {
     fn facts(&self) -> &Facts;
+    fn payload(&self) -> &Payload;
+    fn server(&self) -> &ServerId;
     fn claims_type(&self) -> &'static str;
 }
 
 impl<C: Send + Sync + 'static> Erased for Inner<C> {
     fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    fn server(&self) -> &ServerId {
+        &self.server
     }
 
     fn claims_type(&self) -> &'static str {
@@ -184,6 +197,16 @@ impl<C: Send + Sync + 'static> Erased for Inner<C> {
 impl AnyToken {
     pub(crate) fn facts(&self) -> &Facts {
         self.0.facts()
+    }
+
+    /// All claims, as text.
+    pub(crate) fn payload(&self) -> &Payload {
+        self.0.payload()
+    }
+
+    /// The server that validated the token.
+    pub(crate) fn server(&self) -> &ServerId {
+        self.0.server()
     }
 
     /// The name of the type of claims, for a log line about a mismatch.

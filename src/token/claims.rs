@@ -133,20 +133,12 @@ impl fmt::Debug for Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Actor, Names, json};
+    use crate::token::{Names, json};
 
     /// The member names of a serialized object, in the order of its text.
     fn names(payload: &str, client_id: Option<&str>, scope: &str) -> Vec<String> {
         let claims = json::parse(payload.as_bytes()).unwrap();
-        let facts = Facts {
-            issuer: "i".into(),
-            actor: Actor::Client,
-            scope: ScopeSet::new(scope),
-            other_scope: None,
-            expires_at: None,
-            cnf: None,
-            names: Names::new(None, client_id),
-        };
+        let facts = Facts { names: Names::new(None, client_id), ..Facts::of_test(scope) };
         let claims = Claims::new(&claims, &facts);
         let text = serde_json::to_string(&claims).unwrap();
         let parsed = json::parse(text.as_bytes()).expect("each name once");

@@ -17,6 +17,10 @@ pub(crate) struct Facts {
     pub(crate) expires_at: Option<NumericDate>,
     /// The key that the token is bound to.
     pub(crate) cnf: Option<Cnf>,
+    /// When the token was issued (`iat`).
+    pub(crate) issued_at: Option<NumericDate>,
+    /// When the user logged in (`auth_time`, RFC 9470 §6.1).
+    pub(crate) authenticated_at: Option<NumericDate>,
     pub(crate) names: Names,
 }
 
@@ -63,28 +67,101 @@ pub(crate) enum Actor {
     Unknown(Option<&'static str>),
 }
 
-/// The subject and the client in one text, one after the other, to save an allocation.
+/// The texts of a token that are read often: the subject, the client, the authentication context
+/// (`acr`) and the roles. They are in one text, one after the other, to save allocations.
 #[derive(Clone, Default)]
 pub(crate) struct Names {
     text: Box<str>,
-    /// The length of the subject in bytes. The rest is the client.
-    subject: usize,
+    /// Where the subject, the client and `acr` end, in bytes. The rest are the roles, each with
+    /// [`ROLE_END`] behind it.
+    ends: [usize; 3],
     has_subject: bool,
     has_client: bool,
+    has_acr: bool,
+    roles: RoleList,
+}
+
+/// The character behind each role. A role that contains it is not stored, and matches nothing.
+const ROLE_END: char = '\0';
+
+/// What is known about the roles of a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum RoleList {
+    /// The token has no claim with roles.
+    #[default]
+    Absent,
+    /// All roles of the token were read.
+    Complete,
+    /// A claim with roles has another type, so the token may have roles that were not read.
+    Incomplete,
 }
 
 impl Names {
+    /// Only a subject and a client.
+    #[cfg(test)]
     pub(crate) fn new(subject: Option<&str>, client: Option<&str>) -> Self {
-        let (sub, client_id) = (subject.unwrap_or_default(), client.unwrap_or_default());
-        let mut text = String::with_capacity(sub.len() + client_id.len());
-        text.push_str(sub);
-        text.push_str(client_id);
+        Self::with_roles(subject, client, None, |_| RoleList::Absent)
+    }
+
+    /// `roles` calls its argument for each role. It is called twice, since the length of the text must
+    /// be known first.
+    #[inline]
+    pub(crate) fn with_roles(
+        subject: Option<&str>,
+        client: Option<&str>,
+        acr: Option<&str>,
+        roles: impl Fn(&mut dyn FnMut(&str)) -> RoleList,
+    ) -> Self {
+        let (mut length, mut is_complete) = (0, true);
+        let mut list = roles(&mut |role| match role.contains(ROLE_END) {
+            true => is_complete = false,
+            false => length += role.len() + ROLE_END.len_utf8(),
+        });
+        if !is_complete {
+            list = RoleList::Incomplete;
+        }
+        let parts = [subject, client, acr].map(Option::unwrap_or_default);
+        let mut text = String::with_capacity(parts.map(str::len).iter().sum::<usize>() + length);
+        let ends = parts.map(|part| {
+            text.push_str(part);
+            text.len()
+        });
+        if length > 0 {
+            roles(&mut |role| {
+                if !role.contains(ROLE_END) {
+                    text.push_str(role);
+                    text.push(ROLE_END);
+                }
+            });
+        }
         Self {
             text: text.into(),
-            subject: sub.len(),
+            ends,
             has_subject: subject.is_some(),
             has_client: client.is_some(),
+            has_acr: acr.is_some(),
+            roles: list,
         }
+    }
+
+    fn subject(&self) -> Option<&str> {
+        let [end, ..] = self.ends;
+        self.text.get(..end).filter(|_| self.has_subject)
+    }
+
+    fn client(&self) -> Option<&str> {
+        let [start, end, _] = self.ends;
+        self.text.get(start..end).filter(|_| self.has_client)
+    }
+
+    fn acr(&self) -> Option<&str> {
+        let [_, start, end] = self.ends;
+        self.text.get(start..end).filter(|_| self.has_acr)
+    }
+
+    fn roles(&self) -> impl Iterator<Item = &str> {
+        let [.., start] = self.ends;
+        self.text.get(start..).unwrap_or_default().split_terminator(ROLE_END)
     }
 }
 
@@ -98,11 +175,36 @@ impl Facts {
     }
 
     pub(crate) fn subject(&self) -> Option<&str> {
-        self.names.text.get(..self.names.subject).filter(|_| self.names.has_subject)
+        self.names.subject()
     }
 
     pub(crate) fn client_id(&self) -> Option<&str> {
-        self.names.text.get(self.names.subject..).filter(|_| self.names.has_client)
+        self.names.client()
+    }
+
+    /// The authentication context class (`acr`, OpenID Connect Core §2, RFC 9470 §6.1).
+    pub(crate) fn acr(&self) -> Option<&str> {
+        self.names.acr()
+    }
+
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.names.roles().any(|own| own == role)
+    }
+
+    /// Whether all roles of the token are known.
+    pub(crate) fn role_list(&self) -> RoleList {
+        self.names.roles
+    }
+
+    /// Removes the roles for which `keep_role` returns `false`, and `acr` unless `keep_acr`.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn retain(&mut self, keep_acr: bool, keep_role: impl Fn(&str) -> bool) {
+        let own = &self.names;
+        let acr = own.acr().filter(|_| keep_acr);
+        self.names = Names::with_roles(own.subject(), own.client(), acr, |add| {
+            own.roles().filter(|role| keep_role(role)).for_each(add);
+            own.roles
+        });
     }
 
     pub(crate) fn principal(&self) -> Principal<'_> {
@@ -112,6 +214,24 @@ impl Facts {
             (Actor::User, Some(sub)) => Principal::User { iss, sub },
             (Actor::User | Actor::Client, _) => Principal::Client { iss, client_id },
             (Actor::Unknown(_), _) => Principal::Unknown { iss, sub, client_id },
+        }
+    }
+}
+
+#[cfg(test)]
+impl Facts {
+    /// The facts about a token of a user, for a test of rules.
+    pub(crate) fn of_test(scope: &str) -> Self {
+        Self {
+            issuer: "https://as.example.com".into(),
+            actor: Actor::User,
+            scope: ScopeSet::new(scope),
+            other_scope: None,
+            expires_at: None,
+            cnf: None,
+            issued_at: None,
+            authenticated_at: None,
+            names: Names::new(Some("alice"), Some("app")),
         }
     }
 }
@@ -130,16 +250,19 @@ mod tests {
             (Some(""), Some("")),
             (Some("é"), Some("ü")),
         ] {
-            let facts = Facts {
-                issuer: "https://as.example.com".into(),
-                actor: Actor::User,
-                scope: ScopeSet::default(),
-                other_scope: None,
-                expires_at: None,
-                cnf: None,
-                names: Names::new(subject, client),
-            };
+            let facts = Facts { names: Names::new(subject, client), ..Facts::of_test("") };
             assert_eq!((facts.subject(), facts.client_id()), (subject, client));
+            let names = Names::with_roles(subject, client, Some("high"), |add| {
+                ["editor", "", "a\0b"].into_iter().for_each(add);
+                RoleList::Complete
+            });
+            let facts = Facts { names, ..facts };
+            assert_eq!((facts.subject(), facts.client_id()), (subject, client));
+            assert_eq!(facts.acr(), Some("high"));
+            assert!(facts.has_role("editor") && !facts.has_role("edit") && !facts.has_role("high"));
+            // A role with the separator is not split into two.
+            assert!(!facts.has_role("a") && !facts.has_role("b") && !facts.has_role("a\0b"));
+            assert_eq!(facts.role_list(), RoleList::Incomplete);
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) const MAX_TOKEN: usize = 16 * 1024;
 pub(crate) struct UnverifiedJwt<'a> {
     pub(crate) header: SeenHeader,
     pub(crate) claims: Object<'a>,
+    /// The length of the claims' text, which is at the start of the buffer.
+    length: usize,
     header_text: &'a [u8],
     signing_input: &'a [u8],
     signature: &'a [u8],
@@ -31,6 +33,7 @@ pub(crate) struct UnverifiedJwt<'a> {
 /// A JWT whose signature was verified with a key of its issuer.
 pub(crate) struct VerifiedJwt<'a> {
     pub(crate) claims: Object<'a>,
+    length: usize,
     header: SeenHeader,
     header_text: &'a [u8],
     signature: &'a [u8],
@@ -82,7 +85,8 @@ impl<'a> JwtHead<'a> {
             })
         })?;
         let (header_text, signing_input) = (jws.header, jws.signing_input);
-        Ok(UnverifiedJwt { header, claims, header_text, signing_input, signature })
+        let length = payload.len();
+        Ok(UnverifiedJwt { header, claims, length, header_text, signing_input, signature })
     }
 }
 
@@ -107,18 +111,19 @@ impl<'a> UnverifiedJwt<'a> {
         if !verify(algorithm, self.signing_input, self.signature) {
             return Err(Error::BadSignature { algorithm });
         }
-        let Self { claims, header, header_text, signature, .. } = self;
-        Ok(VerifiedJwt { claims, header, header_text, signature })
+        let Self { claims, length, header, header_text, signature, .. } = self;
+        Ok(VerifiedJwt { claims, length, header, header_text, signature })
     }
 }
 
 impl<'a> VerifiedJwt<'a> {
-    /// Stores the header for later tokens with the same header, and returns the claims.
-    pub(crate) fn remember(self, memo: &HeaderMemo) -> Object<'a> {
+    /// Stores the header for later tokens with the same header. Returns the claims, and the length of
+    /// their text in the buffer.
+    pub(crate) fn remember(self, memo: &HeaderMemo) -> (Object<'a>, usize) {
         // A sender cannot choose the octets of a signature, so they serve as random numbers.
         let chance = self.signature.first_chunk().map_or(1, |octets| u16::from_le_bytes(*octets));
         memo.remember(self.header_text, self.header, chance);
-        self.claims
+        (self.claims, self.length)
     }
 }
 

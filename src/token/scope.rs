@@ -110,13 +110,6 @@ impl ScopeSet {
         self.0.split(' ').filter(|word| !word.is_empty())
     }
 
-    /// The scope tokens that are in both sets.
-    #[cfg(feature = "http-client")]
-    pub(crate) fn common_with(&self, other: &Self) -> Self {
-        let common: Vec<_> = self.iter().filter(|own| other.contains(own)).collect();
-        Self(common.join(" ").into())
-    }
-
     /// Whether the set has no scope token.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
@@ -230,15 +223,6 @@ mod tests {
         ] {
             assert_eq!(ScopeSet::new(text).contains(word), held, "{name}");
         }
-    }
-
-    #[cfg(feature = "http-client")]
-    #[test]
-    fn what_two_sets_have_in_common() {
-        let set = ScopeSet::new("a b c");
-        assert_eq!(set.common_with(&ScopeSet::new("c x a")).as_str(), "a c");
-        assert!(set.common_with(&ScopeSet::default()).is_empty());
-        assert!(ScopeSet::default().common_with(&set).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::introspection::{Answer, AnswerLookup, Jwts};
 use crate::profile::{Lacking, Times};
 use crate::token::json::Object;
-use crate::token::{Facts, NumericDate};
+use crate::token::{Facts, NumericDate, ScopeHierarchy};
 use crate::trust::issuer::TrustedIssuer;
 use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
@@ -85,6 +85,7 @@ impl TrustedIssuer {
         facts: &mut Facts,
         claims: &Object<'_>,
         answer: &Answer,
+        scopes: &ScopeHierarchy,
         now: NumericDate,
     ) -> Result<(), Error> {
         let Some(members) = answer.members() else {
@@ -93,7 +94,7 @@ impl TrustedIssuer {
         };
         self.validate_introspected(&members, now, true)?;
         Answer::check_against(&members, claims)?;
-        self.profile.narrow(facts, claims, &members)?;
+        self.profile.narrow(facts, claims, &members, scopes)?;
         if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
             && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
         {

@@ -10,16 +10,17 @@ use std::sync::atomic::AtomicBool;
 
 use serde::de::DeserializeOwned;
 
-use crate::authentication::ServerId;
 use crate::authenticator::{
     Authenticator, Invalid, ReadClaims, Validator, read_default, read_typed,
 };
+use crate::challenge::Challenges;
 use crate::config_error::ConfigError;
 use crate::issuer::{Issuer, IssuerResolver};
 use crate::observe::shown::AllShown;
 use crate::rejection::EmptyBody;
 use crate::server::handle::{ResourceServer, Shared};
 use crate::server::settings::Settings;
+use crate::server_id::{Identity, ServerId};
 use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims};
 
@@ -263,8 +264,17 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
     where
         S: Complete,
     {
-        let Settings { issuers, audiences, trust: settings, challenge, query_token, mut problems } =
-            self.settings;
+        let Settings {
+            issuers,
+            audiences,
+            trust: settings,
+            challenge,
+            query_token,
+            scopes,
+            keep_raw_tokens,
+            strip_authorization,
+            mut problems,
+        } = self.settings;
         let settings = Arc::new(settings);
         problems.extend(settings.problems());
         let trust = settings.trust(&issuers, &audiences, None, &mut problems);
@@ -272,22 +282,34 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
         let (Some(challenges), []) = (challenges, problems.as_slice()) else {
             return Err(ConfigError { problems });
         };
+        let server = ServerId::new(Identity {
+            without_scope: Challenges::build(&challenge, &[])
+                .unwrap_or_else(|_| challenges.clone()),
+            challenges,
+            challenge,
+            stream: settings.stream.clone(),
+            clock: Arc::clone(&settings.clock),
+            scopes,
+            gives_raw_tokens: keep_raw_tokens,
+            audiences: audiences.into(),
+        });
         let authenticator = Authenticator {
             trust: arc_swap::ArcSwap::from_pointee(trust),
             clock: Arc::clone(&settings.clock),
             read_claims: self.read_claims,
             validators: self.validators,
             headers: HeaderMemo::default(),
+            server: server.clone(),
         };
         authenticator.trust.load().tell_of_seeds();
         Ok(ResourceServer::new(Shared {
             authenticator: Arc::new(authenticator),
-            id: ServerId::new(challenges, settings.stream.clone()),
-            challenge,
+            id: server,
             body: self.body,
             trust: settings,
             query_token,
-            keeps_tokens: AtomicBool::new(false),
+            strips_authorization: strip_authorization,
+            keeps_tokens: AtomicBool::new(keep_raw_tokens || strip_authorization),
         }))
     }
 }

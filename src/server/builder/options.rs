@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::observe::{Event, Stream};
 use crate::server::builder::Builder;
+use crate::token::ScopeToken;
 
 impl<S, C, R> Builder<S, C, R> {
     /// The allowed difference between the clocks of issuers and this server, for `exp`, `nbf` and
@@ -25,6 +26,58 @@ impl<S, C, R> Builder<S, C, R> {
     /// §3). [`ResourceServer::protect`](crate::ResourceServer::protect) does the same for a route.
     pub fn challenge_scope<T: Into<String>>(mut self, scope: impl IntoIterator<Item = T>) -> Self {
         self.settings.challenge.scope.extend(scope.into_iter().map(Into::into));
+        self
+    }
+
+    /// Removes the `Authorization` field after a layer has accepted its token. The inner service, its logs
+    /// and the services that it calls then do not see the token. Inner layers of the same server still
+    /// work. A layer of another server inside does not see the token either.
+    pub fn strip_authorization(mut self) -> Self {
+        self.settings.strip_authorization = true;
+        self
+    }
+
+    /// Keeps the text of each token, for an API that calls another API on behalf of the client. Read it
+    /// through [`RawToken`](crate::token::RawToken).
+    pub fn keep_raw_tokens(mut self) -> Self {
+        self.settings.keep_raw_tokens = true;
+        self
+    }
+
+    /// Adds a rule: a token with `scope` also has the scopes `implies`. The rule counts wherever a policy
+    /// asks for a scope. Without a rule, no scope implies another one, whatever their names are (RFC 6749
+    /// §3.3).
+    ///
+    /// Rules are transitive. A challenge names the scopes of the policy as written.
+    /// [`AccessToken::scope`](crate::AccessToken::scope) shows the scopes of the token as written.
+    ///
+    /// ```
+    /// use tower_resource_server::ResourceServer;
+    ///
+    /// let builder = ResourceServer::builder()
+    ///     .issuer("https://as.example.com")
+    ///     .audience("https://api.example.com")
+    ///     .scope_implies("files", ["files:read", "files:write"]);
+    /// # let _ = builder;
+    /// ```
+    pub fn scope_implies<'a>(
+        mut self,
+        scope: &str,
+        implies: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let mut parse = |text: &str| match ScopeToken::parse(text) {
+            Ok(token) => Some(token),
+            Err(error) => {
+                let problem = format!("scope_implies `{}`: {error}", text.escape_debug());
+                self.settings.problems.push(problem);
+                None
+            }
+        };
+        let scope = parse(scope);
+        let implies: Vec<_> = implies.into_iter().filter_map(parse).collect();
+        if let Some(scope) = scope {
+            self.settings.scopes.add(&scope, &implies);
+        }
         self
     }
 

@@ -8,6 +8,7 @@
 mod name;
 #[cfg(test)]
 mod oracle;
+mod pointer;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use serde::de::DeserializeSeed as _;
 
 use strict::{Budget, Strict};
 
+pub(crate) use pointer::JsonPointer;
 pub(crate) use strict::{Fault, MAX_DEPTH};
 pub(crate) use value::{Object, Value};
 

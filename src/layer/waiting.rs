@@ -1,0 +1,48 @@
+//! What a request waits for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::authentication::Presented;
+use crate::authenticator::Verdict;
+use crate::credentials::Placement;
+use crate::error::Error;
+use crate::server::ResponseHeaders;
+
+/// A wait of one request.
+pub(crate) enum Waiting<C> {
+    /// For the verdict about its token, which needs the network.
+    Verdict { verdict: BoxedFuture<VerdictResult<C>>, sent: Sent },
+    /// For lookups of the API. If they succeed, the request passes with these response headers.
+    Lookups { lookups: BoxedFuture<Result<(), Error>>, headers: ResponseHeaders },
+}
+
+/// The result of a wait.
+pub(crate) enum Done<C> {
+    Verdict(VerdictResult<C>, Sent),
+    Lookups(Result<(), Error>, ResponseHeaders),
+}
+
+/// How the token was sent.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    pub(crate) presented: Presented,
+    pub(crate) placement: Placement,
+}
+
+pub(crate) type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type VerdictResult<C> = Result<Verdict<C>, Error>;
+
+impl<C> Waiting<C> {
+    pub(crate) fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Done<C>> {
+        match self {
+            Self::Verdict { verdict, sent } => {
+                verdict.as_mut().poll(cx).map(|verdict| Done::Verdict(verdict, sent.clone()))
+            }
+            Self::Lookups { lookups, headers } => {
+                lookups.as_mut().poll(cx).map(|result| Done::Lookups(result, *headers))
+            }
+        }
+    }
+}

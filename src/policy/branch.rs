@@ -1,0 +1,162 @@
+//! The branches of a policy: the sets of conditions that each suffice.
+//!
+//! A refused client is told about one branch, so that it does not ask for more than it needs. Decides
+//! which one, and what heals it:
+//!
+//! 1. among the branches that lack scopes only: the one with the fewest missing scopes, then the first;
+//! 2. otherwise the first branch that a login heals, with its scopes (RFC 9470);
+//! 3. otherwise the first branch that another token heals;
+//! 4. otherwise nothing that a client can ask for.
+
+use std::sync::Arc;
+
+use crate::challenge::StepUp;
+use crate::error::Error;
+use crate::policy::leaf::{Judged, Leaf, Remedy, insufficient_scope};
+use crate::token::ScopeToken;
+
+/// The largest number of branches of a policy. Each `any_of` in an `all_of` multiplies it.
+pub(super) const MAX_BRANCHES: usize = 64;
+
+/// Conditions that together suffice.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Branch {
+    pub(super) leaves: Vec<Arc<Leaf>>,
+}
+
+/// A policy is not met.
+#[derive(Debug)]
+pub(crate) struct Unmet {
+    pub(crate) error: Error,
+    /// The branch that the challenge names, for a lack that a scope or a login heals.
+    pub(crate) branch: Option<usize>,
+}
+
+impl Unmet {
+    /// An error that no scope and no login heals.
+    pub(crate) fn of(error: Error) -> Self {
+        Self { error, branch: None }
+    }
+}
+
+impl Branch {
+    /// The scopes of the branch, each once.
+    pub(crate) fn scopes(&self) -> Vec<ScopeToken> {
+        let mut scopes = Vec::new();
+        for leaf in &self.leaves {
+            if let Leaf::Scope(scope) = &**leaf
+                && !scopes.contains(scope)
+            {
+                scopes.push(scope.clone());
+            }
+        }
+        scopes
+    }
+
+    /// The login that the branch asks for: the values of `acr` that meet all its conditions, and the
+    /// shortest `max_age`. `None` if it asks for none.
+    pub(crate) fn step_up(&self) -> Option<StepUp> {
+        let mut step_up = None::<StepUp>;
+        for leaf in &self.leaves {
+            match &**leaf {
+                Leaf::Acr(values) => {
+                    let step_up = step_up.get_or_insert_default();
+                    match &mut step_up.acr_values {
+                        Some(all) => all.retain(|own| values.iter().any(|value| **value == **own)),
+                        None => {
+                            step_up.acr_values =
+                                Some(values.iter().map(|own| own.to_string()).collect())
+                        }
+                    }
+                }
+                Leaf::MaxAge(seconds) => {
+                    let step_up = step_up.get_or_insert_default();
+                    let shortest = step_up.max_age.map_or(*seconds, |own| own.min(*seconds));
+                    step_up.max_age = Some(shortest);
+                }
+                _ => {}
+            }
+        }
+        step_up
+    }
+
+    /// Whether no token can meet the branch, because its conditions on `acr` exclude each other.
+    pub(super) fn is_impossible(&self) -> bool {
+        self.step_up()
+            .and_then(|step_up| step_up.acr_values)
+            .is_some_and(|values| values.is_empty())
+    }
+
+    fn unmet<'b>(&'b self, judged: &Judged<'_>) -> Vec<&'b Leaf> {
+        self.leaves.iter().map(|leaf| &**leaf).filter(|leaf| !leaf.allows(judged)).collect()
+    }
+}
+
+/// The scopes that a client should ask for before it has a token: those of the branch that a token
+/// without any scope would be told about.
+pub(crate) fn invitation(branches: &[Branch]) -> Vec<ScopeToken> {
+    let rank = |branch: &&Branch| {
+        let remedy = branch.leaves.iter().map(|leaf| leaf.remedy()).max();
+        let scopes = branch.scopes().len();
+        (remedy, if remedy == Some(Remedy::Scope) { scopes } else { 0 })
+    };
+    branches.iter().min_by_key(rank).map(Branch::scopes).unwrap_or_default()
+}
+
+/// Decides what to tell about a token that meets no branch.
+pub(super) fn explain(branches: &[Branch], judged: &Judged<'_>) -> Unmet {
+    let mut best: Option<(Remedy, usize, usize)> = None;
+    for (index, branch) in branches.iter().enumerate() {
+        let unmet = branch.unmet(judged);
+        let remedy = unmet.iter().map(|leaf| leaf.remedy()).max().unwrap_or(Remedy::Nothing);
+        // Only the number of missing scopes makes a later branch better than an earlier one.
+        let missing = match remedy {
+            Remedy::Scope => missing_scopes(&unmet),
+            Remedy::Login | Remedy::Token | Remedy::Nothing => 0,
+        };
+        if best.is_none_or(|(best, count, _)| (remedy, missing) < (best, count)) {
+            best = Some((remedy, missing, index));
+        }
+    }
+    let Some((remedy, _, index)) = best else { return Unmet::of(denied()) };
+    let Some(branch) = branches.get(index) else { return Unmet::of(denied()) };
+    let unmet = branch.unmet(judged);
+    match remedy {
+        Remedy::Scope => {
+            Unmet { error: insufficient_scope(&branch.scopes(), judged.facts), branch: Some(index) }
+        }
+        Remedy::Login => Unmet { error: step_up(branch, judged), branch: Some(index) },
+        Remedy::Token | Remedy::Nothing => {
+            let cause = unmet.into_iter().find(|leaf| leaf.remedy() == remedy);
+            Unmet::of(cause.map_or_else(denied, |leaf| leaf.error(judged)))
+        }
+    }
+}
+
+/// The number of different scopes that are missing.
+fn missing_scopes(unmet: &[&Leaf]) -> usize {
+    let mut missing: Vec<&ScopeToken> = Vec::new();
+    for leaf in unmet {
+        if let Leaf::Scope(scope) = leaf
+            && !missing.contains(&scope)
+        {
+            missing.push(scope);
+        }
+    }
+    missing.len()
+}
+
+fn step_up(branch: &Branch, judged: &Judged<'_>) -> Error {
+    let StepUp { acr_values, max_age } = branch.step_up().unwrap_or_default();
+    Error::InsufficientUserAuthentication {
+        acr_values: acr_values.map(|values| values.join(" ").into()),
+        max_age,
+        auth_time: judged.facts.authenticated_at,
+    }
+}
+
+/// A policy that refuses has a branch that is not met. If it had none, the token would be refused
+/// without a reason.
+fn denied() -> Error {
+    Error::AccessDenied { requires: crate::token::Excerpt::of("another token") }
+}

@@ -1,0 +1,173 @@
+//! Conditions on claims: `claim("tenant").equals("acme")`.
+
+use serde::de::DeserializeOwned;
+
+use crate::config_error::ConfigError;
+use crate::policy::claim_test::{ClaimPath, ClaimTest, Wanted};
+use crate::policy::details::Details;
+use crate::policy::expression::{Policy, expect, mistake};
+use crate::policy::leaf::Leaf;
+use crate::policy::value::ClaimValue;
+use crate::token::json::JsonPointer;
+
+/// A claim that a policy tests. [`claim`] and [`claim_at`] create it.
+///
+/// A null claim counts as absent. Every test but [`absent`](Self::absent) refuses a token without the
+/// claim, and every test refuses a claim of another type.
+#[derive(Clone, Debug)]
+#[must_use = "a claim is tested by `equals`, `contains`, `one_of`, `exists` or `absent`"]
+pub struct Claim(ClaimPath);
+
+/// The claim with this exact name, at the top level. A dot or a slash in the name has no meaning.
+///
+/// ```
+/// use tower_resource_server::policy::claim;
+///
+/// let policy = claim("https://example.com/tenant").equals("acme");
+/// # let _ = policy;
+/// ```
+///
+/// # Panics
+/// If `name` is empty. See [`Claim::try_named`].
+#[track_caller]
+pub fn claim(name: &str) -> Claim {
+    expect("claim", Claim::try_named(name))
+}
+
+/// The claim at this JSON pointer (RFC 6901), such as `/address/country`.
+///
+/// # Panics
+/// If `pointer` is empty or malformed. See [`Claim::try_at`].
+#[track_caller]
+pub fn claim_at(pointer: &str) -> Claim {
+    expect(&format!("claim_at({pointer:?})"), Claim::try_at(pointer))
+}
+
+impl Claim {
+    /// As [`claim`], for text from outside the program.
+    ///
+    /// # Errors
+    /// If `name` is empty.
+    pub fn try_named(name: &str) -> Result<Self, ConfigError> {
+        match name {
+            "" => Err(mistake("the name of a claim is not empty")),
+            name => Ok(Self(ClaimPath::Name(name.into()))),
+        }
+    }
+
+    /// As [`claim_at`], for text from outside the program.
+    ///
+    /// # Errors
+    /// If `pointer` is empty or malformed.
+    pub fn try_at(pointer: &str) -> Result<Self, ConfigError> {
+        JsonPointer::parse(pointer).map(ClaimPath::Pointer).map(Self).map_err(mistake)
+    }
+
+    /// The claim is this string, number or boolean.
+    pub fn equals(self, value: impl Into<ClaimValue>) -> Policy {
+        self.test(Wanted::Equals(value.into()))
+    }
+
+    /// The claim is an array that contains this value. A string is not searched.
+    pub fn contains(self, value: impl Into<ClaimValue>) -> Policy {
+        self.test(Wanted::Contains(value.into()))
+    }
+
+    /// The claim is one of these strings, numbers or booleans. Of no values, every token is refused.
+    pub fn one_of<V: Into<ClaimValue>>(self, values: impl IntoIterator<Item = V>) -> Policy {
+        self.test(Wanted::OneOf(values.into_iter().map(Into::into).collect()))
+    }
+
+    /// The token has the claim, with any value but null.
+    pub fn exists(self) -> Policy {
+        self.test(Wanted::Exists)
+    }
+
+    /// The token does not have the claim. This is the only test that passes without it.
+    pub fn absent(self) -> Policy {
+        self.test(Wanted::Absent)
+    }
+
+    fn test(self, wanted: Wanted) -> Policy {
+        Policy::of(Leaf::Claim(ClaimTest { path: self.0, wanted, holds: true }))
+    }
+}
+
+/// One entry of `authorization_details` that a route asks for (RFC 9396). [`authorization_details`]
+/// creates it.
+#[derive(Clone, Debug)]
+pub struct AuthorizationDetails(Details);
+
+/// Requires an entry of `authorization_details` with this `type` (RFC 9396). One entry must grant
+/// everything that is asked.
+///
+/// By default, the entry must have only members that are asked for here: a member that nobody reads may
+/// restrict what the entry grants. If the entry has `locations`, it must contain an audience of the
+/// server (RFC 9396 §2.2).
+///
+/// ```
+/// use tower_resource_server::policy::authorization_details;
+///
+/// let policy = authorization_details("account_information")
+///     .with("actions", ["read_balances"])
+///     .ignoring("datatypes");
+///
+/// #[derive(serde::Deserialize)]
+/// struct Payment {
+///     limit: u64,
+/// }
+/// let typed = authorization_details("payment").matching(|payment: &Payment| payment.limit >= 100);
+/// # let _ = (policy, typed);
+/// ```
+///
+/// # Panics
+/// If `kind` is empty. See [`AuthorizationDetails::try_of_type`].
+#[track_caller]
+pub fn authorization_details(kind: &str) -> AuthorizationDetails {
+    expect("authorization_details", AuthorizationDetails::try_of_type(kind))
+}
+
+impl AuthorizationDetails {
+    /// As [`authorization_details`], for text from outside the program.
+    ///
+    /// # Errors
+    /// If `kind` is empty.
+    pub fn try_of_type(kind: &str) -> Result<Self, ConfigError> {
+        match kind {
+            "" => Err(mistake("the type of authorization_details is not empty")),
+            kind => Ok(Self(Details::of(kind.into()))),
+        }
+    }
+
+    /// The entry's member `name` is this value, or an array with all of these values.
+    pub fn with<V: Into<ClaimValue>>(
+        mut self,
+        name: &str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.0.fields.push((name.into(), values.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// The entry may have the member `name`, with any value.
+    pub fn ignoring(mut self, name: &str) -> Self {
+        self.0.ignored.push(name.into());
+        self
+    }
+
+    /// Judges the entry by a function instead. The entry is read as the type of its argument; `type` and
+    /// `locations` are checked before. An entry that does not fit the type grants nothing.
+    pub fn matching<T: DeserializeOwned>(
+        mut self,
+        test: impl Fn(&T) -> bool + Send + Sync + 'static,
+    ) -> Policy {
+        self.0.matcher = Some(Details::matching(test));
+        self.into()
+    }
+}
+
+impl From<AuthorizationDetails> for Policy {
+    fn from(details: AuthorizationDetails) -> Self {
+        Self::of(Leaf::Details(details.0))
+    }
+}

@@ -1,0 +1,228 @@
+//! One condition of a policy, and whether a token meets it.
+
+use std::cell::OnceCell;
+
+use crate::error::Error;
+use crate::policy::claim_test::{ClaimTest, Wanted};
+use crate::policy::details::Details;
+use crate::token::json::{Object, Value};
+use crate::token::{
+    Actor, AnyToken, Excerpt, Facts, NumericDate, OtherScope, RoleList, ScopeSet, ScopeToken,
+};
+
+/// One condition.
+#[derive(Clone, Debug)]
+pub(super) enum Leaf {
+    Scope(ScopeToken),
+    /// The second field is `false` for a role that the token must not have.
+    Role(Box<str>, bool),
+    Claim(ClaimTest),
+    User,
+    Client,
+    /// The accepted values, in the order of preference.
+    Acr(Vec<Box<str>>),
+    /// Seconds since the login.
+    MaxAge(u64),
+    /// Seconds since the token was issued.
+    TokenAge(u64),
+    Details(Details),
+    ClientId {
+        iss: Box<str>,
+        client_id: Box<str>,
+    },
+    Subject {
+        iss: Box<str>,
+        sub: Box<str>,
+    },
+    Issuer(Box<str>),
+    Audience(Box<str>),
+    SenderConstrained,
+}
+
+/// What heals a condition that is not met. The order is the order in which the response is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Remedy {
+    /// A token with more scope.
+    Scope,
+    /// A login of the user (RFC 9470).
+    Login,
+    /// Another token.
+    Token,
+    /// Nothing that a client can ask for.
+    Nothing,
+}
+
+/// The token that is judged. Parses its claims when the first condition needs them.
+pub(super) struct Judged<'a> {
+    pub(super) token: &'a AnyToken,
+    pub(super) facts: &'a Facts,
+    claims: OnceCell<Object<'a>>,
+}
+
+impl<'a> Judged<'a> {
+    pub(super) fn new(token: &'a AnyToken) -> Self {
+        Self { token, facts: token.facts(), claims: OnceCell::new() }
+    }
+
+    fn claims(&self) -> &Object<'a> {
+        self.claims.get_or_init(|| self.token.payload().claims())
+    }
+
+    fn now(&self) -> NumericDate {
+        self.token.server().now()
+    }
+
+    /// Whether `time` is at most `seconds` ago, and not in the future.
+    fn is_recent(&self, time: Option<NumericDate>, seconds: u64) -> bool {
+        let now = self.now().as_secs_f64();
+        time.map(NumericDate::as_secs_f64).is_some_and(|time| {
+            // The time is compared and never used in a sum, since the token may have any number.
+            time >= now - seconds as f64 && time <= now + CLOCKS_DIFFER
+        })
+    }
+
+    /// The audiences that the token names, for the log.
+    fn found_audiences(&self) -> Excerpt {
+        match self.claims().get("aud") {
+            Some(Value::String(text)) => Excerpt::of_url(text),
+            Some(Value::Array(values)) => {
+                let found: Vec<_> = values.iter().filter_map(Value::as_str).collect();
+                Excerpt::of_url(&found.join(" "))
+            }
+            _ => Excerpt::of(""),
+        }
+    }
+}
+
+/// Why a condition can't be negated.
+pub(super) const NOT_NEGATABLE: &str = "only conditions on claims and roles can be negated: no lack of scope, acr or sender grants access";
+
+/// How far a time may be in the future, in seconds, because clocks differ.
+const CLOCKS_DIFFER: f64 = 60.0;
+
+impl Leaf {
+    #[inline]
+    pub(super) fn allows(&self, judged: &Judged<'_>) -> bool {
+        let facts = judged.facts;
+        match self {
+            Self::Scope(scope) => judged.token.server().scopes.covers(&facts.scope, scope.as_str()),
+            Self::Role(role, true) => facts.has_role(role),
+            Self::Role(role, false) => {
+                facts.role_list() == RoleList::Complete && !facts.has_role(role)
+            }
+            Self::Claim(test) => test.allows(judged.claims()),
+            Self::User => is_user(facts),
+            Self::Client => facts.actor == Actor::Client,
+            Self::Acr(values) => {
+                facts.acr().is_some_and(|own| values.iter().any(|value| **value == *own))
+            }
+            Self::MaxAge(seconds) => judged.is_recent(facts.authenticated_at, *seconds),
+            Self::TokenAge(seconds) => judged.is_recent(facts.issued_at, *seconds),
+            Self::Details(details) => {
+                details.allows(judged.claims(), &judged.token.server().audiences)
+            }
+            Self::ClientId { iss, client_id } => {
+                *facts.issuer == **iss && facts.client_id() == Some(client_id)
+            }
+            Self::Subject { iss, sub } => {
+                *facts.issuer == **iss && is_user(facts) && facts.subject() == Some(sub)
+            }
+            Self::Issuer(iss) => *facts.issuer == **iss,
+            Self::Audience(audience) => match judged.claims().get("aud") {
+                Some(Value::String(own)) => **own == **audience,
+                Some(Value::Array(all)) => all.iter().any(|own| own.as_str() == Some(audience)),
+                _ => false,
+            },
+            Self::SenderConstrained => facts.cnf.is_some(),
+        }
+    }
+
+    /// The opposite condition. Neither it nor its opposite holds where the token does not show which.
+    ///
+    /// # Errors
+    /// The problem, as a fixed text.
+    pub(super) fn negated(&self) -> Result<Self, &'static str> {
+        match self {
+            Self::Role(role, holds) => Ok(Self::Role(role.clone(), !holds)),
+            Self::Claim(ClaimTest { wanted: Wanted::Exists, .. }) => {
+                Err("write `absent()` instead of `not(..exists())`")
+            }
+            Self::Claim(ClaimTest { wanted: Wanted::Absent, .. }) => {
+                Err("write `exists()` instead of `not(..absent())`")
+            }
+            Self::Claim(test) => Ok(Self::Claim(ClaimTest { holds: !test.holds, ..test.clone() })),
+            _ => Err(NOT_NEGATABLE),
+        }
+    }
+
+    pub(super) fn remedy(&self) -> Remedy {
+        match self {
+            Self::Scope(_) => Remedy::Scope,
+            Self::Acr(_) | Self::MaxAge(_) => Remedy::Login,
+            Self::Audience(_) | Self::TokenAge(_) | Self::SenderConstrained => Remedy::Token,
+            Self::Role(..)
+            | Self::Claim(_)
+            | Self::User
+            | Self::Client
+            | Self::Details(_)
+            | Self::ClientId { .. }
+            | Self::Subject { .. }
+            | Self::Issuer(_) => Remedy::Nothing,
+        }
+    }
+
+    /// The error for a token that does not meet the condition, unless its remedy is a scope or a login.
+    pub(super) fn error(&self, judged: &Judged<'_>) -> Error {
+        let facts = judged.facts;
+        match (self, facts.actor) {
+            (Self::Audience(audience), _) => Error::ForeignAudience {
+                found: judged.found_audiences(),
+                expected: Excerpt::of_url(audience),
+            },
+            (Self::TokenAge(limit), _) => {
+                Error::TokenTooOld { iat: facts.issued_at, now: judged.now(), limit: *limit }
+            }
+            (Self::SenderConstrained, _) => Error::SenderNotConstrained,
+            (Self::User | Self::Client | Self::Subject { .. }, Actor::Unknown(claim)) => {
+                Error::UnknownPrincipal { claim }
+            }
+            _ => Error::AccessDenied { requires: self.shown() },
+        }
+    }
+
+    /// The condition for the log. It contains no subject, no client and no value of a claim.
+    fn shown(&self) -> Excerpt {
+        let text = match self {
+            Self::Scope(scope) => format!("scope {scope}"),
+            Self::Role(role, true) => format!("role {role}"),
+            Self::Role(role, false) => format!("a complete list of roles without {role}"),
+            Self::Claim(test) => format!("another value of claim {}", test.path),
+            Self::User => "a user".to_owned(),
+            Self::Client => "a client on its own behalf".to_owned(),
+            Self::Acr(_) => "another acr".to_owned(),
+            Self::MaxAge(_) => "a recent login".to_owned(),
+            Self::TokenAge(_) => "a recent token".to_owned(),
+            Self::Details(details) => format!("authorization_details of type {}", details.kind),
+            Self::ClientId { .. } => "another client".to_owned(),
+            Self::Subject { .. } => "another user".to_owned(),
+            Self::Issuer(iss) => return Excerpt::of_url(&format!("issuer {iss}")),
+            Self::Audience(_) => "another audience".to_owned(),
+            Self::SenderConstrained => "a sender-constrained token".to_owned(),
+        };
+        Excerpt::of(&text)
+    }
+}
+
+fn is_user(facts: &Facts) -> bool {
+    facts.actor == Actor::User && facts.subject().is_some()
+}
+
+/// The error for a token that lacks scope.
+pub(super) fn insufficient_scope(required: &[ScopeToken], facts: &Facts) -> Error {
+    let required: Vec<_> = required.iter().map(ScopeToken::as_str).collect();
+    Error::InsufficientScope {
+        required: ScopeSet::new(&required.join(" ")),
+        found: facts.scope.clone(),
+        hint: facts.other_scope.map(OtherScope::hint),
+    }
+}

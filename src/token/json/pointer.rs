@@ -1,0 +1,116 @@
+//! A JSON pointer (RFC 6901).
+
+use std::fmt;
+
+use crate::token::json::value::{Object, Value};
+
+/// A pointer to a value inside the claims: `/realm_access/roles`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct JsonPointer {
+    text: Box<str>,
+    names: Box<[Box<str>]>,
+}
+
+impl JsonPointer {
+    /// Parses a pointer that is not empty: the empty pointer is the whole document.
+    ///
+    /// # Errors
+    /// The problem, as a fixed text.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        let Some(rest) = text.strip_prefix('/') else {
+            return Err("a JSON pointer begins with `/` (RFC 6901 section 3)");
+        };
+        let names = rest.split('/').map(unescaped).collect::<Option<_>>();
+        let names = names.ok_or("in a JSON pointer, `~` is followed by `0` or `1` (RFC 6901)")?;
+        Ok(Self { text: text.into(), names })
+    }
+
+    /// The value that the pointer names, if there is one.
+    pub(crate) fn find<'v, 'a>(&self, claims: &'v Object<'a>) -> Option<&'v Value<'a>> {
+        let (first, rest) = self.names.split_first()?;
+        rest.iter().try_fold(claims.get(first)?, |value, name| match value {
+            Value::Object(object) => object.get(name),
+            Value::Array(values) => values.get(index(name)?),
+            _ => None,
+        })
+    }
+}
+
+/// RFC 6901 §4: `~1` is `/`, and `~0` is `~`.
+fn unescaped(name: &str) -> Option<Box<str>> {
+    let mut parts = name.split('~');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (escaped, rest) = match part.as_bytes().first()? {
+            b'0' => ('~', part.get(1..)?),
+            b'1' => ('/', part.get(1..)?),
+            _ => return None,
+        };
+        text.push(escaped);
+        text.push_str(rest);
+    }
+    Some(text.into())
+}
+
+/// RFC 6901 §4: digits without a leading zero.
+fn index(name: &str) -> Option<usize> {
+    let is_number =
+        name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
+    name.parse().ok().filter(|_| is_number)
+}
+
+impl fmt::Display for JsonPointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for JsonPointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::json;
+
+    #[test]
+    fn pointers() {
+        let claims =
+            br#"{"a":{"b":["x","y"],"":1,"c/d":2,"m~n":3,"01":4},"":5,"http://x/y":6,"~1":7}"#;
+        let claims = json::parse(claims).unwrap();
+        for (name, pointer, found) in [
+            ("a member", "/a/b/1", Some(r#""y""#)),
+            ("the first element", "/a/b/0", Some(r#""x""#)),
+            ("beyond the end", "/a/b/2", None),
+            ("the element after the last", "/a/b/-", None),
+            ("an index with a leading zero", "/a/b/01", None),
+            ("an index with a sign", "/a/b/+1", None),
+            ("a number as a name", "/a/01", Some("4")),
+            ("an empty name inside", "/a/", Some("1")),
+            ("an empty name", "/", Some("5")),
+            ("a slash", "/a/c~1d", Some("2")),
+            ("a tilde", "/a/m~0n", Some("3")),
+            ("a URL", "/http:~1~1x~1y", Some("6")),
+            ("an escaped tilde before a digit", "/~01", Some("7")),
+            ("absent", "/x", None),
+            ("inside a number", "/a/01/x", None),
+        ] {
+            let value = JsonPointer::parse(pointer).unwrap();
+            let value = value.find(&claims).map(|value| value.to_owned_value().to_string());
+            assert_eq!(value.as_deref(), found, "{name}");
+        }
+        for (name, pointer) in [
+            ("empty", ""),
+            ("no slash", "a/b"),
+            ("a fragment", "#/a"),
+            ("a tilde alone", "/a~"),
+            ("a tilde before another digit", "/a~2b"),
+            ("a tilde before a slash", "/a~/b"),
+        ] {
+            assert!(JsonPointer::parse(pointer).is_err(), "{name}");
+        }
+    }
+}
