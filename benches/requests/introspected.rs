@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tower::{Layer as _, Service};
 use tower_resource_server::builder::{Builder, Ready};
 use tower_resource_server::introspection::{ClientAuth, Introspection};
+use tower_resource_server::policy::{all_of, role};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{Issuer, ResourceServer};
 
@@ -18,6 +19,8 @@ use super::{
     AUDIENCE, BARE, Base, Batch, Body, Build, Case, Small, bearer, call, describe, runtime, send,
     service,
 };
+
+const NO_POLICY: &str = "policy: none, the same token";
 
 /// A token is used for so long: much less than an answer is remembered, active or not.
 const USED_FOR: Duration = Duration::from_secs(2);
@@ -79,6 +82,17 @@ pub fn add_to(cases: &mut Vec<Case>) {
     cases.push(case("introspected, cached, default claims", &world, default.clone(), live, 200));
     cases.push(case("introspected, cached, small claims", &world, small, live, 200));
     cases.push(case("introspected, inactive, cached", &world, default, dead, 401));
+    // What a policy costs on top of a verified request: the same token with and without it.
+    let server = world.server(|builder| builder.build().unwrap());
+    let with_role = |issuer: &TestIssuer| {
+        describe(issuer).claim("roles", serde_json::json!(["reader", "editor"])).opaque()
+    };
+    let policy = all_of([all_of(["openid", "notes:read", "notes:write"]), role("editor")]);
+    let (plain, protected) = (server.layer(), server.protect(policy));
+    cases.push(case(NO_POLICY, &world, plain.layer(service()), with_role, 200));
+    let name = "policy: three scopes and a role";
+    let case = case(name, &world, protected.layer(service()), with_role, 200);
+    cases.push(Case { base: Base::Service(NO_POLICY), ..case });
 }
 
 /// A case whose answer is remembered whenever it is measured.

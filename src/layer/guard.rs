@@ -82,6 +82,7 @@ impl<C: Send + Sync + 'static> Guard<C> {
     ///
     /// # Errors
     /// The refusal, not yet reported to the log.
+    #[inline]
     pub(crate) fn evaluate(
         &self,
         token: &AnyToken,
@@ -96,6 +97,7 @@ impl<C: Send + Sync + 'static> Guard<C> {
 }
 
 impl<C> Fixed<C> {
+    #[inline]
     fn evaluate(
         &self,
         token: &AnyToken,

@@ -125,6 +125,7 @@ impl<C> Requirement<C> {
     ///
     /// # Errors
     /// What the token lacks.
+    #[inline]
     pub(crate) fn evaluate(
         &self,
         token: &AnyToken,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::token::words::has_word;
 use crate::token::{Cnf, NumericDate, Principal, ScopeSet};
 
 /// The facts that policies and the principal need.
@@ -159,6 +160,14 @@ impl Names {
         self.text.get(start..end).filter(|_| self.has_acr)
     }
 
+    #[inline]
+    fn has_role(&self, role: &str) -> bool {
+        let [.., start] = self.ends;
+        let roles = self.text.as_bytes().get(start..).unwrap_or_default();
+        has_word(roles, role.as_bytes(), ROLE_END as u8)
+    }
+
+    #[cfg(feature = "http-client")]
     fn roles(&self) -> impl Iterator<Item = &str> {
         let [.., start] = self.ends;
         self.text.get(start..).unwrap_or_default().split_terminator(ROLE_END)
@@ -187,8 +196,9 @@ impl Facts {
         self.names.acr()
     }
 
+    #[inline]
     pub(crate) fn has_role(&self, role: &str) -> bool {
-        self.names.roles().any(|own| own == role)
+        self.names.has_role(role)
     }
 
     /// Whether all roles of the token are known.

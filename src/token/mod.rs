@@ -14,6 +14,7 @@ mod principal;
 mod raw;
 mod scope;
 mod text;
+mod words;
 
 pub(crate) use access::AccessToken;
 pub(crate) use access::AnyToken;
@@ -25,5 +26,6 @@ pub(crate) use hierarchy::ScopeHierarchy;
 pub(crate) use payload::Payload;
 pub use principal::Principal;
 pub use raw::RawToken;
+pub(crate) use scope::ScopeTokens;
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use text::Excerpt;

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::token::words::{any_word, has_word, is_same};
+
 /// One scope token: one or more of `%x21 / %x23-5B / %x5D-7E`, compared case-sensitively.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScopeToken(Box<str>);
@@ -102,7 +104,24 @@ impl ScopeSet {
 
     /// Whether the set contains exactly this scope token.
     pub fn contains(&self, token: &str) -> bool {
-        !token.is_empty() && self.iter().any(|own| own == token)
+        has_word(self.0.as_bytes(), token.as_bytes(), b' ')
+    }
+
+    /// Whether the set contains all of these scope tokens.
+    #[inline]
+    pub(crate) fn contains_all(&self, wanted: &ScopeTokens) -> bool {
+        let mut missing = wanted.bits;
+        missing == 0
+            || any_word(self.0.as_bytes(), b' ', |word| {
+                if wanted.lengths & length_bit(word.len()) != 0 {
+                    for (bit, token) in &wanted.tokens {
+                        if is_same(token.0.as_bytes(), word) {
+                            missing &= !bit;
+                        }
+                    }
+                }
+                missing == 0
+            })
     }
 
     /// The scope tokens in the order of the text.
@@ -118,6 +137,36 @@ impl ScopeSet {
     /// The original text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Scope tokens that are looked for together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScopeTokens {
+    /// Each with a bit of its own.
+    tokens: Vec<(u64, ScopeToken)>,
+    bits: u64,
+    /// The lengths of the tokens, as a set of bits. Most words of a scope differ in their length.
+    lengths: u64,
+}
+
+/// The lengths that differ by 64 share a bit.
+#[inline(always)]
+const fn length_bit(length: usize) -> u64 {
+    1 << (length % 64)
+}
+
+impl ScopeTokens {
+    /// Returns `None` for more than 64 tokens.
+    pub(crate) fn of<'a>(tokens: impl IntoIterator<Item = &'a ScopeToken>) -> Option<Self> {
+        let mut own = Self::default();
+        for (index, token) in tokens.into_iter().enumerate() {
+            let bit = 1_u64.checked_shl(index.try_into().ok()?)?;
+            own.bits |= bit;
+            own.lengths |= length_bit(token.0.len());
+            own.tokens.push((bit, token.clone()));
+        }
+        Some(own)
     }
 }
 
@@ -223,6 +272,32 @@ mod tests {
         ] {
             assert_eq!(ScopeSet::new(text).contains(word), held, "{name}");
         }
+    }
+
+    #[test]
+    fn scopes_are_looked_for_together() {
+        let many = (0..64).map(|index| format!("s{index}")).collect::<Vec<_>>();
+        let long = format!("a{}", "x".repeat(64));
+        for (name, wanted, held, found) in [
+            ("none", vec![], "", true),
+            ("one", vec!["a"], "b a", true),
+            ("all, in another order", vec!["a", "b", "c"], "c b x a", true),
+            ("all but one", vec!["a", "b", "c"], "c b x", false),
+            ("one twice", vec!["a", "a"], "a", true),
+            ("a word twice", vec!["a", "b"], "a a", false),
+            ("the same length modulo 64", vec!["a"], &long, false),
+            ("64", many.iter().map(String::as_str).collect(), &many.join(" "), true),
+            ("63 of 64", many.iter().map(String::as_str).collect(), &many[1..].join(" "), false),
+            ("an empty set", vec!["a"], "", false),
+        ] {
+            let wanted: Vec<_> =
+                wanted.into_iter().map(|text| ScopeToken::parse(text).unwrap()).collect();
+            let wanted = ScopeTokens::of(&wanted).unwrap();
+            assert_eq!(ScopeSet::new(held).contains_all(&wanted), found, "{name}");
+        }
+        let more: Vec<_> =
+            (0..65).map(|index| ScopeToken::parse(&format!("s{index}")).unwrap()).collect();
+        assert!(ScopeTokens::of(&more).is_none());
     }
 
     #[test]
