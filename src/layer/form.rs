@@ -52,11 +52,12 @@ impl<C, R> ResourceServer<C, R> {
     /// [`layer`](Self::layer). This layer buffers the body of a form request, up to `limit` bytes, and
     /// passes the same bytes to the inner service.
     ///
-    /// The body is read before the client is authenticated, so any client can make the layer wait for a
-    /// body. So put timeouts, and limits such as a `ConcurrencyLimit`, outside this layer. The body type must implement `From<Bytes>`. axum's
-    /// `Body` implements this trait. For hyper's `Incoming`, add a layer that converts the body. If
-    /// this layer reads a body, the trailers of that body (RFC 9110 §6.5) are dropped. Trailers of
-    /// other bodies are kept.
+    /// The body is read before the client is authenticated, so any client can make this layer wait. Put
+    /// timeouts, and limits such as a `ConcurrencyLimit`, outside this layer.
+    ///
+    /// The body type must implement `From<Bytes>`. axum's `Body` implements this trait. For hyper's
+    /// `Incoming`, add a layer that converts the body. If this layer reads a body, the trailers of that
+    /// body (RFC 9110 §6.5) are dropped. If this layer does not read the body, its trailers are kept.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }
