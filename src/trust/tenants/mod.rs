@@ -55,8 +55,8 @@ pub(crate) use tenant::{Resolution, Tenant};
 pub(crate) const MAX_TENANTS: usize = 1_000;
 
 /// The rate limit of calls to the resolver: a burst of 50, then one call each 100 ms. A resolver
-/// usually looks a name up in the platform's directory of tenants. So a flood of made-up names causes at
-/// most 10 lookups per second in this directory. All names that `allows` allows share this limit. If
+/// usually looks a name up in the platform's directory of tenants. So, after the burst, a flood of
+/// made-up names causes at most 10 lookups per second in this directory. All names that `allows` allows share this limit. If
 /// `allows` is strict, an attacker can make up fewer names.
 const RESOLVE_BURST: u32 = 50;
 const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
