@@ -5,11 +5,12 @@
 //!
 //! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1);
 //! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token.
-//!    Only the authorization server can read an opaque token. So the crate asks the server's
-//!    introspection endpoint (RFC 7662) about an opaque token, in place of steps 3 to 5;
+//!    Only the authorization server can read an opaque token. So, for an opaque token, the crate calls
+//!    the introspection endpoint of the authorization server (RFC 7662). This call replaces the steps 3
+//!    to 5;
 //! 3. the issuer: `iss` is the exact name of a trusted issuer;
-//! 4. the key: the issuer's key set has a key for the token's header (RFC 7517). The crate fetches,
-//!    caches and refreshes key sets;
+//! 4. the key: the issuer's key set contains the key that the token's header names or describes
+//!    (RFC 7517). The crate fetches, caches and refreshes key sets;
 //! 5. the signature: the key verifies the token's signature;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
 //! 7. the sender: a token that is bound to a key or a certificate (`cnf`) is refused, because this
@@ -76,10 +77,10 @@
 //!   tokens.
 //! - `Introspection` and `ClientAuth`: how to ask the authorization server about tokens (feature
 //!   `http-client`).
-//! - [`scope`], [`all_of`](policy::all_of), [`any_of`](policy::any_of): the requirements of a route.
+//! - [`scope`], [`all_of`](policy::all_of), [`any_of`](policy::any_of): which scopes a route requires.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
-//! - [`manual`]: the defaults and their reasons, attacks and countermeasures, the limits of this
-//!   crate, and the order of layers in axum.
+//! - [`manual`]: the defaults and their reasons, attacks and the defences against them, what this crate
+//!   does not do, and the order of layers in axum.
 //!
 //! # Reading the source
 //!
@@ -87,7 +88,7 @@
 //! each step is one call. The modules form five levels. From top to bottom, the levels are:
 //!
 //! - *face*: the API for Tower and axum;
-//! - *walk*: the steps of a request;
+//! - *walk*: the order of the steps for a request;
 //! - *outside*: code that waits for the network;
 //! - *judgement*: pure rules;
 //! - *words*: shared types.
@@ -96,13 +97,15 @@
 //!
 //! # Features
 //!
-//! | feature | adds | default |
+//! Each row of the table is a Cargo feature:
+//!
+//! | feature | adds | on by default |
 //! |---|---|---|
-//! | `http-client` | keys and metadata over HTTPS, introspection | yes |
+//! | `http-client` | fetches of keys and metadata, and introspection, over HTTPS | yes |
 //! | `axum` | `AccessToken` as a handler's argument | yes |
-//! | `redis` | a cache of introspection answers in Redis or Valkey, shared by instances | |
-//! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | |
-//! | `test-issuer` | the issuer for tests | |
+//! | `redis` | a cache of introspection answers in Redis or Valkey, shared by all instances of the API | no |
+//! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | no |
+//! | `test-issuer` | an issuer for your own tests | no |
 //!
 //! A feature adds API. A feature never changes the response to a request.
 

@@ -1,13 +1,15 @@
-//! Tokens in form bodies (RFC 6750 §2.2): a separate layer outside the server's own layer.
+//! Tokens in form bodies (RFC 6750 §2.2). The form layer finds the token. `ResourceServer::layer`
+//! validates the token. Put the form layer outside `ResourceServer::layer`.
 //!
 //! The form layer reads a body only if both conditions are true:
 //!
-//! - the method defines the meaning of a body (POST, PUT, PATCH);
-//! - there is one `Content-Type`, and it is `application/x-www-form-urlencoded`.
+//! - the method is POST, PUT or PATCH: for these methods, HTTP defines what a body means;
+//! - there is exactly one `Content-Type` field, and its media type is
+//!   `application/x-www-form-urlencoded`.
 //!
-//! The form layer buffers the body, up to a limit. If the body is ASCII and has an `access_token`, the
-//! token is stored in the request's extensions. Then the form layer replays the body byte for byte. The
-//! form layer does not validate the token. The server's own layer, inside the form layer, does that.
+//! The form layer buffers the body, up to a limit. If the body is ASCII and has a parameter
+//! `access_token`, the form layer stores the token in the request's extensions. Then the form layer
+//! passes the request to the inner service, with the same bytes as its body.
 
 use std::fmt;
 use std::future::Future;
@@ -46,14 +48,16 @@ pub struct FormTokenService<S, C = Claims, R = EmptyBody> {
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// Also accepts tokens in form bodies (RFC 6750 §2.2). Put this layer outside the server's own
-    /// layer. This layer buffers the body of a form request, up to `limit` bytes, and replays the body.
+    /// Also accepts tokens in form bodies (RFC 6750 §2.2). Put this layer outside
+    /// [`layer`](Self::layer). This layer buffers the body of a form request, up to `limit` bytes, and
+    /// passes the same bytes to the inner service.
     ///
-    /// The body is read before the client is authenticated. So put timeouts, and limits such as a
-    /// `ConcurrencyLimit`, outside this layer. The body type must implement `From<Bytes>`. axum's
-    /// `Body` implements this trait. For hyper's `Incoming`, add a layer that converts the body. If
-    /// this layer reads a body, the trailers of that body (RFC 9110 §6.5) are dropped. Trailers of
-    /// other bodies are kept.
+    /// The body is read before the client is authenticated, so any client can make this layer wait. Put
+    /// timeouts, and limits such as a `ConcurrencyLimit`, outside this layer.
+    ///
+    /// The body type must implement `From<Bytes>`. axum's `Body` implements this trait. For hyper's
+    /// `Incoming`, add a layer that converts the body. If this layer reads a body, the trailers of that
+    /// body (RFC 9110 §6.5) are dropped. If this layer does not read the body, its trailers are kept.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }
@@ -100,7 +104,7 @@ fn has_form(method: &Method, headers: &HeaderMap) -> bool {
     let (Some(content_type), None) = (types.next(), types.next()) else {
         return false;
     };
-    // Parameters such as `charset` are ignored, because the content must be ASCII.
+    // Parameters such as `charset` are ignored: the body must be ASCII, and ASCII needs no `charset`.
     let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
         && essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")

@@ -1,4 +1,4 @@
-//! Asks an authorization server about a token, and validates its answer.
+//! Asks an authorization server about a token, and validates the server's answer.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
 
 impl Resolved<'_> {
-    /// The introspection answer about a token. If the request has already waited for an answer, and the
-    /// answer belongs to the current configuration, this answer is used. Otherwise a cached answer is
-    /// used. If no answer is cached, the result is [`Pending::Answer`].
+    /// The introspection answer about a token. If the request has already waited for an answer under
+    /// the current configuration, the result is this answer. Otherwise, the result is the cached answer.
+    /// If no answer is cached, the result is [`Pending::Answer`].
     pub(crate) fn introspect(
         &self,
         token: &Token68<'_>,
@@ -42,13 +42,13 @@ impl Resolved<'_> {
 }
 
 impl TrustedIssuer {
-    /// Whether introspection is configured, and handles JWTs in the given way.
+    /// Whether introspection is configured, and the issuer's setting for JWTs is `jwts`.
     pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
         self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
     }
 
-    /// Validates an answer. `vouched` means that the token is a JWT that was validated here and has all
-    /// required claims. The answer may then lack these claims.
+    /// Validates an answer. `vouched` means that the token is a JWT, and that this crate has already
+    /// validated the JWT and all its required claims. The answer may then lack these claims.
     pub(crate) fn validate_introspected(
         &self,
         answer: &Object<'_>,
@@ -68,7 +68,7 @@ impl TrustedIssuer {
         )
     }
 
-    /// Reads a validated answer.
+    /// Reads an answer that was validated.
     pub(crate) fn read_answer(
         &self,
         members: &Object<'_>,
@@ -77,9 +77,13 @@ impl TrustedIssuer {
         self.profile.read_answer(members, &self.expected(members, now))
     }
 
-    /// Applies an introspection answer to a JWT that was validated here. The answer can only restrict
-    /// the token. The scope is the intersection of both scopes, and the earlier expiry is used. The
-    /// token counts as a user's token only if the JWT shows a user and the answer shows no client.
+    /// Combines the claims of a validated JWT with the introspection answer about the same token. The
+    /// answer can only restrict the token:
+    ///
+    /// - the scope is the intersection of the JWT's scope and the answer's scope;
+    /// - the expiry is the earlier one of the JWT's expiry and the answer's expiry;
+    /// - the token counts as a user's token only if the JWT shows a user, and the answer does not show
+    ///   that the token belongs to a client.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,

@@ -1,5 +1,6 @@
-//! One trusted issuer: its names, its keys, and the validation of its tokens. An issuer with a tenant
-//! rule is a template: its name has a placeholder, and each tenant's `iss` fills in the placeholder.
+//! One trusted issuer: its names, its keys, and the validation of its tokens. Some issuers are
+//! templates: the name has a placeholder, and the `iss` of a tenant's token has the tenant's id in place
+//! of the placeholder. A template has a tenant rule, which compares `iss` with the name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(crate) struct TrustedIssuer {
 /// The reason why a signature was not verified.
 pub(crate) enum Unverified {
     Refused(Error),
-    /// The key is not cached, but a fetch may find it.
+    /// The key is not cached. The request can wait for a fetch, which may return the key.
     Wait(KeyWait),
 }
 
@@ -62,14 +63,15 @@ impl TrustedIssuer {
         }
     }
 
-    /// The issuer's configured name, even if the token uses an alias. If this issuer is a template, the
-    /// name is that of the token's tenant.
+    /// The name under which the issuer is known to the API. If this issuer is a template, the result is
+    /// the token's `iss`, which names a tenant. Otherwise, the result is the configured name, even if the
+    /// token's `iss` is an alias.
     fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
         let iss = claims.get("iss").and_then(Value::as_str);
         iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
     }
 
-    /// Whether the issuer's keys are needed, for its tokens or for its signed introspection answers.
+    /// Whether the issuer's keys are needed. They verify its tokens or its signed introspection answers.
     #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     fn needs_keys(&self) -> bool {
         #[cfg(feature = "http-client")]
@@ -79,7 +81,7 @@ impl TrustedIssuer {
         true
     }
 
-    /// Whether JWTs are only introspected. If so, the issuer's keys are not used for JWTs.
+    /// Whether this issuer's JWTs are only introspected. If so, its keys are not used for JWTs.
     #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     pub(super) fn introspects_jwts(&self) -> bool {
         #[cfg(feature = "http-client")]
@@ -113,7 +115,7 @@ impl TrustedIssuer {
     }
 
     /// Starts a fetch of keys if a fetch is due. Sends a probe to the introspection endpoint if a probe
-    /// is due. A probe is a call that shows whether a failed endpoint answers again.
+    /// is due. A probe is a call that shows whether an endpoint has recovered after failures.
     pub(crate) fn wake(&self) {
         if self.needs_keys() {
             self.keys.wake();
@@ -136,7 +138,8 @@ impl TrustedIssuer {
         Ok(())
     }
 
-    /// Finds the key that the header names and verifies the signature with it.
+    /// Finds the key that the token's header names or describes, and verifies the signature with this
+    /// key.
     pub(crate) fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,
@@ -176,7 +179,8 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// The claim that must name the tenant of this `iss`, and the required value of the claim.
+    /// A template can require a claim that names the tenant. This is the name of the claim, and the
+    /// value that it must have for this `iss`.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
         let rule = self.tenants.as_ref()?;
@@ -184,7 +188,7 @@ impl TrustedIssuer {
         Some((rule.claim.clone(), tenant.to_owned()))
     }
 
-    /// Reads the claims of an injected token.
+    /// Reads the claims of a token that a test injects. Such a token has no signature.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
         self.profile.read(claims, &self.expected(claims, now))

@@ -27,8 +27,8 @@ pub(crate) use settings::TrustSettings;
 /// The issuers of one configuration.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    /// The number of this configuration. Each reload increases the number. A result that belongs to
-    /// another generation is not used.
+    /// The number of this configuration. Each reload increases the number. If a request waited for a
+    /// result under an earlier configuration, the result has a different number and is not used.
     pub(crate) generation: u64,
     pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
     /// The names of the issuers, for the log.
@@ -38,14 +38,15 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Reports each seed that was not used, once. A seed is a stored key set for the start of the API.
+    /// Reports, once for each seed, that the seed was not used. A seed is a stored key set that is passed
+    /// in at the start of the API.
     pub(crate) fn tell_of_seeds(&self) {
         self.issuers.iter().for_each(|issuer| issuer.keys.tell_of_seed());
         let tenants = self.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
         tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
     }
 
-    /// The difference between the longest deadline of introspection and the default deadline.
+    /// By how much the longest introspection deadline of any issuer exceeds the default deadline.
     pub(crate) fn longer_calls(&self) -> Duration {
         #[cfg(feature = "http-client")]
         return self

@@ -1,4 +1,4 @@
-//! The dependency that a request needs next, and the results that the request has already waited for.
+//! What a request must wait for next, and the results that the request has already waited for.
 //!
 //! A tenant is an issuer that the resolver found. A generation is the number of a configuration.
 
@@ -15,9 +15,9 @@ use crate::trust::tenants::{IssuerWait, Resolution, Tenant};
 pub(crate) enum Pending {
     /// The token is refused.
     Refused(Error),
-    /// The validation continues when the issuer is resolved, or when the wait times out.
+    /// The validation continues when the resolver has answered, or when the wait times out.
     Issuer(IssuerWait),
-    /// The validation continues when the keys are fetched, or when the wait times out. During the wait,
+    /// The validation continues when the fetch of keys ends, or when the wait times out. During the wait,
     /// the request keeps its tenant, even if the tenant is evicted from the cache.
     Keys(KeyWait, Option<Arc<Tenant>>),
     /// The validation continues when the authorization server has answered. During the wait, the request
@@ -30,21 +30,22 @@ pub(crate) enum Pending {
 /// each dependency at most once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
-    /// Whether the authorization server must be asked now, even if an answer is cached.
+    /// Whether the authorization server must be asked for this request, even if an answer is cached.
     #[cfg_attr(not(feature = "http-client"), allow(dead_code))]
     pub(crate) asks_now: bool,
     /// The deadline of all waits. The first wait sets it.
     pub(crate) deadline: Option<Deadline>,
-    /// The resolver's result, and the generation of the configuration that asked for it.
+    /// The resolver's result, and the generation of the configuration that called the resolver.
     pub(crate) issuer: Option<(u64, Resolution)>,
     pub(crate) keys: Option<KeysWaited>,
-    /// The introspection answer, and the generation of the configuration that asked for it.
+    /// The introspection answer, and the generation of the configuration that asked the authorization
+    /// server.
     #[cfg(feature = "http-client")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
 }
 
 impl Waited {
-    /// Keeps the tenant of a request, so that the tenant is not looked up again.
+    /// Keeps the tenant of a request, so that later steps do not look the tenant up.
     pub(crate) fn keep(&mut self, tenant: Option<Arc<Tenant>>) {
         if let Some(tenant) = tenant {
             self.issuer = Some(tenant.resolution());

@@ -48,7 +48,8 @@ impl Resolved<'_> {
         }
     }
 
-    /// Marks a tenant as confirmed, because one of its tokens was verified.
+    /// Marks a tenant as confirmed, because the signature of one of its tokens was verified. Does
+    /// nothing for a configured issuer.
     pub(crate) fn confirm(&self) {
         if let Self::Tenant(tenant, tenants) = self
             && tenant.confirm()

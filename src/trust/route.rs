@@ -1,10 +1,11 @@
-//! Decides whether a token is validated here, introspected, or both.
+//! Decides how to validate a token: by this crate ("here"), by the authorization server
+//! (introspection), or by both.
 //!
 //! The decision depends on the configuration and on two properties of the token (RFC 7662 §2.1):
 //!
-//! - which trusted issuer the token names, if any;
-//! - whether the token has the form of a JWT. By default, a JWT is validated strictly or refused. All
-//!   other tokens are opaque.
+//! - which trusted issuer the token names in `iss`, if any;
+//! - whether the token has the form of a JWT. By default, a JWT is validated here, and never treated as
+//!   an opaque token. Every token that does not have the form of a JWT is opaque.
 
 use std::sync::Arc;
 
@@ -25,19 +26,19 @@ use crate::trust::resolved::Resolved;
 
 /// How to validate a token.
 pub(crate) enum Route<'t, 'a> {
-    /// Validate the token here.
+    /// This crate validates the token.
     Validate(Resolved<'t>, UnverifiedJwt<'a>),
-    /// Validate the token here, and also ask the authorization server about it.
+    /// This crate validates the token, and also asks the authorization server about the token.
     #[cfg(feature = "http-client")]
     ValidateAndIntrospect(Resolved<'t>, UnverifiedJwt<'a>),
-    /// Only ask the authorization server about the token.
+    /// The authorization server is asked about the token. This crate does not verify the signature.
     #[cfg(feature = "http-client")]
     Introspect(Resolved<'t>),
 }
 
 impl Trust {
-    /// Decides how to validate a token. The decoded payload is written to `buffer`. `known` is a cache
-    /// of parsed headers.
+    /// Decides how to validate a token. Writes the decoded payload of a JWT to `buffer`. `known` is a
+    /// cache of parsed headers.
     #[inline]
     pub(crate) fn route<'t, 'a>(
         &'t self,
@@ -74,9 +75,9 @@ impl Trust {
     }
 
     /// Refuses some tokens before their claims are read, so that a flood of forged kids costs little. A
-    /// token is refused here if, for every issuer, the key set is fresh, the kid is not in the set, and
-    /// the rate limit allows no fetch now. A later step would refuse the same token, at three times the
-    /// cost.
+    /// token is refused at this point if all conditions are true for every issuer: the key set is fresh,
+    /// the kid is not in the set, and the rate limit allows no fetch now. Without this function, a later
+    /// step would refuse the same token, at three times the cost.
     fn refuse_early(&self, header: &Header) -> Result<(), Error> {
         let Some(kid) = header.kid.as_deref() else {
             return Ok(());
@@ -85,8 +86,8 @@ impl Trust {
             issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
-            // The claims are not read yet, so `iss` may be absent. A token without `iss` is
-            // introspected, so it must not be refused here.
+            // The claims are not read yet, so the token may have no `iss`. A token without `iss` must
+            // not be refused at this point, because the authorization server is asked about it.
             #[cfg(feature = "http-client")]
             if self.introspects_opaque().is_some() {
                 return Ok(());
@@ -100,8 +101,9 @@ impl Trust {
 
 #[cfg(feature = "http-client")]
 impl Trust {
-    /// The issuer that is asked about every token, of any form. Such an issuer exists only if one issuer
-    /// is configured, and its JWTs are introspected and not validated here.
+    /// The issuer that is asked about every token, whether the token is a JWT or opaque. There is such
+    /// an issuer only if exactly one issuer is configured, there is no resolver, and the issuer's JWTs
+    /// are only introspected.
     fn introspects_all(&self) -> Option<Resolved<'_>> {
         match (self.issuers.as_slice(), &self.tenants) {
             ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
@@ -109,8 +111,8 @@ impl Trust {
         }
     }
 
-    /// The one issuer that is asked about a JWT without `iss`. A JWT is refused if its `typ` names
-    /// another kind of token.
+    /// The issuer that is asked about a JWT without `iss`. There is at most one such issuer. Such a JWT
+    /// is refused if its `typ` says that it is not an access token.
     fn introspects_nameless(&self, jwt: &UnverifiedJwt<'_>) -> Result<Option<Resolved<'_>>, Error> {
         let Some(issuer) = self.introspects_opaque() else { return Ok(None) };
         if jwt.claims.contains("iss") {
@@ -120,7 +122,7 @@ impl Trust {
         Ok(Some(issuer))
     }
 
-    /// The one issuer that is asked about a token without `iss`.
+    /// The issuer that is asked about a token without `iss`. There is at most one such issuer.
     fn introspects_opaque(&self) -> Option<Resolved<'_>> {
         let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
             issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)

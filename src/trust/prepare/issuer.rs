@@ -57,8 +57,9 @@ impl TrustSettings {
             Ok(keys) => (keys, Vec::new()),
             Err(texts) => {
                 texts.iter().for_each(|text| problem(text));
-                // This empty set is never used to validate tokens. With an empty set, the checks below
-                // can run and report their problems too.
+                // The keys are invalid, so the configuration is refused, and this empty set never
+                // validates a token. With the empty set, the checks below can run and report their
+                // problems too.
                 (Keys::Static(Arc::new(KeySet::empty())), texts)
             }
         };
@@ -83,8 +84,8 @@ impl TrustSettings {
         };
         #[cfg(feature = "http-client")]
         {
-            // Keys and introspection use the same client settings. A problem with these settings is
-            // reported only once.
+            // Keys and introspection use the same client settings. So a problem with these settings
+            // is found twice, but reported only once.
             let mut problem = |text: &str| {
                 let own = text.strip_prefix("introspection: ");
                 if !of_keys.iter().any(|text| own == Some(text)) {
@@ -97,8 +98,7 @@ impl TrustSettings {
     }
 
     /// Builds the introspection engine of an issuer. The engine takes no cached answers from the
-    /// previous configuration, because an answer of another generation (configuration number) is never
-    /// used.
+    /// previous configuration, because an answer is only used under the configuration that asked for it.
     #[cfg(feature = "http-client")]
     fn introspection(
         &self,
@@ -134,8 +134,9 @@ impl TrustSettings {
         }
     }
 
-    /// Checks the issuer's name. The name must be a URL if something is fetched from it, or if the name
-    /// is a template of tenants' names. Any other name is only compared with `iss`, byte by byte.
+    /// Checks the issuer's name. The name must be a URL in two cases: something is fetched from this URL,
+    /// or the name is a template for the names of tenants. In all other cases, the name is only compared
+    /// with `iss`, byte by byte.
     fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         let allow_http = issuer.plain_http(self.allow_http_loopback);
         let checked = match &issuer.tenants {
@@ -169,7 +170,8 @@ fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     }
 }
 
-/// The accepted algorithms (RFC 8725 §3.1): the issuer's list, or the default for its kind of key.
+/// The accepted algorithms (RFC 8725 §3.1): the list in the issuer's settings. If there is no list, the
+/// default for the kind of the issuer's keys.
 fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> AlgorithmSet {
     let secret = match &issuer.keys {
         KeyConfig::Secret(_, algorithm) => Some(*algorithm),

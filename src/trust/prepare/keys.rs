@@ -1,4 +1,5 @@
-//! Builds the keys of an issuer from its settings, or the engine that fetches and caches the keys.
+//! From the settings of an issuer, builds one of two things: its keys, or the engine that fetches and
+//! caches its keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::trust::settings::TrustSettings;
 use crate::url::{check_issuer, check_url};
 
 impl TrustSettings {
-    /// The keys of an issuer. Reuses the engine of the previous configuration if the keys come from the
-    /// same place.
+    /// The keys of an issuer. Reuses the engine of the previous configuration if both configurations
+    /// take the keys from the same place.
     pub(super) fn keys<'a>(
         &self,
         issuer: &Issuer,
@@ -31,7 +32,8 @@ impl TrustSettings {
                 && is_reached_alike(known, issuer)
         };
         let known = previous.find(same_place);
-        // If the previous engine has no keys, a new engine with a seed (a stored key set) is better.
+        // A seed (a stored key set) has keys. So, if the previous engine has no keys, a new engine with
+        // the seed is better than the previous engine.
         if let Some(known) = known
             && known.algorithms == algorithms
             && (known.keys.is_usable() || issuer.seed.is_none())
@@ -129,8 +131,9 @@ impl TrustSettings {
     }
 }
 
-/// The deadline of one attempt to fetch keys, if the issuer sets a deadline for a request. An attempt
-/// makes up to two requests: one for the metadata and one for the keys.
+/// The deadline of one attempt to fetch keys. It is set only if the issuer's settings have a deadline
+/// for each HTTP request of a fetch. An attempt makes up to two requests: one for the metadata and one
+/// for the keys.
 #[cfg(feature = "http-client")]
 fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
     issuer.transport.deadline.map(|one| one.saturating_mul(2))
@@ -141,8 +144,8 @@ fn fetch_deadline(_: &Issuer) -> Option<Duration> {
     None
 }
 
-/// Whether the transport settings are the same. The settings of an engine never change, so a change of
-/// the root certificates or of the token file needs a new engine.
+/// Whether the transport settings of both are the same. If not, a new engine is needed, because the
+/// settings of an engine never change. Examples are the root certificates and the bearer token file.
 #[cfg(feature = "http-client")]
 fn is_reached_alike(known: &TrustedIssuer, issuer: &Issuer) -> bool {
     known.transport == issuer.transport

@@ -20,8 +20,8 @@ use crate::url::is_http_loopback;
 
 impl TrustSettings {
     /// Converts `issuers` and `audiences`, and reports every problem. `previous` is the configuration
-    /// before a reload. An issuer of `previous` keeps its cached keys, and the engine that fetches them,
-    /// if the keys come from the same place.
+    /// before a reload. If an issuer is in both configurations, and both take its keys from the same
+    /// place, the issuer keeps its cached keys and the engine that fetches them.
     pub(crate) fn trust(
         self: &Arc<Self>,
         issuers: &[Issuer],
@@ -56,9 +56,9 @@ impl TrustSettings {
             let name = shown(&issuer.name);
             let mut problem = |text: &str| problems.push(format!("issuer `{name}`: {text}"));
             for spelling in std::iter::once(&issuer.name).chain(&issuer.aliases) {
-                // The first issuer with a matching name is used. The rules of a later issuer with the
-                // same name would have no effect. So an issuer for one tenant of a template must come
-                // before the template.
+                // The first issuer with a matching name is used, so a later issuer with the same name
+                // would have no effect. A template matches the names of all its tenants. So an issuer
+                // for one tenant must come before the template.
                 let stands_for = |earlier: &Arc<TrustedIssuer>| earlier.is_named(spelling);
                 if !names.insert(spelling.clone()) || trusted.iter().any(stands_for) {
                     problem("is trusted twice; an issuer is one value with one set of rules");
@@ -114,8 +114,8 @@ impl TrustSettings {
             #[cfg(feature = "http-client")]
             let is_new = known.is_none();
             let known = known.into_iter();
-            // Keep-warm refreshes keys by a timer. Only confirmed tenants need this. The caller turns
-            // keep-warm on for these tenants.
+            // Keep-warm refreshes keys by a timer. Only confirmed tenants need keep-warm, and the
+            // caller turns it on for them.
             let warm = false;
             let prepared =
                 settings.trusted(issuer, &audiences, generation, known, warm, &mut problem);
@@ -142,7 +142,7 @@ impl TrustSettings {
     }
 }
 
-/// The maximum number of trusted issuers that the log lists for a token of an untrusted issuer.
+/// A log line about a token of an untrusted issuer lists the trusted issuers, up to this number.
 const MAX_NAMED: usize = 5;
 
 /// The names of the trusted issuers, for the log.
@@ -164,8 +164,8 @@ fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt 
     Excerpt::of_own(names.join(" "))
 }
 
-/// Checks that only one authorization server is asked about tokens without `iss`. If there were
-/// several, each server would see the tokens of the others.
+/// Checks that at most one authorization server is asked about tokens without `iss`. If there were two,
+/// each of them would see tokens that the other issued.
 #[cfg(feature = "http-client")]
 fn check_opaque(issuers: &[Issuer], problems: &mut Vec<String>) {
     let is_opaque = |issuer: &&Issuer| {

@@ -27,8 +27,8 @@ impl TrustSettings {
         }
     }
 
-    /// Warns that requests to other machines may use http. There is one warning for each host, when the
-    /// server is built and when a new tenant is resolved.
+    /// Warns that requests to some hosts may use http. There is one warning for each host. The warnings
+    /// are logged when the server is built, and when a new tenant is resolved.
     pub(super) fn warn_of_http(&self, issuer: &Issuer) {
         let hosts = &issuer.transport.http_hosts;
         let mut told = HashSet::new();
@@ -47,8 +47,8 @@ impl TrustSettings {
             let secret = "the token of `bearer_token_file`";
             self.stream.tell(&Occurrence::SecretByHttp { issuer: &issuer.name, secret });
         }
-        // If no endpoint is configured, it comes from the metadata, which is not fetched yet. So the
-        // endpoint may be on one of these hosts.
+        // If no introspection endpoint is configured, the metadata names the endpoint. The metadata is
+        // not fetched yet, so the endpoint may be on a host for which http is allowed.
         let may_go = |endpoint: &Option<String>| match endpoint {
             Some(url) => goes_by_http(url),
             None => !hosts.is_empty(),
@@ -60,7 +60,7 @@ impl TrustSettings {
         }
     }
 
-    /// The settings of this issuer's client. The caller sets whether TLS is needed.
+    /// The settings of the HTTP client for this issuer. The caller sets whether TLS is needed.
     pub(super) fn client(&self, issuer: &Issuer) -> ClientSettings {
         let mut settings = self.client.clone();
         settings.allow_http_loopback = self.allow_http_loopback;

@@ -25,32 +25,32 @@ const MAX_NAME: usize = 1_024;
 /// How long a request waits for the resolver.
 const RESOLVE_WAIT: Duration = Duration::from_secs(3);
 
-/// The pause before a known tenant is resolved again, after a call without a result.
+/// If a call for a known tenant ends without a result, the next call starts after this pause.
 const RESOLVE_AGAIN_RETRY: Duration = Duration::from_secs(60);
 
-/// The maximum number of calls that one request waits for, if calls end without a result. A call ends
-/// without a result when its runtime shuts down.
+/// The maximum number of calls that one request waits for. A request waits for a second call only if the
+/// first call ended without a result. A call ends without a result when its runtime shuts down.
 const QUESTIONS: u32 = 3;
 
-/// The precision of a tenant's last use, in milliseconds. Requests update the last use at most once in
-/// this time.
+/// The precision of the time at which a tenant was last used, in milliseconds. Requests update this time
+/// at most once in this period.
 const USE_GRAIN: u64 = 1_000;
 
 /// The result of a lookup of a tenant.
 pub(crate) enum Search {
     Found(Arc<Tenant>),
-    /// The API's rule does not allow the name, or there is no such tenant.
+    /// The name is not allowed, or the resolver answered "no such tenant".
     Untrusted,
-    /// The resolver is unavailable, so the result is not known yet.
+    /// The resolver is unavailable, so it is not known yet whether there is such a tenant.
     Unavailable,
     Wait(IssuerWait),
 }
 
-/// The state of the resolver call for a name. A waiting request needs this state.
+/// The state of the resolver call for a name. A waiting request checks this state.
 enum Turn {
     Answered(Resolution),
     UnderWay(Waiter<Resolution>),
-    /// Other names come first.
+    /// The name is in the queue, and the calls for other names start first.
     Queued,
 }
 
@@ -58,11 +58,11 @@ enum Turn {
 struct Question {
     name: Arc<str>,
     completion: Completion<Resolution>,
-    /// `true` if the tenant is known and is resolved again. No request waits for such a call.
+    /// `true` if the tenant is already known. No request waits for such a call.
     again: bool,
 }
 
-/// A wait for the resolver.
+/// A request's wait for the resolver.
 pub(crate) struct IssuerWait {
     tenants: Arc<Tenants>,
     name: Arc<str>,
@@ -74,7 +74,8 @@ impl IssuerWait {
         self.tenants.settings.generation
     }
 
-    /// Returns the resolver's result, or [`Resolution::Open`] after the deadline.
+    /// Waits for the resolver's result. Returns [`Resolution::Open`] if there is no result before the
+    /// deadline.
     pub(crate) async fn done(self, deadline: Deadline) -> Resolution {
         let said = async {
             let mut questions = QUESTIONS;
@@ -88,8 +89,8 @@ impl IssuerWait {
                         // The call ended without a result. Start another call.
                         questions -= 1;
                     }
-                    // `turn` also starts calls for queued names. The waiting requests call `turn` again
-                    // and again, so the queue needs no task of its own.
+                    // `turn` also starts calls for queued names. Each waiting request calls `turn`
+                    // repeatedly, so no separate task is needed for the queue.
                     Turn::Queued => tokio::time::sleep(RESOLVE_PERIOD).await,
                 }
             }
@@ -110,7 +111,7 @@ impl Tenants {
     /// for, with the generation (number) of the configuration that called the resolver.
     pub(crate) fn find(self: &Arc<Self>, iss: &str, waited: Option<&(u64, Resolution)>) -> Search {
         let known = self.known.get(iss);
-        // The name of a known tenant has already passed this check.
+        // The name of a known tenant was checked before the tenant was resolved.
         let is_url = known.is_some()
             || (iss.len() <= MAX_NAME && is_normal(iss, self.settings.allow_http_loopback));
         if !is_url || !self.resolver.allows(iss) {
@@ -126,14 +127,14 @@ impl Tenants {
         }
         match waited {
             Some((generation, resolution)) if *generation == self.settings.generation => {
-                // A later call may have found that the tenant no longer exists. The latest result is
-                // used.
+                // After the call that this request waited for, a later call may have found that the
+                // tenant no longer exists. The latest result is used.
                 match self.asking().said.of(iss, self.clock.monotonic()) {
                     Some(Resolution::Unknown) => Search::Untrusted,
                     _ => Search::of(resolution.clone()),
                 }
             }
-            // A result of another configuration is not used.
+            // A result that an earlier configuration asked for is not used.
             Some(_) | None => self.ask(iss),
         }
     }
@@ -235,8 +236,8 @@ impl Tenants {
             present
         };
         if gone || !present {
-            // The call ended together with its runtime, or a newer call replaced it. Waiting requests
-            // start another call.
+            // The call ended because its runtime shut down, or a newer call replaced this call. Waiting
+            // requests start a new call if necessary.
             return;
         }
         let resolution = match said {
@@ -257,7 +258,8 @@ impl Tenants {
         completion.send(resolution);
     }
 
-    /// Records that a request uses the tenant. Resolves the tenant again if that is due.
+    /// Records that a request uses the tenant. If the next resolver call for the tenant is due, starts
+    /// the call.
     fn used(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let now = self.clock.monotonic();
         let millis = millis(now);
@@ -271,7 +273,7 @@ impl Tenants {
         }
     }
 
-    /// Resolves a known tenant again, in the background.
+    /// Starts a resolver call for a known tenant, in the background.
     fn resolve_again(self: &Arc<Self>, tenant: &Arc<Tenant>, due_at: u64, now: Duration) {
         let Ok(runtime) = runtime::current() else { return };
         let next = millis(now.saturating_add(RESOLVE_AGAIN_RETRY));
@@ -291,7 +293,7 @@ impl Tenants {
         };
         match question {
             Some(question) => self.launch(&runtime, question),
-            // The budget is spent. The next request tries again.
+            // The budget allows no call now. The next request for this tenant checks the budget.
             None => due.store(due_at, Ordering::Relaxed),
         }
     }

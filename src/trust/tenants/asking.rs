@@ -9,12 +9,13 @@ use crate::flight::{Flights, Waiter};
 use crate::trust::tenants::said::Said;
 use crate::trust::tenants::tenant::Resolution;
 
-/// The maximum number of names that are resolved at the same time. Other names wait in the queue.
+/// The maximum number of unknown names that are resolved at the same time. Names beyond this limit wait
+/// in the queue.
 const MAX_RESOLVING: usize = 64;
 
-/// The maximum number of known tenants that are resolved again at the same time. The calls for known
-/// tenants have their own limit and their own budget (rate limit). So a flood of made-up names cannot
-/// delay the discovery that a tenant no longer exists.
+/// The maximum number of resolver calls for known tenants at the same time. Such a call shows whether the
+/// tenant still exists. The calls for known tenants have their own limit and their own budget (rate
+/// limit), so a flood of made-up names cannot delay them.
 const MAX_RESOLVING_AGAIN: usize = 32;
 
 /// The deadline of one call of the resolver.
@@ -24,10 +25,10 @@ pub(super) const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 /// that made-up names cannot fill the memory.
 const MAX_WAITING: usize = 1_024;
 
-/// The calls in progress, the queue, and the cached results.
+/// The resolver calls in progress, the queue of names, and the cached negative results.
 pub(super) struct Asking {
     pub(super) flights: Flights<Arc<str>, Resolution>,
-    /// Calls for known tenants, which are resolved again.
+    /// Calls for known tenants.
     pub(super) again: Flights<Arc<str>, Resolution>,
     /// The queued names, first in, first out.
     pub(super) queue: VecDeque<Arc<str>>,
@@ -41,8 +42,8 @@ pub(super) struct Asking {
 #[derive(Default)]
 struct Wanted {
     requests: usize,
-    /// Whether the name is in the queue. A waiting request checks this every 100 ms, and a search of
-    /// the queue would be slow.
+    /// Whether the name is in the queue. A waiting request reads this field every 100 ms. A search of
+    /// the queue instead would be slow.
     is_queued: bool,
 }
 

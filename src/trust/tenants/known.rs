@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use crate::trust::tenants::tenant::Tenant;
 
 /// The maximum number of tenants on probation: a tenth of the maximum for confirmed tenants, and at
-/// least 16. A tenant is on probation from its resolution until its first verified token, usually for a
-/// few seconds.
+/// least 16. A tenant is on probation from the resolver's answer until the first verified token of the
+/// tenant. This usually takes a few seconds.
 const PROBATION_PART: usize = 10;
 const MIN_PROBATION: usize = 16;
 
@@ -47,7 +47,7 @@ impl Known {
         self.tenants.load().len()
     }
 
-    /// Keeps a tenant. Replaces a tenant of the same name.
+    /// Adds a tenant to the cache. If a tenant of the same name exists, the new tenant replaces it.
     pub(super) fn keep(&self, tenant: &Arc<Tenant>) {
         self.change(|known| {
             known.insert(Arc::clone(&tenant.name), Arc::clone(tenant));
@@ -55,8 +55,8 @@ impl Known {
         });
     }
 
-    /// Keeps a tenant whose first token was verified. If a tenant of the same name exists, that tenant
-    /// stays instead.
+    /// Adds a tenant whose first token was verified. If a tenant of the same name exists, that tenant
+    /// stays, and the new tenant is not added.
     pub(super) fn keep_confirmed(&self, tenant: &Arc<Tenant>) {
         self.change(|known| {
             known.entry(Arc::clone(&tenant.name)).or_insert_with(|| Arc::clone(tenant));
@@ -64,7 +64,7 @@ impl Known {
         });
     }
 
-    /// Removes a tenant that no longer exists.
+    /// Removes a tenant from the cache.
     pub(super) fn forget(&self, name: &str) {
         if self.contains(name) {
             self.change(|known| drop(known.remove(name)));

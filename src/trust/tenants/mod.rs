@@ -1,23 +1,28 @@
 //! Issuers that are not known at start: the tenants of a platform.
 //!
+//! A platform has customers (tenants), and each tenant has its own issuer. The name of a tenant is the
+//! `iss` of its tokens. The API has a resolver for tenants, which is user-supplied code. The resolver
+//! has two functions: a rule, `allows`, that allows or refuses a name, and `resolve`, which returns the
+//! issuer with this name.
+//!
 //! For an `iss` that is not the name of a configured issuer, this module decides:
 //!
-//! - whether the name is allowed. The name must be a URL in normal form, so that the API's rule sees
-//!   exactly the URL that would be fetched. Then the rule must allow the name. Both checks come before
+//! - whether the name is allowed. The name must be a URL in normal form, so that `allows` receives
+//!   exactly the URL that would be fetched. Then `allows` must allow the name. Both checks come before
 //!   any fetch, because the name comes from an unverified token;
-//! - whether the tenant is known. If not, the API's resolver is called, once for all requests that wait
-//!   (single flight). The call runs in a task that no request can cancel. A budget (rate limit) applies
-//!   to the calls. Names that exceed the budget wait in a queue. A negative result is cached for a
-//!   short time;
+//! - whether the tenant is known. A tenant is known if it is in the cache. If the tenant is not known,
+//!   `resolve` is called, once for all requests that wait (single flight). The call runs in a task that
+//!   no request can cancel. A budget (rate limit) applies to the calls. Names that exceed the budget
+//!   wait in a queue. A negative result is cached for a short time;
 //! - which tenant is evicted when there are too many. The first verified token of a tenant confirms the
 //!   tenant. Before that, the tenant is on probation. Confirmed tenants and tenants on probation are in
 //!   two segments of the cache. So made-up names cannot evict confirmed tenants, and confirmed tenants
 //!   that are idle cannot evict new tenants. In each segment, the least recently used tenant is evicted
 //!   first.
 //!
-//! A flood of made-up names that the rule allows can delay unknown tenants, but never known tenants.
+//! A flood of made-up names that `allows` allows can delay unknown tenants, but never known tenants.
 //!
-//! Each tenant is an issuer like any other, with its own keys, budgets and state.
+//! Each tenant is validated like a configured issuer, with its own keys, budgets and state.
 
 mod ask;
 mod asking;
@@ -49,18 +54,20 @@ pub(crate) use tenant::{Resolution, Tenant};
 /// The default for the maximum number of confirmed tenants, each with its keys.
 pub(crate) const MAX_TENANTS: usize = 1_000;
 
-/// The rate limit of calls to the resolver: a burst of 50, then one call each 100 ms. So a flood of
-/// made-up names costs the platform's directory 10 calls per second. All names that the rule allows
-/// share this limit. With a narrow rule, an attacker can make up fewer names.
+/// The rate limit of calls to the resolver: a burst of 50, then one call each 100 ms. A resolver
+/// usually looks a name up in the platform's directory of tenants. So, after the burst, a flood of
+/// made-up names causes at most 10 lookups per second in this directory. All names that `allows` allows share this limit. If
+/// `allows` is strict, an attacker can make up fewer names.
 const RESOLVE_BURST: u32 = 50;
 const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
 
-/// The age at which a tenant is resolved again, in the background. Jitter reduces this age by up to
-/// 10 %. So tenants that were resolved at the same time are resolved again at different times.
+/// The time from a call of the resolver to the next call for the same tenant, in the background. Jitter
+/// reduces this time by up to 10 %. So tenants that were resolved at the same time have their next calls
+/// at different times.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(600);
 
-/// Converts an issuer to a trusted issuer. Reuses the keys of the second argument, if these keys come
-/// from the same place.
+/// Converts an issuer to a trusted issuer. The second argument is the same issuer before the change. Its
+/// keys are reused if the new issuer takes its keys from the same place.
 pub(crate) type Prepare =
     Box<dyn Fn(&Issuer, Option<&TrustedIssuer>) -> Result<TrustedIssuer, String> + Send + Sync>;
 
@@ -71,9 +78,9 @@ pub(crate) struct TenantSettings {
     pub(crate) generation: u64,
     /// The maximum number of confirmed tenants.
     pub(crate) most: usize,
-    /// Whether a timer refreshes the keys of confirmed tenants, without a request.
+    /// Whether a timer refreshes the keys of confirmed tenants, even if no request comes.
     pub(crate) keep_warm: bool,
-    /// Whether a tenant's name may be an `http://` URL of this machine.
+    /// Whether a tenant's name may be an `http://` URL whose host is this machine (loopback).
     pub(crate) allow_http_loopback: bool,
 }
 
@@ -93,8 +100,8 @@ pub(crate) struct Tenants {
 }
 
 impl Tenants {
-    /// Takes over the confirmed tenants of the previous configuration, if the current configuration
-    /// allows these tenants.
+    /// Creates the tenants of a new configuration. Confirmed tenants of the previous configuration are
+    /// kept if the new configuration allows them.
     pub(crate) fn new(
         settings: TenantSettings,
         resolver: Arc<dyn AnyIssuerResolver>,
@@ -135,8 +142,8 @@ impl Tenants {
         self.known.all()
     }
 
-    /// Builds a tenant from the issuer that the resolver returned. The new tenant may replace a known
-    /// tenant.
+    /// Builds a tenant from the issuer that the resolver returned. If a tenant of this name is known,
+    /// the new tenant replaces it.
     fn prepare_tenant(
         self: &Arc<Self>,
         name: &Arc<str>,
@@ -165,9 +172,9 @@ impl Tenants {
         })
     }
 
-    /// Starts to use a new tenant. If the new tenant has no keys, and the known tenant of this name has
-    /// keys, the new tenant's keys are fetched first. During this fetch, the known tenant is used, so no
-    /// request waits.
+    /// Starts to use a new tenant. A known tenant of this name may have keys while the new tenant has
+    /// none. Then the new tenant's keys are fetched first. During this fetch, the known tenant is used, so
+    /// no request waits.
     fn take_in(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let has_keys = |tenant: &Arc<Tenant>| tenant.issuer.keys.is_usable();
         let replaces_keys = self.known.get(&tenant.name).as_ref().is_some_and(has_keys);
@@ -179,8 +186,8 @@ impl Tenants {
                     next
                 };
                 flight::launch(&runtime, RESOLVE_DEADLINE, work, move |ended| {
-                    // The new tenant is used only if the fetch finished in time and the name is still
-                    // known. In all other cases, nothing changes.
+                    // The new tenant is used only if the fetch ended in time and a tenant of this name
+                    // is still known. In all other cases, nothing changes.
                     if let (Ended::Done(next), Some(own)) = (ended, own.upgrade())
                         && own.known.contains(&next.name)
                     {
@@ -197,8 +204,9 @@ impl Tenants {
         if self.settings.keep_warm {
             tenant.issuer.keys.keep_warm();
         }
-        // The tenant may have been evicted while its first request waited for keys. So add the tenant
-        // again. But do not add a tenant that the resolver has reported as unknown in the meantime.
+        // The tenant may have been evicted while its first request waited for keys. So put the tenant
+        // back into the cache. But do not put it back if the resolver has answered "no such tenant" in the
+        // meantime.
         let now = self.clock.monotonic();
         if self.asking().said.of(&tenant.name, now).is_none() {
             self.known.keep_confirmed(tenant);

@@ -7,23 +7,24 @@ use std::time::Duration;
 use crate::trust::tenants::tenant::Resolution;
 
 /// How long "no such tenant" is cached. If clients of a deleted tenant keep sending requests, the
-/// resolver is called once in this time. If clients of a tenant send requests before the tenant is
-/// created, their requests are refused for at most this time after the creation.
+/// resolver is called at most once in this time. If clients send requests before their tenant is
+/// created, the crate may refuse their requests for up to this time after the tenant is created.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
-/// `Retry-After` if a tenant could not be resolved. The failure is cached for the same time.
+/// The `Retry-After` of the response if the resolver failed. The failure is cached for the same time.
 pub(crate) const RESOLVE_RETRY: Duration = Duration::from_secs(1);
 
-/// The limits of the cache, because the names come from unverified tokens: the number of names, and the
-/// total size of the names. The rate limit of resolver calls also limits the number of names, but not
-/// the size.
+/// The limits of the cache: the number of names, and the total size of the names. The limits are needed
+/// because the names come from unverified tokens. The rate limit of resolver calls also limits the
+/// number of names, but not their size.
 const MAX_SAID: usize = 1_000;
 const MAX_SAID_BYTES: usize = 256 * 1024;
 
-/// The negative results: there is no such tenant, or the tenant could not be resolved.
+/// The negative results of resolver calls: there is no such tenant, or the resolver failed.
 #[derive(Default)]
 pub(super) struct Said {
-    /// For each name: `true` if there is no such tenant, and the end of the entry's validity.
+    /// For each name: `true` if there is no such tenant, `false` if the resolver failed; and the time at
+    /// which the entry expires.
     names: HashMap<Arc<str>, (bool, Duration)>,
     /// The entries from oldest to newest.
     order: VecDeque<(Arc<str>, Duration)>,

@@ -12,13 +12,14 @@ use crate::trust::issuer::TrustedIssuer;
 pub(crate) struct Tenant {
     pub(crate) issuer: TrustedIssuer,
     pub(super) name: Arc<str>,
-    /// The issuer that the resolver returned. A reload builds the tenant again from this issuer.
+    /// The issuer that the resolver returned. A reload builds the tenant of the new configuration from
+    /// this issuer.
     pub(super) resolved: Issuer,
     /// The generation (number) of the configuration that the tenant belongs to.
     pub(super) generation: u64,
-    /// The last use, in milliseconds of the monotonic clock.
+    /// When a request last used the tenant, in milliseconds of the monotonic clock.
     pub(super) used_at: AtomicU64,
-    /// When to resolve the tenant again, in milliseconds of the monotonic clock.
+    /// When the next resolver call for the tenant is due, in milliseconds of the monotonic clock.
     pub(super) due_at: AtomicU64,
     /// Whether a token of the tenant was ever verified.
     pub(super) confirmed: AtomicBool,
@@ -34,8 +35,9 @@ impl Tenant {
         self.confirmed.load(Ordering::Relaxed)
     }
 
-    /// This tenant as a resolver result. A request that waits for keys or for an introspection answer
-    /// stores this result. So the request keeps the tenant, even if the tenant is evicted.
+    /// This tenant as a resolver result, with its generation. A request that waits for keys or for an
+    /// introspection answer stores this result. So the request keeps the tenant, even if the cache
+    /// evicts it.
     pub(crate) fn resolution(self: &Arc<Self>) -> (u64, Resolution) {
         (self.generation, Resolution::Known(Arc::clone(self)))
     }
@@ -46,14 +48,14 @@ impl Tenant {
 pub(crate) enum Resolution {
     /// There is no result yet, or the resolver failed.
     Open,
-    /// The tenant. A request keeps the tenant, even if the tenant is evicted.
+    /// The tenant. A request that stores this result keeps the tenant, even if the cache evicts it.
     Known(Arc<Tenant>),
     /// There is no such tenant.
     Unknown,
 }
 
 impl Tenant {
-    /// The same tenant in another configuration.
+    /// The same tenant in a new configuration.
     pub(super) fn under(&self, issuer: TrustedIssuer, generation: u64) -> Self {
         let copy = |number: &AtomicU64| AtomicU64::new(number.load(Ordering::Relaxed));
         Self {
