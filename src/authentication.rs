@@ -22,7 +22,7 @@ pub(crate) struct Authentication {
     /// The token, or `None` for an anonymous request behind an optional layer.
     pub(crate) token: Option<AnyToken>,
     /// The token as the client sent it. A route with `introspected_now` needs it, to ask the
-    /// authorization server about it.
+    /// authorization server about it, and so does `load_user`, whose cache has it as its key.
     pub(crate) presented: Presented,
     /// Whether the authorization server was asked about the token after the request arrived.
     pub(crate) asked_now: bool,

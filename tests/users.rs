@@ -381,6 +381,31 @@ async fn a_cached_user_ends() {
     }
 }
 
+/// The token of the earlier load was validated under the old configuration.
+#[tokio::test]
+async fn a_load_that_began_before_a_reload_is_not_joined_after_it() {
+    for (name, reloads, calls_then) in [("a reload", true, 2), ("no reload", false, 1)] {
+        let issuer = issuer();
+        let server = server(&issuer);
+        let (load, calls, open) = gated(&server);
+        let api = users_api!(server.layer(), load);
+        let token = issuer.token().sign();
+        let mut first = Box::pin(api.bearer(&token));
+        assert!(futures::poll!(first.as_mut()).is_pending(), "{name}");
+        if reloads {
+            server.reload([trusting(&issuer)], [AUDIENCE]).unwrap();
+        }
+        let mut second = Box::pin(api.bearer(&token));
+        assert!(futures::poll!(second.as_mut()).is_pending(), "{name}");
+        open.send_replace(true);
+        assert_user(&first.await, "user alice", name);
+        assert_user(&second.await, "user alice", name);
+        assert_eq!(calls.count(), calls_then, "{name}");
+        assert_user(&api.bearer(&token).await, "user alice", name);
+        assert_eq!(calls.count(), calls_then, "{name}: cached");
+    }
+}
+
 /// The token is past its `exp`, and the leeway still accepts it.
 #[tokio::test]
 async fn within_the_leeway_after_exp_nothing_is_cached() {
@@ -655,19 +680,25 @@ async fn begins(mut request: Waits<'_>) -> Result<Waits<'_>, Reply> {
 }
 
 #[tokio::test]
-async fn the_requests_that_wait_for_one_user_are_limited() {
+async fn the_requests_that_wait_for_users_are_limited() {
     let issuer = issuer();
     let server = server(&issuer);
     let (load, calls, open) = gated(&server);
     let api = users_api!(server.layer(), load.deadline(Duration::from_secs(30)));
     let (token, other) = (issuer.token().sign(), issuer.token().subject("bob").sign());
+    let third = issuer.token().subject("carol").sign();
     let mut waiting = Vec::new();
     for _ in 0..4_096 {
         waiting.push(begins(Box::pin(api.bearer(&token))).await.expect("there is room"));
     }
     let refused = begins(Box::pin(api.bearer(&token))).await;
     assert_outage(&refused.err().expect("there is no room"), "one too many");
-    waiting.push(begins(Box::pin(api.bearer(&other))).await.expect("for another token"));
+    // Requests for another token have room, up to the limit for all.
+    for _ in 0..4_096 {
+        waiting.push(begins(Box::pin(api.bearer(&other))).await.expect("there is room"));
+    }
+    let refused = begins(Box::pin(api.bearer(&third))).await;
+    assert_outage(&refused.err().expect("there is no room"), "one too many for all");
     // A request that disconnects makes room.
     drop(waiting.swap_remove(0));
     waiting.push(begins(Box::pin(api.bearer(&token))).await.expect("there is room again"));

@@ -180,8 +180,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(refusal) => return Judgement::Refuse(refusal),
         };
         let Some(token) = &outcome.token else {
-            // The extensions may come from a request with a token.
-            request.extensions_mut().remove::<LoadedUsers>();
+            // Anonymous, behind `optional_layer`.
             return Judgement::Pass(ResponseHeaders::NONE);
         };
         let text = match &outcome.presented {
