@@ -1,5 +1,5 @@
 //! The results that the layers of this crate store in the extensions of a request: the last layer's
-//! authentication, and the form tokens of each server.
+//! authentication, the users that were loaded for it, and the form tokens of each server.
 
 use std::sync::Arc;
 
@@ -8,6 +8,8 @@ use http::Extensions;
 use crate::credentials::{FormToken, Presentation};
 use crate::server_id::ServerId;
 use crate::token::{AccessToken, AnyToken, RawToken};
+#[cfg(feature = "http-client")]
+use crate::users::{AnyUser, LoadedUser};
 
 /// The result of a layer for a request. It replaces the result of an outer layer, so that a request
 /// carries at most one result.
@@ -20,7 +22,7 @@ pub(crate) struct Authentication {
     /// The token, or `None` for an anonymous request behind an optional layer.
     pub(crate) token: Option<AnyToken>,
     /// The token as the client sent it. A route with `introspected_now` needs it, to ask the
-    /// authorization server about it.
+    /// authorization server about it, and so does `load_user`, whose cache has it as its key.
     pub(crate) presented: Presented,
     /// Whether the authorization server was asked about the token after the request arrived.
     pub(crate) asked_now: bool,
@@ -58,6 +60,48 @@ impl RawToken {
             }
             _ => None,
         }
+    }
+}
+
+/// The users that were loaded for the token of a request, one for each type. They belong to the server of
+/// the token: the layer of another server inside authenticates the request again, perhaps with another
+/// token.
+#[cfg(feature = "http-client")]
+#[derive(Clone)]
+pub(crate) struct LoadedUsers {
+    server: ServerId,
+    users: Vec<AnyUser>,
+}
+
+#[cfg(feature = "http-client")]
+impl LoadedUsers {
+    /// Stores a user in the request's extensions. It replaces an earlier user of its type.
+    pub(crate) fn note(extensions: &mut Extensions, server: &ServerId, user: AnyUser) {
+        if let Some(loaded) = extensions.get_mut::<Self>()
+            && loaded.server == *server
+        {
+            let type_id = (*user).type_id();
+            loaded.users.retain(|other| (**other).type_id() != type_id);
+            loaded.users.push(user);
+            return;
+        }
+        extensions.insert(Self { server: server.clone(), users: vec![user] });
+    }
+}
+
+#[cfg(feature = "http-client")]
+impl<U: Send + Sync + 'static> LoadedUser<U> {
+    /// The user that [`load_user`](crate::ResourceServer::load_user) stored in the request's extensions.
+    /// Returns `None` if the request is anonymous (behind an optional layer), or if there is no
+    /// `load_user` that loads a `U` for the server of the innermost layer.
+    pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
+        let outcome = extensions.get::<Authentication>()?;
+        let loaded = extensions.get::<LoadedUsers>()?;
+        if outcome.token.is_none() || outcome.server != loaded.server {
+            return None;
+        }
+        let user = loaded.users.iter().find_map(|user| Arc::clone(user).downcast().ok())?;
+        Some(Self::new(user))
     }
 }
 

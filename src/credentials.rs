@@ -58,7 +58,7 @@ pub(crate) struct Head<'a> {
 
 /// A token as presented, with the parts of the request that may be checked against it. It is
 /// borrowed. It is cloned only if the request has to wait, or
-/// if a route of the server uses `introspected_now`.
+/// if the server keeps the text of tokens.
 #[derive(Clone)]
 pub(crate) struct Presentation<'a> {
     pub(crate) token: Token68<'a>,

@@ -1,6 +1,9 @@
 //! The axum extractors `AccessToken<C>` and `Option<AccessToken<C>>`. The doc of [`AccessToken`] says
 //! what they return.
 
+#[cfg(feature = "http-client")]
+mod user;
+
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;

@@ -153,6 +153,8 @@ mod lookup;
 #[cfg(feature = "redis")]
 mod redis;
 mod runtime;
+#[cfg(feature = "http-client")]
+mod users;
 
 // Judgement: pure rules over values and `now`.
 mod credentials;
@@ -207,6 +209,8 @@ pub use profile::Profile;
 pub use server::handle::ResourceServer;
 pub use token::access::AccessToken;
 pub use token::claims::Claims;
+#[cfg(feature = "http-client")]
+pub use users::LoadedUser;
 
 /// The README's example, compiled.
 #[cfg(all(doctest, feature = "http-client", feature = "axum"))]

@@ -1,4 +1,5 @@
-//! Waits for lookups of the API's own code: async checks of a requirement.
+//! Lookups by the API's own code: waits for the async checks of a requirement, and maps the failure of a
+//! lookup to an error.
 
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ pub(crate) async fn all(lookups: Vec<Lookup>) -> Result<(), Error> {
     runtime::within(LOOKUPS_DEADLINE, each).await.unwrap_or_else(late)
 }
 
-fn refusal(error: LookupError) -> Error {
+/// The error for a failed lookup.
+pub(crate) fn refusal(error: LookupError) -> Error {
     match error {
         LookupError::Refused(reason) => Error::AccessDenied { requires: Excerpt::of(&reason) },
         LookupError::Unavailable(problem) => unavailable(&problem),

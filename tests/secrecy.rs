@@ -128,6 +128,52 @@ async fn id_6749_10_3_1_tokens_stay_out_of_logs_bodies_and_debug() {
     }
 }
 
+/// The loader of users gets the token, and its failures are logged.
+#[cfg(feature = "http-client")]
+#[tokio::test]
+async fn loaded_users_and_their_tokens_stay_out_of_logs_and_debug() {
+    use tower_resource_server::policy::LookupError;
+    use tower_resource_server::{AccessToken, LoadedUser};
+
+    let log = listen();
+    let issuer = issuer();
+    let server = server(&issuer);
+    let load = server.load_user(|token: AccessToken| async move {
+        match token.scope().as_str() {
+            "refuse" => Err(LookupError::refused("marker-of-a-refusal")),
+            "fail" => Err(LookupError::unavailable("marker-of-an-outage")),
+            "panic" => panic!("of the test"),
+            _ => Ok(MAIL.to_owned()),
+        }
+    });
+    let mut seen = Seen(format!("{load:?}"));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let debug = tower::util::MapRequestLayer::new(move |request: Request<Body>| {
+        let user = LoadedUser::<String>::from_extensions(request.extensions());
+        sender.send(format!("{user:?}")).unwrap();
+        request
+    });
+    let api = api(ServiceBuilder::new().layer(server.layer()).layer(load).layer(debug));
+    let mut tokens = Vec::new();
+    for (scope, status) in [("refuse", 403), ("fail", 503), ("panic", 503), ("pass", 200)] {
+        let token = issuer.token().subject(SUBJECT).scope(scope).sign();
+        let reply = api.bearer(&token).await;
+        assert_eq!(reply.status, status, "{scope}");
+        seen.take(&reply);
+        tokens.push(token);
+    }
+    seen.0 += &receiver.try_iter().collect::<String>();
+    assert!(seen.0.contains("Some(LoadedUser(..))"), "the handler had the user");
+    seen.0 += &log.text();
+    for marker in ["marker-of-a-refusal", "marker-of-an-outage", "the loader of users panicked"] {
+        assert!(seen.0.contains(marker), "the log has the facts: {marker}");
+    }
+    seen.assert_without(&tokens);
+    for secret in [SUBJECT, MAIL] {
+        assert!(!seen.0.contains(secret), "{secret}");
+    }
+}
+
 /// RFC 6750 §2.2 and §2.3: by these methods the token is in the body or in the URI, which services
 /// further in log.
 #[tokio::test]

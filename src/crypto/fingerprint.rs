@@ -38,7 +38,16 @@ impl Fingerprints {
 
     /// The fingerprint of a token.
     pub(crate) fn of(&self, token: &[u8]) -> Fingerprint {
+        self.within(&[], token)
+    }
+
+    /// The fingerprint of a token within a further context, for a place whose context changes.
+    /// Compare only fingerprints whose contexts have equally many parts.
+    pub(crate) fn within(&self, context: &[&[u8]], token: &[u8]) -> Fingerprint {
         let mut hasher = self.0;
+        for part in context {
+            absorb(&mut hasher, part);
+        }
         // The last part needs no length because nothing follows it.
         hasher.write(token);
         let hash = hasher.finish128();
@@ -87,10 +96,13 @@ mod tests {
         let key = [7; 16];
         let of = |context: &[&[u8]], token: &[u8]| {
             let mut hasher = SipHasher13::new_with_key(&key);
+            let within = Fingerprints(hasher).within(context, token);
             for part in context {
                 absorb(&mut hasher, part);
             }
-            Fingerprints(hasher).of(token)
+            let own = Fingerprints(hasher).of(token);
+            assert!(own == within, "the context can be given with the key or with the token");
+            own
         };
         let own = of(&[b"https://as", b"1"], b"token");
         for (name, other, same) in [

@@ -21,6 +21,8 @@ use crate::rejection::Refusal;
 use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
 use crate::trust::{Pending, Waited};
+#[cfg(feature = "http-client")]
+use crate::users::FindUser;
 
 /// The data for the decisions of one layer: the server; the guard, if the layer requires more than a
 /// valid token; and the role of the layer.
@@ -31,7 +33,7 @@ pub(crate) struct Gate<C, R> {
 }
 
 /// What a layer does with a request, if no outer layer of the same server has authenticated it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// Authenticates the request.
     Authenticate,
@@ -39,6 +41,9 @@ pub(crate) enum Role {
     AuthenticateIfPresent,
     /// Answers 500, because the server's own layer is missing around this layer.
     Require,
+    /// Loads the API's user of the token. Like `Require`, it needs the server's own layer around it.
+    #[cfg(feature = "http-client")]
+    LoadUser(Arc<dyn FindUser>),
 }
 
 /// The decision about a request.
@@ -91,11 +96,16 @@ impl<C, R> Gate<C, R> {
 impl<C: Send + Sync + 'static, R> Gate<C, R> {
     /// Decides about a request without waiting.
     pub(crate) fn judge(&self, request: &mut impl RequestHead) -> Judgement<C> {
-        if self.role == Role::Require {
-            return match self.required(request) {
-                Ok(prior) => self.finish(prior, request.parts()),
-                Err(refusal) => Judgement::Refuse(refusal),
-            };
+        match &self.role {
+            Role::Require => {
+                return match self.required(request) {
+                    Ok(prior) => self.finish(prior, request.parts()),
+                    Err(refusal) => Judgement::Refuse(refusal),
+                };
+            }
+            #[cfg(feature = "http-client")]
+            Role::LoadUser(users) => return self.load_user(users, request),
+            Role::Authenticate | Role::AuthenticateIfPresent => {}
         }
         // An outer layer of the same server has already authenticated the request.
         if let Some(prior) = self.prior(request) {
@@ -109,7 +119,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let presentation = match self.server.credentials(head, request.extensions()) {
             Ok(presentation) => presentation,
             Err(Error::MissingCredentials | Error::UnsupportedScheme)
-                if self.role == Role::AuthenticateIfPresent =>
+                if matches!(self.role, Role::AuthenticateIfPresent) =>
             {
                 let server = self.server.id().clone();
                 let generation = self.generation();
@@ -150,13 +160,20 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Done::Verdict(Ok(verdict), sent) => self.let_pass(request, verdict, sent),
             Done::Verdict(Err(error), _) => Judgement::Refuse(self.refuse(error)),
             Done::Lookups(Ok(()), headers) => Judgement::Pass(headers),
-            Done::Lookups(Err(error), _) => {
-                let server = self.server.id();
-                let hidden = self.guard.as_ref().is_some_and(|guard| guard.is_hidden());
-                let refusal = Refusal::unmet(Unmet::of(error), server, None, hidden);
-                Judgement::Refuse(refusal.told(&server.stream))
-            }
+            Done::Lookups(Err(error), _) => self.refuse_after_lookup(error),
+            #[cfg(feature = "http-client")]
+            Done::User(Ok(user)) => self.pass_with(user, request),
+            #[cfg(feature = "http-client")]
+            Done::User(Err(error)) => self.refuse_after_lookup(error),
         }
+    }
+
+    /// Refuses a request because of a lookup of the API.
+    pub(super) fn refuse_after_lookup(&self, error: Error) -> Judgement<C> {
+        let server = self.server.id();
+        let hidden = self.guard.as_ref().is_some_and(|guard| guard.is_hidden());
+        let refusal = Refusal::unmet(Unmet::of(error), server, None, hidden);
+        Judgement::Refuse(refusal.told(&server.stream))
     }
 
     /// Evaluates the requirement, and stores the result in the request.
@@ -319,7 +336,7 @@ fn hide_query_token(request: &mut impl RequestHead) {
 
 impl<C, R> Clone for Gate<C, R> {
     fn clone(&self) -> Self {
-        Self { server: self.server.clone(), guard: self.guard.clone(), role: self.role }
+        Self { server: self.server.clone(), guard: self.guard.clone(), role: self.role.clone() }
     }
 }
 

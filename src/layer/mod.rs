@@ -25,9 +25,13 @@ mod guard;
 mod head;
 mod layers;
 mod service;
+#[cfg(feature = "http-client")]
+mod user;
 mod waiting;
 
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
 pub use layers::{OptionalResourceServerLayer, RequireLayer, ResourceServerLayer};
 pub use service::ResourceServerService;
+#[cfg(feature = "http-client")]
+pub use user::LoadUserLayer;

@@ -9,6 +9,8 @@ use crate::authenticator::Verdict;
 use crate::credentials::Placement;
 use crate::error::Error;
 use crate::server::ResponseHeaders;
+#[cfg(feature = "http-client")]
+use crate::users::{AnyUser, UserWait};
 
 /// A wait of one request.
 pub(crate) enum Waiting<C> {
@@ -16,12 +18,17 @@ pub(crate) enum Waiting<C> {
     Verdict { verdict: BoxedFuture<VerdictResult<C>>, sent: Sent },
     /// For lookups of the API. If they succeed, the request passes with these response headers.
     Lookups { lookups: BoxedFuture<Result<(), Error>>, headers: ResponseHeaders },
+    /// For the API's user of its token.
+    #[cfg(feature = "http-client")]
+    User(UserWait),
 }
 
 /// The result of a wait.
 pub(crate) enum Done<C> {
     Verdict(VerdictResult<C>, Sent),
     Lookups(Result<(), Error>, ResponseHeaders),
+    #[cfg(feature = "http-client")]
+    User(Result<AnyUser, Error>),
 }
 
 /// How the token was sent.
@@ -43,6 +50,8 @@ impl<C> Waiting<C> {
             Self::Lookups { lookups, headers } => {
                 lookups.as_mut().poll(cx).map(|result| Done::Lookups(result, *headers))
             }
+            #[cfg(feature = "http-client")]
+            Self::User(user) => user.as_mut().poll(cx).map(Done::User),
         }
     }
 }

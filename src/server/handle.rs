@@ -52,7 +52,8 @@ impl<C, R> ResourceServer<C, R> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// From now on, each request keeps the text of its token, since a route uses `introspected_now`.
+    /// From now on, each request keeps the text of its token, since a layer needs it:
+    /// `introspected_now`, `load_user`.
     pub(crate) fn keep_tokens(&self) {
         self.shared.keeps_tokens.store(true, Ordering::Relaxed);
     }
