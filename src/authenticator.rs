@@ -31,7 +31,8 @@ use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate, Payload};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
 /// How long one request may wait in total, for its issuer, its keys and the answer of its authorization
-/// server. A reload does not extend this time. A longer `Introspection::deadline` extends it.
+/// server. A reload does not extend this time. If an issuer's `Introspection::deadline` is longer than the
+/// default, this time is longer by the difference.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 
 /// Converts validated claims to the API's own type.
@@ -79,7 +80,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         self.authenticate_as(presentation, Waited::default()).await
     }
 
-    /// Validates a token, but always asks the authorization server about the token now.
+    /// Validates a token, and asks the authorization server about it even if an answer is cached.
     pub(crate) async fn authenticate_now(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -236,8 +237,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // The first request that validates an answer also drops the answer's members. So another
-            // request has validated this answer since the check above.
+            // The members are gone: the first request that validates an answer drops them. So, after the
+            // check above, another request has validated this answer.
             let fix = || Error::Wiring { fix: "an answer was read as another type".into() };
             return judged().ok_or_else(fix)?;
         };
@@ -277,9 +278,9 @@ const MAX_TRIED: usize = 64;
 
 /// Names the claim that does not fit. Unlike serde's own message, this error does not quote a value.
 ///
-/// serde's path is empty if a type reads its members into a buffer first (`flatten`, `untagged`, a tag,
-/// `try_from`). So this function also reads the claims several times and leaves out another claim each
-/// time. If leaving out a claim changes the result, this claim does not fit.
+/// Usually the error has a path to the claim. The path is empty if the type reads its members into a buffer
+/// first (`flatten`, `untagged`, a tag, `try_from`). So this function also reads the claims once without
+/// each claim. If the result is different without a claim, this claim does not fit.
 #[cold]
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     let field = |start| words.strip_prefix(start).and_then(|rest: &str| rest.split('`').next());
