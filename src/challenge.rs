@@ -66,6 +66,8 @@ pub(crate) struct ChallengeConfig {
     pub(crate) error_uri: Option<String>,
     /// Further auth-params: name and text.
     pub(crate) params: Vec<(String, String)>,
+    /// Challenges of other schemes, for each 401.
+    pub(crate) others: Vec<HeaderValue>,
 }
 
 /// The prepared challenges of one server or one route.
@@ -94,7 +96,7 @@ impl BranchChallenges {
         scope: &[ScopeToken],
         step_up: Option<&StepUp>,
     ) -> Result<Self, String> {
-        let of = |code| challenge(config, scope, step_up, code).map(|one| Prepared::new([one]));
+        let of = |code| prepared(config, scope, step_up, code);
         let login = step_up.map(|_| of(Code::InsufficientUserAuthentication));
         Ok(Self {
             insufficient_scope: of(Code::InsufficientScope)?,
@@ -131,12 +133,23 @@ impl Challenges {
     /// Fails if a parameter does not match its grammar or occurs twice. The text names the
     /// parameter.
     pub(crate) fn build(config: &ChallengeConfig, scope: &[ScopeToken]) -> Result<Self, String> {
-        let of = |code| challenge(config, scope, None, code).map(|one| Prepared::new([one]));
+        let of = |code| prepared(config, scope, None, code);
         Ok(Self {
             none: of(Code::None)?,
             invalid_request: of(Code::InvalidRequest)?,
             invalid_token: of(Code::InvalidToken)?,
         })
+    }
+
+    /// The challenges for a token that lacks something that no scope heals. The challenge of a 403, which
+    /// has no code, is for this scheme alone.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub(crate) fn without_scope(config: &ChallengeConfig) -> Result<Self, String> {
+        let alone = ChallengeConfig { others: Vec::new(), ..config.clone() };
+        let none = prepared(&alone, &[], None, Code::None)?;
+        Ok(Self { none, ..Self::build(config, &[])? })
     }
 
     /// The challenges for a refusal with this code. `branch` has those for a lack of scope or login.
@@ -157,6 +170,23 @@ impl Challenges {
                 .unwrap_or(&self.none),
         }
     }
+}
+
+fn prepared(
+    config: &ChallengeConfig,
+    scope: &[ScopeToken],
+    step_up: Option<&StepUp>,
+    code: Code,
+) -> Result<Arc<Prepared>, String> {
+    let mut all = vec![challenge(config, scope, step_up, code)?];
+    match code {
+        Code::None | Code::InvalidToken | Code::InsufficientUserAuthentication => {
+            all.extend_from_slice(&config.others);
+        }
+        // Credentials of another scheme would not help.
+        Code::InvalidRequest | Code::InsufficientScope => {}
+    }
+    Ok(Prepared::new(all))
 }
 
 fn challenge(
@@ -224,6 +254,23 @@ pub(crate) fn quoted(text: &str) -> Option<String> {
     }
     quoted.push('"');
     Some(quoted)
+}
+
+/// Reads the challenge of another scheme. Only its scheme and its characters are checked.
+///
+/// # Errors
+/// The problem, as a fixed text.
+pub(crate) fn parse_other(challenge: &str) -> Result<HeaderValue, &'static str> {
+    let scheme = challenge.split(' ').next().unwrap_or_default();
+    if scheme.is_empty() || !scheme.bytes().all(is_tchar) {
+        return Err("a challenge begins with the name of its scheme (RFC 9110 section 11.3)");
+    }
+    if ["Bearer", "DPoP"].iter().any(|own| own.eq_ignore_ascii_case(scheme)) {
+        return Err("the challenge of this scheme is built from the configuration");
+    }
+    let is_printable = challenge.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let value = HeaderValue::from_str(challenge).ok().filter(|_| is_printable);
+    value.ok_or("a challenge is printable ASCII")
 }
 
 /// Whether `uri` is valid for `error_uri`: absolute, with characters from %x21 / %x23-5B / %x5D-7E
@@ -304,6 +351,32 @@ mod tests {
         }
         assert!(text(&with("a b"), "", Code::None).is_err());
         assert!(text(&with(""), "", Code::None).is_err());
+    }
+
+    #[test]
+    fn challenges_of_other_schemes() {
+        for (challenge, good) in [
+            ("ApiKey", true),
+            (r#"ApiKey realm="partners""#, true),
+            ("Negotiate", true),
+            ("", false),
+            (" ApiKey", false),
+            ("Api,Key x", false),
+            (r#"bearer realm="x""#, false),
+            ("DPOP", false),
+            ("ApiKey realm=\"é\"", false),
+            ("ApiKey a\r\nb", false),
+        ] {
+            assert_eq!(parse_other(challenge).is_ok(), good, "{challenge:?}");
+        }
+        let others = vec![parse_other("ApiKey").unwrap()];
+        let config = ChallengeConfig { others, ..config() };
+        let challenges = Challenges::build(&config, &[]).unwrap();
+        let count =
+            |code| challenges.of(code, None).headers.get_all(WWW_AUTHENTICATE).iter().count();
+        assert_eq!([Code::None, Code::InvalidToken, Code::InvalidRequest].map(count), [2, 2, 1]);
+        let lacks = Challenges::without_scope(&config).unwrap();
+        assert_eq!(lacks.of(Code::None, None).challenges.len(), 1);
     }
 
     #[test]

@@ -128,8 +128,7 @@
 )]
 
 // The face: the API for Tower and axum.
-#[cfg(feature = "axum")]
-mod extract;
+pub mod extract;
 pub mod layer;
 mod rejection;
 pub mod server;
@@ -209,8 +208,6 @@ pub use profile::Profile;
 pub use server::handle::ResourceServer;
 pub use token::access::AccessToken;
 pub use token::claims::Claims;
-#[cfg(feature = "http-client")]
-pub use users::LoadedUser;
 
 /// The README's example, compiled.
 #[cfg(all(doctest, feature = "http-client", feature = "axum"))]

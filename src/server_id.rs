@@ -62,7 +62,7 @@ impl ServerId {
         let challenge = ChallengeConfig { realm: "test".to_owned(), ..ChallengeConfig::default() };
         Self::new(Identity {
             challenges: Challenges::build(&challenge, &[]).unwrap(),
-            without_scope: Challenges::build(&challenge, &[]).unwrap(),
+            without_scope: Challenges::without_scope(&challenge).unwrap(),
             challenge,
             stream: Stream::default(),
             clock,

@@ -132,8 +132,9 @@ async fn id_6749_10_3_1_tokens_stay_out_of_logs_bodies_and_debug() {
 #[cfg(feature = "http-client")]
 #[tokio::test]
 async fn loaded_users_and_their_tokens_stay_out_of_logs_and_debug() {
+    use tower_resource_server::AccessToken;
+    use tower_resource_server::extract::LoadedUser;
     use tower_resource_server::policy::LookupError;
-    use tower_resource_server::{AccessToken, LoadedUser};
 
     let log = listen();
     let issuer = issuer();

@@ -22,10 +22,11 @@ use tokio::sync::{Semaphore, watch};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_resource_server::clock::TestClock;
+use tower_resource_server::extract::LoadedUser;
 use tower_resource_server::layer::LoadUserLayer;
 use tower_resource_server::policy::LookupError;
 use tower_resource_server::test_issuer::{TestIssuer, inject};
-use tower_resource_server::{AccessToken, Claims, LoadedUser, ResourceServer, scope};
+use tower_resource_server::{AccessToken, Claims, ResourceServer, scope};
 
 use support::*;
 
@@ -755,8 +756,9 @@ mod extractor {
     use axum::routing::get;
     use http::Request;
     use tower::ServiceExt as _;
+    use tower_resource_server::Error;
+    use tower_resource_server::extract::LoadedUser;
     use tower_resource_server::refusal::ProblemJson;
-    use tower_resource_server::{Error, LoadedUser};
 
     use super::{User, builder, counting, issuer, server, trusting};
 

@@ -33,7 +33,7 @@ pub struct LoadUserLayer<U, C = Claims, R = EmptyBody> {
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// Loads the API's own user of each request's token, for example from a database. Handlers get it as
-    /// [`LoadedUser<U>`](crate::LoadedUser). Put this layer inside [`layer`](Self::layer),
+    /// [`LoadedUser<U>`](crate::extract::LoadedUser). Put this layer inside [`layer`](Self::layer),
     /// [`protect`](Self::protect) or [`optional_layer`](Self::optional_layer). Needs the feature
     /// `http-client`.
     ///
@@ -69,7 +69,8 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// use tower::{Layer as _, ServiceExt as _, service_fn};
     /// use tower_resource_server::policy::LookupError;
     /// use tower_resource_server::test_issuer::TestIssuer;
-    /// use tower_resource_server::{AccessToken, Issuer, LoadedUser, ResourceServer};
+    /// use tower_resource_server::extract::LoadedUser;
+    /// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
     ///
     /// let issuer = TestIssuer::in_process("https://as.example.com");
     /// let api = ResourceServer::builder()

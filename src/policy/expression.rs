@@ -5,63 +5,13 @@ use std::time::Duration;
 
 use crate::config_error::ConfigError;
 use crate::policy::branch::{Branch, MAX_BRANCHES};
-use crate::policy::leaf::{Judged, Leaf, NOT_NEGATABLE};
-use crate::token::{InvalidScope, ScopeToken, ScopeTokens};
+use crate::policy::leaf::{Judged, Leaf};
+use crate::policy::node::{All, Node};
+use crate::token::{InvalidScope, ScopeToken};
 
 /// An expression over conditions on a token.
 #[derive(Clone, Debug)]
 pub struct Policy(pub(super) Node);
-
-#[derive(Clone, Debug)]
-pub(super) enum Node {
-    Authenticated,
-    Leaf(Arc<Leaf>),
-    AllOf(All),
-    AnyOf(Vec<Node>),
-}
-
-/// Nodes that are all required.
-#[derive(Clone, Debug)]
-pub(super) struct All {
-    nodes: Vec<Node>,
-    /// The scopes among the nodes, which are looked for together. Empty if there are too many.
-    scopes: ScopeTokens,
-    /// The nodes that are not in `scopes`.
-    others: Vec<Node>,
-}
-
-impl All {
-    fn of(nodes: impl IntoIterator<Item = Node>) -> Self {
-        let mut flat = Vec::new();
-        for node in nodes {
-            match node {
-                Node::AllOf(inner) => flat.extend(inner.nodes),
-                node => flat.push(node),
-            }
-        }
-        match ScopeTokens::of(flat.iter().filter_map(Node::scope)) {
-            Some(scopes) => {
-                let others = flat.iter().filter(|node| node.scope().is_none()).cloned().collect();
-                Self { nodes: flat, scopes, others }
-            }
-            None => Self { others: flat.clone(), nodes: flat, scopes: ScopeTokens::default() },
-        }
-    }
-
-    /// A scope that is only implied is not found at first.
-    #[inline]
-    fn allows(&self, judged: &Judged<'_>) -> bool {
-        let nodes = match judged.facts.scope.contains_all(&self.scopes) {
-            true => &self.others,
-            false => &self.nodes,
-        };
-        nodes.iter().all(|node| match node {
-            // Without a call of its own for each condition.
-            Node::Leaf(leaf) => leaf.allows(judged),
-            node => node.allows(judged),
-        })
-    }
-}
 
 /// Requires one scope token.
 ///
@@ -275,7 +225,7 @@ impl Policy {
     /// As [`not`] panics.
     #[allow(clippy::needless_pass_by_value, reason = "it reads as the other constructors do")]
     pub fn try_not(policy: Self) -> Result<Self, ConfigError> {
-        Self(policy.0.negated()?).checked()
+        Self(policy.0.negated().map_err(mistake)?).checked()
     }
 
     /// As [`role`], for text from outside the program.
@@ -311,9 +261,7 @@ impl Policy {
 
     /// Checks a policy that was made of others.
     fn checked(self) -> Result<Self, ConfigError> {
-        if let Node::AllOf(All { nodes, .. }) | Node::AnyOf(nodes) = &self.0
-            && nodes.is_empty()
-        {
+        if self.0.is_empty() {
             return Err(mistake(
                 "a policy of nothing would ask for nothing; see `policy::authenticated`",
             ));
@@ -336,73 +284,6 @@ impl Policy {
 
     pub(super) fn allows(&self, judged: &Judged<'_>) -> bool {
         self.0.allows(judged)
-    }
-}
-
-impl Node {
-    fn allows(&self, judged: &Judged<'_>) -> bool {
-        match self {
-            Self::Authenticated => true,
-            Self::Leaf(leaf) => leaf.allows(judged),
-            Self::AllOf(all) => all.allows(judged),
-            Self::AnyOf(nodes) => nodes.iter().any(|node| node.allows(judged)),
-        }
-    }
-
-    fn scope(&self) -> Option<&ScopeToken> {
-        match self {
-            Self::Leaf(leaf) => match &**leaf {
-                Leaf::Scope(scope) => Some(scope),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn branches_count(&self) -> usize {
-        match self {
-            Self::Authenticated | Self::Leaf(_) => 1,
-            Self::AllOf(All { nodes, .. }) => {
-                nodes.iter().fold(1, |count, node| count.saturating_mul(node.branches_count()))
-            }
-            Self::AnyOf(nodes) => {
-                nodes.iter().fold(0, |count, node| count.saturating_add(node.branches_count()))
-            }
-        }
-    }
-
-    /// The number of branches was checked when the policy was made.
-    fn branches(&self) -> Vec<Branch> {
-        match self {
-            Self::Authenticated => vec![Branch::default()],
-            Self::Leaf(leaf) => vec![Branch { leaves: vec![Arc::clone(leaf)] }],
-            Self::AnyOf(nodes) => nodes.iter().flat_map(Self::branches).collect(),
-            Self::AllOf(All { nodes, .. }) => {
-                nodes.iter().fold(vec![Branch::default()], |before, node| {
-                    let own = node.branches();
-                    let joined = |one: &Branch, other: &Branch| Branch {
-                        leaves: one.leaves.iter().chain(&other.leaves).cloned().collect(),
-                    };
-                    before
-                        .iter()
-                        .flat_map(|one| own.iter().map(move |other| joined(one, other)))
-                        .collect()
-                })
-            }
-        }
-    }
-
-    /// The node for the opposite. Both it and its opposite refuse what can't be decided.
-    fn negated(self) -> Result<Self, ConfigError> {
-        let each = |nodes: Vec<Self>| -> Result<Vec<Self>, _> {
-            nodes.into_iter().map(Self::negated).collect()
-        };
-        match self {
-            Self::AllOf(All { nodes, .. }) => Ok(Self::AnyOf(each(nodes)?)),
-            Self::AnyOf(nodes) => Ok(Self::AllOf(All::of(each(nodes)?))),
-            Self::Leaf(leaf) => Ok(Self::Leaf(Arc::new(leaf.negated().map_err(mistake)?))),
-            Self::Authenticated => Err(mistake(NOT_NEGATABLE)),
-        }
     }
 }
 

@@ -35,6 +35,8 @@ mod claim_test;
 mod details;
 pub(crate) mod expression;
 mod leaf;
+mod node;
+mod openapi;
 mod requirement;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod handle;
+mod openapi;
 mod operate;
 mod private;
 mod readiness;
@@ -10,6 +11,7 @@ mod settings;
 
 pub use handle::Authenticated;
 pub(crate) use handle::ResourceServer;
+pub use openapi::SecurityScheme;
 pub use operate::NotReady;
 pub(crate) use private::ResponseHeaders;
 pub use readiness::ReadinessService;

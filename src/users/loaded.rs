@@ -15,7 +15,8 @@ use std::sync::Arc;
 /// use http::{Request, Response};
 /// use tower::{Layer as _, ServiceExt as _, service_fn};
 /// use tower_resource_server::test_issuer::TestIssuer;
-/// use tower_resource_server::{Issuer, LoadedUser, ResourceServer};
+/// use tower_resource_server::extract::LoadedUser;
+/// use tower_resource_server::{Issuer, ResourceServer};
 ///
 /// struct User {
 ///     name: String,
@@ -64,7 +65,8 @@ use std::sync::Arc;
 /// use tower::ServiceExt as _;
 /// use tower_resource_server::policy::LookupError;
 /// use tower_resource_server::test_issuer::TestIssuer;
-/// use tower_resource_server::{AccessToken, Issuer, LoadedUser, ResourceServer};
+/// use tower_resource_server::extract::LoadedUser;
+/// use tower_resource_server::{AccessToken, Issuer, ResourceServer};
 ///
 /// # let issuer = TestIssuer::in_process("https://as.example.com");
 /// # let api = ResourceServer::builder()

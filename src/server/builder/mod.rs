@@ -283,7 +283,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             return Err(ConfigError { problems });
         };
         let server = ServerId::new(Identity {
-            without_scope: Challenges::build(&challenge, &[])
+            without_scope: Challenges::without_scope(&challenge)
                 .unwrap_or_else(|_| challenges.clone()),
             challenges,
             challenge,

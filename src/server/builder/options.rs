@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::challenge::parse_other;
 use crate::clock::Clock;
 use crate::observe::{Event, Stream};
 use crate::server::builder::Builder;
@@ -84,6 +85,30 @@ impl<S, C, R> Builder<S, C, R> {
     /// Adds a parameter to every challenge. The parameters of RFC 6750 §3 have their own settings.
     pub fn challenge_param(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.settings.challenge.config.params.push((name.into(), text.into()));
+        self
+    }
+
+    /// Adds a challenge of another scheme to every 401, for an API that also accepts other credentials (RFC
+    /// 9110 §11.6.1). The layers of this crate do not read those credentials. See the
+    /// [manual](crate::manual::policies#a-second-scheme).
+    ///
+    /// ```
+    /// use tower_resource_server::ResourceServer;
+    ///
+    /// let builder = ResourceServer::builder()
+    ///     .issuer("https://as.example.com")
+    ///     .audience("https://api.example.com")
+    ///     .other_challenge(r#"ApiKey realm="partners""#);
+    /// # let _ = builder;
+    /// ```
+    pub fn other_challenge(mut self, challenge: &str) -> Self {
+        match parse_other(challenge) {
+            Ok(value) => self.settings.challenge.config.others.push(value),
+            Err(problem) => {
+                let problem = format!("other_challenge `{}`: {problem}", challenge.escape_debug());
+                self.settings.problems.push(problem);
+            }
+        }
         self
     }
 

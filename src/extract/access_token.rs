@@ -1,9 +1,6 @@
 //! The axum extractors `AccessToken<C>` and `Option<AccessToken<C>>`. The doc of [`AccessToken`] says
 //! what they return.
 
-#[cfg(feature = "http-client")]
-mod user;
-
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
@@ -54,11 +51,11 @@ where
     }
 }
 
-fn refusal(error: Error, outcome: &Authentication) -> Refusal {
+pub(super) fn refusal(error: Error, outcome: &Authentication) -> Refusal {
     Refusal::new(error, &outcome.server.challenges).told(&outcome.server.stream)
 }
 
-fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {
+pub(super) fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {
     parts.extensions.get::<Authentication>().ok_or_else(|| {
         Refusal::wiring(
             "a handler asks for `AccessToken` on a route that no layer protects: put \
@@ -69,7 +66,7 @@ fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {
     })
 }
 
-fn find<C: Send + Sync + 'static>(
+pub(super) fn find<C: Send + Sync + 'static>(
     outcome: &Authentication,
 ) -> Result<Option<AccessToken<C>>, Refusal> {
     let Some(token) = &outcome.token else {

@@ -1,0 +1,71 @@
+//! What an OpenAPI document says about a server.
+
+use serde::Serialize;
+
+use crate::issuer::settings::KeyConfig;
+use crate::server::ResourceServer;
+
+/// A security scheme object of an OpenAPI document: plain data that serializes as OpenAPI 3.0 and 3.1 ask.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum SecurityScheme {
+    /// Tokens of one authorization server with metadata.
+    OpenIdConnect {
+        /// The URL of its metadata.
+        open_id_connect_url: String,
+    },
+    /// Bearer tokens (RFC 6750).
+    Http {
+        /// The HTTP scheme: `bearer`.
+        scheme: String,
+    },
+}
+
+impl<C, R> ResourceServer<C, R> {
+    /// The security scheme for an OpenAPI document. A server with one issuer that is discovered has the
+    /// type `openIdConnect`, with the URL of that issuer's metadata. Every other server has the type
+    /// `http` with the scheme `bearer`.
+    /// [`Policy::openapi_security`](crate::policy::Policy::openapi_security) is for the operations.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let api = ResourceServer::builder()
+    ///     .issuer("https://as.example.com")
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    /// let scheme = serde_json::to_value(api.openapi_scheme())?;
+    /// let url = "https://as.example.com/.well-known/openid-configuration";
+    /// assert_eq!(scheme, json!({ "type": "openIdConnect", "openIdConnectUrl": url }));
+    ///
+    /// let keys = Issuer::new("https://as.example.com").jwks_uri("https://as.example.com/keys");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(keys)
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    /// let scheme = serde_json::to_value(api.openapi_scheme())?;
+    /// assert_eq!(scheme, json!({ "type": "http", "scheme": "bearer" }));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(feature = "http-client")]
+    /// # example().unwrap();
+    /// ```
+    pub fn openapi_scheme(&self) -> SecurityScheme {
+        let trust = self.authenticator().trust.load();
+        match trust.issuers.as_slice() {
+            [issuer]
+                if matches!(issuer.source, KeyConfig::Discover)
+                    && issuer.tenants.is_none()
+                    && trust.tenants.is_none() =>
+            {
+                let name = issuer.name.trim_end_matches('/');
+                let open_id_connect_url = format!("{name}/.well-known/openid-configuration");
+                SecurityScheme::OpenIdConnect { open_id_connect_url }
+            }
+            _ => SecurityScheme::Http { scheme: "bearer".to_owned() },
+        }
+    }
+}
