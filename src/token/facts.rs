@@ -96,6 +96,17 @@ pub(crate) enum RoleList {
     Incomplete,
 }
 
+impl RoleList {
+    /// What is known after another claim with roles was read.
+    pub(crate) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Incomplete, _) | (_, Self::Incomplete) => Self::Incomplete,
+            (Self::Complete, _) | (_, Self::Complete) => Self::Complete,
+            (Self::Absent, Self::Absent) => Self::Absent,
+        }
+    }
+}
+
 impl Names {
     /// Only a subject and a client.
     #[cfg(test)]
