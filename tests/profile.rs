@@ -570,6 +570,30 @@ async fn a_role_that_must_be_missing_needs_a_complete_list_of_roles() {
         ("a longer name", default(), vec![("roles", json!(["editors", "guests"]))], (false, true)),
         ("one string", default(), vec![("roles", json!("editor"))], (true, true)),
         (
+            "one string with a space",
+            default(),
+            vec![("roles", json!("guest editor"))],
+            (false, false),
+        ),
+        (
+            "one string with commas",
+            default(),
+            vec![("roles", json!("editor,guest"))],
+            (false, false),
+        ),
+        (
+            "one string with semicolons",
+            default(),
+            vec![("roles", json!("editor; guest"))],
+            (false, false),
+        ),
+        (
+            "an array with a space",
+            default(),
+            vec![("roles", json!(["editor", "a guest"]))],
+            (true, true),
+        ),
+        (
             "SCIM",
             default(),
             vec![("roles", json!([{ "value": "editor", "display": "guest" }]))],

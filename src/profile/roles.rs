@@ -26,6 +26,9 @@ impl Profile {
     /// element may also be a SCIM object with the role as its `value` (RFC 7643 §4.1.2). All places
     /// with roles count together.
     ///
+    /// A string is never split. But a string with a space, `,`, `;` or `|` may be a list that the
+    /// server joined. So `not(role(..))` refuses a token with such a string.
+    ///
     /// If `name` contains `{audience}`, this text stands for each audience that is configured for
     /// the issuer. See [`role_names_claim`](Self::role_names_claim).
     ///
@@ -182,7 +185,7 @@ impl RolePlace {
             // Some servers write a single role as a string. It is one role, with all its spaces.
             Value::String(role) if !self.are_names => {
                 add(role);
-                RoleList::Complete
+                if may_be_list(role) { RoleList::Incomplete } else { RoleList::Complete }
             }
             Value::Array(values) if !self.are_names => {
                 let mut list = RoleList::Complete;
@@ -206,6 +209,12 @@ fn role_of<'v>(value: &'v Value<'_>) -> Option<&'v str> {
         Value::Object(object) => object.get("value").and_then(Value::as_str),
         _ => None,
     }
+}
+
+/// Whether a string may also be a list: some servers join several roles. It may contain the role that
+/// `not(role(..))` forbids, so it is not a complete list.
+fn may_be_list(text: &str) -> bool {
+    text.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'))
 }
 
 /// Calls `add` for each role of the token.
