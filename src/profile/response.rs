@@ -191,8 +191,8 @@ impl Profile {
         let acr = members.get("acr").filter(|acr| !matches!(acr, Value::Null));
         let same_acr = acr.is_none_or(|acr| acr.as_str() == facts.acr());
         if list != RoleList::Absent || !same_acr {
-            let all = list == RoleList::Absent;
-            facts.retain(same_acr, |role| all || granted.iter().any(|own| own == role));
+            let granted = (list != RoleList::Absent).then_some((list, granted.as_slice()));
+            facts.retain(same_acr, granted);
         }
         if let Some(said) = auth_time(members)
             && facts.authenticated_at.is_some_and(|own| said < own)
