@@ -16,6 +16,7 @@ mod judge;
 mod judged;
 #[cfg(feature = "http-client")]
 mod response;
+mod role_settings;
 mod roles;
 mod signs;
 mod times;
@@ -92,7 +93,7 @@ impl Profile {
             client: "client_id".into(),
             scope: "scope".into(),
             scope_array: false,
-            roles: RFC9068_ROLES.map(RolePlace::claim).into(),
+            roles: RFC9068_ROLES.map(|name| RolePlace::claim(name.into(), false)).into(),
             role_problems: Vec::new(),
             access: Vec::new(),
         }
