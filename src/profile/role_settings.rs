@@ -65,11 +65,30 @@ impl Profile {
     /// client, call [`without_roles`](Self::without_roles) first.
     ///
     /// ```
-    /// use tower_resource_server::providers;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use serde_json::json;
+    /// use tower_resource_server::policy::role;
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{ResourceServer, providers};
     ///
-    /// let issuer = providers::keycloak("https://sso.example.com/realms/demo")
-    ///     .map_profile(|profile| profile.without_roles().client_roles("notes-api"));
-    /// # let _ = issuer;
+    /// let issuer = TestIssuer::in_process("https://sso.example.com/realms/demo");
+    /// let keycloak = providers::keycloak(issuer.url())
+    ///     .map_profile(|profile| profile.client_roles("notes-api"))
+    ///     .jwks(issuer.jwks());
+    /// let api =
+    ///     ResourceServer::builder().issuer(keycloak).audience("https://api.example.com").build()?;
+    ///
+    /// let access = json!({ "notes-api": { "roles": ["editor"] }, "shop": { "roles": ["owner"] } });
+    /// let token = issuer.token_for(&api).claim("resource_access", access).sign();
+    /// let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
+    /// let (head, ()) = request.body(())?.into_parts();
+    /// let token = api.authenticate(&head).await.unwrap().token;
+    /// assert!(token.require(&role("editor").into()).is_ok());
+    /// // The role of another client.
+    /// assert!(token.require(&role("owner").into()).is_err());
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn client_roles(mut self, client_id: &str) -> Self {
         if client_id.is_empty() {
