@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use tower_resource_server::policy::{all_of, any_of, authenticated, user};
+use tower_resource_server::policy::{all_of, any_of, authenticated, not, role, user};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::token::Principal;
 use tower_resource_server::{Error, Profile, danger, scope};
@@ -524,4 +524,231 @@ async fn a_missing_audience_names_what_needs_none() {
          `Profile::jwt` and `providers`"
     );
     api.bearer(&issuer.token().sign()).await.assert_ok("with an audience");
+}
+
+/// Whether `role("editor")` and `not(role("guest"))` let a token through. A refusal has no error code.
+async fn roles(issuer: &TestIssuer, profile: Profile, claims: &[(&str, Value)]) -> (bool, bool) {
+    let server = builder(trusting(issuer).profile(profile)).build().unwrap();
+    let token =
+        claims.iter().fold(issuer.token(), |token, (name, value)| token.claim(name, value.clone()));
+    let token = token.sign();
+    let mut passed = Vec::new();
+    for policy in [role("editor"), not(role("guest"))] {
+        let reply = api(server.protect(policy)).bearer(&token).await;
+        if reply.status != 200 {
+            assert_eq!(reply.status, 403, "{:?}", reply.error);
+            assert_eq!(reply.error.as_ref().map(Error::code), Some("access_denied"));
+            for param in ["error", "scope"] {
+                assert_eq!(reply.challenges[0].param(param), None, "{param}");
+            }
+        }
+        passed.push(reply.ran);
+    }
+    (passed[0], passed[1])
+}
+
+#[tokio::test]
+async fn a_role_that_must_be_missing_needs_a_complete_list_of_roles() {
+    let issuer = issuer();
+    let default = Profile::rfc9068;
+    let tags = || default().without_roles().roles_claim("tags");
+    let names = || default().without_roles().role_names_claim("tags");
+    let deep = || default().without_roles().roles_at("/tags/roles");
+    let editor = json!(["editor"]);
+    for (name, profile, claims, expected) in [
+        ("no claim", default(), vec![], (false, false)),
+        ("null", default(), vec![("roles", json!(null))], (false, false)),
+        ("a list without the role", default(), vec![("roles", editor.clone())], (true, true)),
+        ("an empty list", default(), vec![("roles", json!([]))], (false, true)),
+        (
+            "a list with the role",
+            default(),
+            vec![("roles", json!(["editor", "guest"]))],
+            (true, false),
+        ),
+        ("another case", default(), vec![("roles", json!(["Editor", "Guest"]))], (false, true)),
+        ("a longer name", default(), vec![("roles", json!(["editors", "guests"]))], (false, true)),
+        ("one string", default(), vec![("roles", json!("editor"))], (true, true)),
+        (
+            "one string with a space",
+            default(),
+            vec![("roles", json!("guest editor"))],
+            (false, false),
+        ),
+        (
+            "one string with commas",
+            default(),
+            vec![("roles", json!("editor,guest"))],
+            (false, false),
+        ),
+        (
+            "one string with semicolons",
+            default(),
+            vec![("roles", json!("editor; guest"))],
+            (false, false),
+        ),
+        (
+            "an array with a space",
+            default(),
+            vec![("roles", json!(["editor", "a guest"]))],
+            (true, true),
+        ),
+        (
+            "SCIM",
+            default(),
+            vec![("roles", json!([{ "value": "editor", "display": "guest" }]))],
+            (true, true),
+        ),
+        (
+            "SCIM, with the role",
+            default(),
+            vec![("roles", json!([{ "value": "guest" }]))],
+            (false, false),
+        ),
+        ("an object", default(), vec![("roles", json!({ "editor": {} }))], (false, false)),
+        ("a boolean", default(), vec![("roles", json!(true))], (false, false)),
+        ("a number", default(), vec![("roles", json!(7))], (false, false)),
+        (
+            "an element of another type",
+            default(),
+            vec![("roles", json!(["editor", 7]))],
+            (true, false),
+        ),
+        (
+            "an element without a value",
+            default(),
+            vec![("roles", json!(["editor", { "key": "guest" }]))],
+            (true, false),
+        ),
+        ("a nested list", default(), vec![("roles", json!([["editor"]]))], (false, false)),
+        (
+            "two claims",
+            default(),
+            vec![("roles", editor.clone()), ("groups", json!(["guest"]))],
+            (true, false),
+        ),
+        (
+            "a good and a bad claim",
+            default(),
+            vec![("groups", editor.clone()), ("roles", json!(7))],
+            (true, false),
+        ),
+        (
+            "a claim that is not read",
+            default(),
+            vec![("role", json!(["editor", "guest"]))],
+            (false, false),
+        ),
+        ("no place", default().without_roles(), vec![("roles", editor.clone())], (false, false)),
+        ("another place", tags(), vec![("roles", editor.clone())], (false, false)),
+        (
+            "the place that is set",
+            tags(),
+            vec![("tags", editor.clone()), ("roles", json!(["guest"]))],
+            (true, true),
+        ),
+        ("names", names(), vec![("tags", json!({ "editor": null }))], (true, true)),
+        (
+            "names, with the role",
+            names(),
+            vec![("tags", json!({ "editor": {}, "guest": {} }))],
+            (true, false),
+        ),
+        ("names in an array", names(), vec![("tags", editor.clone())], (false, false)),
+        ("names as a string", names(), vec![("tags", json!("editor"))], (false, false)),
+        ("deep", deep(), vec![("tags", json!({ "roles": editor }))], (true, true)),
+        (
+            "deep, with the role",
+            deep(),
+            vec![("tags", json!({ "roles": ["guest"] }))],
+            (false, false),
+        ),
+        ("deep, absent", deep(), vec![("tags", json!({ "role": ["editor"] }))], (false, false)),
+        (
+            "deep, another type",
+            deep(),
+            vec![("tags", json!({ "roles": { "editor": 1 } }))],
+            (false, false),
+        ),
+    ] {
+        assert_eq!(roles(&issuer, profile, &claims).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_for_roles_with_the_audience_in_its_name_is_only_that_of_this_server() {
+    let issuer = issuer();
+    let arrays = || Profile::rfc9068().without_roles().roles_claim("of:{audience}:roles");
+    let names = || Profile::rfc9068().without_roles().role_names_claim("of:{audience}:roles");
+    let own = format!("of:{AUDIENCE}:roles");
+    let editor = json!(["editor"]);
+    for (name, profile, claim, value, expected) in [
+        ("array", arrays(), &*own, editor.clone(), (true, true)),
+        ("names", names(), &own, json!({ "editor": {} }), (true, true)),
+        ("another form", names(), &own, editor.clone(), (false, false)),
+        (
+            "another audience",
+            arrays(),
+            "of:https://other.example.com:roles",
+            editor.clone(),
+            (false, false),
+        ),
+        (
+            "a longer one",
+            arrays(),
+            &format!("of:{AUDIENCE}/:roles"),
+            editor.clone(),
+            (false, false),
+        ),
+        ("none", arrays(), "of::roles", editor.clone(), (false, false)),
+        ("the setting itself", arrays(), "of:{audience}:roles", editor.clone(), (false, false)),
+        (
+            "another start",
+            arrays(),
+            &format!("xof:{AUDIENCE}:roles"),
+            editor.clone(),
+            (false, false),
+        ),
+        ("another end", arrays(), &format!("{own}s"), editor, (false, false)),
+    ] {
+        assert_eq!(roles(&issuer, profile, &[(claim, value)]).await, expected, "{name}");
+    }
+    // Both parts of the name overlap in a short one.
+    let short = Profile::rfc9068().without_roles().roles_claim("aba{audience}aba");
+    assert_eq!(roles(&issuer, short, &[("aba", json!(["editor"]))]).await, (false, false));
+}
+
+#[test]
+fn a_place_for_roles_that_cannot_be_is_refused_when_the_server_is_built() {
+    let issuer = issuer();
+    for (name, profile, problem) in [
+        ("no name", Profile::jwt().roles_claim(""), Some("roles_claim ``: must not be empty")),
+        (
+            "no name of an object",
+            Profile::jwt().role_names_claim(""),
+            Some("role_names_claim ``: must not be empty"),
+        ),
+        ("no client", Profile::jwt().client_roles(""), Some("client_roles ``: must not be empty")),
+        (
+            "no slash",
+            Profile::jwt().roles_at("realm_access/roles"),
+            Some("roles_at `realm_access/roles`"),
+        ),
+        ("a bad escape", Profile::jwt().roles_at("/a~2b"), Some("roles_at `/a~2b`")),
+        ("the empty pointer", Profile::jwt().roles_at(""), Some("roles_at ``")),
+        ("a claim", Profile::jwt().roles_claim("a"), None),
+        ("a pointer", Profile::jwt().roles_at("/realm_access/roles"), None),
+        ("a client with any name", Profile::jwt().client_roles("~2/ é"), None),
+    ] {
+        match (builder(trusting(&issuer).profile(profile)).build(), problem) {
+            (Ok(_), None) => {}
+            (Err(error), Some(problem)) => {
+                assert!(
+                    error.problems().iter().any(|own| own.contains(problem)),
+                    "{name}: {error}"
+                );
+            }
+            (built, _) => panic!("{name}: {:?}", built.err()),
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //! vendor's name, against the profile that is meant for it: the sample passes, and its neighbours
 //! with one thing changed do not.
 
+#[path = "providers/roles.rs"]
+mod roles;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -10,11 +12,9 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value, json};
 use tower_resource_server::clock::TestClock;
 use tower_resource_server::keys::Algorithm;
-use tower_resource_server::policy::{authenticated, user};
+use tower_resource_server::policy::user;
 use tower_resource_server::test_issuer::TestIssuer;
-use tower_resource_server::{
-    AccessToken, Claims, Error, Issuer, Profile, ResourceServer, providers,
-};
+use tower_resource_server::{Error, Issuer, Profile, ResourceServer, providers};
 
 use support::*;
 
@@ -769,31 +769,6 @@ async fn opaque_and_encrypted_tokens_need_another_way() {
     }
     let sample = Sample::read("google-service-account-id-token");
     sample.ask(google(), API).await.assert_ok("a JWT of the same server");
-}
-
-#[tokio::test]
-async fn roles_decide_where_there_are_no_scopes() {
-    let may = |role: &'static str| {
-        authenticated().and_check(move |token: &AccessToken<Claims>| token.has("roles", role))
-    };
-    let sample = Sample::read("entra-v2-app");
-    let server = server_for(entra_v2().jwks(sample.jwks()), ENTRA_API);
-    api(server.protect(may("Api.Read.All"))).bearer(&sample.sign()).await.assert_ok("its role");
-    let other = api(server.protect(may("Api.Write.All"))).bearer(&sample.sign()).await;
-    assert_eq!(other.status, 403);
-
-    let zitadel = |role: &'static str| {
-        authenticated().and_check(move |token: &AccessToken<Claims>| {
-            let roles = token.extra.get("urn:zitadel:iam:org:project:344374183645413380:roles");
-            roles.is_some_and(|roles| roles.get(role).is_some())
-        })
-    };
-    let sample = Sample::read("zitadel-user-roles");
-    let issuer = providers::zitadel("https://demo.zitadel.test").jwks(sample.jwks());
-    let server = server_for(issuer, "344374183645413380");
-    api(server.protect(zitadel("streaming"))).bearer(&sample.sign()).await.assert_ok("its role");
-    let other = api(server.protect(zitadel("admin"))).bearer(&sample.sign()).await;
-    assert_eq!(other.status, 403);
 }
 
 #[tokio::test]

@@ -291,6 +291,22 @@ impl Issuer {
         self
     }
 
+    /// Changes the present profile, for example the one of a function of
+    /// [`providers`](crate::providers). All its other settings stay.
+    ///
+    /// ```
+    /// use tower_resource_server::providers;
+    ///
+    /// // The roles of a client of Keycloak count as well as those of the realm.
+    /// let issuer = providers::keycloak("https://sso.example.com/realms/demo")
+    ///     .map_profile(|profile| profile.client_roles("notes-api"));
+    /// # let _ = issuer;
+    /// ```
+    pub fn map_profile(mut self, change: impl FnOnce(Profile) -> Profile) -> Self {
+        self.profile = change(self.profile);
+        self
+    }
+
     /// How far the clocks of the two servers may differ, for `exp`, `nbf` and `iat`. The default is
     /// 60 s, the maximum 300 s (RFC 9068 §4 allows "a few minutes").
     pub fn leeway(mut self, leeway: Duration) -> Self {

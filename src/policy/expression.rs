@@ -55,8 +55,11 @@ pub fn any_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy 
 /// Requires that `policy` does not hold, for conditions on claims and roles only.
 ///
 /// It denies by default. A claim that is missing or of another type passes neither `claim(..)` nor
-/// `not(claim(..))`. `not(role(..))` refuses a token without a claim of roles. Inside `not`, `all_of`
-/// and `any_of` are exchanged: `not(any_of([a, b]))` requires both `not(a)` and `not(b)`.
+/// `not(claim(..))`. Inside `not`, `all_of` and `any_of` are exchanged: `not(any_of([a, b]))` requires
+/// both `not(a)` and `not(b)`.
+///
+/// `not(role(..))` needs a complete list of roles. It refuses a token without a claim of roles, one
+/// whose claim has another type, and a JWT whose introspection answer names other roles.
 ///
 /// ```
 /// use tower_resource_server::policy::{all_of, claim, not, role};

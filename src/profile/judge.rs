@@ -150,7 +150,7 @@ impl Profile {
             cnf: Cnf::read(claims),
             issued_at: iat,
             authenticated_at: auth_time(claims),
-            names: self.names(claims, subject, client),
+            names: self.names(claims, subject, client, expected),
         }
         .with_other_scope(|| other_scope(claims, &self.scope)))
     }
@@ -161,9 +161,12 @@ impl Profile {
         claims: &Object<'_>,
         subject: Option<&str>,
         client: Option<&str>,
+        expected: &Expected<'_>,
     ) -> Names {
         let acr = claims.get("acr").and_then(Value::as_str);
-        Names::with_roles(subject, client, acr, |add| read_roles(&self.roles, claims, add))
+        Names::with_roles(subject, client, acr, |add| {
+            read_roles(&self.roles, claims, expected.audiences, add)
+        })
     }
 
     /// RFC 9068 §2.2.3: the scope of a JWT is a string, unless a setting allows an array. Some

@@ -16,6 +16,7 @@ mod judge;
 mod judged;
 #[cfg(feature = "http-client")]
 mod response;
+mod role_settings;
 mod roles;
 mod signs;
 mod times;
@@ -92,7 +93,7 @@ impl Profile {
             client: "client_id".into(),
             scope: "scope".into(),
             scope_array: false,
-            roles: RFC9068_ROLES.map(|name| RolePlace::claim(name, false)).into(),
+            roles: RFC9068_ROLES.map(|name| RolePlace::claim(name.into(), false)).into(),
             role_problems: Vec::new(),
             access: Vec::new(),
         }
@@ -127,57 +128,6 @@ impl Profile {
     pub fn scope_array_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
         self.scope_array = true;
-        self
-    }
-
-    /// Reads no roles, until [`roles_claim`](Self::roles_claim) or one of the next methods adds a place.
-    ///
-    /// Without this setting, [`role`](crate::policy::role) reads the claims `roles`, `groups` and
-    /// `entitlements` (RFC 9068 §2.2.3.1).
-    pub fn without_roles(mut self) -> Self {
-        self.roles.clear();
-        self
-    }
-
-    /// Also reads roles from the claim `name`: an array of strings, or one string for one role. An
-    /// element may also be a SCIM object with the role as its `value` (RFC 7643 §4.1.2). All places
-    /// with roles count together.
-    ///
-    /// ```
-    /// use tower_resource_server::Profile;
-    ///
-    /// let profile = Profile::jwt().without_roles().roles_claim("permissions");
-    /// # let _ = profile;
-    /// ```
-    pub fn roles_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.roles.push(RolePlace::claim(name, false));
-        self
-    }
-
-    /// Also reads roles from the place that a JSON pointer names (RFC 6901), as
-    /// [`roles_claim`](Self::roles_claim) does from a claim.
-    ///
-    /// ```
-    /// use tower_resource_server::Profile;
-    ///
-    /// // Keycloak's roles of one client.
-    /// let profile = Profile::jwt().roles_at("/resource_access/notes-api/roles");
-    /// # let _ = profile;
-    /// ```
-    pub fn roles_at(mut self, pointer: &str) -> Self {
-        match RolePlace::pointer(pointer) {
-            Ok(place) => self.roles.push(place),
-            Err(problem) => {
-                self.role_problems
-                    .push(format!("roles_at `{}`: {problem}", pointer.escape_debug()));
-            }
-        }
-        self
-    }
-
-    /// Also reads roles from the claim `name`, an object whose member names are the roles (Zitadel).
-    pub fn role_names_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.roles.push(RolePlace::claim(name, true));
         self
     }
 
@@ -408,8 +358,6 @@ impl Profile {
         let all = all.chain(self.signs.texts());
         let nameless = all.filter(|(_, name)| name.is_empty());
         let of_jwts = nameless.map(|(setting, _)| format!("profile: {setting}"));
-        let of_roles = self.roles.iter().filter(|place| place.is_nameless());
-        let of_jwts = of_jwts.chain(of_roles.map(|_| "profile: roles_claim".to_owned()));
         let answers = &self.answers;
         let names = [("client_claim", &answers.client), ("scope_claim", &answers.scope)];
         let names = names.into_iter().filter_map(|(setting, name)| Some((setting, name.as_ref()?)));

@@ -138,7 +138,7 @@ impl Profile {
             cnf: Cnf::read(members),
             issued_at: date(members, "iat")?,
             authenticated_at: auth_time(members),
-            names: self.names(members, subject, client),
+            names: self.names(members, subject, client, expected),
         }
         .with_other_scope(|| {
             // A name that is set in the profile is read.
@@ -155,6 +155,7 @@ impl Profile {
         claims: &Object<'_>,
         members: &Object<'_>,
         scopes: &ScopeHierarchy,
+        audiences: &[Box<str>],
     ) -> Result<(), Error> {
         facts.cnf = facts.cnf.or(Cnf::read(members));
         self.check_same_client(facts, claims, members)?;
@@ -178,19 +179,20 @@ impl Profile {
         if is_client {
             facts.actor = Actor::Client;
         }
-        self.narrow_login(facts, members);
+        self.narrow_login(facts, members, audiences);
         Ok(())
     }
 
     /// The same for the roles and the login. A response may omit them.
-    fn narrow_login(&self, facts: &mut Facts, members: &Object<'_>) {
+    fn narrow_login(&self, facts: &mut Facts, members: &Object<'_>, audiences: &[Box<str>]) {
         let mut granted = Vec::new();
-        let list = read_roles(&self.roles, members, &mut |role| granted.push(role.to_owned()));
+        let list =
+            read_roles(&self.roles, members, audiences, &mut |role| granted.push(role.to_owned()));
         let acr = members.get("acr").filter(|acr| !matches!(acr, Value::Null));
         let same_acr = acr.is_none_or(|acr| acr.as_str() == facts.acr());
         if list != RoleList::Absent || !same_acr {
-            let all = list == RoleList::Absent;
-            facts.retain(same_acr, |role| all || granted.iter().any(|own| own == role));
+            let granted = (list != RoleList::Absent).then_some((list, granted.as_slice()));
+            facts.retain(same_acr, granted);
         }
         if let Some(said) = auth_time(members)
             && facts.authenticated_at.is_some_and(|own| said < own)

@@ -8,6 +8,9 @@ use crate::token::json::{JsonPointer, Object, Value};
 /// The claims with roles that RFC 9068 §2.2.3.1 names.
 pub(super) const RFC9068_ROLES: [&str; 3] = ["roles", "groups", "entitlements"];
 
+/// Stands for the audiences of the server in the name of a claim.
+const AUDIENCE: &str = "{audience}";
+
 /// One place with roles.
 #[derive(Clone, Debug)]
 pub(super) struct RolePlace {
@@ -19,29 +22,54 @@ pub(super) struct RolePlace {
 #[derive(Clone, Debug)]
 enum At {
     Claim(Cow<'static, str>),
+    /// A claim with one of the audiences in its name, between two texts.
+    OfAudience {
+        before: Box<str>,
+        after: Box<str>,
+    },
     Pointer(JsonPointer),
 }
 
+impl At {
+    /// Whether this claim is the one of an audience.
+    fn is_of_audience(&self, claim: &str, audiences: &[Box<str>]) -> bool {
+        let Self::OfAudience { before, after } = self else { return false };
+        let between = claim.strip_prefix(&**before).and_then(|rest| rest.strip_suffix(&**after));
+        between.is_some_and(|own| audiences.iter().any(|audience| **audience == *own))
+    }
+}
+
 impl RolePlace {
-    pub(super) fn claim(name: impl Into<Cow<'static, str>>, are_names: bool) -> Self {
-        Self { at: At::Claim(name.into()), are_names }
+    pub(super) fn claim(name: Cow<'static, str>, are_names: bool) -> Self {
+        let at = match name.split_once(AUDIENCE) {
+            Some((before, after)) => At::OfAudience { before: before.into(), after: after.into() },
+            None => At::Claim(name),
+        };
+        Self { at, are_names }
     }
 
-    pub(super) fn pointer(pointer: &str) -> Result<Self, &'static str> {
-        Ok(Self { at: At::Pointer(JsonPointer::parse(pointer)?), are_names: false })
+    pub(super) fn pointer(pointer: JsonPointer) -> Self {
+        Self { at: At::Pointer(pointer), are_names: false }
     }
 
-    /// Whether no claim can be at this place.
-    pub(super) fn is_nameless(&self) -> bool {
-        matches!(&self.at, At::Claim(name) if name.is_empty())
-    }
-
+    /// Calls `add` for each role of the token at this place.
     #[inline]
-    fn find<'v, 'a>(&self, claims: &'v Object<'a>) -> Option<&'v Value<'a>> {
-        match &self.at {
+    fn read_from(
+        &self,
+        claims: &Object<'_>,
+        audiences: &[Box<str>],
+        add: &mut dyn FnMut(&str),
+    ) -> RoleList {
+        let found = match &self.at {
             At::Claim(name) => claims.get(name),
             At::Pointer(pointer) => pointer.find(claims),
-        }
+            At::OfAudience { .. } => {
+                let own = claims.iter().filter(|(name, _)| self.at.is_of_audience(name, audiences));
+                return own
+                    .fold(RoleList::Absent, |list, (_, value)| list.with(self.read(value, add)));
+            }
+        };
+        found.map_or(RoleList::Absent, |value| self.read(value, add))
     }
 
     /// Calls `add` for each role at this place.
@@ -55,7 +83,7 @@ impl RolePlace {
             // Some servers write a single role as a string. It is one role, with all its spaces.
             Value::String(role) if !self.are_names => {
                 add(role);
-                RoleList::Complete
+                if may_be_list(role) { RoleList::Incomplete } else { RoleList::Complete }
             }
             Value::Array(values) if !self.are_names => {
                 let mut list = RoleList::Complete;
@@ -81,22 +109,21 @@ fn role_of<'v>(value: &'v Value<'_>) -> Option<&'v str> {
     }
 }
 
+/// Whether a string may also be a list: some servers join several roles. It may contain the role that
+/// `not(role(..))` forbids, so it is not a complete list.
+fn may_be_list(text: &str) -> bool {
+    text.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'))
+}
+
 /// Calls `add` for each role of the token.
 #[inline]
 pub(super) fn read_roles(
     places: &[RolePlace],
     claims: &Object<'_>,
+    audiences: &[Box<str>],
     add: &mut dyn FnMut(&str),
 ) -> RoleList {
-    let mut list = RoleList::Absent;
-    for place in places {
-        let Some(value) = place.find(claims) else { continue };
-        match place.read(value, add) {
-            RoleList::Absent => {}
-            RoleList::Complete if list == RoleList::Absent => list = RoleList::Complete,
-            RoleList::Complete => {}
-            RoleList::Incomplete => list = RoleList::Incomplete,
-        }
-    }
-    list
+    places
+        .iter()
+        .fold(RoleList::Absent, |list, place| list.with(place.read_from(claims, audiences, add)))
 }

@@ -10,9 +10,12 @@ use crate::providers::{check, pinned};
 ///
 /// It sends `typ: JWT`, the API's own client id in `aud` (a GUID, never its URI), and the client in
 /// `azp`. A user's token has the scopes in `scp`, as a string. An app's own token has no `scp`, so
-/// it has no scope, and its `sub` is not the client. It is recognized by the missing `scp`. Its
-/// permissions are in `roles`: use [`and_check`](crate::policy::Policy::and_check) with
-/// [`Claims::has`](crate::Claims::has).
+/// it has no scope, and its `sub` is not the client. It is recognized by the missing `scp`.
+///
+/// Roles are in `roles`, the app roles of this API, for users and for apps. They are also in `wids`,
+/// the template ids of the user's directory roles (GUIDs): compare the whole id. Groups are not read,
+/// because a token does not list the groups of a user who has too many of them. To decide by a group,
+/// use `claim("groups").contains("<id>")`.
 ///
 /// The API's registration (`requestedAccessTokenVersion`) decides the version of the tokens. The
 /// endpoint that the client uses does not. Only Microsoft can verify tokens for its own APIs, such
@@ -39,7 +42,7 @@ pub fn entra_v2(tenant_id: &str) -> Result<Issuer, ConfigError> {
 ///
 /// The differences from [`entra_v2`] are: the issuer is `https://sts.windows.net/<tenant>/`; `aud`
 /// is the API's App ID URI (`api://..`) or its client id, as the client wrote it; the client is in
-/// `appid`. If an API gets both versions, add both issuers to the builder.
+/// `appid`. Roles are in the same places. If an API gets both versions, add both issuers to the builder.
 ///
 /// Source: as of [`entra_v2`].
 ///
@@ -83,6 +86,9 @@ pub fn entra_v2_multitenant(allow: impl Fn(&str) -> bool + Send + Sync + 'static
 
 fn entra_profile(client: &'static str) -> Profile {
     Profile::jwt()
+        .without_roles()
+        .roles_claim("roles")
+        .roles_claim("wids")
         .scope_claim("scp")
         .client_claim(client)
         .require_claim(client)
@@ -114,6 +120,9 @@ fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
 /// It gives up `typ`, `client_id` and `jti`. ID tokens may have the same `aud`. They are kept out
 /// because `azp` and `scp` are required and ID tokens do not have them. A client's own tokens have
 /// no policy and no `scp`, and are refused.
+///
+/// It writes no roles. For a custom claim, add
+/// `.map_profile(|profile| profile.roles_claim("extension_roles"))`.
 ///
 /// With a custom domain, or with a policy that writes its name into `acr`, build the issuer
 /// yourself, with [`Issuer::jwks_uris`](crate::Issuer::jwks_uris) and the methods of [`Profile`].
@@ -153,6 +162,7 @@ pub fn entra_b2c<V: Into<String>>(
         .algorithms([Algorithm::RS256])
         .profile(
             Profile::jwt()
+                .without_roles()
                 .scope_claim("scp")
                 .client_claim("azp")
                 .require_claim("azp")
@@ -166,7 +176,8 @@ pub fn entra_b2c<V: Into<String>>(
 ///
 /// It sends no `typ` and no `aud`. Instead of `aud`, `client_id` is checked, and `token_use` must
 /// be `access`. `scope` is a string. Each scope begins with the resource server's identifier
-/// (`https://api.example.com/read`). Groups are in `cognito:groups`. The pool's ID tokens have the
+/// (`https://api.example.com/read`). Roles are the groups of the user in the pool, in
+/// `cognito:groups`. The pool's ID tokens have the
 /// same `iss`, and the client's id in their `aud`. For this reason, both claims are required here.
 ///
 /// It gives up `typ` and, most importantly, `aud`: a token says which client got it, not which API
@@ -183,14 +194,14 @@ pub fn cognito<V: Into<String>>(
     user_pool_id: &str,
     client_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
-    let profile = Profile::jwt().audience_claim("client_id").require_value("token_use", "access");
+    let profile = cognito_profile().audience_claim("client_id");
     let issuer = cognito_issuer(user_pool_id, profile)?;
     Ok(pinned("cognito client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
 }
 
 /// Amazon Cognito, for clients that request this API as their resource (RFC 8707, "resource
 /// binding"). Their access tokens have it in `aud`. No other tokens are accepted. The argument is
-/// the id of the user pool.
+/// the id of the user pool. Roles are in `cognito:groups`.
 ///
 /// It gives up only `typ`. ID tokens are kept out by `token_use`.
 ///
@@ -199,7 +210,14 @@ pub fn cognito<V: Into<String>>(
 /// # Errors
 /// If `user_pool_id` does not have the form `<region>_<id>`.
 pub fn cognito_resource_bound(user_pool_id: &str) -> Result<Issuer, ConfigError> {
-    cognito_issuer(user_pool_id, Profile::jwt().require_value("token_use", "access"))
+    cognito_issuer(user_pool_id, cognito_profile())
+}
+
+fn cognito_profile() -> Profile {
+    Profile::jwt()
+        .without_roles()
+        .roles_claim("cognito:groups")
+        .require_value("token_use", "access")
 }
 
 fn cognito_issuer(user_pool_id: &str, profile: Profile) -> Result<Issuer, ConfigError> {

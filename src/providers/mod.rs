@@ -3,12 +3,18 @@
 //!
 //! A function only calls the methods of `Issuer` and [`Profile`](crate::Profile). It sets the name,
 //! the place of the keys, the algorithms that the server documents, and the form of its tokens. You
-//! can change the result with the same methods; `.profile(..)` replaces the whole profile.
+//! can change the result with the same methods. `.map_profile(..)` changes the profile, and
+//! `.profile(..)` replaces it.
 //! [`manual::providers`](crate::manual::providers) has a table of all functions.
 //!
 //! If a server's tokens follow RFC 9068, no function is needed: `.issuer("https://..")` is enough.
 //! Each function's documentation says which checks it gives up. Most give up `typ`. Then `aud`, and
 //! the claims that only access tokens have, must keep ID tokens out (RFC 9068 §5).
+//!
+//! [`role`](crate::policy::role) reads the roles at the places where the server writes them. Each
+//! function's documentation names these places. Add a place with
+//! [`Issuer::map_profile`](crate::Issuer::map_profile) and
+//! [`Profile::roles_claim`](crate::Profile::roles_claim).
 //!
 //! Opaque access tokens need introspection (RFC 7662), not a profile. These servers send opaque
 //! tokens: Google (its own access tokens), Okta's org authorization server, Canaille, and, by

@@ -13,16 +13,22 @@ use crate::providers::pinned;
 /// resources of the requested scopes. If the scopes belong to no API resource, there is no `aud`
 /// and the token is refused. A client's own token has no `sub`.
 ///
+/// Roles are in `role`: a string for one role, an array for several. The server writes the claim if
+/// the API resource or a requested scope lists `role` in its `UserClaims`. Claims of clients have
+/// another name, `client_role` by default, and are not read.
+///
 /// It gives up `sub`, for clients. It keeps `typ`, so no ID token passes.
 ///
 /// With `EmitScopesAsSpaceDelimitedStringInJwt`, replace the profile by
 /// `Profile::rfc9068().claim_optional("sub")`. With an `AccessTokenJwtType` of `JWT`, you also have
-/// to give up `typ`: `Profile::jwt().scope_array_claim("scope").require_claim("client_id")`.
+/// to give up `typ`: `Profile::jwt().scope_array_claim("scope").require_claim("client_id")`. Add
+/// `.without_roles().roles_claim("role")` to such a profile.
 ///
 /// Source: Duende IdentityServer Docs, "IdentityServer Options"
 /// (<https://docs.duendesoftware.com/identityserver/reference/options>) and "API Resources".
 pub fn duende(issuer: impl Into<String>) -> Issuer {
-    Issuer::new(issuer).profile(Profile::rfc9068().scope_array_claim("scope").claim_optional("sub"))
+    let profile = Profile::rfc9068().without_roles().roles_claim("role");
+    Issuer::new(issuer).profile(profile.scope_array_claim("scope").claim_optional("sub"))
 }
 
 /// Spring Authorization Server with its own token format. The arguments are the issuer of its
@@ -30,6 +36,9 @@ pub fn duende(issuer: impl Into<String>) -> Issuer {
 ///
 /// It sends no `typ`, `scope` as an array, and in `aud` the client that got the token. No claim
 /// names this API.
+///
+/// Roles are read from `roles`. The server writes no roles itself. An `OAuth2TokenCustomizer` adds
+/// them, and the guide of the server uses this name.
 ///
 /// It gives up `typ`, `client_id` and, most importantly, `aud`. If two APIs share a client, only
 /// the scopes show which API a token is for. ID tokens have the same `aud`. They are kept out
@@ -40,7 +49,7 @@ pub fn duende(issuer: impl Into<String>) -> Issuer {
 /// `Profile::jwt().scope_array_claim("scope").require_claim("nbf").require_claim("client_id")`.
 ///
 /// Source: its class `JwtGenerator`, and its reference, "Core Model / Components",
-/// "OAuth2TokenCustomizer".
+/// "OAuth2TokenCustomizer", and its guide "Add authorities as custom claims in JWT access tokens".
 ///
 /// # Errors
 /// If the list of clients is empty.
@@ -48,8 +57,12 @@ pub fn spring_authorization_server<V: Into<String>>(
     issuer: impl Into<String>,
     client_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
-    let profile =
-        Profile::jwt().scope_array_claim("scope").client_claim("aud").require_claim("nbf");
+    let profile = Profile::jwt()
+        .without_roles()
+        .roles_claim("roles")
+        .scope_array_claim("scope")
+        .client_claim("aud")
+        .require_claim("nbf");
     let issuer = Issuer::new(issuer).profile(profile);
     Ok(pinned("spring client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
 }
@@ -62,12 +75,17 @@ pub fn spring_authorization_server<V: Into<String>>(
 /// the audiences that are configured for the application. A client's own token has the `sub` of an
 /// account, and `APPLICATION` in `aut`.
 ///
+/// Roles are in `roles` and `groups`: an array, or a string for a single one. The server writes them
+/// if they are access token attributes of the application. Some versions write all roles of the user
+/// instead of those of the application.
+///
 /// It gives up nothing. Configure one of the application's own audiences here: `aud` of every
 /// application also contains its client id.
 ///
 /// Source: the class `JWTTokenIssuer` of its component `identity-inbound-auth-oauth`.
 pub fn wso2(issuer: impl Into<String>) -> Issuer {
-    Issuer::new(issuer).profile(Profile::rfc9068().client_if_value("aut", "APPLICATION"))
+    let profile = Profile::rfc9068().without_roles().roles_claim("roles").roles_claim("groups");
+    Issuer::new(issuer).profile(profile.client_if_value("aut", "APPLICATION"))
 }
 
 /// LemonLDAP::NG, for relying parties whose access tokens are set to JWT. By default, access tokens
@@ -76,6 +94,11 @@ pub fn wso2(issuer: impl Into<String>) -> Issuer {
 /// It sends `typ: JWT` (`at+JWT` since 2.17), `client_id`, `scope` as a string, and in `aud` the
 /// client, then the "additional audiences" of the relying party. This API must be one of these. A
 /// client's own token has its client id as `sub`, or no `sub`.
+///
+/// Roles are the user's groups, in `groups`. The server writes them if the relying party exports the
+/// attribute `groups`, and "Release claims in Access Token" is on. Set the type of the attribute to
+/// an array. If you export it under another name, add
+/// `.map_profile(|profile| profile.roles_claim("<name>"))`.
 ///
 /// It gives up `typ`, `sub` and `jti`. ID tokens have the same `aud`. They are kept out because
 /// `client_id` is required and ID tokens do not have it.
@@ -87,7 +110,8 @@ pub fn wso2(issuer: impl Into<String>) -> Issuer {
 ///
 /// [`Introspection::audience_optional`]: https://docs.rs/tower-resource-server/latest/tower_resource_server/struct.Introspection.html#method.audience_optional
 pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
-    Issuer::new(issuer).profile(Profile::jwt().require_claim("client_id"))
+    let profile = Profile::jwt().without_roles().roles_claim("groups");
+    Issuer::new(issuer).profile(profile.require_claim("client_id"))
 }
 
 /// Canaille. The argument is the issuer in its metadata: `https://id.example.com` if `SERVER_NAME`
@@ -97,7 +121,7 @@ pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
 /// scope, no client. So tokens can't be validated here. Set [`Introspection::only`] (feature
 /// `http-client`), which introspects every token. The client that introspects must be in the audience of
 /// the client that got the token. Its id is the audience to configure. A client's own token has no
-/// `sub`; a user's `sub` is the login name.
+/// `sub`; a user's `sub` is the login name. The answers have no roles.
 ///
 /// It gives up nothing: without introspection, its JWTs are refused.
 ///
@@ -105,7 +129,7 @@ pub fn lemonldap(issuer: impl Into<String>) -> Issuer {
 ///
 /// [`Introspection::only`]: https://docs.rs/tower-resource-server/latest/tower_resource_server/struct.Introspection.html#method.only
 pub fn canaille(issuer: impl Into<String>) -> Issuer {
-    Issuer::new(issuer).profile(Profile::rfc9068())
+    Issuer::new(issuer).profile(Profile::rfc9068().without_roles())
 }
 
 /// Rauthy. The arguments are its issuer (`https://iam.example.com/auth/v1`, in older versions with
@@ -113,7 +137,8 @@ pub fn canaille(issuer: impl Into<String>) -> Issuer {
 ///
 /// It sends `typ: JWT`, a claim `typ` with `Bearer` or `DPoP`, the client in `azp` and `aud`, and
 /// `scope` as a string. A client's own token has no `sub`, and has the client's default scopes.
-/// Keys are Ed25519 unless the client is set to RSA.
+/// Keys are Ed25519 unless the client is set to RSA. Roles are in `roles`, and in `groups` if the
+/// client requests the scope `groups`.
 ///
 /// It gives up the header's `typ`, `client_id`, `jti` and, most importantly, `aud`: a token says
 /// which client got it, not which API it is for. If two APIs share a client, only the scopes show
@@ -128,7 +153,12 @@ pub fn rauthy<V: Into<String>>(
     issuer: impl Into<String>,
     client_ids: impl IntoIterator<Item = V>,
 ) -> Result<Issuer, ConfigError> {
-    let profile = Profile::jwt().client_claim("azp").require_one_of("typ", ["Bearer", "DPoP"]);
+    let profile = Profile::jwt()
+        .without_roles()
+        .roles_claim("roles")
+        .roles_claim("groups")
+        .client_claim("azp")
+        .require_one_of("typ", ["Bearer", "DPoP"]);
     let issuer = Issuer::new(issuer).profile(profile);
     Ok(pinned("rauthy client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
 }

@@ -9,8 +9,22 @@ use crate::providers::{check, is_host};
 /// Keycloak. The argument is the URL of the realm: `https://sso.example.com/realms/demo`.
 ///
 /// It sends `typ: JWT` (`at+jwt` if the client is set so), a claim `typ` with `Bearer` or `DPoP`,
-/// the client in `azp`, and `scope` as a string. Roles are in `realm_access.roles` and
-/// `resource_access`.
+/// the client in `azp`, and `scope` as a string.
+///
+/// Roles are those of the realm, in `realm_access.roles`. A client's roles, in
+/// `resource_access.<client>.roles`, are read for the clients that you name, never for all:
+///
+/// ```
+/// use tower_resource_server::providers;
+///
+/// let issuer = providers::keycloak("https://sso.example.com/realms/demo")
+///     .map_profile(|profile| profile.client_roles("notes-api"));
+/// # let _ = issuer;
+/// ```
+///
+/// With `profile.without_roles().client_roles("notes-api")`, the roles of the realm do not count.
+/// A lightweight access token has no roles. They are then only in the introspection answer: use
+/// `Introspection::only` (feature `http-client`).
 ///
 /// A client's own token has a `sub` that is neither client nor user. It has two kinds of signs. The
 /// scope `service_account` adds `client_id` and `clientHost`. Another scope adds
@@ -30,6 +44,8 @@ use crate::providers::{check, is_host};
 pub fn keycloak(realm_url: impl Into<String>) -> Issuer {
     Issuer::new(realm_url).profile(
         Profile::jwt()
+            .without_roles()
+            .roles_at("/realm_access/roles")
             .client_claim("azp")
             .require_one_of("typ", ["Bearer", "DPoP"])
             .client_if_present("client_id")
@@ -40,9 +56,14 @@ pub fn keycloak(realm_url: impl Into<String>) -> Issuer {
 /// Auth0 with its default token profile. The argument is the tenant's domain or custom domain:
 /// `tenant.eu.auth0.com`. For the other profile, use [`auth0_rfc9068`].
 ///
-/// It sends `typ: JWT`, an issuer that ends in a slash, the client in `azp`, `scope` as a string,
-/// and `permissions` if RBAC is on. `aud` has the API's identifier, and after a login also the URL
+/// It sends `typ: JWT`, an issuer that ends in a slash, the client in `azp`, and `scope` as a
+/// string. `aud` has the API's identifier, and after a login also the URL
 /// of the userinfo endpoint. A client's own token has the `sub` `<client>@clients`.
+///
+/// Roles are the permissions of the user for this API, in `permissions`. Auth0 writes them if "Enable
+/// RBAC" and "Add Permissions in the Access Token" are on in the settings of the API. It does not
+/// write the names of roles. If an Action adds them, add its claim, which usually has a URL as its
+/// name: `.map_profile(|profile| profile.roles_claim("https://example.com/roles"))`.
 ///
 /// It gives up `typ`, `client_id` and `jti`. An ID token has the client's id in `aud`, so the API's
 /// identifier must not be a client id.
@@ -57,7 +78,7 @@ pub fn auth0(domain: &str) -> Result<Issuer, ConfigError> {
 }
 
 /// Auth0 with its RFC 9068 profile. Prefer it, because it gives up nothing. The argument is the
-/// tenant's domain.
+/// tenant's domain. Roles are in `permissions`, as of [`auth0`].
 ///
 /// Source: as of [`auth0`].
 ///
@@ -69,6 +90,7 @@ pub fn auth0_rfc9068(domain: &str) -> Result<Issuer, ConfigError> {
 
 fn auth0_issuer(domain: &str, profile: Profile) -> Result<Issuer, ConfigError> {
     check(is_host(domain), "auth0 domain", domain, "a host name, as `tenant.eu.auth0.com`")?;
+    let profile = profile.without_roles().roles_claim("permissions");
     Ok(Issuer::new(format!("https://{domain}/"))
         .profile(profile.client_if_subject_ends("@clients")))
 }
@@ -79,6 +101,10 @@ fn auth0_issuer(domain: &str, profile: Profile) -> Result<Issuer, ConfigError> {
 /// It sends no `typ`, scopes in the array `scp`, the client in `cid`, and in `aud` the audience of
 /// the authorization server, such as `api://default`. `sub` is the login name, which may be given
 /// to another person later. `uid` is the user's id.
+///
+/// Roles are the user's groups, in `groups`. Okta writes this claim if you add it to the authorization
+/// server, for access tokens. If you give it another name, add
+/// `.map_profile(|profile| profile.roles_claim("<name>"))`.
 ///
 /// It gives up `typ` and `client_id`. Instead, `cid` is required, which ID tokens do not have.
 ///
@@ -98,18 +124,24 @@ pub fn okta(issuer: &str) -> Result<Issuer, ConfigError> {
         issuer,
         "that of a custom authorization server, `https://<domain>/oauth2/<id>`",
     )?;
+    let profile = Profile::jwt().without_roles().roles_claim("groups").scope_array_claim("scp");
     Ok(Issuer::new(issuer)
         .algorithms([Algorithm::RS256])
-        .profile(Profile::jwt().scope_array_claim("scp").client_claim("cid").require_claim("cid")))
+        .profile(profile.client_claim("cid").require_claim("cid")))
 }
 
 /// Zitadel, for applications whose access tokens are set to JWT. By default, access tokens are
 /// opaque and need introspection. The argument is the URL of the instance.
 ///
 /// It sends `typ: JWT`, and in `aud` the ids of the project and of its applications. Configure the
-/// project's id as the audience. The JWT has no scope claim, so it passes no scope check. Roles are
-/// an object under `urn:zitadel:iam:org:project:<id>:roles`; use
-/// [`and_check`](crate::policy::Policy::and_check).
+/// project's id as the audience. The JWT has no scope claim, so it passes no scope check.
+///
+/// Roles are the member names of the object `urn:zitadel:iam:org:project:<id>:roles`, where `<id>` is
+/// an audience of this server. So the audience must be the project's id. The object without an id,
+/// `urn:zitadel:iam:org:project:roles`, is not read: it has the roles of the project that the client
+/// belongs to, and the owner of another project can grant any role there. Zitadel writes roles if the
+/// setting "Assert Roles on Authentication" of the project is on, or if the client requests them. A
+/// role counts in every organization where the user has it.
 ///
 /// A service account has a `sub` like a user's, and its own name as `client_id`. A user's token has
 /// the client in `aud`, and a service account's token does not have that name there. This function
@@ -120,10 +152,16 @@ pub fn okta(issuer: &str) -> Result<Issuer, ConfigError> {
 /// `jti` is required and ID tokens do not have it.
 ///
 /// Sources: Zitadel Docs, "Claims" (<https://zitadel.com/docs/apis/openidoauth/claims>); for the
-/// token of a service account, `token_client_credentials.go` in its `internal/api/oidc`.
+/// token of a service account, `token_client_credentials.go` in its `internal/api/oidc`; for roles,
+/// `userinfo.go` there.
 pub fn zitadel(instance_url: impl Into<String>) -> Issuer {
-    Issuer::new(instance_url)
-        .profile(Profile::jwt().require_claim("jti").client_if_not_in_audience())
+    Issuer::new(instance_url).profile(
+        Profile::jwt()
+            .without_roles()
+            .role_names_claim("urn:zitadel:iam:org:project:{audience}:roles")
+            .require_claim("jti")
+            .client_if_not_in_audience(),
+    )
 }
 
 /// Ory Hydra or Ory Network, with `strategies.access_token: jwt`. By default, access tokens are
@@ -134,22 +172,27 @@ pub fn zitadel(instance_url: impl Into<String>) -> Issuer {
 /// `aud` has the audience that the client requested. If it requested none, `aud` is an empty array
 /// and the token is refused.
 ///
+/// It has no roles of its own, so none are read. If your consent app adds them to the session, add
+/// their place: `.map_profile(|profile| profile.roles_at("/ext/roles"))`.
+///
 /// With `strategies.jwt.scope_claim: string`, the scope is in `scope` instead. Then replace the
-/// profile by `Profile::jwt().require_claim("client_id")`.
+/// profile by `Profile::jwt().without_roles().require_claim("client_id")`.
 ///
 /// It gives up `typ`. `client_id` is required, which ID tokens do not have.
 ///
 /// Sources: Ory Docs, "JWT access tokens" and "OAuth 2.0 audience"; for the setting,
 /// ory/hydra#3531.
 pub fn hydra(issuer: impl Into<String>) -> Issuer {
-    Issuer::new(issuer).profile(Profile::jwt().scope_array_claim("scp").require_claim("client_id"))
+    let profile = Profile::jwt().without_roles().scope_array_claim("scp");
+    Issuer::new(issuer).profile(profile.require_claim("client_id"))
 }
 
 /// FusionAuth, for tokens of users. The arguments are the server's URL without a final slash, and
 /// the issuer in the tenant's settings, which is `acme.com` by default.
 ///
-/// It sends `typ: JWT`, `roles`, `scope` as a string, and in `aud` the id of the application, which
-/// is also the client's id (`applicationId`). Its default key is an HMAC secret. Choose a key pair
+/// It sends `typ: JWT`, `scope` as a string, and in `aud` the id of the application, which is also
+/// the client's id (`applicationId`). Roles are those of the user in this application, in `roles`.
+/// Its default key is an HMAC secret. Choose a key pair
 /// in the settings of the tenant or the application.
 ///
 /// It gives up `typ`, `client_id`, and an audience that differs from the client. ID tokens have the
@@ -164,6 +207,8 @@ pub fn fusionauth(server_url: &str, issuer: &str) -> Issuer {
         server_url,
         issuer,
         Profile::jwt()
+            .without_roles()
+            .roles_claim("roles")
             .client_claim("applicationId")
             .require_claim("applicationId")
             .answers(AnswerProfile::rfc7662().client_claim("applicationId")),
@@ -172,13 +217,16 @@ pub fn fusionauth(server_url: &str, issuer: &str) -> Issuer {
 
 /// FusionAuth, for tokens that entities get with client credentials. The differences from
 /// [`fusionauth`] are: `aud` is the id of the called entity, `sub` is the id of the caller, which
-/// is the client, and `permissions` is an array.
+/// is the client. Roles are the permissions that the called entity granted to the caller, in
+/// `permissions`.
 ///
 /// It gives up `typ` and `client_id`. No ID token has an entity's id in `aud`.
 ///
 /// Source: FusionAuth Docs, "Tokens", "Client Credentials Access Token".
 pub fn fusionauth_entities(server_url: &str, issuer: &str) -> Issuer {
     let profile = Profile::jwt()
+        .without_roles()
+        .roles_claim("permissions")
         .client_claim("sub")
         .require_claim("sub")
         .answers(AnswerProfile::rfc7662().client_claim("sub"));
@@ -200,28 +248,38 @@ fn fusionauth_issuer(server_url: &str, issuer: &str, profile: Profile) -> Issuer
 /// `scope` as a string. Client credentials tokens have no `sub`. From March 2027, all tokens have
 /// `at+jwt`.
 ///
+/// Roles are the permissions of the user, in `p1.permissions`. PingOne writes them for a custom
+/// resource if "Include user permissions in Access Token" is on, which needs PingOne Authorize. If you
+/// map a group or a role to an attribute of the resource, add
+/// `.map_profile(|profile| profile.roles_claim("<attribute>"))`.
+///
 /// It gives up `typ` until then, `sub` and `jti`. `client_id` is required, which ID tokens do not
 /// have.
 ///
 /// Source: PingOne Platform APIs, "Token claims"
-/// (<https://developer.pingidentity.com/pingone-api/foundations/authentication-concepts/access-tokens-and-id-tokens/token-claims.html>).
+/// (<https://developer.pingidentity.com/pingone-api/foundations/authentication-concepts/access-tokens-and-id-tokens/token-claims.html>);
+/// PingOne, "Customizing access tokens".
 pub fn pingone(issuer: impl Into<String>) -> Issuer {
-    Issuer::new(issuer)
-        .algorithms([Algorithm::RS256])
-        .profile(Profile::jwt().require_claim("client_id"))
+    Issuer::new(issuer).algorithms([Algorithm::RS256]).profile(
+        Profile::jwt().without_roles().roles_claim("p1.permissions").require_claim("client_id"),
+    )
 }
 
 /// PingFederate, for a JSON Web Token manager in which "Issuer Claim Value" and "Audience Claim
 /// Value" are set. Without these, it sends neither claim, and its tokens are refused.
 ///
 /// It sends `client_id`, `scope` as an array, and no `typ`. If the manager is set to separate
-/// scopes by spaces, replace the profile by `Profile::jwt().require_claim("client_id")`.
+/// scopes by spaces, replace the profile by
+/// `Profile::jwt().without_roles().require_claim("client_id")`.
+///
+/// It has no roles of its own, so none are read. If the attribute contract of the manager has an
+/// attribute with roles, add `.map_profile(|profile| profile.roles_claim("<attribute>"))`.
 ///
 /// It gives up `typ`, `sub` and `jti`; `client_id` is required.
 ///
 /// Source: PingFederate Server, "Defining the access token attribute contract" and "Configuring
 /// JSON token management".
 pub fn pingfederate(issuer: impl Into<String>) -> Issuer {
-    Issuer::new(issuer)
-        .profile(Profile::jwt().scope_array_claim("scope").require_claim("client_id"))
+    let profile = Profile::jwt().without_roles().scope_array_claim("scope");
+    Issuer::new(issuer).profile(profile.require_claim("client_id"))
 }

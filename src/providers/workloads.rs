@@ -5,6 +5,8 @@
 //! ([`Principal::Client`](crate::token::Principal::Client)). A route decides by the subject and the other
 //! claims. If one issuer serves everybody, `aud` does not identify the caller. In that case the
 //! function has a parameter for the callers to trust.
+//!
+//! These tokens have no roles, so [`role`](crate::policy::role) refuses all of them.
 
 use crate::config_error::ConfigError;
 use crate::crypto::Algorithm;
@@ -21,7 +23,7 @@ use crate::providers::pinned;
 /// an environment. Every repository on GitHub can request a token with your audience. A route
 /// should also check `repository`, `ref`, `environment` or `job_workflow_ref`.
 ///
-/// It gives up `typ`, `client_id` and scopes.
+/// It gives up `typ`, `client_id` and scopes. The tokens have no roles.
 ///
 /// Source: GitHub Docs, "OpenID Connect reference"
 /// (<https://docs.github.com/en/actions/reference/security/oidc>).
@@ -46,7 +48,7 @@ pub fn github_actions<V: Into<String>>(
 /// check `project_id`, `ref` with `ref_type`, `ref_protected` or `environment`. GitLab signs other
 /// tokens with the same keys. These lack `namespace_id`.
 ///
-/// It gives up `typ`, `client_id` and scopes.
+/// It gives up `typ`, `client_id` and scopes. The tokens have no roles.
 ///
 /// Source: GitLab Docs, "OpenID Connect (OIDC) Authentication Using ID Tokens"
 /// (<https://docs.gitlab.com/ci/secrets/id_token_authentication/>).
@@ -75,7 +77,7 @@ pub fn gitlab_ci<V: Into<String>>(
 /// `kubernetes_in_cluster`. Outside, use `Issuer::only_root_certificates` and
 /// `Issuer::bearer_token_file` (feature `http-client`).
 ///
-/// It gives up `typ`, `client_id` and scopes. The old tokens from secrets have neither `exp` nor
+/// It gives up `typ`, `client_id` and scopes. The tokens have no roles. The old tokens from secrets have neither `exp` nor
 /// `aud`, and are refused.
 ///
 /// Source: Kubernetes Docs, "Managing Service Accounts"
@@ -97,7 +99,7 @@ pub fn kubernetes(issuer: impl Into<String>) -> Issuer {
 /// are opaque and for Google's APIs. The ID tokens of its users are for the client that requested
 /// them. Neither is accepted here.
 ///
-/// It gives up `typ`, `client_id`, `jti` and scopes.
+/// It gives up `typ`, `client_id`, `jti` and scopes. The tokens have no roles.
 ///
 /// Sources: Google Cloud Docs, "Get an ID token" and "Authenticating service-to-service"; Google for
 /// Developers, "OpenID Connect", for the two spellings of `iss`.
@@ -116,6 +118,7 @@ pub fn google_service_accounts<V: Into<String>>(
 
 fn workload() -> Profile {
     Profile::jwt()
+        .without_roles()
         .client_claim("sub")
         .require_claim("sub")
         .answers(AnswerProfile::rfc7662().client_claim("sub"))

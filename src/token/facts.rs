@@ -97,6 +97,17 @@ pub(crate) enum RoleList {
     Incomplete,
 }
 
+impl RoleList {
+    /// What is known after another claim with roles was read.
+    pub(crate) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Incomplete, _) | (_, Self::Incomplete) => Self::Incomplete,
+            (Self::Complete, _) | (_, Self::Complete) => Self::Complete,
+            (Self::Absent, Self::Absent) => Self::Absent,
+        }
+    }
+}
+
 impl Names {
     /// Only a subject and a client.
     #[cfg(test)]
@@ -206,14 +217,26 @@ impl Facts {
         self.names.roles
     }
 
-    /// Removes the roles for which `keep_role` returns `false`, and `acr` unless `keep_acr`.
+    /// Removes the roles that are not in `granted`, and `acr` unless `keep_acr`.
+    ///
+    /// If the lists differ or `granted` is not complete, the remaining list is not complete: nothing
+    /// is known about a role that only one of them has.
     #[cfg(feature = "http-client")]
-    pub(crate) fn retain(&mut self, keep_acr: bool, keep_role: impl Fn(&str) -> bool) {
+    pub(crate) fn retain(&mut self, keep_acr: bool, granted: Option<(RoleList, &[String])>) {
         let own = &self.names;
+        let keep_role = |role: &str| {
+            granted.is_none_or(|(_, granted)| granted.iter().any(|other| other == role))
+        };
+        let is_same = granted.is_none_or(|(list, granted)| {
+            list == RoleList::Complete
+                && own.roles().all(keep_role)
+                && granted.iter().all(|role| self.has_role(role))
+        });
+        let list = if is_same { own.roles } else { own.roles.with(RoleList::Incomplete) };
         let acr = own.acr().filter(|_| keep_acr);
         self.names = Names::with_roles(own.subject(), own.client(), acr, |add| {
             own.roles().filter(|role| keep_role(role)).for_each(add);
-            own.roles
+            list
         });
     }
 

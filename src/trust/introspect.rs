@@ -98,7 +98,7 @@ impl TrustedIssuer {
         };
         self.validate_introspected(&members, now, true)?;
         Answer::check_against(&members, claims)?;
-        self.profile.narrow(facts, claims, &members, scopes)?;
+        self.profile.narrow(facts, claims, &members, scopes, &self.audiences)?;
         if let Some(exp) = answer.expires_at().map(NumericDate::from_secs_f64)
             && facts.expires_at.is_none_or(|own| exp.as_secs_f64() < own.as_secs_f64())
         {

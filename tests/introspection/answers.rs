@@ -6,7 +6,7 @@ use tower_resource_server::clock::TestClock;
 use tower_resource_server::introspection::Introspection;
 use tower_resource_server::issuer::AnswerProfile;
 use tower_resource_server::keys::Algorithm;
-use tower_resource_server::policy::user;
+use tower_resource_server::policy::{role, user};
 use tower_resource_server::test_issuer::{Endpoint, Fault, TestIssuer};
 use tower_resource_server::{Error, Issuer, Profile, ResourceServer, providers, scope};
 
@@ -152,6 +152,47 @@ async fn an_answer_of_each_vendor_says_what_it_grants_and_who_acts() {
             let users = api(server.protect(user())).bearer("opaque").await;
             if expected == "User" { users.assert_ok(name) } else { assert_eq!(users.error.as_ref().map(Error::code), Some("access_denied"), "{name}") }
         }
+    }
+}
+
+/// The roles of an answer are at the same places as those of a JWT.
+#[tokio::test]
+async fn an_answer_of_each_vendor_has_its_roles_where_its_jwts_have_them() {
+    let oracle = Oracle::new().await;
+    let project = "urn:zitadel:iam:org:project:344374183645413380:roles";
+    let zitadel_user = with(sample("zitadel-introspection"), json!({ project: { "reader": {} } }));
+    let keycloak_client = with(
+        sample("keycloak-introspection"),
+        json!({ "resource_access": { "api": { "roles": ["writer"] }, "spa": { "roles": ["owner"] } } }),
+    );
+    let of_api = || keycloak().map_profile(|profile| profile.client_roles("api"));
+    let federated = with(sample("hydra-introspection"), json!({ "roles": ["reader"] }));
+    let curity = || Issuer::new("https://curity.example.test/oauth/v2/oauth-anonymous");
+    let phantom = with(sample("curity-phantom"), json!({ "groups": ["reader"] }));
+    for (name, issuer, audience, answer, own, other) in [
+        (
+            "Keycloak",
+            keycloak as fn() -> Issuer,
+            API,
+            keycloak_client.clone(),
+            Some("reader"),
+            "writer",
+        ),
+        ("Keycloak, a client", of_api, API, keycloak_client, Some("writer"), "owner"),
+        // `streaming` is a role of the project that the client belongs to, perhaps of another.
+        ("Zitadel", zitadel, "344374183645413380", zitadel_user, Some("reader"), "streaming"),
+        ("Hydra", hydra, API, federated, None, "reader"),
+        ("Curity", curity, API, phantom, Some("reader"), "Reader"),
+    ] {
+        oracle.says(&answer);
+        let server = oracle.serve(issuer(), audience);
+        if let Some(own) = own {
+            api(server.protect(role(own))).bearer("opaque").await.assert_ok(name);
+        }
+        let reply = api(server.protect(role(other))).bearer("opaque").await;
+        assert_eq!(reply.error.as_ref().map(Error::code), Some("access_denied"), "{name}");
+        assert_eq!(reply.status, 403, "{name}");
+        assert!(!reply.ran, "{name}");
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tower_resource_server::builder::Invalid;
 use tower_resource_server::introspection::Introspection;
+use tower_resource_server::policy::{not, role};
 use tower_resource_server::{AccessToken, Error, Issuer, ResourceServer, scope};
 
 use super::support::*;
@@ -280,6 +281,44 @@ async fn what_the_issuer_says_of_a_jwt_narrows_its_scope_and_never_widens_it() {
     world.says(json!({ "scope": ["a b"] }));
     let token = world.issuer.token().scope("a b").sign();
     api("a").bearer(&token).await.assert_invalid_token("a form that can't be read");
+}
+
+/// A role must be in both. A role that must be missing needs two lists with the same roles.
+#[tokio::test]
+async fn what_the_issuer_says_of_a_jwt_narrows_its_roles_in_both_directions() {
+    let world = World::with(|own| own.also_for_jwts()).await;
+    for (name, own, said, editor, no_guest) in [
+        ("the answer names no roles", json!(["editor"]), json!(null), true, true),
+        ("the same roles", json!(["editor", "a"]), json!(["a", "editor"]), true, true),
+        ("the answer has fewer", json!(["editor", "a"]), json!(["a"]), false, false),
+        ("the answer has none", json!(["editor"]), json!([]), false, false),
+        ("the answer lacks the forbidden role", json!(["guest"]), json!([]), false, false),
+        (
+            "the answer has the forbidden role",
+            json!(["editor"]),
+            json!(["editor", "guest"]),
+            true,
+            false,
+        ),
+        ("both have the forbidden role", json!(["guest"]), json!(["guest"]), false, false),
+        ("the answer has more", json!([]), json!(["editor"]), false, false),
+        ("both are empty", json!([]), json!([]), false, true),
+        ("the JWT names no roles", json!(null), json!(["editor"]), false, false),
+        ("the answer has another type", json!(["editor"]), json!(7), false, false),
+        ("the answer has an unknown element", json!(["editor"]), json!(["editor", 7]), true, false),
+    ] {
+        world.says(json!({ "roles": said }));
+        let token = world.issuer.token().claim("roles", own).sign();
+        for (policy, passes) in [(role("editor"), editor), (not(role("guest")), no_guest)] {
+            let reply = api(world.server.protect(policy)).bearer(&token).await;
+            if passes {
+                reply.assert_ok(name);
+            } else {
+                assert_eq!(reply.error.as_ref().map(Error::code), Some("access_denied"), "{name}");
+                assert_eq!(reply.status, 403, "{name}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

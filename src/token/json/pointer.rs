@@ -25,6 +25,14 @@ impl JsonPointer {
         Ok(Self { text: text.into(), names })
     }
 
+    /// The pointer to the member with the last of these names, inside the objects with the names
+    /// before.
+    pub(crate) fn of<const N: usize>(names: [&str; N]) -> Self {
+        // RFC 6901 §4: `~` first, so that the `~` of `~1` is not escaped again.
+        let escaped = names.map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+        Self { text: escaped.concat().into(), names: names.map(Into::into).into() }
+    }
+
     /// The value that the pointer names, if there is one.
     pub(crate) fn find<'v, 'a>(&self, claims: &'v Object<'a>) -> Option<&'v Value<'a>> {
         let (first, rest) = self.names.split_first()?;
@@ -102,6 +110,11 @@ mod tests {
             let value = value.find(&claims).map(|value| value.to_owned_value().to_string());
             assert_eq!(value.as_deref(), found, "{name}");
         }
+        for names in [["a", "b"], ["a", "c/d"], ["a", "m~n"], ["a", ""], ["~1", "/~0"]] {
+            let made = JsonPointer::of(names);
+            assert!(JsonPointer::parse(&made.text).is_ok_and(|parsed| parsed == made), "{made}");
+        }
+        assert_eq!(JsonPointer::of(["a/b", "~1"]).to_string(), "/a~1b/~01");
         for (name, pointer) in [
             ("empty", ""),
             ("no slash", "a/b"),
