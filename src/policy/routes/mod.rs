@@ -50,8 +50,9 @@ pub(crate) use table::{Reading, Table};
 ///   RFC 3986 does not allow in a path;
 /// - `%` without two hexadecimal digits, a percent-encoded unreserved character (`%61`, `%2e`), control
 ///   character, `/`, `\`, `%`, `;`, `?` or `#`, and octets that are not UTF-8;
-/// - a path that would match another entry if letter case, percent-encoding and a slash at the end did not
-///   matter: `/notes/EXPORT`, where `/notes/export` and `/notes/{id}` are listed;
+/// - a path that would match another entry for a program that decodes it, or that ignores letter case,
+///   blanks, or dots and slashes at the end: `/notes/EXPORT`, where `/notes/export` and `/notes/{id}` are
+///   listed;
 /// - a slash at the end, unless the pattern ends with a slash or with `{*rest}`.
 ///
 /// A layer that changes the method or the path, such as one for `X-HTTP-Method-Override`, must be around

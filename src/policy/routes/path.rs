@@ -28,13 +28,17 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// The text that a segment has for a program that decodes it and ignores letter case.
+/// The text that a segment has for a program that decodes it, and that ignores letter case, blanks, and
+/// dots at the end (as Windows does for the names of files).
 pub(super) fn folded(segment: &str) -> Cow<'_, str> {
+    let is_ignored = |character: char| character == '.' || character.is_whitespace();
     if !segment.bytes().any(|byte| byte == b'%' || byte.is_ascii_uppercase()) {
-        return Cow::Borrowed(segment);
+        return Cow::Borrowed(segment.trim_end_matches(is_ignored));
     }
     let decoded = decoded(segment).unwrap_or_else(|| segment.to_owned());
-    Cow::Owned(decoded.to_ascii_lowercase())
+    // Both ways, because some letters of other alphabets have an ASCII letter on one way only.
+    let folded = decoded.to_uppercase().to_lowercase();
+    Cow::Owned(folded.trim_start().trim_end_matches(is_ignored).to_owned())
 }
 
 /// Decodes percent-encoding. `None` if another program could decode the text to another result.

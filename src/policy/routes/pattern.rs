@@ -1,6 +1,6 @@
 //! Patterns of raw paths.
 
-use crate::policy::routes::path::is_plain;
+use crate::policy::routes::path::{folded, is_plain};
 
 /// A pattern such as `/notes/{id}`.
 #[derive(Clone, Debug)]
@@ -91,14 +91,14 @@ impl Pattern {
         }
     }
 
-    /// Letter case does not count, because a program may ignore it.
+    /// Two literals are the same if a lenient program could take one for the other.
     pub(super) fn relation(&self, other: &Self) -> Relation {
         let (mut more, mut less) = (false, false);
         let mut position = 0;
         loop {
             match (self.segments.get(position), other.segments.get(position)) {
                 (Some(Segment::Literal(own)), Some(Segment::Literal(other))) => {
-                    if !own.eq_ignore_ascii_case(other) {
+                    if folded(own) != folded(other) {
                         return Relation::Clear;
                     }
                 }

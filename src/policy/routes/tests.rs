@@ -65,6 +65,11 @@ fn the_most_specific_pattern_is_chosen() {
         ("letter case", "/NOTES", None),
         ("letter case below a literal", "/notes/Export", None),
         ("an encoded colon", "/v1/items%3Abatch", None),
+        ("a dot at the end", "/notes/export.", None),
+        ("a blank at the end", "/notes/export%20", None),
+        ("a blank before it", "/notes/%20export", None),
+        ("the long s, whose capital letter is S", "/note%C5%BF/7", None),
+        ("a dot at the end of another", "/notes/7.", Some("/notes/{id}")),
         ("an encoded colon and letter case", "/v1/Items%3abatch", None),
         ("a slash at the end", "/other/", None),
         ("a slash at the end, with a rest beside it", "/files/a/", None),
@@ -155,7 +160,7 @@ fn a_path_with_two_readings_is_refused() {
 
 #[test]
 fn a_table_that_cannot_be_is_a_mistake() {
-    let rows: [(&str, &[&str], &str, &str); 24] = [
+    let rows: [(&str, &[&str], &str, &str); 25] = [
         ("empty", &[], "", "begin with `/`"),
         ("no slash", &[], "notes", "begin with `/`"),
         ("empty segment", &[], "/a//b", "empty segment"),
@@ -178,6 +183,7 @@ fn a_table_that_cannot_be_is_a_mistake() {
         ("twice", &["/a"], "/a", "twice"),
         ("another name", &["/{a}"], "/{b}", "same paths"),
         ("another case", &["/a"], "/A", "same paths"),
+        ("a dot at the end", &["/a"], "/a.", "same paths"),
         ("no winner", &["/{a}/b"], "/a/{b}", "neither"),
         ("no winner with a rest", &["/a/{*rest}"], "/{a}/b", "neither"),
     ];

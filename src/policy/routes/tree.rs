@@ -1,6 +1,6 @@
-//! Finds the pattern of a raw path, as a program would that is lenient: it decodes, and it ignores letter
-//! case and a slash at the end. [`Table`](super::Table) then compares the pattern byte for byte. If the two
-//! readings differ, the path is refused.
+//! Finds the pattern of a raw path, as a lenient program would: it decodes, and it ignores letter case,
+//! blanks, and dots and slashes at the end. [`Table`](super::Table) then compares the pattern byte for byte.
+//! If the two readings differ, the path is refused.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Node {
         for segment in &pattern.segments {
             node = match segment {
                 Segment::Literal(literal) => {
-                    node.literals.entry(literal.to_ascii_lowercase().into()).or_default()
+                    node.literals.entry(folded(literal).into()).or_default()
                 }
                 Segment::Any => node.any.get_or_insert_default(),
             };
