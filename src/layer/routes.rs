@@ -50,7 +50,9 @@ impl<C, R> ResourceServer<C, R> {
     ///     let request = Request::builder().method(method).uri(path);
     ///     request.header("authorization", format!("Bearer {token}")).body(Body::empty())
     /// };
-    /// let status = async |request| app.clone().oneshot(request).await.map(|response| response.status());
+    /// let status = async |request: Request<Body>| {
+    ///     app.clone().oneshot(request).await.map(|response| response.status())
+    /// };
     /// assert_eq!(status(request("GET", "/notes/7")?).await?, 200);
     /// assert_eq!(status(request("DELETE", "/notes/7")?).await?, 403);
     /// // The router has this route, but the table does not.
