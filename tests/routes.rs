@@ -614,6 +614,16 @@ async fn a_hidden_route_can_not_be_told_from_one_that_is_not_listed() {
     };
     assert_eq!(shown("/audit").await, (StatusCode::NOT_FOUND, HeaderMap::new()));
     assert_eq!(shown("/none").await, (StatusCode::NOT_FOUND, HeaderMap::new()));
+    // An anonymous client, and one with a bad token, learn no scope of it.
+    let invited = api(server(&issuer).protect_routes(table().hide_unlisted()));
+    let anonymous = async |path: &str| {
+        let reply = invited.send(Request::get(path).body(Body::default()).unwrap()).await;
+        reply.assert_invited(path);
+        reply.challenges[0].param("scope").map(str::to_owned)
+    };
+    assert_eq!(anonymous("/audit").await, None);
+    assert_eq!(anonymous("/none").await, None);
+    assert_eq!(anonymous("/notes").await.as_deref(), Some("list"));
     // Neighbours: another route is 403, and so is one that is not listed, without the setting.
     let secret = api(secret);
     secret.send(request("/notes", &token)).await.assert_insufficient_scope("/notes", "list");

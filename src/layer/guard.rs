@@ -76,11 +76,12 @@ impl<C> Guard<C> {
 }
 
 impl<C> Applied<'_, C> {
-    /// The challenges for a request without a valid token, if they name scopes of the route.
+    /// The challenges for a request without a valid token, if they name scopes of the route. Those of a
+    /// hidden route would tell everyone that the route exists.
     pub(crate) fn challenges(&self) -> Option<&Challenges> {
         match self {
-            Self::Fixed(fixed) => Some(&fixed.challenges),
-            Self::Nothing | Self::ByRequest(_) | Self::Unlisted { .. } => None,
+            Self::Fixed(fixed) if !fixed.requirement.is_hidden() => Some(&fixed.challenges),
+            Self::Fixed(_) | Self::Nothing | Self::ByRequest(_) | Self::Unlisted { .. } => None,
         }
     }
 
