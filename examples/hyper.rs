@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .audience(audience)
         .refusal_body(ProblemJson)
         .build()?;
-    let routes = Routes::new()
+    let routes = Routes::for_raw_paths()
         .get("/", scope("notes:read"))
         .get("/notes/{id}", scope("notes:read"))
         .delete("/notes/{id}", scope("notes:write"));

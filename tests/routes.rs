@@ -217,7 +217,7 @@ fn service(
 #[tokio::test]
 async fn a_hand_written_match_runs_no_route_under_another_requirement() {
     let issuer = issuer();
-    let layer = server(&issuer).protect_routes(listed(Routes::new()));
+    let layer = server(&issuer).protect_routes(listed(Routes::for_raw_paths()));
     for (name, read) in [("exact", by_match as fn(&str, &str) -> _), ("lenient", by_lenient_match)]
     {
         let wire = Wire::hyper(layer.layer(service(read))).await;
@@ -236,7 +236,7 @@ async fn a_hand_written_match_runs_no_route_under_another_requirement() {
 #[tokio::test]
 async fn a_route_that_is_not_listed_is_refused_outside_axum() {
     let issuer = issuer();
-    let layer = server(&issuer).protect_routes(listed(Routes::new()));
+    let layer = server(&issuer).protect_routes(listed(Routes::for_raw_paths()));
     let wire = Wire::hyper(layer.layer(service(by_match))).await;
     unlisted_is_refused(&wire, &issuer).await;
 }
@@ -441,7 +441,7 @@ mod in_axum {
 async fn fetch_1_a_preflight_passes_only_when_asked_for_by_name() {
     let issuer = issuer();
     let routes = || {
-        Routes::new()
+        Routes::for_raw_paths()
             .get("/notes", scope("list"))
             .any("/any", scope("any"))
             .get("/options", scope("list"))
@@ -503,7 +503,7 @@ async fn fetch_1_a_preflight_passes_only_when_asked_for_by_name() {
 #[tokio::test]
 async fn a_preflight_is_anonymous_whatever_an_outer_layer_has_found() {
     let (first, second) = (issuer(), TestIssuer::in_process("https://other.example.com"));
-    let table = || Routes::new().get("/notes", scope("list")).allow_preflight();
+    let table = || Routes::for_raw_paths().get("/notes", scope("list")).allow_preflight();
     let other = builder(trusting(&second)).build().unwrap();
     let own = server(&first);
     let preflight = |token: &str| {
@@ -543,7 +543,7 @@ async fn a_preflight_loses_its_token_where_the_header_is_stripped() {
     for (strips, expected) in [(true, "false"), (false, "true")] {
         let builder = builder(trusting(&issuer));
         let builder = if strips { builder.strip_authorization() } else { builder };
-        let table = Routes::new().get("/notes", scope("list")).allow_preflight();
+        let table = Routes::for_raw_paths().get("/notes", scope("list")).allow_preflight();
         let layer = builder.build().unwrap().protect_routes(table);
         let request = Request::options("/notes")
             .header("origin", "null")
@@ -566,7 +566,8 @@ fn request(path: &str, token: &str) -> Request<Body> {
 #[tokio::test]
 async fn authenticated_lists_a_route_for_every_token() {
     let issuer = issuer();
-    let table = Routes::new().get("/me", authenticated()).get("/notes", all_of(["a", "b"]));
+    let table =
+        Routes::for_raw_paths().get("/me", authenticated()).get("/notes", all_of(["a", "b"]));
     let api = api(server(&issuer).protect_routes(table));
     let token = issuer.token().sign();
     api.send(request("/me", &token)).await.assert_ok("/me");
@@ -583,8 +584,9 @@ async fn a_wait_for_keys_does_not_change_the_requirement() {
             Counted { document: issuer.jwks().to_string(), fetches: Arc::new(AtomicUsize::new(0)) };
         let issuer = Issuer::new(issuer.url()).key_source(source);
         let server = ResourceServer::builder().issuer(issuer).audience(AUDIENCE).build().unwrap();
-        let table =
-            Routes::new().get("/notes", scope("list")).get("/files/{*rest}", scope("files"));
+        let table = Routes::for_raw_paths()
+            .get("/notes", scope("list"))
+            .get("/files/{*rest}", scope("files"));
         api(server.protect_routes(table))
     };
     let token = issuer.token().scope("list").sign();
@@ -602,7 +604,7 @@ async fn a_wait_for_keys_does_not_change_the_requirement() {
 async fn a_hidden_route_can_not_be_told_from_one_that_is_not_listed() {
     let issuer = issuer();
     let hidden = || tower_resource_server::policy::Requirement::from(scope("audit")).hidden();
-    let table = || Routes::new().get("/audit", hidden()).get("/notes", scope("list"));
+    let table = || Routes::for_raw_paths().get("/audit", hidden()).get("/notes", scope("list"));
     let token = issuer.token().scope("other").sign();
     let secret = server(&issuer).protect_routes(table().hide_unlisted());
     let shown = async |path: &str| {
@@ -648,7 +650,7 @@ async fn checks_of_a_listed_route_see_the_request() {
             }
         }
     });
-    let table = Routes::new().get("/users/{name}", own).get("/slow/{answer}", slow);
+    let table = Routes::for_raw_paths().get("/users/{name}", own).get("/slow/{answer}", slow);
     let api = api(server(&issuer).protect_routes(table));
     let token = issuer.token().subject("alice").scope("list").sign();
     let rows = [("/users/alice", 200), ("/users/bob", 403), ("/slow/yes", 200), ("/slow/no", 403)];

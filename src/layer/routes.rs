@@ -89,7 +89,7 @@ impl<C, R> ResourceServer<C, R> {
     ///     };
     ///     Ok::<_, Infallible>(Response::new(text.to_owned()))
     /// });
-    /// let routes = Routes::new()
+    /// let routes = Routes::for_raw_paths()
     ///     .get("/notes", scope("notes:list"))
     ///     .get("/notes/{id}", scope("notes:read"));
     /// let service = api.protect_routes(routes).layer(notes);

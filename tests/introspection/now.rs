@@ -35,7 +35,7 @@ async fn a_revoked_jwt_is_refused_at_once_where_the_route_asks() {
 async fn a_table_of_routes_asks_where_its_route_asks() {
     let world = World::new().await;
     let token = world.issuer.token().scope("transfer").sign();
-    let routes = Routes::new()
+    let routes = Routes::for_raw_paths()
         .get("/notes", scope("transfer"))
         .post("/notes", scope("transfer").and_introspected_now());
     // An outer layer has authenticated the request before, or not.

@@ -39,12 +39,12 @@ pub(crate) use table::{Reading, Table};
 /// | the service is | use | the table is asked for |
 /// |---|---|---|
 /// | an axum `Router` | `Routes::for_axum()` | the pattern that the router itself has matched |
-/// | anything else | [`Routes::new`] | the raw path of the request's URI |
+/// | anything else | `Routes::for_raw_paths()` | the raw path of the request's URI |
 ///
 /// # Raw paths
 ///
-/// [`Routes::new`] compares a path byte for byte, and before any decoding. A path that two programs could
-/// read differently counts as not listed:
+/// [`Routes::for_raw_paths`] compares a path byte for byte, and before any decoding. A path that two
+/// programs could read differently counts as not listed:
 ///
 /// - empty segments (`//`), the segments `.` and `..`, a backslash, `;`, and all other characters that
 ///   RFC 3986 does not allow in a path;
@@ -62,7 +62,7 @@ pub(crate) use table::{Reading, Table};
 /// use tower_resource_server::policy::{Routes, all_of, authenticated};
 /// use tower_resource_server::scope;
 ///
-/// let routes: Routes = Routes::new()
+/// let routes: Routes = Routes::for_raw_paths()
 ///     .get("/notes", scope("notes:read"))
 ///     .post("/notes", all_of(["notes:read", "notes:write"]))
 ///     .get("/notes/{id}", scope("notes:read"))
@@ -82,8 +82,10 @@ pub struct Routes<C = Claims> {
 impl<C> Routes<C> {
     /// An empty table for a service that is not an axum router. It is asked for the raw path.
     ///
-    /// Do not use it for an axum router: the router may have a more specific route that is not in the table.
-    pub fn new() -> Self {
+    /// The table must list every route of the service that is more specific than another listed route.
+    /// Otherwise, `GET /notes/export` has the requirement of `GET /notes/{id}`. So do not use this table for
+    /// an axum router: with `for_axum`, such a route is refused.
+    pub fn for_raw_paths() -> Self {
         Self::of(Reading::Path)
     }
 
@@ -92,10 +94,12 @@ impl<C> Routes<C> {
     /// text of a pattern must be equal to the text in the router, including the names of parameters and the
     /// prefix of `nest`.
     ///
-    /// Add the layer with `Router::layer`, after the last route. A request without a matched path is not
-    /// listed: that is a request to a fallback, a request to a service that `nest_service` has added, and
-    /// every request if the layer is around the router (`layer(app)`). For `nest_service`, add the layer
-    /// to the inner router, and list the pattern with the prefix.
+    /// Add the layer with `Router::layer`, after the last route and the fallback: what is added later is
+    /// open. A request without a matched path is not listed. That is a request to a fallback, a request to
+    /// a path below a `nest_service`, and every request if the layer is around the router (`layer(app)`).
+    ///
+    /// For a router in `nest_service("/in", ..)`, add the layer to that router, and list its patterns with
+    /// the prefix: `/in/{id}`, and `/in/` for its route `/`.
     #[cfg(feature = "axum")]
     pub fn for_axum() -> Self {
         Self::of(Reading::MatchedPattern)
@@ -215,12 +219,6 @@ methods! {
     put PUT,
     patch PATCH,
     delete DELETE,
-}
-
-impl<C> Default for Routes<C> {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl<C> Clone for Routes<C> {

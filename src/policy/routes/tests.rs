@@ -296,7 +296,7 @@ fn the_tree_finds_nothing_that_a_plain_search_does_not_find() {
 
 #[test]
 fn a_mistake_panics_where_it_is_written_and_try_says_why() {
-    let routes = || Routes::<()>::new().get("/a", authenticated());
+    let routes = || Routes::<()>::for_raw_paths().get("/a", authenticated());
     let panic = catch_unwind(|| routes().get("/a", authenticated())).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
     assert!(text.contains("`/a` lists GET twice"), "{text}");
