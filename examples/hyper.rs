@@ -1,4 +1,5 @@
-//! The layer without axum: any `tower::Service` over HTTP will do, here on bare hyper.
+//! The layer without axum: any `tower::Service` over HTTP will do, here on bare hyper. One table has the
+//! requirement of each route.
 //!
 //! `cargo run --example hyper -- https://as.example.com https://api.example.com`
 
@@ -12,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tower::{Layer as _, service_fn};
+use tower_resource_server::policy::Routes;
 use tower_resource_server::refusal::ProblemJson;
 use tower_resource_server::{AccessToken, Claims, ResourceServer, scope};
 
@@ -28,7 +30,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .audience(audience)
         .refusal_body(ProblemJson)
         .build()?;
-    let service = api.protect(scope("notes:read")).layer(service_fn(hello));
+    let routes = Routes::for_raw_paths()
+        .get("/", scope("notes:read"))
+        .get("/notes/{id}", scope("notes:read"))
+        .delete("/notes/{id}", scope("notes:write"));
+    let service = api.protect_routes(routes).layer(service_fn(answer));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("http://{}/", listener.local_addr()?);
@@ -44,10 +50,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let text = match AccessToken::<Claims>::from_extensions(request.extensions()) {
-        Some(token) => format!("hello, {}\n", token.subject().unwrap_or("client")),
-        None => "no layer around this service\n".to_owned(),
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let segments: Vec<&str> = request.uri().path().split('/').skip(1).collect();
+    let text = match (request.method().as_str(), segments.as_slice()) {
+        ("GET" | "HEAD", [""]) => hello(&request),
+        ("GET" | "HEAD", ["notes", id]) => format!("note {id}\n"),
+        ("DELETE", ["notes", id]) => format!("note {id} is deleted\n"),
+        // The table does not list this route, so the layer has refused the request.
+        _ => "no such route\n".to_owned(),
     };
     Ok(Response::new(Full::new(Bytes::from(text))))
+}
+
+fn hello(request: &Request<Incoming>) -> String {
+    match AccessToken::<Claims>::from_extensions(request.extensions()) {
+        Some(token) => format!("hello, {}\n", token.subject().unwrap_or("client")),
+        None => "no layer around this service\n".to_owned(),
+    }
 }

@@ -9,10 +9,9 @@ use http::request::Parts;
 
 use crate::authentication::{Authentication, Presented};
 use crate::authenticator::Verdict;
-use crate::challenge::Challenges;
 use crate::credentials::{self, Head, Placement, Presentation};
 use crate::error::Error;
-use crate::layer::guard::Guard;
+use crate::layer::guard::{Applied, Guard};
 use crate::layer::head::RequestHead;
 use crate::layer::waiting::{BoxedFuture, Done, Sent, Waiting};
 use crate::lookup;
@@ -82,24 +81,31 @@ impl<C, R> Gate<C, R> {
         self.guard.as_ref().is_some_and(|guard| guard.reads_request())
     }
 
-    /// The challenges for a request without a valid token.
-    fn challenges(&self) -> &Challenges {
-        let own = self.guard.as_ref().and_then(|guard| guard.challenges());
-        own.unwrap_or(self.server.challenges())
+    /// What applies to the request, in addition to a valid token.
+    #[inline]
+    fn applied(&self, request: &impl RequestHead) -> Applied<'_, C> {
+        self.guard.as_ref().map_or(Applied::Nothing, |guard| guard.of(request))
     }
 
-    fn refuse(&self, error: Error) -> Refusal {
-        self.server.refusal(error, self.challenges())
+    fn refuse(&self, error: Error, applied: &Applied<'_, C>) -> Refusal {
+        self.server.refusal(error, applied.challenges().unwrap_or(self.server.challenges()))
     }
 }
 
 impl<C: Send + Sync + 'static, R> Gate<C, R> {
     /// Decides about a request without waiting.
     pub(crate) fn judge(&self, request: &mut impl RequestHead) -> Judgement<C> {
+        if self.guard.as_ref().is_some_and(|guard| guard.lets_preflight_pass(request)) {
+            if self.server.strips_authorization() {
+                request.headers_mut().remove(AUTHORIZATION);
+            }
+            return self.pass_anonymous(request);
+        }
+        let applied = &self.applied(request);
         match &self.role {
             Role::Require => {
-                return match self.required(request) {
-                    Ok(prior) => self.finish(prior, request.parts()),
+                return match self.required(request, applied) {
+                    Ok(prior) => self.finish(prior, request.parts(), applied),
                     Err(refusal) => Judgement::Refuse(refusal),
                 };
             }
@@ -109,10 +115,10 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
         // An outer layer of the same server has already authenticated the request.
         if let Some(prior) = self.prior(request) {
-            return self.finish(prior, request.parts());
+            return self.finish(prior, request.parts(), applied);
         }
         if let Some(stripped) = self.stripped(request) {
-            return self.repeat(stripped);
+            return self.repeat(stripped, applied);
         }
         let head =
             Head { method: request.method(), uri: request.uri(), headers: request.headers() };
@@ -121,15 +127,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(Error::MissingCredentials | Error::UnsupportedScheme)
                 if matches!(self.role, Role::AuthenticateIfPresent) =>
             {
-                let server = self.server.id().clone();
-                let generation = self.generation();
-                let presented = Presented::Unkept;
-                let outcome =
-                    Authentication { server, generation, token: None, presented, asked_now: false };
-                request.extensions_mut().insert(outcome);
-                return Judgement::Pass(ResponseHeaders::NONE);
+                return self.pass_anonymous(request);
             }
-            Err(error) => return Judgement::Refuse(self.refuse(error)),
+            Err(error) => return Judgement::Refuse(self.refuse(error, applied)),
         };
         let placement = presentation.placement;
         let presented = match self.server.keeps_tokens() {
@@ -137,10 +137,10 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             false => Presented::Unkept,
         };
         let authenticator = self.server.authenticator();
-        let waited = Waited { asks_now: self.asks_now(), ..Waited::default() };
+        let waited = Waited { asks_now: applied.asks_now(), ..Waited::default() };
         match authenticator.judge(&presentation, &waited) {
-            Ok(verdict) => self.let_pass(request, verdict, Sent { presented, placement }),
-            Err(Pending::Refused(error)) => Judgement::Refuse(self.refuse(error)),
+            Ok(verdict) => self.let_pass(request, verdict, Sent { presented, placement }, applied),
+            Err(Pending::Refused(error)) => Judgement::Refuse(self.refuse(error, applied)),
             Err(pending) => {
                 let presentation = presentation.into_owned();
                 let verdict = Arc::clone(authenticator).resume(presentation, pending, waited);
@@ -156,22 +156,22 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         done: Done<C>,
         request: &mut impl RequestHead,
     ) -> Judgement<C> {
+        let applied = &self.applied(request);
         match done {
-            Done::Verdict(Ok(verdict), sent) => self.let_pass(request, verdict, sent),
-            Done::Verdict(Err(error), _) => Judgement::Refuse(self.refuse(error)),
+            Done::Verdict(Ok(verdict), sent) => self.let_pass(request, verdict, sent, applied),
+            Done::Verdict(Err(error), _) => Judgement::Refuse(self.refuse(error, applied)),
             Done::Lookups(Ok(()), headers) => Judgement::Pass(headers),
-            Done::Lookups(Err(error), _) => self.refuse_after_lookup(error),
+            Done::Lookups(Err(error), _) => self.refuse_after_lookup(error, applied.is_hidden()),
             #[cfg(feature = "http-client")]
             Done::User(Ok(user)) => self.pass_with(user, request),
             #[cfg(feature = "http-client")]
-            Done::User(Err(error)) => self.refuse_after_lookup(error),
+            Done::User(Err(error)) => self.refuse_after_lookup(error, applied.is_hidden()),
         }
     }
 
     /// Refuses a request because of a lookup of the API.
-    pub(super) fn refuse_after_lookup(&self, error: Error) -> Judgement<C> {
+    pub(super) fn refuse_after_lookup(&self, error: Error, hidden: bool) -> Judgement<C> {
         let server = self.server.id();
-        let hidden = self.guard.as_ref().is_some_and(|guard| guard.is_hidden());
         let refusal = Refusal::unmet(Unmet::of(error), server, None, hidden);
         Judgement::Refuse(refusal.told(&server.stream))
     }
@@ -183,15 +183,16 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         request: &mut impl RequestHead,
         verdict: Verdict<C>,
         sent: Sent,
+        applied: &Applied<'_, C>,
     ) -> Judgement<C> {
         let token = AnyToken::from(verdict.token);
-        let lookups = match self.evaluate(&token, request.parts()) {
+        let lookups = match self.evaluate(&token, request.parts(), applied) {
             Ok(lookups) => lookups,
             Err(refusal) => return Judgement::Refuse(refusal),
         };
         let (server, generation) = (self.server.id().clone(), verdict.generation);
         let Sent { presented, placement } = sent;
-        let asked_now = self.asks_now();
+        let asked_now = applied.asks_now();
         let outcome =
             Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
@@ -207,28 +208,39 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
 
     /// Evaluates the requirement. Returns the lookups to wait for.
     #[inline]
-    fn evaluate(&self, token: &AnyToken, parts: Option<&Parts>) -> Result<Vec<Lookup>, Refusal> {
-        let Some(guard) = &self.guard else { return Ok(Vec::new()) };
+    fn evaluate(
+        &self,
+        token: &AnyToken,
+        parts: Option<&Parts>,
+        applied: &Applied<'_, C>,
+    ) -> Result<Vec<Lookup>, Refusal> {
         let server = self.server.id();
-        guard.evaluate(token, parts, server).map_err(|refusal| refusal.told(&server.stream))
+        applied.evaluate(token, parts, server).map_err(|refusal| refusal.told(&server.stream))
     }
 
     /// Decides with the result of an outer layer.
-    fn finish(&self, prior: PriorResult, parts: Option<&Parts>) -> Judgement<C> {
+    fn finish(
+        &self,
+        prior: PriorResult,
+        parts: Option<&Parts>,
+        applied: &Applied<'_, C>,
+    ) -> Judgement<C> {
         let PriorResult { token, presented, asked_now } = prior;
-        let lookups = match self.evaluate(&token, parts) {
+        let lookups = match self.evaluate(&token, parts, applied) {
             Ok(lookups) => lookups,
             Err(refusal) => return Judgement::Refuse(refusal),
         };
         // One introspection answer per request is enough, if the call began after the request arrived.
-        if asked_now || !self.asks_now() {
+        if asked_now || !applied.asks_now() {
             return pass_after(lookups, ResponseHeaders::NONE);
         }
         match &presented {
             #[cfg(feature = "test-issuer")]
             Presented::Injected => pass_after(lookups, ResponseHeaders::NONE),
             // The new result replaces the prior one.
-            Presented::Kept(presentation) => self.repeat(Presentation::clone(presentation)),
+            Presented::Kept(presentation) => {
+                self.repeat(Presentation::clone(presentation), applied)
+            }
             Presented::Unkept => Judgement::Refuse(self.server.miswired(
                 "`introspected_now` was added while a request was in progress: build the routes before \
                  they are served",
@@ -236,8 +248,14 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
     }
 
-    fn asks_now(&self) -> bool {
-        self.guard.as_ref().is_some_and(|guard| guard.asks_now())
+    /// The request passes without a token. The new result replaces that of an outer layer.
+    fn pass_anonymous(&self, request: &mut impl RequestHead) -> Judgement<C> {
+        let (server, generation) = (self.server.id().clone(), self.generation());
+        let presented = Presented::Unkept;
+        let outcome =
+            Authentication { server, generation, token: None, presented, asked_now: false };
+        request.extensions_mut().insert(outcome);
+        Judgement::Pass(ResponseHeaders::NONE)
     }
 
     /// The result of an outer layer of the same server, if the configuration has not changed since.
@@ -268,10 +286,14 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     /// Repeats all steps under the current configuration.
-    fn repeat(&self, presentation: Presentation<'static>) -> Judgement<C> {
+    fn repeat(
+        &self,
+        presentation: Presentation<'static>,
+        applied: &Applied<'_, C>,
+    ) -> Judgement<C> {
         let presented = Presented::Kept(Arc::new(presentation.clone()));
         let authenticator = Arc::clone(self.server.authenticator());
-        let verdict = match self.asks_now() {
+        let verdict = match applied.asks_now() {
             true => Box::pin(authenticator.authenticate_now(presentation)) as BoxedFuture<_>,
             false => Box::pin(authenticator.authenticate(presentation)),
         };
@@ -281,7 +303,11 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     /// The result of the server's own layer, which must be around `require`.
-    fn required(&self, request: &impl RequestHead) -> Result<PriorResult, Refusal> {
+    fn required(
+        &self,
+        request: &impl RequestHead,
+        applied: &Applied<'_, C>,
+    ) -> Result<PriorResult, Refusal> {
         let Some(outcome) = request.extensions().get::<Authentication>() else {
             return Err(self.server.miswired(
                 "`require` without its server's layer around it: put `.layer(api.layer())` after \
@@ -300,7 +326,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
                 presented: outcome.presented.clone(),
                 asked_now: outcome.asked_now && outcome.generation == self.generation(),
             }),
-            None => Err(self.refuse(Error::MissingCredentials)),
+            None => Err(self.refuse(Error::MissingCredentials, applied)),
         }
     }
 

@@ -1,16 +1,18 @@
-//! The requirement of a layer, with its prepared challenges.
+//! What a layer requires in addition to a valid token.
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::request::Parts;
 
-use crate::challenge::{BranchChallenges, Challenges};
+use crate::challenge::Challenges;
 use crate::config_error::ConfigError;
 use crate::error::Error;
-use crate::policy::{Branch, Lookup, Requirement, Unmet, invitation, typed};
-use crate::rejection::{Refusal, challenges_of};
-use crate::server::ResourceServer;
+use crate::layer::by_route::ByRoute;
+use crate::layer::fixed::Fixed;
+use crate::layer::head::RequestHead;
+use crate::policy::{Lookup, Requirement, Unmet, typed};
+use crate::rejection::Refusal;
 use crate::server_id::ServerId;
 use crate::token::{AccessToken, AnyToken, Excerpt};
 
@@ -19,16 +21,8 @@ pub(crate) enum Guard<C> {
     Fixed(Box<Fixed<C>>),
     /// The requirement depends on the request.
     ByRequest(Rule<C>),
-}
-
-/// A requirement that is the same for all requests. Its challenges are built once.
-pub(crate) struct Fixed<C> {
-    requirement: Requirement<C>,
-    branches: Vec<Branch>,
-    /// The challenges of each branch, in the same order.
-    by_branch: Vec<Option<BranchChallenges>>,
-    /// The challenges for a request without a valid token.
-    challenges: Challenges,
+    /// The requirement depends on the method and the route.
+    ByRoute(Box<ByRoute<C>>),
 }
 
 /// Makes the requirement for a request.
@@ -36,19 +30,58 @@ pub(crate) type Rule<C> = Arc<
     dyn Fn(&Parts, &AccessToken<C>) -> Result<Requirement<C>, ConfigError> + Send + Sync + 'static,
 >;
 
+/// What applies to one request.
+pub(crate) enum Applied<'a, C> {
+    /// A valid token is enough.
+    Nothing,
+    Fixed(&'a Fixed<C>),
+    ByRequest(&'a Rule<C>),
+    /// The table of the layer does not list the route.
+    Unlisted {
+        requires: Excerpt,
+        hidden: bool,
+    },
+}
+
 impl<C> Guard<C> {
-    pub(crate) fn fixed<R>(requirement: Requirement<C>, server: &ResourceServer<C, R>) -> Self {
-        let branches = requirement.branches();
-        let by_branch = branches.iter().map(|branch| challenges_of(branch, server.id())).collect();
-        let challenges = server.challenges_for(&invitation(&branches));
-        Self::Fixed(Box::new(Fixed { requirement, branches, by_branch, challenges }))
+    /// What applies to the request.
+    #[inline]
+    pub(crate) fn of(&self, request: &impl RequestHead) -> Applied<'_, C> {
+        match self {
+            Self::Fixed(fixed) => Applied::Fixed(fixed),
+            Self::ByRequest(rule) => Applied::ByRequest(rule),
+            Self::ByRoute(routes) => match routes.of(request) {
+                Ok(fixed) => Applied::Fixed(fixed),
+                Err(requires) => Applied::Unlisted { requires, hidden: routes.hides_unlisted },
+            },
+        }
     }
 
-    /// The challenges for a request without a valid token, if they name scopes of the route.
+    /// Whether the request passes without authentication, because it is a CORS preflight request.
+    pub(crate) fn lets_preflight_pass(&self, request: &impl RequestHead) -> bool {
+        match self {
+            Self::Fixed(_) | Self::ByRequest(_) => false,
+            Self::ByRoute(routes) => routes.lets_preflight_pass(request),
+        }
+    }
+
+    /// Whether the decision needs the head of the request apart from its body.
+    pub(crate) fn reads_request(&self) -> bool {
+        match self {
+            Self::Fixed(fixed) => fixed.requirement.reads_request(),
+            Self::ByRequest(_) => true,
+            Self::ByRoute(routes) => routes.reads_request,
+        }
+    }
+}
+
+impl<C> Applied<'_, C> {
+    /// The challenges for a request without a valid token, if they name scopes of the route. Those of a
+    /// hidden route would tell everyone that the route exists.
     pub(crate) fn challenges(&self) -> Option<&Challenges> {
         match self {
-            Self::Fixed(fixed) => Some(&fixed.challenges),
-            Self::ByRequest(_) => None,
+            Self::Fixed(fixed) if !fixed.requirement.is_hidden() => Some(&fixed.challenges),
+            Self::Fixed(_) | Self::Nothing | Self::ByRequest(_) | Self::Unlisted { .. } => None,
         }
     }
 
@@ -56,7 +89,7 @@ impl<C> Guard<C> {
     pub(crate) fn asks_now(&self) -> bool {
         match self {
             Self::Fixed(fixed) => fixed.requirement.asks_now(),
-            Self::ByRequest(_) => false,
+            Self::Nothing | Self::ByRequest(_) | Self::Unlisted { .. } => false,
         }
     }
 
@@ -64,20 +97,13 @@ impl<C> Guard<C> {
     pub(crate) fn is_hidden(&self) -> bool {
         match self {
             Self::Fixed(fixed) => fixed.requirement.is_hidden(),
-            Self::ByRequest(_) => false,
-        }
-    }
-
-    /// Whether the decision needs the head of the request.
-    pub(crate) fn reads_request(&self) -> bool {
-        match self {
-            Self::Fixed(fixed) => fixed.requirement.reads_request(),
-            Self::ByRequest(_) => true,
+            Self::Unlisted { hidden, .. } => *hidden,
+            Self::Nothing | Self::ByRequest(_) => false,
         }
     }
 }
 
-impl<C: Send + Sync + 'static> Guard<C> {
+impl<C: Send + Sync + 'static> Applied<'_, C> {
     /// Returns the lookups that the caller must wait for.
     ///
     /// # Errors
@@ -90,24 +116,14 @@ impl<C: Send + Sync + 'static> Guard<C> {
         server: &ServerId,
     ) -> Result<Vec<Lookup>, Refusal> {
         match self {
+            Self::Nothing => Ok(Vec::new()),
             Self::Fixed(fixed) => fixed.evaluate(token, parts, server),
             Self::ByRequest(rule) => by_request(rule, token, parts, server),
+            Self::Unlisted { requires, hidden } => {
+                let error = Error::AccessDenied { requires: requires.clone() };
+                Err(Refusal::unmet(Unmet::of(error), server, None, *hidden))
+            }
         }
-    }
-}
-
-impl<C> Fixed<C> {
-    #[inline]
-    fn evaluate(
-        &self,
-        token: &AnyToken,
-        parts: Option<&Parts>,
-        server: &ServerId,
-    ) -> Result<Vec<Lookup>, Refusal> {
-        self.requirement.evaluate(token, parts, &self.branches).map_err(|unmet| {
-            let branch = unmet.branch.and_then(|index| self.by_branch.get(index)?.as_ref());
-            Refusal::unmet(unmet, server, branch, self.requirement.is_hidden())
-        })
     }
 }
 
@@ -146,6 +162,7 @@ impl<C> fmt::Debug for Guard<C> {
                 .field("challenges", &fixed.challenges)
                 .finish(),
             Self::ByRequest(_) => f.write_str("Guard(by request)"),
+            Self::ByRoute(routes) => routes.fmt(f),
         }
     }
 }

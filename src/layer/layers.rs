@@ -7,6 +7,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use crate::config_error::ConfigError;
+use crate::layer::fixed::Fixed;
 use crate::layer::gate::{Gate, Role};
 use crate::layer::guard::Guard;
 use crate::layer::service::ResourceServerService;
@@ -292,10 +293,7 @@ impl<C, R> ResourceServer<C, R> {
     }
 
     fn guard(&self, requirement: Requirement<C>) -> Arc<Guard<C>> {
-        if requirement.asks_now() {
-            self.keep_tokens();
-        }
-        Arc::new(Guard::fixed(requirement, self))
+        Arc::new(Guard::Fixed(Box::new(Fixed::new(requirement, self))))
     }
 }
 

@@ -17,13 +17,16 @@
 //! The decision is synchronous if everything that it needs is cached. Only a request that waits for the
 //! network needs a boxed future.
 
+mod by_route;
 mod demand;
+mod fixed;
 mod form;
 mod future;
 mod gate;
 mod guard;
 mod head;
 mod layers;
+mod routes;
 mod service;
 #[cfg(feature = "http-client")]
 mod user;

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | the token only | [`ResourceServer::require`](crate::ResourceServer::require) or [`protect`](crate::ResourceServer::protect) |
 //! | the request, too: a path, a header | [`ResourceServer::require_with`](crate::ResourceServer::require_with) |
+//! | the method and the route, for a whole service | [`ResourceServer::protect_routes`](crate::ResourceServer::protect_routes) |
 //! | something that only the handler knows | [`AccessToken::require`](crate::AccessToken::require) |
 //!
 //! A refused client learns what is missing in one branch of the policy: the scopes, or the login.
@@ -38,6 +39,7 @@ mod leaf;
 mod node;
 mod openapi;
 mod requirement;
+mod routes;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -55,4 +57,6 @@ pub use expression::{
 pub use requirement::Requirement;
 #[cfg(feature = "http-client")]
 pub use requirement::introspected_now;
+pub use routes::Routes;
+pub(crate) use routes::{Reading, Table};
 pub use value::ClaimValue;

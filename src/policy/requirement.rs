@@ -87,7 +87,8 @@ impl<C> Requirement<C> {
 
     /// Answers 404 instead of 403, as if the resource did not exist (RFC 9110 §15.5.4). The response has
     /// no challenge and no `Cache-Control`. The response is equal to the API's own 404 if both have the
-    /// same body; see [`RefusalBody`](crate::refusal::RefusalBody). Other statuses stay as they are.
+    /// same body; see [`RefusalBody`](crate::refusal::RefusalBody). Other statuses stay as they are. A 401
+    /// for a request without a valid token does not name the scopes of the route.
     ///
     /// ```
     /// use tower_resource_server::policy::{Requirement, role};

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::json;
 use tower::ServiceBuilder;
 use tower_resource_server::introspection::Introspection;
-use tower_resource_server::policy::{Requirement, authenticated, introspected_now};
+use tower_resource_server::policy::{Requirement, Routes, authenticated, introspected_now};
 use tower_resource_server::test_issuer::{Fault, inject};
 use tower_resource_server::{Error, Issuer, danger, scope};
 
@@ -29,6 +29,33 @@ async fn a_revoked_jwt_is_refused_at_once_where_the_route_asks() {
     required(&world, scope("transfer"), &token).await.assert_ok("a route that does not ask");
     required(&world, transfer(), &token).await.assert_invalid_token("revoked");
     assert_eq!(world.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_table_of_routes_asks_where_its_route_asks() {
+    let world = World::new().await;
+    let token = world.issuer.token().scope("transfer").sign();
+    let routes = Routes::for_raw_paths()
+        .get("/notes", scope("transfer"))
+        .post("/notes", scope("transfer").and_introspected_now());
+    // An outer layer has authenticated the request before, or not.
+    let table = || world.server.protect_routes(routes.clone());
+    let (alone, inside) =
+        (api(table()), api(ServiceBuilder::new().layer(world.server.layer()).layer(table())));
+    let request = |method: &str| {
+        let request = http::Request::builder().method(method).uri("/notes");
+        request.header("authorization", format!("Bearer {token}")).body(Body::default()).unwrap()
+    };
+    alone.send(request("GET")).await.assert_ok("a route that does not ask");
+    assert_eq!(world.calls(), 0);
+    alone.send(request("POST")).await.assert_ok("active");
+    inside.send(request("POST")).await.assert_ok("active");
+    assert_eq!(world.calls(), 2);
+    world.issuer.revoke(&token);
+    alone.send(request("GET")).await.assert_ok("a route that does not ask");
+    alone.send(request("POST")).await.assert_invalid_token("revoked");
+    inside.send(request("POST")).await.assert_invalid_token("revoked");
+    assert_eq!(world.calls(), 4);
 }
 
 #[tokio::test]

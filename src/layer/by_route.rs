@@ -1,0 +1,96 @@
+//! The requirements of a whole service, each with its prepared challenges.
+
+use std::fmt;
+
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN};
+use http::{HeaderMap, Method};
+
+use crate::layer::fixed::Fixed;
+use crate::layer::head::RequestHead;
+use crate::policy::{Reading, Routes, Table};
+use crate::server::ResourceServer;
+use crate::token::Excerpt;
+
+/// The requirements of a whole service.
+pub(crate) struct ByRoute<C> {
+    table: Table<Fixed<C>>,
+    allows_preflight: bool,
+    pub(crate) hides_unlisted: bool,
+    /// Whether a requirement reads the whole head of a request.
+    pub(crate) reads_request: bool,
+}
+
+impl<C> ByRoute<C> {
+    pub(crate) fn new<R>(routes: Routes<C>, server: &ResourceServer<C, R>) -> Self {
+        let Routes { table, allows_preflight, hides_unlisted } = routes;
+        let reads_request = table.values().any(|requirement| requirement.reads_request());
+        let table = table.map(|requirement| Fixed::new(requirement, server));
+        Self { table, allows_preflight, hides_unlisted, reads_request }
+    }
+
+    /// The requirement of the request's route.
+    ///
+    /// # Errors
+    /// What is not listed, for the log.
+    pub(crate) fn of(&self, request: &impl RequestHead) -> Result<&Fixed<C>, Excerpt> {
+        let Some(text) = self.text(request) else {
+            return Err(Excerpt::of("a listed route, and axum has matched none"));
+        };
+        let entry = self.table.find(text);
+        entry.and_then(|entry| entry.of(request.method())).ok_or_else(|| {
+            match self.table.reading() {
+                // The pattern is text of the program.
+                Reading::MatchedPattern => {
+                    let method = request.method();
+                    Excerpt::of(&format!("a listed route, and {method} {text} is not listed"))
+                }
+                Reading::Path => Excerpt::of("a listed route"),
+            }
+        })
+    }
+
+    /// Whether the request is a CORS preflight request that passes (Fetch §4.8).
+    pub(crate) fn lets_preflight_pass(&self, request: &impl RequestHead) -> bool {
+        if !self.allows_preflight || request.method() != Method::OPTIONS {
+            return false;
+        }
+        let entry = self.text(request).and_then(|text| self.table.find(text));
+        entry.is_some_and(|entry| entry.named(&Method::OPTIONS).is_none())
+            && is_single(request.headers(), &ORIGIN)
+            && is_single(request.headers(), &ACCESS_CONTROL_REQUEST_METHOD)
+    }
+
+    /// The text that the table is asked for.
+    fn text<'r>(&self, request: &'r impl RequestHead) -> Option<&'r str> {
+        match self.table.reading() {
+            Reading::MatchedPattern => matched_pattern(request),
+            Reading::Path => Some(request.uri().path()),
+        }
+    }
+}
+
+/// The pattern that axum's router has matched.
+fn matched_pattern(request: &impl RequestHead) -> Option<&str> {
+    #[cfg(feature = "axum")]
+    return request.extensions().get::<axum::extract::MatchedPath>().map(|path| path.as_str());
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = request;
+        None
+    }
+}
+
+fn is_single(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let mut values = headers.get_all(name).iter();
+    values.next().is_some_and(|value| !value.is_empty()) && values.next().is_none()
+}
+
+impl<C> fmt::Debug for ByRoute<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByRoute")
+            .field("table", &self.table)
+            .field("allows_preflight", &self.allows_preflight)
+            .field("hides_unlisted", &self.hides_unlisted)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,44 @@
+//! A requirement that is the same for all requests of a layer or of a route.
+
+use http::request::Parts;
+
+use crate::challenge::{BranchChallenges, Challenges};
+use crate::policy::{Branch, Lookup, Requirement, invitation};
+use crate::rejection::{Refusal, challenges_of};
+use crate::server::ResourceServer;
+use crate::server_id::ServerId;
+use crate::token::AnyToken;
+
+/// A requirement that is the same for all requests. Its challenges are built once.
+pub(crate) struct Fixed<C> {
+    pub(crate) requirement: Requirement<C>,
+    branches: Vec<Branch>,
+    /// The challenges of each branch, in the same order.
+    by_branch: Vec<Option<BranchChallenges>>,
+    /// The challenges for a request without a valid token.
+    pub(crate) challenges: Challenges,
+}
+
+impl<C> Fixed<C> {
+    pub(crate) fn new<R>(requirement: Requirement<C>, server: &ResourceServer<C, R>) -> Self {
+        if requirement.asks_now() {
+            server.keep_tokens();
+        }
+        let branches = requirement.branches();
+        let by_branch = branches.iter().map(|branch| challenges_of(branch, server.id())).collect();
+        let challenges = server.challenges_for(&invitation(&branches));
+        Self { requirement, branches, by_branch, challenges }
+    }
+
+    pub(crate) fn evaluate(
+        &self,
+        token: &AnyToken,
+        parts: Option<&Parts>,
+        server: &ServerId,
+    ) -> Result<Vec<Lookup>, Refusal> {
+        self.requirement.evaluate(token, parts, &self.branches).map_err(|unmet| {
+            let branch = unmet.branch.and_then(|index| self.by_branch.get(index)?.as_ref());
+            Refusal::unmet(unmet, server, branch, self.requirement.is_hidden())
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! Raw paths that every program reads in the same way.
+
+use std::borrow::Cow;
+
+/// Whether all programs split the path into the same segments, and decode each segment to the same text.
+pub(super) fn has_one_reading(path: &str) -> bool {
+    let Some(segments) = path.strip_prefix('/') else { return false };
+    if !path.bytes().all(|byte| is_plain(byte) || matches!(byte, b'/' | b'%')) {
+        return false;
+    }
+    let mut segments = segments.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        if matches!(segment, "." | "..") || segment.is_empty() && !last {
+            return false;
+        }
+    }
+    !path.contains('%') || decoded(path).is_some()
+}
+
+/// An octet that may stand for itself in a segment: `pchar` of RFC 3986 §3.3. The semicolon is not among
+/// them, because some servers remove it and what follows from a segment.
+pub(super) fn is_plain(byte: u8) -> bool {
+    is_unreserved(byte) || b"!$&'()*+,=:@".contains(&byte)
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// The text that a segment has for a program that decodes it, and that ignores letter case, blanks, and
+/// dots at the end (as Windows does for the names of files).
+pub(super) fn folded(segment: &str) -> Cow<'_, str> {
+    let is_ignored = |character: char| character == '.' || character.is_whitespace();
+    if !segment.bytes().any(|byte| byte == b'%' || byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(segment.trim_end_matches(is_ignored));
+    }
+    let decoded = decoded(segment).unwrap_or_else(|| segment.to_owned());
+    // Both ways, because some letters of other alphabets have an ASCII letter on one way only.
+    let folded = decoded.to_uppercase().to_lowercase();
+    Cow::Owned(folded.trim_start().trim_end_matches(is_ignored).to_owned())
+}
+
+/// Decodes percent-encoding. `None` if another program could decode the text to another result.
+fn decoded(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => encoded(bytes.next()?, bytes.next()?)?,
+            byte => byte,
+        });
+    }
+    let decoded = String::from_utf8(decoded).ok()?;
+    (!decoded.chars().any(char::is_control)).then_some(decoded)
+}
+
+/// The octet of `%` and two hexadecimal digits. RFC 3986 §6.2.2.2: programs may decode the unreserved
+/// characters at any time. The other refused octets would be delimiters, or a second encoding, for a program
+/// that decodes before it splits.
+fn encoded(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let octet = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
+    (!is_unreserved(octet) && !b"/\\%;?#".contains(&octet)).then_some(octet)
+}
