@@ -15,7 +15,7 @@
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
 //! 7. the sender: a token that is bound to a key or a certificate (`cnf`) is refused, because this
 //!    crate cannot check the proof of the sender (RFC 7800 §3.1);
-//! 8. the scope: the token has the scopes that the route requires (RFC 6749 §3.3).
+//! 8. the requirement of the route: scopes, roles, claims, the login (RFC 6749 §3.3, RFC 9470).
 //!
 //! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the cause of
 //! the refusal; the response does not. If the authorization server is down, the client gets 503, never
@@ -77,7 +77,8 @@
 //!   tokens.
 //! - `Introspection` and `ClientAuth`: how to ask the authorization server about tokens (feature
 //!   `http-client`).
-//! - [`scope`], [`all_of`](policy::all_of), [`any_of`](policy::any_of): which scopes a route requires.
+//! - [`scope`], [`role`](policy::role), [`all_of`](policy::all_of), [`any_of`](policy::any_of): what a
+//!   route requires. See the [policies](manual::policies) in the manual.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
 //! - [`manual`]: the defaults and their reasons, attacks and the defences against them, what this crate
 //!   does not do, and the order of layers in axum.

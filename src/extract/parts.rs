@@ -54,7 +54,6 @@ pub struct Scopes(pub ScopeSet);
 /// # let _ = axum::Router::<()>::new().route("/", axum::routing::get(handler));
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub struct Subject {
     /// The configured name of the issuer.
     pub issuer: String,

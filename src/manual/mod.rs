@@ -4,6 +4,7 @@
 //! - [attacks], and the defence against each attack;
 //! - [how keys are kept fresh](keys);
 //! - [opaque and revoked tokens](introspection);
+//! - [policies]: scopes, roles, claims, the request, the handler, users;
 //! - [what the crate does not do](non_features);
 //! - [what each vendor's authorization server sends](providers);
 //! - [a complete axum program](axum#a-complete-program), and the order of layers in axum;
@@ -26,6 +27,9 @@ pub mod keys {}
 
 #[doc = include_str!("non_features.md")]
 pub mod non_features {}
+
+#[doc = include_str!("policies.md")]
+pub mod policies {}
 
 #[doc = include_str!("providers.md")]
 pub mod providers {}
