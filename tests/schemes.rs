@@ -65,7 +65,7 @@ fn a_challenge_that_is_ours_or_malformed_is_a_config_error() {
         builder(trusting(&issuer)).other_challenge(challenge).build()
     };
     for challenge in ["", "Bearer realm=\"x\"", "dpop", "a,b", "ApiKey \u{e9}", "ApiKey a\nb"] {
-        let error = build(challenge).err().expect(challenge);
+        let error = build(challenge).expect_err(challenge);
         assert!(error.problems()[0].starts_with("other_challenge"), "{error}");
     }
     assert!(build(OTHER).is_ok());
