@@ -30,6 +30,7 @@ impl<C> Fixed<C> {
         Self { requirement, branches, by_branch, challenges }
     }
 
+    #[inline]
     pub(crate) fn evaluate(
         &self,
         token: &AnyToken,

@@ -58,6 +58,7 @@ impl<C> Guard<C> {
     }
 
     /// Whether the request passes without authentication, because it is a CORS preflight request.
+    #[inline]
     pub(crate) fn lets_preflight_pass(&self, request: &impl RequestHead) -> bool {
         match self {
             Self::Fixed(_) | Self::ByRequest(_) => false,
@@ -86,6 +87,7 @@ impl<C> Applied<'_, C> {
     }
 
     /// Whether the authorization server must be asked at each request.
+    #[inline]
     pub(crate) fn asks_now(&self) -> bool {
         match self {
             Self::Fixed(fixed) => fixed.requirement.asks_now(),

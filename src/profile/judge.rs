@@ -102,8 +102,8 @@ impl Profile {
         match claims.get(name) {
             None | Some(Value::Null) => Err(missing(name)),
             // RFC 9068 §2.2 defines the types of these claims. For any other required claim,
-            // presence is enough.
-            Some(Value::String(text)) if name != "iat" && !text.is_empty() => Ok(()),
+            // presence is enough. `iat` was read as a time before.
+            Some(Value::String(text)) if !text.is_empty() => Ok(()),
             Some(_) if name != "sub" && name != self.client && name != "jti" => Ok(()),
             Some(_) => Err(malformed(name)),
         }
