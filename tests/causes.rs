@@ -305,13 +305,7 @@ async fn why_a_token_is_refused_is_told_with_the_setting_that_helps() {
             &["which asks for `a`,", "the token has `c d`"][..],
             "is not read",
         ),
-        (
-            "no scope",
-            strict(),
-            token().sign(),
-            &["which asks for `a`,", "has none"],
-            "is not read",
-        ),
+        ("no scope", strict(), token().sign(), &["which asks for `a`,", "has none"], "is not read"),
         (
             "scp",
             jwt(),
