@@ -139,7 +139,8 @@ impl AuthorizationDetails {
         }
     }
 
-    /// The entry's member `name` is this value, or an array with all of these values.
+    /// The entry's member `name` is this value, or an array with all of these values. Of no values, every
+    /// entry is refused.
     pub fn with<V: Into<ClaimValue>>(
         mut self,
         name: &str,
@@ -155,8 +156,9 @@ impl AuthorizationDetails {
         self
     }
 
-    /// Judges the entry by a function instead. The entry is read as the type of its argument; `type` and
-    /// `locations` are checked before. An entry that does not fit the type grants nothing.
+    /// Also judges the entry by a function. The entry is read as the type of its argument. `type`,
+    /// `locations` and the members of [`with`](Self::with) are checked before. All other members are left
+    /// to the function. An entry that does not fit the type grants nothing.
     pub fn matching<T: DeserializeOwned>(
         mut self,
         test: impl Fn(&T) -> bool + Send + Sync + 'static,

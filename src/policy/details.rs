@@ -53,12 +53,16 @@ impl Details {
         if !entry.get(LOCATIONS).is_none_or(|locations| names_one_of(locations, audiences)) {
             return false;
         }
-        if let Some(matcher) = &self.matcher {
-            return matcher(entry);
-        }
-        self.fields.iter().all(|(name, values)| {
-            entry.get(name).is_some_and(|field| values.iter().all(|value| grants(field, value)))
-        }) && entry.iter().all(|(name, _)| self.knows(name))
+        let is_granted = |(name, values): &(Box<str>, Vec<ClaimValue>)| {
+            // Of no values nothing is granted, as `one_of` of no values refuses.
+            let Some(field) = entry.get(name).filter(|_| !values.is_empty()) else { return false };
+            values.iter().all(|value| grants(field, value))
+        };
+        self.fields.iter().all(is_granted)
+            && match &self.matcher {
+                Some(matcher) => matcher(entry),
+                None => entry.iter().all(|(name, _)| self.knows(name)),
+            }
     }
 
     /// A member that nobody reads may restrict what the entry grants. So it refuses the entry.

@@ -1,5 +1,8 @@
 //! Policies and requirements on facts.
 
+mod model;
+mod tables;
+
 use std::sync::Arc;
 
 use super::*;
