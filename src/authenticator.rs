@@ -54,6 +54,12 @@ impl Invalid {
     }
 }
 
+/// The members of the introspection answer about a JWT.
+#[cfg(feature = "http-client")]
+type Answered = Arc<Object<'static>>;
+#[cfg(not(feature = "http-client"))]
+type Answered = std::convert::Infallible;
+
 /// Decides whether a token is accepted.
 pub(crate) struct Authenticator<C> {
     pub(crate) trust: ArcSwap<Trust>,
@@ -162,11 +168,11 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let trust = self.trust.load();
         let mut buffer = Vec::new();
         let token = &presentation.token;
-        let (claims, facts, length, issuer) =
+        let (claims, facts, length, answer, issuer) =
             match trust.route(token.as_bytes(), &mut buffer, &self.headers, waited)? {
                 Route::Validate(issuer, jwt) => {
                     let (claims, facts, length) = self.validate(&issuer, jwt, waited)?;
-                    ((self.read_claims)(&claims, &facts)?, facts, length, issuer)
+                    ((self.read_claims)(&claims, &facts)?, facts, length, None::<Answered>, issuer)
                 }
                 #[cfg(feature = "http-client")]
                 Route::ValidateAndIntrospect(issuer, jwt) => {
@@ -177,7 +183,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
                     issuer.narrow(&mut facts, &claims, &answer, &self.server.scopes, now)?;
-                    ((self.read_claims)(&claims, &facts)?, facts, length, issuer)
+                    let claims = (self.read_claims)(&claims, &facts)?;
+                    (claims, facts, length, answer.members(), issuer)
                 }
                 #[cfg(feature = "http-client")]
                 Route::Introspect(issuer) => {
@@ -188,6 +195,13 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 }
             };
         let payload = Payload::of_buffer(buffer, length);
+        #[cfg(feature = "http-client")]
+        let payload = match answer {
+            Some(members) => payload.with_answer(&members),
+            None => payload,
+        };
+        #[cfg(not(feature = "http-client"))]
+        let _ = answer;
         let token = AccessToken::new(facts, payload, self.server.clone(), claims);
         self.accept(token, presentation, &issuer, trust.generation)
     }

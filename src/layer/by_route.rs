@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 
 use crate::layer::fixed::Fixed;
 use crate::layer::head::RequestHead;
-use crate::policy::{Reading, Routes, Table};
+use crate::policy::{Entry, Reading, Routes, Table};
 use crate::server::ResourceServer;
 use crate::token::Excerpt;
 
@@ -55,7 +55,8 @@ impl<C> ByRoute<C> {
             return false;
         }
         let entry = self.text(request).and_then(|text| self.table.find(text));
-        entry.is_some_and(|entry| entry.named(&Method::OPTIONS).is_none())
+        // A preflight request that passes would tell everyone that a hidden route exists.
+        entry.is_some_and(|entry| entry.named(&Method::OPTIONS).is_none() && !hides(entry))
             && is_single(request.headers(), &ORIGIN)
             && is_single(request.headers(), &ACCESS_CONTROL_REQUEST_METHOD)
     }
@@ -78,6 +79,11 @@ fn matched_pattern(request: &impl RequestHead) -> Option<&str> {
         let _ = request;
         None
     }
+}
+
+/// Whether a requirement of the route is hidden.
+fn hides<C>(entry: &Entry<Fixed<C>>) -> bool {
+    entry.values().any(|fixed| fixed.requirement.is_hidden())
 }
 
 fn is_single(headers: &HeaderMap, name: &HeaderName) -> bool {

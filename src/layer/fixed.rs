@@ -3,7 +3,7 @@
 use http::request::Parts;
 
 use crate::challenge::{BranchChallenges, Challenges};
-use crate::policy::{Branch, Lookup, Requirement, invitation};
+use crate::policy::{Branch, Lookups, Requirement, invitation};
 use crate::rejection::{Refusal, challenges_of};
 use crate::server::ResourceServer;
 use crate::server_id::ServerId;
@@ -36,7 +36,7 @@ impl<C> Fixed<C> {
         token: &AnyToken,
         parts: Option<&Parts>,
         server: &ServerId,
-    ) -> Result<Vec<Lookup>, Refusal> {
+    ) -> Result<Lookups, Refusal> {
         self.requirement.evaluate(token, parts, &self.branches).map_err(|unmet| {
             let branch = unmet.branch.and_then(|index| self.by_branch.get(index)?.as_ref());
             Refusal::unmet(unmet, server, branch, self.requirement.is_hidden())

@@ -15,7 +15,7 @@ use crate::layer::guard::{Applied, Guard};
 use crate::layer::head::RequestHead;
 use crate::layer::waiting::{BoxedFuture, Done, Sent, Waiting};
 use crate::lookup;
-use crate::policy::{Lookup, Unmet};
+use crate::policy::{Lookups, Unmet};
 use crate::rejection::Refusal;
 use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
@@ -160,8 +160,10 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         match done {
             Done::Verdict(Ok(verdict), sent) => self.let_pass(request, verdict, sent, applied),
             Done::Verdict(Err(error), _) => Judgement::Refuse(self.refuse(error, applied)),
-            Done::Lookups(Ok(()), headers) => Judgement::Pass(headers),
-            Done::Lookups(Err(error), _) => self.refuse_after_lookup(error, applied.is_hidden()),
+            Done::Lookups { result: Ok(()), headers, .. } => Judgement::Pass(headers),
+            Done::Lookups { result: Err(error), hidden, .. } => {
+                self.refuse_after_lookup(error, hidden)
+            }
             #[cfg(feature = "http-client")]
             Done::User(Ok(user)) => self.pass_with(user, request),
             #[cfg(feature = "http-client")]
@@ -213,7 +215,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         token: &AnyToken,
         parts: Option<&Parts>,
         applied: &Applied<'_, C>,
-    ) -> Result<Vec<Lookup>, Refusal> {
+    ) -> Result<Lookups, Refusal> {
         let server = self.server.id();
         applied.evaluate(token, parts, server).map_err(|refusal| refusal.told(&server.stream))
     }
@@ -337,12 +339,13 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
 
 /// The request passes if the lookups succeed.
 #[inline]
-fn pass_after<C>(lookups: Vec<Lookup>, headers: ResponseHeaders) -> Judgement<C> {
+fn pass_after<C>(lookups: Lookups, headers: ResponseHeaders) -> Judgement<C> {
+    let Lookups { lookups, hidden } = lookups;
     match lookups.is_empty() {
         true => Judgement::Pass(headers),
         false => {
             let lookups = Box::pin(lookup::all(lookups));
-            Judgement::Wait(Waiting::Lookups { lookups, headers })
+            Judgement::Wait(Waiting::Lookups { lookups, headers, hidden })
         }
     }
 }

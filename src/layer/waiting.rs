@@ -17,7 +17,8 @@ pub(crate) enum Waiting<C> {
     /// For the verdict about its token, which needs the network.
     Verdict { verdict: BoxedFuture<VerdictResult<C>>, sent: Sent },
     /// For lookups of the API. If they succeed, the request passes with these response headers.
-    Lookups { lookups: BoxedFuture<Result<(), Error>>, headers: ResponseHeaders },
+    /// If they refuse, `hidden` says whether the answer is 404.
+    Lookups { lookups: BoxedFuture<Result<(), Error>>, headers: ResponseHeaders, hidden: bool },
     /// For the API's user of its token.
     #[cfg(feature = "http-client")]
     User(UserWait),
@@ -26,7 +27,11 @@ pub(crate) enum Waiting<C> {
 /// The result of a wait.
 pub(crate) enum Done<C> {
     Verdict(VerdictResult<C>, Sent),
-    Lookups(Result<(), Error>, ResponseHeaders),
+    Lookups {
+        result: Result<(), Error>,
+        headers: ResponseHeaders,
+        hidden: bool,
+    },
     #[cfg(feature = "http-client")]
     User(Result<AnyUser, Error>),
 }
@@ -47,8 +52,9 @@ impl<C> Waiting<C> {
             Self::Verdict { verdict, sent } => {
                 verdict.as_mut().poll(cx).map(|verdict| Done::Verdict(verdict, sent.clone()))
             }
-            Self::Lookups { lookups, headers } => {
-                lookups.as_mut().poll(cx).map(|result| Done::Lookups(result, *headers))
+            Self::Lookups { lookups, headers, hidden } => {
+                let (headers, hidden) = (*headers, *hidden);
+                lookups.as_mut().poll(cx).map(|result| Done::Lookups { result, headers, hidden })
             }
             #[cfg(feature = "http-client")]
             Self::User(user) => user.as_mut().poll(cx).map(Done::User),

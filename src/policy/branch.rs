@@ -30,12 +30,14 @@ pub(crate) struct Unmet {
     pub(crate) error: Error,
     /// The branch that the challenge names, for a lack that a scope or a login heals.
     pub(crate) branch: Option<usize>,
+    /// Whether another login alone would be enough.
+    pub(crate) login_is_enough: bool,
 }
 
 impl Unmet {
     /// An error that no scope and no login heals.
     pub(crate) fn of(error: Error) -> Self {
-        Self { error, branch: None }
+        Self { error, branch: None, login_is_enough: false }
     }
 }
 
@@ -122,10 +124,15 @@ pub(super) fn explain(branches: &[Branch], judged: &Judged<'_>) -> Unmet {
     let Some(branch) = branches.get(index) else { return Unmet::of(denied()) };
     let unmet = branch.unmet(judged);
     match remedy {
-        Remedy::Scope => {
-            Unmet { error: insufficient_scope(&branch.scopes(), judged.facts), branch: Some(index) }
-        }
-        Remedy::Login => Unmet { error: step_up(branch, judged), branch: Some(index) },
+        Remedy::Scope => Unmet {
+            branch: Some(index),
+            ..Unmet::of(insufficient_scope(&branch.scopes(), judged.facts))
+        },
+        Remedy::Login => Unmet {
+            error: step_up(branch, judged),
+            branch: Some(index),
+            login_is_enough: unmet.iter().all(|leaf| leaf.remedy() == Remedy::Login),
+        },
         Remedy::Token | Remedy::Nothing => {
             let cause = unmet.into_iter().find(|leaf| leaf.remedy() == remedy);
             Unmet::of(cause.map_or_else(denied, |leaf| leaf.error(judged)))

@@ -1,7 +1,8 @@
 //! User-supplied checks. A check can refuse a request, but cannot accept a refused one.
 
 use std::any::type_name;
-use std::future::Future;
+use std::future::{Future, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -16,6 +17,14 @@ pub(crate) type Lookup = Pin<Box<dyn Future<Output = Result<(), LookupError>> + 
 
 type TokenCheck = dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync;
 type RequestCheck<T> = dyn Fn(&Parts, &AnyToken) -> Result<T, Error> + Send + Sync;
+
+/// The checks of one request that are in progress.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    pub(crate) lookups: Vec<Lookup>,
+    /// Whether a refusal is answered 404 instead of 403.
+    pub(crate) hidden: bool,
+}
 
 /// One check, without its type of claims.
 #[derive(Clone)]
@@ -50,7 +59,13 @@ impl Check {
         F: Future<Output = Result<(), LookupError>> + Send + 'static,
     {
         Self::Lookup(Arc::new(move |parts, token| {
-            let lookup: Lookup = Box::pin(check(parts, &typed(token)?));
+            let token = typed(token)?;
+            // The call itself may panic, before there is a future.
+            let started = catch_unwind(AssertUnwindSafe(|| check(parts, &token)));
+            let lookup: Lookup = match started {
+                Ok(lookup) => Box::pin(lookup),
+                Err(_) => Box::pin(ready(Err(LookupError::unavailable("an async check panicked")))),
+            };
             Ok(lookup)
         }))
     }

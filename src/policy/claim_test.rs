@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::policy::value::ClaimValue;
-use crate::token::json::{JsonPointer, Object, Value};
+use crate::token::json::{Found, JsonPointer, Object, Value};
 
 /// Where the claim is.
 #[derive(Clone)]
@@ -33,12 +33,16 @@ pub(super) struct ClaimTest {
 impl ClaimTest {
     /// A claim that is absent, null, or of another type passes neither the test nor its negation.
     pub(super) fn allows(&self, claims: &Object<'_>) -> bool {
-        let claim = match &self.path {
-            ClaimPath::Name(name) => claims.get(name),
+        let found = match &self.path {
+            ClaimPath::Name(name) => Found::of(claims.get(name)),
             ClaimPath::Pointer(pointer) => pointer.find(claims),
         };
-        let Some(claim) = claim.filter(|claim| !matches!(claim, Value::Null)) else {
-            return matches!(self.wanted, Wanted::Absent);
+        let claim = match found {
+            Found::Value(Value::Null) | Found::Absent => {
+                return matches!(self.wanted, Wanted::Absent);
+            }
+            Found::Undecided => return false,
+            Found::Value(claim) => claim,
         };
         let result = match &self.wanted {
             Wanted::Equals(value) => value.is(claim),
@@ -63,6 +67,16 @@ fn contains(claim: &Value<'_>, value: &ClaimValue, holds: bool) -> Option<bool> 
     let found = elements.iter().any(|element| value.is(element) == Some(true));
     let all_known = elements.iter().all(|element| value.is(element).is_some());
     (found || holds || all_known).then_some(found)
+}
+
+impl ClaimPath {
+    /// The name of the top-level claim.
+    pub(super) fn claim(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Pointer(pointer) => pointer.claim(),
+        }
+    }
 }
 
 impl fmt::Display for ClaimPath {

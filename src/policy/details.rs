@@ -1,6 +1,5 @@
 //! `authorization_details` (RFC 9396): what a route asks of one entry.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -20,6 +19,7 @@ pub(super) struct Details {
 }
 
 /// The members that RFC 9396 §2.1 and §2.2 give a meaning, and that are judged here.
+pub(super) const AUTHORIZATION_DETAILS: &str = "authorization_details";
 const TYPE: &str = "type";
 const LOCATIONS: &str = "locations";
 
@@ -36,16 +36,16 @@ impl Details {
 
     /// Whether one entry of the claim grants everything that is asked. `audiences` are the names of
     /// this API.
-    pub(super) fn allows(&self, claims: &Object<'_>, audiences: &[String]) -> bool {
+    pub(super) fn allows(&self, claims: &Object<'_>, audiences: &[Box<str>]) -> bool {
         // RFC 9396 §2: an array of objects. Anything else grants nothing.
-        let Some(Value::Array(entries)) = claims.get("authorization_details") else { return false };
+        let Some(Value::Array(entries)) = claims.get(AUTHORIZATION_DETAILS) else { return false };
         entries.iter().any(|entry| match entry {
             Value::Object(entry) => self.allows_entry(entry, audiences),
             _ => false,
         })
     }
 
-    fn allows_entry(&self, entry: &Object<'_>, audiences: &[String]) -> bool {
+    fn allows_entry(&self, entry: &Object<'_>, audiences: &[Box<str>]) -> bool {
         if entry.get(TYPE).and_then(Value::as_str) != Some(&*self.kind) {
             return false;
         }
@@ -81,21 +81,10 @@ fn grants(field: &Value<'_>, value: &ClaimValue) -> bool {
     }
 }
 
-fn names_one_of(locations: &Value<'_>, audiences: &[String]) -> bool {
+fn names_one_of(locations: &Value<'_>, audiences: &[Box<str>]) -> bool {
     let Value::Array(locations) = locations else { return false };
     locations
         .iter()
         .filter_map(Value::as_str)
-        .any(|location| audiences.iter().any(|own| own == location))
-}
-
-impl fmt::Debug for Details {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Details")
-            .field("type", &self.kind)
-            .field("fields", &self.fields)
-            .field("ignored", &self.ignored)
-            .field("matcher", &self.matcher.is_some())
-            .finish()
-    }
+        .any(|location| audiences.iter().any(|own| **own == *location))
 }

@@ -164,7 +164,8 @@ pub fn audience(name: &str) -> Policy {
     Policy::of(Leaf::Audience(name.into()))
 }
 
-/// Requires a token that is bound to a key or a certificate (`cnf`, RFC 7800).
+/// Requires a token that is bound to a key or a certificate (`cnf`, RFC 7800). No token passes yet: this
+/// crate refuses each bound token, because it cannot check the proof of the sender.
 pub fn sender_constrained() -> Policy {
     Policy::of(Leaf::SenderConstrained)
 }

@@ -1,17 +1,18 @@
 //! One condition of a policy, and whether a token meets it.
 
 use std::cell::OnceCell;
+use std::fmt;
 
 use crate::error::Error;
 use crate::policy::claim_test::{ClaimTest, Wanted};
-use crate::policy::details::Details;
+use crate::policy::details::{AUTHORIZATION_DETAILS, Details};
 use crate::token::json::{Object, Value};
 use crate::token::{
     Actor, AnyToken, Excerpt, Facts, NumericDate, OtherScope, RoleList, ScopeSet, ScopeToken,
 };
 
-/// One condition.
-#[derive(Clone, Debug)]
+/// One condition. `Debug` shows no subject, no client and no value of a claim.
+#[derive(Clone)]
 pub(super) enum Leaf {
     Scope(ScopeToken),
     /// The second field is `false` for a role that the token must not have.
@@ -57,15 +58,24 @@ pub(super) struct Judged<'a> {
     pub(super) token: &'a AnyToken,
     pub(super) facts: &'a Facts,
     claims: OnceCell<Object<'a>>,
+    answer: OnceCell<Option<Object<'a>>>,
 }
 
 impl<'a> Judged<'a> {
     pub(super) fn new(token: &'a AnyToken) -> Self {
-        Self { token, facts: token.facts(), claims: OnceCell::new() }
+        Self { token, facts: token.facts(), claims: OnceCell::new(), answer: OnceCell::new() }
     }
 
     fn claims(&self) -> &Object<'a> {
         self.claims.get_or_init(|| self.token.payload().claims())
+    }
+
+    /// Whether a condition on the claim `name` holds. If an introspection answer about a JWT has the claim,
+    /// the condition must hold there, too: the answer can only restrict the token.
+    fn holds(&self, name: &str, condition: impl Fn(&Object<'_>) -> bool) -> bool {
+        let answer = self.answer.get_or_init(|| self.token.payload().answer());
+        condition(self.claims())
+            && answer.as_ref().is_none_or(|answer| !answer.contains(name) || condition(answer))
     }
 
     fn now(&self) -> NumericDate {
@@ -119,7 +129,7 @@ impl Leaf {
             Self::Role(role, false) => {
                 facts.role_list() == RoleList::Complete && !facts.has_role(role)
             }
-            Self::Claim(test) => test.allows(judged.claims()),
+            Self::Claim(test) => judged.holds(test.path.claim(), |claims| test.allows(claims)),
             Self::User => is_user(facts),
             Self::Client => facts.actor == Actor::Client,
             Self::Acr(values) => {
@@ -127,9 +137,8 @@ impl Leaf {
             }
             Self::MaxAge(seconds) => judged.is_recent(facts.authenticated_at, *seconds),
             Self::TokenAge(seconds) => judged.is_recent(facts.issued_at, *seconds),
-            Self::Details(details) => {
-                details.allows(judged.claims(), &judged.token.server().audiences)
-            }
+            Self::Details(details) => judged
+                .holds(AUTHORIZATION_DETAILS, |claims| details.allows(claims, &facts.audiences)),
             Self::ClientId { iss, client_id } => {
                 *facts.issuer == **iss && facts.client_id() == Some(client_id)
             }
@@ -137,11 +146,11 @@ impl Leaf {
                 *facts.issuer == **iss && is_user(facts) && facts.subject() == Some(sub)
             }
             Self::Issuer(iss) => *facts.issuer == **iss,
-            Self::Audience(audience) => match judged.claims().get("aud") {
+            Self::Audience(audience) => judged.holds("aud", |claims| match claims.get("aud") {
                 Some(Value::String(own)) => **own == **audience,
                 Some(Value::Array(all)) => all.iter().any(|own| own.as_str() == Some(audience)),
                 _ => false,
-            },
+            }),
             Self::SenderConstrained => facts.cnf.is_some(),
         }
     }
@@ -219,6 +228,12 @@ impl Leaf {
             Self::SenderConstrained => "a sender-constrained token".to_owned(),
         };
         Excerpt::of(&text)
+    }
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown().as_str())
     }
 }
 

@@ -48,7 +48,7 @@ pub use crate::lookup_error::LookupError;
 pub(crate) use branch::{Branch, Unmet, invitation};
 #[cfg(feature = "axum")]
 pub(crate) use check::wrong_claims_type;
-pub(crate) use check::{Lookup, typed};
+pub(crate) use check::{Lookup, Lookups, typed};
 pub use claim::{AuthorizationDetails, Claim, authorization_details, claim, claim_at};
 pub use expression::{
     Policy, acr, all_of, any_of, audience, authenticated, client, client_id, issuer, max_age, not,
@@ -58,5 +58,5 @@ pub use requirement::Requirement;
 #[cfg(feature = "http-client")]
 pub use requirement::introspected_now;
 pub use routes::Routes;
-pub(crate) use routes::{Reading, Table};
+pub(crate) use routes::{Entry, Reading, Table};
 pub use value::ClaimValue;

@@ -9,7 +9,7 @@ use http::request::Parts;
 use crate::error::Error;
 use crate::lookup_error::LookupError;
 use crate::policy::branch::{Branch, Unmet, explain};
-use crate::policy::check::{Check, Lookup};
+use crate::policy::check::{Check, Lookups};
 use crate::policy::expression::Policy;
 #[cfg(feature = "http-client")]
 use crate::policy::expression::authenticated;
@@ -85,10 +85,14 @@ impl<C> Requirement<C> {
         self
     }
 
-    /// Answers 404 instead of 403, as if the resource did not exist (RFC 9110 §15.5.4). The response has
-    /// no challenge and no `Cache-Control`. The response is equal to the API's own 404 if both have the
-    /// same body; see [`RefusalBody`](crate::refusal::RefusalBody). Other statuses stay as they are. A 401
-    /// for a request without a valid token does not name the scopes of the route.
+    /// Answers 404 to a valid token that does not meet the requirement, as if the resource did not exist
+    /// (RFC 9110 §15.5.4). The response has no challenge and no `Cache-Control`. The response is equal to
+    /// the API's own 404 if both have the same body; see [`RefusalBody`](crate::refusal::RefusalBody).
+    ///
+    /// If only the login does not suffice, the response is still 401, so that the client can ask the user to
+    /// log in again. A request without a valid token gets 401, as for each path, without the scopes of the
+    /// requirement. axum adds `Allow` to its own 405 outside of this layer: register a hidden path for all
+    /// methods (`any`).
     ///
     /// ```
     /// use tower_resource_server::policy::{Requirement, role};
@@ -132,7 +136,7 @@ impl<C> Requirement<C> {
         token: &AnyToken,
         parts: Option<&Parts>,
         branches: &[Branch],
-    ) -> Result<Vec<Lookup>, Unmet> {
+    ) -> Result<Lookups, Unmet> {
         let judged = Judged::new(token);
         if !self.policy.allows(&judged) {
             return Err(match branches {
@@ -140,13 +144,13 @@ impl<C> Requirement<C> {
                 branches => explain(branches, &judged),
             });
         }
-        let mut lookups = Vec::new();
+        let mut lookups = Lookups { lookups: Vec::new(), hidden: self.hidden };
         for check in &self.checks {
             let passes = match (check, parts) {
                 (Check::Token(check), _) => check(token),
                 (Check::Request(check), Some(parts)) => check(parts, token),
                 (Check::Lookup(lookup), Some(parts)) => lookup(parts, token).map(|lookup| {
-                    lookups.push(lookup);
+                    lookups.lookups.push(lookup);
                     true
                 }),
                 (Check::Request(_) | Check::Lookup(_), None) => {

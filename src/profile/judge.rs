@@ -150,6 +150,7 @@ impl Profile {
             cnf: Cnf::read(claims),
             issued_at: iat,
             authenticated_at: auth_time(claims),
+            audiences: Arc::clone(expected.audiences),
             names: self.names(claims, subject, client, expected),
         }
         .with_other_scope(|| other_scope(claims, &self.scope)))

@@ -138,6 +138,7 @@ impl Profile {
             cnf: Cnf::read(members),
             issued_at: date(members, "iat")?,
             authenticated_at: auth_time(members),
+            audiences: Arc::clone(expected.audiences),
             names: self.names(members, subject, client, expected),
         }
         .with_other_scope(|| {
@@ -194,10 +195,10 @@ impl Profile {
             let granted = (list != RoleList::Absent).then_some((list, granted.as_slice()));
             facts.retain(same_acr, granted);
         }
-        if let Some(said) = auth_time(members)
-            && facts.authenticated_at.is_some_and(|own| said < own)
-        {
-            facts.authenticated_at = Some(said);
+        if members.get("auth_time").is_some_and(|said| !matches!(said, Value::Null)) {
+            // The earlier one. A value of another type shows no login.
+            let both = facts.authenticated_at.zip(auth_time(members));
+            facts.authenticated_at = both.map(|(own, said)| if said < own { said } else { own });
         }
     }
 

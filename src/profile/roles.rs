@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::token::RoleList;
-use crate::token::json::{JsonPointer, Object, Value};
+use crate::token::json::{Found, JsonPointer, Object, Value};
 
 /// The claims with roles that RFC 9068 §2.2.3.1 names.
 pub(super) const RFC9068_ROLES: [&str; 3] = ["roles", "groups", "entitlements"];
@@ -61,7 +61,7 @@ impl RolePlace {
         add: &mut dyn FnMut(&str),
     ) -> RoleList {
         let found = match &self.at {
-            At::Claim(name) => claims.get(name),
+            At::Claim(name) => Found::of(claims.get(name)),
             At::Pointer(pointer) => pointer.find(claims),
             At::OfAudience { .. } => {
                 let own = claims.iter().filter(|(name, _)| self.at.is_of_audience(name, audiences));
@@ -69,7 +69,11 @@ impl RolePlace {
                     .fold(RoleList::Absent, |list, (_, value)| list.with(self.read(value, add)));
             }
         };
-        found.map_or(RoleList::Absent, |value| self.read(value, add))
+        match found {
+            Found::Value(value) => self.read(value, add),
+            Found::Absent => RoleList::Absent,
+            Found::Undecided => RoleList::Incomplete,
+        }
     }
 
     /// Calls `add` for each role at this place.

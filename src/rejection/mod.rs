@@ -34,7 +34,7 @@ pub(crate) use unmet::challenges_of;
 /// | a dependency is unavailable: keys, a tenant's issuer, introspection, a lookup of the API | 503, `Retry-After` | none |
 /// | a mistake in the API's code: a missing layer, another type of claims | 500 | none |
 ///
-/// Every refusal has `Cache-Control: no-store`. The client cannot tell the causes of `invalid_token`
+/// Every refusal but a hidden one has `Cache-Control: no-store`. The client cannot tell the causes of `invalid_token`
 /// apart; the log names the cause. The response carries the [`Error`] in its extensions.
 ///
 /// ```
@@ -99,10 +99,10 @@ impl Refusal {
         Self { error, status, challenges, headers }
     }
 
-    /// Answers 404 instead of 403, as if there were no such resource (RFC 9110 §15.5.4). Other statuses
-    /// stay.
+    /// Answers 404, as if there were no such resource (RFC 9110 §15.5.4). An outage or a mistake in the API's
+    /// code keeps its status.
     pub(crate) fn hidden(mut self) -> Self {
-        if self.status == StatusCode::FORBIDDEN {
+        if [StatusCode::FORBIDDEN, StatusCode::UNAUTHORIZED].contains(&self.status) {
             self.status = StatusCode::NOT_FOUND;
             self.challenges = None;
         }

@@ -14,6 +14,7 @@ impl Refusal {
         branch: Option<&BranchChallenges>,
         hidden: bool,
     ) -> Self {
+        let hidden = hidden && !unmet.login_is_enough;
         let refusal = Self::of_branch(unmet.error, &server.without_scope, branch);
         if hidden { refusal.hidden() } else { refusal }
     }

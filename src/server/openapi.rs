@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::issuer::settings::KeyConfig;
 use crate::server::ResourceServer;
 
-/// A security scheme object of an OpenAPI document: plain data that serializes as OpenAPI 3.0 and 3.1 ask.
+/// A security scheme object of an OpenAPI document: plain data that serializes as OpenAPI 3.1 asks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
@@ -23,8 +23,8 @@ pub enum SecurityScheme {
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// The security scheme for an OpenAPI document. A server with one issuer that is discovered has the
-    /// type `openIdConnect`, with the URL of that issuer's metadata. Every other server has the type
+    /// The security scheme for an OpenAPI document. A server with one issuer that is discovered under its
+    /// well-known name has the type `openIdConnect`, with the URL of that issuer's metadata. Every other server has the type
     /// `http` with the scheme `bearer`.
     /// [`Policy::openapi_security`](crate::policy::Policy::openapi_security) is for the operations.
     ///
@@ -59,6 +59,7 @@ impl<C, R> ResourceServer<C, R> {
             [issuer]
                 if matches!(issuer.source, KeyConfig::Discover)
                     && issuer.tenants.is_none()
+                    && !issuer.has_metadata_url()
                     && trust.tenants.is_none() =>
             {
                 let name = issuer.name.trim_end_matches('/');

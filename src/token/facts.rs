@@ -1,5 +1,7 @@
 //! What the walk learns about a token, independent of the type of its claims.
 
+#[cfg(feature = "http-client")]
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::token::words::has_word;
@@ -22,6 +24,8 @@ pub(crate) struct Facts {
     pub(crate) issued_at: Option<NumericDate>,
     /// When the user logged in (`auth_time`, RFC 9470 §6.1).
     pub(crate) authenticated_at: Option<NumericDate>,
+    /// The names of this API for the token's issuer.
+    pub(crate) audiences: Arc<[Box<str>]>,
     pub(crate) names: Names,
 }
 
@@ -224,13 +228,14 @@ impl Facts {
     #[cfg(feature = "http-client")]
     pub(crate) fn retain(&mut self, keep_acr: bool, granted: Option<(RoleList, &[String])>) {
         let own = &self.names;
-        let keep_role = |role: &str| {
-            granted.is_none_or(|(_, granted)| granted.iter().any(|other| other == role))
-        };
-        let is_same = granted.is_none_or(|(list, granted)| {
-            list == RoleList::Complete
-                && own.roles().all(keep_role)
-                && granted.iter().all(|role| self.has_role(role))
+        // Sets, since a token may have thousands of roles.
+        let granted = granted.map(|(list, granted)| {
+            (list, granted.iter().map(String::as_str).collect::<HashSet<_>>())
+        });
+        let keep_role =
+            |role: &str| granted.as_ref().is_none_or(|(_, granted)| granted.contains(role));
+        let is_same = granted.as_ref().is_none_or(|(list, granted)| {
+            *list == RoleList::Complete && own.roles().collect::<HashSet<_>>() == *granted
         });
         let list = if is_same { own.roles } else { own.roles.with(RoleList::Incomplete) };
         let acr = own.acr().filter(|_| keep_acr);
@@ -264,6 +269,7 @@ impl Facts {
             cnf: None,
             issued_at: None,
             authenticated_at: None,
+            audiences: ["https://api.example.com".into()].into(),
             names: Names::new(Some("alice"), Some("app")),
         }
     }

@@ -1,5 +1,8 @@
 //! Which scope tokens imply others.
 
+#[cfg(feature = "http-client")]
+use std::collections::HashSet;
+
 use crate::token::scope::{ScopeSet, ScopeToken};
 
 /// The rules of the API: a scope token implies others. RFC 6749 §3.3 gives scope tokens no structure,
@@ -51,13 +54,24 @@ impl ScopeHierarchy {
         set.contains(scope) || self.above(scope).iter().any(|above| set.contains(above.as_str()))
     }
 
-    /// The scope tokens that both sets cover. A token that both sets cover by implication stands
-    /// for itself: `files` and `files:read` have `files:read` in common.
+    /// The scope tokens that both sets cover: `files` and `files:read` have `files:read` in common.
     #[cfg(feature = "http-client")]
     pub(crate) fn common(&self, one: &ScopeSet, other: &ScopeSet) -> ScopeSet {
-        let of_one = one.iter().filter(|own| self.covers(other, own));
-        let of_other = other.iter().filter(|own| !one.contains(own) && self.covers(one, own));
-        let common: Vec<_> = of_one.chain(of_other).collect();
+        // Sets, since a token may have thousands of scopes.
+        let words = [one, other].map(|set| set.iter().collect::<HashSet<_>>());
+        let [of_one, of_other] = &words;
+        let covers = |words: &HashSet<&str>, scope: &str| {
+            words.contains(scope)
+                || self.above(scope).iter().any(|above| words.contains(above.as_str()))
+        };
+        let implied = self.implied.iter().map(|(implied, _)| implied.as_str());
+        let mut seen = HashSet::new();
+        let common: Vec<_> = one
+            .iter()
+            .chain(other.iter())
+            .chain(implied)
+            .filter(|scope| covers(of_one, scope) && covers(of_other, scope) && seen.insert(*scope))
+            .collect();
         ScopeSet::new(&common.join(" "))
     }
 }
@@ -105,6 +119,7 @@ mod tests {
     fn what_two_sets_have_in_common() {
         let none = ScopeHierarchy::default();
         let files = hierarchy(&[("files", &["files:read", "files:write"])]);
+        let both = hierarchy(&[("admin", &["read"]), ("write", &["read"])]);
         for (name, hierarchy, one, other, common) in [
             ("equal words", &none, "a b c", "c x a", "a c"),
             ("nothing", &none, "a", "", ""),
@@ -114,6 +129,7 @@ mod tests {
             ("the narrower one, reversed", &files, "files:read", "files", "files:read"),
             ("both", &files, "files a", "files:write a", "a files:write"),
             ("two narrow ones", &files, "files:read", "files:write", ""),
+            ("implied by both", &both, "admin", "write", "read"),
         ] {
             let found = hierarchy.common(&ScopeSet::new(one), &ScopeSet::new(other));
             assert_eq!(found.as_str(), common, "{name}");

@@ -25,7 +25,7 @@ use crate::token::{Excerpt, Facts, NumericDate};
 pub(crate) struct TrustedIssuer {
     pub(crate) name: Arc<str>,
     pub(crate) aliases: Vec<Box<str>>,
-    pub(crate) audiences: Vec<Box<str>>,
+    pub(crate) audiences: Arc<[Box<str>]>,
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
     pub(crate) tenants: Option<TenantRule>,
@@ -169,6 +169,15 @@ impl TrustedIssuer {
             }
             KeyLookup::Wait(wait) => Err(Unverified::Wait(wait)),
         }
+    }
+
+    /// Whether the metadata is at a configured URL instead of the well-known one.
+    #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
+    pub(crate) fn has_metadata_url(&self) -> bool {
+        #[cfg(feature = "http-client")]
+        return self.transport.metadata_url.is_some();
+        #[cfg(not(feature = "http-client"))]
+        false
     }
 
     /// Validates the claims of a verified token.

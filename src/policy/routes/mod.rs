@@ -17,7 +17,7 @@ use crate::config_error::ConfigError;
 use crate::policy::expression::expect;
 use crate::policy::requirement::Requirement;
 use crate::token::Claims;
-pub(crate) use table::{Reading, Table};
+pub(crate) use table::{Entry, Reading, Table};
 
 /// The requirements of a whole service, by method and route. Use it with
 /// [`protect_routes`](crate::ResourceServer::protect_routes), which has complete examples.

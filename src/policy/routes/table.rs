@@ -153,6 +153,11 @@ impl<T> Entry<T> {
         self.value(Some(method))
     }
 
+    /// The values of all methods.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.methods.iter().map(|(_, value)| value)
+    }
+
     fn value(&self, method: Option<&Method>) -> Option<&T> {
         let mut values = self.methods.iter();
         values.find(|(own, _)| own.as_ref() == method).map(|(_, value)| value)

@@ -19,7 +19,7 @@ use serde::de::DeserializeSeed as _;
 
 use strict::{Budget, Strict};
 
-pub(crate) use pointer::JsonPointer;
+pub(crate) use pointer::{Found, JsonPointer};
 pub(crate) use strict::{Fault, MAX_DEPTH};
 pub(crate) use value::{Object, Value};
 

@@ -33,14 +33,48 @@ impl JsonPointer {
         Self { text: escaped.concat().into(), names: names.map(Into::into).into() }
     }
 
-    /// The value that the pointer names, if there is one.
-    pub(crate) fn find<'v, 'a>(&self, claims: &'v Object<'a>) -> Option<&'v Value<'a>> {
-        let (first, rest) = self.names.split_first()?;
-        rest.iter().try_fold(claims.get(first)?, |value, name| match value {
-            Value::Object(object) => object.get(name),
-            Value::Array(values) => values.get(index(name)?),
-            _ => None,
-        })
+    /// The value that the pointer names.
+    pub(crate) fn find<'v, 'a>(&self, claims: &'v Object<'a>) -> Found<'v, 'a> {
+        let Some((first, rest)) = self.names.split_first() else { return Found::Undecided };
+        let Some(mut value) = claims.get(first) else { return Found::Absent };
+        for name in rest {
+            let next = match value {
+                Value::Object(object) => object.get(name),
+                Value::Array(values) => match index(name) {
+                    Some(index) => values.get(index),
+                    // A name of a member, where the token has an array.
+                    None => return Found::Undecided,
+                },
+                Value::Null => None,
+                _ => return Found::Undecided,
+            };
+            match next {
+                Some(next) => value = next,
+                None => return Found::Absent,
+            }
+        }
+        Found::Value(value)
+    }
+
+    /// The name of the top-level claim in which the pointer ends.
+    pub(crate) fn claim(&self) -> &str {
+        self.names.first().map_or("", |name| name)
+    }
+}
+
+/// What a pointer leads to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Found<'v, 'a> {
+    Value(&'v Value<'a>),
+    Absent,
+    /// On the way there is a value of another type, so the token does not show whether it has the claim.
+    Undecided,
+}
+
+impl<'v, 'a> Found<'v, 'a> {
+    /// A claim at the top level.
+    pub(crate) fn of(claim: Option<&'v Value<'a>>) -> Self {
+        claim.map_or(Self::Absent, Self::Value)
     }
 }
 
@@ -93,9 +127,9 @@ mod tests {
             ("a member", "/a/b/1", Some(r#""y""#)),
             ("the first element", "/a/b/0", Some(r#""x""#)),
             ("beyond the end", "/a/b/2", None),
-            ("the element after the last", "/a/b/-", None),
-            ("an index with a leading zero", "/a/b/01", None),
-            ("an index with a sign", "/a/b/+1", None),
+            ("the element after the last", "/a/b/-", Some("undecided")),
+            ("an index with a leading zero", "/a/b/01", Some("undecided")),
+            ("an index with a sign", "/a/b/+1", Some("undecided")),
             ("a number as a name", "/a/01", Some("4")),
             ("an empty name inside", "/a/", Some("1")),
             ("an empty name", "/", Some("5")),
@@ -104,10 +138,16 @@ mod tests {
             ("a URL", "/http:~1~1x~1y", Some("6")),
             ("an escaped tilde before a digit", "/~01", Some("7")),
             ("absent", "/x", None),
-            ("inside a number", "/a/01/x", None),
+            ("inside a number", "/a/01/x", Some("undecided")),
+            ("inside a string", "/a/b/0/x", Some("undecided")),
+            ("a member of an array", "/a/b/x", Some("undecided")),
         ] {
             let value = JsonPointer::parse(pointer).unwrap();
-            let value = value.find(&claims).map(|value| value.to_owned_value().to_string());
+            let value = match value.find(&claims) {
+                Found::Value(value) => Some(value.to_owned_value().to_string()),
+                Found::Absent => None,
+                Found::Undecided => Some("undecided".to_owned()),
+            };
             assert_eq!(value.as_deref(), found, "{name}");
         }
         for names in [["a", "b"], ["a", "c/d"], ["a", "m~n"], ["a", ""], ["~1", "/~0"]] {
