@@ -302,3 +302,38 @@ async fn every_request_of_many_gets_an_answer_of_its_own_time() {
     let calls = world.calls();
     assert!((2..=100).contains(&calls), "{calls}");
 }
+
+#[tokio::test]
+async fn what_an_answer_says_of_a_claim_restricts_a_jwt() {
+    use tower_resource_server::policy::{Policy, audience, authorization_details, claim, not};
+    let world = World::new().await;
+    let pay = json!([{ "type": "pay" }]);
+    let conditions: [(&str, Policy); 4] = [
+        ("details", authorization_details("pay").into()),
+        ("audience", audience("https://other.example.com")),
+        ("claim", claim("tenant").equals("acme")),
+        ("not", not(claim("status").equals("suspended"))),
+    ];
+    let jwt = || {
+        let audiences = json!([AUDIENCE, "https://other.example.com"]);
+        let token = world.issuer.token().claim("aud", audiences).claim("tenant", "acme");
+        token.claim("status", "ok").claim("authorization_details", pay.clone()).sign()
+    };
+    for (name, policy) in conditions {
+        let ask = async |members: serde_json::Value| {
+            let token = jwt();
+            world.says(members);
+            required(&world, policy.clone().and_introspected_now(), &token).await.status
+        };
+        let all = json!([AUDIENCE, "https://other.example.com"]);
+        assert_eq!(ask(json!({ "sub": null, "aud": all })).await, 200, "{name}: it says nothing");
+        let other = json!({
+            "tenant": "globex", "status": "suspended", "authorization_details": []
+        });
+        assert_ne!(ask(other).await, 200, "{name}: it says otherwise");
+        let same = json!({
+            "aud": all, "tenant": "acme", "status": "ok", "authorization_details": pay, "sub": null
+        });
+        assert_eq!(ask(same).await, 200, "{name}: it says the same");
+    }
+}
