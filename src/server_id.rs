@@ -26,8 +26,6 @@ pub(crate) struct Identity {
     pub(crate) scopes: ScopeHierarchy,
     /// Whether the API may read the text of a token.
     pub(crate) gives_raw_tokens: bool,
-    /// The names of this API.
-    pub(crate) audiences: Box<[String]>,
 }
 
 impl ServerId {
@@ -68,7 +66,6 @@ impl ServerId {
             clock,
             scopes,
             gives_raw_tokens: false,
-            audiences: ["https://api.example.com".to_owned()].into(),
         })
     }
 }

@@ -35,8 +35,8 @@ impl Details {
     }
 
     /// Whether one entry of the claim grants everything that is asked. `audiences` are the names of
-    /// this API.
-    pub(super) fn allows(&self, claims: &Object<'_>, audiences: &[String]) -> bool {
+    /// this API for the token's issuer.
+    pub(super) fn allows(&self, claims: &Object<'_>, audiences: &[Box<str>]) -> bool {
         // RFC 9396 §2: an array of objects. Anything else grants nothing.
         let Some(Value::Array(entries)) = claims.get("authorization_details") else { return false };
         entries.iter().any(|entry| match entry {
@@ -45,7 +45,7 @@ impl Details {
         })
     }
 
-    fn allows_entry(&self, entry: &Object<'_>, audiences: &[String]) -> bool {
+    fn allows_entry(&self, entry: &Object<'_>, audiences: &[Box<str>]) -> bool {
         if entry.get(TYPE).and_then(Value::as_str) != Some(&*self.kind) {
             return false;
         }
@@ -81,12 +81,12 @@ fn grants(field: &Value<'_>, value: &ClaimValue) -> bool {
     }
 }
 
-fn names_one_of(locations: &Value<'_>, audiences: &[String]) -> bool {
+fn names_one_of(locations: &Value<'_>, audiences: &[Box<str>]) -> bool {
     let Value::Array(locations) = locations else { return false };
     locations
         .iter()
         .filter_map(Value::as_str)
-        .any(|location| audiences.iter().any(|own| own == location))
+        .any(|location| audiences.iter().any(|own| **own == *location))
 }
 
 impl fmt::Debug for Details {

@@ -118,9 +118,7 @@ impl Leaf {
             }
             Self::MaxAge(seconds) => judged.is_recent(facts.authenticated_at, *seconds),
             Self::TokenAge(seconds) => judged.is_recent(facts.issued_at, *seconds),
-            Self::Details(details) => {
-                details.allows(judged.claims(), &judged.token.server().audiences)
-            }
+            Self::Details(details) => details.allows(judged.claims(), &facts.audiences),
             Self::ClientId { iss, client_id } => {
                 *facts.issuer == **iss && facts.client_id() == Some(client_id)
             }

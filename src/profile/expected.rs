@@ -8,7 +8,7 @@ use crate::token::NumericDate;
 pub(crate) struct Expected<'a> {
     /// The configured name of the issuer.
     pub(crate) issuer: Arc<str>,
-    pub(crate) audiences: &'a [Box<str>],
+    pub(crate) audiences: &'a Arc<[Box<str>]>,
     /// In seconds.
     pub(crate) leeway: u64,
     pub(crate) now: NumericDate,

@@ -143,6 +143,7 @@ impl Profile {
         let Signs { of_clients, of_users } = &self.signs;
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
+            audiences: Arc::clone(expected.audiences),
             actor: self.actor(claims, subject, client, of_clients, of_users),
             scope: read_scope(claims, &self.scope, self.scope_forms())?.unwrap_or_default(),
             other_scope: None,

@@ -131,6 +131,7 @@ impl Profile {
         let of_users = &self.answers.signs.of_users;
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
+            audiences: Arc::clone(expected.audiences),
             actor: self.actor(members, subject, client, self.answer_signs(), of_users),
             scope: self.answer_scope(members)?.unwrap_or_default(),
             other_scope: None,

@@ -9,6 +9,8 @@ use crate::token::{Cnf, NumericDate, Principal, ScopeSet};
 pub(crate) struct Facts {
     /// The configured name of the issuer, even if the token contains an alias.
     pub(crate) issuer: Arc<str>,
+    /// The names of this API for tokens of the issuer, in the configuration that accepted the token.
+    pub(crate) audiences: Arc<[Box<str>]>,
     /// Who acts, as decided by the profile.
     pub(crate) actor: Actor,
     pub(crate) scope: ScopeSet,
@@ -224,6 +226,7 @@ impl Facts {
     pub(crate) fn of_test(scope: &str) -> Self {
         Self {
             issuer: "https://as.example.com".into(),
+            audiences: ["https://api.example.com".into()].into(),
             actor: Actor::User,
             scope: ScopeSet::new(scope),
             other_scope: None,

@@ -24,7 +24,7 @@ use crate::token::{Excerpt, Facts, NumericDate};
 pub(crate) struct TrustedIssuer {
     pub(crate) name: Arc<str>,
     pub(crate) aliases: Vec<Box<str>>,
-    pub(crate) audiences: Vec<Box<str>>,
+    pub(crate) audiences: Arc<[Box<str>]>,
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
     pub(crate) tenants: Option<TenantRule>,

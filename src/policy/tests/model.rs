@@ -385,6 +385,7 @@ fn minted(token: &Token, server: &ServerId) -> AnyToken {
     });
     let facts = Facts {
         issuer: token.issuer.into(),
+        audiences: [OWN.into()].into(),
         actor: token.actor,
         scope: ScopeSet::new(&token.scope.join(" ")),
         other_scope: None,

@@ -291,7 +291,6 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             clock: Arc::clone(&settings.clock),
             scopes,
             gives_raw_tokens: keep_raw_tokens,
-            audiences: audiences.into(),
         });
         let authenticator = Authenticator {
             trust: arc_swap::ArcSwap::from_pointee(trust),
