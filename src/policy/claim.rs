@@ -104,8 +104,8 @@ pub struct AuthorizationDetails(Details);
 /// everything that is asked.
 ///
 /// By default, the entry must have only members that are asked for here: a member that nobody reads may
-/// restrict what the entry grants. If the entry has `locations`, it must contain an audience of the
-/// server (RFC 9396 §2.2).
+/// restrict what the entry grants. If the entry has `locations`, it must contain an audience of this API
+/// for tokens of the issuer (RFC 9396 §2.2).
 ///
 /// ```
 /// use tower_resource_server::policy::authorization_details;

@@ -143,6 +143,7 @@ impl Profile {
         let Signs { of_clients, of_users } = &self.signs;
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
+            audiences: Arc::clone(expected.audiences),
             actor: self.actor(claims, subject, client, of_clients, of_users),
             scope: read_scope(claims, &self.scope, self.scope_forms())?.unwrap_or_default(),
             other_scope: None,
@@ -150,7 +151,6 @@ impl Profile {
             cnf: Cnf::read(claims),
             issued_at: iat,
             authenticated_at: auth_time(claims),
-            audiences: Arc::clone(expected.audiences),
             names: self.names(claims, subject, client, expected),
         }
         .with_other_scope(|| other_scope(claims, &self.scope)))

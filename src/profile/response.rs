@@ -131,6 +131,7 @@ impl Profile {
         let of_users = &self.answers.signs.of_users;
         Ok(Facts {
             issuer: Arc::clone(&expected.issuer),
+            audiences: Arc::clone(expected.audiences),
             actor: self.actor(members, subject, client, self.answer_signs(), of_users),
             scope: self.answer_scope(members)?.unwrap_or_default(),
             other_scope: None,
@@ -138,7 +139,6 @@ impl Profile {
             cnf: Cnf::read(members),
             issued_at: date(members, "iat")?,
             authenticated_at: auth_time(members),
-            audiences: Arc::clone(expected.audiences),
             names: self.names(members, subject, client, expected),
         }
         .with_other_scope(|| {

@@ -12,6 +12,8 @@ use crate::token::{Cnf, NumericDate, Principal, ScopeSet};
 pub(crate) struct Facts {
     /// The configured name of the issuer, even if the token contains an alias.
     pub(crate) issuer: Arc<str>,
+    /// The names of this API for tokens of the issuer, in the configuration that accepted the token.
+    pub(crate) audiences: Arc<[Box<str>]>,
     /// Who acts, as decided by the profile.
     pub(crate) actor: Actor,
     pub(crate) scope: ScopeSet,
@@ -24,8 +26,6 @@ pub(crate) struct Facts {
     pub(crate) issued_at: Option<NumericDate>,
     /// When the user logged in (`auth_time`, RFC 9470 §6.1).
     pub(crate) authenticated_at: Option<NumericDate>,
-    /// The names of this API for the token's issuer.
-    pub(crate) audiences: Arc<[Box<str>]>,
     pub(crate) names: Names,
 }
 
@@ -262,6 +262,7 @@ impl Facts {
     pub(crate) fn of_test(scope: &str) -> Self {
         Self {
             issuer: "https://as.example.com".into(),
+            audiences: ["https://api.example.com".into()].into(),
             actor: Actor::User,
             scope: ScopeSet::new(scope),
             other_scope: None,
@@ -269,7 +270,6 @@ impl Facts {
             cnf: None,
             issued_at: None,
             authenticated_at: None,
-            audiences: ["https://api.example.com".into()].into(),
             names: Names::new(Some("alice"), Some("app")),
         }
     }

@@ -385,6 +385,7 @@ fn minted(token: &Token, server: &ServerId) -> AnyToken {
     });
     let facts = Facts {
         issuer: token.issuer.into(),
+        audiences: [OWN.into()].into(),
         actor: token.actor,
         scope: ScopeSet::new(&token.scope.join(" ")),
         other_scope: None,
@@ -405,7 +406,7 @@ fn found(policy: &Policy, branches: &[Branch], token: &AnyToken) -> Told {
     let requirement: Requirement<()> = Requirement::from(policy.clone());
     let told = |prepared: &[Branch]| match requirement.evaluate(token, None, prepared) {
         Ok(lookups) => {
-            assert!(lookups.is_empty());
+            assert!(lookups.lookups.is_empty());
             Told::Passes
         }
         Err(unmet) => match &unmet.error {
@@ -529,7 +530,10 @@ fn claim_passes(claims: &Map<String, Value>, path: &Path, test: &Test, negated: 
         Path::Name(name) => claims.get(*name),
         Path::Pointer(pointer) => claims.pointer(pointer),
     };
-    let Some(own) = own.filter(|own| !own.is_null()) else { return *test == Test::Absent };
+    let Some(own) = own.filter(|own| !own.is_null()) else {
+        return *test == Test::Absent
+            && !matches!(path, Path::Pointer(own) if !leads_on(own, &claims));
+    };
     match test {
         Test::Exists => true,
         Test::Absent => false,
@@ -544,6 +548,21 @@ fn claim_passes(claims: &Map<String, Value>, path: &Path, test: &Test, negated: 
             Some(own) => own.iter().any(|own| same(wanted, own) == Some(true)),
         },
     }
+}
+
+/// Whether each value on the way of a pointer that leads to nothing could have the next one: it is an
+/// object, absent, null, or an array that is asked for an index.
+fn leads_on(pointer: &str, claims: &Value) -> bool {
+    let cuts = pointer.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+    cuts.clone().all(|at| match claims.pointer(&pointer[..at]) {
+        None | Some(Value::Null | Value::Object(_)) => true,
+        Some(Value::Array(_)) => {
+            let name = pointer[at + 1..].split('/').next().unwrap_or_default();
+            let digits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+            digits && (name == "0" || !name.starts_with('0'))
+        }
+        Some(_) => false,
+    })
 }
 
 fn implied(scope: &str) -> Vec<&str> {
