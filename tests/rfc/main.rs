@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authorization;
 mod rfc6749;
 mod rfc6750;
 mod rfc7515;
