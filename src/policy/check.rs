@@ -1,7 +1,8 @@
 //! User-supplied checks. A check can refuse a request, but cannot accept a refused one.
 
 use std::any::type_name;
-use std::future::Future;
+use std::future::{Future, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -50,8 +51,13 @@ impl Check {
         F: Future<Output = Result<(), LookupError>> + Send + 'static,
     {
         Self::Lookup(Arc::new(move |parts, token| {
-            let lookup: Lookup = Box::pin(check(parts, &typed(token)?));
-            Ok(lookup)
+            let token = typed(token)?;
+            // A panic before the future exists is answered as one in the future.
+            let lookup =
+                catch_unwind(AssertUnwindSafe(|| -> Lookup { Box::pin(check(parts, &token)) }));
+            Ok(lookup.unwrap_or_else(|_| {
+                Box::pin(ready(Err(LookupError::unavailable("an async check panicked"))))
+            }))
         }))
     }
 }

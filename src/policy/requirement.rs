@@ -138,15 +138,11 @@ impl<C> Requirement<C> {
                 branches => explain(branches, &judged),
             });
         }
-        let mut lookups = Vec::new();
         for check in &self.checks {
             let passes = match (check, parts) {
                 (Check::Token(check), _) => check(token),
                 (Check::Request(check), Some(parts)) => check(parts, token),
-                (Check::Lookup(lookup), Some(parts)) => lookup(parts, token).map(|lookup| {
-                    lookups.push(lookup);
-                    true
-                }),
+                (Check::Lookup(_), Some(_)) => Ok(true),
                 (Check::Request(_) | Check::Lookup(_), None) => {
                     Err(Error::Wiring { fix: NEEDS_REQUEST.into() })
                 }
@@ -155,7 +151,12 @@ impl<C> Requirement<C> {
                 return Err(Unmet::of(Error::AccessDenied { requires: Excerpt::of("its check") }));
             }
         }
-        Ok(lookups)
+        // Only now, since the API's code may begin to ask before its future is polled.
+        let lookups = self.checks.iter().filter_map(|check| match (check, parts) {
+            (Check::Lookup(lookup), Some(parts)) => Some(lookup(parts, token)),
+            _ => None,
+        });
+        lookups.collect::<Result<_, _>>().map_err(Unmet::of)
     }
 }
 
