@@ -12,11 +12,11 @@ use crate::authenticator::Verdict;
 use crate::challenge::Challenges;
 use crate::credentials::{self, Head, Placement, Presentation};
 use crate::error::Error;
-use crate::layer::guard::Guard;
+use crate::layer::guard::{Guard, Lookups};
 use crate::layer::head::RequestHead;
 use crate::layer::waiting::{BoxedFuture, Done, Sent, Waiting};
 use crate::lookup;
-use crate::policy::{Lookup, Unmet};
+use crate::policy::Unmet;
 use crate::rejection::Refusal;
 use crate::server::{ResourceServer, ResponseHeaders};
 use crate::token::AnyToken;
@@ -121,7 +121,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             }
             Err(error) => return Judgement::Refuse(self.refuse(error)),
         };
-        let placement = presentation.placement;
+        let placement = Some(presentation.placement);
         let presented = match self.server.keeps_tokens() {
             true => Presented::Kept(Arc::new(presentation.clone().into_owned())),
             false => Presented::Unkept,
@@ -149,10 +149,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         match done {
             Done::Verdict(Ok(verdict), sent) => self.let_pass(request, verdict, sent),
             Done::Verdict(Err(error), _) => Judgement::Refuse(self.refuse(error)),
-            Done::Lookups(Ok(()), headers) => Judgement::Pass(headers),
-            Done::Lookups(Err(error), _) => {
+            Done::Lookups { result: Ok(()), headers, .. } => Judgement::Pass(headers),
+            Done::Lookups { result: Err(error), hidden, .. } => {
                 let server = self.server.id();
-                let hidden = self.guard.as_ref().is_some_and(|guard| guard.is_hidden());
                 let refusal = Refusal::unmet(Unmet::of(error), server, None, hidden);
                 Judgement::Refuse(refusal.told(&server.stream))
             }
@@ -168,30 +167,31 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         sent: Sent,
     ) -> Judgement<C> {
         let token = AnyToken::from(verdict.token);
+        let Sent { presented, placement } = sent;
+        // Before the checks of the API read the request: they see what the handler sees.
+        match placement {
+            Some(Placement::Query) => hide_query_token(request),
+            Some(Placement::Header) if self.server.strips_authorization() => {
+                request.headers_mut().remove(AUTHORIZATION);
+            }
+            Some(Placement::Header | Placement::Form) | None => {}
+        }
         let lookups = match self.evaluate(&token, request.parts()) {
             Ok(lookups) => lookups,
             Err(refusal) => return Judgement::Refuse(refusal),
         };
         let (server, generation) = (self.server.id().clone(), verdict.generation);
-        let Sent { presented, placement } = sent;
         let asked_now = self.asks_now();
         let outcome =
             Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
-        match placement {
-            Placement::Query => hide_query_token(request),
-            Placement::Header if self.server.strips_authorization() => {
-                request.headers_mut().remove(AUTHORIZATION);
-            }
-            Placement::Header | Placement::Form => {}
-        }
-        pass_after(lookups, ResponseHeaders::of(placement))
+        pass_after(lookups, placement.map_or(ResponseHeaders::NONE, ResponseHeaders::of))
     }
 
     /// Evaluates the requirement. Returns the lookups to wait for.
     #[inline]
-    fn evaluate(&self, token: &AnyToken, parts: Option<&Parts>) -> Result<Vec<Lookup>, Refusal> {
-        let Some(guard) = &self.guard else { return Ok(Vec::new()) };
+    fn evaluate(&self, token: &AnyToken, parts: Option<&Parts>) -> Result<Lookups, Refusal> {
+        let Some(guard) = &self.guard else { return Ok(Lookups::default()) };
         let server = self.server.id();
         guard.evaluate(token, parts, server).map_err(|refusal| refusal.told(&server.stream))
     }
@@ -258,8 +258,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             true => Box::pin(authenticator.authenticate_now(presentation)) as BoxedFuture<_>,
             false => Box::pin(authenticator.authenticate(presentation)),
         };
-        // The outer layer has removed the token from the request.
-        let sent = Sent { presented, placement: Placement::Header };
+        // The outer layer has removed the token from the request. An `Authorization` that is there now
+        // is not the token's.
+        let sent = Sent { presented, placement: None };
         Judgement::Wait(Waiting::Verdict { verdict, sent })
     }
 
@@ -294,12 +295,13 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
 
 /// The request passes if the lookups succeed.
 #[inline]
-fn pass_after<C>(lookups: Vec<Lookup>, headers: ResponseHeaders) -> Judgement<C> {
-    match lookups.is_empty() {
+fn pass_after<C>(lookups: Lookups, headers: ResponseHeaders) -> Judgement<C> {
+    let Lookups { each, hidden } = lookups;
+    match each.is_empty() {
         true => Judgement::Pass(headers),
         false => {
-            let lookups = Box::pin(lookup::all(lookups));
-            Judgement::Wait(Waiting::Lookups { lookups, headers })
+            let lookups = Box::pin(lookup::all(each));
+            Judgement::Wait(Waiting::Lookups { lookups, headers, hidden })
         }
     }
 }

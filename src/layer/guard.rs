@@ -21,6 +21,14 @@ pub(crate) enum Guard<C> {
     ByRequest(Rule<C>),
 }
 
+/// What to wait for before a request passes.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    pub(crate) each: Vec<Lookup>,
+    /// Whether a lookup that refuses is answered 404 instead of 403.
+    pub(crate) hidden: bool,
+}
+
 /// A requirement that is the same for all requests. Its challenges are built once.
 pub(crate) struct Fixed<C> {
     requirement: Requirement<C>,
@@ -60,14 +68,6 @@ impl<C> Guard<C> {
         }
     }
 
-    /// Whether a lookup that refuses is answered 404 instead of 403.
-    pub(crate) fn is_hidden(&self) -> bool {
-        match self {
-            Self::Fixed(fixed) => fixed.requirement.is_hidden(),
-            Self::ByRequest(_) => false,
-        }
-    }
-
     /// Whether the decision needs the head of the request.
     pub(crate) fn reads_request(&self) -> bool {
         match self {
@@ -87,7 +87,7 @@ impl<C: Send + Sync + 'static> Guard<C> {
         token: &AnyToken,
         parts: Option<&Parts>,
         server: &ServerId,
-    ) -> Result<Vec<Lookup>, Refusal> {
+    ) -> Result<Lookups, Refusal> {
         match self {
             Self::Fixed(fixed) => fixed.evaluate(token, parts, server),
             Self::ByRequest(rule) => by_request(rule, token, parts, server),
@@ -101,11 +101,15 @@ impl<C> Fixed<C> {
         token: &AnyToken,
         parts: Option<&Parts>,
         server: &ServerId,
-    ) -> Result<Vec<Lookup>, Refusal> {
-        self.requirement.evaluate(token, parts, &self.branches).map_err(|unmet| {
-            let branch = unmet.branch.and_then(|index| self.by_branch.get(index)?.as_ref());
-            Refusal::unmet(unmet, server, branch, self.requirement.is_hidden())
-        })
+    ) -> Result<Lookups, Refusal> {
+        let hidden = self.requirement.is_hidden();
+        match self.requirement.evaluate(token, parts, &self.branches) {
+            Ok(each) => Ok(Lookups { each, hidden }),
+            Err(unmet) => {
+                let branch = unmet.branch.and_then(|index| self.by_branch.get(index)?.as_ref());
+                Err(Refusal::unmet(unmet, server, branch, hidden))
+            }
+        }
     }
 }
 
@@ -114,7 +118,7 @@ fn by_request<C: Send + Sync + 'static>(
     token: &AnyToken,
     parts: Option<&Parts>,
     server: &ServerId,
-) -> Result<Vec<Lookup>, Refusal> {
+) -> Result<Lookups, Refusal> {
     let refuse = |error| Refusal::unmet(Unmet::of(error), server, None, false);
     let wiring = |fix: &'static str| refuse(Error::Wiring { fix: fix.into() });
     // The caller passes the head of the request wherever `reads_request` is true.
@@ -131,8 +135,10 @@ fn by_request<C: Send + Sync + 'static>(
              `.require(introspected_now())` around the route",
         ));
     }
-    let lookups = requirement.evaluate(token, Some(parts), &[]);
-    lookups.map_err(|unmet| Refusal::of_requirement(unmet, server, &requirement))
+    match requirement.evaluate(token, Some(parts), &[]) {
+        Ok(each) => Ok(Lookups { each, hidden: requirement.is_hidden() }),
+        Err(unmet) => Err(Refusal::of_requirement(unmet, server, &requirement)),
+    }
 }
 
 impl<C> fmt::Debug for Guard<C> {

@@ -15,20 +15,22 @@ pub(crate) enum Waiting<C> {
     /// For the verdict about its token, which needs the network.
     Verdict { verdict: BoxedFuture<VerdictResult<C>>, sent: Sent },
     /// For lookups of the API. If they succeed, the request passes with these response headers.
-    Lookups { lookups: BoxedFuture<Result<(), Error>>, headers: ResponseHeaders },
+    /// `hidden` hides a refusal by them.
+    Lookups { lookups: BoxedFuture<Result<(), Error>>, headers: ResponseHeaders, hidden: bool },
 }
 
 /// The result of a wait.
 pub(crate) enum Done<C> {
     Verdict(VerdictResult<C>, Sent),
-    Lookups(Result<(), Error>, ResponseHeaders),
+    Lookups { result: Result<(), Error>, headers: ResponseHeaders, hidden: bool },
 }
 
 /// How the token was sent.
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) presented: Presented,
-    pub(crate) placement: Placement,
+    /// `None` if an outer layer has already handled what depends on it.
+    pub(crate) placement: Option<Placement>,
 }
 
 pub(crate) type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -40,8 +42,9 @@ impl<C> Waiting<C> {
             Self::Verdict { verdict, sent } => {
                 verdict.as_mut().poll(cx).map(|verdict| Done::Verdict(verdict, sent.clone()))
             }
-            Self::Lookups { lookups, headers } => {
-                lookups.as_mut().poll(cx).map(|result| Done::Lookups(result, *headers))
+            Self::Lookups { lookups, headers, hidden } => {
+                let (headers, hidden) = (*headers, *hidden);
+                lookups.as_mut().poll(cx).map(|result| Done::Lookups { result, headers, hidden })
             }
         }
     }
