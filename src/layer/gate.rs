@@ -131,7 +131,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             }
             Err(error) => return Judgement::Refuse(self.refuse(error, applied)),
         };
-        let placement = presentation.placement;
+        let placement = Some(presentation.placement);
         let presented = match self.server.keeps_tokens() {
             true => Presented::Kept(Arc::new(presentation.clone().into_owned())),
             false => Presented::Unkept,
@@ -188,24 +188,25 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         applied: &Applied<'_, C>,
     ) -> Judgement<C> {
         let token = AnyToken::from(verdict.token);
+        let Sent { presented, placement } = sent;
+        // Before the checks of the API read the request: they see what the handler sees.
+        match placement {
+            Some(Placement::Query) => hide_query_token(request),
+            Some(Placement::Header) if self.server.strips_authorization() => {
+                request.headers_mut().remove(AUTHORIZATION);
+            }
+            Some(Placement::Header | Placement::Form) | None => {}
+        }
         let lookups = match self.evaluate(&token, request.parts(), applied) {
             Ok(lookups) => lookups,
             Err(refusal) => return Judgement::Refuse(refusal),
         };
         let (server, generation) = (self.server.id().clone(), verdict.generation);
-        let Sent { presented, placement } = sent;
         let asked_now = applied.asks_now();
         let outcome =
             Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
-        match placement {
-            Placement::Query => hide_query_token(request),
-            Placement::Header if self.server.strips_authorization() => {
-                request.headers_mut().remove(AUTHORIZATION);
-            }
-            Placement::Header | Placement::Form => {}
-        }
-        pass_after(lookups, ResponseHeaders::of(placement))
+        pass_after(lookups, placement.map_or(ResponseHeaders::NONE, ResponseHeaders::of))
     }
 
     /// Evaluates the requirement. Returns the lookups to wait for.
@@ -299,8 +300,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             true => Box::pin(authenticator.authenticate_now(presentation)) as BoxedFuture<_>,
             false => Box::pin(authenticator.authenticate(presentation)),
         };
-        // The outer layer has removed the token from the request.
-        let sent = Sent { presented, placement: Placement::Header };
+        // The outer layer has removed the token from the request. An `Authorization` that is there now
+        // is not the token's.
+        let sent = Sent { presented, placement: None };
         Judgement::Wait(Waiting::Verdict { verdict, sent })
     }
 

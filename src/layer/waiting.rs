@@ -40,7 +40,8 @@ pub(crate) enum Done<C> {
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) presented: Presented,
-    pub(crate) placement: Placement,
+    /// `None` if an outer layer has already handled what depends on it.
+    pub(crate) placement: Option<Placement>,
 }
 
 pub(crate) type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

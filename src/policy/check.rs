@@ -1,7 +1,7 @@
 //! User-supplied checks. A check can refuse a request, but cannot accept a refused one.
 
 use std::any::type_name;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -64,11 +64,16 @@ impl Check {
             let started = catch_unwind(AssertUnwindSafe(|| check(parts, &token)));
             let lookup: Lookup = match started {
                 Ok(lookup) => Box::pin(lookup),
-                Err(_) => Box::pin(ready(Err(LookupError::unavailable("an async check panicked")))),
+                Err(_) => refused_at_once(),
             };
             Ok(lookup)
         }))
     }
+}
+
+/// The end of a check that panicked before it had a future.
+fn refused_at_once() -> Lookup {
+    Box::pin(std::future::ready(Err(LookupError::unavailable("a check panicked"))))
 }
 
 /// The token with its type of claims. The token comes from a server with this type. So the error needs a

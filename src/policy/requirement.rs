@@ -144,15 +144,11 @@ impl<C> Requirement<C> {
                 branches => explain(branches, &judged),
             });
         }
-        let mut lookups = Lookups { lookups: Vec::new(), hidden: self.hidden };
         for check in &self.checks {
             let passes = match (check, parts) {
                 (Check::Token(check), _) => check(token),
                 (Check::Request(check), Some(parts)) => check(parts, token),
-                (Check::Lookup(lookup), Some(parts)) => lookup(parts, token).map(|lookup| {
-                    lookups.lookups.push(lookup);
-                    true
-                }),
+                (Check::Lookup(_), Some(_)) => Ok(true),
                 (Check::Request(_) | Check::Lookup(_), None) => {
                     Err(Error::Wiring { fix: NEEDS_REQUEST.into() })
                 }
@@ -161,7 +157,13 @@ impl<C> Requirement<C> {
                 return Err(Unmet::of(Error::AccessDenied { requires: Excerpt::of("its check") }));
             }
         }
-        Ok(lookups)
+        // Only now, since the API's code may begin to ask before its future is polled.
+        let lookups = self.checks.iter().filter_map(|check| match (check, parts) {
+            (Check::Lookup(lookup), Some(parts)) => Some(lookup(parts, token)),
+            _ => None,
+        });
+        let lookups = lookups.collect::<Result<_, _>>().map_err(Unmet::of)?;
+        Ok(Lookups { lookups, hidden: self.hidden })
     }
 }
 
