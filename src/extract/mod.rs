@@ -10,7 +10,7 @@
 //! | `Claims<C>` | a copy of the claims |
 //! | `Scopes` | the scope |
 //! | `Subject` | the issuer and the subject; 403 if the token has no subject |
-//! | `LoadedUser<U>`, `Option<LoadedUser<U>>` | what [`load_user`](crate::ResourceServer::load_user) has loaded |
+//! | `LoadedUser<U>`, `Option<LoadedUser<U>>` | what `ResourceServer::load_user` has loaded |
 //! | [`RawToken`](crate::token::RawToken) | the text of the token; 500 without `keep_raw_tokens` |
 
 #[cfg(feature = "axum")]
