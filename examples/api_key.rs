@@ -132,6 +132,7 @@ fn api_key(parts: &Parts) -> Option<&str> {
 
 impl Caller {
     /// Each kind of caller has its own rule.
+    #[allow(clippy::result_large_err, reason = "axum's own type for a refused request")]
     fn may(&self, requirement: &Requirement, partner_may: impl Fn(&Partner) -> bool) -> Result<()> {
         match self {
             // The same answer as that of `api.require(..)`.
