@@ -36,7 +36,7 @@ impl<C> Fixed<C> {
         token: &AnyToken,
         parts: Option<&Parts>,
         server: &ServerId,
-    ) -> Result<Lookups, Refusal> {
+    ) -> Result<Option<Box<Lookups>>, Refusal> {
         self.requirement.evaluate(token, parts, &self.branches).map_err(|unmet| {
             let branch = unmet.branch.and_then(|index| self.by_branch.get(index)?.as_ref());
             Refusal::unmet(unmet, server, branch, self.requirement.is_hidden())

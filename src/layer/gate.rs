@@ -216,7 +216,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         token: &AnyToken,
         parts: Option<&Parts>,
         applied: &Applied<'_, C>,
-    ) -> Result<Lookups, Refusal> {
+    ) -> Result<Option<Box<Lookups>>, Refusal> {
         let server = self.server.id();
         applied.evaluate(token, parts, server).map_err(|refusal| refusal.told(&server.stream))
     }
@@ -341,15 +341,11 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
 
 /// The request passes if the lookups succeed.
 #[inline]
-fn pass_after<C>(lookups: Lookups, headers: ResponseHeaders) -> Judgement<C> {
-    let Lookups { lookups, hidden } = lookups;
-    match lookups.is_empty() {
-        true => Judgement::Pass(headers),
-        false => {
-            let lookups = Box::pin(lookup::all(lookups));
-            Judgement::Wait(Waiting::Lookups { lookups, headers, hidden })
-        }
-    }
+fn pass_after<C>(lookups: Option<Box<Lookups>>, headers: ResponseHeaders) -> Judgement<C> {
+    let Some(lookups) = lookups else { return Judgement::Pass(headers) };
+    let Lookups { lookups, hidden } = *lookups;
+    let lookups = Box::pin(lookup::all(lookups));
+    Judgement::Wait(Waiting::Lookups { lookups, headers, hidden })
 }
 
 /// Moves the token from the URI to the request's extensions. Handlers and logs then do not see the

@@ -116,9 +116,9 @@ impl<C: Send + Sync + 'static> Applied<'_, C> {
         token: &AnyToken,
         parts: Option<&Parts>,
         server: &ServerId,
-    ) -> Result<Lookups, Refusal> {
+    ) -> Result<Option<Box<Lookups>>, Refusal> {
         match self {
-            Self::Nothing => Ok(Lookups::default()),
+            Self::Nothing => Ok(None),
             Self::Fixed(fixed) => fixed.evaluate(token, parts, server),
             Self::ByRequest(rule) => by_request(rule, token, parts, server),
             Self::Unlisted { requires, hidden } => {
@@ -134,7 +134,7 @@ fn by_request<C: Send + Sync + 'static>(
     token: &AnyToken,
     parts: Option<&Parts>,
     server: &ServerId,
-) -> Result<Lookups, Refusal> {
+) -> Result<Option<Box<Lookups>>, Refusal> {
     let refuse = |error| Refusal::unmet(Unmet::of(error), server, None, false);
     let wiring = |fix: &'static str| refuse(Error::Wiring { fix: fix.into() });
     // The caller passes the head of the request wherever `reads_request` is true.

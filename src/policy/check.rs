@@ -19,7 +19,6 @@ type TokenCheck = dyn Fn(&AnyToken) -> Result<bool, Error> + Send + Sync;
 type RequestCheck<T> = dyn Fn(&Parts, &AnyToken) -> Result<T, Error> + Send + Sync;
 
 /// The checks of one request that are in progress.
-#[derive(Default)]
 pub(crate) struct Lookups {
     pub(crate) lookups: Vec<Lookup>,
     /// Whether a refusal is answered 404 instead of 403.

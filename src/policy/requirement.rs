@@ -136,7 +136,7 @@ impl<C> Requirement<C> {
         token: &AnyToken,
         parts: Option<&Parts>,
         branches: &[Branch],
-    ) -> Result<Lookups, Unmet> {
+    ) -> Result<Option<Box<Lookups>>, Unmet> {
         let judged = Judged::new(token);
         if !self.policy.allows(&judged) {
             return Err(match branches {
@@ -144,6 +144,18 @@ impl<C> Requirement<C> {
                 branches => explain(branches, &judged),
             });
         }
+        match self.checks.is_empty() {
+            true => Ok(None),
+            false => self.run_checks(token, parts),
+        }
+    }
+
+    /// Runs the checks, the async ones last.
+    fn run_checks(
+        &self,
+        token: &AnyToken,
+        parts: Option<&Parts>,
+    ) -> Result<Option<Box<Lookups>>, Unmet> {
         for check in &self.checks {
             let passes = match (check, parts) {
                 (Check::Token(check), _) => check(token),
@@ -162,8 +174,11 @@ impl<C> Requirement<C> {
             (Check::Lookup(lookup), Some(parts)) => Some(lookup(parts, token)),
             _ => None,
         });
-        let lookups = lookups.collect::<Result<_, _>>().map_err(Unmet::of)?;
-        Ok(Lookups { lookups, hidden: self.hidden })
+        let lookups: Vec<_> = lookups.collect::<Result<_, _>>().map_err(Unmet::of)?;
+        if lookups.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(Lookups { lookups, hidden: self.hidden })))
     }
 }
 

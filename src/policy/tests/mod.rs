@@ -16,7 +16,7 @@ use crate::token::{AccessToken, AnyToken, Claims, Facts, Payload, ScopeHierarchy
 fn evaluate<C>(requirement: &Requirement<C>, token: &AnyToken) -> Result<(), Error> {
     match requirement.evaluate(token, None, &[]) {
         Ok(lookups) => {
-            assert!(lookups.lookups.is_empty());
+            assert!(lookups.is_none());
             Ok(())
         }
         Err(unmet) => Err(unmet.error),

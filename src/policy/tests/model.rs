@@ -406,7 +406,7 @@ fn found(policy: &Policy, branches: &[Branch], token: &AnyToken) -> Told {
     let requirement: Requirement<()> = Requirement::from(policy.clone());
     let told = |prepared: &[Branch]| match requirement.evaluate(token, None, prepared) {
         Ok(lookups) => {
-            assert!(lookups.lookups.is_empty());
+            assert!(lookups.is_none());
             Told::Passes
         }
         Err(unmet) => match &unmet.error {
