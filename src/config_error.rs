@@ -15,6 +15,19 @@ impl ConfigError {
         Self { problems: vec![problem] }
     }
 
+    /// One problem, for a rule of [`require_with`](crate::ResourceServer::require_with) that cannot make a
+    /// requirement, for example because a header is missing. The text is for the log.
+    ///
+    /// ```
+    /// use tower_resource_server::ConfigError;
+    ///
+    /// let error = ConfigError::new("the request names no tenant");
+    /// assert_eq!(error.problems(), ["the request names no tenant"]);
+    /// ```
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self::one(problem.into())
+    }
+
     /// The problems, each in one line.
     pub fn problems(&self) -> &[String] {
         &self.problems

@@ -35,7 +35,10 @@ pub(crate) async fn all(lookups: Vec<Lookup>) -> Result<(), Error> {
 /// The error for a failed lookup.
 pub(crate) fn refusal(error: LookupError) -> Error {
     match error {
-        LookupError::Refused(reason) => Error::AccessDenied { requires: Excerpt::of(&reason) },
+        LookupError::Refused(reason) => {
+            let requires = Excerpt::of(&format!("another answer of a check than: {reason}"));
+            Error::AccessDenied { requires }
+        }
         LookupError::Unavailable(problem) => unavailable(&problem),
     }
 }

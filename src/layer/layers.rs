@@ -218,8 +218,8 @@ impl<C, R> ResourceServer<C, R> {
     /// });
     /// // `/files/7` requires the scope `files:7`.
     /// let by_path = api.require_with(|parts: &Parts, _: &AccessToken| {
-    ///     // Only a path with one segment behind `/files/`. An empty id is no scope token: an error.
-    ///     let id = parts.uri.path().strip_prefix("/files/").filter(|id| !id.contains('/'));
+    ///     // Only one segment behind `/files/`, without percent escapes. Otherwise an error.
+    ///     let id = parts.uri.path().strip_prefix("/files/").filter(|id| !id.contains(['/', '%']));
     ///     Ok(Policy::try_scope(&id.map(|id| format!("files:{id}")).unwrap_or_default())?.into())
     /// });
     /// let service = api.layer().layer(by_path.layer(hello));
