@@ -26,8 +26,8 @@ use tower_resource_server::clock::TestClock;
 use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::policy::{
     LookupError, Policy, Requirement, acr, all_of, any_of, audience, authorization_details, claim,
-    client, client_id, issuer as issued_by, max_age, not, role, sender_constrained, subject, token_age,
-    user,
+    client, client_id, issuer as issued_by, max_age, not, role, sender_constrained, subject,
+    token_age, user,
 };
 use tower_resource_server::refusal::{EmptyBody, ProblemJson, RefusalBody};
 use tower_resource_server::test_issuer::{TestIssuer, TokenBuilder};
@@ -222,14 +222,7 @@ const LACKS: &[(&str, Make, Mint, Option<Mint>, u16, &str)] = &[
         403,
         "",
     ),
-    (
-        "a client",
-        || client().into(),
-        |token| token,
-        Some(|token| token.subject("app")),
-        403,
-        "",
-    ),
+    ("a client", || client().into(), |token| token, Some(|token| token.subject("app")), 403, ""),
     (
         "a check",
         || scope("a").and_check(|token: &AccessToken| token.has("groups", "x")),
@@ -288,7 +281,9 @@ where
     R: RefusalBody<Body> + RefusalBody<axum::body::Body> + Clone,
 {
     let hello = || {
-        service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::from("hello"))) })
+        service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::from("hello")))
+        })
     };
     let by_handler = service_fn(move |request: Request<Body>| {
         let body = body.clone();
@@ -328,7 +323,8 @@ where
     R: RefusalBody<Body> + RefusalBody<axum::body::Body> + Clone,
 {
     let (issuer, clock) = world();
-    let server = builder(trusting(&issuer)).clock(clock).refusal_body(body.clone()).build().unwrap();
+    let server =
+        builder(trusting(&issuer)).clock(clock).refusal_body(body.clone()).build().unwrap();
     for (name, make, lacking, having, status, says) in LACKS {
         let token = lacking(issuer.token()).sign();
         let answers = answers(&server, body.clone(), *make, &token).await;
@@ -345,7 +341,11 @@ where
         if let Some(having) = having {
             let token = having(issuer.token()).sign();
             for (way, answer) in self::answers(&server, body.clone(), *make, &token).await {
-                assert_eq!((answer.status, &*answer.body), (StatusCode::OK, &b"hello"[..]), "{name}: {way}");
+                assert_eq!(
+                    (answer.status, &*answer.body),
+                    (StatusCode::OK, &b"hello"[..]),
+                    "{name}: {way}"
+                );
             }
         }
     }
@@ -516,7 +516,10 @@ async fn an_async_check_refuses_or_is_unavailable_and_never_admits() {
         let waits = builder(Issuer::new(ISSUER).key_source(waits)).build().unwrap();
         for (way, service) in [
             ("protect", boxed(server.protect(make()))),
-            ("require", boxed(ServiceBuilder::new().layer(server.layer()).layer(server.require(make())))),
+            (
+                "require",
+                boxed(ServiceBuilder::new().layer(server.layer()).layer(server.require(make()))),
+            ),
             (
                 "require_with",
                 boxed(
@@ -544,13 +547,18 @@ async fn an_async_check_comes_after_every_other_check_and_ends_at_the_first_refu
     let issuer = issuer();
     let server = server(&issuer);
     let token = issuer.token().scope("a").sign();
-    for (name, passes, status, expected) in [("refused", false, 403, 0), ("allowed", true, 200, 1)] {
+    for (name, passes, status, expected) in [("refused", false, 403, 0), ("allowed", true, 200, 1)]
+    {
         let calls = Arc::default();
         // The async check is written first.
         let requirement = checked(scope("a"), End::Passes, &calls)
             .and_check_request(move |_: &Parts, _: &AccessToken| passes);
         let reply = api(server.protect(requirement)).bearer(&token).await;
-        assert_eq!((reply.status.as_u16(), calls.load(Ordering::SeqCst)), (status, expected), "{name}");
+        assert_eq!(
+            (reply.status.as_u16(), calls.load(Ordering::SeqCst)),
+            (status, expected),
+            "{name}"
+        );
     }
     let polled = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&polled);
@@ -598,8 +606,7 @@ async fn a_check_of_the_request_sees_what_the_handler_sees() {
         })
     };
     let layered = ServiceBuilder::new().layer(server.layer()).layer(server.require(check()));
-    for (way, service) in
-        [("protect", boxed(server.protect(check()))), ("require", boxed(layered))]
+    for (way, service) in [("protect", boxed(server.protect(check()))), ("require", boxed(layered))]
     {
         let token = issuer.token().scope("a").sign();
         for (name, method, path, tool, good) in [
@@ -790,7 +797,8 @@ async fn the_authorization_field_is_gone_behind_a_layer_that_strips_it() {
         ("optional layer", peek(server.optional_layer(), request(&token)).await),
         (
             "require in a layer",
-            peek(inner().layer(server.layer()).layer(server.require(scope("a"))), request(&token)).await,
+            peek(inner().layer(server.layer()).layer(server.require(scope("a"))), request(&token))
+                .await,
         ),
         (
             "two layers",
@@ -798,11 +806,13 @@ async fn the_authorization_field_is_gone_behind_a_layer_that_strips_it() {
         ),
         (
             "protect in a layer",
-            peek(inner().layer(server.layer()).layer(server.protect(scope("a"))), request(&token)).await,
+            peek(inner().layer(server.layer()).layer(server.protect(scope("a"))), request(&token))
+                .await,
         ),
         (
             "an optional layer in a layer",
-            peek(inner().layer(server.layer()).layer(server.optional_layer()), request(&token)).await,
+            peek(inner().layer(server.layer()).layer(server.optional_layer()), request(&token))
+                .await,
         ),
     ] {
         assert_eq!(status, 200, "{name}");
@@ -837,10 +847,9 @@ async fn a_stripped_token_is_judged_again_after_a_reload_between_two_layers() {
     let other = TestIssuer::in_process("https://other.example.com");
     let token = issuer.token().scope("a").sign();
     let both = [trusting(&issuer), trusting(&other)];
-    for (name, next, status) in [
-        ("still trusted", both.to_vec(), 200),
-        ("no longer trusted", vec![trusting(&other)], 401),
-    ] {
+    for (name, next, status) in
+        [("still trusted", both.to_vec(), 200), ("no longer trusted", vec![trusting(&other)], 401)]
+    {
         let query = Request::get(format!("https://api.example.com/?access_token={token}"));
         let query = query.header(AUTHORIZATION, "Basic eA==").body(Body::default()).unwrap();
         for (way, request, left) in
@@ -874,8 +883,10 @@ async fn a_stripped_token_is_judged_again_after_a_reload_between_two_layers() {
         request.headers_mut().insert(AUTHORIZATION, "Basic eA==".parse().unwrap());
         request
     });
-    let layers =
-        ServiceBuilder::new().layer(server.layer()).layer(between).layer(server.protect(scope("a")));
+    let layers = ServiceBuilder::new()
+        .layer(server.layer())
+        .layer(between)
+        .layer(server.protect(scope("a")));
     let (status, found) = peek(layers, request(&token)).await;
     assert_eq!((status, &found["authorization"]), (200, &json!("Basic eA==")));
 }
@@ -896,10 +907,14 @@ async fn the_text_of_a_token_is_there_only_where_it_was_asked_for() {
     let nested = ServiceBuilder::new().layer(on.layer()).layer(on.require(scope("a")));
     for (name, (status, found), kept) in [
         ("off", peek(off.layer(), request(&token)).await, false),
-        ("off, stripped", {
-            let off = builder(trusting(&issuer)).strip_authorization().build().unwrap();
-            peek(off.layer(), request(&token)).await
-        }, false),
+        (
+            "off, stripped",
+            {
+                let off = builder(trusting(&issuer)).strip_authorization().build().unwrap();
+                peek(off.layer(), request(&token)).await
+            },
+            false,
+        ),
         ("on", peek(on.layer(), request(&token)).await, true),
         ("on, behind require", peek(nested, request(&token)).await, true),
         ("on, stripped", peek(stripped.layer(), request(&token)).await, true),

@@ -1,6 +1,7 @@
 //! One condition of a policy, and whether a token meets it.
 
 use std::cell::OnceCell;
+use std::fmt;
 
 use crate::error::Error;
 use crate::policy::claim_test::{ClaimTest, Wanted};
@@ -11,7 +12,7 @@ use crate::token::{
 };
 
 /// One condition.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Leaf {
     Scope(ScopeToken),
     /// The second field is `false` for a role that the token must not have.
@@ -188,7 +189,7 @@ impl Leaf {
         }
     }
 
-    /// The condition for the log. It contains no subject, no client and no value of a claim.
+    /// The condition for the log and for `Debug`. It contains no subject, no client and no value of a claim.
     fn shown(&self) -> Excerpt {
         let text = match self {
             Self::Scope(scope) => format!("scope {scope}"),
@@ -208,6 +209,13 @@ impl Leaf {
             Self::SenderConstrained => "a sender-constrained token".to_owned(),
         };
         Excerpt::of(&text)
+    }
+}
+
+/// As in the log: a policy may name a user or a client.
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.shown(), f)
     }
 }
 
