@@ -56,7 +56,7 @@ impl Check {
             let lookup =
                 catch_unwind(AssertUnwindSafe(|| -> Lookup { Box::pin(check(parts, &token)) }));
             Ok(lookup.unwrap_or_else(|_| {
-                Box::pin(ready(Err(LookupError::unavailable("an async check panicked"))))
+                Box::pin(ready(Err(LookupError::unavailable("a check that waits has panicked"))))
             }))
         }))
     }
