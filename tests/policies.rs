@@ -81,9 +81,11 @@ async fn in_axum(app: Router, token: &str) -> Seen {
 type Make = fn() -> Requirement;
 type Mint = for<'a> fn(TokenBuilder<'a>) -> TokenBuilder<'a>;
 
-/// Each kind of lack: what is required, a token that lacks it, a token that has it, and the answer.
-#[allow(clippy::type_complexity, reason = "the rows of a table")]
-const LACKS: &[(&str, Make, Mint, Option<Mint>, u16, &str)] = &[
+/// What is required, a token that lacks it, a token that has it, the status, and a part of the challenge.
+type Lack = (&'static str, Make, Mint, Option<Mint>, u16, &'static str);
+
+/// Each kind of lack.
+const LACKS: &[Lack] = &[
     (
         "a scope",
         || scope("a").into(),

@@ -5,14 +5,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod authorization;
+mod mcp;
 mod rfc6749;
 mod rfc6750;
 mod rfc7515;
 mod rfc7517;
 mod rfc7518;
 mod rfc7519;
+mod rfc8693;
+mod rfc8707;
 mod rfc8725;
 mod rfc9068;
 mod rfc9110;
+#[cfg(feature = "http-client")]
+mod rfc9396;
+#[cfg(feature = "http-client")]
+mod rfc9470;
 mod vectors;

@@ -642,3 +642,25 @@ fn policies_that_pass_allocate_nothing() {
         allocation_counter::measure(|| assert!(refused.evaluate(&token, None, &[]).is_err()));
     assert!(counted.count_total > 0);
 }
+
+#[test]
+fn debug_of_a_policy_shows_no_user_no_client_and_no_value_of_a_claim() {
+    let policy = all_of([
+        subject("https://as.example.com", "alice-s3cret"),
+        client_id("https://as.example.com", "app-s3cret"),
+        claim("email").equals("mail-s3cret"),
+        not(claim("phone").one_of(["phone-s3cret"])),
+        authorization_details("pay").with("iban", ["iban-s3cret"]).into(),
+        scope("notes:read"),
+        role("editor"),
+    ]);
+    let requirement: Requirement<()> = Requirement::from(policy.clone());
+    for shown in
+        [format!("{policy:?}"), format!("{requirement:?}"), format!("{:?}", policy.branches())]
+    {
+        assert!(!shown.contains("s3cret"), "{shown}");
+        for word in ["email", "phone", "pay", "scope notes:read", "role editor"] {
+            assert!(shown.contains(word), "{word}: {shown}");
+        }
+    }
+}
