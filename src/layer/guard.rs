@@ -96,6 +96,7 @@ impl<C> Applied<'_, C> {
     }
 
     /// Whether a lookup that refuses is answered 404 instead of 403.
+    #[cfg(feature = "http-client")]
     pub(crate) fn is_hidden(&self) -> bool {
         match self {
             Self::Fixed(fixed) => fixed.requirement.is_hidden(),
