@@ -4,8 +4,8 @@ use http::Request;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use tower::ServiceBuilder;
-use tower_resource_server::AccessToken;
 use tower_resource_server::policy::{all_of, audience};
+use tower_resource_server::{AccessToken, ResourceServer};
 
 use crate::support::*;
 
@@ -53,4 +53,41 @@ async fn id_8707_3_1_a_tenant_is_part_of_the_audience() {
     }
     fixed.bearer(&token("b")).await.assert_ok("a fixed route");
     fixed.bearer(&token("a")).await.assert_invalid_token("another tenant's route");
+}
+
+#[test]
+fn id_8707_2_1_a_resource_is_an_absolute_uri_without_fragment() {
+    let issuer = issuer();
+    for (name, resource, good) in [
+        ("a URL", "https://api.example.com/notes", true),
+        ("its root", "https://api.example.com", true),
+        ("a fragment", "https://api.example.com/notes#part", false),
+        ("an empty fragment", "https://api.example.com/notes#", false),
+        ("relative", "/notes", false),
+        ("a name", "notes-api", false),
+        ("empty", "", false),
+        ("http", "http://api.example.com/notes", false),
+        ("http on loopback, not switched on", "http://127.0.0.1:3000/notes", false),
+        ("dot segments", "https://api.example.com/a/../notes", false),
+    ] {
+        let server = ResourceServer::builder().issuer(trusting(&issuer)).resource(resource).build();
+        assert_eq!(server.is_ok(), good, "{name}");
+        if let Err(error) = server {
+            assert!(error.problems()[0].starts_with("resource `"), "{name}: {error}");
+        }
+    }
+    let builder = ResourceServer::builder().issuer(trusting(&issuer));
+    let builder = builder.resource("http://127.0.0.1:3000/notes").allow_http_loopback();
+    assert!(builder.build().is_ok());
+}
+
+#[tokio::test]
+async fn id_8707_2_1_a_resource_is_an_audience() {
+    let issuer = issuer();
+    let resource = "https://api.example.com/notes";
+    let server = ResourceServer::builder().issuer(trusting(&issuer)).resource(resource);
+    let api = api(server.build().unwrap().layer());
+    api.bearer(&issuer.token().audience(resource).sign()).await.assert_ok("the resource");
+    let other = issuer.token().audience("https://api.example.com/note").sign();
+    api.bearer(&other).await.assert_invalid_token("another one");
 }

@@ -16,13 +16,14 @@ use crate::authenticator::{
 use crate::challenge::Challenges;
 use crate::config_error::ConfigError;
 use crate::issuer::{Issuer, IssuerResolver};
-use crate::observe::shown::AllShown;
+use crate::observe::shown::{AllShown, shown};
 use crate::rejection::EmptyBody;
 use crate::server::handle::{ResourceServer, Shared};
 use crate::server::settings::Settings;
 use crate::server_id::{Identity, ServerId};
 use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims};
+use crate::url::check_url;
 
 /// The state of a builder that needs its first issuer. Add the trusted authorization server with
 /// `.issuer("https://as.example.com")`.
@@ -120,6 +121,24 @@ impl<C, R> Builder<NeedsAudience, C, R> {
     pub fn audience(self, audience: impl Into<String>) -> Builder<Ready, C, R> {
         self.add_audience(audience.into())
     }
+
+    /// Sets the resource identifier of this API (RFC 8707 §2): an absolute https URL without a fragment.
+    /// It is an [`audience`](Self::audience) whose form is checked. [`build`](Self::build) refuses any other
+    /// text.
+    ///
+    /// ```
+    /// use tower_resource_server::ResourceServer;
+    ///
+    /// let builder = |resource: &str| {
+    ///     ResourceServer::builder().issuer("https://as.example.com").resource(resource)
+    /// };
+    /// assert!(builder("https://api.example.com/notes#part").build().is_err());
+    /// # #[cfg(feature = "http-client")]
+    /// assert!(builder("https://api.example.com/notes").build().is_ok());
+    /// ```
+    pub fn resource(self, resource: impl Into<String>) -> Builder<Ready, C, R> {
+        self.add_resource(resource.into())
+    }
 }
 
 impl<C, R> Builder<Ready, C, R> {
@@ -138,9 +157,19 @@ impl<C, R> Builder<Ready, C, R> {
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.add_audience(audience.into())
     }
+
+    /// Adds another resource identifier of this API (RFC 8707 §2).
+    pub fn resource(self, resource: impl Into<String>) -> Self {
+        self.add_resource(resource.into())
+    }
 }
 
 impl<S, C, R> Builder<S, C, R> {
+    fn add_resource(mut self, resource: String) -> Builder<Ready, C, R> {
+        self.settings.resources.push(resource.clone());
+        self.add_audience(resource)
+    }
+
     fn with_state<T>(self) -> Builder<T, C, R> {
         Builder {
             settings: self.settings,
@@ -271,12 +300,14 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             challenge,
             query_token,
             scopes,
+            resources,
             keep_raw_tokens,
             strip_authorization,
             mut problems,
         } = self.settings;
         let settings = Arc::new(settings);
         problems.extend(settings.problems());
+        problems.extend(resource_problems(&resources, settings.allow_http_loopback));
         let trust = settings.trust(&issuers, &audiences, None, &mut problems);
         let (challenge, challenges) = challenge.build(&audiences, &mut problems);
         let (Some(challenges), []) = (challenges, problems.as_slice()) else {
@@ -311,6 +342,15 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             keeps_tokens: AtomicBool::new(keep_raw_tokens || strip_authorization),
         }))
     }
+}
+
+/// RFC 8707 §2: an absolute URI without a fragment; OAuth 2.1 §1.5: https.
+fn resource_problems(resources: &[String], allow_http_loopback: bool) -> Vec<String> {
+    let problem = |resource: &String| {
+        let fault = check_url(resource, allow_http_loopback).err()?;
+        Some(format!("resource `{}`: {fault}", shown(resource)))
+    };
+    resources.iter().filter_map(problem).collect()
 }
 
 impl<S, C, R> fmt::Debug for Builder<S, C, R> {
