@@ -34,7 +34,7 @@ pub(crate) enum Presented {
     /// The presented token is not kept, because no route of the server needs it.
     Unkept,
     Kept(Arc<Presentation<'static>>),
-    /// A test injected claims, so there is no token's text. The authorization server counts as asked.
+    /// A test injected claims, so the token has no text. The authorization server counts as asked.
     #[cfg(feature = "test-issuer")]
     Injected,
 }

@@ -8,6 +8,7 @@ use http::request::Parts;
 
 use crate::authentication::Authentication;
 use crate::error::Error;
+use crate::extract::access_token::refusal;
 use crate::observe::Stream;
 use crate::rejection::Refusal;
 use crate::users::LoadedUser;
@@ -23,11 +24,7 @@ where
         let outcome = outcome(parts)?;
         match find(outcome, parts)? {
             Some(user) => Ok(user),
-            None => {
-                let server = &outcome.server;
-                let refusal = Refusal::new(Error::MissingCredentials, &server.challenges);
-                Err(refusal.told(&server.stream))
-            }
+            None => Err(refusal(Error::MissingCredentials, outcome)),
         }
     }
 }
