@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "../examples/hyper/routes.rs"]
+mod example;
 #[path = "routes/hostile.rs"]
 mod hostile;
 #[path = "routes/wire.rs"]
@@ -231,6 +233,62 @@ async fn a_hand_written_match_runs_no_route_under_another_requirement() {
         by_match(row.method, path) != by_lenient_match(row.method, path)
     });
     assert!(confused.count() >= 30);
+}
+
+/// The `match` of the example `hyper`, whose handlers are known by what they write.
+#[tokio::test]
+async fn the_match_of_the_example_runs_no_route_under_another_requirement() {
+    let issuer = issuer();
+    let layer = server(&issuer).protect_routes(example::requirements());
+    let wire = Wire::hyper(layer.layer(service_fn(example::answer))).await;
+    let token = |scope: &str| issuer.token().subject("alice").scope(scope).sign();
+    let (reader, writer, both) =
+        (token("notes:read"), token("notes:write"), token("notes:read notes:write"));
+
+    // Each route passes with its own scope, and is refused with the other.
+    for (method, target, body, passes, refused, scope) in [
+        ("GET", "/", "hello, alice\n", &reader, &writer, "notes:read"),
+        ("GET", "/notes/7", "note 7\n", &reader, &writer, "notes:read"),
+        ("DELETE", "/notes/7", "note 7 is deleted\n", &writer, &reader, "notes:write"),
+    ] {
+        let row = Row { method, target, headers: "" };
+        let answer = wire.send(&row, Some(passes)).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, body), "{method} {target}");
+        let answer = wire.send(&row, Some(refused)).await;
+        assert_eq!((answer.status, answer.body.as_str()), (403, ""), "{method} {target}");
+        let challenge = answer.challenge();
+        assert_eq!(challenge.param("error"), Some("insufficient_scope"), "{method} {target}");
+        assert_eq!(challenge.param("scope"), Some(scope), "{method} {target}");
+    }
+
+    let mut ran = 0;
+    for row in HOSTILE {
+        for (name, token) in [
+            ("reader", Some(&reader)),
+            ("writer", Some(&writer)),
+            ("both", Some(&both)),
+            ("nobody", None),
+        ] {
+            let answer = wire.send(row, token.map(String::as_str)).await;
+            if answer.status != 200 {
+                assert!(
+                    !answer.body.contains("note") && !answer.body.contains("hello"),
+                    "{row:?} {answer:?}"
+                );
+                continue;
+            }
+            ran += 1;
+            // Answers to HEAD have no body, and the requests for them need the scope of GET.
+            let deletes = answer.body.ends_with("is deleted\n") || row.method == "DELETE";
+            let allowed = match deletes {
+                true => ["writer", "both"],
+                false => ["reader", "both"],
+            };
+            assert!(allowed.contains(&name), "{name} {row:?} {answer:?}");
+            assert!(!answer.body.contains("no such route"), "{name} {row:?}");
+        }
+    }
+    assert!(ran >= 4, "hardly a row reaches its own handler: {ran}");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub struct Wire {
 pub struct Answer {
     pub status: u16,
     pub head: String,
+    pub body: String,
 }
 
 impl Wire {
@@ -76,9 +77,9 @@ impl Wire {
         // The server may reset a connection whose request it refuses to read.
         let _ = stream.read_to_end(&mut answer).await;
         let text = String::from_utf8(answer).unwrap();
-        let head = text.split("\r\n\r\n").next().unwrap().to_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(400);
-        Answer { status, head }
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 }
 
