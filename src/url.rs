@@ -276,6 +276,12 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// The origin of an http or https URL, as browsers send it in `Origin`.
+pub(crate) fn origin_of(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()))?;
+    Some(url.origin().ascii_serialization())
+}
+
 #[cfg(feature = "http-client")]
 /// Whether the client certificate is sent to this URL: only over TLS.
 pub(crate) fn is_https(url: &str) -> bool {

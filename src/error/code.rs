@@ -53,6 +53,11 @@ impl Error {
             Self::IntrospectionUnavailable { .. } => "introspection_unavailable",
             Self::FormTooLarge { .. } => "form_too_large",
             Self::FormUnreadable => "form_unreadable",
+            Self::ForeignOrigin { .. } => "foreign_origin",
+            Self::MalformedMessage { .. } => "malformed_message",
+            Self::HeaderMismatch { .. } => "header_mismatch",
+            Self::MessageTooLarge { .. } => "message_too_large",
+            Self::MessageTooSlow => "message_too_slow",
             Self::Wiring { .. } => "wiring",
         }
     }

@@ -173,6 +173,17 @@ impl fmt::Display for Error {
                 write!(f, "introspection at issuer {issuer} failed: {}", problem.as_str())
             }
             Self::FormTooLarge { limit } => write!(f, "the form has more than {limit} bytes"),
+            Self::ForeignOrigin { found } => {
+                write!(f, "the request comes from the web page of another origin, {found}: see McpPolicy::allow_origin")
+            }
+            Self::MalformedMessage { problem } => write!(f, "the message is malformed: {problem}"),
+            Self::HeaderMismatch { header } => {
+                write!(f, "the header `{header}` does not agree with the message")
+            }
+            Self::MessageTooLarge { limit } => {
+                write!(f, "the message has more than {limit} bytes")
+            }
+            Self::MessageTooSlow => f.write_str("the client took too long to send the message"),
             Self::FormUnreadable => f.write_str("the form could not be read to its end"),
             Self::Wiring { fix } => f.write_str(fix),
         }

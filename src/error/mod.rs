@@ -280,6 +280,29 @@ pub enum Error {
     /// The body of a form request could not be read to its end.
     FormUnreadable,
 
+    /// The `Origin` of the request is not an accepted origin (MCP).
+    ForeignOrigin {
+        /// The origin found. Empty if there are several.
+        found: Excerpt,
+    },
+    /// The body of the request is not a message that every program reads in the same way (MCP).
+    MalformedMessage {
+        /// The problem, as a fixed text.
+        problem: &'static str,
+    },
+    /// A header does not agree with the message in the body (MCP 2026-07-28).
+    HeaderMismatch {
+        /// The name of the header.
+        header: &'static str,
+    },
+    /// The body of the request has more bytes than the MCP layer reads.
+    MessageTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The client took too long to send the body of the request.
+    MessageTooSlow,
+
     /// The API's code combines layers, servers or types of claims wrongly.
     Wiring {
         /// The change that the API's code needs.

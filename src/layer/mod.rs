@@ -26,6 +26,7 @@ mod gate;
 mod guard;
 mod head;
 mod layers;
+mod mcp;
 mod routes;
 mod service;
 #[cfg(feature = "http-client")]
@@ -35,6 +36,7 @@ mod waiting;
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
 pub use layers::{OptionalResourceServerLayer, RequireLayer, ResourceServerLayer};
+pub use mcp::{McpBody, McpFuture, McpLayer, McpMessages, McpService};
 pub use service::ResourceServerService;
 #[cfg(feature = "http-client")]
 pub use user::LoadUserLayer;

@@ -36,6 +36,7 @@ mod claim_test;
 mod details;
 pub(crate) mod expression;
 mod leaf;
+mod mcp;
 mod node;
 mod openapi;
 mod requirement;
@@ -54,6 +55,8 @@ pub use expression::{
     Policy, acr, all_of, any_of, audience, authenticated, client, client_id, issuer, max_age, not,
     role, sender_constrained, subject, token_age, user,
 };
+pub(crate) use mcp::{CallRule, Demand, Message, Operations, Unfound, compare, messages};
+pub use mcp::{McpCall, McpPolicy};
 pub use requirement::Requirement;
 #[cfg(feature = "http-client")]
 pub use requirement::introspected_now;

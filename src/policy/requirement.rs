@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use http::request::Parts;
 
+use crate::config_error::ConfigError;
 use crate::error::Error;
 use crate::lookup_error::LookupError;
 use crate::policy::branch::{Branch, Unmet, explain};
@@ -103,6 +104,15 @@ impl<C> Requirement<C> {
     pub fn hidden(mut self) -> Self {
         self.hidden = true;
         self
+    }
+
+    /// The same requirement, with the policy of `base` in front. The checks of `base` are not added.
+    ///
+    /// # Errors
+    /// If the policy has too many branches.
+    pub(crate) fn behind(mut self, base: &Self) -> Result<Self, ConfigError> {
+        self.policy = Policy::try_all_of([base.policy.clone(), self.policy])?;
+        Ok(self)
     }
 
     /// Whether 404 is answered instead of 403.

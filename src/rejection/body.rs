@@ -69,6 +69,7 @@ impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
             StatusCode::UNAUTHORIZED => br#"{"title":"Unauthorized","status":401}"#,
             StatusCode::FORBIDDEN => br#"{"title":"Forbidden","status":403}"#,
             StatusCode::NOT_FOUND => br#"{"title":"Not Found","status":404}"#,
+            StatusCode::REQUEST_TIMEOUT => br#"{"title":"Request Timeout","status":408}"#,
             StatusCode::PAYLOAD_TOO_LARGE => br#"{"title":"Content Too Large","status":413}"#,
             StatusCode::SERVICE_UNAVAILABLE => br#"{"title":"Service Unavailable","status":503}"#,
             _ => br#"{"title":"Internal Server Error","status":500}"#,

@@ -30,7 +30,10 @@ pub(crate) use unmet::challenges_of;
 /// | the route asks for another audience, a more recent token, a bound token | 401 | `invalid_token` |
 /// | the token lacks anything else, or a check of the route refuses it | 403 | no error code |
 /// | the same, where the requirement is [`hidden`](crate::policy::Requirement::hidden) | 404 | none |
-/// | the form is larger than the limit of the form layer | 413 | none |
+/// | the form or the MCP message is larger than the limit | 413 | none |
+/// | the MCP message is malformed, or disagrees with its headers | 400 | `invalid_request` |
+/// | the request to an MCP server comes from a web page of another origin | 403 | no error code |
+/// | the client takes too long to send the MCP message | 408 | none |
 /// | a dependency is unavailable: keys, a tenant's issuer, introspection, a lookup of the API | 503, `Retry-After` | none |
 /// | a mistake in the API's code: a missing layer, another type of claims | 500 | none |
 ///
@@ -148,7 +151,9 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         Error::MalformedCredentials
         | Error::RepeatedCredentials
         | Error::SeveralMethods
-        | Error::FormUnreadable => (StatusCode::BAD_REQUEST, Some(Code::InvalidRequest)),
+        | Error::FormUnreadable
+        | Error::MalformedMessage { .. }
+        | Error::HeaderMismatch { .. } => (StatusCode::BAD_REQUEST, Some(Code::InvalidRequest)),
         Error::TokenTooLarge { .. }
         | Error::NotAJwt
         | Error::EncryptedToken
@@ -178,14 +183,17 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         Error::InsufficientUserAuthentication { .. } => {
             (StatusCode::UNAUTHORIZED, Some(Code::InsufficientUserAuthentication))
         }
-        Error::AccessDenied { .. } | Error::UnknownPrincipal { .. } => {
-            (StatusCode::FORBIDDEN, Some(Code::None))
-        }
+        Error::AccessDenied { .. }
+        | Error::UnknownPrincipal { .. }
+        | Error::ForeignOrigin { .. } => (StatusCode::FORBIDDEN, Some(Code::None)),
         Error::KeysUnavailable { .. }
         | Error::IssuerUnavailable { .. }
         | Error::IntrospectionUnavailable { .. }
         | Error::LookupUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
-        Error::FormTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+        Error::FormTooLarge { .. } | Error::MessageTooLarge { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, None)
+        }
+        Error::MessageTooSlow => (StatusCode::REQUEST_TIMEOUT, None),
         Error::Wiring { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Shared<C, R> {
     pub(crate) query_token: bool,
     pub(crate) strips_authorization: bool,
     pub(crate) keeps_tokens: AtomicBool,
+    /// The resource identifier.
+    pub(crate) resource: Option<String>,
 }
 
 /// An authenticated request: its token, and the headers for the response.
@@ -70,6 +72,16 @@ impl<C, R> ResourceServer<C, R> {
 
     pub(crate) fn challenges(&self) -> &Challenges {
         &self.shared.id.challenges
+    }
+
+    /// The resource identifier of this server.
+    pub(crate) fn resource(&self) -> Option<&str> {
+        self.shared.resource.as_deref()
+    }
+
+    /// The challenges for a request that no scope would help.
+    pub(crate) fn without_scope(&self) -> &Challenges {
+        &self.shared.id.without_scope
     }
 
     /// The challenges of a route that requires `scopes`. Without scopes, they are the server's own.

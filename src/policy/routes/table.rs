@@ -41,7 +41,7 @@ enum Index {
 }
 
 impl<T> Table<T> {
-    pub(super) fn new(reading: Reading) -> Self {
+    pub(in crate::policy) fn new(reading: Reading) -> Self {
         let index = match reading {
             Reading::MatchedPattern => Index::Patterns(BTreeMap::new()),
             Reading::Path => Index::Paths { tree: Node::default(), patterns: Vec::new() },
@@ -74,9 +74,17 @@ impl<T> Table<T> {
         self.entries.get(position)
     }
 
+    /// Whether a program could take the path for one of a listed pattern.
+    pub(in crate::policy) fn could_match(&self, path: &str) -> bool {
+        match &self.index {
+            Index::Patterns(_) => true,
+            Index::Paths { tree, .. } => !has_one_reading(path) || tree.could_match(path),
+        }
+    }
+
     /// # Errors
     /// The problem, as a sentence that names the pattern.
-    pub(super) fn insert(
+    pub(in crate::policy) fn insert(
         &mut self,
         method: Option<Method>,
         pattern: &str,

@@ -9,6 +9,7 @@ mod name;
 #[cfg(test)]
 mod oracle;
 mod pointer;
+mod shallow;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use serde::de::DeserializeSeed as _;
 use strict::{Budget, Strict};
 
 pub(crate) use pointer::{Found, JsonPointer};
+pub(crate) use shallow::{Members, members};
 pub(crate) use strict::{Fault, MAX_DEPTH};
 pub(crate) use value::{Object, Value};
 
@@ -36,6 +38,17 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Object<'_>, Fault> {
         Ok(_) => Err(Fault::Form),
         Err(_) => Err(budget.fault().unwrap_or_else(|| surrogate_or_form(text))),
     }
+}
+
+/// Parses `bytes` as one JSON value of any type, of at most this depth. Refuses duplicate member names and
+/// anything after the value.
+pub(crate) fn parse_value(bytes: &[u8], depth: u32) -> Result<Value<'_>, Fault> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let budget = Budget::new(depth);
+    let value = Strict(&budget).deserialize(&mut deserializer);
+    value
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|_| budget.fault().unwrap_or(Fault::Form))
 }
 
 /// Distinguishes a lone surrogate from other faults of form. This is only for the log: the document

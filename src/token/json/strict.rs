@@ -244,7 +244,7 @@ impl<'de> Deserialize<'de> for Digits {
 }
 
 /// The name of a member. It is borrowed if the text has no escapes.
-struct Name<'de>(Cow<'de, str>);
+pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,0 +1,162 @@
+//! The service inside the authentication: it reads the messages, and asks for what they need.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::layer::gate::{Gate, Judgement, Role};
+use crate::layer::guard::Guard;
+use crate::layer::mcp::body::McpBody;
+use crate::layer::mcp::prepared::{Fault, Prepared};
+use crate::layer::mcp::read::read;
+use crate::layer::mcp::step_up::ToolRefusal;
+use crate::rejection::{Refusal, RefusalBody};
+use crate::server::ResourceServer;
+
+/// The service inside the authentication.
+pub struct McpMessages<S, C, R> {
+    inner: S,
+    server: ResourceServer<C, R>,
+    prepared: Arc<Prepared<C>>,
+}
+
+/// A boxed future, since reading a body waits for the client in any case.
+pub(super) type BoxedResponse<B, E> =
+    Pin<Box<dyn Future<Output = Result<Response<McpBody<B>>, E>> + Send>>;
+
+impl<S, C, R> McpMessages<S, C, R> {
+    pub(super) fn new(inner: S, server: ResourceServer<C, R>, prepared: Arc<Prepared<C>>) -> Self {
+        Self { inner, server, prepared }
+    }
+}
+
+impl<S, C, R, ReqBody, ResBody> Service<Request<ReqBody>> for McpMessages<S, C, R>
+where
+    S: Service<Request<McpBody<ReqBody>>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    C: Send + Sync + 'static,
+    R: RefusalBody<McpBody<ResBody>>,
+    ReqBody: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<McpBody<ResBody>>;
+    type Error = S::Error;
+    type Future = BoxedResponse<ResBody, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let slot = ToolRefusal::default();
+        request.extensions_mut().insert(slot.clone());
+        let server = self.server.clone();
+        if !self.prepared.reads_messages() || request.body().is_end_stream() {
+            let response = self.inner.call(request.map(McpBody::own));
+            return Box::pin(async move { Ok(respond(response.await?, &slot, &server)) });
+        }
+        // Drop the ready service: it may hold a concurrency permit, and other requests need the permit while
+        // a slow client sends its body. Keep unpolled clones.
+        let clone = self.inner.clone();
+        drop(mem::replace(&mut self.inner, clone));
+        let (mut inner, prepared) = (self.inner.clone(), Arc::clone(&self.prepared));
+        Box::pin(async move {
+            let (mut head, body) = request.into_parts();
+            let refused = |fault| Ok(refuse(fault, &server));
+            let (data, trailers) = match read(body).await {
+                Ok(read) => read,
+                Err(error) => return refused(Fault { error, json_rpc: None }),
+            };
+            if !data.is_empty() {
+                let guards = match prepared.guards(&head.headers, &data) {
+                    Ok(guards) => guards,
+                    Err(fault) => return refused(fault),
+                };
+                if let Err(refusal) = judge(guards, &mut head, &server).await {
+                    return Ok(refusal.into_response_with(server.body()));
+                }
+            }
+            let request = Request::from_parts(head, McpBody::read(data, trailers));
+            poll_fn(|cx| inner.poll_ready(cx)).await?;
+            Ok(respond(inner.call(request).await?, &slot, &server))
+        })
+    }
+}
+
+/// Evaluates all requirements. Every one of them must be met.
+async fn judge<C: Send + Sync + 'static, R>(
+    guards: Vec<Arc<Guard<C>>>,
+    head: &mut Parts,
+    server: &ResourceServer<C, R>,
+) -> Result<(), Refusal> {
+    for guard in guards {
+        let gate = Gate::new(server.clone(), Some(guard), Role::Require);
+        let mut judgement = gate.judge(head);
+        loop {
+            match judgement {
+                Judgement::Pass(_) => break,
+                Judgement::Refuse(refusal) => return Err(refusal),
+                Judgement::Wait(mut waiting) => {
+                    let done = poll_fn(|cx| waiting.poll_done(cx)).await;
+                    judgement = gate.continue_with(done, head);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The response of the inner service, or the refusal of a tool.
+fn respond<C, R, B>(
+    response: Response<B>,
+    slot: &ToolRefusal,
+    server: &ResourceServer<C, R>,
+) -> Response<McpBody<B>>
+where
+    R: RefusalBody<McpBody<B>>,
+{
+    match slot.take() {
+        Some(refusal) => refusal.into_response_with(server.body()),
+        None => response.map(McpBody::own),
+    }
+}
+
+fn refuse<C, R, B>(fault: Fault, server: &ResourceServer<C, R>) -> Response<McpBody<B>>
+where
+    R: RefusalBody<McpBody<B>>,
+{
+    let Fault { error, json_rpc } = fault;
+    let refusal = server.refusal(error, server.without_scope());
+    let Some((code, message, id)) = json_rpc else {
+        return refusal.into_response_with(server.body());
+    };
+    let id = id.as_deref().unwrap_or("null");
+    let text =
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{message}"}}}}"#);
+    let json = HeaderValue::from_static("application/json");
+    refusal.into_response_with(&move |_: &Refusal| {
+        (Some(json.clone()), McpBody::from(Bytes::from(text.clone())))
+    })
+}
+
+impl<S: Clone, C, R> Clone for McpMessages<S, C, R> {
+    fn clone(&self) -> Self {
+        let (server, prepared) = (self.server.clone(), Arc::clone(&self.prepared));
+        Self { inner: self.inner.clone(), server, prepared }
+    }
+}
+
+impl<S: fmt::Debug, C, R> fmt::Debug for McpMessages<S, C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpMessages").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! The layer for MCP servers: [`ResourceServer::protect_mcp`].
+//!
+//! For each request, in this order:
+//!
+//! 1. the origin of a web page, if the request has one;
+//! 2. the token, and what every request needs: as any layer of this crate;
+//! 3. the body, if single tools, resources or prompts have requirements. It is read within a bound, and
+//!    passed on unchanged;
+//! 4. the headers `Mcp-Method` and `Mcp-Name`, which must agree with the body;
+//! 5. what the messages of the body need. Each of them must be allowed.
+
+mod body;
+mod messages;
+mod origin;
+mod prepared;
+mod read;
+mod service;
+mod step_up;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use crate::config_error::ConfigError;
+use crate::layer::mcp::prepared::Prepared;
+use crate::policy::McpPolicy;
+use crate::rejection::EmptyBody;
+use crate::server::ResourceServer;
+use crate::token::Claims;
+
+pub use body::McpBody;
+pub use messages::McpMessages;
+pub use service::{McpFuture, McpService};
+
+/// Protects an MCP server. [`ResourceServer::protect_mcp`](crate::ResourceServer::protect_mcp) creates this layer.
+pub struct McpLayer<C = Claims, R = EmptyBody> {
+    server: ResourceServer<C, R>,
+    prepared: Arc<Prepared<C>>,
+}
+
+impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
+    /// Makes an MCP server a resource server, for revisions 2025-06-18, 2025-11-25 and 2026-07-28 of MCP.
+    ///
+    /// [`McpPolicy`] says what each request, tool, resource and prompt requires. The server needs
+    /// [`Builder::resource`](crate::builder::Builder::resource): the URL of the MCP endpoint, which is also the audience of
+    /// the tokens. A body has at most 4 MiB, otherwise the response is 413. A client has 30 seconds to send the body.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
+    /// use tower_resource_server::layer::McpBody;
+    /// use tower_resource_server::policy::{McpPolicy, authenticated};
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{Issuer, ResourceServer, scope};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .resource("https://api.example.com/mcp")
+    ///     .build()?;
+    ///
+    /// // In your program: the service of rmcp.
+    /// let tools = service_fn(|_: Request<McpBody<Full<Bytes>>>| async {
+    ///     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("a result")))
+    /// });
+    /// let policy = McpPolicy::new()
+    ///     .require(scope("mcp"))
+    ///     .tool("read", authenticated())
+    ///     .tool("delete", scope("notes:delete"));
+    /// let service = api.protect_mcp(policy).layer(tools);
+    ///
+    /// let call = |tool: &str| {
+    ///     let token = issuer.token().audience("https://api.example.com/mcp").scope("mcp").sign();
+    ///     let body = format!(
+    ///         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#
+    ///     );
+    ///     let request = Request::post("/mcp").header("authorization", format!("Bearer {token}"));
+    ///     request.body(Full::<Bytes>::from(body))
+    /// };
+    /// assert_eq!(service.clone().oneshot(call("read")?).await?.status(), 200);
+    ///
+    /// let response = service.oneshot(call("delete")?).await?;
+    /// assert_eq!(response.status(), 403);
+    /// let challenge = response.headers()["www-authenticate"].to_str()?;
+    /// assert!(challenge.contains(r#"scope="mcp notes:delete""#), "{challenge}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// If the server has no resource identifier, or if the policy has a problem. See
+    /// [`try_protect_mcp`](Self::try_protect_mcp).
+    #[track_caller]
+    pub fn protect_mcp(&self, policy: McpPolicy<C>) -> McpLayer<C, R> {
+        #[allow(clippy::panic, reason = "a mistake in the program, at its start")]
+        self.try_protect_mcp(policy).unwrap_or_else(|error| panic!("protect_mcp: {error}"))
+    }
+
+    /// As [`protect_mcp`](Self::protect_mcp), for a policy from outside the program.
+    ///
+    /// # Errors
+    /// Lists every problem of the policy.
+    pub fn try_protect_mcp(&self, policy: McpPolicy<C>) -> Result<McpLayer<C, R>, ConfigError> {
+        let Some(resource) = self.resource() else {
+            return Err(ConfigError::new(
+                "an MCP server needs `.resource(..)` of the builder: the URL of the MCP endpoint",
+            ));
+        };
+        let prepared = Arc::new(Prepared::new(policy, self, resource)?);
+        Ok(McpLayer { server: self.clone(), prepared })
+    }
+}
+
+impl<S, C, R> Layer<S> for McpLayer<C, R> {
+    type Service = McpService<S, C, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        McpService::new(inner, self.server.clone(), Arc::clone(&self.prepared))
+    }
+}
+
+impl<C, R> Clone for McpLayer<C, R> {
+    fn clone(&self) -> Self {
+        Self { server: self.server.clone(), prepared: Arc::clone(&self.prepared) }
+    }
+}
+
+impl<C, R> fmt::Debug for McpLayer<C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpLayer").field("server", &self.server).finish_non_exhaustive()
+    }
+}

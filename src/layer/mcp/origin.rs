@@ -1,0 +1,55 @@
+//! Checks the `Origin` of a request (MCP, streamable HTTP, security warning).
+
+use http::HeaderMap;
+use http::header::ORIGIN;
+
+use crate::error::Error;
+use crate::token::Excerpt;
+use crate::url::origin_of;
+
+/// The accepted origins. `None` accepts all.
+#[derive(Debug)]
+pub(super) struct Origins(Option<Vec<String>>);
+
+impl Origins {
+    /// # Errors
+    /// The texts that are not origins.
+    pub(super) fn new(resource: &str, allowed: &[String], any: bool) -> Result<Self, Vec<String>> {
+        if any {
+            return Ok(Self(None));
+        }
+        let mut problems = Vec::new();
+        let mut origins: Vec<_> = origin_of(resource).into_iter().collect();
+        for text in allowed {
+            match origin_of(text) {
+                Some(origin) if origin == *text => origins.push(origin),
+                _ => problems.push(format!(
+                    "origin `{}`: must be a scheme, a host and perhaps a port, in the form that browsers \
+                     send: `https://app.example.com`",
+                    text.escape_debug()
+                )),
+            }
+        }
+        if problems.is_empty() { Ok(Self(Some(origins))) } else { Err(problems) }
+    }
+
+    /// Accepts no web page.
+    pub(super) fn none() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    /// A request without `Origin` does not come from a web page.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
+        let Some(accepted) = &self.0 else { return Ok(()) };
+        let mut lines = headers.get_all(ORIGIN).iter();
+        let found = match (lines.next(), lines.next()) {
+            (None, _) => return Ok(()),
+            (Some(line), None) => line.to_str().unwrap_or_default(),
+            (Some(_), Some(_)) => "",
+        };
+        match accepted.iter().any(|origin| origin == found) {
+            true => Ok(()),
+            false => Err(Error::ForeignOrigin { found: Excerpt::of(found) }),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a JSON-RPC message asks an MCP server for.
+
+use std::fmt;
+
+/// One message to an MCP server, for the rules of [`McpPolicy`](crate::policy::McpPolicy): `tool_with`,
+/// `resource_with`, `prompt_with`.
+///
+/// All of it is text of the client. Make a policy from it only with the `try_` forms, such as
+/// [`Policy::try_scope`](crate::policy::Policy::try_scope).
+#[derive(Clone)]
+pub struct McpCall {
+    pub(super) method: String,
+    pub(super) name: String,
+    pub(super) variables: Vec<(Box<str>, String)>,
+    pub(super) arguments: Option<serde_json::Value>,
+}
+
+impl McpCall {
+    /// The JSON-RPC method, such as `tools/call`.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The name of the tool or prompt, or the URI of the resource.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text that stands for a variable of the resource template, as the URI has it: percent escapes are
+    /// not decoded.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let mut variables = self.variables.iter();
+        variables.find(|(own, _)| **own == *name).map(|(_, value)| value.as_str())
+    }
+
+    /// The arguments of the tool or prompt. `None` if the message has none.
+    pub fn arguments(&self) -> Option<&serde_json::Value> {
+        self.arguments.as_ref()
+    }
+}
+
+/// Without the values of the client, which may be personal.
+impl fmt::Debug for McpCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<_> = self.variables.iter().map(|(name, _)| name).collect();
+        f.debug_struct("McpCall")
+            .field("method", &self.method)
+            .field("variables", &variables)
+            .finish_non_exhaustive()
+    }
+}

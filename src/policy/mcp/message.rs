@@ -1,0 +1,236 @@
+//! Reads the body of a request to an MCP server: JSON-RPC 2.0 messages.
+//!
+//! The layer and the MCP server must read a message in the same way. So a message that two programs could
+//! read differently is refused: a member that decides occurs twice, or its name differs from a known name in
+//! the letter case only. Values that do not decide, such as the arguments of a tool, are not parsed.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::token::json::{self, Members};
+
+/// The most messages of one body. Only old versions of the protocol have several messages in a body.
+const MAX_MESSAGES: usize = 100;
+
+/// The largest size of arguments that a rule reads, in bytes. A parsed value needs a multiple of the memory.
+const MAX_ARGUMENTS: usize = 256 * 1024;
+
+/// The largest nesting depth of arguments that a rule reads. serde_json, which MCP servers in Rust use,
+/// allows 127.
+const MAX_ARGUMENTS_DEPTH: u32 = 100;
+
+/// The longest id that is repeated in an answer, in bytes.
+const MAX_ID: usize = 256;
+
+/// The members that decide.
+const KNOWN_MEMBERS: [&str; 12] = [
+    "id",
+    "method",
+    "params",
+    "result",
+    "error",
+    "name",
+    "uri",
+    "taskId",
+    "ref",
+    "arguments",
+    "notifications",
+    "resourceSubscriptions",
+];
+
+/// The methods whose target decides.
+const KNOWN_METHODS: [&str; 9] = [
+    "tools/call",
+    "prompts/get",
+    "completion/complete",
+    "resources/read",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
+];
+
+/// One message.
+#[derive(Debug)]
+pub(crate) struct Message<'a> {
+    object: Members<'a>,
+    method: Option<Cow<'a, str>>,
+    params: Option<Members<'a>>,
+}
+
+/// What a message asks for.
+#[derive(Debug, PartialEq)]
+pub(super) enum Target<'a> {
+    Tool(Cow<'a, str>),
+    Prompt(Cow<'a, str>),
+    Resource(Cow<'a, str>),
+    /// The text of a template, in a question about the values of its variables.
+    Template(Cow<'a, str>),
+}
+
+/// Reads the messages of a body: one object, or an array of objects.
+///
+/// # Errors
+/// The problem, for the log.
+pub(crate) fn messages(body: &[u8]) -> Result<Vec<Message<'_>>, &'static str> {
+    let text = std::str::from_utf8(body).map_err(|_| "the message is not UTF-8")?;
+    if !text.trim_ascii_start().starts_with('[') {
+        return Ok(vec![Message::parse(text)?]);
+    }
+    let all: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|_| "the list of messages is not JSON")?;
+    if all.is_empty() || all.len() > MAX_MESSAGES {
+        return Err("no message, or more than 100 messages");
+    }
+    all.into_iter().map(|message| Message::parse(message.get())).collect()
+}
+
+impl<'a> Message<'a> {
+    fn parse(text: &'a str) -> Result<Self, &'static str> {
+        let object = object(text, "the message is not an object with distinct members")?;
+        let Some(method) = object.get("method") else {
+            if object.get("result").is_none() && object.get("error").is_none() {
+                return Err("neither a request nor a response");
+            }
+            return Ok(Self { object, method: None, params: None });
+        };
+        let method = string(method).ok_or("the method is not a string")?;
+        if KNOWN_METHODS.iter().any(|known| *known != method && is_alike(known, &method)) {
+            return Err("the method is another spelling of a known method");
+        }
+        let params = match object.get("params") {
+            None | Some("null") => None,
+            Some(text) => {
+                Some(self::object(text, "the parameters are not an object with distinct members")?)
+            }
+        };
+        Ok(Self { object, method: Some(method), params })
+    }
+
+    /// The method, or `None` for a response.
+    pub(super) fn method(&self) -> Option<&str> {
+        self.method.as_deref()
+    }
+
+    /// The id, if it can be repeated in an answer: a short text or a number.
+    pub(crate) fn id(&self) -> Option<&'a str> {
+        let id = self.object.get("id")?;
+        let is_simple =
+            id.starts_with(['"', '-']) || id.starts_with(|first: char| first.is_ascii_digit());
+        (is_simple && id.len() <= MAX_ID).then_some(id)
+    }
+
+    /// A parameter that is a text.
+    pub(super) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        string(self.params.as_ref()?.get(name)?)
+    }
+
+    /// The arguments, for a rule.
+    ///
+    /// # Errors
+    /// The problem, for the log.
+    pub(super) fn arguments(&self) -> Result<Option<serde_json::Value>, &'static str> {
+        match self.params.as_ref().and_then(|params| params.get("arguments")) {
+            None => Ok(None),
+            Some(text) if text.len() > MAX_ARGUMENTS => {
+                Err("the arguments have more than 256 KiB, and a rule reads them")
+            }
+            Some(text) => json::parse_value(text.as_bytes(), MAX_ARGUMENTS_DEPTH)
+                .map(|value| Some(value.to_owned_value()))
+                .map_err(|_| "the arguments are not JSON with distinct members"),
+        }
+    }
+
+    /// What the message asks for.
+    ///
+    /// # Errors
+    /// The problem, for the log, if a target is missing or of another type.
+    pub(super) fn targets(&self) -> Result<Vec<Target<'a>>, &'static str> {
+        let Some(method) = self.method() else { return Ok(Vec::new()) };
+        let name = || self.text("name").ok_or("the name is not a string");
+        match method {
+            "tools/call" => return Ok(vec![Target::Tool(name()?)]),
+            "prompts/get" => return Ok(vec![Target::Prompt(name()?)]),
+            "completion/complete" => return Ok(vec![self.reference()?]),
+            _ => {}
+        }
+        let mut targets = Vec::new();
+        let param = |name| self.params.as_ref().and_then(|params| params.get(name));
+        // Any method that names a resource, so that a method of a later version needs the same.
+        match (param("uri"), method) {
+            (Some(uri), _) => {
+                targets.push(Target::Resource(string(uri).ok_or("the URI is not a string")?));
+            }
+            (None, "resources/read" | "resources/subscribe" | "resources/unsubscribe") => {
+                return Err("there is no URI");
+            }
+            (None, _) => {}
+        }
+        if let Some(notifications) = param("notifications").filter(|text| *text != "null") {
+            targets.extend(subscriptions(notifications)?.into_iter().map(Target::Resource));
+        }
+        Ok(targets)
+    }
+
+    /// The prompt or the template whose arguments are completed.
+    fn reference(&self) -> Result<Target<'a>, &'static str> {
+        let fault = "the reference is not a prompt or a resource";
+        let reference = self.params.as_ref().and_then(|params| params.get("ref")).ok_or(fault)?;
+        let reference = object(reference, fault)?;
+        let text = |name| reference.get(name).map(|text| string(text).ok_or(fault)).transpose();
+        match (text("type")?.as_deref(), text("name")?, text("uri")?) {
+            (Some("ref/prompt"), Some(name), None) => Ok(Target::Prompt(name)),
+            (Some("ref/resource"), None, Some(uri)) => Ok(Target::Template(uri)),
+            _ => Err(fault),
+        }
+    }
+}
+
+/// The resources of a `subscriptions/listen`.
+fn subscriptions(text: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
+    let fault = "the subscriptions are not a list of URIs";
+    let notifications = object(text, fault)?;
+    match notifications.get("resourceSubscriptions") {
+        None | Some("null") => Ok(Vec::new()),
+        Some(list) => {
+            let uris: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| fault)?;
+            if uris.len() > MAX_MESSAGES {
+                return Err("more than 100 subscriptions");
+            }
+            uris.into_iter().map(|uri| string(uri.get()).ok_or(fault)).collect()
+        }
+    }
+}
+
+/// Parses an object. A program that ignores the letter case must find the same members.
+fn object<'a>(text: &'a str, fault: &'static str) -> Result<Members<'a>, &'static str> {
+    let members = json::members(text).ok_or(fault)?;
+    let is_another =
+        |name: &str| KNOWN_MEMBERS.iter().any(|known| *known != name && is_alike(known, name));
+    if members.names().any(is_another) {
+        return Err("a member is another spelling of a known member");
+    }
+    Ok(members)
+}
+
+/// The text of a JSON string.
+fn string(text: &str) -> Option<Cow<'_, str>> {
+    if let Ok(text) = serde_json::from_str::<&str>(text) {
+        return Some(Cow::Borrowed(text));
+    }
+    serde_json::from_str::<String>(text).ok().map(Cow::Owned)
+}
+
+/// Whether a program that ignores the letter case could take `text` for `known`.
+fn is_alike(known: &str, text: &str) -> bool {
+    // A letter that becomes an ASCII letter has at most three bytes.
+    text.len() <= 3 * known.len() && fold(known) == fold(text)
+}
+
+/// Ignores the letter case. Both ways, because some letters of other alphabets have an ASCII letter on one
+/// way only.
+pub(super) fn fold(text: &str) -> String {
+    text.to_uppercase().to_lowercase()
+}

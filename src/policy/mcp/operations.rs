@@ -1,0 +1,191 @@
+//! Which of the listed values apply to a message.
+
+use crate::policy::mcp::call::McpCall;
+use crate::policy::mcp::message::{Message, Target};
+use crate::policy::mcp::names::{Found, Names};
+use crate::policy::mcp::uri::{self, Template};
+use crate::policy::routes::{Reading, Table};
+
+/// Values by operation: a JSON-RPC method, a tool, a prompt, a resource.
+#[derive(Clone)]
+pub(crate) struct Operations<T> {
+    pub(super) methods: Names<T>,
+    pub(super) tools: Names<T>,
+    pub(super) other_tools: Option<T>,
+    pub(super) prompts: Names<T>,
+    pub(super) other_prompts: Option<T>,
+    pub(super) resources: Table<(Template, T)>,
+    pub(super) other_resources: Option<T>,
+}
+
+/// A value that applies to a message, and what the message names.
+pub(crate) struct Asked<'a, T> {
+    pub(crate) value: &'a T,
+    name: String,
+    variables: Vec<(Box<str>, String)>,
+}
+
+/// Why no value can be found.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Unfound {
+    /// The message is malformed.
+    Malformed(&'static str),
+    /// The operation is not listed. The text names its kind.
+    Unlisted(&'static str),
+}
+
+impl<T> Operations<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            methods: Names::new(),
+            tools: Names::new(),
+            other_tools: None,
+            prompts: Names::new(),
+            other_prompts: None,
+            resources: Table::new(Reading::Path),
+            other_resources: None,
+        }
+    }
+
+    /// Whether no message needs to be read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values().next().is_none()
+    }
+
+    /// All values.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        let others = [&self.other_tools, &self.other_prompts, &self.other_resources];
+        let named = [&self.methods, &self.tools, &self.prompts].into_iter().flat_map(Names::values);
+        let resources = self.resources.values().map(|(_, value)| value);
+        named.chain(resources).chain(others.into_iter().flatten())
+    }
+
+    pub(crate) fn map<U>(self, mut change: impl FnMut(T) -> U) -> Operations<U> {
+        Operations {
+            methods: self.methods.map(&mut change),
+            tools: self.tools.map(&mut change),
+            other_tools: self.other_tools.map(&mut change),
+            prompts: self.prompts.map(&mut change),
+            other_prompts: self.other_prompts.map(&mut change),
+            resources: self.resources.map(|(template, value)| (template, change(value))),
+            other_resources: self.other_resources.map(&mut change),
+        }
+    }
+
+    /// The values for a message. All of them apply.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn of(&self, message: &Message<'_>) -> Result<Vec<Asked<'_, T>>, Unfound> {
+        let mut all = Vec::new();
+        let Some(method) = message.method() else { return Ok(all) };
+        match self.methods.find(method) {
+            Found::Listed(value) => all.push(Asked::new(value, method)),
+            Found::Doubtful => return Err(Unfound::Unlisted("a listed method")),
+            Found::Unlisted => {}
+        }
+        if self.has_only_methods() {
+            return Ok(all);
+        }
+        for target in message.targets().map_err(Unfound::Malformed)? {
+            all.extend(self.of_target(&target)?);
+        }
+        Ok(all)
+    }
+
+    fn has_only_methods(&self) -> bool {
+        let others = [&self.other_tools, &self.other_prompts, &self.other_resources];
+        self.tools.is_empty()
+            && self.prompts.is_empty()
+            && self.resources.values().next().is_none()
+            && others.iter().all(|other| other.is_none())
+    }
+
+    fn of_target(&self, target: &Target<'_>) -> Result<Option<Asked<'_, T>>, Unfound> {
+        match target {
+            Target::Tool(name) => by_name(&self.tools, &self.other_tools, name, "a listed tool"),
+            Target::Prompt(name) => {
+                by_name(&self.prompts, &self.other_prompts, name, "a listed prompt")
+            }
+            Target::Resource(uri) => self.resource(uri),
+            Target::Template(text) => self.template(text),
+        }
+    }
+
+    fn resource(&self, uri: &str) -> Result<Option<Asked<'_, T>>, Unfound> {
+        if self.leaves_resources_open() {
+            return Ok(None);
+        }
+        let unlisted = Unfound::Unlisted("a listed resource");
+        let Some(path) = uri::path(uri) else { return Err(unlisted) };
+        let found = self.resources.find(&path).and_then(|entry| entry.values().next());
+        match (found, &self.other_resources) {
+            (Some((template, value)), _) => {
+                let variables = template.values(&path);
+                Ok(Some(Asked { variables, ..Asked::new(value, uri) }))
+            }
+            (None, Some(other)) if !self.resources.could_match(&path) => {
+                Ok(Some(Asked::new(other, uri)))
+            }
+            (None, _) => Err(unlisted),
+        }
+    }
+
+    fn template(&self, text: &str) -> Result<Option<Asked<'_, T>>, Unfound> {
+        if self.leaves_resources_open() {
+            return Ok(None);
+        }
+        // Without variables, it is a resource.
+        if !text.contains('{') {
+            return self.resource(text);
+        }
+        let unlisted = || Unfound::Unlisted("a listed resource template");
+        let asked = Template::parse(text).map_err(|_| unlisted())?;
+        let mut own = self.resources.values();
+        match (own.find(|(own, _)| own.pattern == asked.pattern), &self.other_resources) {
+            (Some((_, value)), _) => Ok(Some(Asked::new(value, text))),
+            // A template that could stand for the resources of a listed one is not another one.
+            (None, Some(other)) if self.resources.values().next().is_none() => {
+                Ok(Some(Asked::new(other, text)))
+            }
+            (None, _) => Err(unlisted()),
+        }
+    }
+
+    fn leaves_resources_open(&self) -> bool {
+        self.resources.values().next().is_none() && self.other_resources.is_none()
+    }
+}
+
+fn by_name<'a, T>(
+    names: &'a Names<T>,
+    other: &'a Option<T>,
+    name: &str,
+    kind: &'static str,
+) -> Result<Option<Asked<'a, T>>, Unfound> {
+    match (names.find(name), other) {
+        (Found::Listed(value), _) => Ok(Some(Asked::new(value, name))),
+        (Found::Unlisted, Some(other)) => Ok(Some(Asked::new(other, name))),
+        (Found::Unlisted, None) if names.is_empty() => Ok(None),
+        (Found::Unlisted | Found::Doubtful, _) => Err(Unfound::Unlisted(kind)),
+    }
+}
+
+impl<'a, T> Asked<'a, T> {
+    fn new(value: &'a T, name: &str) -> Self {
+        Self { value, name: name.to_owned(), variables: Vec::new() }
+    }
+
+    /// What a rule reads.
+    ///
+    /// # Errors
+    /// The problem of the arguments, for the log.
+    pub(crate) fn call(&self, message: &Message<'_>) -> Result<McpCall, &'static str> {
+        Ok(McpCall {
+            method: message.method().unwrap_or_default().to_owned(),
+            name: self.name.clone(),
+            variables: self.variables.clone(),
+            arguments: message.arguments()?,
+        })
+    }
+}
