@@ -207,7 +207,15 @@ impl<C> McpPolicy<C> {
     fn add_resource(mut self, text: &str, demand: Demand<C>) -> Self {
         let result = Template::parse(text).and_then(|template| {
             let pattern = template.pattern.clone();
-            self.operations.resources.insert(None, &pattern, (template, demand))
+            let result = self.operations.resources.insert(None, &pattern, (template, demand));
+            // The table has its own spelling of a template, which the caller does not know.
+            result.map_err(|problem| match problem.split_once("can't be: ") {
+                Some((_, problem)) => problem.to_owned(),
+                None => {
+                    "another listed template matches the same URIs, and neither is more specific"
+                        .to_owned()
+                }
+            })
         });
         self.note("resource", text, result)
     }

@@ -8,7 +8,7 @@
 //! | `note://inbox/7` | `/note:/inbox/7` |
 //! | `file:///etc/hosts` | `/file:=/etc/hosts` |
 //! | `note:/inbox` | `/note:@/inbox` |
-//! | `urn:note:7` | `/urn:+/note:7` |
+//! | `urn:note:7` | `/urn:+/note/7` |
 
 /// The path of a URI, without its query. `None` if two programs could read the URI differently.
 pub(super) fn path(uri: &str) -> Option<String> {
@@ -27,7 +27,9 @@ pub(super) fn path(uri: &str) -> Option<String> {
         (Some(path), ..) => format!("/{scheme}:=/{path}"),
         (_, Some(authority_and_path), _) => format!("/{scheme}:/{authority_and_path}"),
         (_, _, Some(path)) => format!("/{scheme}:@/{path}"),
-        (None, None, None) => format!("/{scheme}:+/{rest}"),
+        // A slash would be read as a colon.
+        (None, None, None) if rest.contains('/') => return None,
+        (None, None, None) => format!("/{scheme}:+/{}", rest.replace(':', "/")),
     })
 }
 

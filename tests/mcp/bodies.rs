@@ -1,0 +1,224 @@
+//! How the layer reads a body, and the origin of a request.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Request;
+use http::header::AUTHORIZATION;
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_resource_server::layer::McpBody;
+use tower_resource_server::policy::{McpPolicy, authenticated};
+use tower_resource_server::scope;
+
+use crate::server::{Mcp, RESOURCE, api, call};
+use crate::support::{Body, issuer};
+
+const LIMIT: usize = 4 * 1024 * 1024;
+
+fn guarded() -> McpPolicy {
+    McpPolicy::new()
+        .require(scope("mcp"))
+        .tool("free", authenticated())
+        .tool("guarded", scope("admin"))
+}
+
+/// A call of a tool that has exactly so many bytes.
+fn sized(size: usize) -> String {
+    let start = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"free","arguments":{"x":""#;
+    let end = r#""}}}"#;
+    format!("{start}{}{end}", "x".repeat(size - start.len() - end.len()))
+}
+
+#[tokio::test]
+async fn a_body_over_the_bound_is_413_before_any_tool_runs() {
+    let mcp = Mcp::new(guarded());
+    let largest = sized(LIMIT);
+    mcp.ask("mcp", &largest).await.assert_ok("at the bound");
+    assert_eq!(mcp.bodies(), [Bytes::from(largest)]);
+    let reply = mcp.ask("mcp", &sized(LIMIT + 1)).await;
+    assert_eq!(reply.status, 413);
+    assert_eq!(mcp.bodies(), Vec::<Bytes>::new());
+    // Without requirements for single tools, the body is not read.
+    let open = Mcp::new(McpPolicy::new().require(scope("mcp")));
+    open.ask("mcp", &sized(LIMIT + 1)).await.assert_ok("not read");
+}
+
+#[tokio::test]
+async fn the_body_is_passed_on_unchanged() {
+    let mcp = Mcp::new(guarded());
+    for body in [
+        call("free"),
+        format!(" \n{}\t ", call("free")),
+        call("free").replace("free", "fr\\u0065e"),
+        r#"{"jsonrpc":"2.0","id":1e2,"method":"ping","params":null}"#.to_owned(),
+        r#"{"id":1,"method":"ping","params":{"x":1e400,"y":"\ud800","z":{"a":1,"a":2}}}"#
+            .to_owned(),
+    ] {
+        mcp.ask("mcp", &body).await.assert_ok(&body);
+        assert_eq!(mcp.bodies(), [Bytes::from(body)]);
+    }
+    // Without a body there is no message.
+    for method in ["GET", "DELETE", "POST"] {
+        let request = Request::builder().method(method).uri(RESOURCE);
+        let request = request.header(AUTHORIZATION, format!("Bearer {}", mcp.token("mcp")));
+        mcp.send(request.body(Body::default()).unwrap()).await.assert_ok(method);
+    }
+    // A body counts with any method and content type.
+    for method in ["GET", "PUT", "DELETE", "PATCH", "QUERY"] {
+        let request =
+            Request::builder().method(method).uri(RESOURCE).header("content-type", "text/plain");
+        let request = request.header(AUTHORIZATION, format!("Bearer {}", mcp.token("mcp")));
+        let reply = mcp.send(request.body(Body::from(call("guarded"))).unwrap()).await;
+        reply.assert_insufficient_scope(method, "mcp admin");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_a_message_is_400() {
+    let mcp = Mcp::new(guarded());
+    let many = format!("[{}]", vec![call("free"); 101].join(","));
+    for body in [
+        " ",
+        "tools/call",
+        "\"tools/call\"",
+        "null",
+        "[]",
+        "[1]",
+        "{}",
+        r#"{"jsonrpc":"2.0","id":1}"#,
+        r#"{"method":7}"#,
+        r#"{"method":null}"#,
+        r#"{"method":"tools/call"}"#,
+        r#"{"method":"tools/call","params":7}"#,
+        r#"{"method":"tools/call","params":{}}"#,
+        r#"{"method":"tools/call","params":{"name":null}}"#,
+        r#"{"method":"tools/call","params":{"name":"\ud800"}}"#,
+        r#"{"method":"tools/call","params":{"name":"free"}"#,
+        r#"{"method":"tools/call","params":{"name":"free"}}}"#,
+        "name=free",
+        "\u{1f}\u{8b}",
+        &many,
+    ] {
+        let reply = mcp.ask("mcp admin", body).await;
+        reply.assert_invalid_request(body);
+        assert_eq!(reply.json()["error"]["code"], -32600, "{body}");
+        assert_eq!(mcp.bodies(), Vec::<Bytes>::new(), "{body}");
+    }
+    mcp.ask("mcp", &format!("[{}]", vec![call("free"); 100].join(","))).await.assert_ok("100");
+    // More members than a message has.
+    let members = |count| {
+        let more: String = (0..count).map(|n| format!(r#","m{n}":1"#)).collect();
+        format!(r#"{{"id":1,"method":"tools/call","params":{{"name":"free"}}{more}}}"#)
+    };
+    mcp.ask("mcp", &members(61)).await.assert_ok("64 members");
+    mcp.ask("mcp", &members(62)).await.assert_invalid_request("65 members");
+}
+
+#[tokio::test]
+async fn id_mcp_11_the_body_is_not_read_before_the_token_is_valid() {
+    /// A body that must not be read.
+    struct Unread;
+    impl http_body::Body for Unread {
+        type Data = Bytes;
+        type Error = std::io::Error;
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            panic!("the body was read")
+        }
+    }
+    let issuer = issuer();
+    let inner = service_fn(|_: Request<McpBody<Unread>>| async {
+        Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
+    });
+    let service = api(&issuer).protect_mcp(guarded()).layer(inner);
+    let expired = issuer.token().audience(RESOURCE).scope("mcp").expires_in(-600).sign();
+    let without_scope = issuer.token().audience(RESOURCE).sign();
+    for (name, token, status) in [
+        ("no token", None, 401),
+        ("an expired token", Some(expired), 401),
+        ("a token without the scope of every request", Some(without_scope), 403),
+    ] {
+        let mut request = Request::post(RESOURCE);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let response = service.clone().oneshot(request.body(Unread).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{name}");
+        let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains(r#"scope="mcp""#), "{name}: {challenge}");
+    }
+}
+
+/// A client that sends its body slowly, or never, costs only itself.
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_ends_after_the_deadline_and_holds_no_permit() {
+    let issuer = issuer();
+    let inner = service_fn(|request: Request<McpBody<axum::body::Body>>| async move {
+        request.into_body().collect().await.unwrap();
+        Ok::<_, std::convert::Infallible>(http::Response::new(Body::from("ran")))
+    });
+    let inner = tower::limit::ConcurrencyLimit::new(inner, 1);
+    let service = api(&issuer).protect_mcp(guarded()).layer(inner);
+    let bearer = format!(
+        "Bearer {}",
+        issuer.token().audience(RESOURCE).scope("mcp").expires_in(3600).sign()
+    );
+    let request = |body| Request::post(RESOURCE).header(AUTHORIZATION, &bearer).body(body).unwrap();
+    let stuck =
+        axum::body::Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    let stuck = tokio::spawn(service.clone().oneshot(request(stuck)));
+    tokio::task::yield_now().await;
+    let response = service.clone().oneshot(request(call("free").into())).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let response = stuck.await.unwrap().unwrap();
+    assert_eq!(response.status(), 408);
+    // A body that breaks off.
+    let start = Ok(Bytes::from(&b"{\"jsonrpc\""[..]));
+    let broken = futures::stream::iter([start, Err(std::io::Error::other("gone"))]);
+    let response = service.oneshot(request(axum::body::Body::from_stream(broken))).await.unwrap();
+    assert_eq!(response.status(), 400);
+}
+
+#[tokio::test]
+async fn id_mcp_18_a_foreign_origin_is_403() {
+    let with = |policy: McpPolicy| Mcp::new(policy.require(scope("mcp")));
+    let post = async |mcp: &Mcp, origins: &[&str], token: bool| {
+        let mut request = Request::post(RESOURCE);
+        for origin in origins {
+            request = request.header("origin", *origin);
+        }
+        if token {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", mcp.token("mcp")));
+        }
+        let reply = mcp.send(request.body(Body::from(call("any"))).unwrap()).await;
+        (reply.status.as_u16(), mcp.ran().len())
+    };
+    let listed = with(McpPolicy::new().allow_origin("https://app.example.com"));
+    let any = with(McpPolicy::new().allow_any_origin());
+    for (name, origins, is_listed) in [
+        ("none", &[][..], true),
+        ("the resource's own", &["https://api.example.com"], true),
+        ("a listed one", &["https://app.example.com"], true),
+        ("http", &["http://app.example.com"], false),
+        ("another port", &["https://app.example.com:8443"], false),
+        ("another host", &["https://evil.example.com"], false),
+        ("a longer host", &["https://app.example.com.evil.example"], false),
+        ("in capitals", &["https://APP.example.com"], false),
+        ("null", &["null"], false),
+        ("empty", &[""], false),
+        ("two", &["https://app.example.com", "https://app.example.com"], false),
+        ("a list", &["https://app.example.com https://evil.example.com"], false),
+    ] {
+        let expected = if is_listed { (200, 1) } else { (403, 0) };
+        assert_eq!(post(&listed, origins, true).await, expected, "{name}");
+        assert_eq!(post(&any, origins, true).await, (200, 1), "{name}");
+        // The origin comes first, so that a foreign page learns nothing.
+        let expected = if is_listed { (401, 0) } else { (403, 0) };
+        assert_eq!(post(&listed, origins, false).await, expected, "{name}, no token");
+    }
+}
