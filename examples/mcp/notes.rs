@@ -11,7 +11,7 @@ use rmcp::model::{
     Resource, ResourceContents, ResourceTemplate, Role, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
-use serde_json::json;
+use serde_json::{Value, json};
 use tower_resource_server::policy::{McpCall, McpPolicy, Policy, Requirement, authenticated};
 use tower_resource_server::{AccessToken, Claims, ConfigError, scope};
 
@@ -20,6 +20,7 @@ pub fn policy() -> McpPolicy {
     McpPolicy::new()
         .require(scope("notes"))
         .tool("whoami", authenticated())
+        .tool("list_notes", authenticated())
         .tool("delete_note", scope("notes:delete"))
         // This tool decides by itself: see `archive`.
         .tool("archive_note", authenticated())
@@ -34,12 +35,15 @@ pub fn policy() -> McpPolicy {
 #[derive(Clone)]
 pub struct Notes;
 
-/// The token of the request that the message came in.
-fn token(context: &RequestContext<RoleServer>) -> Result<(&Parts, AccessToken), ErrorData> {
-    let parts = context.extensions.get::<Parts>();
-    let token =
-        parts.and_then(|parts| Some((parts, AccessToken::from_extensions(&parts.extensions)?)));
-    token.ok_or_else(|| ErrorData::internal_error("no layer around this server", None))
+/// The head of the HTTP request that the message came in.
+fn head(context: &RequestContext<RoleServer>) -> Result<&Parts, ErrorData> {
+    let head = context.extensions.get();
+    head.ok_or_else(|| ErrorData::internal_error("the server is not behind HTTP", None))
+}
+
+/// The caller's token. It is `None` only if no layer, or an optional layer, is around this server.
+fn token(head: &Parts) -> Option<AccessToken> {
+    AccessToken::from_extensions(&head.extensions)
 }
 
 fn needed_to_archive(id: &str) -> Result<Requirement, ConfigError> {
@@ -50,11 +54,12 @@ fn needed_to_archive(id: &str) -> Result<Requirement, ConfigError> {
 /// Whether a note is archived depends on data that only this tool has. So the tool asks for the scope, and its
 /// refusal becomes the response: 403 with the complete challenge.
 fn archive(context: &RequestContext<RoleServer>, id: &str) -> Result<String, ErrorData> {
-    let (parts, token) = token(context)?;
+    let head = head(context)?;
+    let token = token(head).ok_or_else(|| ErrorData::invalid_request("no token", None))?;
     let needed = needed_to_archive(id)
         .map_err(|_| ErrorData::invalid_params("the id cannot be in a scope", None))?;
     if let Err(refusal) = token.require(&needed) {
-        refusal.respond_instead(&parts.extensions);
+        refusal.respond_instead(&head.extensions);
         return Err(ErrorData::invalid_request("the token does not suffice", None));
     }
     Ok(format!("note {id} is archived"))
@@ -71,11 +76,15 @@ impl ServerHandler for Notes {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let (_, token) = token(&context)?;
+        let token = token(head(&context)?);
         let arguments = request.arguments.unwrap_or_default();
         let id = arguments.get("id").and_then(|id| id.as_str()).unwrap_or("1");
         let text = match &*request.name {
-            "whoami" => token.subject().or(token.client_id()).unwrap_or("nobody").to_owned(),
+            "whoami" => {
+                let caller = token.as_ref().and_then(|token| token.subject().or(token.client_id()));
+                caller.unwrap_or("nobody").to_owned()
+            }
+            "list_notes" => "buy milk".to_owned(),
             "delete_note" => format!("note {id} is deleted"),
             "archive_note" => archive(&context, id)?,
             _ => return Err(ErrorData::invalid_params("no such tool", None)),
@@ -88,17 +97,19 @@ impl ServerHandler for Notes {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let schema: JsonObject = [
-            ("type".to_owned(), json!("object")),
-            ("properties".to_owned(), json!({ "id": { "type": "string" } })),
-        ]
-        .into_iter()
-        .collect();
-        let tool = |name: &'static str, text: &'static str| Tool::new(name, text, schema.clone());
+        let tool = |name: &'static str, text: &'static str, properties: Value| {
+            let schema = [("type", json!("object")), ("properties", properties)];
+            let schema = schema.into_iter().map(|(name, value)| (name.to_owned(), value));
+            Tool::new(name, text, schema.collect::<JsonObject>())
+        };
+        let id = json!({ "id": { "type": "string" } });
+        // The client repeats this argument in the header `Mcp-Param-Folder`.
+        let folder = json!({ "folder": { "type": "string", "x-mcp-header": "Folder" } });
         Ok(ListToolsResult::with_all_items(vec![
-            tool("whoami", "Returns who calls"),
-            tool("delete_note", "Deletes a note"),
-            tool("archive_note", "Archives a note"),
+            tool("whoami", "Returns who calls", json!({})),
+            tool("list_notes", "Lists the notes of a folder", folder),
+            tool("delete_note", "Deletes a note", id.clone()),
+            tool("archive_note", "Archives a note", id),
         ]))
     }
 

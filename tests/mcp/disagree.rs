@@ -90,7 +90,7 @@ async fn id_mcp_23_a_name_that_differs_from_the_body_never_runs_the_tool_of_the_
             assert_eq!(mcp.ran(), Vec::<String>::new(), "{name}, {scope}");
             let error = &reply.json()["error"];
             assert!(
-                [-32001, -32600].map(Some).contains(&error["code"].as_i64()),
+                [-32020, -32600].map(Some).contains(&error["code"].as_i64()),
                 "{name}: {error}"
             );
         }
@@ -165,7 +165,7 @@ async fn a_refusal_of_a_header_names_the_id_of_the_message() {
         assert_eq!(reply.headers["content-type"], "application/json");
         let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
         assert_eq!(reply.json()["id"], expected, "{id}");
-        assert_eq!(reply.json()["error"]["code"], -32001);
+        assert_eq!(reply.json()["error"]["code"], -32020);
         assert_eq!(reply.json()["jsonrpc"], "2.0");
     }
 }

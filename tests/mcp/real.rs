@@ -169,7 +169,7 @@ async fn the_newest_revision_with_its_headers() {
     let reply =
         real.post(Some("notes notes:delete"), version, &other, message("delete_note")).await;
     reply.assert_invalid_request("another name");
-    assert_eq!(reply.json()["error"]["code"], -32001);
+    assert_eq!(reply.json()["error"]["code"], -32020);
     assert_eq!(reply.json()["id"], 1);
 }
 

@@ -131,7 +131,7 @@ impl Fault {
         }
     }
 
-    /// Error -32001 is `HeaderMismatch` in MCP 2026-07-28.
+    /// Error -32020 is `HeaderMismatch` in the final text of MCP 2026-07-28. Drafts had another number.
     fn mismatch(header: &'static str, messages: &[Message<'_>]) -> Self {
         let id = match messages {
             [message] => message.id().map(str::to_owned),
@@ -139,7 +139,7 @@ impl Fault {
         };
         Self {
             error: Error::HeaderMismatch { header },
-            json_rpc: Some((-32001, "Header mismatch", id)),
+            json_rpc: Some((-32020, "Header mismatch", id)),
         }
     }
 }
