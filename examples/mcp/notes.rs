@@ -65,6 +65,23 @@ fn archive(context: &RequestContext<RoleServer>, id: &str) -> Result<String, Err
     Ok(format!("note {id} is archived"))
 }
 
+fn tools() -> Vec<Tool> {
+    let tool = |name: &'static str, text: &'static str, properties: Value| {
+        let schema = [("type", json!("object")), ("properties", properties)];
+        let schema = schema.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Tool::new(name, text, schema.collect::<JsonObject>())
+    };
+    let id = json!({ "id": { "type": "string" } });
+    // The client repeats this argument in the header `Mcp-Param-Folder`.
+    let folder = json!({ "folder": { "type": "string", "x-mcp-header": "Folder" } });
+    vec![
+        tool("whoami", "Returns who calls", json!({})),
+        tool("list_notes", "Lists the notes of a folder", folder),
+        tool("delete_note", "Deletes a note", id.clone()),
+        tool("archive_note", "Archives a note", id),
+    ]
+}
+
 impl ServerHandler for Notes {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder();
@@ -97,20 +114,12 @@ impl ServerHandler for Notes {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tool = |name: &'static str, text: &'static str, properties: Value| {
-            let schema = [("type", json!("object")), ("properties", properties)];
-            let schema = schema.into_iter().map(|(name, value)| (name.to_owned(), value));
-            Tool::new(name, text, schema.collect::<JsonObject>())
-        };
-        let id = json!({ "id": { "type": "string" } });
-        // The client repeats this argument in the header `Mcp-Param-Folder`.
-        let folder = json!({ "folder": { "type": "string", "x-mcp-header": "Folder" } });
-        Ok(ListToolsResult::with_all_items(vec![
-            tool("whoami", "Returns who calls", json!({})),
-            tool("list_notes", "Lists the notes of a folder", folder),
-            tool("delete_note", "Deletes a note", id.clone()),
-            tool("archive_note", "Archives a note", id),
-        ]))
+        Ok(ListToolsResult::with_all_items(tools()))
+    }
+
+    /// rmcp compares the headers `Mcp-Param-..` with the arguments of this tool.
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        tools().into_iter().find(|tool| tool.name == name)
     }
 
     async fn list_resources(
