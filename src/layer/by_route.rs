@@ -34,7 +34,9 @@ impl<C> ByRoute<C> {
     /// If the table does not list them, returns a text for the log.
     pub(crate) fn of(&self, request: &impl RequestHead) -> Result<&Fixed<C>, Excerpt> {
         let Some(text) = self.text(request) else {
-            return Err(Excerpt::of("an entry in the table of routes, but axum has matched no route"));
+            return Err(Excerpt::of(
+                "an entry in the table of routes, but axum has matched no route",
+            ));
         };
         let entry = self.table.find(text);
         entry.and_then(|entry| entry.of(request.method())).ok_or_else(|| {

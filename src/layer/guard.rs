@@ -42,10 +42,7 @@ pub(crate) enum Applied<'a, C> {
     ByRequest(&'a Rule<C>),
     /// The layer has a table, and the table does not list the route. The request is refused. The log
     /// shows `requires`. The response is 404 instead of 403 if `hidden` is `true`.
-    Unlisted {
-        requires: Excerpt,
-        hidden: bool,
-    },
+    Unlisted { requires: Excerpt, hidden: bool },
 }
 
 impl<C> Guard<C> {
@@ -150,11 +147,14 @@ fn by_request<C: Send + Sync + 'static>(
     let refuse = |error| Refusal::unmet(Unmet::of(error), server, None, false);
     let wiring = |fix: &'static str| refuse(Error::Wiring { fix: fix.into() });
     // The caller passes the head of the request if `reads_request` returns `true`.
-    let parts = parts.ok_or_else(|| wiring("the rule of `require_with` did not receive the request"))?;
+    let parts =
+        parts.ok_or_else(|| wiring("the rule of `require_with` did not receive the request"))?;
     let typed = typed(token).map_err(refuse)?;
     let requirement = rule(parts, &typed).map_err(|error| {
-        let problem =
-            format!("a policy that the rule of `require_with` could not create: {}", error.problems().join("; "));
+        let problem = format!(
+            "a policy that the rule of `require_with` could not create: {}",
+            error.problems().join("; ")
+        );
         refuse(Error::AccessDenied { requires: Excerpt::of(&problem) })
     })?;
     if requirement.asks_now() {
