@@ -255,7 +255,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
         let Some(members) = answer.members() else {
             // The answer has no members: they are dropped when a request has validated the answer. So
-            // another request has validated this answer after the check above. Use its result.
+            // another request has validated this answer after the check above. Use the result of the other
+            // request.
             let fix = || Error::Wiring {
                 fix: "an introspection answer was validated for another type of claims".into(),
             };

@@ -6,8 +6,7 @@
 //! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1);
 //! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token. Only
 //!    the authorization server can read an opaque token. So, for an opaque token, the crate calls the
-//!    introspection endpoint of the authorization server (RFC 7662). For an opaque token, this call
-//!    replaces steps 3 to 5;
+//!    introspection endpoint of the authorization server (RFC 7662). This call replaces steps 3 to 5;
 //! 3. the issuer: `iss` is the exact name of a trusted issuer;
 //! 4. the key: the issuer's key set contains the key that the token's header names or describes
 //!    (RFC 7517). The crate fetches, caches and refreshes key sets;

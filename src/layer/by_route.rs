@@ -31,7 +31,7 @@ impl<C> ByRoute<C> {
     /// The requirement for the method and the route of the request.
     ///
     /// # Errors
-    /// If the table does not list them, returns a text for the log.
+    /// If the table does not list this method of this route, returns a text for the log.
     pub(crate) fn of(&self, request: &impl RequestHead) -> Result<&Fixed<C>, Excerpt> {
         let Some(text) = self.text(request) else {
             return Err(Excerpt::of(

@@ -20,9 +20,10 @@ use crate::token::{AccessToken, AnyToken, Excerpt};
 pub(crate) enum Guard<C> {
     /// The requirement is the same for all requests.
     Fixed(Box<Fixed<C>>),
-    /// The requirement depends on the request. The rule of `require_with` returns it.
+    /// The requirement depends on the request. The rule of `require_with` returns the requirement.
     ByRequest(Rule<C>),
-    /// The requirement depends on the method and the route. The table of `protect_routes` contains it.
+    /// The requirement depends on the method and the route. The table of `protect_routes` contains the
+    /// requirement.
     ByRoute(Box<ByRoute<C>>),
 }
 

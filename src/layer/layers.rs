@@ -84,7 +84,7 @@ impl<C, R> ResourceServer<C, R> {
     }
 
     /// Authenticates requests that have Bearer credentials. A request without credentials, or with a
-    /// scheme other than Bearer, passes as anonymous. A request with a bad token is refused. Its response
+    /// scheme other than Bearer, passes as anonymous. A request with a bad token is refused. The response
     /// is the same response that [`layer`](Self::layer) gives.
     ///
     /// Handlers take `Option<AccessToken>`. If an API also has protected routes, put the optional

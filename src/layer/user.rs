@@ -24,8 +24,8 @@ use crate::users::{
 /// Loads a user record for the token of each request.
 /// [`ResourceServer::load_user`](crate::ResourceServer::load_user) creates this layer.
 ///
-/// All services that this layer and its clones create share one cache. Each setting starts a new, empty
-/// cache. So apply all settings before you use the layer.
+/// All services that this layer and its clones create share one cache. Each call of a setting, such as
+/// `cache_for`, starts a new, empty cache. So apply all settings before you use the layer.
 pub struct LoadUserLayer<U, C = Claims, R = EmptyBody> {
     server: ResourceServer<C, R>,
     users: Arc<Users<U, C>>,
@@ -38,7 +38,8 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// [`protect`](Self::protect) or [`optional_layer`](Self::optional_layer). This function needs the
     /// feature `http-client`.
     ///
-    /// The loader receives a token that was already validated. The loader can refuse the request:
+    /// The loader receives a token that was already validated. The loader can refuse the request, but cannot
+    /// accept an invalid token:
     ///
     /// | the loader | the client gets |
     /// |---|---|
@@ -50,7 +51,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// layer of the same server is around this layer, the response is 500, and the log describes the fix.
     ///
     /// The crate caches one user record for each token. The default time is 60 s;
-    /// [`cache_for`](LoadUserLayer::cache_for) changes it. A record is never used after the token's `exp`
+    /// [`cache_for`](LoadUserLayer::cache_for) changes this time. A record is never used after the token's `exp`
     /// or after a [`reload`](Self::reload). If your data about a user changes, handlers can see the old
     /// record until this time is over. The cache contains a keyed hash of the token, never the token
     /// itself. Failures are not cached.
