@@ -51,10 +51,10 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// layer of the same server is around this layer, the response is 500, and the log describes the fix.
     ///
     /// The crate caches one user record for each token. The default time is 60 s;
-    /// [`cache_for`](LoadUserLayer::cache_for) changes this time. A record is never used after the token's `exp`
-    /// or after a [`reload`](Self::reload). If your data about a user changes, handlers can see the old
-    /// record until this time is over. The cache contains a keyed hash of the token, never the token
-    /// itself. Failures are not cached.
+    /// [`cache_for`](LoadUserLayer::cache_for) changes this time. A record is never used after the
+    /// token's `exp` or after a [`reload`](Self::reload). If your data about a user changes, handlers can
+    /// see the old record until this time is over. The cache contains a keyed hash of the token, never
+    /// the token itself. Failures are not cached.
     ///
     /// At most one call of the loader for the same token is in progress (single flight). All requests
     /// with this token wait for this call. If a client disconnects, the call continues for the other
