@@ -678,11 +678,11 @@ async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_claim() {
     let api = api(server.layer());
     for (name, tenant, told) in [
         ("missing", None, "tenant is missing"),
-        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "`tenant has another"),
+        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "`tenant has a wrong"),
         (
             "wrong type under a name that is a value",
             Some(serde_json::json!({ "id": 7, "owners": { "secret-value": "7" } })),
-            "`tenant has another",
+            "`tenant has a wrong",
         ),
     ] {
         let token = issuer.token();

@@ -87,7 +87,7 @@ fn check_bearer(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         Some(_) if matches!(issuer.keys, KeyConfig::JwksUris(_)) => {}
         Some(_) => problem(
             "bearer_token_file: needs `jwks_uri`, because the token is sent only to a configured URL, \
-             never to a URL from metadata",
+             never to a URL that metadata names",
         ),
     }
 }
