@@ -30,9 +30,9 @@ use crate::token::jwt::UnverifiedJwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate, Payload};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
-/// How long one request may wait in total, for its issuer, its keys and the answer of its authorization
-/// server. A reload does not extend this time. If an issuer's `Introspection::deadline` is longer than the
-/// default, this time is longer by the difference.
+/// The maximum total time that one request waits: for the resolver, for keys, and for an introspection
+/// answer. A reload does not extend this time. If an issuer's `Introspection::deadline` is longer than
+/// the default, this time is extended by the difference.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 
 /// Converts validated claims to the API's own type.
@@ -70,15 +70,15 @@ pub(crate) struct Authenticator<C> {
     pub(crate) server: ServerId,
 }
 
-/// A token that passed, and the generation of the configuration that accepted it. The generation is
-/// a number that each reload increases.
+/// A token that passed all checks, and the generation of the configuration that was used. The generation
+/// is a number that each reload increases.
 pub(crate) struct Verdict<C> {
     pub(crate) token: AccessToken<C>,
     pub(crate) generation: u64,
 }
 
 impl<C: Send + Sync + 'static> Authenticator<C> {
-    /// Validates a token. Waits for the network where that is necessary.
+    /// Validates a token. Waits for the network if necessary.
     pub(crate) async fn authenticate(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -86,7 +86,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         self.authenticate_as(presentation, Waited::default()).await
     }
 
-    /// Validates a token, and asks the authorization server about it even if an answer is cached.
+    /// Validates a token. Introspects the token even if an answer is cached.
     pub(crate) async fn authenticate_now(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -138,8 +138,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     waited.keep(tenant);
                     let generation = wait.generation();
                     let said = wait.done(deadline).await;
-                    // If the configuration was reloaded during the wait, this answer belongs to the
-                    // old configuration. It is not used, and the server may be asked again.
+                    // If the configuration was reloaded during the wait, this answer belongs to the old
+                    // configuration. Then the answer is not used, and the token may be introspected
+                    // again.
                     self.trust.load().generation == generation
                         && waited
                             .answer
@@ -148,9 +149,11 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 }
             };
             // Each dependency is awaited at most once per request.
-            debug_assert!(!again, "waited twice for one thing");
+            debug_assert!(!again, "a request waited twice for one dependency");
             if again {
-                return Err(Error::Wiring { fix: "waited twice for one thing".into() });
+                return Err(Error::Wiring {
+                    fix: "a request waited twice for one dependency".into(),
+                });
             }
             match self.judge(&presentation, &waited) {
                 Ok(verdict) => return Ok(verdict),
@@ -177,8 +180,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 #[cfg(feature = "http-client")]
                 Route::ValidateAndIntrospect(issuer, jwt) => {
                     let (claims, mut facts, length) = self.validate(&issuer, jwt, waited)?;
-                    // Check the sender first: if this sender may not use the token, the
-                    // authorization server is not asked about it.
+                    // First check the sender. If this sender may not use the token, the token is not
+                    // introspected.
                     sender::confirm(&facts, presentation)?;
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
@@ -206,7 +209,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         self.accept(token, presentation, &issuer, trust.generation)
     }
 
-    /// Step 7, and the user-supplied checks.
+    /// Runs step 7 and the user-supplied validators.
     #[inline]
     fn accept(
         &self,
@@ -223,7 +226,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         Ok(Verdict { token, generation })
     }
 
-    /// Steps 4 to 6 for a JWT. Also returns the length of the claims' text in the buffer.
+    /// Runs steps 4 to 6 for a JWT. Also returns the length of the claims' text in the buffer.
     fn validate<'a>(
         &self,
         issuer: &Resolved<'_>,
@@ -236,9 +239,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         Ok((claims, facts, length))
     }
 
-    /// Step 6 for an opaque token. The members of the introspection answer are used as the claims. The
-    /// profile's checks run once for each answer and configuration. For later requests, only the times
-    /// in the answer are checked again.
+    /// Runs step 6 for an opaque token. The members of the introspection answer are used as the claims.
+    /// The first request that uses the answer runs all checks of the profile. For later requests with the
+    /// same answer and the same configuration, only the times in the answer, such as `exp`, are checked.
     #[cfg(feature = "http-client")]
     fn read_answer(
         &self,
@@ -251,9 +254,12 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // The members are gone: the first request that validates an answer drops them. So, after the
-            // check above, another request has validated this answer.
-            let fix = || Error::Wiring { fix: "an answer was read as another type".into() };
+            // The answer has no members: they are dropped when a request has validated the answer. So
+            // another request has validated this answer after the check above. Use the result of the other
+            // request.
+            let fix = || Error::Wiring {
+                fix: "an introspection answer was validated for another type of claims".into(),
+            };
             return judged().ok_or_else(fix)?;
         };
         let times = issuer.validate_introspected(&members, now, false)?;
@@ -281,20 +287,20 @@ pub(crate) fn read_default(claims: &Object<'_>, facts: &Facts) -> Result<Claims,
     Ok(Claims::new(claims, facts))
 }
 
-/// Reads claims of the API's own type.
+/// Converts the claims to the API's own type.
 pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) -> Result<C, Error> {
     claims.to().map_err(|error| unfit::<C>(claims, &error.to_string()))
 }
 
-/// How many claims are tested one by one to find the claim that does not fit. Real tokens have about
-/// 12 claims.
+/// The maximum number of claims that `unfit` removes, one by one. Real tokens have about 12 claims.
 const MAX_TRIED: usize = 64;
 
-/// Names the claim that does not fit. Unlike serde's own message, this error does not quote a value.
+/// Returns an error that names the claim that does not fit the API's type. Unlike serde's own message,
+/// this error does not contain a value.
 ///
-/// Usually the error has a path to the claim. The path is empty if the type reads its members into a buffer
-/// first (`flatten`, `untagged`, a tag, `try_from`). So this function also reads the claims once without
-/// each claim. If the result is different without a claim, this claim does not fit.
+/// Usually, serde's error has the path to the claim. The path is empty if the type first reads its
+/// members into a buffer (`flatten`, `untagged`, a tag, `try_from`). So this function removes one claim
+/// at a time, and converts the remaining claims. If the result changes, the removed claim does not fit.
 #[cold]
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     let field = |start| words.strip_prefix(start).and_then(|rest: &str| rest.split('`').next());
@@ -308,17 +314,19 @@ fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     for (name, _) in claims.iter().take(MAX_TRIED) {
         match claims.without(name).to::<C>().map_err(|error| error.to_string()) {
             Err(same) if same == words => {}
-            // Without this claim, the error says only that the claim is missing. This error may hide
-            // the real fault, so the claim is only a possible cause.
+            // Without this claim, the only error is that the claim is missing. This error may hide
+            // another error. So it is not certain that this claim does not fit.
             Err(other) if other == format!("missing field `{name}`") => possible.push(name),
             Ok(_) | Err(_) => certain.push(name),
         }
     }
     let named = |names: &[&str]| match names {
         [] => None,
-        [one] if field("unknown field `") == Some(*one) => Some(format!("{one} is not expected")),
-        [one] => Some(format!("{one} has another type or form")),
-        names => Some(format!("one of {} has another type or form", names.join(", "))),
+        [one] if field("unknown field `") == Some(*one) => {
+            Some(format!("the type has no field {one}"))
+        }
+        [one] => Some(format!("{one} has a wrong type or format")),
+        names => Some(format!("one of {} has a wrong type or format", names.join(", "))),
     };
     let seen = path.as_deref().filter(|path| certain.contains(path) || possible.contains(path));
     let problem = named(seen.as_slice())
@@ -326,6 +334,6 @@ fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
         .or_else(|| missing.map(|field| format!("{field} is missing")))
         .or_else(|| named(&possible))
         .or_else(|| path.as_deref().and_then(|path| named(&[path])))
-        .unwrap_or_else(|| "no claim alone, but all of them together".to_owned());
+        .unwrap_or_else(|| "no single claim causes the error".to_owned());
     Error::UnfitClaims { problem: Excerpt::of(&problem) }
 }

@@ -4,17 +4,16 @@
 //! For each request, the layer checks the following, in this order:
 //!
 //! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1);
-//! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token.
-//!    Only the authorization server can read an opaque token. So, for an opaque token, the crate calls
-//!    the introspection endpoint of the authorization server (RFC 7662). This call replaces the steps 3
-//!    to 5;
+//! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token. Only
+//!    the authorization server can read an opaque token. So, for an opaque token, the crate calls the
+//!    introspection endpoint of the authorization server (RFC 7662). This call replaces steps 3 to 5;
 //! 3. the issuer: `iss` is the exact name of a trusted issuer;
 //! 4. the key: the issuer's key set contains the key that the token's header names or describes
 //!    (RFC 7517). The crate fetches, caches and refreshes key sets;
 //! 5. the signature: the key verifies the token's signature;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
-//! 7. the sender: a token that is bound to a key or a certificate (`cnf`) is refused, because this
-//!    crate cannot check the proof of the sender (RFC 7800 §3.1);
+//! 7. the sender: a token that is bound to a key or a certificate (`cnf`) is refused. The reason is that
+//!    this crate cannot check whether the sender has the key or the certificate (RFC 7800 §3.1);
 //! 8. the requirement of the route: scopes, roles, claims, the login (RFC 6749 §3.3, RFC 9470).
 //!
 //! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the cause of
@@ -75,8 +74,7 @@
 //! - [`ResourceServer`]: the handle that creates the layers. [`Builder`](builder::Builder) has every setting.
 //! - [`Issuer`] and [`Profile`]: an authorization server, where its keys are, and the format of its
 //!   tokens.
-//! - `Introspection` and `ClientAuth`: how to ask the authorization server about tokens (feature
-//!   `http-client`).
+//! - `Introspection` and `ClientAuth`: the settings for introspection (feature `http-client`).
 //! - [`scope`], [`role`](policy::role), [`all_of`](policy::all_of), [`any_of`](policy::any_of): what a
 //!   route requires. See the [policies](manual::policies) in the manual.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
@@ -102,13 +100,13 @@
 //!
 //! | feature | adds | on by default |
 //! |---|---|---|
-//! | `http-client` | fetches of keys and metadata, and introspection, over HTTPS | yes |
-//! | `axum` | `AccessToken` as a handler's argument | yes |
+//! | `http-client` | an HTTPS client that fetches keys and metadata, and does introspection; and `load_user` | yes |
+//! | `axum` | types that a handler can take as arguments (extractors), such as `AccessToken` | yes |
 //! | `redis` | a cache of introspection answers in Redis or Valkey, shared by all instances of the API | no |
 //! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | no |
 //! | `test-issuer` | an issuer for your own tests | no |
 //!
-//! A feature adds API. A feature never changes the response to a request.
+//! A feature only adds types and functions to this crate. A feature never changes the response to a request.
 
 #![forbid(unsafe_code)]
 // docs.rs shows the feature that an item needs.
@@ -186,7 +184,7 @@ pub mod providers;
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "if a test uses an impossible setting, the issuer panics, so that the test fails there"
+    reason = "a test that uses an impossible setting must fail, so the issuer panics"
 )]
 pub mod test_issuer;
 

@@ -678,11 +678,11 @@ async fn claims_that_do_not_fit_are_refused_and_the_log_names_the_claim() {
     let api = api(server.layer());
     for (name, tenant, told) in [
         ("missing", None, "tenant is missing"),
-        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "`tenant has another"),
+        ("wrong type", Some(serde_json::json!({ "id": "secret-value" })), "`tenant has a wrong"),
         (
             "wrong type under a name that is a value",
             Some(serde_json::json!({ "id": 7, "owners": { "secret-value": "7" } })),
-            "`tenant has another",
+            "`tenant has a wrong",
         ),
     ] {
         let token = issuer.token();
@@ -774,7 +774,7 @@ async fn the_log_names_the_claim_whatever_shape_the_type_has() {
         let text = "the claims do not fit the type of the API: ";
         told.map(|told| told.strip_prefix(text).unwrap_or(&told).replace('`', ""))
     }
-    let form = |claim: &str| Some(format!("{claim} has another type or form"));
+    let form = |claim: &str| Some(format!("{claim} has a wrong type or format"));
     let json = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap();
 
     let flat = told::<Flat>;
@@ -788,7 +788,7 @@ async fn the_log_names_the_claim_whatever_shape_the_type_has() {
     assert_eq!(flat(json(r#"{"tenant":1}"#)).await, None);
 
     let untagged = told::<Untagged>;
-    let all = Some("no claim alone, but all of them together".to_owned());
+    let all = Some("no single claim causes the error".to_owned());
     assert_eq!(untagged(json(r#"{"level":"secret-value"}"#)).await, all);
     assert_eq!(untagged(json(r#"{"level":1}"#)).await, None);
 
@@ -805,7 +805,10 @@ async fn the_log_names_the_claim_whatever_shape_the_type_has() {
     assert_eq!(tried(json(r#"{"tenant":1,"level":1}"#)).await, None);
 
     let closed = told::<Closed>;
-    assert_eq!(closed(json(r#"{"mail":"x"}"#)).await.as_deref(), Some("mail is not expected"));
+    assert_eq!(
+        closed(json(r#"{"mail":"x"}"#)).await.as_deref(),
+        Some("the type has no field mail")
+    );
     assert_eq!(closed(json(r#"{"own":{"secret-value":1}}"#)).await, form("own"));
     assert_eq!(closed(json(r#"{"tenant":"secret-value"}"#)).await, form("tenant"));
     assert_eq!(closed(json(r#"{"tenant":1}"#)).await, None);

@@ -253,7 +253,7 @@ async fn outages_and_claims_that_do_not_fit_tell_nothing_of_the_token() {
     reply.assert_invalid_token("a tenant that is no number");
     seen.take(&reply);
     seen.0 += &log.text();
-    assert!(seen.0.contains("the vault is sealed") && seen.0.contains("tenant has another type"));
+    assert!(seen.0.contains("the vault is sealed") && seen.0.contains("tenant has a wrong type"));
     seen.assert_without(&[token]);
     assert!(!seen.0.contains(SUBJECT) && !seen.0.contains("tenant-is-personal"));
 }

@@ -1,4 +1,4 @@
-//! The requirements of a whole service, each with its prepared challenges.
+//! The requirements of all routes of a service, with their prepared challenges.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use crate::policy::{Entry, Reading, Routes, Table};
 use crate::server::ResourceServer;
 use crate::token::Excerpt;
 
-/// The requirements of a whole service.
+/// The table with the requirements of all routes of a service.
 pub(crate) struct ByRoute<C> {
     table: Table<Fixed<C>>,
     allows_preflight: bool,
     pub(crate) hides_unlisted: bool,
-    /// Whether a requirement reads the whole head of a request.
+    /// Whether user-supplied code in one of the requirements reads the head of the request.
     pub(crate) reads_request: bool,
 }
 
@@ -28,40 +28,43 @@ impl<C> ByRoute<C> {
         Self { table, allows_preflight, hides_unlisted, reads_request }
     }
 
-    /// The requirement of the request's route.
+    /// The requirement for the method and the route of the request.
     ///
     /// # Errors
-    /// What is not listed, for the log.
+    /// If the table does not list this method of this route, returns a text for the log.
     pub(crate) fn of(&self, request: &impl RequestHead) -> Result<&Fixed<C>, Excerpt> {
         let Some(text) = self.text(request) else {
-            return Err(Excerpt::of("a listed route, and axum has matched none"));
+            return Err(Excerpt::of(
+                "an entry in the table of routes, but axum has matched no route",
+            ));
         };
         let entry = self.table.find(text);
         entry.and_then(|entry| entry.of(request.method())).ok_or_else(|| {
             match self.table.reading() {
-                // The pattern is text of the program.
+                // The log may contain the pattern: it comes from the program, not from the client.
                 Reading::MatchedPattern => {
                     let method = request.method();
-                    Excerpt::of(&format!("a listed route, and {method} {text} is not listed"))
+                    Excerpt::of(&format!("an entry in the table of routes for {method} {text}"))
                 }
-                Reading::Path => Excerpt::of("a listed route"),
+                Reading::Path => Excerpt::of("an entry in the table of routes"),
             }
         })
     }
 
-    /// Whether the request is a CORS preflight request that passes (Fetch §4.8).
+    /// Whether the request is a CORS preflight request that the layer lets pass (Fetch §4.8).
     pub(crate) fn lets_preflight_pass(&self, request: &impl RequestHead) -> bool {
         if !self.allows_preflight || request.method() != Method::OPTIONS {
             return false;
         }
         let entry = self.text(request).and_then(|text| self.table.find(text));
-        // A preflight request that passes would tell everyone that a hidden route exists.
+        // A preflight request to a hidden route does not pass. Otherwise, anyone could find out that the
+        // route exists.
         entry.is_some_and(|entry| entry.named(&Method::OPTIONS).is_none() && !hides(entry))
             && is_single(request.headers(), &ORIGIN)
             && is_single(request.headers(), &ACCESS_CONTROL_REQUEST_METHOD)
     }
 
-    /// The text that the table is asked for.
+    /// The text that is looked up in the table: the pattern that axum has matched, or the raw path.
     fn text<'r>(&self, request: &'r impl RequestHead) -> Option<&'r str> {
         match self.table.reading() {
             Reading::MatchedPattern => matched_pattern(request),
@@ -81,7 +84,7 @@ fn matched_pattern(request: &impl RequestHead) -> Option<&str> {
     }
 }
 
-/// Whether a requirement of the route is hidden.
+/// Whether a requirement of this route is hidden, for any method.
 fn hides<C>(entry: &Entry<Fixed<C>>) -> bool {
     entry.values().any(|fixed| fixed.requirement.is_hidden())
 }

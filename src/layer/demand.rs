@@ -1,4 +1,4 @@
-//! What only a handler knows: [`AccessToken::require`].
+//! Checks of requirements inside a handler: [`AccessToken::require`].
 
 use crate::error::Error;
 use crate::policy::{Requirement, Unmet};
@@ -6,12 +6,14 @@ use crate::rejection::Refusal;
 use crate::token::{AccessToken, AnyToken};
 
 impl<C: Send + Sync + 'static> AccessToken<C> {
-    /// Checks a requirement that only the handler knows, because it depends on data that the handler has
-    /// read. The refusal is the same response that [`require`](crate::ResourceServer::require) gives, with
-    /// the same challenge. In axum, return it with `?`.
+    /// Checks a requirement inside a handler. Use this function if the requirement depends on data that
+    /// the handler has read, for example the owner of a note. In axum, a handler can return the refusal
+    /// with `?`. The client then gets the same status and the same challenge that
+    /// [`require`](crate::ResourceServer::require) gives.
     ///
-    /// A requirement that is made of data from outside uses the `try_` forms, such as
-    /// [`Policy::try_scope`](crate::policy::Policy::try_scope).
+    /// If the requirement contains text from outside the program, create it with the `try_` forms, such
+    /// as [`Policy::try_scope`](crate::policy::Policy::try_scope). The other forms panic if the text is
+    /// invalid.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -41,15 +43,18 @@ impl<C: Send + Sync + 'static> AccessToken<C> {
     /// ```
     ///
     /// # Errors
-    /// The refusal. A requirement with a check that reads the request or waits, or with
-    /// `introspected_now`, is a mistake in the API's code: 500, and the log names the fix.
+    /// Returns a refusal if the token does not meet the requirement.
+    ///
+    /// A handler cannot check a requirement that reads the request, that waits for something, or that has
+    /// `introspected_now`. Such a requirement is a mistake in the API's code. The refusal then has the
+    /// status 500, and the log describes the fix.
     pub fn require(&self, requirement: &Requirement<C>) -> Result<(), Refusal> {
         let token = AnyToken::from(self.clone());
         let server = token.server();
         let unmet = match requirement.asks_now() {
             true => {
-                let fix = "`introspected_now` in `AccessToken::require`, which can't wait: add it to the \
-                           requirement of a layer";
+                let fix = "`AccessToken::require` does not support `introspected_now`: add \
+                           `introspected_now` to the requirement of a layer";
                 Unmet::of(Error::Wiring { fix: fix.into() })
             }
             false => match requirement.evaluate(&token, None, &[]) {

@@ -1,4 +1,7 @@
 //! A requirement that is the same for all requests of a layer or of a route.
+//!
+//! A policy has one or more branches. A branch is a set of conditions. A token meets the policy if it
+//! meets all conditions of at least one branch.
 
 use http::request::Parts;
 
@@ -13,7 +16,8 @@ use crate::token::AnyToken;
 pub(crate) struct Fixed<C> {
     pub(crate) requirement: Requirement<C>,
     branches: Vec<Branch>,
-    /// The challenges of each branch, in the same order.
+    /// The challenges of each branch, in the order of `branches`. A refused client gets the challenges of
+    /// one branch.
     by_branch: Vec<Option<BranchChallenges>>,
     /// The challenges for a request without a valid token.
     pub(crate) challenges: Challenges,

@@ -34,7 +34,7 @@ use crate::server::ResourceServer;
 use crate::token::Claims;
 
 /// Finds tokens in form bodies.
-/// [`ResourceServer::form_token_layer`](crate::ResourceServer::form_token_layer) creates it.
+/// [`ResourceServer::form_token_layer`](crate::ResourceServer::form_token_layer) creates this layer.
 pub struct FormTokenLayer<C = Claims, R = EmptyBody> {
     server: ResourceServer<C, R>,
     limit: usize,
@@ -48,7 +48,7 @@ pub struct FormTokenService<S, C = Claims, R = EmptyBody> {
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// Also accepts tokens in form bodies (RFC 6750 §2.2). Put this layer outside
+    /// Creates a layer that accepts tokens in form bodies, too (RFC 6750 §2.2). Put this layer outside
     /// [`layer`](Self::layer). This layer buffers the body of a form request, up to `limit` bytes, and
     /// passes the same bytes to the inner service.
     ///
@@ -57,7 +57,7 @@ impl<C, R> ResourceServer<C, R> {
     ///
     /// The body type must implement `From<Bytes>`. axum's `Body` implements this trait. For hyper's
     /// `Incoming`, add a layer that converts the body. If this layer reads a body, the trailers of that
-    /// body (RFC 9110 §6.5) are dropped. If this layer does not read the body, its trailers are kept.
+    /// body (RFC 9110 §6.5) are dropped. If this layer does not read a body, the trailers are kept.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }

@@ -55,8 +55,8 @@ pin_project! {
 
 /// A request that waits, and the inner service that will handle the request.
 struct Held<S, C, R, ReqBody> {
-    /// A clone that was not polled ready. A ready service may hold a concurrency permit. Other requests
-    /// need the permit while this request waits.
+    /// A clone on which `poll_ready` was not called yet. A ready service may hold a concurrency permit.
+    /// Other requests need the permit while this request waits.
     service: S,
     request: Request<ReqBody>,
     gate: Gate<C, R>,

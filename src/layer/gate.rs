@@ -1,5 +1,8 @@
-//! Decides about one request. The decision uses the request's method, URI, header fields and
-//! extensions. Calling the inner service is not part of this module.
+//! Decides whether a request passes. The decision uses the request's method, URI, header fields and
+//! extensions. This module does not call the inner service.
+//!
+//! A lookup is asynchronous user-supplied code: an async check of a requirement, or the loader of user
+//! records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,24 +26,28 @@ use crate::trust::{Pending, Waited};
 #[cfg(feature = "http-client")]
 use crate::users::FindUser;
 
-/// The data for the decisions of one layer: the server; the guard, if the layer requires more than a
-/// valid token; and the role of the layer.
+/// The data that one layer needs for its decisions. The layer has a guard if it requires more than a
+/// valid token.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
     guard: Option<Arc<Guard<C>>>,
     role: Role,
 }
 
-/// What a layer does with a request, if no outer layer of the same server has authenticated it.
+/// The kind of a layer.
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
-    /// Authenticates the request.
+    /// Authenticates the request. If an outer layer of the same server has already authenticated the
+    /// request, the result of the outer layer is used.
     Authenticate,
-    /// Authenticates the request if it has credentials.
+    /// Does the same as `Authenticate` for a request with Bearer credentials. A request without Bearer
+    /// credentials passes as anonymous.
     AuthenticateIfPresent,
-    /// Answers 500, because the server's own layer is missing around this layer.
+    /// Uses the result of an outer layer of the same server. If there is no such layer, the response is
+    /// 500.
     Require,
-    /// Loads the API's user of the token. Like `Require`, it needs the server's own layer around it.
+    /// Loads the user record that the API's own loader returns for the token. Uses the result of an outer
+    /// layer of the same server. If there is no such layer, the response is 500.
     #[cfg(feature = "http-client")]
     LoadUser(Arc<dyn FindUser>),
 }
@@ -49,8 +56,9 @@ pub(crate) enum Role {
 pub(crate) enum Judgement<C> {
     /// The request passes. These headers are added to the response of the inner service.
     Pass(ResponseHeaders),
+    /// The request is refused. The inner service is not called.
     Refuse(Refusal),
-    /// The decision needs something that is not known yet.
+    /// The request must wait, because a result that the decision needs is not available yet.
     Wait(Waiting<C>),
 }
 
@@ -58,8 +66,8 @@ pub(crate) enum Judgement<C> {
 struct PriorResult {
     token: AnyToken,
     presented: Presented,
-    /// `true` if the authorization server was asked about the token after the request arrived, and the
-    /// configuration has not changed since.
+    /// `true` if both conditions are true: the crate introspected the token after the request arrived,
+    /// and the configuration has not changed since then.
     asked_now: bool,
 }
 
@@ -76,12 +84,13 @@ impl<C, R> Gate<C, R> {
         &self.server
     }
 
-    /// Whether the decision needs the head of the request apart from its body.
+    /// Whether user-supplied code reads the head of the request. If so, the caller must separate the head
+    /// from the body before the decision.
     pub(crate) fn reads_request(&self) -> bool {
         self.guard.as_ref().is_some_and(|guard| guard.reads_request())
     }
 
-    /// What applies to the request, in addition to a valid token.
+    /// The requirement that applies to the request, in addition to a valid token.
     #[inline]
     fn applied(&self, request: &impl RequestHead) -> Applied<'_, C> {
         self.guard.as_ref().map_or(Applied::Nothing, |guard| guard.of(request))
@@ -113,7 +122,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Role::LoadUser(users) => return self.load_user(users, request),
             Role::Authenticate | Role::AuthenticateIfPresent => {}
         }
-        // An outer layer of the same server has already authenticated the request.
+        // If an outer layer of the same server has already authenticated the request, use the result of
+        // the outer layer.
         if let Some(prior) = self.prior(request) {
             return self.finish(prior, request.parts(), applied);
         }
@@ -171,14 +181,15 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
     }
 
-    /// Refuses a request because of a lookup of the API.
+    /// Refuses a request because a lookup refused it, or because a lookup failed.
     pub(super) fn refuse_after_lookup(&self, error: Error, hidden: bool) -> Judgement<C> {
         let server = self.server.id();
         let refusal = Refusal::unmet(Unmet::of(error), server, None, hidden);
         Judgement::Refuse(refusal.told(&server.stream))
     }
 
-    /// Evaluates the requirement, and stores the result in the request.
+    /// Evaluates the requirement for a validated token. If the token meets the requirement, stores the
+    /// token in the request.
     #[inline]
     fn let_pass(
         &self,
@@ -189,7 +200,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     ) -> Judgement<C> {
         let token = AnyToken::from(verdict.token);
         let Sent { presented, placement } = sent;
-        // Before the checks of the API read the request: they see what the handler sees.
+        // Remove the token before user-supplied checks read the request, so that the checks see the same
+        // request as the handler.
         match placement {
             Some(Placement::Query) => hide_query_token(request),
             Some(Placement::Header) if self.server.strips_authorization() => {
@@ -209,7 +221,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         pass_after(lookups, placement.map_or(ResponseHeaders::NONE, ResponseHeaders::of))
     }
 
-    /// Evaluates the requirement. Returns the lookups to wait for.
+    /// Evaluates the requirement. Returns the lookups that the request must wait for.
     #[inline]
     fn evaluate(
         &self,
@@ -221,7 +233,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         applied.evaluate(token, parts, server).map_err(|refusal| refusal.told(&server.stream))
     }
 
-    /// Decides with the result of an outer layer.
+    /// Decides about a request that an outer layer has authenticated.
     fn finish(
         &self,
         prior: PriorResult,
@@ -240,7 +252,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         match &presented {
             #[cfg(feature = "test-issuer")]
             Presented::Injected => pass_after(lookups, ResponseHeaders::NONE),
-            // The new result replaces the prior one.
+            // The new result replaces the result of the outer layer.
             Presented::Kept(presentation) => {
                 self.repeat(Presentation::clone(presentation), applied)
             }
@@ -251,7 +263,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
     }
 
-    /// The request passes without a token. The new result replaces that of an outer layer.
+    /// Lets the request pass without a token. The stored result replaces the result of an outer layer.
     fn pass_anonymous(&self, request: &mut impl RequestHead) -> Judgement<C> {
         let (server, generation) = (self.server.id().clone(), self.generation());
         let presented = Presented::Unkept;
@@ -261,7 +273,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Judgement::Pass(ResponseHeaders::NONE)
     }
 
-    /// The result of an outer layer of the same server, if the configuration has not changed since.
+    /// Returns the result of an outer layer of the same server. Returns `None` if there is no such layer,
+    /// if the request is anonymous, or if a reload has changed the configuration since then.
     fn prior(&self, request: &impl RequestHead) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
@@ -274,8 +287,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         })
     }
 
-    /// The token of a request that an outer layer of the same server has authenticated, if the
-    /// configuration has changed since and the outer layer has removed the token from the request.
+    /// Returns the token that an outer layer of the same server has removed from the request. This layer
+    /// needs the token if a reload has changed the configuration, because the token must then be
+    /// validated again.
     fn stripped(&self, request: &impl RequestHead) -> Option<Presentation<'static>> {
         let outcome = request.extensions().get::<Authentication>()?;
         match &outcome.presented {
@@ -288,7 +302,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
     }
 
-    /// Repeats all steps under the current configuration.
+    /// Validates the token again, under the current configuration.
     fn repeat(
         &self,
         presentation: Presentation<'static>,
@@ -300,13 +314,14 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             true => Box::pin(authenticator.authenticate_now(presentation)) as BoxedFuture<_>,
             false => Box::pin(authenticator.authenticate(presentation)),
         };
-        // The outer layer has removed the token from the request. An `Authorization` that is there now
-        // is not the token's.
+        // The outer layer has already removed the token from the request if the settings require this. So
+        // this layer removes nothing (`placement: None`).
         let sent = Sent { presented, placement: None };
         Judgement::Wait(Waiting::Verdict { verdict, sent })
     }
 
-    /// The result of the server's own layer, which must be around `require`.
+    /// Returns the result of `layer` or `optional_layer` of the same server. One of these layers must be
+    /// around `require`.
     fn required(
         &self,
         request: &impl RequestHead,
@@ -314,14 +329,14 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     ) -> Result<PriorResult, Refusal> {
         let Some(outcome) = request.extensions().get::<Authentication>() else {
             return Err(self.server.miswired(
-                "`require` without its server's layer around it: put `.layer(api.layer())` after \
+                "`require` has no layer of its server around it: put `.layer(api.layer())` after \
                  the routes, or use `api.protect(..)`",
             ));
         };
         if outcome.server != *self.server.id() {
             return Err(self.server.miswired(
-                "`require` behind the layer of another server: use the server whose layer is \
-                 around this route",
+                "`require` is inside the layer of another server: call `require` on the server whose \
+                 layer is around this route",
             ));
         }
         match &outcome.token {
@@ -339,7 +354,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 }
 
-/// The request passes if the lookups succeed.
+/// Lets the request pass if there are no lookups. Otherwise, the request waits for the lookups, and
+/// passes if all lookups succeed.
 #[inline]
 fn pass_after<C>(lookups: Option<Box<Lookups>>, headers: ResponseHeaders) -> Judgement<C> {
     let Some(lookups) = lookups else { return Judgement::Pass(headers) };

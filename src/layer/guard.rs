@@ -18,33 +18,36 @@ use crate::token::{AccessToken, AnyToken, Excerpt};
 
 /// What a layer requires in addition to a valid token.
 pub(crate) enum Guard<C> {
+    /// The requirement is the same for all requests.
     Fixed(Box<Fixed<C>>),
-    /// The requirement depends on the request.
+    /// The requirement depends on the request. The rule of `require_with` returns the requirement.
     ByRequest(Rule<C>),
-    /// The requirement depends on the method and the route.
+    /// The requirement depends on the method and the route. The table of `protect_routes` contains the
+    /// requirement.
     ByRoute(Box<ByRoute<C>>),
 }
 
-/// Makes the requirement for a request.
+/// User-supplied code that returns the requirement for a request.
 pub(crate) type Rule<C> = Arc<
     dyn Fn(&Parts, &AccessToken<C>) -> Result<Requirement<C>, ConfigError> + Send + Sync + 'static,
 >;
 
-/// What applies to one request.
+/// The requirement that applies to one request.
 pub(crate) enum Applied<'a, C> {
-    /// A valid token is enough.
+    /// The layer has no guard. A valid token is enough.
     Nothing,
+    /// The requirement is known before the request arrives. It is the requirement of the layer, or the
+    /// requirement of the route in the table of the layer.
     Fixed(&'a Fixed<C>),
+    /// The layer has a rule. The rule returns the requirement for this request.
     ByRequest(&'a Rule<C>),
-    /// The table of the layer does not list the route.
-    Unlisted {
-        requires: Excerpt,
-        hidden: bool,
-    },
+    /// The layer has a table, and the table does not list the route. The request is refused. The log
+    /// shows `requires`. The response is 404 instead of 403 if `hidden` is `true`.
+    Unlisted { requires: Excerpt, hidden: bool },
 }
 
 impl<C> Guard<C> {
-    /// What applies to the request.
+    /// The requirement that applies to the request.
     #[inline]
     pub(crate) fn of(&self, request: &impl RequestHead) -> Applied<'_, C> {
         match self {
@@ -57,7 +60,7 @@ impl<C> Guard<C> {
         }
     }
 
-    /// Whether the request passes without authentication, because it is a CORS preflight request.
+    /// Whether the request is a CORS preflight request that the layer lets pass without authentication.
     #[inline]
     pub(crate) fn lets_preflight_pass(&self, request: &impl RequestHead) -> bool {
         match self {
@@ -66,7 +69,8 @@ impl<C> Guard<C> {
         }
     }
 
-    /// Whether the decision needs the head of the request apart from its body.
+    /// Whether user-supplied code reads the head of the request. If so, the caller must separate the head
+    /// from the body before the decision.
     pub(crate) fn reads_request(&self) -> bool {
         match self {
             Self::Fixed(fixed) => fixed.requirement.reads_request(),
@@ -77,8 +81,10 @@ impl<C> Guard<C> {
 }
 
 impl<C> Applied<'_, C> {
-    /// The challenges for a request without a valid token, if they name scopes of the route. Those of a
-    /// hidden route would tell everyone that the route exists.
+    /// The challenges for a request without a valid token. Returns `None` if the layer has no challenges
+    /// of its own. Then the general challenges of the server are used. A hidden route also uses the
+    /// general challenges, because a challenge with the scopes of the route would show that the route
+    /// exists.
     pub(crate) fn challenges(&self) -> Option<&Challenges> {
         match self {
             Self::Fixed(fixed) if !fixed.requirement.is_hidden() => Some(&fixed.challenges),
@@ -86,7 +92,7 @@ impl<C> Applied<'_, C> {
         }
     }
 
-    /// Whether the authorization server must be asked at each request.
+    /// Whether the crate must introspect the token for each request, even if an answer is cached.
     #[inline]
     pub(crate) fn asks_now(&self) -> bool {
         match self {
@@ -95,7 +101,8 @@ impl<C> Applied<'_, C> {
         }
     }
 
-    /// Whether a lookup that refuses is answered 404 instead of 403.
+    /// Whether the response is 404 instead of 403 if a lookup refuses the request. A lookup is
+    /// asynchronous user-supplied code.
     #[cfg(feature = "http-client")]
     pub(crate) fn is_hidden(&self) -> bool {
         match self {
@@ -107,10 +114,12 @@ impl<C> Applied<'_, C> {
 }
 
 impl<C: Send + Sync + 'static> Applied<'_, C> {
-    /// Returns the lookups that the caller must wait for.
+    /// Evaluates the requirement. Returns the lookups (asynchronous checks) that the caller must wait
+    /// for.
     ///
     /// # Errors
-    /// The refusal, not yet reported to the log.
+    /// Returns the refusal if the token does not meet the requirement. The caller must report the refusal
+    /// to the log.
     #[inline]
     pub(crate) fn evaluate(
         &self,
@@ -138,18 +147,21 @@ fn by_request<C: Send + Sync + 'static>(
 ) -> Result<Option<Box<Lookups>>, Refusal> {
     let refuse = |error| Refusal::unmet(Unmet::of(error), server, None, false);
     let wiring = |fix: &'static str| refuse(Error::Wiring { fix: fix.into() });
-    // The caller passes the head of the request wherever `reads_request` is true.
-    let parts = parts.ok_or_else(|| wiring("the rule of `require_with` got no request"))?;
+    // The caller passes the head of the request if `reads_request` returns `true`.
+    let parts =
+        parts.ok_or_else(|| wiring("the rule of `require_with` did not receive the request"))?;
     let typed = typed(token).map_err(refuse)?;
     let requirement = rule(parts, &typed).map_err(|error| {
-        let problem =
-            format!("a policy that can be made from the request: {}", error.problems().join("; "));
+        let problem = format!(
+            "a policy that the rule of `require_with` could not create: {}",
+            error.problems().join("; ")
+        );
         refuse(Error::AccessDenied { requires: Excerpt::of(&problem) })
     })?;
     if requirement.asks_now() {
         return Err(wiring(
-            "`introspected_now` in the requirement of `require_with`, which can't ask for it: add \
-             `.require(introspected_now())` around the route",
+            "`require_with` does not support `introspected_now`: add `.require(introspected_now())` \
+             around the route",
         ));
     }
     let lookups = requirement.evaluate(token, Some(parts), &[]);

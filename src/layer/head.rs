@@ -1,10 +1,11 @@
-//! The head of a request, with its body or apart from it.
+//! The head of a request: its method, URI, header fields and extensions, without the body.
 
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
-/// The head of a request. Most layers read it in place. A layer whose requirement reads the whole head
-/// takes the head apart from the body first.
+/// The head of a request. Most layers read the head while it is still part of the `Request`. A layer with
+/// user-supplied code that reads the head first separates the head from the body. The user-supplied code
+/// then receives the head as `Parts`.
 pub(crate) trait RequestHead {
     fn method(&self) -> &Method;
     fn uri(&self) -> &Uri;
@@ -13,7 +14,7 @@ pub(crate) trait RequestHead {
     fn headers_mut(&mut self) -> &mut HeaderMap;
     fn extensions(&self) -> &Extensions;
     fn extensions_mut(&mut self) -> &mut Extensions;
-    /// The head, if it is apart from the body.
+    /// The head as `Parts`. Returns `None` if the head is still part of the `Request`.
     fn parts(&self) -> Option<&Parts>;
 }
 

@@ -36,8 +36,8 @@ pub struct RequireLayer<C = Claims, R = EmptyBody> {
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// Authenticates each request. Only requests with a valid access token reach the inner service.
-    /// All others get 400, 401 or 503.
+    /// Authenticates each request. Only requests with a valid access token reach the inner service. All
+    /// other requests get 400, 401 or 503.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -83,9 +83,9 @@ impl<C, R> ResourceServer<C, R> {
         ResourceServerLayer::new(Gate::new(self.clone(), None, Role::Authenticate))
     }
 
-    /// Authenticates requests that have credentials. A request without credentials, or with another
-    /// scheme than Bearer, passes as anonymous. A request with a bad token is refused, as by
-    /// [`layer`](Self::layer).
+    /// Authenticates requests that have Bearer credentials. A request without credentials, or with a
+    /// scheme other than Bearer, passes as anonymous. A request with a bad token is refused. The response
+    /// is the same response that [`layer`](Self::layer) gives.
     ///
     /// Handlers take `Option<AccessToken>`. If an API also has protected routes, put the optional
     /// routes in a separate router and merge the two routers. An `optional_layer` inside `layer` has no
@@ -139,8 +139,8 @@ impl<C, R> ResourceServer<C, R> {
     /// Authorizes a route that is inside `layer` or `optional_layer`. The response is 403 if the token
     /// does not meet the requirement.
     ///
-    /// The new layer uses the result of this server's own `layer` or `optional_layer`. If the route is
-    /// inside neither of them, the response is 500, and the log says how to fix this.
+    /// The new layer uses the result of `layer` or `optional_layer` of the same server. One of these two
+    /// layers must be around the route. Otherwise, the response is 500, and the log describes the fix.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -178,7 +178,7 @@ impl<C, R> ResourceServer<C, R> {
     /// let other = issuer.token().scope("notes:write").sign();
     /// assert_eq!(service.oneshot(request(Some(other))?).await?.status(), 403);
     ///
-    /// // Without the server's layer around it, the route answers 500.
+    /// // Without `layer` around the route, the response is 500.
     /// assert_eq!(route.oneshot(request(Some(token))?).await?.status(), 500);
     /// # Ok(())
     /// # }
@@ -188,12 +188,14 @@ impl<C, R> ResourceServer<C, R> {
         RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 
-    /// As [`require`](Self::require), for a requirement that depends on the request: an id in the path, a
-    /// tool that a header names. `rule` makes the requirement for each request.
+    /// Authorizes a route with a requirement that depends on the request. For example, the requirement
+    /// can depend on an id in the path, or on the name of a tool in a header field. For each request, the
+    /// crate calls `rule`, and `rule` returns the requirement. In all other respects, this function does
+    /// the same as [`require`](Self::require).
     ///
-    /// Make a policy from text of the request only with the `try_` forms, such as
-    /// [`Policy::try_scope`](crate::policy::Policy::try_scope): with `scope(..)`, a client could cause a
-    /// panic. If `rule` returns an error, the answer is 403, and the log has the error.
+    /// A policy that contains text of the request must be created with the `try_` forms, such as
+    /// [`Policy::try_scope`](crate::policy::Policy::try_scope). With `scope(..)`, a client could cause a
+    /// panic. If `rule` returns an error, the response is 403, and the log contains the error.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -218,7 +220,8 @@ impl<C, R> ResourceServer<C, R> {
     /// });
     /// // `/files/7` requires the scope `files:7`.
     /// let by_path = api.require_with(|parts: &Parts, _: &AccessToken| {
-    ///     // Only one segment behind `/files/`, without percent escapes. Otherwise an error.
+    ///     // The id is the only segment after `/files/`, and has no percent escapes. For all other
+    ///     // paths, the scope is empty, so `try_scope` returns an error.
     ///     let id = parts.uri.path().strip_prefix("/files/").filter(|id| !id.contains(['/', '%']));
     ///     Ok(Policy::try_scope(&id.map(|id| format!("files:{id}")).unwrap_or_default())?.into())
     /// });
@@ -245,8 +248,8 @@ impl<C, R> ResourceServer<C, R> {
         RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 
-    /// Authenticates and authorizes in one layer. The challenge of a 401 then also names the scopes that
-    /// the route requires.
+    /// Authenticates and authorizes in one layer. The challenge of a 401 response also names the scopes
+    /// that the route requires.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

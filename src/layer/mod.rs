@@ -7,15 +7,16 @@
 //! - with a valid token, the layer stores the token in the request's extensions and calls the inner
 //!   service.
 //!
-//! The layer passes on responses and errors of the inner service unchanged, with these exceptions:
+//! The layer returns the responses and errors of the inner service unchanged, with these exceptions:
 //!
 //! - a refusal from a handler or an extractor gets the body that
 //!   [`refusal_body`](crate::builder::Builder::refusal_body) sets;
-//! - if the token came in the query, it is removed from the response's extensions. A successful
-//!   response also gets `Cache-Control: private`, so that shared caches do not store the response.
+//! - if the client sent the token in the query of the URI, the layer removes the token from the
+//!   response's extensions. A successful response also gets `Cache-Control: private`, so that shared
+//!   caches do not store the response.
 //!
-//! The decision is synchronous if everything that it needs is cached. Only a request that waits for the
-//! network needs a boxed future.
+//! If everything that the decision needs is cached, the layer decides synchronously. Only a request that
+//! waits for the network needs a boxed future.
 
 mod by_route;
 mod demand;

@@ -10,11 +10,14 @@ use crate::policy::Routes;
 use crate::server::ResourceServer;
 
 impl<C, R> ResourceServer<C, R> {
-    /// Protects a whole service with one table of requirements, by method and route. A route that is not in
-    /// the table is refused: without a valid token as by [`layer`](Self::layer), with a valid token with
-    /// 403. [`Routes`] describes the patterns.
+    /// Protects a whole service with one table. The table has a requirement for each method and route.
+    /// [`Routes`] describes the patterns of the table.
     ///
-    /// The challenge of a 401 names the scopes of the route, as that of [`protect`](Self::protect).
+    /// If the table does not list the method and the route of a request, the request is refused. With a
+    /// valid token, the response is 403. Without a valid token, the response is the same response that
+    /// [`layer`](Self::layer) gives.
+    ///
+    /// For a listed route, the challenge of a 401 response names the scopes that the route requires.
     ///
     /// For an axum router:
     #[cfg_attr(feature = "axum", doc = "```")]

@@ -66,8 +66,8 @@ impl<S, C, R> ResourceServerService<S, C, R> {
 }
 
 impl<S: Clone, C, R> ResourceServerService<S, C, R> {
-    /// Drops the ready service: it may hold a concurrency permit, and a refused or waiting request does
-    /// not need a permit. Keeps an unpolled clone.
+    /// Drops the ready service, and keeps an unpolled clone. A ready service may hold a concurrency
+    /// permit. A refused or waiting request does not need a permit.
     pub(crate) fn give_back(&mut self) {
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));

@@ -1,4 +1,4 @@
-//! Loads the API's own user of a token: [`ResourceServer::load_user`].
+//! Loads the user record that the API's own loader returns for a token: [`ResourceServer::load_user`].
 
 use std::fmt;
 use std::future::Future;
@@ -21,23 +21,25 @@ use crate::users::{
     Users,
 };
 
-/// Loads the API's own user for each request.
+/// Loads a user record for the token of each request.
 /// [`ResourceServer::load_user`](crate::ResourceServer::load_user) creates this layer.
 ///
-/// All services that one layer or its clones create share one cache. Each setting starts a new, empty
-/// cache, so apply the settings before the layer is used.
+/// All services that this layer and its clones create share one cache. Each call of a setting, such as
+/// `cache_for`, starts a new, empty cache. So apply all settings before you use the layer.
 pub struct LoadUserLayer<U, C = Claims, R = EmptyBody> {
     server: ResourceServer<C, R>,
     users: Arc<Users<U, C>>,
 }
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
-    /// Loads the API's own user of each request's token, for example from a database. Handlers get it as
+    /// Loads a user record for the token of each request. `loader` is your code: for example, it reads
+    /// the record from a database. Handlers get the record as
     /// [`LoadedUser<U>`](crate::extract::LoadedUser). Put this layer inside [`layer`](Self::layer),
-    /// [`protect`](Self::protect) or [`optional_layer`](Self::optional_layer). Needs the feature
-    /// `http-client`.
+    /// [`protect`](Self::protect) or [`optional_layer`](Self::optional_layer). This function needs the
+    /// feature `http-client`.
     ///
-    /// The loader gets a token that was validated. It can only refuse:
+    /// The loader receives a token that was already validated. The loader can refuse the request, but cannot
+    /// accept an invalid token:
     ///
     /// | the loader | the client gets |
     /// |---|---|
@@ -45,17 +47,22 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// | returns [`LookupError::Refused`] | 403 without an error code |
     /// | returns [`LookupError::Unavailable`], takes longer than the deadline, or panics | 503 with `Retry-After`, never 401 |
     ///
-    /// An anonymous request behind `optional_layer` passes without a user. Without the server's own layer
-    /// around this layer, the response is 500, and the log says how to fix this.
+    /// If the outer layer is `optional_layer`, an anonymous request passes without a user record. If no
+    /// layer of the same server is around this layer, the response is 500, and the log describes the fix.
     ///
-    /// A user is cached by the token, for 60 s by default ([`cache_for`](LoadUserLayer::cache_for)), and
-    /// never beyond the token's `exp` or a [`reload`](Self::reload). So a change of the user takes effect
-    /// after this time. The cache keeps a keyed hash of a token, never its text. Failures are not cached.
+    /// The crate caches one user record for each token. The default time is 60 s;
+    /// [`cache_for`](LoadUserLayer::cache_for) changes this time. A record is never used after the
+    /// token's `exp` or after a [`reload`](Self::reload). If your data about a user changes, handlers can
+    /// see the old record until this time is over. The cache contains a keyed hash of the token, never
+    /// the token itself. Failures are not cached.
     ///
-    /// At most one load per token is in progress (single flight): all requests with that token wait for
-    /// it. If a client disconnects, the load goes on for the others. While a request waits, it keeps no
-    /// place in a `ConcurrencyLimit` or `Buffer` inside. At most 8,192 requests wait, at most 4,096 of
-    /// them for one token, and at most 1,024 loads are in progress. Further requests get 503.
+    /// At most one call of the loader for the same token is in progress (single flight). All requests
+    /// with this token wait for this call. If a client disconnects, the call continues for the other
+    /// requests. A waiting request does not occupy a place in a `ConcurrencyLimit` or a `Buffer` that is
+    /// inside this layer.
+    ///
+    /// There are three limits. At most 8,192 requests wait. At most 4,096 requests wait for the same
+    /// token. At most 1,024 calls of the loader are in progress. Requests beyond a limit get 503.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -110,7 +117,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// let alice = issuer.token().subject("alice").sign();
     /// assert_eq!(service.clone().oneshot(request(&alice)?).await?.body(), "Alice");
     /// assert_eq!(service.clone().oneshot(request(&alice)?).await?.body(), "Alice");
-    /// assert_eq!(calls.load(Ordering::SeqCst), 1); // the second time from the cache
+    /// assert_eq!(calls.load(Ordering::SeqCst), 1); // the second response used the cached record
     ///
     /// let bob = issuer.token().subject("bob").sign();
     /// assert_eq!(service.clone().oneshot(request(&bob)?).await?.status(), 503);
@@ -149,28 +156,29 @@ where
         Self::new(self.server, Arc::clone(self.users.loader()), settings)
     }
 
-    /// How long a user may be used after its load began: 60 s by default, at most 24 hours (a longer time
-    /// counts as 24 hours). Zero means that users are not cached; requests with one token at the same
-    /// time still share one load.
+    /// How long a user record may be used after the call of the loader began. The default is 60 s. The
+    /// maximum is 24 hours: a longer time counts as 24 hours. With zero, user records are not cached. But
+    /// even with zero, requests with the same token at the same time share one call of the loader.
     pub fn cache_for(self, time: Duration) -> Self {
         self.set(|settings| settings.cache_for = time.min(MAX_CACHE_FOR))
     }
 
-    /// How long a load may take: 2 s by default, at most 30 s (a longer time counts as 30 s). After that
-    /// time the load is cancelled, and the requests that wait for it get 503.
+    /// How long a call of the loader may take. The default is 2 s. The maximum is 30 s: a longer time
+    /// counts as 30 s. After this time, the call is cancelled, and the requests that wait for the call
+    /// get 503.
     pub fn deadline(self, time: Duration) -> Self {
         self.set(|settings| settings.deadline = time.min(MAX_DEADLINE))
     }
 
-    /// How many users are cached: 10,000 by default. A new user replaces the one that was used least
-    /// recently. Zero means that users are not cached.
+    /// The maximum number of cached user records. The default is 10,000. If the cache is full, a new
+    /// record replaces the least recently used record. With zero, user records are not cached.
     pub fn max_entries(self, entries: usize) -> Self {
         self.set(|settings| settings.max_entries = entries)
     }
 }
 
 impl<C: Send + Sync + 'static, R> Gate<C, R> {
-    /// Finds the user of the request's token.
+    /// Finds the user record for the request's token, in the cache or with the loader.
     pub(super) fn load_user(
         &self,
         users: &Arc<dyn FindUser>,
@@ -181,7 +189,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(refusal) => return Judgement::Refuse(refusal),
         };
         let Some(token) = &outcome.token else {
-            // Anonymous, behind `optional_layer`.
+            // The request is anonymous, and the outer layer is `optional_layer`.
             return Judgement::Pass(ResponseHeaders::NONE);
         };
         let text = match &outcome.presented {
@@ -198,27 +206,27 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
     }
 
-    /// Stores the user in the request.
+    /// Stores the user record in the request.
     pub(super) fn pass_with(&self, user: AnyUser, request: &mut impl RequestHead) -> Judgement<C> {
         LoadedUsers::note(request.extensions_mut(), self.server().id(), user);
         Judgement::Pass(ResponseHeaders::NONE)
     }
 
-    /// The result of the server's own layer, which must be around `load_user`.
+    /// Returns the result of an outer layer of the same server. Such a layer must be around `load_user`.
     fn own_outcome<'a>(
         &self,
         request: &'a impl RequestHead,
     ) -> Result<&'a Authentication, Refusal> {
         let Some(outcome) = request.extensions().get::<Authentication>() else {
             return Err(self.server().miswired(
-                "`load_user` without its server's layer around it: put `.layer(api.layer())` after \
+                "`load_user` has no layer of its server around it: put `.layer(api.layer())` after \
                  `.layer(api.load_user(..))`",
             ));
         };
         if outcome.server != *self.server().id() {
             return Err(self.server().miswired(
-                "`load_user` behind the layer of another server: use the server whose layer is \
-                 around this route",
+                "`load_user` is inside the layer of another server: call `load_user` on the server \
+                 whose layer is around this route",
             ));
         }
         Ok(outcome)

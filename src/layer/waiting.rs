@@ -12,14 +12,15 @@ use crate::server::ResponseHeaders;
 #[cfg(feature = "http-client")]
 use crate::users::{AnyUser, UserWait};
 
-/// A wait of one request.
+/// The result that a request waits for.
 pub(crate) enum Waiting<C> {
-    /// For the verdict about its token, which needs the network.
+    /// The request waits for the validation of its token. The validation needs the network.
     Verdict { verdict: BoxedFuture<VerdictResult<C>>, sent: Sent },
-    /// For lookups of the API. If they succeed, the request passes with these response headers.
-    /// If they refuse, `hidden` says whether the answer is 404.
+    /// The token is valid, and the request waits for the asynchronous checks of the requirement
+    /// (lookups). If all lookups succeed, the request passes, and the response gets these headers. If a
+    /// lookup refuses the request, the response is 404 if `hidden` is `true`, and 403 otherwise.
     Lookups { lookups: BoxedFuture<Result<(), Error>>, headers: ResponseHeaders, hidden: bool },
-    /// For the API's user of its token.
+    /// The token is valid, and the request waits for the user record that the API's own loader returns.
     #[cfg(feature = "http-client")]
     User(UserWait),
 }
@@ -36,11 +37,12 @@ pub(crate) enum Done<C> {
     User(Result<AnyUser, Error>),
 }
 
-/// How the token was sent.
+/// How the client sent the token.
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) presented: Presented,
-    /// `None` if an outer layer has already handled what depends on it.
+    /// The place of the token in the request. `None` if an outer layer has already removed the token from
+    /// this place, or has decided to keep the token there.
     pub(crate) placement: Option<Placement>,
 }
 

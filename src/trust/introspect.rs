@@ -1,4 +1,5 @@
-//! Asks an authorization server about a token, and validates the server's answer.
+//! Introspection: asks the authorization server whether a token is valid, and validates the server's
+//! answer.
 
 use std::sync::Arc;
 
@@ -13,9 +14,9 @@ use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
 
 impl Resolved<'_> {
-    /// The introspection answer about a token. If the request has already waited for an answer under
-    /// the current configuration, the result is this answer. Otherwise, the result is the cached answer.
-    /// If no answer is cached, the result is [`Pending::Answer`].
+    /// Returns the introspection answer about a token. If the request has already waited for an answer
+    /// under the current configuration, returns this answer. Otherwise, returns the cached answer. If no
+    /// answer is cached, returns [`Pending::Answer`].
     pub(crate) fn introspect(
         &self,
         token: &Token68<'_>,
@@ -29,8 +30,8 @@ impl Resolved<'_> {
             return Ok(Arc::clone(answer));
         }
         let Some(introspection) = &self.introspection else {
-            let fix = "`introspected_now` on the token of an issuer without introspection: give it \
-                       `Issuer::introspection`, or leave the condition out";
+            let fix = "the route has `introspected_now`, but the issuer of the token has no introspection: \
+                       set `Issuer::introspection`, or remove `introspected_now` from the route";
             return Err(Error::Wiring { fix: fix.into() }.into());
         };
         match introspection.engine.lookup(token, now, waited.asks_now) {
@@ -42,7 +43,7 @@ impl Resolved<'_> {
 }
 
 impl TrustedIssuer {
-    /// Whether introspection is configured, and the issuer's setting for JWTs is `jwts`.
+    /// Whether the issuer has introspection, and `jwts` is the setting for its JWTs.
     pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
         self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
     }
@@ -81,7 +82,7 @@ impl TrustedIssuer {
     /// answer can only restrict the token:
     ///
     /// - the scope is the intersection of the JWT's scope and the answer's scope;
-    /// - the expiry is the earlier one of the JWT's expiry and the answer's expiry;
+    /// - the expiry is the earlier of the JWT's expiry and the answer's expiry;
     /// - the token counts as a user's token only if the JWT shows a user, and the answer does not show
     ///   that the token belongs to a client.
     pub(crate) fn narrow(
@@ -93,7 +94,7 @@ impl TrustedIssuer {
         now: NumericDate,
     ) -> Result<(), Error> {
         let Some(members) = answer.members() else {
-            let fix = "an answer about a JWT was read as one about an opaque token";
+            let fix = "an introspection answer about a JWT was treated as an answer about an opaque token";
             return Err(Error::Wiring { fix: fix.into() });
         };
         self.validate_introspected(&members, now, true)?;

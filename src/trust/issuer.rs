@@ -1,6 +1,8 @@
-//! One trusted issuer: its names, its keys, and the validation of its tokens. Some issuers are
-//! templates: the name has a placeholder, and the `iss` of a tenant's token has the tenant's id in place
-//! of the placeholder. A template has a tenant rule, which compares `iss` with the name.
+//! One trusted issuer: its names, its keys, and the validation of its tokens.
+//!
+//! An issuer can be a template for many tenants. The name of a template contains a placeholder. In the
+//! `iss` of a token, the id of a tenant replaces the placeholder. The tenant rule of the template
+//! compares `iss` with the name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub(crate) struct TrustedIssuer {
 
 /// The reason why a signature was not verified.
 pub(crate) enum Unverified {
+    /// The token is refused, or the keys are unavailable.
     Refused(Error),
     /// The key is not cached. The request can wait for a fetch, which may return the key.
     Wait(KeyWait),
@@ -63,15 +66,15 @@ impl TrustedIssuer {
         }
     }
 
-    /// The name under which the issuer is known to the API. If this issuer is a template, the result is
-    /// the token's `iss`, which names a tenant. Otherwise, the result is the configured name, even if the
+    /// The name of the issuer that the API's code sees. If this issuer is a template, the result is the
+    /// token's `iss`, which names a tenant. Otherwise, the result is the configured name, even if the
     /// token's `iss` is an alias.
     fn own_name<'a>(&'a self, claims: &'a Object<'_>) -> &'a str {
         let iss = claims.get("iss").and_then(Value::as_str);
         iss.filter(|_| self.tenants.is_some()).unwrap_or(&self.name)
     }
 
-    /// Whether the issuer's keys are needed. They verify its tokens or its signed introspection answers.
+    /// Whether the issuer's keys are needed, for tokens or for signed introspection answers.
     #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     fn needs_keys(&self) -> bool {
         #[cfg(feature = "http-client")]
@@ -81,7 +84,8 @@ impl TrustedIssuer {
         true
     }
 
-    /// Whether this issuer's JWTs are only introspected. If so, its keys are not used for JWTs.
+    /// Whether this issuer's JWTs are only introspected. In this case, the issuer's keys are not used for
+    /// JWTs.
     #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     pub(super) fn introspects_jwts(&self) -> bool {
         #[cfg(feature = "http-client")]
@@ -171,7 +175,7 @@ impl TrustedIssuer {
         }
     }
 
-    /// Whether the metadata is at a configured URL instead of the well-known one.
+    /// Whether a URL for the metadata is configured. Otherwise, the well-known URL is used.
     #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     pub(crate) fn has_metadata_url(&self) -> bool {
         #[cfg(feature = "http-client")]
@@ -188,8 +192,8 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// A template can require a claim that names the tenant. This is the name of the claim, and the
-    /// value that it must have for this `iss`.
+    /// For a template: the name of the claim that names the tenant, and the value that this claim must
+    /// have for this `iss`. `None` if the issuer is not a template.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
         let rule = self.tenants.as_ref()?;

@@ -38,15 +38,16 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Reports, once for each seed, that the seed was not used. A seed is a stored key set that is passed
-    /// in at the start of the API.
+    /// Reports each seed that was not used. Each seed is reported only once. A seed is a stored key set
+    /// that the API's code passes in when the API starts.
     pub(crate) fn tell_of_seeds(&self) {
         self.issuers.iter().for_each(|issuer| issuer.keys.tell_of_seed());
         let tenants = self.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
         tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
     }
 
-    /// By how much the longest introspection deadline of any issuer exceeds the default deadline.
+    /// Returns how much the longest introspection deadline exceeds the default deadline. Returns zero if
+    /// no issuer has a longer deadline than the default.
     pub(crate) fn longer_calls(&self) -> Duration {
         #[cfg(feature = "http-client")]
         return self

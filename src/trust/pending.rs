@@ -15,13 +15,16 @@ use crate::trust::tenants::{IssuerWait, Resolution, Tenant};
 pub(crate) enum Pending {
     /// The token is refused.
     Refused(Error),
-    /// The validation continues when the resolver has answered, or when the wait times out.
+    /// The token names a tenant that is not known yet, so the resolver must find the issuer. The
+    /// validation continues when the resolver has returned a result, or when the wait times out.
     Issuer(IssuerWait),
-    /// The validation continues when the fetch of keys ends, or when the wait times out. During the wait,
-    /// the request keeps its tenant, even if the tenant is evicted from the cache.
+    /// The key of the token is not cached. The validation continues when the fetch of keys ends, or when
+    /// the wait times out. During the wait, the request keeps its tenant, even if the tenant is evicted
+    /// from the cache.
     Keys(KeyWait, Option<Arc<Tenant>>),
-    /// The validation continues when the authorization server has answered. During the wait, the request
-    /// keeps its tenant, even if the tenant is evicted from the cache.
+    /// The token must be introspected. The validation continues when the authorization server has
+    /// answered, or when the wait times out. During the wait, the request keeps its tenant, even if the
+    /// tenant is evicted from the cache.
     #[cfg(feature = "http-client")]
     Answer(Box<AnswerWait>, Option<Arc<Tenant>>),
 }
@@ -30,16 +33,16 @@ pub(crate) enum Pending {
 /// each dependency at most once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
-    /// Whether the authorization server must be asked for this request, even if an answer is cached.
+    /// Whether the token must be introspected for this request, even if an answer is cached.
     #[cfg_attr(not(feature = "http-client"), allow(dead_code))]
     pub(crate) asks_now: bool,
-    /// The deadline of all waits. The first wait sets it.
+    /// The deadline for all waits together. The first wait sets the deadline.
     pub(crate) deadline: Option<Deadline>,
-    /// The resolver's result, and the generation of the configuration that called the resolver.
+    /// The resolver's result, and the generation of the configuration whose resolver was called.
     pub(crate) issuer: Option<(u64, Resolution)>,
     pub(crate) keys: Option<KeysWaited>,
-    /// The introspection answer, and the generation of the configuration that asked the authorization
-    /// server.
+    /// The introspection answer, and the generation of the configuration under which the token was
+    /// introspected.
     #[cfg(feature = "http-client")]
     pub(crate) answer: Option<(u64, Arc<Answer>)>,
 }

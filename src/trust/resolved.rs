@@ -10,7 +10,9 @@ use crate::trust::tenants::{Tenant, Tenants};
 
 /// The issuer that validates a token: a configured issuer, or a tenant that the resolver found.
 pub(crate) enum Resolved<'a> {
+    /// An issuer of the configuration.
     Configured(&'a TrustedIssuer),
+    /// A tenant that the resolver found, and the cache that contains the tenant.
     Tenant(Arc<Tenant>, &'a Tenants),
 }
 

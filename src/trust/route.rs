@@ -1,11 +1,11 @@
-//! Decides how to validate a token: by this crate ("here"), by the authorization server
-//! (introspection), or by both.
+//! Decides how to validate a token: by this crate, by the authorization server (introspection), or by
+//! both.
 //!
 //! The decision depends on the configuration and on two properties of the token (RFC 7662 §2.1):
 //!
 //! - which trusted issuer the token names in `iss`, if any;
-//! - whether the token has the form of a JWT. By default, a JWT is validated here, and never treated as
-//!   an opaque token. Every token that does not have the form of a JWT is opaque.
+//! - whether the token has the form of a JWT. By default, this crate validates a JWT itself, and never
+//!   treats a JWT as an opaque token. Every token that does not have the form of a JWT is opaque.
 
 use std::sync::Arc;
 
@@ -26,12 +26,14 @@ use crate::trust::resolved::Resolved;
 
 /// How to validate a token.
 pub(crate) enum Route<'t, 'a> {
-    /// This crate validates the token.
+    /// This crate validates the token. This is the default for a JWT.
     Validate(Resolved<'t>, UnverifiedJwt<'a>),
-    /// This crate validates the token, and also asks the authorization server about the token.
+    /// This crate validates the token, and the token is also introspected. A setting of the issuer or the
+    /// route (`introspected_now`) requires this.
     #[cfg(feature = "http-client")]
     ValidateAndIntrospect(Resolved<'t>, UnverifiedJwt<'a>),
-    /// The authorization server is asked about the token. This crate does not verify the signature.
+    /// The token is only introspected. This crate does not verify the signature. The token is opaque, is
+    /// a JWT without `iss`, or belongs to an issuer whose JWTs are only introspected.
     #[cfg(feature = "http-client")]
     Introspect(Resolved<'t>),
 }
@@ -86,8 +88,8 @@ impl Trust {
             issuer.keys.is_flooded_with(kid) && !issuer.introspects_jwts()
         };
         if self.tenants.is_none() && !self.issuers.is_empty() && self.issuers.iter().all(lost) {
-            // The claims are not read yet, so the token may have no `iss`. A token without `iss` must
-            // not be refused at this point, because the authorization server is asked about it.
+            // The claims are not read yet, so the token may have no `iss`. A token without `iss` must not
+            // be refused at this point, because it may be introspected.
             #[cfg(feature = "http-client")]
             if self.introspects_opaque().is_some() {
                 return Ok(());
@@ -101,9 +103,9 @@ impl Trust {
 
 #[cfg(feature = "http-client")]
 impl Trust {
-    /// The issuer that is asked about every token, whether the token is a JWT or opaque. There is such
-    /// an issuer only if exactly one issuer is configured, there is no resolver, and the issuer's JWTs
-    /// are only introspected.
+    /// The issuer that introspects every token, whether the token is a JWT or opaque. There is such an
+    /// issuer only if exactly one issuer is configured, there is no resolver, and the issuer's JWTs are
+    /// only introspected.
     fn introspects_all(&self) -> Option<Resolved<'_>> {
         match (self.issuers.as_slice(), &self.tenants) {
             ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
@@ -111,8 +113,8 @@ impl Trust {
         }
     }
 
-    /// The issuer that is asked about a JWT without `iss`. There is at most one such issuer. Such a JWT
-    /// is refused if its `typ` says that it is not an access token.
+    /// The issuer that introspects a JWT without `iss`. There is at most one such issuer. A JWT without
+    /// `iss` is refused if its `typ` shows that the JWT is not an access token.
     fn introspects_nameless(&self, jwt: &UnverifiedJwt<'_>) -> Result<Option<Resolved<'_>>, Error> {
         let Some(issuer) = self.introspects_opaque() else { return Ok(None) };
         if jwt.claims.contains("iss") {
@@ -122,7 +124,7 @@ impl Trust {
         Ok(Some(issuer))
     }
 
-    /// The issuer that is asked about a token without `iss`. There is at most one such issuer.
+    /// The issuer that introspects a token without `iss`. There is at most one such issuer.
     fn introspects_opaque(&self) -> Option<Resolved<'_>> {
         let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
             issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)

@@ -57,9 +57,8 @@ impl TrustSettings {
             Ok(keys) => (keys, Vec::new()),
             Err(texts) => {
                 texts.iter().for_each(|text| problem(text));
-                // The keys are invalid, so the configuration is refused, and this empty set never
-                // validates a token. With the empty set, the checks below can run and report their
-                // problems too.
+                // The keys are invalid, so the configuration is refused. This empty set never validates a
+                // token. With this set, the checks below can run and report their problems, too.
                 (Keys::Static(Arc::new(KeySet::empty())), texts)
             }
         };
@@ -97,8 +96,8 @@ impl TrustSettings {
         of_keys.is_empty().then_some(trusted)
     }
 
-    /// Builds the introspection engine of an issuer. The engine takes no cached answers from the
-    /// previous configuration, because an answer is only used under the configuration that asked for it.
+    /// Builds the introspection engine of an issuer. The engine starts without cached answers, because an
+    /// answer of the previous configuration is never used.
     #[cfg(feature = "http-client")]
     fn introspection(
         &self,
@@ -110,7 +109,8 @@ impl TrustSettings {
         let introspection = issuer.introspection.as_ref()?;
         if issuer.tenants.is_some() {
             problem(
-                "introspection: not with a tenant template, since the endpoint can't tell the tenants apart",
+                "introspection: not possible with a tenant template, because the endpoint can't \
+                 distinguish the tenants",
             );
         }
         let built = introspection.build(Context {
@@ -146,7 +146,9 @@ impl TrustSettings {
                 check_normal(&named, allow_http)
             }
             None if issuer.name.contains(TENANT) => {
-                return problem("is a template with `{tenantid}`; see `Issuer::tenants`");
+                return problem(
+                    "contains `{tenantid}`, so it is a template; see `Issuer::tenants`",
+                );
             }
             None if issuer.is_fetched_from() => check_issuer(&issuer.name, allow_http).map(|_| ()),
             None if issuer.name.is_empty() => return problem("must not be empty"),
@@ -160,18 +162,18 @@ impl TrustSettings {
 
 fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     if issuer.name.matches(TENANT).count() != 1 {
-        problem("tenants: the name needs one `{tenantid}`");
+        problem("tenants: the name must contain `{tenantid}` exactly once");
     }
     if matches!(issuer.keys, KeyConfig::Discover) && issuer.is_fetched_from() {
-        problem("tenants: such a name has no metadata; give the keys, by `jwks_uri` say");
+        problem("tenants: a template has no metadata; set the keys, for example with `jwks_uri`");
     }
     if !issuer.aliases.is_empty() {
-        problem("tenants: an alias would belong to no tenant");
+        problem("tenants: a template can't have an alias");
     }
 }
 
-/// The accepted algorithms (RFC 8725 §3.1): the list in the issuer's settings. If there is no list, the
-/// default for the kind of the issuer's keys.
+/// Returns the accepted algorithms (RFC 8725 §3.1). If the issuer's settings have a list, the result is
+/// this list. Otherwise, the result is the default for this kind of keys.
 fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> AlgorithmSet {
     let secret = match &issuer.keys {
         KeyConfig::Secret(_, algorithm) => Some(*algorithm),
@@ -187,7 +189,7 @@ fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> Algor
     for algorithm in algorithms.iter() {
         match secret {
             None if algorithm.is_hmac() => problem(&format!(
-                "algorithm {algorithm}: only with a secret configured by `Issuer::secret`"
+                "algorithm {algorithm}: needs a secret, which `Issuer::secret` sets"
             )),
             Some(own) if own != algorithm => {
                 problem(&format!("algorithm {algorithm}: the secret is for {own}"));

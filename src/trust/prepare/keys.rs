@@ -1,5 +1,5 @@
-//! From the settings of an issuer, builds one of two things: its keys, or the engine that fetches and
-//! caches its keys.
+//! Builds the keys of an issuer from its settings. If the keys must be fetched, builds the engine that
+//! fetches and caches the keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,7 @@ impl TrustSettings {
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
-            // The seed can't be used, so keep the previous engine: it may have a fetch in progress.
+            // The seed cannot be used. So keep the previous engine, which may have a fetch in progress.
             if known.algorithms == algorithms && !keys.is_usable() {
                 known.keys.note_seed_of(keys);
                 return Ok(known.keys.clone());
@@ -93,7 +93,10 @@ impl TrustSettings {
         if let KeyConfig::JwksUris(uris) = &issuer.keys {
             let mut problems = Vec::new();
             if uris.is_empty() || uris.len() > MAX_PLACES {
-                problems.push(format!("jwks_uris: {} URLs; from 1 to {MAX_PLACES}", uris.len()));
+                problems.push(format!(
+                    "jwks_uris: {} URLs; the number must be from 1 to {MAX_PLACES}",
+                    uris.len()
+                ));
             }
             for uri in uris {
                 match check_url(uri, plain_http) {
@@ -126,14 +129,14 @@ impl TrustSettings {
 
     #[cfg(not(feature = "http-client"))]
     fn remote_source(&self, _: &Issuer, _: AlgorithmSet) -> Result<Source, Vec<String>> {
-        let text = "its keys are remote: give them in code, or turn on the feature `http-client`";
+        let text = "the keys must be fetched: turn on the feature `http-client`, or pass in the keys in code";
         Err(vec![text.to_owned()])
     }
 }
 
-/// The deadline of one attempt to fetch keys. It is set only if the issuer's settings have a deadline
-/// for each HTTP request of a fetch. An attempt makes up to two requests: one for the metadata and one
-/// for the keys.
+/// The deadline of one attempt to fetch keys. `None` if the issuer's settings have no deadline for an
+/// HTTP request. An attempt makes up to two requests, so its deadline is twice the deadline of a request.
+/// The first request fetches the metadata, and the second request fetches the keys.
 #[cfg(feature = "http-client")]
 fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
     issuer.transport.deadline.map(|one| one.saturating_mul(2))
@@ -144,8 +147,9 @@ fn fetch_deadline(_: &Issuer) -> Option<Duration> {
     None
 }
 
-/// Whether the transport settings of both are the same. If not, a new engine is needed, because the
-/// settings of an engine never change. Examples are the root certificates and the bearer token file.
+/// Whether the known issuer and the new issuer have the same transport settings. Examples of such
+/// settings are the root certificates and the bearer token file. If the settings differ, a new engine is
+/// needed, because the settings of an engine never change.
 #[cfg(feature = "http-client")]
 fn is_reached_alike(known: &TrustedIssuer, issuer: &Issuer) -> bool {
     known.transport == issuer.transport

@@ -20,8 +20,8 @@ use crate::url::is_http_loopback;
 
 impl TrustSettings {
     /// Converts `issuers` and `audiences`, and reports every problem. `previous` is the configuration
-    /// before a reload. If an issuer is in both configurations, and both take its keys from the same
-    /// place, the issuer keeps its cached keys and the engine that fetches them.
+    /// before a reload. An issuer can be in the previous and in the new configuration, with the same
+    /// source of keys. Then the issuer keeps its cached keys and the engine that fetches the keys.
     pub(crate) fn trust(
         self: &Arc<Self>,
         issuers: &[Issuer],
@@ -43,7 +43,7 @@ impl TrustSettings {
             for audience in audiences.iter().skip(1) {
                 if !issuers.iter().any(|issuer| issuer.audiences.contains(audience)) {
                     problems.push(format!(
-                        "audience `{}`: has no effect, since each issuer has audiences of its own",
+                        "audience `{}`: has no effect, because each issuer has its own audiences",
                         shown(audience)
                     ));
                 }
@@ -61,7 +61,7 @@ impl TrustSettings {
                 // for one tenant must come before the template.
                 let stands_for = |earlier: &Arc<TrustedIssuer>| earlier.is_named(spelling);
                 if !names.insert(spelling.clone()) || trusted.iter().any(stands_for) {
-                    problem("is trusted twice; an issuer is one value with one set of rules");
+                    problem("is trusted twice; configure each name and each alias only once");
                 }
             }
             let known = previous.iter().flat_map(|trust| &trust.issuers).map(|issuer| &**issuer);
@@ -134,7 +134,8 @@ impl TrustSettings {
         if audience.is_empty() {
             problem("audience ``: must not be empty");
         }
-        // OAuth 2.1 §1.5. An identifier that is not a URL (a URN, a name) is allowed.
+        // OAuth 2.1 §1.5: a URL must use https. An audience that is not a URL is allowed, for example a
+        // URN.
         let http = audience.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
         if http && !(self.allow_http_loopback && is_http_loopback(audience)) {
             problem(&format!("audience `{}`: must be https", shown(audience)));
@@ -142,7 +143,7 @@ impl TrustSettings {
     }
 }
 
-/// A log line about a token of an untrusted issuer lists the trusted issuers, up to this number.
+/// The maximum number of trusted issuers in a log line about a token of an untrusted issuer.
 const MAX_NAMED: usize = 5;
 
 /// The names of the trusted issuers, for the log.
@@ -159,13 +160,13 @@ fn trusted_names(issuers: &[Arc<TrustedIssuer>], has_resolver: bool) -> Excerpt 
         names.push(format!("and {more} more"));
     }
     if has_resolver {
-        names.push("those of the resolver".to_owned());
+        names.push("and the issuers of the resolver".to_owned());
     }
     Excerpt::of_own(names.join(" "))
 }
 
-/// Checks that at most one authorization server is asked about tokens without `iss`. If there were two,
-/// each of them would see tokens that the other issued.
+/// Checks that tokens without `iss` are introspected by at most one authorization server. With two such
+/// servers, each server would see tokens that the other server issued.
 #[cfg(feature = "http-client")]
 fn check_opaque(issuers: &[Issuer], problems: &mut Vec<String>) {
     let is_opaque = |issuer: &&Issuer| {

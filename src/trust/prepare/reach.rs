@@ -15,8 +15,8 @@ impl TrustSettings {
         check_bearer(issuer, problem);
         for host in issuer.transport.http_hosts.iter().filter(|host| !is_exact_host(host)) {
             problem(&format!(
-                "danger::allow_http_hosts `{}`: is not the exact name of one host, in lower case and \
-                 without scheme, port and wildcard",
+                "danger::allow_http_hosts `{}`: must be the exact name of one host, in lower case, \
+                 without scheme, port or wildcard",
                 shown(host)
             ));
         }
@@ -54,8 +54,8 @@ impl TrustSettings {
             None => !hosts.is_empty(),
         };
         if issuer.introspection.as_ref().is_some_and(|own| may_go(&own.endpoint)) {
-            let secret = "what authenticates this server to the introspection endpoint, and each token \
-                        that is introspected";
+            let secret = "the client credentials for the introspection endpoint, and each introspected \
+                          token";
             self.stream.tell(&Occurrence::SecretByHttp { issuer: &issuer.name, secret });
         }
     }
@@ -86,8 +86,8 @@ fn check_bearer(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         }
         Some(_) if matches!(issuer.keys, KeyConfig::JwksUris(_)) => {}
         Some(_) => problem(
-            "bearer_token_file: needs `jwks_uri`; the token goes to a URL that is configured, never \
-             to one that metadata names",
+            "bearer_token_file: needs `jwks_uri`, because the token is sent only to a configured URL, \
+             never to a URL that metadata names",
         ),
     }
 }

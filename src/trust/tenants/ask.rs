@@ -38,19 +38,23 @@ const USE_GRAIN: u64 = 1_000;
 
 /// The result of a lookup of a tenant.
 pub(crate) enum Search {
+    /// The tenant is known.
     Found(Arc<Tenant>),
     /// The name is not allowed, or the resolver answered "no such tenant".
     Untrusted,
     /// The resolver is unavailable, so it is not known yet whether there is such a tenant.
     Unavailable,
+    /// The tenant is not known yet. The request must wait for the resolver.
     Wait(IssuerWait),
 }
 
 /// The state of the resolver call for a name. A waiting request checks this state.
 enum Turn {
+    /// There is a result: the tenant is known, or a negative result is cached.
     Answered(Resolution),
+    /// The call is in progress.
     UnderWay(Waiter<Resolution>),
-    /// The name is in the queue, and the calls for other names start first.
+    /// The name is in the queue. The calls for other names start first.
     Queued,
 }
 
@@ -69,7 +73,7 @@ pub(crate) struct IssuerWait {
 }
 
 impl IssuerWait {
-    /// The generation of the configuration that asks the resolver.
+    /// The generation of the configuration whose resolver is called.
     pub(crate) fn generation(&self) -> u64 {
         self.tenants.settings.generation
     }
@@ -134,7 +138,7 @@ impl Tenants {
                     _ => Search::of(resolution.clone()),
                 }
             }
-            // A result that an earlier configuration asked for is not used.
+            // The result of an earlier configuration is not used.
             Some(_) | None => self.ask(iss),
         }
     }
@@ -157,14 +161,16 @@ impl Tenants {
             }
         }
         let wait = IssuerWait { tenants: Arc::clone(self), name };
-        // Start the call now if the budget allows it, not only when the wait is polled.
+        // If the budget allows it, start the call now. Otherwise, the call would start only when the wait
+        // is polled.
         match self.turn(&wait.name) {
             Turn::Answered(resolution) => Search::of(resolution),
             Turn::UnderWay(_) | Turn::Queued => Search::Wait(wait),
         }
     }
 
-    /// Starts calls for queued names, as the budget allows. Returns the state of this name's call.
+    /// Starts calls for queued names while the budget allows calls. Returns the state of this name's
+    /// call.
     fn turn(self: &Arc<Self>, name: &Arc<str>) -> Turn {
         if let Some(tenant) = self.known.get(name) {
             return Turn::Answered(Resolution::Known(tenant));

@@ -15,7 +15,7 @@ const MAX_RESOLVING: usize = 64;
 
 /// The maximum number of resolver calls for known tenants at the same time. Such a call shows whether the
 /// tenant still exists. The calls for known tenants have their own limit and their own budget (rate
-/// limit), so a flood of made-up names cannot delay them.
+/// limit), so a flood of made-up names cannot delay these calls.
 const MAX_RESOLVING_AGAIN: usize = 32;
 
 /// The deadline of one call of the resolver.
@@ -39,8 +39,10 @@ pub(super) struct Asking {
     pub(super) said: Said,
 }
 
+/// A name that requests wait for.
 #[derive(Default)]
 struct Wanted {
+    /// The number of requests that wait for this name.
     requests: usize,
     /// Whether the name is in the queue. A waiting request reads this field every 100 ms. A search of
     /// the queue instead would be slow.
@@ -59,7 +61,8 @@ impl Asking {
         }
     }
 
-    /// Whether one more request may wait for this name.
+    /// Counts one more request that waits for this name. Returns `false` if too many requests already
+    /// wait.
     pub(super) fn enter(&mut self, name: &Arc<str>) -> bool {
         let has_room = self.waiting < MAX_WAITING;
         if has_room {
@@ -104,13 +107,15 @@ impl Asking {
         Some(next)
     }
 
-    /// Whether one more call about an unknown name may start now. Uses the budget if so.
+    /// Whether one more call for an unknown name may start now. If the result is `true`, the budget is
+    /// reduced by one call.
     pub(super) fn may_ask(&mut self, budget: &Budget, now: Duration) -> bool {
         self.flights.give_up_overdue(now);
         self.flights.len() < MAX_RESOLVING && budget.take(now) == Taken::Granted
     }
 
-    /// Whether one more call about a known tenant may start now. Uses the budget if so.
+    /// Whether one more call for a known tenant may start now. If the result is `true`, the budget is
+    /// reduced by one call.
     pub(super) fn may_ask_again(&mut self, budget: &Budget, now: Duration) -> bool {
         self.again.give_up_overdue(now);
         self.again.len() < MAX_RESOLVING_AGAIN && budget.take(now) == Taken::Granted

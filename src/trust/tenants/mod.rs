@@ -1,28 +1,29 @@
 //! Issuers that are not known at start: the tenants of a platform.
 //!
 //! A platform has customers (tenants), and each tenant has its own issuer. The name of a tenant is the
-//! `iss` of its tokens. The API has a resolver for tenants, which is user-supplied code. The resolver
-//! has two functions: a rule, `allows`, that allows or refuses a name, and `resolve`, which returns the
-//! issuer with this name.
+//! `iss` of its tokens. The API has a resolver for tenants, which is user-supplied code. The resolver has
+//! two functions. The function `allows` allows or refuses a name. The function `resolve` returns the
+//! issuer with a name.
 //!
 //! For an `iss` that is not the name of a configured issuer, this module decides:
 //!
 //! - whether the name is allowed. The name must be a URL in normal form, so that `allows` receives
-//!   exactly the URL that would be fetched. Then `allows` must allow the name. Both checks come before
-//!   any fetch, because the name comes from an unverified token;
+//!   exactly the URL that would be fetched. Then `allows` must allow the name. These two checks come
+//!   before any fetch, because the name comes from an unverified token;
 //! - whether the tenant is known. A tenant is known if it is in the cache. If the tenant is not known,
 //!   `resolve` is called, once for all requests that wait (single flight). The call runs in a task that
-//!   no request can cancel. A budget (rate limit) applies to the calls. Names that exceed the budget
-//!   wait in a queue. A negative result is cached for a short time;
+//!   no request can cancel. A budget (rate limit) applies to the calls. Names that exceed the budget wait
+//!   in a queue. A negative result is cached for a short time;
 //! - which tenant is evicted when there are too many. The first verified token of a tenant confirms the
 //!   tenant. Before that, the tenant is on probation. Confirmed tenants and tenants on probation are in
 //!   two segments of the cache. So made-up names cannot evict confirmed tenants, and confirmed tenants
 //!   that are idle cannot evict new tenants. In each segment, the least recently used tenant is evicted
 //!   first.
 //!
-//! A flood of made-up names that `allows` allows can delay unknown tenants, but never known tenants.
+//! An attacker can send many tokens with made-up names. If `allows` allows these names, the calls of
+//! `resolve` for them can delay unknown tenants. Known tenants are never delayed.
 //!
-//! Each tenant is validated like a configured issuer, with its own keys, budgets and state.
+//! Each tenant has its own keys, budgets and state, like a configured issuer.
 
 mod ask;
 mod asking;
@@ -51,23 +52,24 @@ pub(crate) use ask::{IssuerWait, Search};
 pub(crate) use said::RESOLVE_RETRY;
 pub(crate) use tenant::{Resolution, Tenant};
 
-/// The default for the maximum number of confirmed tenants, each with its keys.
+/// The default for the maximum number of confirmed tenants.
 pub(crate) const MAX_TENANTS: usize = 1_000;
 
-/// The rate limit of calls to the resolver: a burst of 50, then one call each 100 ms. A resolver
-/// usually looks a name up in the platform's directory of tenants. So, after the burst, a flood of
-/// made-up names causes at most 10 lookups per second in this directory. All names that `allows` allows share this limit. If
-/// `allows` is strict, an attacker can make up fewer names.
+/// The rate limit of calls to the resolver: a burst of 50, then one call each 100 ms. A resolver usually
+/// looks a name up in the platform's directory of tenants. So, after the burst, a flood of made-up names
+/// causes at most 10 calls per second in this directory. All names that `allows` allows share this limit.
+/// If `allows` is strict, an attacker can make up fewer names.
 const RESOLVE_BURST: u32 = 50;
 const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
 
-/// The time from a call of the resolver to the next call for the same tenant, in the background. Jitter
+/// The time between two resolver calls for a known tenant. The second call runs in the background. Jitter
 /// reduces this time by up to 10 %. So tenants that were resolved at the same time have their next calls
 /// at different times.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(600);
 
-/// Converts an issuer to a trusted issuer. The second argument is the same issuer before the change. Its
-/// keys are reused if the new issuer takes its keys from the same place.
+/// Converts the issuer that the resolver returned to a trusted issuer. The second argument is the trusted
+/// issuer of the same tenant that is in use now, if any. Its keys are reused if the new issuer takes its
+/// keys from the same place.
 pub(crate) type Prepare =
     Box<dyn Fn(&Issuer, Option<&TrustedIssuer>) -> Result<TrustedIssuer, String> + Send + Sync>;
 
@@ -93,9 +95,9 @@ pub(crate) struct Tenants {
     stream: Stream,
     known: Known,
     asking: Mutex<Asking>,
-    /// The budget of calls about unknown names.
+    /// The budget of calls for unknown names.
     budget: Budget,
-    /// The budget of calls about known tenants.
+    /// The budget of calls for known tenants.
     budget_again: Budget,
 }
 
@@ -153,7 +155,7 @@ impl Tenants {
         let issuer = (self.prepare)(&resolved, before.as_ref().map(|before| &before.issuer))?;
         issuer.keys.tell_of_seed();
         if !issuer.is_named(name) {
-            return Err("resolved to another issuer".to_owned());
+            return Err("the resolver returned an issuer with another name".to_owned());
         }
         let confirmed = before.as_ref().is_some_and(|before| before.is_confirmed());
         if confirmed && self.settings.keep_warm {

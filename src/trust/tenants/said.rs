@@ -1,4 +1,4 @@
-//! A cache of negative results for names.
+//! The cache of negative resolver results.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ const MAX_SAID_BYTES: usize = 256 * 1024;
 /// The negative results of resolver calls: there is no such tenant, or the resolver failed.
 #[derive(Default)]
 pub(super) struct Said {
-    /// For each name: `true` if there is no such tenant, `false` if the resolver failed; and the time at
-    /// which the entry expires.
+    /// The entries by name. The first value is `true` if there is no such tenant, and `false` if the
+    /// resolver failed. The second value is the time at which the entry expires.
     names: HashMap<Arc<str>, (bool, Duration)>,
     /// The entries from oldest to newest.
     order: VecDeque<(Arc<str>, Duration)>,
@@ -32,7 +32,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Adds a result. Evicts the oldest entries beyond the limits.
+    /// Adds a result. Removes expired entries. If a limit is exceeded, also removes the oldest entries.
     pub(super) fn remember(&mut self, name: &Arc<str>, is_absent: bool, now: Duration) {
         let until = now.saturating_add(if is_absent { ABSENT_FOR } else { RESOLVE_RETRY });
         self.names.insert(Arc::clone(name), (is_absent, until));
@@ -88,7 +88,7 @@ mod tests {
             assert_eq!(matches!(of("failed"), Some(Resolution::Open)), failed_is, "{now:?}");
             assert!(of("another").is_none());
         }
-        // A new entry is valid from its own time on.
+        // A second result for the same name starts a new period.
         said.remember(&absent, true, s(9));
         said.remember(&failed, false, s(11));
         assert!(said.of("absent", s(18)).is_some() && said.of("absent", s(19)).is_none());

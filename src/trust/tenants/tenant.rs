@@ -36,8 +36,8 @@ impl Tenant {
     }
 
     /// This tenant as a resolver result, with its generation. A request that waits for keys or for an
-    /// introspection answer stores this result. So the request keeps the tenant, even if the cache
-    /// evicts it.
+    /// introspection answer stores this result. So the request keeps the tenant, even if the cache evicts
+    /// the tenant.
     pub(crate) fn resolution(self: &Arc<Self>) -> (u64, Resolution) {
         (self.generation, Resolution::Known(Arc::clone(self)))
     }
@@ -46,11 +46,12 @@ impl Tenant {
 /// The result of a call to the resolver.
 #[derive(Clone, Debug)]
 pub(crate) enum Resolution {
-    /// There is no result yet, or the resolver failed.
+    /// There is no result. Either the resolver has not answered yet, or the resolver failed.
     Open,
-    /// The tenant. A request that stores this result keeps the tenant, even if the cache evicts it.
+    /// The resolver returned this tenant. A request that stores this result keeps the tenant, even if the
+    /// cache evicts the tenant.
     Known(Arc<Tenant>),
-    /// There is no such tenant.
+    /// The resolver answered that there is no such tenant.
     Unknown,
 }
 
