@@ -18,6 +18,7 @@
 //! network needs a boxed future.
 
 mod by_route;
+mod cors;
 mod demand;
 mod fixed;
 mod form;
@@ -32,6 +33,7 @@ mod service;
 mod user;
 mod waiting;
 
+pub use cors::exposed_headers;
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
 pub use layers::{OptionalResourceServerLayer, RequireLayer, ResourceServerLayer};
