@@ -64,6 +64,8 @@ pub(crate) struct ChallengeConfig {
     pub(crate) realm: String,
     pub(crate) descriptions: bool,
     pub(crate) error_uri: Option<String>,
+    /// The URL of the metadata of the resource (RFC 9728 §5.1), for every challenge of our scheme.
+    pub(crate) resource_metadata: Option<String>,
     /// Further auth-params: name and text.
     pub(crate) params: Vec<(String, String)>,
     /// Challenges of other schemes, for each 401.
@@ -216,6 +218,7 @@ fn challenge(
         params.extend(acr_values.as_ref().map(|values| ("acr_values", values.join(" "))));
         params.extend(max_age.map(|seconds| ("max_age", seconds.to_string())));
     }
+    params.extend(config.resource_metadata.as_ref().map(|url| ("resource_metadata", url.clone())));
     for (name, text) in &config.params {
         if OWN_PARAMS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return Err(format!("auth-param `{name}` has its own setting"));
@@ -331,6 +334,34 @@ mod tests {
     }
 
     #[test]
+    fn metadata_is_named_whatever_the_code_and_by_our_scheme_alone() {
+        let url = "https://api.example.com/.well-known/oauth-protected-resource/v1";
+        let others = vec![parse_other("ApiKey").unwrap()];
+        let resource_metadata = Some(url.to_owned());
+        let config = ChallengeConfig { resource_metadata, others, ..config() };
+        let parameter = format!("resource_metadata=\"{url}\"");
+        let (all, lacks) =
+            (Challenges::build(&config, &[]).unwrap(), Challenges::without_scope(&config).unwrap());
+        let step_up = StepUp { acr_values: None, max_age: Some(60) };
+        let branch = BranchChallenges::build(&config, &[], Some(&step_up)).unwrap();
+        for code in [
+            Code::None,
+            Code::InvalidRequest,
+            Code::InvalidToken,
+            Code::InsufficientScope,
+            Code::InsufficientUserAuthentication,
+        ] {
+            for challenges in [&all, &lacks] {
+                let prepared = challenges.of(code, Some(&branch));
+                let named = |value: &&HeaderValue| value.to_str().unwrap().contains(&parameter);
+                let with: Vec<_> = prepared.challenges.iter().filter(named).collect();
+                assert_eq!(with, [&prepared.challenges[0]], "{code:?}");
+                assert!(prepared.challenges[0].to_str().unwrap().starts_with("Bearer "));
+            }
+        }
+    }
+
+    #[test]
     fn values_are_quoted_or_refused() {
         let realm = |realm: &str| ChallengeConfig { realm: realm.into(), ..config() };
         let quoted = text(&realm(r#"a"b\c, d"#), "", Code::None);
@@ -351,6 +382,10 @@ mod tests {
         }
         assert!(text(&with("a b"), "", Code::None).is_err());
         assert!(text(&with(""), "", Code::None).is_err());
+        let url = Some("https://api.example.com/.well-known/oauth-protected-resource".to_owned());
+        let with = |name| ChallengeConfig { resource_metadata: url.clone(), ..with(name) };
+        assert!(text(&with("resource"), "", Code::None).is_ok());
+        assert!(text(&with("Resource_Metadata"), "", Code::None).is_err());
     }
 
     #[test]

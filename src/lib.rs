@@ -77,6 +77,8 @@
 //! - `Introspection` and `ClientAuth`: the settings for introspection (feature `http-client`).
 //! - [`scope`], [`role`](policy::role), [`all_of`](policy::all_of), [`any_of`](policy::any_of): what a
 //!   route requires. See the [policies](manual::policies) in the manual.
+//! - [`ResourceServer::metadata`]: the document by which clients find the authorization server (RFC 9728). See
+//!   [metadata](manual::metadata) in the manual.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
 //! - [`manual`]: the defaults and their reasons, attacks and the defences against them, what this crate
 //!   does not do, and the order of layers in axum.

@@ -8,13 +8,14 @@
 //! - The name of an issuer in a token ([`is_normal`]) must be exactly in normal form.
 //! - A URL from the configuration or from metadata ([`check_url`], [`check_issuer`]) may differ
 //!   from the normal form in the ASCII case of scheme and host, and by an explicit default port.
+//! - The identifier of a resource ([`check_resource`]) must be in normal form. It may have a query.
 //!
 //! Names that are not used to fetch anything are compared as bytes and are not checked here.
 
 use std::fmt;
 use std::net::IpAddr;
 
-use url::Url;
+use url::{Position, Url};
 
 /// The maximum length of a host name (253 octets as text, RFC 1035 §3.1) and a port. Longer text is
 /// not parsed, because the time to check an internationalized name grows with the square of its
@@ -106,6 +107,24 @@ pub(crate) fn check_normal<'a>(
     }
     let normal = normal_form(text).filter(|normal| normal != text);
     Err(UrlFault { problem: NOT_NORMAL, normal })
+}
+
+/// Checks a resource identifier (RFC 8707 §2, RFC 9728 §1.2). It must be in normal form, because clients
+/// compare it code point by code point with the URL that they use. An empty path stays empty.
+///
+/// # Errors
+/// As [`check_url`].
+pub(crate) fn check_resource<'a>(
+    text: &str,
+    plain_http: impl Into<PlainHttp<'a>>,
+) -> Result<(), UrlFault> {
+    let url = check_url(text, plain_http)?;
+    let without_path =
+        || [&url[..Position::BeforePath], &url[Position::AfterPath..]].concat() == text;
+    if is_rfc3986(text) && (url.as_str() == text || url.path() == "/" && without_path()) {
+        return Ok(());
+    }
+    Err(UrlFault { problem: NOT_NORMAL, normal: normal_form(text).filter(|normal| normal != text) })
 }
 
 /// Whether the name of an issuer in a token is in normal form, so that the rule for trusted issuers
@@ -601,6 +620,32 @@ mod tests {
         }
         let template = check_normal("https://AS.example.com:443", false).unwrap_err().to_string();
         assert!(template.ends_with("the normal form is `https://as.example.com`"), "{template}");
+    }
+
+    #[test]
+    fn resources() {
+        for &(url, from_token, _, _) in URLS {
+            let has_query = url.contains('?');
+            assert!(has_query || check_resource(url, true).is_ok() == from_token, "{url:?}");
+        }
+        for (url, good) in [
+            ("https://api.example.com?x=1", true),
+            ("https://api.example.com/?x=1", true),
+            ("https://api.example.com/v1?", true),
+            ("https://api.example.com/v1?x=%22", true),
+            ("https://api.example.com/v1?x=\"", false),
+            ("https://api.example.com/v1?x=\u{e9}", false),
+            ("https://api.example.com/v1?x=|", false),
+            ("https://api.example.com/v1?x=1#", false),
+            ("https://API.example.com/v1", false),
+            ("HTTPS://api.example.com/v1", false),
+            ("https://api.example.com:443/v1", false),
+            ("https://user@api.example.com/v1", false),
+        ] {
+            assert_eq!(check_resource(url, false).is_ok(), good, "{url:?}");
+        }
+        let error = check_resource("https://API.example.com/v1", false).unwrap_err().to_string();
+        assert!(error.ends_with("the normal form is `https://api.example.com/v1`"), "{error}");
     }
 
     #[test]

@@ -49,21 +49,36 @@ async fn main() -> ExitCode {
 async fn run(mut options: Options) -> Result<(), Problems> {
     // Where a client stands for the audience, the builder gets one all the same.
     let clients = &options.of_provider.allowed_client;
-    let audiences = if options.audience.is_empty() { clients } else { &options.audience }.clone();
+    let mut audiences =
+        if options.audience.is_empty() { clients } else { &options.audience }.clone();
+    // The first name is the realm of challenges.
+    if let Some(resource) = &options.resource {
+        audiences.retain(|audience| audience != resource);
+        audiences.insert(0, resource.clone());
+    }
     let described = trust::described(&options, &audiences);
     let api = server(&mut options, &audiences)?;
     let scope = |text: &str| {
         Policy::try_scope(text).map_err(|error| format!("scope `{}`: {error}", text.escape_debug()))
     };
-    let app = Router::new()
-        .route("/api/read", get(echo).layer(api.protect(scope(&options.scope_read)?)))
-        .route("/api/write", post(echo).layer(api.protect(scope(&options.scope_write)?)))
+    let (read, write) = (scope(&options.scope_read)?, scope(&options.scope_write)?);
+    let mut app = Router::new()
+        .route("/api/read", get(echo).layer(api.protect(read.clone())))
+        .route("/api/write", post(echo).layer(api.protect(write.clone())))
         .route("/api/whoami", get(echo).layer(api.protect(authenticated())))
-        .route("/open", get(async || Json(json!({ "open": true }))))
-        .layer(from_fn(logged));
+        .route("/open", get(async || Json(json!({ "open": true }))));
+    let mut metadata_url = None;
+    if options.resource.is_some() {
+        let metadata = api.metadata().requirement(read).requirement(write).build()?;
+        metadata_url = Some(metadata.url().to_owned());
+        // Outside of `protect`: the document needs no token.
+        app = app.merge(metadata.into_router());
+    }
+    let app = app.layer(from_fn(logged));
 
     println!("checks access tokens:");
     described.iter().for_each(|line| println!("{line}"));
+    metadata_url.iter().for_each(|url| println!("  {:<13} {url}", "metadata"));
     let listener = tokio::net::TcpListener::bind(options.listen)
         .await
         .map_err(|error| format!("--listen {}: {error}", options.listen))?;
@@ -78,7 +93,11 @@ type Server = ResourceServer<Claims, ProblemJson>;
 fn server(options: &mut Options, audiences: &[String]) -> Result<Server, Problems> {
     let issuer = trust::issuer(options)?;
     let (first, more) = audiences.split_first().ok_or("--audience is needed".to_owned())?;
-    let mut builder = ResourceServer::builder().issuer(issuer).audience(first);
+    let builder = ResourceServer::builder().issuer(issuer);
+    let mut builder = match &options.resource {
+        Some(resource) => builder.resource(resource),
+        None => builder.audience(first),
+    };
     for audience in more {
         builder = builder.audience(audience);
     }

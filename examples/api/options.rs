@@ -19,10 +19,14 @@ pub struct Options {
     #[arg(
         long,
         value_name = "AUD",
-        required_unless_present = "allowed_client",
+        required_unless_present_any = ["allowed_client", "resource"],
         conflicts_with = "allowed_client"
     )]
     pub audience: Vec<String>,
+    /// The URL that clients use for this API: another name in `aud`. Serves the metadata of RFC 9728 for it,
+    /// and names the metadata in each challenge.
+    #[arg(long, value_name = "URL")]
+    pub resource: Option<String>,
     /// Where to listen.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,

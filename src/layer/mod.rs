@@ -19,6 +19,7 @@
 //! waits for the network needs a boxed future.
 
 mod by_route;
+mod cors;
 mod demand;
 mod fixed;
 mod form;
@@ -34,6 +35,7 @@ mod service;
 mod user;
 mod waiting;
 
+pub use cors::exposed_headers;
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
 pub use layers::{OptionalResourceServerLayer, RequireLayer, ResourceServerLayer};

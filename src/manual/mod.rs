@@ -5,6 +5,7 @@
 //! - [how keys are kept fresh](keys);
 //! - [opaque and revoked tokens](introspection);
 //! - [policies]: scopes, roles, claims, the request, the handler, users;
+//! - [metadata]: how clients find the authorization server (RFC 9728);
 //! - [what the crate does not do](non_features);
 //! - [what each vendor's authorization server sends](providers);
 //! - [a complete axum program](axum#a-complete-program), and the order of layers in axum;
@@ -24,6 +25,9 @@ pub mod introspection {}
 
 #[doc = include_str!("keys.md")]
 pub mod keys {}
+
+#[doc = include_str!("metadata.md")]
+pub mod metadata {}
 
 #[doc = include_str!("non_features.md")]
 pub mod non_features {}

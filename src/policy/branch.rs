@@ -55,6 +55,19 @@ impl Branch {
         scopes
     }
 
+    /// The types of `authorization_details` that the branch asks for, each once.
+    pub(crate) fn details_types(&self) -> Vec<&str> {
+        let mut types = Vec::new();
+        for leaf in &self.leaves {
+            if let Leaf::Details(details) = &**leaf
+                && !types.contains(&&*details.kind)
+            {
+                types.push(&*details.kind);
+            }
+        }
+        types
+    }
+
     /// The login that the branch asks for: the values of `acr` that meet all its conditions, and the
     /// shortest `max_age`. `None` if it asks for none.
     pub(crate) fn step_up(&self) -> Option<StepUp> {

@@ -37,6 +37,9 @@ pub(crate) use unmet::challenges_of;
 /// | a dependency is unavailable: keys, a tenant's issuer, introspection, a lookup of the API | 503, `Retry-After` | none |
 /// | a mistake in the API's code: a missing layer, another type of claims | 500 | none |
 ///
+/// If the server has a [`resource`](crate::builder::Builder::resource), each challenge also has
+/// `resource_metadata` (RFC 9728 §5.1).
+///
 /// Every refusal but a hidden one has `Cache-Control: no-store`. The client cannot tell the causes of `invalid_token`
 /// apart; the log names the cause. The response carries the [`Error`] in its extensions.
 ///

@@ -13,6 +13,7 @@ use crate::challenge::Challenges;
 use crate::credentials::{self, Head, Presentation, Query};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal};
+use crate::server::metadata::Resource;
 use crate::server::private::ResponseHeaders;
 use crate::server_id::ServerId;
 use crate::token::{AccessToken, Claims, ScopeToken};
@@ -32,6 +33,8 @@ pub(crate) struct Shared<C, R> {
     pub(crate) body: R,
     /// The settings for the issuers of a reload.
     pub(crate) trust: Arc<TrustSettings>,
+    /// The resource that this server protects, if it has an identifier.
+    pub(crate) resource: Option<Arc<Resource>>,
     pub(crate) query_token: bool,
     pub(crate) strips_authorization: bool,
     pub(crate) keeps_tokens: AtomicBool,

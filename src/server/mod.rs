@@ -1,7 +1,8 @@
-//! The handle [`ResourceServer`]: its builder, reload, health and readiness.
+//! The handle [`ResourceServer`]: its builder, reload, health, readiness and metadata.
 
 pub(crate) mod builder;
 pub(crate) mod handle;
+mod metadata;
 mod openapi;
 mod operate;
 mod private;
@@ -11,6 +12,7 @@ mod settings;
 
 pub use handle::Authenticated;
 pub(crate) use handle::ResourceServer;
+pub use metadata::{MetadataBody, MetadataService, ResourceMetadata};
 pub use openapi::SecurityScheme;
 pub use operate::NotReady;
 pub(crate) use private::ResponseHeaders;

@@ -8,7 +8,8 @@ use crate::server::ResourceServer;
 
 impl<C, R> ResourceServer<C, R> {
     /// Replaces all trusted issuers and audiences at once, while requests are served. The other settings
-    /// do not change.
+    /// do not change. So the [`resource`](crate::builder::Builder::resource) of the builder stays an audience,
+    /// because challenges and metadata still name it.
     ///
     /// A request uses either the old configuration or the new configuration, never a mixture. A waiting
     /// request uses the new configuration. It may wait again for new issuers, but its deadline does not
@@ -42,9 +43,17 @@ impl<C, R> ResourceServer<C, R> {
         audiences: impl IntoIterator<Item = A>,
     ) -> Result<(), ConfigError> {
         let issuers: Vec<Issuer> = issuers.into_iter().map(Into::into).collect();
-        let audiences: Vec<String> = audiences.into_iter().map(Into::into).collect();
+        let mut audiences: Vec<String> = audiences.into_iter().map(Into::into).collect();
         let trust = &self.shared.authenticator.trust;
         let settings = &self.shared.trust;
+        // The audiences of an issuer replace those of the server.
+        let is_used =
+            settings.resolver.is_some() || issuers.iter().any(|issuer| issuer.audiences.is_empty());
+        if let Some(resource) = self.shared.resource.as_deref().filter(|_| is_used)
+            && !audiences.contains(&resource.identifier)
+        {
+            audiences.push(resource.identifier.clone());
+        }
         loop {
             let mut problems = Vec::new();
             let before = trust.load_full();

@@ -13,8 +13,8 @@ pub(crate) struct Settings {
     pub(crate) trust: TrustSettings,
     pub(crate) challenge: ChallengeSettings,
     pub(crate) query_token: bool,
-    /// The audiences that are resource identifiers.
-    pub(crate) resources: Vec<String>,
+    /// The audience that is the resource identifier.
+    pub(crate) resource: Option<String>,
     pub(crate) keep_raw_tokens: bool,
     pub(crate) strip_authorization: bool,
     /// The rules about scopes that imply others.
@@ -39,7 +39,7 @@ impl Settings {
             trust: TrustSettings::new(),
             challenge: ChallengeSettings { realm: None, scope: Vec::new(), config },
             query_token: false,
-            resources: Vec::new(),
+            resource: None,
             keep_raw_tokens: false,
             strip_authorization: false,
             scopes: ScopeHierarchy::default(),

@@ -21,4 +21,5 @@ mod rfc9110;
 mod rfc9396;
 #[cfg(feature = "http-client")]
 mod rfc9470;
+mod rfc9728;
 mod vectors;

@@ -16,14 +16,14 @@ use crate::authenticator::{
 use crate::challenge::Challenges;
 use crate::config_error::ConfigError;
 use crate::issuer::{Issuer, IssuerResolver};
-use crate::observe::shown::{AllShown, shown};
+use crate::observe::shown::AllShown;
 use crate::rejection::EmptyBody;
 use crate::server::handle::{ResourceServer, Shared};
+use crate::server::metadata::Resource;
 use crate::server::settings::Settings;
 use crate::server_id::{Identity, ServerId};
 use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims};
-use crate::url::check_url;
 
 /// The state of a builder that needs its first issuer. Add the trusted authorization server with
 /// `.issuer("https://as.example.com")`.
@@ -122,9 +122,16 @@ impl<C, R> Builder<NeedsAudience, C, R> {
         self.add_audience(audience.into())
     }
 
-    /// Sets the resource identifier of this API (RFC 8707 §2): an absolute https URL without a fragment.
-    /// It is an [`audience`](Self::audience) whose form is checked. [`build`](Self::build) refuses any other
-    /// text.
+    /// Sets the resource identifier of this API: the URL that clients use for the API (RFC 8707 §2,
+    /// RFC 9728 §1.2). It must be an absolute https URL without a fragment, in normal form.
+    /// [`build`](Self::build) refuses any other text. It is also an [`audience`](Self::audience).
+    ///
+    /// Every challenge then has the parameter `resource_metadata`, with the URL of the API's metadata. Clients
+    /// use the metadata to find the authorization server. To serve the metadata, see
+    /// [`ResourceServer::metadata`].
+    ///
+    /// A server has one resource identifier. [`build`](Self::build) refuses a second one. If two path
+    /// prefixes of an API are two resources, build one `ResourceServer` for each.
     ///
     /// ```
     /// use tower_resource_server::ResourceServer;
@@ -133,6 +140,7 @@ impl<C, R> Builder<NeedsAudience, C, R> {
     ///     ResourceServer::builder().issuer("https://as.example.com").resource(resource)
     /// };
     /// assert!(builder("https://api.example.com/notes#part").build().is_err());
+    /// assert!(builder("https://api.example.com/a").resource("https://api.example.com/b").build().is_err());
     /// # #[cfg(feature = "http-client")]
     /// assert!(builder("https://api.example.com/notes").build().is_ok());
     /// ```
@@ -158,7 +166,10 @@ impl<C, R> Builder<Ready, C, R> {
         self.add_audience(audience.into())
     }
 
-    /// Adds another resource identifier of this API (RFC 8707 §2).
+    /// Sets the resource identifier of this API: the URL that clients use for the API (RFC 8707 §2,
+    /// RFC 9728 §1.2). It must be an absolute https URL without a fragment, in normal form. It is also an
+    /// [`audience`](Self::audience). A server has one resource identifier, so a second call is an error of
+    /// [`build`](Self::build).
     pub fn resource(self, resource: impl Into<String>) -> Self {
         self.add_resource(resource.into())
     }
@@ -166,7 +177,11 @@ impl<C, R> Builder<Ready, C, R> {
 
 impl<S, C, R> Builder<S, C, R> {
     fn add_resource(mut self, resource: String) -> Builder<Ready, C, R> {
-        self.settings.resources.push(resource.clone());
+        if self.settings.resource.is_some() {
+            let problem = "resource: is set twice; build one `ResourceServer` for each resource";
+            self.settings.problems.push(problem.to_owned());
+        }
+        self.settings.resource = Some(resource.clone());
         self.add_audience(resource)
     }
 
@@ -297,17 +312,22 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             issuers,
             audiences,
             trust: settings,
-            challenge,
+            mut challenge,
             query_token,
             scopes,
-            resources,
+            resource,
             keep_raw_tokens,
             strip_authorization,
             mut problems,
         } = self.settings;
         let settings = Arc::new(settings);
         problems.extend(settings.problems());
-        problems.extend(resource_problems(&resources, settings.allow_http_loopback));
+        let resource = resource.and_then(|identifier| {
+            let checked = Resource::new(identifier, settings.allow_http_loopback);
+            checked.map_err(|problem| problems.push(problem)).ok()
+        });
+        challenge.config.resource_metadata =
+            resource.as_ref().map(|resource| resource.metadata_url.clone());
         let trust = settings.trust(&issuers, &audiences, None, &mut problems);
         let (challenge, challenges) = challenge.build(&audiences, &mut problems);
         let (Some(challenges), []) = (challenges, problems.as_slice()) else {
@@ -337,21 +357,13 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             id: server,
             body: self.body,
             trust: settings,
+            resource: resource.map(Arc::new),
             query_token,
             strips_authorization: strip_authorization,
             keeps_tokens: AtomicBool::new(keep_raw_tokens || strip_authorization),
             resource: resources.into_iter().next(),
         }))
     }
-}
-
-/// RFC 8707 §2: an absolute URI without a fragment; OAuth 2.1 §1.5: https.
-fn resource_problems(resources: &[String], allow_http_loopback: bool) -> Vec<String> {
-    let problem = |resource: &String| {
-        let fault = check_url(resource, allow_http_loopback).err()?;
-        Some(format!("resource `{}`: {fault}", shown(resource)))
-    };
-    resources.iter().filter_map(problem).collect()
 }
 
 impl<S, C, R> fmt::Debug for Builder<S, C, R> {
