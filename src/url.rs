@@ -295,6 +295,12 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// The path of a URL.
+#[cfg(feature = "axum")]
+pub(crate) fn path_of(text: &str) -> Option<String> {
+    Some(Url::parse(text).ok()?.path().to_owned())
+}
+
 /// The origin of an http or https URL, as browsers send it in `Origin`.
 pub(crate) fn origin_of(text: &str) -> Option<String> {
     let url = Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()))?;

@@ -12,7 +12,6 @@ use clap::{Parser, ValueEnum};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
-use tower::ServiceBuilder;
 use tower_resource_server::ResourceServer;
 use tower_resource_server::test_issuer::TestIssuer;
 
@@ -73,10 +72,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         config,
     );
     let app = match options.layer {
-        Around::Protect => {
-            let protected = ServiceBuilder::new().layer(api.protect_mcp(notes::policy()));
-            Router::new().route_service("/mcp", protected.service(mcp))
-        }
+        Around::Protect => api.mcp_router(notes::policy(), mcp)?,
         Around::Optional => Router::new().route_service("/mcp", mcp).layer(api.optional_layer()),
         Around::None => Router::new().route_service("/mcp", mcp),
     };

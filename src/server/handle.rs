@@ -38,8 +38,6 @@ pub(crate) struct Shared<C, R> {
     pub(crate) query_token: bool,
     pub(crate) strips_authorization: bool,
     pub(crate) keeps_tokens: AtomicBool,
-    /// The resource identifier.
-    pub(crate) resource: Option<String>,
 }
 
 /// An authenticated request: its token, and the headers for the response.
@@ -79,7 +77,7 @@ impl<C, R> ResourceServer<C, R> {
 
     /// The resource identifier of this server.
     pub(crate) fn resource(&self) -> Option<&str> {
-        self.shared.resource.as_deref()
+        self.shared.resource.as_ref().map(|resource| resource.identifier.as_str())
     }
 
     /// The challenges for a request that no scope would help.

@@ -14,6 +14,8 @@ mod messages;
 mod origin;
 mod prepared;
 mod read;
+#[cfg(feature = "axum")]
+mod router;
 mod service;
 mod step_up;
 

@@ -361,7 +361,6 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             query_token,
             strips_authorization: strip_authorization,
             keeps_tokens: AtomicBool::new(keep_raw_tokens || strip_authorization),
-            resource: resources.into_iter().next(),
         }))
     }
 }
