@@ -18,9 +18,9 @@ use tower_resource_server::test_issuer::TestIssuer;
 #[derive(Parser)]
 struct Options {
     /// The authorization server. Without it, the example starts an issuer of its own.
-    #[arg(long, requires = "resource")]
+    #[arg(long)]
     issuer: Option<String>,
-    /// The URL of this MCP server, as clients know it.
+    /// The URL of this MCP server, as clients know it. By default its own address.
     #[arg(long)]
     resource: Option<String>,
     /// Accepts http URLs of this machine.
