@@ -314,8 +314,8 @@ fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     for (name, _) in claims.iter().take(MAX_TRIED) {
         match claims.without(name).to::<C>().map_err(|error| error.to_string()) {
             Err(same) if same == words => {}
-            // Without this claim, the only error is that the claim is missing. This error may hide
-            // another error. So it is not certain that this claim does not fit.
+            // The claim was removed, so serde reports that the claim is missing. serde stops at the first
+            // error, so the original error may come from another claim. This claim is only a possible cause.
             Err(other) if other == format!("missing field `{name}`") => possible.push(name),
             Ok(_) | Err(_) => certain.push(name),
         }

@@ -6,6 +6,7 @@
 //! With `--provider keycloak` and the like it takes what that product sends; with `--client-id` and a
 //! secret, the authorization server is asked about opaque tokens. `--help` lists the rest.
 
+mod mcp;
 mod options;
 mod trust;
 
@@ -66,6 +67,7 @@ async fn run(mut options: Options) -> Result<(), Problems> {
         .route("/api/read", get(echo).layer(api.protect(read.clone())))
         .route("/api/write", post(echo).layer(api.protect(write.clone())))
         .route("/api/whoami", get(echo).layer(api.protect(authenticated())))
+        .route("/mcp", mcp::route().layer(api.protect(read.clone())))
         .route("/open", get(async || Json(json!({ "open": true }))));
     let mut metadata_url = None;
     if options.resource.is_some() {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::{Parser, ValueEnum};
 use tower_resource_server::keys::Algorithm;
 
-/// Protects GET /api/read, POST /api/write and GET /api/whoami; GET /open is open.
+/// Protects GET /api/read, POST /api/write, GET /api/whoami, and the MCP server at POST /mcp; GET /open is open.
 // Not `Debug`: it has a secret.
 #[derive(Parser)]
 pub struct Options {
@@ -39,7 +39,7 @@ pub struct Options {
     /// By how many seconds the clocks of the two servers may differ: at most 300.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub leeway: u64,
-    /// The scope that GET /api/read asks for.
+    /// The scope that GET /api/read and POST /mcp ask for.
     #[arg(long, value_name = "SCOPE", default_value = "read")]
     pub scope_read: String,
     /// The scope that POST /api/write asks for.

@@ -134,5 +134,9 @@ fn print_commands(issuer: &TestIssuer, url: &str, resource: &str) {
         r#"{"name":"summary"}"#,
     );
     command("403: no such tool is listed", Some("notes"), "tools/call", &tool("drop_all"));
+    let (origin, path) = url.rsplit_once("/mcp").unwrap_or((url, ""));
+    println!(
+        "# 200: the metadata, without a token\ncurl -i {origin}/.well-known/oauth-protected-resource/mcp{path}\n"
+    );
     println!("Below is the server's log: it tells why each refused request was refused.");
 }

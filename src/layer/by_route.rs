@@ -31,11 +31,12 @@ impl<C> ByRoute<C> {
     /// The requirement for the method and the route of the request.
     ///
     /// # Errors
-    /// If the table does not list this method of this route, returns a text for the log.
+    /// If the table does not list this method of this route, returns a text for the log. The text is the end
+    /// of a sentence that begins with "the route requires".
     pub(crate) fn of(&self, request: &impl RequestHead) -> Result<&Fixed<C>, Excerpt> {
         let Some(text) = self.text(request) else {
             return Err(Excerpt::of(
-                "an entry in the table of routes, but axum has matched no route",
+                "an entry in the table of routes (there is none: axum has matched no route)",
             ));
         };
         let entry = self.table.find(text);

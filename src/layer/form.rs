@@ -88,7 +88,8 @@ where
             return FormTokenFuture { state: State::Inner { future: self.inner.call(request) } };
         }
         // Drop the ready service: it may hold a concurrency permit, and other requests need the permit
-        // while a slow client sends its body. Keep unpolled clones.
+        // while a slow client sends its body. Keep two clones that are not ready: one for later requests, and
+        // one for this request.
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));
         let service = self.inner.clone();

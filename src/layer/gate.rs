@@ -274,7 +274,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 
     /// Returns the result of an outer layer of the same server. Returns `None` if there is no such layer,
-    /// if the request is anonymous, or if a reload has changed the configuration since then.
+    /// if the request is anonymous, or if a reload has changed the configuration after the outer layer ran.
     fn prior(&self, request: &impl RequestHead) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {

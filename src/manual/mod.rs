@@ -6,6 +6,7 @@
 //! - [opaque and revoked tokens](introspection);
 //! - [policies]: scopes, roles, claims, the request, the handler, users;
 //! - [metadata]: how clients find the authorization server (RFC 9728);
+//! - [MCP servers](mcp);
 //! - [what the crate does not do](non_features);
 //! - [what each vendor's authorization server sends](providers);
 //! - [a complete axum program](axum#a-complete-program), and the order of layers in axum;
@@ -25,6 +26,9 @@ pub mod introspection {}
 
 #[doc = include_str!("keys.md")]
 pub mod keys {}
+
+#[doc = include_str!("mcp.md")]
+pub mod mcp {}
 
 #[doc = include_str!("metadata.md")]
 pub mod metadata {}

@@ -43,7 +43,7 @@ impl Resolved<'_> {
 }
 
 impl TrustedIssuer {
-    /// Whether the issuer has introspection, and `jwts` is the setting for its JWTs.
+    /// Returns `true` if the issuer has introspection, and if its setting for JWTs is equal to `jwts`.
     pub(crate) fn introspects(&self, jwts: Jwts) -> bool {
         self.introspection.as_ref().is_some_and(|introspection| introspection.jwts == jwts)
     }

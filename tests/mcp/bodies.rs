@@ -222,3 +222,24 @@ async fn id_mcp_18_a_foreign_origin_is_403() {
         assert_eq!(post(&listed, origins, false).await, expected, "{name}, no token");
     }
 }
+
+#[tokio::test]
+async fn id_mcp_14_the_token_does_not_reach_the_server_behind() {
+    let issuer = issuer();
+    for strips in [false, true] {
+        let inner = service_fn(|request: Request<McpBody<Body>>| async move {
+            let sees = request.headers().contains_key(AUTHORIZATION);
+            Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(format!("sees {sees}"))))
+        });
+        let builder = tower_resource_server::ResourceServer::builder();
+        let builder = builder.issuer(crate::support::trusting(&issuer)).resource(RESOURCE);
+        let server = if strips { builder.strip_authorization() } else { builder }.build().unwrap();
+        let service = server.protect_mcp(guarded()).layer(inner);
+        let token = issuer.token().audience(RESOURCE).scope("mcp").sign();
+        let request = Request::post(RESOURCE).header(AUTHORIZATION, format!("Bearer {token}"));
+        let request = request.body(Body::from(call("free"))).unwrap();
+        let response = service.oneshot(request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, format!("sees {}", !strips));
+    }
+}

@@ -38,6 +38,34 @@ fn by_id(call: &McpCall, _: &AccessToken<Claims>) -> Result<Requirement, ConfigE
     Ok(Policy::try_scope(&format!("notes:{id}"))?.into())
 }
 
+#[test]
+fn id_mcp_10_offline_access_is_in_no_challenge() {
+    let issuer = issuer();
+    let error = |server: &tower_resource_server::ResourceServer, policy| {
+        server.try_protect_mcp(policy).err().map(|error| error.to_string())
+    };
+    let new = McpPolicy::new;
+    let server = api(&issuer);
+    for (name, policy) in [
+        ("of every request", new().require(scope("offline_access"))),
+        ("of a tool", new().tool("a", scope("offline_access"))),
+        ("of other resources", new().other_resources(scope("offline_access"))),
+    ] {
+        let error = error(&server, policy).unwrap();
+        assert!(error.contains("offline_access"), "{name}: {error}");
+    }
+    assert_eq!(error(&server, new().require(scope("offline_accesses"))), None);
+    let builder = |scope| {
+        let builder = crate::support::Fresh::issuer(
+            tower_resource_server::ResourceServer::builder(),
+            crate::support::trusting(&issuer),
+        );
+        builder.resource(crate::server::RESOURCE).challenge_scope([scope]).build().unwrap()
+    };
+    assert!(error(&builder("offline_access"), new()).is_some());
+    assert_eq!(error(&builder("online_access"), new()), None);
+}
+
 /// The four kinds of the conformance case `scope-challenge` (SEP-2350).
 #[tokio::test]
 async fn sep_2350_a_challenge_for_a_tool_a_resource_a_template_and_a_prompt() {
@@ -383,8 +411,6 @@ fn a_policy_that_cannot_be_is_a_config_error() {
             "two that conflict",
             new().resource("n://{a}/b", scope("x")).resource("n://a/{b}", scope("x")),
         ),
-        ("offline_access", new().require(scope("offline_access"))),
-        ("offline_access of a tool", new().tool("a", scope("offline_access"))),
         ("not an origin", new().allow_origin("https://app.example.com/")),
         ("an origin without a scheme", new().allow_origin("app.example.com")),
     ] {

@@ -45,12 +45,12 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         resource: &str,
     ) -> Result<Self, ConfigError> {
         let mut problems = policy.problems().to_vec();
-        let has_offline_access = policy.fixed().any(|requirement| {
+        let in_policy = policy.fixed().any(|requirement| {
             let branches = requirement.branches();
             let mut scopes = branches.iter().flat_map(|branch| branch.scopes());
             scopes.any(|scope| scope.as_str() == "offline_access")
         });
-        if has_offline_access {
+        if in_policy || server.challenges().name_scope("offline_access") {
             problems.push(
                 "scope `offline_access`: is not a scope of a resource (MCP 2026-07-28), so no challenge \
                  may name it"

@@ -161,8 +161,8 @@ impl Tenants {
             }
         }
         let wait = IssuerWait { tenants: Arc::clone(self), name };
-        // If the budget allows it, start the call now. Otherwise, the call would start only when the wait
-        // is polled.
+        // Start the call now if the budget allows it. Without this line, even an allowed call would start
+        // only when the wait is polled.
         match self.turn(&wait.name) {
             Turn::Answered(resolution) => Search::of(resolution),
             Turn::UnderWay(_) | Turn::Queued => Search::Wait(wait),

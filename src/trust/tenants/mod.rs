@@ -174,9 +174,9 @@ impl Tenants {
         })
     }
 
-    /// Starts to use a new tenant. A known tenant of this name may have keys while the new tenant has
-    /// none. Then the new tenant's keys are fetched first. During this fetch, the known tenant is used, so
-    /// no request waits.
+    /// Starts to use a new version of a tenant. If the version in use has keys and the new version has none,
+    /// the keys of the new version are fetched first. Until this fetch ends, the old version stays in use, so
+    /// that no request waits.
     fn take_in(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let has_keys = |tenant: &Arc<Tenant>| tenant.issuer.keys.is_usable();
         let replaces_keys = self.known.get(&tenant.name).as_ref().is_some_and(has_keys);
