@@ -154,6 +154,16 @@ impl Challenges {
         Ok(Self { none, ..Self::build(config, &[])? })
     }
 
+    /// Whether the challenges for a request without a token name this scope.
+    pub(crate) fn name_scope(&self, scope: &str) -> bool {
+        self.none.challenges.iter().any(|challenge| {
+            // A `"` inside of another parameter is escaped.
+            let text = challenge.to_str().unwrap_or_default().split_once(" scope=\"");
+            let scopes = text.and_then(|(_, text)| text.split('"').next()).unwrap_or_default();
+            scopes.split(' ').any(|own| own == scope)
+        })
+    }
+
     /// The challenges for a refusal with this code. `branch` has those for a lack of scope or login.
     pub(crate) fn of<'a>(
         &'a self,

@@ -229,7 +229,9 @@ async fn id_mcp_14_the_token_does_not_reach_the_server_behind() {
     for strips in [false, true] {
         let inner = service_fn(|request: Request<McpBody<Body>>| async move {
             let sees = request.headers().contains_key(AUTHORIZATION);
-            Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(format!("sees {sees}"))))
+            Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(format!(
+                "sees {sees}"
+            ))))
         });
         let builder = tower_resource_server::ResourceServer::builder();
         let builder = builder.issuer(crate::support::trusting(&issuer)).resource(RESOURCE);

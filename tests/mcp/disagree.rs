@@ -9,6 +9,8 @@ use crate::server::{Mcp, call};
 const VERSION: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
 const CALL: (&str, &str) = ("mcp-method", "tools/call");
 
+type Headers<'a> = Vec<(&'a str, &'a str)>;
+
 fn mcp() -> Mcp {
     Mcp::new(
         McpPolicy::new()
@@ -21,7 +23,7 @@ fn mcp() -> Mcp {
 }
 
 /// The headers of a call of the free tool.
-fn free<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+fn free<'a>(more: &[(&'a str, &'a str)]) -> Headers<'a> {
     [&[VERSION, CALL], more].concat()
 }
 
@@ -33,7 +35,7 @@ fn body(params: &str) -> String {
 async fn id_mcp_23_a_name_that_differs_from_the_body_never_runs_the_tool_of_the_body() {
     let mcp = mcp();
     let guarded = call("guarded");
-    let rows: Vec<(&str, Vec<(&str, &str)>, String)> = vec![
+    let rows: Vec<(&str, Headers<'_>, String)> = vec![
         ("another name", free(&[("mcp-name", "free")]), guarded.clone()),
         ("no name", free(&[]), guarded.clone()),
         ("an empty name", free(&[("mcp-name", "")]), guarded.clone()),
@@ -112,7 +114,7 @@ async fn id_mcp_23_a_name_that_differs_from_the_body_never_runs_the_tool_of_the_
 async fn id_mcp_22_a_version_without_the_headers_is_judged_by_the_body_alone() {
     let mcp = mcp();
     let free = [("mcp-method", "tools/call"), ("mcp-name", "free")];
-    let versions: [(&str, Vec<(&str, &str)>); 8] = [
+    let versions: [(&str, Headers<'_>); 8] = [
         ("no version", vec![]),
         ("an older version", vec![("mcp-protocol-version", "2025-11-25")]),
         ("the oldest version", vec![("mcp-protocol-version", "2025-06-18")]),

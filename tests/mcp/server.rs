@@ -101,12 +101,7 @@ impl Mcp {
 /// The last member that a program which ignores the letter case finds.
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let fold = |text: &str| text.to_uppercase().to_lowercase();
-    value
-        .as_object()?
-        .iter()
-        .filter(|(own, _)| fold(own) == fold(name))
-        .map(|(_, value)| value)
-        .last()
+    value.as_object()?.iter().rfind(|(own, _)| fold(own) == fold(name)).map(|(_, value)| value)
 }
 
 fn text(value: Option<&Value>) -> String {
