@@ -1,0 +1,78 @@
+//! A token as a request presents it.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::Method;
+use http::uri::Uri;
+
+use crate::credentials::token68::Token68;
+
+/// Where the request carried its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    Header,
+    Form,
+    Query,
+}
+
+/// The scheme with which a token was presented (RFC 9110 §11.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Bearer,
+}
+
+/// The parts of a request's head that may be used to validate a token.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// A token as presented, with the parts of the request that may be checked against it. It is
+/// borrowed. It is cloned only if the request has to wait, or
+/// if the server keeps the text of tokens.
+#[derive(Clone)]
+pub(crate) struct Presentation<'a> {
+    pub(crate) token: Token68<'a>,
+    pub(crate) scheme: Scheme,
+    pub(crate) placement: Placement,
+    target: Target<'a>,
+}
+
+/// The method and the URI of a request.
+#[derive(Clone)]
+#[allow(dead_code, reason = "the proof of a sender names them (RFC 9449 §4.2)")]
+enum Target<'a> {
+    Borrowed(&'a Method, &'a Uri),
+    Owned(Arc<(Method, Uri)>),
+}
+
+impl<'a> Presentation<'a> {
+    #[inline]
+    pub(super) fn new(token: Credentials<'a>, head: Head<'a>) -> Self {
+        let Credentials { token, placement } = token;
+        let target = Target::Borrowed(head.method, head.uri);
+        Self { token, scheme: Scheme::Bearer, placement, target }
+    }
+
+    /// The same value without borrows, for storage.
+    pub(crate) fn into_owned(self) -> Presentation<'static> {
+        Presentation {
+            token: self.token.into_owned(),
+            scheme: self.scheme,
+            placement: self.placement,
+            target: Target::Owned(match self.target {
+                Target::Borrowed(method, uri) => Arc::new((method.clone(), uri.clone())),
+                Target::Owned(owned) => owned,
+            }),
+        }
+    }
+}
+/// A token, and the method with which it was presented.
+#[derive(PartialEq, Eq)]
+pub(super) struct Credentials<'a> {
+    pub(super) token: Token68<'a>,
+    pub(super) placement: Placement,
+}
