@@ -13,13 +13,14 @@
 //! - A token by two methods: 400, even if both tokens are equal (RFC 6750 §2).
 //!
 //! Tokens in the query or the form are ignored unless enabled (OAuth 2.1 §5.1). An accepted query
-//! token is removed from the URI and stored with the request for the inner layers. The content of
-//! the token is not read here.
+//! token is removed from the URI and stored with the request for the inner layers. The same holds for the
+//! token in a subprotocol of a WebSocket handshake. The content of the token is not read here.
 mod authorization;
 mod form;
 mod presentation;
 mod query;
 mod token68;
+mod websocket;
 
 use http::HeaderMap;
 
@@ -29,20 +30,25 @@ pub(crate) use form::FormToken;
 pub(crate) use presentation::{Head, Placement, Presentation, Scheme};
 pub(crate) use query::{ACCESS_TOKEN, Query, QueryToken, query_token, without_query_token};
 pub(crate) use token68::Token68;
+pub(crate) use websocket::{TokenProtocol, WebSocket, WebSocketTokens};
 
 use authorization::from_header;
 use form::from_form;
 use presentation::Credentials;
 use query::from_query;
+use websocket::from_websocket;
 
-/// Extracts the credentials of a request. `query` is empty if that method is disabled.
+/// Extracts the credentials of a request. `query` is empty, and `websocket` is `None`, if that method is
+/// disabled.
 #[inline]
 pub(crate) fn extract<'a>(
     head: Head<'a>,
     form: Option<&'a FormToken>,
     query: Query<'a>,
+    websocket: Option<WebSocket<'a>>,
 ) -> Result<Presentation<'a>, Error> {
-    let found = find(head.headers, form, query)?;
+    let websocket = websocket.and_then(|websocket| from_websocket(head, websocket));
+    let found = find(head.headers, form, query, websocket)?;
     Ok(Presentation::new(found, head))
 }
 
@@ -50,15 +56,14 @@ fn find<'a>(
     headers: &'a HeaderMap,
     form: Option<&'a FormToken>,
     query: Query<'a>,
+    websocket: Option<Result<Credentials<'a>, Error>>,
 ) -> Result<Credentials<'a>, Error> {
     let header = from_header(headers);
-    let form = form.map(from_form);
-    let query = from_query(query);
-    match (header, form, query) {
+    let mut others = [form.map(from_form), from_query(query), websocket].into_iter().flatten();
+    match (header, others.next(), others.next()) {
+        (header, None, _) => header,
         // Credentials with another scheme do not count as a method of presenting a token.
-        (Err(Error::MissingCredentials | Error::UnsupportedScheme), Some(form), None) => form,
-        (Err(Error::MissingCredentials | Error::UnsupportedScheme), None, Some(query)) => query,
-        (header, None, None) => header,
+        (Err(Error::MissingCredentials | Error::UnsupportedScheme), Some(other), None) => other,
         (Err(error @ Error::RepeatedCredentials), ..) => Err(error),
         _ => Err(Error::SeveralMethods),
     }
@@ -101,7 +106,7 @@ mod tests {
             ("query empty", &none, None, Some("access_token="), Err(Error::MalformedCredentials)),
         ] {
             let query = Query { uri: query, kept: None };
-            let found = find(headers, form, query).map(|found| found.placement);
+            let found = find(headers, form, query, None).map(|found| found.placement);
             assert_eq!(found, expected, "{name}");
         }
     }
@@ -123,7 +128,7 @@ mod tests {
             ("and one in a form", &none, Some(&one), None, Err(Error::SeveralMethods)),
         ] {
             let query = Query { uri, kept: Some(&kept) };
-            let found = find(headers, form, query).map(|found| text_of(&found.token));
+            let found = find(headers, form, query, None).map(|found| text_of(&found.token));
             assert_eq!(found, expected.map(str::to_owned), "{name}");
         }
         for uri in ["/", "/?a=1", "/?access_token=", "/?access_token=a&access_token=a"] {

@@ -14,6 +14,10 @@ pub(crate) enum Placement {
     Header,
     Form,
     Query,
+    /// In a subprotocol of a WebSocket handshake.
+    WebSocket,
+    /// The token's text came alone, without a request.
+    Alone,
 }
 
 /// The scheme with which a token was presented (RFC 9110 §11.1).
@@ -47,6 +51,8 @@ pub(crate) struct Presentation<'a> {
 enum Target<'a> {
     Borrowed(&'a Method, &'a Uri),
     Owned(Arc<(Method, Uri)>),
+    /// The token came without a request, so no proof can name one.
+    Absent,
 }
 
 impl<'a> Presentation<'a> {
@@ -57,16 +63,24 @@ impl<'a> Presentation<'a> {
         Self { token, scheme: Scheme::Bearer, placement, target }
     }
 
+    /// A token that came without a request.
+    pub(crate) fn alone(token: Token68<'a>) -> Self {
+        Self { token, scheme: Scheme::Bearer, placement: Placement::Alone, target: Target::Absent }
+    }
+
     /// The same value without borrows, for storage.
     pub(crate) fn into_owned(self) -> Presentation<'static> {
         Presentation {
             token: self.token.into_owned(),
             scheme: self.scheme,
             placement: self.placement,
-            target: Target::Owned(match self.target {
-                Target::Borrowed(method, uri) => Arc::new((method.clone(), uri.clone())),
-                Target::Owned(owned) => owned,
-            }),
+            target: match self.target {
+                Target::Borrowed(method, uri) => {
+                    Target::Owned(Arc::new((method.clone(), uri.clone())))
+                }
+                Target::Owned(owned) => Target::Owned(owned),
+                Target::Absent => Target::Absent,
+            },
         }
     }
 }

@@ -148,6 +148,7 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         Error::MalformedCredentials
         | Error::RepeatedCredentials
         | Error::SeveralMethods
+        | Error::MalformedWebSocketToken { .. }
         | Error::FormUnreadable => (StatusCode::BAD_REQUEST, Some(Code::InvalidRequest)),
         Error::TokenTooLarge { .. }
         | Error::NotAJwt

@@ -1,6 +1,7 @@
 //! The settings of a server that do not depend on its types of claims and bodies.
 
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri, quoted};
+use crate::credentials::TokenProtocol;
 use crate::issuer::Issuer;
 use crate::observe::shown::shown;
 use crate::token::{ScopeHierarchy, ScopeToken};
@@ -13,6 +14,8 @@ pub(crate) struct Settings {
     pub(crate) trust: TrustSettings,
     pub(crate) challenge: ChallengeSettings,
     pub(crate) query_token: bool,
+    /// The subprotocol with the token of a WebSocket handshake, if it is read.
+    pub(crate) websocket: Option<TokenProtocol>,
     /// The audiences that are resource identifiers.
     pub(crate) resources: Vec<String>,
     pub(crate) keep_raw_tokens: bool,
@@ -39,6 +42,7 @@ impl Settings {
             trust: TrustSettings::new(),
             challenge: ChallengeSettings { realm: None, scope: Vec::new(), config },
             query_token: false,
+            websocket: None,
             resources: Vec::new(),
             keep_raw_tokens: false,
             strip_authorization: false,

@@ -299,6 +299,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             trust: settings,
             challenge,
             query_token,
+            websocket,
             scopes,
             resources,
             keep_raw_tokens,
@@ -338,6 +339,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             body: self.body,
             trust: settings,
             query_token,
+            websocket,
             strips_authorization: strip_authorization,
             keeps_tokens: AtomicBool::new(keep_raw_tokens || strip_authorization),
         }))
