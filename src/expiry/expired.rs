@@ -75,3 +75,34 @@ impl fmt::Debug for Expired {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::TestClock;
+    use crate::token::{NumericDate, ScopeHierarchy};
+
+    /// Only an opaque token can be without `exp`.
+    #[tokio::test(start_paused = true)]
+    async fn a_token_without_exp_never_expires() {
+        let clock = TestClock::at(1_800_000_000);
+        let server = ServerId::of_test(ScopeHierarchy::default(), Arc::new(clock.clone()));
+        for (name, exp, expected) in [
+            ("no exp", None, false),
+            ("exp", Some(1_800_000_100.0), true),
+            ("a fraction", Some(1_800_000_100.5), true),
+            ("long ago", Some(-1.0), true),
+            ("at once", Some(1_800_000_000.0), true),
+        ] {
+            let expires_at = exp.map(NumericDate::from_secs_f64);
+            let facts = Facts { expires_at, ..Facts::of_test("") };
+            let expired = Expired::new(&facts, server.clone());
+            clock.set_wall(1_800_000_000 + 86_400 * 365);
+            let found = tokio::time::timeout(Duration::from_secs(3600), expired).await.is_ok();
+            assert_eq!(found, expected, "{name}");
+            clock.set_wall(1_800_000_000);
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! - [how keys are kept fresh](keys);
 //! - [opaque and revoked tokens](introspection);
 //! - [policies]: scopes, roles, claims, the request, the handler, users;
+//! - [streams and WebSockets](streams): tokens in a subprotocol or a message, and responses that end with the token;
 //! - [what the crate does not do](non_features);
 //! - [what each vendor's authorization server sends](providers);
 //! - [a complete axum program](axum#a-complete-program), and the order of layers in axum;
@@ -33,6 +34,9 @@ pub mod policies {}
 
 #[doc = include_str!("providers.md")]
 pub mod providers {}
+
+#[doc = include_str!("streams.md")]
+pub mod streams {}
 
 #[doc = include_str!("upgrade.md")]
 pub mod upgrade {}
