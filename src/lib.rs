@@ -80,6 +80,7 @@
 //! - [`ResourceServer::metadata`]: the document by which clients find the authorization server (RFC 9728). See
 //!   [metadata](manual::metadata) in the manual.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
+//! - [`expiry`]: event streams, gRPC streams and WebSockets that end when the token expires.
 //! - [`manual`]: the defaults and their reasons, attacks and the defences against them, what this crate
 //!   does not do, and the order of layers in axum.
 //!
@@ -139,7 +140,8 @@ mod authentication;
 mod authenticator;
 mod trust;
 
-// Outside: code that waits for the network.
+// Outside: code that waits for the network, or for a timer.
+pub mod expiry;
 mod fetch;
 #[allow(dead_code, reason = "with some features off, parts of this module are not used")]
 mod flight;

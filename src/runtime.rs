@@ -9,7 +9,7 @@ use std::panic::catch_unwind;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// Why no task can be started here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,11 @@ pub(crate) fn current() -> Result<Handle, Unfit> {
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     current().ok()?;
     tokio::time::timeout(limit, future).await.ok()
+}
+
+/// A timer. `None` if there is no runtime, or if the runtime has no timer.
+pub(crate) fn sleep(limit: Duration) -> Option<Sleep> {
+    current().ok().map(|_| tokio::time::sleep(limit))
 }
 
 /// The deadline that all waits of one request share. It is real time, as in [`within`].

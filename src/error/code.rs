@@ -18,6 +18,7 @@ impl Error {
             Self::MalformedCredentials => "malformed_credentials",
             Self::RepeatedCredentials => "repeated_credentials",
             Self::SeveralMethods => "several_methods",
+            Self::MalformedWebSocketToken { .. } => "malformed_websocket_token",
             Self::TokenTooLarge { .. } => "token_too_large",
             Self::NotAJwt => "not_a_jwt",
             Self::EncryptedToken => "encrypted_token",

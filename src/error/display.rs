@@ -15,6 +15,9 @@ impl fmt::Display for Error {
             }
             Self::RepeatedCredentials => f.write_str("credentials given more than once"),
             Self::SeveralMethods => f.write_str("a token sent by more than one method"),
+            Self::MalformedWebSocketToken { problem } => {
+                write!(f, "malformed token in Sec-WebSocket-Protocol: {problem}")
+            }
             Self::TokenTooLarge { size, limit } => {
                 write!(f, "the token has {size} bytes, more than the {limit} allowed")
             }

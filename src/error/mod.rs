@@ -60,10 +60,17 @@ pub enum Error {
     UnsupportedScheme,
     /// The `Authorization` field is not `Bearer` and one token68 (RFC 6750 §2.1).
     MalformedCredentials,
-    /// The request has several `Authorization` lines or several `access_token` parameters.
+    /// The request has several `Authorization` lines, several `access_token` parameters, or several
+    /// WebSocket subprotocols with a token.
     RepeatedCredentials,
     /// The request sends a token by more than one method (RFC 6750 §2).
     SeveralMethods,
+    /// The subprotocol with the token of a WebSocket handshake is malformed, or is the only one. See
+    /// [`Builder::websocket_token`](crate::builder::Builder::websocket_token).
+    MalformedWebSocketToken {
+        /// The problem, as a fixed text.
+        problem: &'static str,
+    },
 
     /// The token has more bytes than the limit allows.
     TokenTooLarge {

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::credentials::QueryToken;
+use crate::credentials::{QueryToken, WebSocketTokens};
 use crate::layer::gate::{Gate, Judgement};
 use crate::layer::waiting::{Done, Waiting};
 use crate::rejection::{HandedOn, RefusalBody};
@@ -122,8 +122,9 @@ where
                     HandedOn::shape(&mut response, server.body());
                     if headers.are_needed() {
                         // A handler may have copied all extensions of the request into the response.
-                        // Remove the query token from the response.
+                        // Remove the token from the response.
                         response.extensions_mut().remove::<QueryToken>();
+                        response.extensions_mut().remove::<WebSocketTokens>();
                         if response.status().is_success() {
                             headers.add_to(response.headers_mut());
                         }

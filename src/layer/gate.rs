@@ -12,7 +12,7 @@ use http::request::Parts;
 
 use crate::authentication::{Authentication, Presented};
 use crate::authenticator::Verdict;
-use crate::credentials::{self, Head, Placement, Presentation};
+use crate::credentials::{self, Head, Placement, Presentation, WebSocketTokens};
 use crate::error::Error;
 use crate::layer::guard::{Applied, Guard};
 use crate::layer::head::RequestHead;
@@ -207,7 +207,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Some(Placement::Header) if self.server.strips_authorization() => {
                 request.headers_mut().remove(AUTHORIZATION);
             }
-            Some(Placement::Header | Placement::Form) | None => {}
+            Some(Placement::WebSocket) => self.hide_websocket_token(request),
+            Some(Placement::Header | Placement::Form | Placement::Alone) | None => {}
         }
         let lookups = match self.evaluate(&token, request.parts(), applied) {
             Ok(lookups) => lookups,
@@ -219,6 +220,15 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
         pass_after(lookups, placement.map_or(ResponseHeaders::NONE, ResponseHeaders::of))
+    }
+
+    /// Moves the token from `Sec-WebSocket-Protocol` to the request's extensions. Handlers then cannot answer
+    /// with it, but inner layers of this crate can use it.
+    fn hide_websocket_token(&self, request: &mut impl RequestHead) {
+        let Some(protocol) = self.server.websocket_protocol() else { return };
+        let mut tokens = request.extensions_mut().remove::<WebSocketTokens>().unwrap_or_default();
+        tokens.take_from(request.headers_mut(), protocol);
+        request.extensions_mut().insert(tokens);
     }
 
     /// Evaluates the requirement. Returns the lookups that the request must wait for.

@@ -7,6 +7,7 @@
 //! - [policies]: scopes, roles, claims, the request, the handler, users;
 //! - [metadata]: how clients find the authorization server (RFC 9728);
 //! - [MCP servers](mcp);
+//! - [streams and WebSockets](streams): tokens in a subprotocol or a message, and responses that end with the token;
 //! - [what the crate does not do](non_features);
 //! - [what each vendor's authorization server sends](providers);
 //! - [a complete axum program](axum#a-complete-program), and the order of layers in axum;
@@ -41,6 +42,9 @@ pub mod policies {}
 
 #[doc = include_str!("providers.md")]
 pub mod providers {}
+
+#[doc = include_str!("streams.md")]
+pub mod streams {}
 
 #[doc = include_str!("upgrade.md")]
 pub mod upgrade {}

@@ -148,6 +148,7 @@ impl Profile {
             scope: read_scope(claims, &self.scope, self.scope_forms())?.unwrap_or_default(),
             other_scope: None,
             expires_at: exp,
+            leeway: expected.leeway,
             cnf: Cnf::read(claims),
             issued_at: iat,
             authenticated_at: auth_time(claims),

@@ -136,6 +136,7 @@ impl Profile {
             scope: self.answer_scope(members)?.unwrap_or_default(),
             other_scope: None,
             expires_at: date(members, "exp")?,
+            leeway: expected.leeway,
             cnf: Cnf::read(members),
             issued_at: date(members, "iat")?,
             authenticated_at: auth_time(members),

@@ -154,6 +154,7 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         Error::MalformedCredentials
         | Error::RepeatedCredentials
         | Error::SeveralMethods
+        | Error::MalformedWebSocketToken { .. }
         | Error::FormUnreadable
         | Error::MalformedMessage { .. }
         | Error::HeaderMismatch { .. } => (StatusCode::BAD_REQUEST, Some(Code::InvalidRequest)),

@@ -10,7 +10,7 @@ use http::{Extensions, HeaderMap};
 use crate::authentication::FormTokens;
 use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::Challenges;
-use crate::credentials::{self, Head, Presentation, Query};
+use crate::credentials::{self, Head, Presentation, Query, Token68, TokenProtocol, WebSocket};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal};
 use crate::server::metadata::Resource;
@@ -36,6 +36,7 @@ pub(crate) struct Shared<C, R> {
     /// The resource that this server protects, if it has an identifier.
     pub(crate) resource: Option<Arc<Resource>>,
     pub(crate) query_token: bool,
+    pub(crate) websocket: Option<TokenProtocol>,
     pub(crate) strips_authorization: bool,
     pub(crate) keeps_tokens: AtomicBool,
 }
@@ -46,7 +47,7 @@ pub struct Authenticated<C = Claims> {
     /// The access token.
     pub token: AccessToken<C>,
     /// The headers to add to the response: `Cache-Control: private` if the token came in the query
-    /// (RFC 6750 §2.3), otherwise none.
+    /// (RFC 6750 §2.3) or in a WebSocket subprotocol, otherwise none.
     pub response_headers: HeaderMap,
 }
 
@@ -64,6 +65,11 @@ impl<C, R> ResourceServer<C, R> {
     /// Whether the inner service sees no `Authorization` with a token.
     pub(crate) fn strips_authorization(&self) -> bool {
         self.shared.strips_authorization
+    }
+
+    /// The subprotocol with the token of a WebSocket handshake, if it is read.
+    pub(crate) fn websocket_protocol(&self) -> Option<&TokenProtocol> {
+        self.shared.websocket.as_ref()
     }
 
     /// Whether each request keeps the text of its token.
@@ -120,7 +126,7 @@ impl<C, R> ResourceServer<C, R> {
 
     /// Step 1 of a request: finds the credentials.
     pub(crate) fn credentials<'a>(
-        &self,
+        &'a self,
         head: Head<'a>,
         extensions: &'a Extensions,
     ) -> Result<Presentation<'a>, Error> {
@@ -129,13 +135,15 @@ impl<C, R> ResourceServer<C, R> {
             true => Query { uri: head.uri.query(), kept: extensions.get() },
             false => Query::default(),
         };
-        credentials::extract(head, form, query)
+        let websocket = self.websocket_protocol();
+        let websocket = websocket.map(|protocol| WebSocket { protocol, kept: extensions.get() });
+        credentials::extract(head, form, query, websocket)
     }
 }
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// Authenticates the head of a request, for callers outside Tower. The head is not changed: a token
-    /// in the query stays in the URI.
+    /// in the query stays in the URI, and a token in `Sec-WebSocket-Protocol` stays in that field.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -177,6 +185,51 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
         let mut response_headers = HeaderMap::new();
         ResponseHeaders::of(placement).add_to(&mut response_headers);
         Ok(Authenticated { token, response_headers })
+    }
+
+    /// Authenticates a token that did not come in the head of a request: the first message of a WebSocket,
+    /// the `connection_init` of GraphQL, an entry of a queue. `token` is the text of the token, without a
+    /// scheme.
+    ///
+    /// All checks of [`authenticate`](Self::authenticate) apply, with the same limits: a token has at most
+    /// 16 KiB, and the call waits at most 6 s for the network. A token that is bound to its sender (`cnf`) is
+    /// always refused, because there is no request that its proof could name (RFC 7800 §3.1). Limit how long
+    /// a client may stay connected before its first message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    ///
+    /// let message = issuer.token().subject("alice").sign();
+    /// let token = api.authenticate_token(&message).await.unwrap();
+    /// assert_eq!(token.subject(), Some("alice"));
+    ///
+    /// let refusal = api.authenticate_token("hello").await.unwrap_err();
+    /// assert_eq!((refusal.status().as_u16(), refusal.error().code()), (401, "not_a_jwt"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The refusal, as of a request with this token. A text that is not a token at all is refused as a
+    /// malformed token: 401 `invalid_token`.
+    pub async fn authenticate_token(&self, token: &str) -> Result<AccessToken<C>, Refusal> {
+        let refuse = |error| self.refusal(error, self.challenges());
+        let problem = "the text is not a token68 (RFC 9110 section 11.2)";
+        let token = Token68::parse(token.as_bytes())
+            .ok_or_else(|| refuse(Error::MalformedToken { problem }))?;
+        let presentation = Presentation::alone(token.into_owned());
+        let authenticator = Arc::clone(self.authenticator());
+        let verdict = authenticator.authenticate(presentation).await;
+        verdict.map(|Verdict { token, .. }| token).map_err(refuse)
     }
 }
 

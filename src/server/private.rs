@@ -1,6 +1,8 @@
-//! Makes the response to a request with a query token private (RFC 6750 §2.3).
+//! Makes the response to a request with a query token (RFC 6750 §2.3), or with a token in a WebSocket
+//! subprotocol, private.
 //!
-//! The token is a part of the URL, and the URL is the key of a cache. So `Cache-Control` is set to
+//! A shared cache stores no response to a request with `Authorization` (RFC 9111 §3.5). This rule does not
+//! cover the other methods. A query token is a part of the URL, and the URL is the key of a cache. So `Cache-Control` is set to
 //! `private`, unless it is already at least as strict:
 //!
 //! - `private` is strict enough only without an argument: `private="set-cookie"` excludes only that
@@ -35,7 +37,11 @@ impl ResponseHeaders {
 
     /// The headers that the placement of the token requires.
     pub(crate) fn of(placement: Placement) -> Self {
-        Self { private: placement == Placement::Query }
+        let private = match placement {
+            Placement::Query | Placement::WebSocket => true,
+            Placement::Header | Placement::Form | Placement::Alone => false,
+        };
+        Self { private }
     }
 
     /// Whether the response needs any headers.

@@ -1,6 +1,7 @@
 //! The settings of a server that do not depend on its types of claims and bodies.
 
 use crate::challenge::{ChallengeConfig, Challenges, is_error_uri, quoted};
+use crate::credentials::TokenProtocol;
 use crate::issuer::Issuer;
 use crate::observe::shown::shown;
 use crate::token::{ScopeHierarchy, ScopeToken};
@@ -15,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) query_token: bool,
     /// The audience that is the resource identifier.
     pub(crate) resource: Option<String>,
+    /// The subprotocol with the token of a WebSocket handshake, if it is read.
+    pub(crate) websocket: Option<TokenProtocol>,
     pub(crate) keep_raw_tokens: bool,
     pub(crate) strip_authorization: bool,
     /// The rules about scopes that imply others.
@@ -40,6 +43,7 @@ impl Settings {
             challenge: ChallengeSettings { realm: None, scope: Vec::new(), config },
             query_token: false,
             resource: None,
+            websocket: None,
             keep_raw_tokens: false,
             strip_authorization: false,
             scopes: ScopeHierarchy::default(),

@@ -105,6 +105,10 @@ impl<C> AccessToken<C> {
         &self.0.facts
     }
 
+    pub(crate) fn server(&self) -> &ServerId {
+        &self.0.server
+    }
+
     /// The claims.
     pub fn claims(&self) -> &C {
         &self.0.claims
@@ -130,8 +134,8 @@ impl<C> AccessToken<C> {
         &self.0.facts.scope
     }
 
-    /// When the token expires. A long response, such as an event stream, should end at that time. It
-    /// is `None` only for an opaque token whose introspection answer has no `exp`.
+    /// When the token expires. A long response, such as an event stream, should end when the token expires:
+    /// see [`expiry`](crate::expiry). It is `None` only for an opaque token whose introspection answer has no `exp`.
     pub fn expires_at(&self) -> Option<NumericDate> {
         self.0.facts.expires_at
     }

@@ -20,6 +20,8 @@ pub(crate) struct Facts {
     /// If the claim that the profile reads is absent: another claim that seems to have the scope.
     pub(crate) other_scope: Option<OtherScope>,
     pub(crate) expires_at: Option<NumericDate>,
+    /// The allowed difference between the clocks of the issuer and this server, in seconds.
+    pub(crate) leeway: u64,
     /// The key that the token is bound to.
     pub(crate) cnf: Option<Cnf>,
     /// When the token was issued (`iat`).
@@ -267,6 +269,7 @@ impl Facts {
             scope: ScopeSet::new(scope),
             other_scope: None,
             expires_at: None,
+            leeway: 0,
             cnf: None,
             issued_at: None,
             authenticated_at: None,

@@ -390,6 +390,7 @@ fn minted(token: &Token, server: &ServerId) -> AnyToken {
         scope: ScopeSet::new(&token.scope.join(" ")),
         other_scope: None,
         expires_at: None,
+        leeway: 0,
         cnf: token.bound.then_some(Cnf::Unsupported),
         issued_at: token.iat.map(NumericDate::from_secs_f64),
         authenticated_at: token.auth_time.map(NumericDate::from_secs_f64),

@@ -314,6 +314,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             trust: settings,
             mut challenge,
             query_token,
+            websocket,
             scopes,
             resource,
             keep_raw_tokens,
@@ -359,6 +360,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             trust: settings,
             resource: resource.map(Arc::new),
             query_token,
+            websocket,
             strips_authorization: strip_authorization,
             keeps_tokens: AtomicBool::new(keep_raw_tokens || strip_authorization),
         }))

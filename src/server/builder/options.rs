@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::challenge::parse_other;
 use crate::clock::Clock;
+use crate::credentials::TokenProtocol;
 use crate::observe::{Event, Stream};
 use crate::server::builder::Builder;
 use crate::token::ScopeToken;
@@ -167,6 +168,58 @@ impl<S, C, R> Builder<S, C, R> {
     /// because URLs are logged. Use this setting only for clients that cannot send a header.
     pub fn query_token(mut self) -> Self {
         self.settings.query_token = true;
+        self
+    }
+
+    /// Also accepts the token of a WebSocket handshake in the field `Sec-WebSocket-Protocol`, for browsers,
+    /// which cannot send `Authorization` there. `name` is the name of this API: one or more characters of an
+    /// HTTP token, such as `api.example.com`.
+    ///
+    /// A client offers the subprotocol `base64url.bearer.authorization.<name>.<base64url of the token,
+    /// without padding>`, and at least one other subprotocol, with which the server answers. The token's
+    /// subprotocol is removed before the inner service runs, so no handler sees it or answers with it. A token
+    /// by a second method, a repeated token, a malformed token, or a token without another subprotocol is
+    /// refused with 400. A successful response without an upgrade gets `Cache-Control: private`. The
+    /// [manual](crate::manual::streams) has a complete program.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use base64::Engine as _;
+    /// use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .websocket_token("api.example.com")
+    ///     .build()?;
+    ///
+    /// let token = URL_SAFE_NO_PAD.encode(issuer.token().subject("alice").sign());
+    /// let token = format!("base64url.bearer.authorization.api.example.com.{token}");
+    /// let handshake = |protocols: String| {
+    ///     let request = http::Request::get("/events").header("upgrade", "websocket");
+    ///     let request = request.header("sec-websocket-protocol", protocols).body(());
+    ///     request.map(|request| request.into_parts().0)
+    /// };
+    /// let authenticated = api.authenticate(&handshake(format!("chat, {token}"))?).await.unwrap();
+    /// assert_eq!(authenticated.token.subject(), Some("alice"));
+    ///
+    /// // Without another subprotocol, the server could only answer with the token.
+    /// assert_eq!(api.authenticate(&handshake(token)?).await.unwrap_err().status(), 400);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn websocket_token(mut self, name: &str) -> Self {
+        match TokenProtocol::new(name) {
+            Ok(protocol) => self.settings.websocket = Some(protocol),
+            Err(problem) => {
+                let problem = format!("websocket_token `{}`: {problem}", name.escape_debug());
+                self.settings.problems.push(problem);
+            }
+        }
         self
     }
 

@@ -1,0 +1,108 @@
+//! The future that is ready when a token expires.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+
+use crate::runtime;
+use crate::server_id::ServerId;
+use crate::token::Facts;
+
+/// The longest time between two looks at the clock. A timer of tokio counts neither a change of the wall
+/// clock nor the time that the machine is suspended.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// A future that is ready when an access token expires.
+/// [`AccessToken::expired`](crate::AccessToken::expired) creates it. After it was ready, it stays ready.
+#[must_use = "futures do nothing unless polled"]
+pub struct Expired {
+    /// `exp` and the leeway, in seconds since the epoch. `None` if the token never expires.
+    at: Option<f64>,
+    server: ServerId,
+    timer: Option<Pin<Box<Sleep>>>,
+    is_over: bool,
+}
+
+impl Expired {
+    pub(super) fn new(facts: &Facts, server: ServerId) -> Self {
+        let at = facts.expires_at.map(|exp| exp.as_secs_f64() + facts.leeway as f64);
+        Self { at, server, timer: None, is_over: false }
+    }
+
+    /// Until when to wait before the next look at the clock. `None` if the token has expired.
+    fn wait(&self, at: f64) -> Option<Duration> {
+        let left = at - self.server.now().as_secs_f64();
+        // `exp` is far from the limits of a double. If not, a NaN would end the wait.
+        (left > 0.0)
+            .then(|| Duration::try_from_secs_f64(left).unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN))
+    }
+}
+
+impl Future for Expired {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.is_over {
+            return Poll::Ready(());
+        }
+        let Some(at) = this.at else { return Poll::Pending };
+        // The clock may have changed while the timer runs, so it is read first.
+        while let Some(wait) = this.wait(at) {
+            if this.timer.is_none() {
+                this.timer = runtime::sleep(wait).map(Box::pin);
+            }
+            // Without a timer, nothing would wake this task at the end.
+            let Some(timer) = &mut this.timer else { break };
+            ready!(timer.as_mut().poll(cx));
+            this.timer = None;
+        }
+        this.timer = None;
+        this.is_over = true;
+        Poll::Ready(())
+    }
+}
+
+impl fmt::Debug for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expired")
+            .field("at", &self.at)
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::TestClock;
+    use crate::token::{NumericDate, ScopeHierarchy};
+
+    /// Only an opaque token can be without `exp`.
+    #[tokio::test(start_paused = true)]
+    async fn a_token_without_exp_never_expires() {
+        let clock = TestClock::at(1_800_000_000);
+        let server = ServerId::of_test(ScopeHierarchy::default(), Arc::new(clock.clone()));
+        for (name, exp, expected) in [
+            ("no exp", None, false),
+            ("exp", Some(1_800_000_100.0), true),
+            ("a fraction", Some(1_800_000_100.5), true),
+            ("long ago", Some(-1.0), true),
+            ("at once", Some(1_800_000_000.0), true),
+        ] {
+            let expires_at = exp.map(NumericDate::from_secs_f64);
+            let facts = Facts { expires_at, ..Facts::of_test("") };
+            let expired = Expired::new(&facts, server.clone());
+            clock.set_wall(1_800_000_000 + 86_400 * 365);
+            let found = tokio::time::timeout(Duration::from_secs(3600), expired).await.is_ok();
+            assert_eq!(found, expected, "{name}");
+            clock.set_wall(1_800_000_000);
+        }
+    }
+}
