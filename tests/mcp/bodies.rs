@@ -245,3 +245,50 @@ async fn id_mcp_14_the_token_does_not_reach_the_server_behind() {
         assert_eq!(body, format!("sees {}", !strips));
     }
 }
+
+/// MCP-21: a stream of events ends with its token.
+#[tokio::test(start_paused = true)]
+async fn id_mcp_21_a_stream_of_events_ends_when_the_token_expires() {
+    use std::time::Duration;
+    use tower_resource_server::clock::TestClock;
+
+    for (content_type, ends) in [
+        ("text/event-stream", true),
+        ("Text/Event-Stream; charset=utf-8", true),
+        ("application/json", false),
+    ] {
+        let inner = service_fn(move |_: Request<McpBody<Body>>| async move {
+            let events = futures::stream::once(async { Ok(Bytes::from("data: 1\n\n")) });
+            let events = futures::StreamExt::chain(
+                events,
+                futures::stream::pending::<Result<Bytes, std::io::Error>>(),
+            );
+            let response = http::Response::builder().header("content-type", content_type);
+            Ok::<_, std::convert::Infallible>(
+                response.body(axum::body::Body::from_stream(events)).unwrap(),
+            )
+        });
+        for policy in [guarded(), McpPolicy::new().require(scope("mcp"))] {
+            let (issuer, clock) = (issuer(), TestClock::starting_now());
+            let server = tower_resource_server::ResourceServer::builder()
+                .issuer(crate::support::trusting(&issuer))
+                .resource(RESOURCE)
+                .clock(clock.clone())
+                .leeway(Duration::ZERO)
+                .build()
+                .unwrap();
+            let service = server.protect_mcp(policy).layer(inner);
+            let token = issuer.token().audience(RESOURCE).scope("mcp").expires_in(300).sign();
+            let request = Request::post(RESOURCE).header(AUTHORIZATION, format!("Bearer {token}"));
+            let request = request.body(Body::from(call("free"))).unwrap();
+            let mut body = service.oneshot(request).await.unwrap().into_body();
+            let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(first, "data: 1\n\n");
+            clock.advance(Duration::from_secs(299));
+            assert!(tokio::time::timeout(Duration::from_millis(500), body.frame()).await.is_err());
+            clock.advance(Duration::from_secs(2));
+            let end = tokio::time::timeout(Duration::from_secs(60), body.frame()).await;
+            assert_eq!(end.is_ok_and(|frame| frame.is_none()), ends, "{content_type}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The bodies of requests and responses of an MCP server.
 
 use std::fmt;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,6 +9,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use crate::expiry::Expired;
 
 pin_project! {
     /// The body of a request or a response: one of the service's own, or one that the layer has read or
@@ -23,14 +26,19 @@ pin_project! {
 pin_project! {
     #[project = KindProj]
     enum Kind<B> {
-        Own { #[pin] body: B },
+        Own { #[pin] body: B, expired: Option<Expired>, is_over: bool },
         Read { data: Option<Bytes>, trailers: Option<HeaderMap> },
     }
 }
 
 impl<B> McpBody<B> {
     pub(super) fn own(body: B) -> Self {
-        Self { body: Kind::Own { body } }
+        Self { body: Kind::Own { body, expired: None, is_over: false } }
+    }
+
+    /// The body ends when the token expires.
+    pub(super) fn until(body: B, expired: Expired) -> Self {
+        Self { body: Kind::Own { body, expired: Some(expired), is_over: false } }
     }
 
     pub(super) fn read(data: Bytes, trailers: Option<HeaderMap>) -> Self {
@@ -48,7 +56,15 @@ impl<B: Body<Data = Bytes>> Body for McpBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().body.project() {
-            KindProj::Own { body } => Poll::Ready(ready!(body.poll_frame(cx))),
+            KindProj::Own { is_over: true, .. } => Poll::Ready(None),
+            KindProj::Own { body, expired, is_over } => {
+                // First, so that no event is sent after the end.
+                if expired.as_mut().is_some_and(|expired| Pin::new(expired).poll(cx).is_ready()) {
+                    *is_over = true;
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(ready!(body.poll_frame(cx)))
+            }
             KindProj::Read { data, trailers } => {
                 let frame = data.take().map(Frame::data);
                 Poll::Ready(frame.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
@@ -58,14 +74,15 @@ impl<B: Body<Data = Bytes>> Body for McpBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.body {
-            Kind::Own { body } => body.is_end_stream(),
+            Kind::Own { body, is_over, .. } => *is_over || body.is_end_stream(),
             Kind::Read { data, trailers } => data.is_none() && trailers.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
-            Kind::Own { body } => body.size_hint(),
+            Kind::Own { body, expired: None, .. } => body.size_hint(),
+            Kind::Own { .. } => SizeHint::default(),
             Kind::Read { data, .. } => {
                 SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
             }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::HeaderValue;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -22,6 +22,7 @@ use crate::layer::mcp::read::read;
 use crate::layer::mcp::step_up::ToolRefusal;
 use crate::rejection::{Refusal, RefusalBody};
 use crate::server::ResourceServer;
+use crate::token::AccessToken;
 
 /// The service inside the authentication.
 pub struct McpMessages<S, C, R> {
@@ -61,8 +62,9 @@ where
         request.extensions_mut().insert(slot.clone());
         let server = self.server.clone();
         if !self.prepared.reads_messages() || request.body().is_end_stream() {
+            let token = AccessToken::<C>::from_extensions(request.extensions());
             let response = self.inner.call(request.map(McpBody::own));
-            return Box::pin(async move { Ok(respond(response.await?, &slot, &server)) });
+            return Box::pin(async move { Ok(respond(response.await?, &slot, &server, token)) });
         }
         // Drop the ready service: it may hold a concurrency permit, and other requests need the permit while
         // a slow client sends its body. Keep unpolled clones.
@@ -85,9 +87,10 @@ where
                     return Ok(refusal.into_response_with(server.body()));
                 }
             }
+            let token = AccessToken::<C>::from_extensions(&head.extensions);
             let request = Request::from_parts(head, McpBody::read(data, trailers));
             poll_fn(|cx| inner.poll_ready(cx)).await?;
-            Ok(respond(inner.call(request).await?, &slot, &server))
+            Ok(respond(inner.call(request).await?, &slot, &server, token))
         })
     }
 }
@@ -115,19 +118,31 @@ async fn judge<C: Send + Sync + 'static, R>(
     Ok(())
 }
 
-/// The response of the inner service, or the refusal of a tool.
+/// The response of the inner service, or the refusal of a tool. A stream of events ends when the token expires.
 fn respond<C, R, B>(
     response: Response<B>,
     slot: &ToolRefusal,
     server: &ResourceServer<C, R>,
+    token: Option<AccessToken<C>>,
 ) -> Response<McpBody<B>>
 where
     R: RefusalBody<McpBody<B>>,
 {
-    match slot.take() {
-        Some(refusal) => refusal.into_response_with(server.body()),
-        None => response.map(McpBody::own),
+    if let Some(refusal) = slot.take() {
+        return refusal.into_response_with(server.body());
     }
+    match token {
+        Some(token) if is_event_stream(response.headers()) => {
+            response.map(|body| McpBody::until(body, token.expired()))
+        }
+        _ => response.map(McpBody::own),
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 fn refuse<C, R, B>(fault: Fault, server: &ResourceServer<C, R>) -> Response<McpBody<B>>
