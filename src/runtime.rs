@@ -9,6 +9,8 @@ use std::panic::catch_unwind;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+#[cfg(feature = "http-client")]
+pub(crate) use tokio::runtime::Id;
 use tokio::time::{Instant, Sleep};
 
 /// Why no task can be started here.
@@ -41,6 +43,12 @@ pub(crate) fn current() -> Result<Handle, Unfit> {
         Ok(()) => Ok(runtime),
         Err(_) => Err(Unfit::WithoutTimer),
     }
+}
+
+/// Which runtime is the caller's. `None` if there is none.
+#[cfg(feature = "http-client")]
+pub(crate) fn id() -> Option<Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 /// Waits for `future` for at most `limit`. Returns `None` if it takes longer. This is real time,

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | HTTP/2 whose peer is gone | it does not answer PING, and is closed before the deadline of a request |
 //! | HTTP/2 whose peer answers PING but no request | the attempt ends by its deadline; later attempts use a new pool |
+//! | of another tokio runtime | each runtime has its own connections: those of a runtime end with it |
 //! | closed by its server while it is idle | this client closes it first; a request that broke on it is sent again on a new connection |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +43,9 @@ const HUNG_AFTER: Duration = Duration::from_secs(1);
 /// The minimum lifetime of a pool: if a server is down, a new pool is made at most this often.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(5);
 
+/// For so many runtimes, connections are kept. Almost every program has one.
+const MAX_RUNTIMES: usize = 4;
+
 /// The connections of one client.
 pub(super) struct Pool {
     deadline: Duration,
@@ -60,7 +64,8 @@ struct HttpSettings {
 }
 
 struct Present {
-    client: reqwest::Client,
+    /// A client for each runtime, the newest last.
+    clients: Vec<(runtime::Id, reqwest::Client)>,
     /// The number of this pool.
     number: u64,
     since: Option<Instant>,
@@ -95,8 +100,7 @@ impl Pool {
             format!("the HTTPS client can't be built: {}", cause.unwrap_or_default())
         };
         let single_use = http.client(Reuse::Never).map_err(failed)?;
-        let client = http.client(Reuse::WhileFresh).map_err(failed)?;
-        let present = Mutex::new(Present { client, number: 0, since: None });
+        let present = Mutex::new(Present { clients: Vec::new(), number: 0, since: None });
         let deadline = settings.deadline.unwrap_or(TOTAL_TIMEOUT);
         Ok(Self { deadline, http, single_use, present })
     }
@@ -106,37 +110,43 @@ impl Pool {
     }
 
     pub(super) fn attempt(self: &Arc<Self>) -> Attempt {
-        let present = self.present();
-        Attempt {
-            pool: Arc::clone(self),
-            client: present.client.clone(),
-            number: present.number,
-            began: real_time(),
-            ended: false,
+        let (client, number) = self.client();
+        Attempt { pool: Arc::clone(self), client, number, began: real_time(), ended: false }
+    }
+
+    /// The client of this runtime, and the number of the pool.
+    fn client(&self) -> (reqwest::Client, u64) {
+        let mut present = self.present();
+        let number = present.number;
+        // Without a runtime, no connection can be kept.
+        let Some(id) = runtime::id() else { return (self.single_use.clone(), number) };
+        if let Some((_, client)) = present.clients.iter().find(|(own, _)| *own == id) {
+            return (client.clone(), number);
         }
+        // A client could be made at startup, so this should not fail. If it does, no connection is kept.
+        let Ok(client) = self.http.client(Reuse::WhileFresh) else {
+            return (self.single_use.clone(), number);
+        };
+        if present.clients.len() == MAX_RUNTIMES {
+            present.clients.remove(0);
+        }
+        present.clients.push((id, client.clone()));
+        (client, number)
     }
 
     /// Replaces the pool with this number by a new one. Requests in progress keep the old pool.
     fn renew(&self, number: u64) {
         let now = real_time();
-        {
-            let mut present = self.present();
-            let is_young = present
-                .since
-                .is_some_and(|since| now.saturating_duration_since(since) < RENEWAL_PERIOD);
-            if present.number != number || is_young {
-                return;
-            }
-            // Other tasks that come here meanwhile make no new pool.
-            present.since = Some(now);
+        let mut present = self.present();
+        let is_young = present
+            .since
+            .is_some_and(|since| now.saturating_duration_since(since) < RENEWAL_PERIOD);
+        if present.number != number || is_young {
+            return;
         }
-        // A client could be made at startup, so this should not fail. If it does, the old client
-        // stays.
-        if let Ok(client) = self.http.client(Reuse::WhileFresh) {
-            let mut present = self.present();
-            present.client = client;
-            present.number += 1;
-        }
+        present.since = Some(now);
+        present.number += 1;
+        present.clients.clear();
     }
 
     fn present(&self) -> MutexGuard<'_, Present> {
@@ -196,7 +206,18 @@ impl Attempt {
         mut self,
         exchange: impl AsyncFnOnce(&Self) -> Result<T, FetchError>,
     ) -> Result<T, FetchError> {
-        let result = runtime::within(self.pool.deadline, exchange(&self)).await;
+        let exchange = async {
+            let result = exchange(&self).await;
+            if matches!(result, Err(FetchError::Transport | FetchError::Connect(_)))
+                && is_runtime_ending().await
+            {
+                // The failure says nothing about the server. The runtime drops this task now, and those
+                // who wait for it on another runtime start again there.
+                std::future::pending::<()>().await;
+            }
+            result
+        };
+        let result = runtime::within(self.pool.deadline, exchange).await;
         self.ended = result.is_some();
         result.unwrap_or(Err(FetchError::Timeout))
     }
@@ -208,6 +229,14 @@ impl Drop for Attempt {
         if !self.ended && real_time().saturating_duration_since(self.began) >= HUNG_AFTER {
             self.pool.renew(self.number);
         }
+    }
+}
+
+/// Whether the runtime of this task is shutting down. Its connections then break before its tasks end.
+async fn is_runtime_ending() -> bool {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.spawn(async {}).await.is_err(),
+        Err(_) => true,
     }
 }
 
