@@ -70,11 +70,11 @@ async fn events(token: AccessToken) -> Sse<impl Stream<Item = Result<Event, Infa
         sleep(Duration::from_millis(200)).await;
         Some((Ok(Event::default().data(count.to_string())), count + 1))
     });
-    // The client gets a new token, and connects again.
+    // The client then gets a new token, and connects again. `EventSource` ignores an event without data.
     Sse::new(
         token
             .stream_until_expiry(ticks)
-            .last_item(|_| Ok(Event::default().event("expired").data(""))),
+            .last_item(|_| Ok(Event::default().event("expired").data("the token expired"))),
     )
 }
 

@@ -278,7 +278,9 @@ fn what_ends_a_response_is_sent_to_other_threads_and_shows_no_claims() {
     let expired = accepted.expired();
     let items = accepted.stream_until_expiry(stream::empty::<()>());
     let body = accepted.body_until_expiry(Empty::<Bytes>::new());
-    (is_send(&expired), is_send(&items), is_send(&body));
+    is_send(&expired);
+    is_send(&items);
+    is_send(&body);
     let shown = format!("{expired:?}{items:?}{body:?}");
     assert!(!shown.contains(accepted.subject().unwrap()), "{shown}");
 }

@@ -49,7 +49,7 @@
 //! let mut events = token.stream_until_expiry(events).last_item(|_| "expired");
 //! assert_eq!(events.next().await, Some("one"));
 //!
-//! clock.advance(Duration::from_secs(301));
+//! clock.advance(Duration::from_secs(600));
 //! assert_eq!(events.next().await, Some("expired"));
 //! assert_eq!(events.next().await, None);
 //! # Ok(())
