@@ -12,10 +12,11 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::{Stream, stream};
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::AUTHORIZATION;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tower_http::cors::{Any, CorsLayer};
+use tower_resource_server::layer::exposed_headers;
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{AccessToken, ResourceServer};
 
@@ -29,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let api = ResourceServer::builder()
         .issuer(issuer.url())
-        .audience("https://api.example.com")
+        .resource("https://api.example.com")
         .websocket_token("api.example.com")
         .leeway(Duration::ZERO) // so that a stream ends at `exp`; an API in production keeps the default
         .allow_http_loopback() // only because this issuer speaks http, on this machine
@@ -37,15 +38,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let closed =
         Router::new().route("/events", get(events)).route("/ws", get(ws)).layer(api.layer());
-    let by_message = Router::new().route("/by-message", get(by_message)).with_state(api);
+    let by_message = Router::new().route("/by-message", get(by_message)).with_state(api.clone());
     // Stands for the login of the user.
     let login = Router::new().route("/token/{seconds}", get(token)).with_state(issuer.clone());
+    // The document that the challenges name. Scripts of every origin may read it.
+    let metadata = api.metadata().build()?.into_router();
     // A script of another origin may send a token, and may read the challenge of a refusal.
     let cors = CorsLayer::new()
         .allow_origin(Any)
         .allow_headers([AUTHORIZATION])
-        .expose_headers([WWW_AUTHENTICATE]);
-    let app = closed.merge(by_message).merge(login).layer(cors);
+        .expose_headers(exposed_headers());
+    let app = closed.merge(by_message).merge(login).layer(cors).merge(metadata);
 
     let listener = match std::env::args().nth(1) {
         Some(address) => TcpListener::bind(address).await?,

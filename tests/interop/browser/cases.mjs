@@ -89,9 +89,26 @@ export const cases = [
       return [await ask({}), await ask({ authorization: "Bearer wrong" })];
     },
     ([anonymous, wrong]) => {
-      assert.deepEqual(anonymous, ["cors", 401, 'Bearer realm="https://api.example.com"']);
+      assert.deepEqual(anonymous.slice(0, 2), ["cors", 401]);
+      assert.match(anonymous[2], /^Bearer realm="https:\/\/api.example.com", resource_metadata="[^"]*"$/);
       assert.deepEqual(wrong.slice(0, 2), ["cors", 401]);
       assert.match(wrong[2], /^Bearer realm="[^"]*", error="invalid_token"/);
+    },
+  ],
+  [
+    "the metadata that the challenge names is read across origins",
+    async (h, api) => {
+      const refused = await fetch(`${api}/events`);
+      const url = refused.headers.get("www-authenticate").match(/resource_metadata="([^"]*)"/)[1];
+      // The proxy of this API is missing here, so the host is another one.
+      const response = await fetch(api + new URL(url).pathname);
+      return { url, type: response.type, status: response.status, document: await response.json() };
+    },
+    ({ url, type, status, document }) => {
+      assert.equal(url, "https://api.example.com/.well-known/oauth-protected-resource");
+      assert.deepEqual([type, status], ["cors", 200]);
+      assert.equal(document.resource, "https://api.example.com");
+      assert.match(document.authorization_servers[0], /^http:\/\/127.0.0.1:/);
     },
   ],
   [
