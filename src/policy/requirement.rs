@@ -106,13 +106,28 @@ impl<C> Requirement<C> {
         self
     }
 
-    /// The same requirement, with the policy of `base` in front. The checks of `base` are not added.
+    /// Both requirements.
     ///
     /// # Errors
     /// If the policy has too many branches.
-    pub(crate) fn behind(mut self, base: &Self) -> Result<Self, ConfigError> {
-        self.policy = Policy::try_all_of([base.policy.clone(), self.policy])?;
+    pub(crate) fn and(mut self, other: Self) -> Result<Self, ConfigError> {
+        self.policy = Policy::try_all_of([self.policy, other.policy])?;
+        self.introspected_now |= other.introspected_now;
+        self.hidden |= other.hidden;
+        self.checks.extend(other.checks);
         Ok(self)
+    }
+
+    /// The same requirement with introspection at each request.
+    pub(crate) fn with_introspection(mut self) -> Self {
+        self.introspected_now = true;
+        self
+    }
+
+    /// The same requirement without introspection at each request.
+    pub(crate) fn without_introspection(mut self) -> Self {
+        self.introspected_now = false;
+        self
     }
 
     /// Whether 404 is answered instead of 403.

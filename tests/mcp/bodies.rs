@@ -137,11 +137,11 @@ async fn id_mcp_11_the_body_is_not_read_before_the_token_is_valid() {
     });
     let service = api(&issuer).protect_mcp(guarded()).layer(inner);
     let expired = issuer.token().audience(RESOURCE).scope("mcp").expires_in(-600).sign();
-    let without_scope = issuer.token().audience(RESOURCE).sign();
+    let foreign = issuer.token().scope("mcp").sign();
     for (name, token, status) in [
         ("no token", None, 401),
         ("an expired token", Some(expired), 401),
-        ("a token without the scope of every request", Some(without_scope), 403),
+        ("a token for another resource", Some(foreign), 401),
     ] {
         let mut request = Request::post(RESOURCE);
         if let Some(token) = token {
@@ -291,4 +291,52 @@ async fn id_mcp_21_a_stream_of_events_ends_when_the_token_expires() {
             assert_eq!(end.is_ok_and(|frame| frame.is_none()), ends, "{content_type}");
         }
     }
+}
+
+/// A refusal that comes too late is reported to the tool.
+#[tokio::test]
+async fn a_refusal_after_the_response_has_begun_is_reported() {
+    use tower_resource_server::AccessToken;
+    use tower_resource_server::policy::Requirement;
+
+    let issuer = issuer();
+    let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+    let inner = service_fn(move |request: Request<McpBody<Body>>| {
+        let send = send.clone();
+        async move {
+            let extensions = request.extensions().clone();
+            let token: AccessToken = AccessToken::from_extensions(&extensions).unwrap();
+            let late = request.headers().contains_key("x-late");
+            let refuse = move || {
+                let refusal = token.require(&Requirement::from(scope("more"))).unwrap_err();
+                send.send(refusal.respond_instead(&extensions)).unwrap();
+            };
+            match late {
+                true => drop(tokio::spawn(async move {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    refuse();
+                })),
+                false => refuse(),
+            }
+            Ok::<_, std::convert::Infallible>(http::Response::new(Body::from("ran")))
+        }
+    });
+    let service = api(&issuer).protect_mcp(guarded()).layer(inner);
+    for (late, status) in [(false, 403), (true, 200)] {
+        let token = issuer.token().audience(RESOURCE).scope("mcp").sign();
+        let mut request = Request::post(RESOURCE).header(AUTHORIZATION, format!("Bearer {token}"));
+        if late {
+            request = request.header("x-late", "1");
+        }
+        let request = request.body(Body::from(call("free"))).unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(receive.recv().await, Some(!late));
+    }
+    // Without the layer, there is nothing to respond to.
+    let (head, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let token =
+        api(&issuer).authenticate_token(&issuer.token().audience(RESOURCE).sign()).await.unwrap();
+    let refusal = token.require(&Requirement::from(scope("more"))).unwrap_err();
+    assert!(!refusal.respond_instead(&head.extensions));
 }

@@ -108,6 +108,15 @@ async fn id_mcp_23_a_name_that_differs_from_the_body_never_runs_the_tool_of_the_
     }
     mcp.post("mcp", &free(&[("mcp-name", "free")]), &call("free")).await.assert_ok("free");
     assert_eq!(mcp.ran(), ["tools/call free"]);
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("content-type", "application/json; charset=UTF-8"),
+        ("content-type", "application/json;charset=\"utf-8\";x=y"),
+        ("content-encoding", "identity"),
+    ] {
+        mcp.post("mcp", &[(name, value)], &call("free")).await.assert_ok(value);
+        assert_eq!(mcp.ran(), ["tools/call free"]);
+    }
 }
 
 #[tokio::test]

@@ -88,9 +88,20 @@ async fn sep_2350_a_challenge_for_a_tool_a_resource_a_template_and_a_prompt() {
     reply.assert_insufficient_scope("another id", "mcp notes:7");
     // Without the scope of every request, the challenge still has all scopes.
     let reply = mcp.ask("other", &call("guarded")).await;
-    reply.assert_insufficient_scope("no scope of every request", "mcp");
+    reply.assert_insufficient_scope("no scope of every request", "mcp tool");
+    let reply = mcp.ask("other", &of_uri("resources/read", "note://7")).await;
+    reply.assert_insufficient_scope("no scope of every request", "mcp notes:7");
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    mcp.ask("other", ping).await.assert_insufficient_scope("ping", "mcp");
+    // All scopes of a batch.
+    let batch = format!("[{},{},{get}]", call("guarded"), of_uri("resources/read", "note://7"));
+    mcp.ask("mcp tool", &batch)
+        .await
+        .assert_insufficient_scope("a batch", "mcp tool notes:7 prompt");
+    mcp.ask("mcp tool notes:7 prompt", &batch).await.assert_ok("a batch");
+    mcp.ran();
     // Lists and other methods need only what every request needs.
-    for method in ["tools/list", "resources/list", "ping", "server/discover", "tools/call2"] {
+    for method in ["tools/list", "resources/list", "ping", "server/discover", "a/later/method"] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#);
         passes(&mcp, method, &body).await;
     }
@@ -181,7 +192,7 @@ async fn a_uri_that_two_programs_read_differently_is_refused() {
     let mcp = Mcp::new(
         McpPolicy::new()
             .require(scope("mcp"))
-            .resource("note://public/{id}", authenticated())
+            .resource("note://public/{id}{?full,raw}", authenticated())
             .resource("note://private/{id}", scope("res"))
             .resource("file:///srv/{+path}", scope("tmpl"))
             .resource("urn:note:{id}", scope("res"))
@@ -190,10 +201,10 @@ async fn a_uri_that_two_programs_read_differently_is_refused() {
     let read = |uri: &str| of_uri("resources/read", uri);
     passes(&mcp, "public", &read("note://public/7")).await;
     passes(&mcp, "a query", &read("note://public/7?full=true")).await;
+    passes(&mcp, "two names", &read("note://public/7?raw=a%20b&full=")).await;
     passes(&mcp, "another scheme", &read("https://example.com/")).await;
     passes(&mcp, "an escape that is not ambiguous", &read("note://public/a%20b")).await;
     needs(&mcp, "private", &read("note://private/7"), "res").await;
-    needs(&mcp, "private, a query", &read("note://private/7?x=note://public/7"), "res").await;
     needs(&mcp, "rest", &read("file:///srv/a/b/c"), "tmpl").await;
     for uri in [
         "NOTE://private/7",
@@ -223,6 +234,28 @@ async fn a_uri_that_two_programs_read_differently_is_refused() {
         "urn:note:7:",
         "no-scheme",
         "",
+        // A query that the template does not have, or that hides a path.
+        "note://private/7?x=1",
+        "note://private/7?",
+        "note://public/7?",
+        "note://public/7?other=1",
+        "note://public/7?full=1&full=2",
+        "note://public/7?full",
+        "note://public/7?full=/../private/7",
+        "note://public/7?full=..",
+        "note://public/7?full=%2e%2e",
+        "note://public/7?/../../private/7",
+        "note://public/7?full=a?raw=b",
+        // Other spellings of a listed scheme are never another resource.
+        "file:/srv/x",
+        "file://localhost/srv/x",
+        "file:///etc/passwd",
+        "note:/private/7",
+        "note:///private/7",
+        "note://u@private/7",
+        "note://private:80/7",
+        "note:private/7",
+        "urn:other",
     ] {
         refused(&mcp, uri, &read(uri)).await;
     }
@@ -247,6 +280,23 @@ async fn every_method_that_names_a_resource_or_a_prompt_needs_the_same() {
     ] {
         needs(&mcp, method, &of_uri(method, "config://app"), "res").await;
         needs(&mcp, method, &of_uri(method, "note://7"), "tmpl").await;
+    }
+    // A method of a later revision under a known prefix may name its target in another way.
+    for method in [
+        "resources/read_many",
+        "prompts/render",
+        "tools/call_stream",
+        "tasks/steal",
+        "Resources/Watch",
+    ] {
+        refused(&mcp, method, &of_uri(method, "config://app")).await;
+        let hidden = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"uris":["config://app"]}}}}"#
+        );
+        refused(&mcp, method, &hidden).await;
+    }
+    for method in ["tools/list", "resources/templates/list", "tasks/result"] {
+        passes(&mcp, method, &format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#)).await;
     }
     let complete = |reference: &str| {
         format!(
@@ -273,7 +323,7 @@ async fn every_method_that_names_a_resource_or_a_prompt_needs_the_same() {
     let reply = mcp
         .ask("mcp tmpl", &listen(r#"{"resourceSubscriptions":["note://7","config://app"]}"#))
         .await;
-    reply.assert_insufficient_scope("two subscriptions", "mcp res");
+    reply.assert_insufficient_scope("two subscriptions", "mcp tmpl res");
     passes(&mcp, "no subscription", &listen(r#"{"toolsListChanged":true}"#)).await;
     for (name, wrong) in [
         ("another spelling", r#"{"ResourceSubscriptions":["note://7"]}"#),
@@ -323,7 +373,9 @@ async fn a_rule_reads_the_call() {
     for (name, wrong) in [
         ("a folder twice", r#"{"folder":"inbox","folder":"sent"}"#.to_owned()),
         ("too deep", format!(r#"{{"folder":"inbox","x":{}{}}}"#, "[".repeat(110), "]".repeat(110))),
-        ("too large for a rule", format!(r#"{{"folder":"inbox","x":"{}"}}"#, "x".repeat(300_000))),
+        ("too large for a rule", format!(r#"{{"folder":"inbox","x":"{}"}}"#, "x".repeat(66_000))),
+        ("a second spelling", r#"{"folder":"inbox","Folder":"sent"}"#.to_owned()),
+        ("a second spelling inside", r#"{"folder":"inbox","x":[{"a":1,"A":2}]}"#.to_owned()),
     ] {
         let reply = mcp.ask("mcp folder:inbox folder:sent", &write(&wrong)).await;
         reply.assert_invalid_request(name);
@@ -331,6 +383,109 @@ async fn a_rule_reads_the_call() {
     }
     let get = r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"summary"}}"#;
     needs(&mcp, "a prompt", get, "summary").await;
+    // The budget is that of the whole body.
+    let half = format!(r#"{{"folder":"inbox","x":"{}"}}"#, "x".repeat(40_000));
+    mcp.ask("mcp folder:inbox", &write(&half)).await.assert_ok("one");
+    let reply = mcp.ask("mcp folder:inbox", &format!("[{},{}]", write(&half), write(&half))).await;
+    reply.assert_invalid_request("two");
+    mcp.ran();
+    // A scope that would make a header of any length.
+    let long = |length| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{{"uri":"note://{}"}}}}"#,
+            "a".repeat(length)
+        )
+    };
+    let notes =
+        Mcp::new(McpPolicy::new().require(scope("mcp")).resource_with("note://{id}", by_id));
+    let reply = notes.ask("mcp", &long(1_000)).await;
+    assert_eq!(reply.status, 403);
+    notes.ask("mcp", &long(1_100)).await.assert_invalid_request("too long for a rule");
+}
+
+/// One request asks each question once, however often its body repeats the call.
+#[tokio::test]
+async fn a_batch_of_equal_calls_is_evaluated_once() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&lookups);
+    let check = move |_: &http::request::Parts, _: &AccessToken<Claims>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok(()) }
+    };
+    let mcp = Mcp::new(
+        McpPolicy::new().require(scope("mcp")).tool("slow", authenticated().and_check_async(check)),
+    );
+    let batch = format!("[{}]", vec![call("slow"); 40].join(","));
+    mcp.ask("mcp", &batch).await.assert_ok("40 calls");
+    assert_eq!((mcp.ran().len(), lookups.load(Ordering::SeqCst)), (40, 1));
+}
+
+/// A tool that waits for the whole response to fail is refused in time.
+#[tokio::test(start_paused = true)]
+async fn the_checks_of_one_request_have_one_deadline() {
+    let hang = |_: &http::request::Parts, _: &AccessToken<Claims>| std::future::pending();
+    let mut policy = McpPolicy::new().require(scope("mcp"));
+    for n in 0..50 {
+        policy = policy.tool(&format!("t{n}"), authenticated().and_check_async(hang));
+    }
+    let mcp = Mcp::new(policy);
+    let batch: Vec<_> = (0..50).map(|n| call(&format!("t{n}"))).collect();
+    let began = tokio::time::Instant::now();
+    let reply = mcp.ask("mcp", &format!("[{}]", batch.join(","))).await;
+    reply.assert_unavailable("50 checks that hang");
+    assert!(began.elapsed() <= std::time::Duration::from_secs(8));
+    assert_eq!(mcp.ran(), NOTHING);
+}
+
+/// What one body can make the layer allocate.
+#[test]
+fn a_small_body_does_not_cost_much_memory() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let any = |_: &McpCall, _: &AccessToken<Claims>| Ok(scope("own").into());
+    let mcp = Mcp::new(
+        McpPolicy::new()
+            .require(scope("mcp"))
+            .resource_with("note://{id}", any)
+            .tool_with("t", any),
+    );
+    let objects = |size: usize| vec!["{\"\":0}"; size / 7].join(",");
+    let uris: Vec<_> = (0..99).map(|n| format!("\"note://{n}\"")).collect();
+    let listen = format!(
+        r#"{{"method":"subscriptions/listen","params":{{"arguments":[{}],"notifications":{{"resourceSubscriptions":[{}]}}}}}}"#,
+        objects(260_000),
+        uris.join(","),
+    );
+    let tool = format!(
+        r#"{{"method":"tools/call","params":{{"name":"t","arguments":[{}]}}}}"#,
+        objects(60_000)
+    );
+    for (name, body, limit) in
+        [("subscriptions", listen, 3_000_000), ("arguments", tool, 20_000_000)]
+    {
+        let used = allocation_counter::measure(|| {
+            // Refused, so that only the layer reads the body.
+            runtime.block_on(mcp.ask("mcp", &body)).assert_insufficient_scope(name, "mcp own");
+        });
+        assert!(used.bytes_max < limit, "{name}: {used:?}");
+    }
+}
+
+#[tokio::test]
+async fn id_mcp_4_5_6_7_of_the_layer_itself() {
+    let mcp = Mcp::new(McpPolicy::new().require(scope("mcp")).tool("a", scope("x")));
+    let metadata = "https://api.example.com/.well-known/oauth-protected-resource/mcp";
+    let request =
+        http::Request::post(crate::server::RESOURCE).body(call("a").into_bytes().into()).unwrap();
+    let reply = mcp.send(request).await;
+    reply.assert_invited("no token");
+    assert_eq!(reply.challenges[0].param("scope"), Some("mcp"));
+    assert_eq!(reply.challenges[0].param("resource_metadata"), Some(metadata));
+    let reply = mcp.ask("", &call("a")).await;
+    reply.assert_insufficient_scope("no scope", "mcp x");
+    assert_eq!(reply.challenges[0].param("resource_metadata"), Some(metadata));
+    mcp.ask("mcp x", &call("a")).await.assert_ok("both");
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use serde_json::Value;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_resource_server::ResourceServer;
 use tower_resource_server::layer::{McpBody, McpService};
@@ -44,9 +43,9 @@ impl Mcp {
             async move {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 keep.lock().unwrap().push(body.clone());
-                if let Ok(value) = serde_json::from_slice::<Value>(&body) {
+                if let Ok(value) = serde_json::from_slice::<Json>(&body) {
                     let messages = match value {
-                        Value::Array(messages) => messages,
+                        Json::Array(messages) => messages,
                         message => vec![message],
                     };
                     record.lock().unwrap().extend(messages.iter().map(run));
@@ -98,22 +97,83 @@ impl Mcp {
     }
 }
 
-/// The last member that a program which ignores the letter case finds.
-fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    let fold = |text: &str| text.to_uppercase().to_lowercase();
-    value.as_object()?.iter().rfind(|(own, _)| fold(own) == fold(name)).map(|(_, value)| value)
+/// JSON whose objects keep their members in the order of the text, the repeated ones too.
+enum Json {
+    Text(String),
+    Object(Vec<(String, Json)>),
+    Array(Vec<Json>),
+    Other,
 }
 
-fn text(value: Option<&Value>) -> String {
-    value.and_then(Value::as_str).unwrap_or("?").trim().to_lowercase()
+impl<'de> serde::Deserialize<'de> for Json {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> serde::de::Visitor<'de> for Any {
+            type Value = Json;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+                Ok(Json::Text(text.to_owned()))
+            }
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+                let mut all = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    all.push(value);
+                }
+                Ok(Json::Array(all))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+                let mut all = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    all.push(member);
+                }
+                Ok(Json::Object(all))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
 }
 
-fn run(message: &Value) -> String {
+/// What a lenient program reads: up to a NUL, without blanks at the ends, in any letter case.
+fn lenient(text: &str) -> String {
+    text.split('\0').next().unwrap().trim().to_uppercase().to_lowercase()
+}
+
+/// The last member that a lenient program finds.
+fn member<'a>(value: &'a Json, name: &str) -> Option<&'a Json> {
+    let Json::Object(members) = value else { return None };
+    members.iter().rfind(|(own, _)| lenient(own) == lenient(name)).map(|(_, value)| value)
+}
+
+fn text(value: Option<&Json>) -> String {
+    match value {
+        Some(Json::Text(text)) => lenient(text),
+        _ => "?".to_owned(),
+    }
+}
+
+fn run(message: &Json) -> String {
     let method = text(member(message, "method"));
-    let params = member(message, "params").cloned().unwrap_or_default();
+    let params = member(message, "params").unwrap_or(&Json::Other);
     match method.as_str() {
-        "tools/call" | "prompts/get" => format!("{method} {}", text(member(&params, "name"))),
-        _ => format!("{method} {}", text(member(&params, "uri"))),
+        "tools/call" | "prompts/get" => format!("{method} {}", text(member(params, "name"))),
+        _ => format!("{method} {}", text(member(params, "uri"))),
     }
 }
 

@@ -6,6 +6,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -17,10 +18,13 @@ use tower_service::Service;
 use crate::layer::gate::{Gate, Judgement, Role};
 use crate::layer::guard::Guard;
 use crate::layer::mcp::body::McpBody;
-use crate::layer::mcp::prepared::{Fault, Prepared};
+use crate::layer::mcp::fault::{Fault, check_encoding};
+use crate::layer::mcp::prepared::Prepared;
 use crate::layer::mcp::read::read;
 use crate::layer::mcp::step_up::ToolRefusal;
+use crate::lookup;
 use crate::rejection::{Refusal, RefusalBody};
+use crate::runtime;
 use crate::server::ResourceServer;
 use crate::token::AccessToken;
 
@@ -58,42 +62,51 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let slot = ToolRefusal::default();
-        request.extensions_mut().insert(slot.clone());
-        let server = self.server.clone();
-        if !self.prepared.reads_messages() || request.body().is_end_stream() {
-            let token = AccessToken::<C>::from_extensions(request.extensions());
-            let response = self.inner.call(request.map(McpBody::own));
-            return Box::pin(async move { Ok(respond(response.await?, &slot, &server, token)) });
-        }
         // Drop the ready service: it may hold a concurrency permit, and other requests need the permit while
         // a slow client sends its body. Keep unpolled clones.
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));
-        let (mut inner, prepared) = (self.inner.clone(), Arc::clone(&self.prepared));
+        let mut inner = self.inner.clone();
+        let (server, prepared) = (self.server.clone(), Arc::clone(&self.prepared));
+        let slot = ToolRefusal::default();
+        request.extensions_mut().insert(slot.clone());
         Box::pin(async move {
             let (mut head, body) = request.into_parts();
             let refused = |fault| Ok(refuse(fault, &server));
-            let (data, trailers) = match read(body).await {
-                Ok(read) => read,
-                Err(error) => return refused(Fault { error, json_rpc: None }),
-            };
-            if !data.is_empty() {
-                let guards = match prepared.guards(&head.headers, &data) {
-                    Ok(guards) => guards,
-                    Err(fault) => return refused(fault),
+            let (guards, body) = if prepared.reads_messages() && !body.is_end_stream() {
+                let (data, trailers) = match read(body).await {
+                    Ok(read) => read,
+                    Err(error) => return refused(Fault::of(error)),
                 };
-                if let Err(refusal) = judge(guards, &mut head, &server).await {
-                    return Ok(refusal.into_response_with(server.body()));
+                let guards = match data.is_empty() {
+                    true => Ok(vec![Arc::clone(&prepared.base)]),
+                    false => check_encoding(&head.headers)
+                        .and_then(|()| prepared.guards(&head.headers, &data)),
+                };
+                match guards {
+                    Ok(guards) => (guards, McpBody::read(data, trailers)),
+                    Err(fault) => return refused(fault),
                 }
+            } else {
+                (vec![Arc::clone(&prepared.base)], McpBody::own(body))
+            };
+            let judged = runtime::within(JUDGE_DEADLINE, judge(guards, &mut head, &server)).await;
+            match judged {
+                Some(Ok(())) => {}
+                Some(Err(refusal)) => return Ok(refusal.into_response_with(server.body())),
+                None => return refused(Fault::of(lookup::unavailable("the checks took too long"))),
             }
             let token = AccessToken::<C>::from_extensions(&head.extensions);
-            let request = Request::from_parts(head, McpBody::read(data, trailers));
+            let request = Request::from_parts(head, body);
             poll_fn(|cx| inner.poll_ready(cx)).await?;
             Ok(respond(inner.call(request).await?, &slot, &server, token))
         })
     }
 }
+
+/// How long all requirements of one request may take, in real time. It covers introspection and the async
+/// checks of several calls.
+const JUDGE_DEADLINE: Duration = Duration::from_secs(8);
 
 /// Evaluates all requirements. Every one of them must be met.
 async fn judge<C: Send + Sync + 'static, R>(
@@ -128,7 +141,7 @@ fn respond<C, R, B>(
 where
     R: RefusalBody<McpBody<B>>,
 {
-    if let Some(refusal) = slot.take() {
+    if let Some(refusal) = slot.close() {
         return refusal.into_response_with(server.body());
     }
     match token {

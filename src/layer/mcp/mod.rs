@@ -10,6 +10,7 @@
 //! 5. what the messages of the body need. Each of them must be allowed.
 
 mod body;
+mod fault;
 mod messages;
 mod origin;
 mod prepared;

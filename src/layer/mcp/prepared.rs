@@ -8,32 +8,45 @@ use crate::config_error::ConfigError;
 use crate::error::Error;
 use crate::layer::fixed::Fixed;
 use crate::layer::guard::Guard;
+use crate::layer::mcp::fault::Fault;
 use crate::layer::mcp::origin::Origins;
 use crate::policy::{
-    CallRule, Demand, McpPolicy, Message, Operations, Requirement, Unfound, compare, messages,
+    CallRule, Demand, MAX_ARGUMENTS, McpCall, McpPolicy, Operations, Requirement, Unfound,
+    authenticated, compare, messages,
 };
 use crate::server::ResourceServer;
 use crate::token::Excerpt;
 
+/// The most tools, prompts and resources that one body names. Each of them is evaluated.
+const MAX_TARGETS: usize = 100;
+
 /// The requirements of an MCP server.
 pub(super) struct Prepared<C> {
+    /// A valid token. Its challenges name the scopes of `base`.
+    pub(super) authenticated: Arc<Guard<C>>,
     /// What every request needs.
     pub(super) base: Arc<Guard<C>>,
     base_requirement: Requirement<C>,
     operations: Operations<Ready<C>>,
+    /// Introspection at each request, for operations that need it.
+    introspection: Option<Arc<Guard<C>>>,
     pub(super) origins: Origins,
 }
 
+/// What one operation requires.
 enum Ready<C> {
-    Guard(Arc<Guard<C>>),
+    /// With the requirement of every request.
+    Fixed {
+        own: Arc<Requirement<C>>,
+        with_base: Arc<Guard<C>>,
+    },
     Rule(CallRule<C>),
 }
 
-/// Why a body is refused.
-pub(super) struct Fault {
-    pub(super) error: Error,
-    /// The code and the text of a JSON-RPC error, and the id of the message.
-    pub(super) json_rpc: Option<(i32, &'static str, Option<String>)>,
+/// What one call in a body requires.
+enum Call<C> {
+    Fixed(Arc<Requirement<C>>),
+    Rule(CallRule<C>, McpCall),
 }
 
 impl<C: Send + Sync + 'static> Prepared<C> {
@@ -62,23 +75,37 @@ impl<C: Send + Sync + 'static> Prepared<C> {
             problems.extend(faults);
             Origins::none()
         });
-        let fixed = |requirement| Arc::new(Guard::Fixed(Box::new(Fixed::new(requirement, server))));
+        let guard = |fixed| Arc::new(Guard::Fixed(Box::new(fixed)));
+        let fixed = |requirement| Fixed::new(requirement, server);
+        let mut asks_now = base.asks_now();
         let operations = operations.map(|demand| match demand {
-            Demand::Fixed(own) => match own.clone().behind(&base) {
-                Ok(requirement) => Ready::Guard(fixed(requirement)),
-                Err(error) => {
+            Demand::Fixed(own) => {
+                asks_now |= own.asks_now();
+                let with_base = base.clone().and(own.clone()).unwrap_or_else(|error| {
                     problems.extend(error.problems().iter().cloned());
-                    Ready::Guard(fixed(own))
-                }
-            },
+                    own.clone()
+                });
+                Ready::Fixed { own: Arc::new(own), with_base: guard(fixed(with_base)) }
+            }
             Demand::ByCall(rule) => Ready::Rule(rule),
         });
-        match problems.as_slice() {
-            [] => {
-                Ok(Self { base: fixed(base.clone()), base_requirement: base, operations, origins })
-            }
-            _ => Err(ConfigError { problems }),
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
         }
+        let introspects = || Requirement::from(authenticated()).with_introspection();
+        let mut valid = fixed(authenticated().into());
+        let every = fixed(base.clone());
+        if !base.is_hidden() {
+            valid.challenges = every.challenges.clone();
+        }
+        Ok(Self {
+            authenticated: guard(valid),
+            base: guard(every),
+            base_requirement: base,
+            operations,
+            introspection: asks_now.then(|| guard(fixed(introspects()))),
+            origins,
+        })
     }
 
     /// Whether the body of a request decides.
@@ -86,60 +113,90 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         !self.operations.is_empty()
     }
 
-    /// What a body needs. All of it applies.
+    /// What a body needs, together with what every request needs. All guards apply. One of them has all
+    /// scopes, so that a challenge names all of them.
     pub(super) fn guards(
         &self,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Vec<Arc<Guard<C>>>, Fault> {
-        let messages = messages(body).map_err(|problem| Fault::malformed(problem, None))?;
-        compare(headers, &messages).map_err(|header| Fault::mismatch(header, &messages))?;
-        let mut guards = Vec::new();
-        for message in &messages {
-            let asked = self.operations.of(message).map_err(|unfound| match unfound {
-                Unfound::Malformed(problem) => Fault::malformed(problem, Some(message)),
-                Unfound::Unlisted(kind) => Fault {
-                    error: Error::AccessDenied { requires: Excerpt::of(kind) },
-                    json_rpc: None,
-                },
-            })?;
-            for asked in asked {
-                guards.push(match asked.value {
-                    Ready::Guard(guard) => Arc::clone(guard),
-                    Ready::Rule(rule) => {
-                        let call = asked.call(message);
-                        let call =
-                            call.map_err(|problem| Fault::malformed(problem, Some(message)))?;
-                        let (rule, base) = (Arc::clone(rule), self.base_requirement.clone());
-                        Arc::new(Guard::ByRequest(Arc::new(move |_, token| {
-                            rule(&call, token)?.behind(&base)
-                        })))
+        let (mut calls, mut asks_now) = (Vec::new(), self.base_requirement.asks_now());
+        let mut only = None;
+        {
+            let messages = messages(body).map_err(|problem| Fault::malformed(problem, None))?;
+            compare(headers, &messages).map_err(|header| Fault::mismatch(header, &messages))?;
+            let mut budget = MAX_ARGUMENTS;
+            for message in &messages {
+                let asked = self.operations.of(message).map_err(|unfound| match unfound {
+                    Unfound::Malformed(problem) => Fault::malformed(problem, Some(message)),
+                    Unfound::Unlisted(kind) => Fault::unlisted(kind),
+                })?;
+                for asked in asked {
+                    calls.push(match asked.value {
+                        Ready::Fixed { own, with_base } => {
+                            asks_now |= own.asks_now();
+                            only = Some(with_base);
+                            if has(&calls, own) {
+                                continue;
+                            }
+                            Call::Fixed(Arc::clone(own))
+                        }
+                        Ready::Rule(rule) => {
+                            let call = asked.call(message, &mut budget);
+                            let call =
+                                call.map_err(|problem| Fault::malformed(problem, Some(message)))?;
+                            Call::Rule(Arc::clone(rule), call)
+                        }
+                    });
+                    if calls.len() > MAX_TARGETS {
+                        return Err(Fault::malformed("more than 100 calls", None));
                     }
-                });
+                }
             }
         }
-        Ok(guards)
+        match (calls.as_slice(), only) {
+            ([], _) => Ok(vec![Arc::clone(&self.base)]),
+            // Its challenges are prepared.
+            ([Call::Fixed(_)], Some(with_base)) => Ok(vec![Arc::clone(with_base)]),
+            _ => {
+                let introspection = self.introspection.iter().filter(|_| asks_now).cloned();
+                Ok(introspection.chain([Arc::new(self.joined(calls))]).collect())
+            }
+        }
+    }
+
+    /// One requirement of all calls.
+    fn joined(&self, calls: Vec<Call<C>>) -> Guard<C> {
+        let base = self.base_requirement.clone();
+        Guard::ByRequest(Arc::new(move |_, token| {
+            let mut all = base.clone();
+            for call in &calls {
+                all = all.and(match call {
+                    Call::Fixed(own) => Requirement::clone(own),
+                    Call::Rule(rule, call) => {
+                        let own = rule(call, token)?;
+                        if own.asks_now() {
+                            return Err(ConfigError::new(
+                                "a rule for a call cannot require `introspected_now`: list the tool, \
+                                 prompt or resource without a rule, or require it for every request",
+                            ));
+                        }
+                        own
+                    }
+                })?;
+            }
+            // The guard before this one has asked.
+            Ok(all.without_introspection())
+        }))
     }
 }
 
-impl Fault {
-    fn malformed(problem: &'static str, message: Option<&Message<'_>>) -> Self {
-        let id = message.and_then(Message::id).map(str::to_owned);
-        Self {
-            error: Error::MalformedMessage { problem },
-            json_rpc: Some((-32600, "Invalid Request", id)),
-        }
-    }
+fn has<C>(calls: &[Call<C>], own: &Arc<Requirement<C>>) -> bool {
+    calls.iter().any(|call| matches!(call, Call::Fixed(other) if Arc::ptr_eq(other, own)))
+}
 
-    /// Error -32020 is `HeaderMismatch` in the final text of MCP 2026-07-28. Drafts had another number.
-    fn mismatch(header: &'static str, messages: &[Message<'_>]) -> Self {
-        let id = match messages {
-            [message] => message.id().map(str::to_owned),
-            _ => None,
-        };
-        Self {
-            error: Error::HeaderMismatch { header },
-            json_rpc: Some((-32020, "Header mismatch", id)),
-        }
+impl Fault {
+    fn unlisted(kind: &'static str) -> Self {
+        Self { error: Error::AccessDenied { requires: Excerpt::of(kind) }, json_rpc: None }
     }
 }

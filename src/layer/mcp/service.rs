@@ -32,7 +32,7 @@ pub struct McpService<S, C = Claims, R = EmptyBody> {
 impl<S, C, R> McpService<S, C, R> {
     pub(super) fn new(inner: S, server: ResourceServer<C, R>, prepared: Arc<Prepared<C>>) -> Self {
         let messages = McpMessages::new(inner, server.clone(), Arc::clone(&prepared));
-        let guard = Some(Arc::clone(&prepared.base));
+        let guard = Some(Arc::clone(&prepared.authenticated));
         let gate = Gate::new(server.clone(), guard, Role::Authenticate);
         Self { authenticated: ResourceServerService::new(messages, gate), server, prepared }
     }

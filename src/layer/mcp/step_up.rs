@@ -8,15 +8,35 @@ use crate::rejection::Refusal;
 
 /// Where a tool puts its refusal. The layer puts it into the extensions of each request.
 #[derive(Clone, Default)]
-pub(super) struct ToolRefusal(Arc<Mutex<Option<Refusal>>>);
+pub(super) struct ToolRefusal(Arc<Mutex<Slot>>);
+
+#[derive(Default)]
+enum Slot {
+    #[default]
+    Open,
+    Taken(Refusal),
+    /// The response has begun.
+    Closed,
+}
 
 impl ToolRefusal {
-    pub(super) fn take(&self) -> Option<Refusal> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The refusal of the tool, when the response begins.
+    pub(super) fn close(&self) -> Option<Refusal> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *slot, Slot::Closed) {
+            Slot::Taken(refusal) => Some(refusal),
+            Slot::Open | Slot::Closed => None,
+        }
     }
 
-    fn put(&self, refusal: Refusal) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    /// Returns `false` if the response has begun.
+    fn put(&self, refusal: Refusal) -> bool {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = !matches!(*slot, Slot::Closed);
+        if is_open {
+            *slot = Slot::Taken(refusal);
+        }
+        is_open
     }
 }
 
@@ -25,11 +45,12 @@ impl Refusal {
     /// [`AccessToken::require`](crate::AccessToken::require) that the token lacks something. `extensions` are those
     /// of the HTTP request: rmcp passes its `Parts` to a tool.
     ///
-    /// Returns `false` if no layer of [`protect_mcp`](crate::ResourceServer::protect_mcp) is around the service. It
-    /// has no effect if the response has already begun: use a server that answers with JSON
-    /// (`with_json_response(true)` and `with_legacy_session_mode(false)` of rmcp), not with a stream of events.
+    /// Returns `false` if it has no effect: no layer of [`protect_mcp`](crate::ResourceServer::protect_mcp) is around the
+    /// service, or the response has already begun. So use a server that answers with JSON
+    /// (`with_json_response(true)` and `with_legacy_session_mode(false)` of rmcp), not with a stream of events. In a
+    /// batch, the refusal replaces the results of all calls.
     pub fn respond_instead(self, extensions: &Extensions) -> bool {
         let slot = extensions.get::<ToolRefusal>();
-        slot.map(|slot| slot.put(self)).is_some()
+        slot.is_some_and(|slot| slot.put(self))
     }
 }

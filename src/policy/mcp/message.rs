@@ -5,16 +5,18 @@
 //! the letter case only. Values that do not decide, such as the arguments of a tool, are not parsed.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use crate::token::json::{self, Members};
+use crate::token::json::{self, Members, Value};
 
 /// The most messages of one body. Only old versions of the protocol have several messages in a body.
 const MAX_MESSAGES: usize = 100;
 
-/// The largest size of arguments that a rule reads, in bytes. A parsed value needs a multiple of the memory.
-const MAX_ARGUMENTS: usize = 256 * 1024;
+/// The largest size of all arguments of one body that rules read, in bytes. A parsed value needs up to a
+/// hundred times the memory.
+pub(crate) const MAX_ARGUMENTS: usize = 64 * 1024;
 
 /// The largest nesting depth of arguments that a rule reads. serde_json, which MCP servers in Rust use,
 /// allows 127.
@@ -39,18 +41,31 @@ const KNOWN_MEMBERS: [&str; 12] = [
     "resourceSubscriptions",
 ];
 
-/// The methods whose target decides.
-const KNOWN_METHODS: [&str; 9] = [
+/// The methods of all revisions that name a tool, a prompt, a resource or a task, or that list them.
+const KNOWN_METHODS: [&str; 17] = [
     "tools/call",
+    "tools/list",
     "prompts/get",
+    "prompts/list",
     "completion/complete",
     "resources/read",
+    "resources/list",
+    "resources/templates/list",
+    "resources/directory/read",
     "resources/subscribe",
     "resources/unsubscribe",
     "tasks/get",
+    "tasks/list",
+    "tasks/result",
     "tasks/update",
     "tasks/cancel",
+    "subscriptions/listen",
 ];
+
+/// The beginnings of these methods. Another method with such a beginning is of a later revision, and may
+/// name its target in another way.
+const KNOWN_PREFIXES: [&str; 6] =
+    ["tools/", "prompts/", "completion/", "resources/", "tasks/", "subscriptions/"];
 
 /// One message.
 #[derive(Debug)]
@@ -97,7 +112,7 @@ impl<'a> Message<'a> {
             return Ok(Self { object, method: None, params: None });
         };
         let method = string(method).ok_or("the method is not a string")?;
-        if KNOWN_METHODS.iter().any(|known| *known != method && is_alike(known, &method)) {
+        if is_another_spelling(&KNOWN_METHODS, &method) {
             return Err("the method is another spelling of a known method");
         }
         let params = match object.get("params") {
@@ -127,19 +142,34 @@ impl<'a> Message<'a> {
         string(self.params.as_ref()?.get(name)?)
     }
 
-    /// The arguments, for a rule.
+    /// Whether the method is of a later revision, and may name a tool, a prompt or a resource.
+    pub(super) fn is_of_later_revision(&self) -> bool {
+        self.method().is_some_and(|method| {
+            let folded = fold(method);
+            let is_known = KNOWN_METHODS.contains(&method);
+            !is_known && KNOWN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix))
+        })
+    }
+
+    /// The arguments, for a rule. `budget` is the size that may still be read from this body.
     ///
     /// # Errors
     /// The problem, for the log.
-    pub(super) fn arguments(&self) -> Result<Option<serde_json::Value>, &'static str> {
-        match self.params.as_ref().and_then(|params| params.get("arguments")) {
-            None => Ok(None),
-            Some(text) if text.len() > MAX_ARGUMENTS => {
-                Err("the arguments have more than 256 KiB, and a rule reads them")
-            }
-            Some(text) => json::parse_value(text.as_bytes(), MAX_ARGUMENTS_DEPTH)
-                .map(|value| Some(value.to_owned_value()))
-                .map_err(|_| "the arguments are not JSON with distinct members"),
+    pub(super) fn arguments(
+        &self,
+        budget: &mut usize,
+    ) -> Result<Option<serde_json::Value>, &'static str> {
+        let Some(text) = self.params.as_ref().and_then(|params| params.get("arguments")) else {
+            return Ok(None);
+        };
+        *budget = budget
+            .checked_sub(text.len())
+            .ok_or("the arguments have more than 64 KiB, and a rule reads them")?;
+        let value = json::parse_value(text.as_bytes(), MAX_ARGUMENTS_DEPTH)
+            .map_err(|_| "the arguments are not JSON with distinct members")?;
+        match has_distinct_spellings(&value) {
+            true => Ok(Some(value.to_owned_value())),
+            false => Err("two members of the arguments are two spellings of one name"),
         }
     }
 
@@ -207,12 +237,24 @@ fn subscriptions(text: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
 /// Parses an object. A program that ignores the letter case must find the same members.
 fn object<'a>(text: &'a str, fault: &'static str) -> Result<Members<'a>, &'static str> {
     let members = json::members(text).ok_or(fault)?;
-    let is_another =
-        |name: &str| KNOWN_MEMBERS.iter().any(|known| *known != name && is_alike(known, name));
-    if members.names().any(is_another) {
+    if members.names().any(|name| is_another_spelling(&KNOWN_MEMBERS, name)) {
         return Err("a member is another spelling of a known member");
     }
     Ok(members)
+}
+
+/// Whether all names of each object differ for a program that ignores the letter case.
+fn has_distinct_spellings(value: &Value<'_>) -> bool {
+    match value {
+        Value::Object(object) => {
+            let mut seen = HashSet::new();
+            object
+                .iter()
+                .all(|(name, value)| seen.insert(fold(name)) && has_distinct_spellings(value))
+        }
+        Value::Array(values) => values.iter().all(has_distinct_spellings),
+        _ => true,
+    }
 }
 
 /// The text of a JSON string.
@@ -223,14 +265,20 @@ fn string(text: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<String>(text).ok().map(Cow::Owned)
 }
 
-/// Whether a program that ignores the letter case could take `text` for `known`.
-fn is_alike(known: &str, text: &str) -> bool {
-    // A letter that becomes an ASCII letter has at most three bytes.
-    text.len() <= 3 * known.len() && fold(known) == fold(text)
+/// Whether a lenient program could take `text` for one of the known names.
+fn is_another_spelling(known: &[&str], text: &str) -> bool {
+    if known.contains(&text) {
+        return false;
+    }
+    let folded = fold(text);
+    known.iter().any(|known| known.eq_ignore_ascii_case(&folded))
 }
 
-/// Ignores the letter case. Both ways, because some letters of other alphabets have an ASCII letter on one
-/// way only.
+/// What a lenient program reads: it ignores the letter case, blanks and control characters at the ends, and
+/// everything from a NUL on. Both letter cases, because some letters of other alphabets have an ASCII letter
+/// in one of them only.
 pub(super) fn fold(text: &str) -> String {
-    text.to_uppercase().to_lowercase()
+    let text = text.split('\0').next().unwrap_or_default();
+    let is_ignored = |character: char| character.is_whitespace() || character.is_control();
+    text.trim_matches(is_ignored).to_uppercase().to_lowercase()
 }

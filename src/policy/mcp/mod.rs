@@ -17,7 +17,7 @@ use crate::token::{AccessToken, Claims};
 
 pub use call::McpCall;
 pub(crate) use headers::compare;
-pub(crate) use message::{Message, messages};
+pub(crate) use message::{MAX_ARGUMENTS, Message, messages};
 pub(crate) use operations::{Operations, Unfound};
 use uri::Template;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::policy::mcp::message::fold;
 
 /// Values by name. A name that differs from a listed name in the letter case, or in blanks at its ends, is
-/// found as [`Found::Doubtful`].
+/// found as [`Found::Doubtful`]. So is a name with characters beyond printable ASCII, unless it is listed.
 #[derive(Clone)]
 pub(crate) struct Names<T> {
     by_fold: BTreeMap<String, (Box<str>, T)>,
@@ -31,7 +31,7 @@ impl<T> Names<T> {
     /// # Errors
     /// The listed name that this name is, or could be taken for.
     pub(super) fn insert(&mut self, name: &str, value: T) -> Result<(), String> {
-        let key = folded(name);
+        let key = fold(name);
         if key.is_empty() {
             return Err("a name is empty".to_owned());
         }
@@ -47,9 +47,13 @@ impl<T> Names<T> {
     }
 
     pub(super) fn find(&self, name: &str) -> Found<'_, T> {
-        match self.by_fold.get(&folded(name)) {
+        match self.by_fold.get(&fold(name)) {
             Some((own, value)) if **own == *name => Found::Listed(value),
             Some(_) => Found::Doubtful,
+            // Some programs remove or replace other characters, or end at a NUL.
+            None if !self.is_empty() && !name.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
+                Found::Doubtful
+            }
             None => Found::Unlisted,
         }
     }
@@ -63,9 +67,4 @@ impl<T> Names<T> {
         let by_fold = by_fold.map(|(key, (name, value))| (key, (name, change(value)))).collect();
         Names { by_fold }
     }
-}
-
-fn folded(name: &str) -> String {
-    let is_ignored = |character: char| character.is_whitespace() || character.is_control();
-    fold(name).trim_matches(is_ignored).to_owned()
 }

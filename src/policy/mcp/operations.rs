@@ -3,7 +3,7 @@
 use crate::policy::mcp::call::McpCall;
 use crate::policy::mcp::message::{Message, Target};
 use crate::policy::mcp::names::{Found, Names};
-use crate::policy::mcp::uri::{self, Template};
+use crate::policy::mcp::uri::{ResourceUri, Template};
 use crate::policy::routes::{Reading, Table};
 
 /// Values by operation: a JSON-RPC method, a tool, a prompt, a resource.
@@ -23,6 +23,8 @@ pub(crate) struct Asked<'a, T> {
     pub(crate) value: &'a T,
     name: String,
     variables: Vec<(Box<str>, String)>,
+    /// Whether the message has arguments for it: it is a tool or a prompt.
+    has_arguments: bool,
 }
 
 /// Why no value can be found.
@@ -87,6 +89,10 @@ impl<T> Operations<T> {
         if self.has_only_methods() {
             return Ok(all);
         }
+        // It may name its target in another way.
+        if all.is_empty() && message.is_of_later_revision() {
+            return Err(Unfound::Unlisted("a known or listed method"));
+        }
         for target in message.targets().map_err(Unfound::Malformed)? {
             all.extend(self.of_target(&target)?);
         }
@@ -117,18 +123,23 @@ impl<T> Operations<T> {
             return Ok(None);
         }
         let unlisted = Unfound::Unlisted("a listed resource");
-        let Some(path) = uri::path(uri) else { return Err(unlisted) };
-        let found = self.resources.find(&path).and_then(|entry| entry.values().next());
+        let Some(asked) = ResourceUri::parse(uri) else { return Err(unlisted) };
+        let found = self.resources.find(&asked.path).and_then(|entry| entry.values().next());
         match (found, &self.other_resources) {
-            (Some((template, value)), _) => {
-                let variables = template.values(&path);
+            (Some((template, value)), _) if template.allows_query(asked.query) => {
+                let variables = template.values(&asked.path);
                 Ok(Some(Asked { variables, ..Asked::new(value, uri) }))
             }
-            (None, Some(other)) if !self.resources.could_match(&path) => {
+            // A URI has many spellings, so a URI of a listed scheme is never another resource.
+            (None, Some(other)) if !self.lists_scheme(asked.scheme) => {
                 Ok(Some(Asked::new(other, uri)))
             }
-            (None, _) => Err(unlisted),
+            _ => Err(unlisted),
         }
+    }
+
+    fn lists_scheme(&self, scheme: &str) -> bool {
+        self.resources.values().any(|(template, _)| *template.scheme == *scheme)
     }
 
     fn template(&self, text: &str) -> Result<Option<Asked<'_, T>>, Unfound> {
@@ -144,8 +155,7 @@ impl<T> Operations<T> {
         let mut own = self.resources.values();
         match (own.find(|(own, _)| own.pattern == asked.pattern), &self.other_resources) {
             (Some((_, value)), _) => Ok(Some(Asked::new(value, text))),
-            // A template that could stand for the resources of a listed one is not another one.
-            (None, Some(other)) if self.resources.values().next().is_none() => {
+            (None, Some(other)) if !self.lists_scheme(&asked.scheme) => {
                 Ok(Some(Asked::new(other, text)))
             }
             (None, _) => Err(unlisted()),
@@ -164,7 +174,9 @@ fn by_name<'a, T>(
     kind: &'static str,
 ) -> Result<Option<Asked<'a, T>>, Unfound> {
     match (names.find(name), other) {
-        (Found::Listed(value), _) => Ok(Some(Asked::new(value, name))),
+        (Found::Listed(value), _) => {
+            Ok(Some(Asked { has_arguments: true, ..Asked::new(value, name) }))
+        }
         (Found::Unlisted, Some(other)) => Ok(Some(Asked::new(other, name))),
         (Found::Unlisted, None) if names.is_empty() => Ok(None),
         (Found::Unlisted | Found::Doubtful, _) => Err(Unfound::Unlisted(kind)),
@@ -173,19 +185,34 @@ fn by_name<'a, T>(
 
 impl<'a, T> Asked<'a, T> {
     fn new(value: &'a T, name: &str) -> Self {
-        Self { value, name: name.to_owned(), variables: Vec::new() }
+        Self { value, name: name.to_owned(), variables: Vec::new(), has_arguments: false }
     }
 
-    /// What a rule reads.
+    /// What a rule reads. `budget` is the size of arguments that may still be read from this body.
     ///
     /// # Errors
-    /// The problem of the arguments, for the log.
-    pub(crate) fn call(&self, message: &Message<'_>) -> Result<McpCall, &'static str> {
+    /// The problem, for the log.
+    pub(crate) fn call(
+        &self,
+        message: &Message<'_>,
+        budget: &mut usize,
+    ) -> Result<McpCall, &'static str> {
+        if self.name.len() > MAX_NAME {
+            return Err("a name or URI has more than 1 KiB, and a rule reads it");
+        }
+        let arguments = match self.has_arguments {
+            true => message.arguments(budget)?,
+            false => None,
+        };
         Ok(McpCall {
             method: message.method().unwrap_or_default().to_owned(),
             name: self.name.clone(),
             variables: self.variables.clone(),
-            arguments: message.arguments()?,
+            arguments,
         })
     }
 }
+
+/// The longest name or URI that a rule reads, in bytes. A rule may make a scope of it, which is then in a header of
+/// the response.
+const MAX_NAME: usize = 1024;

@@ -10,34 +10,54 @@
 //! | `note:/inbox` | `/note:@/inbox` |
 //! | `urn:note:7` | `/urn:+/note/7` |
 
-/// The path of a URI, without its query. `None` if two programs could read the URI differently.
-pub(super) fn path(uri: &str) -> Option<String> {
-    if uri.contains('#') {
-        return None;
+use crate::policy::routes::has_one_reading;
+
+/// A URI that all programs read in the same way.
+pub(super) struct ResourceUri<'a> {
+    pub(super) scheme: &'a str,
+    /// The path for the table of routes.
+    pub(super) path: String,
+    pub(super) query: Option<&'a str>,
+}
+
+impl<'a> ResourceUri<'a> {
+    /// `None` if two programs could read the URI differently.
+    pub(super) fn parse(uri: &'a str) -> Option<Self> {
+        if uri.contains('#') {
+            return None;
+        }
+        let (uri, query) = match uri.split_once('?') {
+            Some((uri, query)) => (uri, Some(query)),
+            None => (uri, None),
+        };
+        let (scheme, rest) = uri.split_once(':')?;
+        let is_scheme =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+        let starts_well = scheme.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+        if !starts_well || !scheme.bytes().all(is_scheme) {
+            return None;
+        }
+        let parts = (rest.strip_prefix("///"), rest.strip_prefix("//"), rest.strip_prefix('/'));
+        let path = match parts {
+            (Some(path), ..) => format!("/{scheme}:=/{path}"),
+            (_, Some(authority_and_path), _) => format!("/{scheme}:/{authority_and_path}"),
+            (_, _, Some(path)) => format!("/{scheme}:@/{path}"),
+            // A slash would be read as a colon.
+            (None, None, None) if rest.contains('/') => return None,
+            (None, None, None) => format!("/{scheme}:+/{}", rest.replace(':', "/")),
+        };
+        Some(Self { scheme, path, query })
     }
-    let uri = uri.split('?').next()?;
-    let (scheme, rest) = uri.split_once(':')?;
-    let starts_well = scheme.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-    let is_scheme =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
-    if !starts_well || !scheme.bytes().all(is_scheme) {
-        return None;
-    }
-    Some(match (rest.strip_prefix("///"), rest.strip_prefix("//"), rest.strip_prefix('/')) {
-        (Some(path), ..) => format!("/{scheme}:=/{path}"),
-        (_, Some(authority_and_path), _) => format!("/{scheme}:/{authority_and_path}"),
-        (_, _, Some(path)) => format!("/{scheme}:@/{path}"),
-        // A slash would be read as a colon.
-        (None, None, None) if rest.contains('/') => return None,
-        (None, None, None) => format!("/{scheme}:+/{}", rest.replace(':', "/")),
-    })
 }
 
 /// A template, with the position of each variable among the segments.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
+    pub(super) scheme: Box<str>,
     /// The pattern for the table of routes.
     pub(super) pattern: String,
+    /// The names in `{?a,b}`.
+    query: Vec<Box<str>>,
     variables: Vec<Variable>,
 }
 
@@ -53,16 +73,20 @@ impl Template {
     /// # Errors
     /// What is wrong with the template.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        // `{?a,b}` is a query, and queries are not compared.
-        let text = match text.split_once("{?") {
-            Some((before, query)) if query.ends_with('}') && !query.contains('/') => before,
-            Some(_) => return Err("`{?..}` must be at the end".to_owned()),
-            None => text,
+        let (text, query) = match text.split_once("{?") {
+            Some((before, query)) => {
+                let names = query.strip_suffix('}').ok_or("`{?..}` must be at the end")?;
+                let names: Vec<Box<str>> = names.split(',').map(Into::into).collect();
+                if !names.iter().all(|name| is_name(name)) {
+                    return Err("`{?..}` has a malformed name".to_owned());
+                }
+                (before, names)
+            }
+            None => (text, Vec::new()),
         };
-        if text.contains(['?', '#']) {
-            return Err("it has a query or a fragment: queries are not compared".to_owned());
-        }
-        let path = path(text).ok_or("it is not a URI with a scheme in lower case")?;
+        let uri = ResourceUri::parse(text).filter(|uri| uri.query.is_none());
+        let uri = uri.ok_or("it is not a URI with a scheme in lower case, or it has a query")?;
+        let (scheme, path) = (uri.scheme.into(), uri.path);
         let (mut pattern, mut variables) = (String::new(), Vec::new());
         for (segment, text) in path.split('/').skip(1).enumerate() {
             pattern.push('/');
@@ -75,8 +99,7 @@ impl Template {
                 Some(name) => (name, true),
                 None => (inner, false),
             };
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-            if name.is_empty() || !name.bytes().all(is_plain) {
+            if !is_name(name) {
                 return Err(format!("`{text}` is not of the form `{{name}}` or `{{+name}}`"));
             }
             pattern.push_str(if is_rest { "{*" } else { "{" });
@@ -84,7 +107,21 @@ impl Template {
             pattern.push('}');
             variables.push(Variable { name: name.into(), segment, is_rest });
         }
-        Ok(Self { pattern, variables })
+        Ok(Self { scheme, pattern, query, variables })
+    }
+
+    /// Whether the template declares this query: each name at most once, and values that all programs read in
+    /// the same way.
+    pub(super) fn allows_query(&self, query: Option<&str>) -> bool {
+        let Some(query) = query else { return true };
+        let mut seen = Vec::new();
+        query.split('&').all(|pair| {
+            let Some((name, value)) = pair.split_once('=') else { return false };
+            let is_new = !seen.contains(&name);
+            seen.push(name);
+            let is_plain = !value.contains('/') && has_one_reading(&format!("/{value}"));
+            is_new && is_plain && self.query.iter().any(|own| **own == *name)
+        })
     }
 
     /// The values of the variables in a path that matches.
@@ -99,4 +136,9 @@ impl Template {
         };
         self.variables.iter().map(|variable| (variable.name.clone(), value(variable))).collect()
     }
+}
+
+/// A name of a variable (RFC 6570 §2.3, without its rarer forms).
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

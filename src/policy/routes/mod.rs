@@ -17,6 +17,7 @@ use crate::config_error::ConfigError;
 use crate::policy::expression::expect;
 use crate::policy::requirement::Requirement;
 use crate::token::Claims;
+pub(in crate::policy) use path::has_one_reading;
 pub(crate) use table::{Entry, Reading, Table};
 
 /// The requirements of a whole service, by method and route. Use it with

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Whether all programs split the path into the same segments, and decode each segment to the same text.
-pub(super) fn has_one_reading(path: &str) -> bool {
+pub(in crate::policy) fn has_one_reading(path: &str) -> bool {
     let Some(segments) = path.strip_prefix('/') else { return false };
     if !path.bytes().all(|byte| is_plain(byte) || matches!(byte, b'/' | b'%')) {
         return false;

@@ -74,14 +74,6 @@ impl<T> Table<T> {
         self.entries.get(position)
     }
 
-    /// Whether a program could take the path for one of a listed pattern.
-    pub(in crate::policy) fn could_match(&self, path: &str) -> bool {
-        match &self.index {
-            Index::Patterns(_) => true,
-            Index::Paths { tree, .. } => !has_one_reading(path) || tree.could_match(path),
-        }
-    }
-
     /// # Errors
     /// The problem, as a sentence that names the pattern.
     pub(in crate::policy) fn insert(

@@ -52,11 +52,6 @@ impl Node {
         }
     }
 
-    /// Whether a lenient program could take the path for one of a pattern.
-    pub(super) fn could_match(&self, path: &str) -> bool {
-        !matches!(self.below(path.strip_prefix('/')), Found::None)
-    }
-
     /// `tail` is the path behind this place: `None` at the end, and empty behind a slash at the end.
     fn below(&self, tail: Option<&str>) -> Found {
         let text = match tail {
