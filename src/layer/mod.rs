@@ -11,6 +11,7 @@
 //!
 //! - a refusal from a handler or an extractor gets the body that
 //!   [`refusal_body`](crate::builder::Builder::refusal_body) sets;
+//! - a refusal of a gRPC call becomes a gRPC answer, if the layer has [`grpc`](ResourceServerLayer::grpc);
 //! - if the token came in the query, it is removed from the response's extensions. A successful
 //!   response also gets `Cache-Control: private`, so that shared caches do not store the response.
 //!
@@ -23,6 +24,7 @@ mod fixed;
 mod form;
 mod future;
 mod gate;
+mod grpc;
 mod guard;
 mod head;
 mod layers;
@@ -34,6 +36,7 @@ mod waiting;
 
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
+pub use grpc::{GrpcFuture, GrpcLayer, GrpcService};
 pub use layers::{OptionalResourceServerLayer, RequireLayer, ResourceServerLayer};
 pub use service::ResourceServerService;
 #[cfg(feature = "http-client")]

@@ -4,6 +4,7 @@
 //! - [attacks], and the defence against each attack;
 //! - [how keys are kept fresh](keys);
 //! - [opaque and revoked tokens](introspection);
+//! - [gRPC services](grpc): statuses, challenges in metadata, methods, tonic;
 //! - [policies]: scopes, roles, claims, the request, the handler, users;
 //! - [what the crate does not do](non_features);
 //! - [what each vendor's authorization server sends](providers);
@@ -18,6 +19,9 @@ pub mod axum {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
+
+#[doc = include_str!("grpc.md")]
+pub mod grpc {}
 
 #[doc = include_str!("introspection.md")]
 pub mod introspection {}
