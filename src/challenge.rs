@@ -33,7 +33,7 @@ pub(crate) struct StepUp {
 }
 
 impl Code {
-    const fn error(self) -> Option<(&'static str, &'static str)> {
+    pub(crate) const fn error(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::None => None,
             Self::InvalidRequest => {

@@ -11,6 +11,7 @@
 //!
 //! - a refusal from a handler or an extractor gets the body that
 //!   [`refusal_body`](crate::builder::Builder::refusal_body) sets;
+//! - a refusal of a gRPC call becomes a gRPC answer, if the layer has [`grpc`](ResourceServerLayer::grpc);
 //! - if the client sent the token in the query of the URI, a handler may have copied the token into the
 //!   response, together with the other extensions of the request. The layer removes this copy. A successful
 //!   response also gets `Cache-Control: private`, so that shared caches do not store the response.
@@ -25,6 +26,7 @@ mod fixed;
 mod form;
 mod future;
 mod gate;
+mod grpc;
 mod guard;
 mod head;
 mod layers;
@@ -38,6 +40,7 @@ mod waiting;
 pub use cors::exposed_headers;
 pub use form::{FormTokenFuture, FormTokenLayer, FormTokenService};
 pub use future::ResponseFuture;
+pub use grpc::{GrpcFuture, GrpcLayer, GrpcService};
 pub use layers::{OptionalResourceServerLayer, RequireLayer, ResourceServerLayer};
 pub use mcp::{McpBody, McpFuture, McpLayer, McpMessages, McpService};
 pub use service::ResourceServerService;

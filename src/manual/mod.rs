@@ -4,6 +4,7 @@
 //! - [attacks], and the defence against each attack;
 //! - [how keys are kept fresh](keys);
 //! - [opaque and revoked tokens](introspection);
+//! - [gRPC services](grpc): statuses, challenges in metadata, methods, tonic;
 //! - [policies]: scopes, roles, claims, the request, the handler, users;
 //! - [metadata]: how clients find the authorization server (RFC 9728);
 //! - [MCP servers](mcp);
@@ -21,6 +22,9 @@ pub mod axum {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
+
+#[doc = include_str!("grpc.md")]
+pub mod grpc {}
 
 #[doc = include_str!("introspection.md")]
 pub mod introspection {}

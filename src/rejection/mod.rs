@@ -1,6 +1,7 @@
 //! The one place that maps an [`Error`] to a status and a challenge. The table is on [`Refusal`].
 
 mod body;
+mod grpc;
 mod handed_on;
 mod response;
 mod unmet;
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::observe::{Occurrence, Stream};
 
 pub use body::{EmptyBody, ProblemJson, RefusalBody};
+pub(crate) use grpc::to_trailers_only;
 pub(crate) use handed_on::HandedOn;
 pub(crate) use unmet::challenges_of;
 

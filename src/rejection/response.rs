@@ -1,6 +1,6 @@
 //! Converts a refusal to a response.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::rejection::Refusal;
@@ -17,20 +17,25 @@ impl Refusal {
         let (content_type, body) = body.body(&self);
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        match &self.challenges {
-            Some(prepared) => headers.clone_from(&prepared.headers),
-            // Equal to the response for a resource that does not exist.
-            None if self.status == StatusCode::NOT_FOUND => {}
-            None => drop(headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"))),
-        }
-        if !self.headers.is_empty() {
-            headers.extend(self.headers);
-        }
+        *response.headers_mut() = self.headers();
         if let Some(content_type) = content_type {
-            headers.insert(CONTENT_TYPE, content_type);
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
         }
         response.extensions_mut().insert(self.error);
         response
+    }
+
+    /// The headers of the response, without those of its body.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = match &self.challenges {
+            Some(prepared) => prepared.headers.clone(),
+            None => HeaderMap::new(),
+        };
+        // A hidden refusal is equal to the response for a resource that does not exist.
+        if self.challenges.is_none() && self.status != StatusCode::NOT_FOUND {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        headers.extend(self.headers.iter().cloned());
+        headers
     }
 }
