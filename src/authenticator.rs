@@ -254,9 +254,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // The answer has no members: they are dropped when a request has validated the answer. So
-            // another request has validated this answer after the check above. Use the result of the other
-            // request.
+            // When a request has validated an answer, the members of the answer are dropped. At the first call
+            // of `judged` above, no request had validated this answer. Now the members are missing, so another
+            // request has validated the answer in between. Use the result of that request.
             let fix = || Error::Wiring {
                 fix: "an introspection answer was validated for another type of claims".into(),
             };
@@ -314,8 +314,9 @@ fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     for (name, _) in claims.iter().take(MAX_TRIED) {
         match claims.without(name).to::<C>().map_err(|error| error.to_string()) {
             Err(same) if same == words => {}
-            // The claim was removed, so serde reports that the claim is missing. serde stops at the first
-            // error, so the original error may come from another claim. This claim is only a possible cause.
+            // The new error says only that the removed claim is missing. It can hide the original error,
+            // because serde reports only one error. So the original error may come from this claim or from
+            // another claim.
             Err(other) if other == format!("missing field `{name}`") => possible.push(name),
             Ok(_) | Err(_) => certain.push(name),
         }

@@ -65,7 +65,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Without sessions and with JSON answers, a tool can still refuse a request with 403.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
-        .with_json_response(true);
+        .with_json_response(true)
+        .with_allowed_hosts(resource.parse::<http::Uri>()?.host().map(str::to_owned));
     let mcp = StreamableHttpService::new(
         || Ok(notes::Notes),
         Arc::new(NeverSessionManager::default()),

@@ -85,7 +85,8 @@ fn matched_pattern(request: &impl RequestHead) -> Option<&str> {
     }
 }
 
-/// Whether a requirement of this route is hidden, for any method.
+/// Whether the requirement of at least one method of this route is hidden: its response is 404 instead of
+/// 403.
 fn hides<C>(entry: &Entry<Fixed<C>>) -> bool {
     entry.values().any(|fixed| fixed.requirement.is_hidden())
 }

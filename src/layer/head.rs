@@ -3,9 +3,9 @@
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
-/// The head of a request. Most layers read the head while it is still part of the `Request`. A layer with
-/// user-supplied code that reads the head first separates the head from the body. The user-supplied code
-/// then receives the head as `Parts`.
+/// The head of a request. Most layers read the head while it is still part of the `Request`. If user-supplied
+/// code of a layer reads the head, the layer separates the head from the body before it calls that code. The
+/// code then receives the head as `Parts`.
 pub(crate) trait RequestHead {
     fn method(&self) -> &Method;
     fn uri(&self) -> &Uri;

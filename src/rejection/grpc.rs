@@ -23,6 +23,7 @@ impl Refusal {
     /// | 401 | 16 `UNAUTHENTICATED` |
     /// | 403 | 7 `PERMISSION_DENIED` |
     /// | 404, of a [hidden](crate::policy::Requirement::hidden) requirement | 5 `NOT_FOUND` |
+    /// | 408 | 4 `DEADLINE_EXCEEDED` |
     /// | 413 | 8 `RESOURCE_EXHAUSTED` |
     /// | 500 | 13 `INTERNAL` |
     /// | 503 | 14 `UNAVAILABLE` |
@@ -141,6 +142,7 @@ fn status_and_message(status: StatusCode, error: &Error) -> Option<(i32, &'stati
             (7, description.unwrap_or("The access token does not allow this call"))
         }
         StatusCode::NOT_FOUND => (5, "Not found"),
+        StatusCode::REQUEST_TIMEOUT => (4, "The request took too long"),
         StatusCode::PAYLOAD_TOO_LARGE => (8, "The request is too large"),
         StatusCode::INTERNAL_SERVER_ERROR => (INTERNAL, "Internal error"),
         StatusCode::SERVICE_UNAVAILABLE => (14, "The service is temporarily unavailable"),
@@ -169,6 +171,7 @@ mod tests {
             (401, &Error::NotAJwt, 16, "is not valid"),
             (403, &denied, 7, "does not allow"),
             (404, &denied, 5, "Not found"),
+            (408, &Error::MessageTooSlow, 4, "too long"),
             (413, &Error::FormTooLarge { limit: 1 }, 8, "too large"),
             (500, &wiring, 13, "Internal"),
             (503, &outage, 14, "unavailable"),

@@ -8,8 +8,9 @@ use crate::server::ResourceServer;
 
 impl<C, R> ResourceServer<C, R> {
     /// Replaces all trusted issuers and audiences at once, while requests are served. The other settings
-    /// do not change. So the [`resource`](crate::builder::Builder::resource) of the builder stays an audience,
-    /// because challenges and metadata still name it.
+    /// do not change. So the [`resource`](crate::builder::Builder::resource) of the builder stays an audience
+    /// of the server, because challenges and metadata still name it. For an issuer with audiences of its own, add it
+    /// to them: they replace the audiences of the server.
     ///
     /// A request uses either the old configuration or the new configuration, never a mixture. A waiting
     /// request uses the new configuration. It may wait again for new issuers, but its deadline does not

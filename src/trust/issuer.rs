@@ -1,8 +1,9 @@
 //! One trusted issuer: its names, its keys, and the validation of its tokens.
 //!
 //! An issuer can be a template for many tenants. The name of a template contains a placeholder. In the
-//! `iss` of a token, the id of a tenant replaces the placeholder. The tenant rule of the template
-//! compares `iss` with the name.
+//! `iss` of a token, the id of a tenant replaces the placeholder. Each template has a tenant rule
+//! (`TenantRule`), which decides whether an `iss` matches the name: any valid tenant id may stand at the
+//! place of the placeholder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -192,8 +193,9 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// For a template: the name of the claim that names the tenant, and the value that this claim must
-    /// have for this `iss`. `None` if the issuer is not a template.
+    /// In addition to `iss`, a token of a template has a second claim with the id of the tenant. Returns the
+    /// name of this claim, and the value that it must have for this `iss`. Returns `None` if the issuer is
+    /// not a template.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
         let rule = self.tenants.as_ref()?;

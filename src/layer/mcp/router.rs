@@ -22,9 +22,8 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// [`protect_mcp`](Self::protect_mcp), and beside it the metadata of the resource (RFC 9728), which needs no
     /// token. `service` is the MCP server, such as the `StreamableHttpService` of rmcp.
     ///
-    /// For another set of metadata, use [`protect_mcp`](Self::protect_mcp) and [`metadata`](Self::metadata). For web
-    /// pages of other origins, list the origins in the policy, and put tower-http's `CorsLayer` around the
-    /// router; see [`exposed_headers`](crate::layer::exposed_headers).
+    /// For other metadata, or for clients in web pages, use [`protect_mcp`](Self::protect_mcp) and
+    /// [`metadata`](Self::metadata): see [the manual](crate::manual::mcp#browsers).
     ///
     /// ```
     /// # #[cfg(feature = "http-client")]

@@ -27,13 +27,15 @@ impl McpCall {
     }
 
     /// The text that stands for a variable of the resource template, as the URI has it: percent escapes are
-    /// not decoded.
+    /// not decoded. `None` if there is no such variable, and for the completion of an argument
+    /// (`completion/complete`), which names the template itself.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let mut variables = self.variables.iter();
         variables.find(|(own, _)| **own == *name).map(|(_, value)| value.as_str())
     }
 
-    /// The arguments of the tool or prompt. `None` if the message has none.
+    /// The arguments of the tool or prompt. `None` if the message has none. Names differ if their letter case
+    /// differs, so `Folder` is not `folder`; a message with both is refused.
     pub fn arguments(&self) -> Option<&serde_json::Value> {
         self.arguments.as_ref()
     }

@@ -39,14 +39,15 @@ use uri::Template;
 ///
 /// # Resources
 /// A resource is listed by its URI, or by a template: `{name}` stands for one segment, and `{+name}` at the end for
-/// one or more segments. The most specific template decides. The query of a URI is not compared. A URI that
-/// two programs could read differently is refused: with a fragment, with empty or dot segments, with a
-/// percent-encoded letter. A template without a scheme, with a variable in a part of a segment, or with a
-/// query other than `{?a,b}` at the end is a `ConfigError`.
+/// one or more segments. The most specific template decides. `{?a,b}` at the end allows a query with these names;
+/// without it, a URI with a query is refused. So is a URI that two programs could read differently: with a fragment,
+/// with empty or dot segments, with a percent-encoded letter. If one URI of a scheme is listed, no other URI of this
+/// scheme counts as another resource, since a URI has many spellings. A template without a scheme, or with a
+/// variable in a part of a segment, is a `ConfigError`.
 ///
 /// # Not covered
-/// The layer cannot know which tool has started a task (`tasks/get`, `tasks/cancel`). Bind a task to the user of the
-/// token in the tool, or list the method with [`method`](Self::method).
+/// The layer cannot know which tool has started a task (`tasks/get`, `tasks/result`, `tasks/cancel`). Bind a task to
+/// the user of the token in the tool, or list the method with [`method`](Self::method).
 ///
 /// ```
 /// use tower_resource_server::policy::{McpCall, McpPolicy, Policy, authenticated};
@@ -118,7 +119,9 @@ impl<C> McpPolicy<C> {
     }
 
     /// Lists a tool whose requirement depends on the call, for example on an argument. If `rule` returns an
-    /// error, the response is 403.
+    /// error, the response is 403, and the log has the error. So `rule` should return an error if an argument is
+    /// missing. It cannot return `introspected_now`: list the tool without a rule, or require it for every
+    /// request.
     pub fn tool_with(
         mut self,
         name: &str,
@@ -180,8 +183,8 @@ impl<C> McpPolicy<C> {
         self.add_resource(template, Demand::ByCall(Arc::new(rule)))
     }
 
-    /// Lists all other resources. A URI that a program could take for one of a listed template is still
-    /// refused.
+    /// Lists all other resources: those whose scheme has no listed resource. A URI of a listed scheme that matches
+    /// no template is still refused.
     pub fn other_resources(mut self, requirement: impl Into<Requirement<C>>) -> Self {
         self.operations.other_resources = Some(Demand::Fixed(requirement.into()));
         self

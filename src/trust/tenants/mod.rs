@@ -67,7 +67,7 @@ const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
 /// at different times.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(600);
 
-/// Converts the issuer that the resolver returned to a trusted issuer. The second argument is the trusted
+/// The resolver returns an issuer. This function makes a trusted issuer from it. The second argument is the trusted
 /// issuer of the same tenant that is in use now, if any. Its keys are reused if the new issuer takes its
 /// keys from the same place.
 pub(crate) type Prepare =
