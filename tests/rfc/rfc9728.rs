@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE,
-    HOST, ORIGIN, WWW_AUTHENTICATE,
+    HOST, ORIGIN,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -429,6 +429,7 @@ mod in_axum {
     use axum::Router;
     use axum::body::Body;
     use axum::routing::get;
+    use http::header::WWW_AUTHENTICATE;
 
     use super::*;
 
