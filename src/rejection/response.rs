@@ -35,7 +35,9 @@ impl Refusal {
         if self.challenges.is_none() && self.status != StatusCode::NOT_FOUND {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        headers.extend(self.headers.iter().cloned());
+        if !self.headers.is_empty() {
+            headers.extend(self.headers.iter().cloned());
+        }
         headers
     }
 }
