@@ -300,7 +300,7 @@ fn forgeries(world: &World) -> Vec<Forgery> {
         XFCC,
         &[format!("{one},Hash={other_hash},Hash={other_hash}")],
     );
-    bad("one hop too few", "two Envoys", XFCC, &[one.clone()]);
+    bad("one hop too few", "two Envoys", XFCC, std::slice::from_ref(&one));
     bad("two lines: Envoy", "Envoy, Hash", XFCC, &[one.clone(), format!("Hash={other_hash}")]);
     bad("Hash twice", "Envoy, Hash", XFCC, &[format!("Hash={other_hash};URI=x;{one}")]);
     bad(

@@ -29,14 +29,11 @@ use crate::token::Thumbprint;
 /// let (own, other) = (b"certificate of the client", b"another certificate");
 /// let token = issuer.token().bound_to_certificate(own).sign();
 /// let head = |certificate: Option<ClientCertificate>| {
-///     let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
-///     let (mut head, ()) = request.body(()).unwrap().into_parts();
-///     head.extensions.extend(certificate.map(|certificate| {
-///         let mut extensions = http::Extensions::new();
-///         extensions.insert(certificate);
-///         extensions
-///     }).unwrap_or_default());
-///     head
+///     let mut request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
+///     if let Some(certificate) = certificate {
+///         request = request.extension(certificate);
+///     }
+///     request.body(()).unwrap().into_parts().0
 /// };
 ///
 /// let passed = api.authenticate(&head(Some(ClientCertificate::from_der(own)))).await.unwrap();

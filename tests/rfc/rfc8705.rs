@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use http::Request;
-use serde_json::{Value, json};
+use serde_json::json;
 use tower_resource_server::Error;
 use tower_resource_server::policy::sender_constrained;
 use tower_resource_server::sender::ClientCertificate;
@@ -216,7 +216,7 @@ async fn id_8705_3_2_1_opaque_tokens_are_bound_in_the_same_way() {
     api.send(connected(&unbound, None)).await.assert_ok("unbound");
     let malformed = issuer.token().claim("cnf", json!({ "x5t#S256": "x" })).opaque();
     api.send(connected(&malformed, Some(&own))).await.assert_invalid_token("malformed");
-    let null = issuer.token().claim("cnf", Value::Null).opaque();
+    let null = issuer.token().claim("cnf", serde_json::Value::Null).opaque();
     api.send(connected(&null, Some(&own))).await.assert_invalid_token("null");
 }
 
