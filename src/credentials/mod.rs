@@ -46,7 +46,7 @@ pub(crate) fn extract<'a>(
     form: Option<&'a FormToken>,
     query: Query<'a>,
     websocket: Option<WebSocket<'a>>,
-    certificate: Option<Certificate>,
+    certificate: Certificate,
 ) -> Result<Presentation<'a>, Error> {
     let websocket = websocket.and_then(|websocket| from_websocket(head, websocket));
     let found = find(head.headers, form, query, websocket)?;

@@ -38,10 +38,14 @@ pub(crate) struct Head<'a> {
 
 /// The certificate of the client that sent the request.
 #[derive(Clone)]
-pub(crate) struct Certificate {
-    pub(crate) thumbprint: Thumbprint,
-    /// The header in which a proxy sent it. `None` if the TLS connection has it.
-    pub(crate) header: Option<HeaderName>,
+#[cfg_attr(not(feature = "mtls"), allow(dead_code))]
+pub(crate) enum Certificate {
+    /// There is none.
+    Absent,
+    /// There is none. A peer that is not trusted sent this header, which is not read.
+    Ignored(HeaderName),
+    /// The second field is the header in which a proxy sent it. `None` if the TLS connection has it.
+    Present(Thumbprint, Option<HeaderName>),
 }
 
 /// A token as presented, with the parts of the request that may be checked against it. It is
@@ -52,8 +56,8 @@ pub(crate) struct Presentation<'a> {
     pub(crate) token: Token68<'a>,
     pub(crate) scheme: Scheme,
     pub(crate) placement: Placement,
-    /// The client's certificate, if there is one.
-    pub(crate) certificate: Option<Certificate>,
+    /// The client's certificate.
+    pub(crate) certificate: Certificate,
     target: Target<'a>,
 }
 
@@ -69,11 +73,7 @@ enum Target<'a> {
 
 impl<'a> Presentation<'a> {
     #[inline]
-    pub(super) fn new(
-        token: Credentials<'a>,
-        head: Head<'a>,
-        certificate: Option<Certificate>,
-    ) -> Self {
+    pub(super) fn new(token: Credentials<'a>, head: Head<'a>, certificate: Certificate) -> Self {
         let Credentials { token, placement } = token;
         let target = Target::Borrowed(head.method, head.uri);
         Self { token, scheme: Scheme::Bearer, placement, certificate, target }
@@ -85,7 +85,7 @@ impl<'a> Presentation<'a> {
             token,
             scheme: Scheme::Bearer,
             placement: Placement::Alone,
-            certificate: None,
+            certificate: Certificate::Absent,
             target: Target::Absent,
         }
     }

@@ -40,6 +40,7 @@ impl Error {
             Self::UnfitClaims { .. } => "unfit_claims",
             Self::UnconfirmedSender => "unconfirmed_sender",
             Self::MissingCertificate => "missing_certificate",
+            Self::UntrustedProxy { .. } => "untrusted_proxy",
             Self::ForeignCertificate => "foreign_certificate",
             Self::MalformedCertificate { .. } => "malformed_certificate",
             Self::Refused { .. } => "refused",

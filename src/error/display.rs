@@ -105,6 +105,11 @@ impl fmt::Display for Error {
                  has no `ClientCertificate`, and no header of a trusted proxy has one; see \
                  `manual::mtls`",
             ),
+            Self::UntrustedProxy { header } => write!(
+                f,
+                "the token is bound to a client certificate, and the header {header} is not read, because \
+                 the peer is not one of the `TrustedPeers`, or the request has no `PeerAddress`"
+            ),
             Self::ForeignCertificate => f.write_str(
                 "the token is bound to a client certificate, and the client has another one",
             ),

@@ -193,6 +193,11 @@ pub enum Error {
     /// The token is bound to a client certificate (`x5t#S256`, RFC 8705 §3.1), and no certificate of the
     /// client is known.
     MissingCertificate,
+    /// The same, and a peer that is not trusted sent the configured header. The header is not read.
+    UntrustedProxy {
+        /// The name of the header.
+        header: Excerpt,
+    },
     /// The token is bound to another client certificate than that of the client (RFC 8705 §3).
     ForeignCertificate,
     /// A trusted proxy sent a header with the client's certificate that is malformed or repeated.

@@ -12,7 +12,7 @@ use http::request::Parts;
 
 use crate::authentication::{Authentication, Presented};
 use crate::authenticator::Verdict;
-use crate::credentials::{self, Head, Placement, Presentation, WebSocketTokens};
+use crate::credentials::{self, Certificate, Head, Placement, Presentation, WebSocketTokens};
 use crate::error::Error;
 use crate::layer::guard::{Applied, Guard};
 use crate::layer::head::RequestHead;
@@ -114,7 +114,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let certificates = self.server.certificates();
         let certificate = match self.role.authenticates() {
             true => certificates.find(request.headers(), request.extensions()),
-            false => Ok(None),
+            false => Ok(Certificate::Absent),
         };
         if certificates.hides() {
             request.hide_with(|headers, extensions| certificates.hide(headers, extensions));

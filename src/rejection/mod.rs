@@ -181,6 +181,7 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::UnfitClaims { .. }
         | Error::UnconfirmedSender
         | Error::MissingCertificate
+        | Error::UntrustedProxy { .. }
         | Error::ForeignCertificate
         | Error::Refused { .. }
         | Error::Inactive

@@ -32,9 +32,9 @@ pub use header::ProxyHeader;
 #[cfg(feature = "mtls")]
 pub use peers::{PeerAddress, TrustedPeers};
 
-use crate::credentials::{Presentation, Scheme};
+use crate::credentials::{Certificate, Presentation, Scheme};
 use crate::error::Error;
-use crate::token::Facts;
+use crate::token::{Excerpt, Facts};
 
 /// Confirms the sender of a token (RFC 7800 §3.1, RFC 8705 §3).
 ///
@@ -49,8 +49,11 @@ pub(crate) fn confirm(facts: &Facts, presentation: &Presentation<'_>) -> Result<
     // A certificate does not replace the proof of a key: both must hold (RFC 9449 §7.2).
     let bound = cnf.only_certificate().ok_or(Error::UnconfirmedSender)?;
     match (&presentation.certificate, presentation.scheme) {
-        (None, Scheme::Bearer) => Err(Error::MissingCertificate),
-        (Some(own), Scheme::Bearer) if own.thumbprint == *bound => Ok(()),
-        (Some(_), Scheme::Bearer) => Err(Error::ForeignCertificate),
+        (Certificate::Absent, Scheme::Bearer) => Err(Error::MissingCertificate),
+        (Certificate::Ignored(header), Scheme::Bearer) => {
+            Err(Error::UntrustedProxy { header: Excerpt::of(header.as_str()) })
+        }
+        (Certificate::Present(own, _), Scheme::Bearer) if own == bound => Ok(()),
+        (Certificate::Present(..), Scheme::Bearer) => Err(Error::ForeignCertificate),
     }
 }

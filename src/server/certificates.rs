@@ -28,14 +28,19 @@ impl Certificates {
         &self,
         headers: &HeaderMap,
         extensions: &Extensions,
-    ) -> Result<Option<Certificate>, Error> {
+    ) -> Result<Certificate, Error> {
         if let Some(header) = self.trusted_header(headers, extensions) {
-            let own = Some(header.name().clone());
-            let found = header.read(headers)?;
-            return Ok(found.map(|thumbprint| Certificate { thumbprint, header: own }));
+            return Ok(match header.read(headers)? {
+                Some(own) => Certificate::Present(own, Some(header.name().clone())),
+                None => Certificate::Absent,
+            });
         }
-        let own = extensions.get::<ClientCertificate>();
-        Ok(own.map(|own| Certificate { thumbprint: own.hash(), header: None }))
+        if let Some(own) = extensions.get::<ClientCertificate>() {
+            return Ok(Certificate::Present(own.hash(), None));
+        }
+        let ignored = self.header.as_ref().map(CertificateHeader::name);
+        let ignored = ignored.filter(|name| headers.contains_key(*name));
+        Ok(ignored.map_or(Certificate::Absent, |name| Certificate::Ignored(name.clone())))
     }
 
     /// The configured header, if the peer that sent this request may send it.
@@ -65,8 +70,8 @@ impl Certificates {
 #[cfg(not(feature = "mtls"))]
 impl Certificates {
     #[inline]
-    pub(crate) fn find(&self, _: &HeaderMap, _: &Extensions) -> Result<Option<Certificate>, Error> {
-        Ok(None)
+    pub(crate) fn find(&self, _: &HeaderMap, _: &Extensions) -> Result<Certificate, Error> {
+        Ok(Certificate::Absent)
     }
 
     pub(crate) fn hides(&self) -> bool {

@@ -139,7 +139,7 @@ impl<C, R> ResourceServer<C, R> {
         &'a self,
         head: Head<'a>,
         extensions: &'a Extensions,
-        certificate: Option<Certificate>,
+        certificate: Certificate,
     ) -> Result<Presentation<'a>, Error> {
         let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
         let query = match self.shared.query_token {

@@ -23,7 +23,7 @@
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, VARY};
 
-use crate::credentials::{Placement, Presentation};
+use crate::credentials::{Certificate, Placement, Presentation};
 use crate::token::Facts;
 
 /// Fields that some caches obey instead of `Cache-Control`, in addition to those of RFC 9213.
@@ -50,8 +50,11 @@ impl ResponseHeaders {
             Placement::Query | Placement::WebSocket => true,
             Placement::Header | Placement::Form | Placement::Alone => false,
         };
-        let certificate = presentation.certificate.as_ref();
-        Self { private, certificate: certificate.and_then(|own| own.header.clone()) }
+        let certificate = match &presentation.certificate {
+            Certificate::Present(_, header) => header.clone(),
+            Certificate::Absent | Certificate::Ignored(_) => None,
+        };
+        Self { private, certificate }
     }
 
     /// The same for this token: only a bound token makes the response depend on the certificate.

@@ -266,7 +266,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// };
     /// assert!(api.authenticate(&head([10, 0, 0, 7])).await.is_ok());
     /// let refusal = api.authenticate(&head([10, 0, 0, 8])).await.unwrap_err();
-    /// assert_eq!((refusal.status().as_u16(), refusal.error().code()), (401, "missing_certificate"));
+    /// assert_eq!((refusal.status().as_u16(), refusal.error().code()), (401, "untrusted_proxy"));
     /// # Ok(())
     /// # }
     /// ```
