@@ -12,8 +12,9 @@
 //!    (RFC 7517). The crate fetches, caches and refreshes key sets;
 //! 5. the signature: the key verifies the token's signature;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
-//! 7. the sender: a token that is bound to a key or a certificate (`cnf`) is refused. The reason is that
-//!    this crate cannot check whether the sender has the key or the certificate (RFC 7800 §3.1);
+//! 7. the sender: a token that is bound to a client certificate (`cnf`) needs a request with that
+//!    certificate (RFC 8705 §3). A token that is bound to a key is refused, because this crate cannot check
+//!    whether the sender has the key (RFC 7800 §3.1);
 //! 8. the requirement of the route: scopes, roles, claims, the login (RFC 6749 §3.3, RFC 9470).
 //!
 //! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the cause of
@@ -74,6 +75,7 @@
 //! - [`ResourceServer`]: the handle that creates the layers. [`Builder`](builder::Builder) has every setting.
 //! - [`Issuer`] and [`Profile`]: an authorization server, where its keys are, and the format of its
 //!   tokens.
+//! - [client certificates](manual::mtls): tokens that are bound to one (feature `mtls`).
 //! - `Introspection` and `ClientAuth`: the settings for introspection (feature `http-client`).
 //! - [`scope`], [`role`](policy::role), [`all_of`](policy::all_of), [`any_of`](policy::any_of): what a
 //!   route requires. See the [policies](manual::policies) in the manual.
@@ -105,6 +107,7 @@
 //! |---|---|---|
 //! | `http-client` | an HTTPS client that fetches keys and metadata, and does introspection; and `load_user` | yes |
 //! | `axum` | types that a handler can take as arguments (extractors), such as `AccessToken` | yes |
+//! | `mtls` | tokens that are bound to a client certificate: the certificate of the connection, or of a proxy's header | no |
 //! | `redis` | a cache of introspection answers in Redis or Valkey, shared by all instances of the API | no |
 //! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | no |
 //! | `test-issuer` | an issuer for your own tests | no |
@@ -163,7 +166,10 @@ mod credentials;
 mod crypto;
 pub mod policy;
 mod profile;
+#[cfg(not(feature = "mtls"))]
 mod sender;
+#[cfg(feature = "mtls")]
+pub mod sender;
 
 // Words: the shared types of all other levels.
 mod budget;

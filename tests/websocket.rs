@@ -284,8 +284,8 @@ async fn a_token_without_a_request_passes_the_same_checks() {
         ),
         (
             "bound to a certificate",
-            issuer.token().claim("cnf", json!({ "x5t#S256": "x" })).sign(),
-            "unconfirmed_sender",
+            issuer.token().bound_to_certificate("any").sign(),
+            "missing_certificate",
         ),
     ] {
         let refusal = server.authenticate_token(&text).await.unwrap_err();

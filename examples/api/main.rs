@@ -4,13 +4,17 @@
 //! `cargo run --example api -- --issuer https://as.example.com --audience https://api.example.com`
 //!
 //! With `--provider keycloak` and the like it takes what that product sends; with `--client-id` and a
-//! secret, the authorization server is asked about opaque tokens. `--help` lists the rest.
+//! secret, the authorization server is asked about opaque tokens. With the feature `mtls`, `--mtls-header`
+//! reads the client's certificate from a header of a proxy. `--help` lists the rest.
 
 mod mcp;
 mod options;
+#[cfg(feature = "mtls")]
+mod proxy;
 mod trust;
 
 use std::io::{IsTerminal, stdout};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use axum::extract::Request;
@@ -86,6 +90,8 @@ async fn run(mut options: Options) -> Result<(), Problems> {
         .map_err(|error| format!("--listen {}: {error}", options.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     println!("listening on http://{address}");
+    // With the address of the peer, which tells a trusted proxy from a client.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).await.map_err(|error| error.to_string())?;
     Ok(())
 }
@@ -105,6 +111,10 @@ fn server(options: &mut Options, audiences: &[String]) -> Result<Server, Problem
     }
     if options.allow_http_loopback {
         builder = builder.allow_http_loopback();
+    }
+    #[cfg(feature = "mtls")]
+    {
+        builder = options.proxy.set(builder);
     }
     Ok(builder.refusal_body(ProblemJson).build()?)
 }

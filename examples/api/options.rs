@@ -55,6 +55,9 @@ pub struct Options {
     pub written: Written,
     #[command(flatten)]
     pub asked: Asked,
+    #[cfg(feature = "mtls")]
+    #[command(flatten)]
+    pub proxy: crate::proxy::Proxy,
 }
 
 /// The vendor of the authorization server, and what its function in `providers` asks for.

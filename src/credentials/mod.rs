@@ -27,7 +27,7 @@ use http::HeaderMap;
 use crate::error::Error;
 
 pub(crate) use form::FormToken;
-pub(crate) use presentation::{Head, Placement, Presentation, Scheme};
+pub(crate) use presentation::{Certificate, Head, Placement, Presentation, Scheme};
 pub(crate) use query::{ACCESS_TOKEN, Query, QueryToken, query_token, without_query_token};
 pub(crate) use token68::Token68;
 pub(crate) use websocket::{TokenProtocol, WebSocket, WebSocketTokens};
@@ -46,10 +46,11 @@ pub(crate) fn extract<'a>(
     form: Option<&'a FormToken>,
     query: Query<'a>,
     websocket: Option<WebSocket<'a>>,
+    certificate: Certificate,
 ) -> Result<Presentation<'a>, Error> {
     let websocket = websocket.and_then(|websocket| from_websocket(head, websocket));
     let found = find(head.headers, form, query, websocket)?;
-    Ok(Presentation::new(found, head))
+    Ok(Presentation::new(found, head, certificate))
 }
 
 fn find<'a>(

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::Method;
+use http::header::HeaderName;
 use http::uri::Uri;
 
 use crate::credentials::token68::Token68;
+use crate::token::Thumbprint;
 
 /// Where the request carried its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,18 @@ pub(crate) struct Head<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
+/// The certificate of the client that sent the request.
+#[derive(Clone)]
+#[cfg_attr(not(feature = "mtls"), allow(dead_code))]
+pub(crate) enum Certificate {
+    /// There is none.
+    Absent,
+    /// There is none. A peer that is not trusted sent this header, which is not read.
+    Ignored(HeaderName),
+    /// The second field is the header in which a proxy sent it. `None` if the TLS connection has it.
+    Present(Thumbprint, Option<HeaderName>),
+}
+
 /// A token as presented, with the parts of the request that may be checked against it. It is
 /// borrowed. It is cloned only if the request has to wait, or
 /// if the server keeps the text of tokens.
@@ -42,6 +56,8 @@ pub(crate) struct Presentation<'a> {
     pub(crate) token: Token68<'a>,
     pub(crate) scheme: Scheme,
     pub(crate) placement: Placement,
+    /// The client's certificate.
+    pub(crate) certificate: Certificate,
     target: Target<'a>,
 }
 
@@ -57,15 +73,21 @@ enum Target<'a> {
 
 impl<'a> Presentation<'a> {
     #[inline]
-    pub(super) fn new(token: Credentials<'a>, head: Head<'a>) -> Self {
+    pub(super) fn new(token: Credentials<'a>, head: Head<'a>, certificate: Certificate) -> Self {
         let Credentials { token, placement } = token;
         let target = Target::Borrowed(head.method, head.uri);
-        Self { token, scheme: Scheme::Bearer, placement, target }
+        Self { token, scheme: Scheme::Bearer, placement, certificate, target }
     }
 
-    /// A token that came without a request.
+    /// A token that came without a request, and so without a certificate.
     pub(crate) fn alone(token: Token68<'a>) -> Self {
-        Self { token, scheme: Scheme::Bearer, placement: Placement::Alone, target: Target::Absent }
+        Self {
+            token,
+            scheme: Scheme::Bearer,
+            placement: Placement::Alone,
+            certificate: Certificate::Absent,
+            target: Target::Absent,
+        }
     }
 
     /// The same value without borrows, for storage.
@@ -74,6 +96,7 @@ impl<'a> Presentation<'a> {
             token: self.token.into_owned(),
             scheme: self.scheme,
             placement: self.placement,
+            certificate: self.certificate,
             target: match self.target {
                 Target::Borrowed(method, uri) => {
                     Target::Owned(Arc::new((method.clone(), uri.clone())))

@@ -1,5 +1,7 @@
 //! Digests.
 
+#[cfg(feature = "mtls")]
+use aws_lc_rs::constant_time;
 use aws_lc_rs::digest;
 
 /// SHA-256.
@@ -7,4 +9,10 @@ pub(crate) fn sha256(text: &[u8]) -> [u8; 32] {
     let mut octets = [0; 32];
     octets.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
     octets
+}
+
+/// Whether two texts are equal. The time tells their lengths, and nothing else.
+#[cfg(feature = "mtls")]
+pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(one, other).is_ok()
 }

@@ -22,6 +22,8 @@ mod tls;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};
+#[cfg(feature = "mtls")]
+pub(crate) use digest::are_equal;
 pub(crate) use digest::sha256;
 #[cfg(feature = "http-client")]
 pub(crate) use fingerprint::{BuildFingerprintHasher, Fingerprint, Fingerprints};

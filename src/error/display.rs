@@ -100,6 +100,22 @@ impl fmt::Display for Error {
                 "the token is sender-constrained (claim `cnf`), and this server cannot confirm its \
                  sender",
             ),
+            Self::MissingCertificate => f.write_str(
+                "the token is bound to a client certificate, and the request has none: the connection \
+                 has no `ClientCertificate`, and no header of a trusted proxy has one; see \
+                 `manual::mtls`",
+            ),
+            Self::UntrustedProxy { header } => write!(
+                f,
+                "the token is bound to a client certificate, and the header {header} is not read, because \
+                 the peer is not one of the `TrustedPeers`, or the request has no `PeerAddress`"
+            ),
+            Self::ForeignCertificate => f.write_str(
+                "the token is bound to a client certificate, and the client has another one",
+            ),
+            Self::MalformedCertificate { header, problem } => {
+                write!(f, "the header {header} with the client's certificate is malformed: {problem}")
+            }
             Self::Refused { reason } => write!(f, "refused by a validator: {reason}"),
             Self::Inactive => f.write_str(
                 "introspection says that the token is not active, or refused it as one that it can't \
@@ -220,6 +236,7 @@ fn if_malformed(claim: &str) -> &'static str {
         }
         "aud" => ": it is one string or an array of strings",
         "exp" | "nbf" | "iat" => ": it is a number of seconds",
+        "cnf" => ": it is an object with one key, and its `x5t#S256` is base64url of 32 octets",
         _ => "",
     }
 }

@@ -187,9 +187,26 @@ pub enum Error {
         /// The claim that does not fit. The text contains neither its value nor a name inside it.
         problem: Excerpt,
     },
-    /// The token is bound to a key or a certificate (`cnf`, RFC 7800), and this server cannot confirm
-    /// that the client has it.
+    /// The token is bound to a key (`cnf`, RFC 7800), and this server cannot confirm that the client has
+    /// it. Or nothing in `cnf` is known to this crate.
     UnconfirmedSender,
+    /// The token is bound to a client certificate (`x5t#S256`, RFC 8705 §3.1), and no certificate of the
+    /// client is known.
+    MissingCertificate,
+    /// The same, and a peer that is not trusted sent the configured header. The header is not read.
+    UntrustedProxy {
+        /// The name of the header.
+        header: Excerpt,
+    },
+    /// The token is bound to another client certificate than that of the client (RFC 8705 §3).
+    ForeignCertificate,
+    /// A trusted proxy sent a header with the client's certificate that is malformed or repeated.
+    MalformedCertificate {
+        /// The name of the header.
+        header: Excerpt,
+        /// The problem, as a fixed text.
+        problem: &'static str,
+    },
     /// A validator of the API refused the token.
     Refused {
         /// The validator's reason.

@@ -125,9 +125,8 @@ where
                         // Remove the token from the response.
                         response.extensions_mut().remove::<QueryToken>();
                         response.extensions_mut().remove::<WebSocketTokens>();
-                        if response.status().is_success() {
-                            headers.add_to(response.headers_mut());
-                        }
+                        let is_success = response.status().is_success();
+                        headers.add_to(response.headers_mut(), is_success);
                     }
                     return Poll::Ready(Ok(response));
                 }
@@ -151,7 +150,7 @@ where
                     let ready = held.as_mut().expect("polled after completion");
                     // Tower's contract: `poll_ready` must return ready on this instance before `call`.
                     ready!(ready.service.poll_ready(cx))?;
-                    let headers = *headers;
+                    let headers = headers.clone();
                     let held = held.take().expect("it was just there");
                     let Held { mut service, request, gate } = *held;
                     let future = service.call(request);

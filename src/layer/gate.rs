@@ -12,7 +12,7 @@ use http::request::Parts;
 
 use crate::authentication::{Authentication, Presented};
 use crate::authenticator::Verdict;
-use crate::credentials::{self, Head, Placement, Presentation, WebSocketTokens};
+use crate::credentials::{self, Certificate, Head, Placement, Presentation, WebSocketTokens};
 use crate::error::Error;
 use crate::layer::guard::{Applied, Guard};
 use crate::layer::head::RequestHead;
@@ -50,6 +50,13 @@ pub(crate) enum Role {
     /// layer of the same server. If there is no such layer, the response is 500.
     #[cfg(feature = "http-client")]
     LoadUser(Arc<dyn FindUser>),
+}
+
+impl Role {
+    /// Whether the layer reads credentials itself, and so hides them from the inner service.
+    fn authenticates(&self) -> bool {
+        matches!(self, Self::Authenticate | Self::AuthenticateIfPresent)
+    }
 }
 
 /// The decision about a request.
@@ -104,6 +111,14 @@ impl<C, R> Gate<C, R> {
 impl<C: Send + Sync + 'static, R> Gate<C, R> {
     /// Decides about a request without waiting.
     pub(crate) fn judge(&self, request: &mut impl RequestHead) -> Judgement<C> {
+        let certificates = self.server.certificates();
+        let certificate = match self.role.authenticates() {
+            true => certificates.find(request.headers(), request.extensions()),
+            false => Ok(Certificate::Absent),
+        };
+        if certificates.hides() {
+            request.hide_with(|headers, extensions| certificates.hide(headers, extensions));
+        }
         if self.guard.as_ref().is_some_and(|guard| guard.lets_preflight_pass(request)) {
             if self.server.strips_authorization() {
                 request.headers_mut().remove(AUTHORIZATION);
@@ -130,9 +145,13 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         if let Some(stripped) = self.stripped(request) {
             return self.repeat(stripped, applied);
         }
+        let certificate = match certificate {
+            Ok(certificate) => certificate,
+            Err(error) => return Judgement::Refuse(self.refuse(error, applied)),
+        };
         let head =
             Head { method: request.method(), uri: request.uri(), headers: request.headers() };
-        let presentation = match self.server.credentials(head, request.extensions()) {
+        let presentation = match self.server.credentials(head, request.extensions(), certificate) {
             Ok(presentation) => presentation,
             Err(Error::MissingCredentials | Error::UnsupportedScheme)
                 if matches!(self.role, Role::AuthenticateIfPresent) =>
@@ -142,6 +161,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Err(error) => return Judgement::Refuse(self.refuse(error, applied)),
         };
         let placement = Some(presentation.placement);
+        let headers = ResponseHeaders::of(&presentation);
         let presented = match self.server.keeps_tokens() {
             true => Presented::Kept(Arc::new(presentation.clone().into_owned())),
             false => Presented::Unkept,
@@ -149,12 +169,14 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let authenticator = self.server.authenticator();
         let waited = Waited { asks_now: applied.asks_now(), ..Waited::default() };
         match authenticator.judge(&presentation, &waited) {
-            Ok(verdict) => self.let_pass(request, verdict, Sent { presented, placement }, applied),
+            Ok(verdict) => {
+                self.let_pass(request, verdict, Sent { presented, placement, headers }, applied)
+            }
             Err(Pending::Refused(error)) => Judgement::Refuse(self.refuse(error, applied)),
             Err(pending) => {
                 let presentation = presentation.into_owned();
                 let verdict = Arc::clone(authenticator).resume(presentation, pending, waited);
-                let (verdict, sent) = (Box::pin(verdict), Sent { presented, placement });
+                let (verdict, sent) = (Box::pin(verdict), Sent { presented, placement, headers });
                 Judgement::Wait(Waiting::Verdict { verdict, sent })
             }
         }
@@ -199,7 +221,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         applied: &Applied<'_, C>,
     ) -> Judgement<C> {
         let token = AnyToken::from(verdict.token);
-        let Sent { presented, placement } = sent;
+        let Sent { presented, placement, headers } = sent;
+        let headers = headers.about(token.facts());
         // Remove the token before user-supplied checks read the request, so that the checks see the same
         // request as the handler.
         match placement {
@@ -219,7 +242,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let outcome =
             Authentication { server, generation, token: Some(token), presented, asked_now };
         request.extensions_mut().insert(outcome);
-        pass_after(lookups, placement.map_or(ResponseHeaders::NONE, ResponseHeaders::of))
+        pass_after(lookups, headers)
     }
 
     /// Moves the token from `Sec-WebSocket-Protocol` to the request's extensions. Handlers then cannot answer
@@ -326,7 +349,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         };
         // The outer layer has already removed the token from the request if the settings require this. So
         // this layer removes nothing (`placement: None`).
-        let sent = Sent { presented, placement: None };
+        let headers = ResponseHeaders::NONE;
+        let sent = Sent { presented, placement: None, headers };
         Judgement::Wait(Waiting::Verdict { verdict, sent })
     }
 

@@ -14,6 +14,12 @@ pub(crate) trait RequestHead {
     fn headers_mut(&mut self) -> &mut HeaderMap;
     fn extensions(&self) -> &Extensions;
     fn extensions_mut(&mut self) -> &mut Extensions;
+    /// Lets `hide` change the header fields and the extensions at once.
+    fn hide_with(&mut self, hide: impl FnOnce(&mut HeaderMap, &mut Extensions)) {
+        let mut headers = std::mem::take(self.headers_mut());
+        hide(&mut headers, self.extensions_mut());
+        *self.headers_mut() = headers;
+    }
     /// The head as `Parts`. Returns `None` if the head is still part of the `Request`.
     fn parts(&self) -> Option<&Parts>;
 }

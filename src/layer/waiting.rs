@@ -44,6 +44,8 @@ pub(crate) struct Sent {
     /// The place of the token in the request. `None` if an outer layer has already removed the token from
     /// this place, or has decided to keep the token there.
     pub(crate) placement: Option<Placement>,
+    /// The headers that the response needs because of how the client sent the token.
+    pub(crate) headers: ResponseHeaders,
 }
 
 pub(crate) type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -56,8 +58,9 @@ impl<C> Waiting<C> {
                 verdict.as_mut().poll(cx).map(|verdict| Done::Verdict(verdict, sent.clone()))
             }
             Self::Lookups { lookups, headers, hidden } => {
-                let (headers, hidden) = (*headers, *hidden);
-                lookups.as_mut().poll(cx).map(|result| Done::Lookups { result, headers, hidden })
+                let hidden = *hidden;
+                let done = lookups.as_mut().poll(cx);
+                done.map(|result| Done::Lookups { result, headers: headers.clone(), hidden })
             }
             #[cfg(feature = "http-client")]
             Self::User(user) => user.as_mut().poll(cx).map(Done::User),

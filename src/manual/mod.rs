@@ -8,6 +8,7 @@
 //! - [policies]: scopes, roles, claims, the request, the handler, users;
 //! - [metadata]: how clients find the authorization server (RFC 9728);
 //! - [MCP servers](mcp);
+//! - [client certificates](mtls): tokens that are bound to one (mutual TLS), and proxies;
 //! - [streams and WebSockets](streams): tokens in a subprotocol or a message, and responses that end with the token;
 //! - [what the crate does not do](non_features);
 //! - [what each vendor's authorization server sends](providers);
@@ -37,6 +38,9 @@ pub mod mcp {}
 
 #[doc = include_str!("metadata.md")]
 pub mod metadata {}
+
+#[doc = include_str!("mtls.md")]
+pub mod mtls {}
 
 #[doc = include_str!("non_features.md")]
 pub mod non_features {}

@@ -164,8 +164,9 @@ pub fn audience(name: &str) -> Policy {
     Policy::of(Leaf::Audience(name.into()))
 }
 
-/// Requires a token that is bound to a key or a certificate (`cnf`, RFC 7800). No token passes yet: this
-/// crate refuses each bound token, because it cannot check the proof of the sender.
+/// Requires a token that is bound to a client certificate (`cnf`, RFC 7800, RFC 8705 §3). Another token gets
+/// 401 `invalid_token`. A stolen token of this kind is useless without the private key of the
+/// certificate. See the [manual](crate::manual::mtls).
 pub fn sender_constrained() -> Policy {
     Policy::of(Leaf::SenderConstrained)
 }

@@ -149,7 +149,7 @@ impl Profile {
             other_scope: None,
             expires_at: exp,
             leeway: expected.leeway,
-            cnf: Cnf::read(claims),
+            cnf: Cnf::read(claims)?,
             issued_at: iat,
             authenticated_at: auth_time(claims),
             names: self.names(claims, subject, client, expected),

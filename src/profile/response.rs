@@ -137,7 +137,7 @@ impl Profile {
             other_scope: None,
             expires_at: date(members, "exp")?,
             leeway: expected.leeway,
-            cnf: Cnf::read(members),
+            cnf: Cnf::read(members)?,
             issued_at: date(members, "iat")?,
             authenticated_at: auth_time(members),
             names: self.names(members, subject, client, expected),
@@ -159,7 +159,7 @@ impl Profile {
         scopes: &ScopeHierarchy,
         audiences: &[Box<str>],
     ) -> Result<(), Error> {
-        facts.cnf = facts.cnf.or(Cnf::read(members));
+        facts.cnf = Cnf::both(facts.cnf, Cnf::read(members)?)?;
         self.check_same_client(facts, claims, members)?;
         if let Some(scope) = self.answer_scope(members)? {
             facts.scope = scopes.common(&facts.scope, &scope);

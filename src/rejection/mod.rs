@@ -26,6 +26,7 @@ pub(crate) use unmet::challenges_of;
 /// |---|---|---|
 /// | no credentials, or credentials of another scheme | 401 | no error code |
 /// | malformed or repeated credentials, an incomplete form | 400 | `invalid_request` |
+/// | the header with the client's certificate is malformed, and a trusted proxy sent it | 400 | `invalid_request` |
 /// | the token fails a check | 401 | `invalid_token` |
 /// | the scope does not cover the route | 403 | `insufficient_scope`, all scopes of one branch of the policy |
 /// | the login does not suffice for the route | 401 | `insufficient_user_authentication`, `acr_values`, `max_age`, the scopes |
@@ -159,6 +160,7 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::MalformedWebSocketToken { .. }
         | Error::FormUnreadable
         | Error::MalformedMessage { .. }
+        | Error::MalformedCertificate { .. }
         | Error::HeaderMismatch { .. } => (StatusCode::BAD_REQUEST, Some(Code::InvalidRequest)),
         Error::TokenTooLarge { .. }
         | Error::NotAJwt
@@ -180,6 +182,9 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::AnotherKind { .. }
         | Error::UnfitClaims { .. }
         | Error::UnconfirmedSender
+        | Error::MissingCertificate
+        | Error::UntrustedProxy { .. }
+        | Error::ForeignCertificate
         | Error::Refused { .. }
         | Error::Inactive
         | Error::ContradictedByIntrospection { .. }

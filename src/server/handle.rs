@@ -10,9 +10,12 @@ use http::{Extensions, HeaderMap};
 use crate::authentication::FormTokens;
 use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::Challenges;
-use crate::credentials::{self, Head, Presentation, Query, Token68, TokenProtocol, WebSocket};
+use crate::credentials::{
+    self, Certificate, Head, Presentation, Query, Token68, TokenProtocol, WebSocket,
+};
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal};
+use crate::server::certificates::Certificates;
 use crate::server::metadata::Resource;
 use crate::server::private::ResponseHeaders;
 use crate::server_id::ServerId;
@@ -37,6 +40,7 @@ pub(crate) struct Shared<C, R> {
     pub(crate) resource: Option<Arc<Resource>>,
     pub(crate) query_token: bool,
     pub(crate) websocket: Option<TokenProtocol>,
+    pub(crate) certificates: Certificates,
     pub(crate) strips_authorization: bool,
     pub(crate) keeps_tokens: AtomicBool,
 }
@@ -47,7 +51,8 @@ pub struct Authenticated<C = Claims> {
     /// The access token.
     pub token: AccessToken<C>,
     /// The headers to add to the response: `Cache-Control: private` if the token came in the query
-    /// (RFC 6750 §2.3) or in a WebSocket subprotocol, otherwise none.
+    /// (RFC 6750 §2.3) or in a WebSocket subprotocol; `Vary` if the token is bound to a certificate that came
+    /// in a header (RFC 9440 §2.4); otherwise none.
     pub response_headers: HeaderMap,
 }
 
@@ -124,11 +129,17 @@ impl<C, R> ResourceServer<C, R> {
         &self.shared.authenticator
     }
 
-    /// Step 1 of a request: finds the credentials.
+    /// Where the certificates of clients come from.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        &self.shared.certificates
+    }
+
+    /// Step 1 of a request: finds the credentials. `certificate` is the client's.
     pub(crate) fn credentials<'a>(
         &'a self,
         head: Head<'a>,
         extensions: &'a Extensions,
+        certificate: Certificate,
     ) -> Result<Presentation<'a>, Error> {
         let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
         let query = match self.shared.query_token {
@@ -137,13 +148,14 @@ impl<C, R> ResourceServer<C, R> {
         };
         let websocket = self.websocket_protocol();
         let websocket = websocket.map(|protocol| WebSocket { protocol, kept: extensions.get() });
-        credentials::extract(head, form, query, websocket)
+        credentials::extract(head, form, query, websocket, certificate)
     }
 }
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// Authenticates the head of a request, for callers outside Tower. The head is not changed: a token
-    /// in the query stays in the URI, and a token in `Sec-WebSocket-Protocol` stays in that field.
+    /// in the query stays in the URI, and a token in `Sec-WebSocket-Protocol` stays in that field. A client's
+    /// certificate in a header stays there, too, even if the peer is not trusted: do not read that header.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -177,13 +189,17 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     pub async fn authenticate(&self, parts: &Parts) -> Result<Authenticated<C>, Refusal> {
         let refuse = |error| self.refusal(error, self.challenges());
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-        let presentation = self.credentials(head, &parts.extensions).map_err(refuse)?.into_owned();
-        let placement = presentation.placement;
+        let certificate = self.certificates().find(&parts.headers, &parts.extensions);
+        let certificate = certificate.map_err(refuse)?;
+        let presentation =
+            self.credentials(head, &parts.extensions, certificate).map_err(refuse)?;
+        let presentation = presentation.into_owned();
+        let own_headers = ResponseHeaders::of(&presentation);
         let authenticator = Arc::clone(self.authenticator());
         let verdict = authenticator.authenticate(presentation).await;
         let Verdict { token, .. } = verdict.map_err(refuse)?;
         let mut response_headers = HeaderMap::new();
-        ResponseHeaders::of(placement).add_to(&mut response_headers);
+        own_headers.about(token.facts()).add_to(&mut response_headers, true);
         Ok(Authenticated { token, response_headers })
     }
 

@@ -1,6 +1,7 @@
 //! The handle [`ResourceServer`]: its builder, reload, health, readiness and metadata.
 
 pub(crate) mod builder;
+mod certificates;
 pub(crate) mod handle;
 mod metadata;
 mod openapi;

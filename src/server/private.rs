@@ -1,5 +1,11 @@
-//! Makes the response to a request with a query token (RFC 6750 §2.3), or with a token in a WebSocket
-//! subprotocol, private.
+//! The headers for the response to a request that passed.
+//!
+//! The response to a request whose client certificate came in a header, and whose token is bound to it,
+//! gets `Vary` with the name of that header (RFC 9440 §2.4). The header itself, `Client-Cert` and
+//! `Client-Cert-Chain` are removed from that response (§2.2, §2.3).
+//!
+//! The response to a request with a query token (RFC 6750 §2.3), or with a token in a WebSocket subprotocol,
+//! is made private.
 //!
 //! A shared cache stores no response to a request with `Authorization` (RFC 9111 §3.5). This rule does not
 //! cover the other methods. A query token is a part of the URL, and the URL is the key of a cache. So `Cache-Control` is set to
@@ -15,9 +21,10 @@
 //!   replaced.
 
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, VARY};
 
-use crate::credentials::Placement;
+use crate::credentials::{Certificate, Placement, Presentation};
+use crate::token::Facts;
 
 /// Fields that some caches obey instead of `Cache-Control`, in addition to those of RFC 9213.
 const OTHER_FIELDS: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-expires"];
@@ -26,33 +33,71 @@ const OTHER_FIELDS: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-e
 const TARGETED: &str = "-cache-control";
 
 /// The headers for the response to a request that passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseHeaders {
     /// Whether the response must be private.
     private: bool,
+    /// The header of the request with the client's certificate, if the response depends on it.
+    certificate: Option<HeaderName>,
 }
 
 impl ResponseHeaders {
-    pub(crate) const NONE: Self = Self { private: false };
+    pub(crate) const NONE: Self = Self { private: false, certificate: None };
 
-    /// The headers that the placement of the token requires.
-    pub(crate) fn of(placement: Placement) -> Self {
-        let private = match placement {
+    /// The headers that the presentation of the token requires.
+    pub(crate) fn of(presentation: &Presentation<'_>) -> Self {
+        let private = match presentation.placement {
             Placement::Query | Placement::WebSocket => true,
             Placement::Header | Placement::Form | Placement::Alone => false,
         };
-        Self { private }
+        let certificate = match &presentation.certificate {
+            Certificate::Present(_, header) => header.clone(),
+            Certificate::Absent | Certificate::Ignored(_) => None,
+        };
+        Self { private, certificate }
+    }
+
+    /// The same for this token: only a bound token makes the response depend on the certificate.
+    pub(crate) fn about(mut self, facts: &Facts) -> Self {
+        if facts.cnf.is_none() {
+            self.certificate = None;
+        }
+        self
     }
 
     /// Whether the response needs any headers.
-    pub(crate) fn are_needed(self) -> bool {
-        self.private
+    pub(crate) fn are_needed(&self) -> bool {
+        self.private || self.certificate.is_some()
     }
 
-    pub(crate) fn add_to(self, headers: &mut HeaderMap) {
-        if self.private {
+    /// Only a successful response is made private.
+    pub(crate) fn add_to(&self, headers: &mut HeaderMap, is_success: bool) {
+        if self.private && is_success {
             add_private(headers);
         }
+        if let Some(name) = &self.certificate {
+            for own in CERTIFICATES.iter().chain([name]) {
+                headers.remove(own);
+            }
+            add_vary(name, headers);
+        }
+    }
+}
+
+/// The fields of RFC 9440. No response may have them (§2.2, §2.3).
+const CERTIFICATES: [HeaderName; 2] =
+    [HeaderName::from_static("client-cert"), HeaderName::from_static("client-cert-chain")];
+
+/// Names a header of the request on which the response depends, unless it is named (RFC 9110 §12.5.5).
+fn add_vary(name: &HeaderName, headers: &mut HeaderMap) {
+    let is_named = headers.get_all(VARY).iter().any(|line| {
+        line.as_bytes().split(|byte| *byte == b',').any(|own| {
+            let own = own.trim_ascii();
+            own == b"*" || own.eq_ignore_ascii_case(name.as_str().as_bytes())
+        })
+    });
+    if !is_named {
+        headers.append(VARY, HeaderValue::from(name.clone()));
     }
 }
 

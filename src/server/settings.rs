@@ -4,6 +4,7 @@ use crate::challenge::{ChallengeConfig, Challenges, is_error_uri, quoted};
 use crate::credentials::TokenProtocol;
 use crate::issuer::Issuer;
 use crate::observe::shown::shown;
+use crate::server::certificates::Certificates;
 use crate::token::{ScopeHierarchy, ScopeToken};
 use crate::trust::TrustSettings;
 
@@ -18,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) resource: Option<String>,
     /// The subprotocol with the token of a WebSocket handshake, if it is read.
     pub(crate) websocket: Option<TokenProtocol>,
+    pub(crate) certificates: Certificates,
     pub(crate) keep_raw_tokens: bool,
     pub(crate) strip_authorization: bool,
     /// The rules about scopes that imply others.
@@ -44,6 +46,7 @@ impl Settings {
             query_token: false,
             resource: None,
             websocket: None,
+            certificates: Certificates::default(),
             keep_raw_tokens: false,
             strip_authorization: false,
             scopes: ScopeHierarchy::default(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::dress::Dress;
 use super::issuer::TestIssuer;
 use super::keys::{self, encode};
-use crate::crypto::Algorithm;
+use crate::crypto::{Algorithm, sha256};
 
 /// Builds a token; see [`TestIssuer::token`]. The default is a good access token by RFC 9068 for
 /// the audience `https://api.example.com`, without a scope.
@@ -92,6 +92,12 @@ impl<'a> TokenBuilder<'a> {
     pub fn without(mut self, name: &str) -> Self {
         self.claims.remove(name);
         self
+    }
+
+    /// Binds the token to the client certificate whose DER encoding is `der` (`cnf` with `x5t#S256`, RFC
+    /// 8705 §3.1). The introspection answer about an opaque token has the same claim (§3.2).
+    pub fn bound_to_certificate(self, der: impl AsRef<[u8]>) -> Self {
+        self.claim("cnf", json!({ "x5t#S256": encode(sha256(der.as_ref())) }))
     }
 
     /// Sets `exp` to this number of seconds from now. A negative number is in the past.

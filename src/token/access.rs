@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::observe::shown::Shown;
 use crate::server_id::ServerId;
-use crate::token::{Claims, Facts, NumericDate, Payload, Principal, ScopeSet};
+use crate::token::{Claims, Facts, NumericDate, Payload, Principal, ScopeSet, Thumbprint};
 
 /// A validated access token with claims of type `C`.
 ///
@@ -138,6 +138,18 @@ impl<C> AccessToken<C> {
     /// see [`expiry`](crate::expiry). It is `None` only for an opaque token whose introspection answer has no `exp`.
     pub fn expires_at(&self) -> Option<NumericDate> {
         self.0.facts.expires_at
+    }
+
+    /// Whether the token is bound to a client certificate, and the client has proven that it has it (RFC 8705
+    /// §3). The policy [`sender_constrained`](crate::policy::sender_constrained) requires this.
+    pub fn is_sender_constrained(&self) -> bool {
+        self.0.facts.cnf.is_some()
+    }
+
+    /// The SHA-256 hash of the client certificate that the token is bound to (`x5t#S256`, RFC 8705 §3.1). The
+    /// client has proven that it has the certificate. `None` if the token is not bound.
+    pub fn certificate_thumbprint(&self) -> Option<&[u8; 32]> {
+        self.0.facts.cnf.as_ref()?.only_certificate().map(Thumbprint::octets)
     }
 
     /// The user or the client that acts with the token.

@@ -19,7 +19,7 @@ mod words;
 pub(crate) use access::AccessToken;
 pub(crate) use access::AnyToken;
 pub(crate) use claims::Claims;
-pub(crate) use cnf::Cnf;
+pub(crate) use cnf::{Cnf, Thumbprint};
 pub use date::NumericDate;
 pub(crate) use facts::{Actor, Facts, Names, OtherScope, RoleList};
 pub(crate) use hierarchy::ScopeHierarchy;

@@ -12,13 +12,19 @@ mod rfc7515;
 mod rfc7517;
 mod rfc7518;
 mod rfc7519;
+#[cfg(feature = "mtls")]
+mod rfc7800;
 mod rfc8693;
+#[cfg(feature = "mtls")]
+mod rfc8705;
 mod rfc8707;
 mod rfc8725;
 mod rfc9068;
 mod rfc9110;
 #[cfg(feature = "http-client")]
 mod rfc9396;
+#[cfg(feature = "mtls")]
+mod rfc9440;
 #[cfg(feature = "http-client")]
 mod rfc9470;
 mod rfc9728;

@@ -307,20 +307,25 @@ async fn id_9068_6_1_debug_shows_no_personal_claims() {
 }
 
 #[tokio::test]
-async fn id_7800_3_1_2_a_bound_token_is_refused_whatever_binds_it() {
+async fn a_bound_token_without_a_proof_is_refused_whatever_binds_it() {
     let issuer = issuer();
     let api = api(server(&issuer).layer());
-    for cnf in [
-        json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }),
-        json!({ "x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0" }),
-        json!({ "kid": "x" }),
-        json!({}),
-        json!("x"),
-        json!(null),
+    let malformed = || Error::MalformedClaim { claim: "cnf".into() };
+    for (cnf, error) in [
+        (json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }), Error::UnconfirmedSender),
+        (
+            json!({ "x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0" }),
+            Error::MissingCertificate,
+        ),
+        (json!({ "x5t#S256": "x" }), malformed()),
+        (json!({ "kid": "x" }), Error::UnconfirmedSender),
+        (json!({}), Error::UnconfirmedSender),
+        (json!("x"), malformed()),
+        (json!(null), malformed()),
     ] {
         let reply = api.bearer(&issuer.token().claim("cnf", cnf.clone()).sign()).await;
         reply.assert_invalid_token(&cnf.to_string());
-        assert_eq!(reply.error, Some(Error::UnconfirmedSender));
+        assert_eq!(reply.error, Some(error));
     }
     api.bearer(&issuer.token().sign()).await.assert_ok("unbound");
 }

@@ -391,7 +391,7 @@ fn minted(token: &Token, server: &ServerId) -> AnyToken {
         other_scope: None,
         expires_at: None,
         leeway: 0,
-        cnf: token.bound.then_some(Cnf::Unsupported),
+        cnf: token.bound.then(Cnf::of_test),
         issued_at: token.iat.map(NumericDate::from_secs_f64),
         authenticated_at: token.auth_time.map(NumericDate::from_secs_f64),
         names,

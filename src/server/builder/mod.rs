@@ -317,6 +317,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             websocket,
             scopes,
             resource,
+            certificates,
             keep_raw_tokens,
             strip_authorization,
             mut problems,
@@ -361,6 +362,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             resource: resource.map(Arc::new),
             query_token,
             websocket,
+            certificates,
             strips_authorization: strip_authorization,
             keeps_tokens: AtomicBool::new(keep_raw_tokens || strip_authorization),
         }))

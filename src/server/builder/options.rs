@@ -7,6 +7,8 @@ use crate::challenge::parse_other;
 use crate::clock::Clock;
 use crate::credentials::TokenProtocol;
 use crate::observe::{Event, Stream};
+#[cfg(feature = "mtls")]
+use crate::sender::{CertificateHeader, ProxyHeader, TrustedPeers};
 use crate::server::builder::Builder;
 use crate::token::ScopeToken;
 
@@ -219,6 +221,65 @@ impl<S, C, R> Builder<S, C, R> {
                 let problem = format!("websocket_token `{}`: {problem}", name.escape_debug());
                 self.settings.problems.push(problem);
             }
+        }
+        self
+    }
+
+    /// Reads the client's certificate from a header that a proxy sets, for tokens that are bound to a client
+    /// certificate (RFC 8705 §3). Without this setting, no header is read, and only the certificate of the TLS
+    /// connection counts: see [`ClientCertificate`](crate::sender::ClientCertificate).
+    ///
+    /// | the peer | the header | the request |
+    /// |---|---|---|
+    /// | is one of `peers` | has a certificate | has that certificate |
+    /// | is one of `peers` | is absent | has no certificate, even if the TLS connection has one: it is the proxy's |
+    /// | is one of `peers` | is malformed or repeated | is refused with 400 `invalid_request`, whatever its token |
+    /// | is another one | is removed and ignored | has the certificate of its TLS connection, if any |
+    ///
+    /// A token that is bound to a certificate is refused without that certificate. A token that is not bound
+    /// passes in any case but the third.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use base64::Engine as _;
+    /// use base64::engine::general_purpose::STANDARD;
+    /// use tower_resource_server::sender::{PeerAddress, ProxyHeader, TrustedPeers};
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .client_certificate_header(ProxyHeader::client_cert(), TrustedPeers::cidrs(["10.0.0.7"]))
+    ///     .build()?;
+    ///
+    /// let certificate = rcgen::generate_simple_self_signed(["client".to_owned()])?.cert;
+    /// let token = issuer.token().bound_to_certificate(certificate.der()).sign();
+    /// let head = |peer: [u8; 4]| {
+    ///     let request = http::Request::get("/")
+    ///         .header("authorization", format!("Bearer {token}"))
+    ///         .header("client-cert", format!(":{}:", STANDARD.encode(certificate.der())))
+    ///         .extension(PeerAddress::Ip(peer.into()));
+    ///     request.body(()).unwrap().into_parts().0
+    /// };
+    /// assert!(api.authenticate(&head([10, 0, 0, 7])).await.is_ok());
+    /// let refusal = api.authenticate(&head([10, 0, 0, 8])).await.unwrap_err();
+    /// assert_eq!((refusal.status().as_u16(), refusal.error().code()), (401, "untrusted_proxy"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "mtls")]
+    pub fn client_certificate_header(mut self, header: ProxyHeader, peers: TrustedPeers) -> Self {
+        match CertificateHeader::new(&header, peers) {
+            Ok(header) => {
+                if self.settings.certificates.header.replace(header).is_some() {
+                    let problem = "client_certificate_header: is set twice";
+                    self.settings.problems.push(problem.to_owned());
+                }
+            }
+            Err(problems) => self.settings.problems.extend(problems),
         }
         self
     }
