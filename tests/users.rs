@@ -545,7 +545,7 @@ async fn wiring_mistakes_are_500_and_name_the_fix() {
     assert_miswired(&reply, "`.layer(api.layer())` after", "without a layer");
     let foreign = users_api!(other.layer(), load.clone());
     let reply = foreign.bearer(&token).await;
-    assert_miswired(&reply, "use the server whose layer", "behind another server");
+    assert_miswired(&reply, "call `load_user` on the server", "behind another server");
     let inverse = users_api!(load.clone(), own.layer());
     assert_miswired(&inverse.bearer(&token).await, "`.layer(api.layer())` after", "inverse");
     assert_eq!(calls.count(), 0);

@@ -36,7 +36,7 @@ impl<C> ByRoute<C> {
     pub(crate) fn of(&self, request: &impl RequestHead) -> Result<&Fixed<C>, Excerpt> {
         let Some(text) = self.text(request) else {
             return Err(Excerpt::of(
-                "an entry in the table of routes (there is none: axum has matched no route)",
+                "an entry in the table of routes, but axum has matched no route, so there is no entry",
             ));
         };
         let entry = self.table.find(text);

@@ -245,8 +245,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         pass_after(lookups, headers)
     }
 
-    /// Moves the token from `Sec-WebSocket-Protocol` to the request's extensions. Handlers then cannot answer
-    /// with it, but inner layers of this crate can use it.
+    /// Moves the token from `Sec-WebSocket-Protocol` to the request's extensions. A handler answers
+    /// with one of the subprotocols in this field. After the move, it cannot answer with the token by mistake.
+    /// Inner layers of this crate can still use the token.
     fn hide_websocket_token(&self, request: &mut impl RequestHead) {
         let Some(protocol) = self.server.websocket_protocol() else { return };
         let mut tokens = request.extensions_mut().remove::<WebSocketTokens>().unwrap_or_default();
@@ -296,7 +297,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
     }
 
-    /// Lets the request pass without a token. The stored result replaces the result of an outer layer.
+    /// Lets the request pass without a token. Stores the result "anonymous" in the request. This result replaces
+    /// the result of an outer layer, if there is one.
     fn pass_anonymous(&self, request: &mut impl RequestHead) -> Judgement<C> {
         let (server, generation) = (self.server.id().clone(), self.generation());
         let presented = Presented::Unkept;

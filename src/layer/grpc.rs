@@ -30,15 +30,16 @@ use crate::rejection::to_trailers_only;
 /// ```
 ///
 /// [`Refusal::grpc_status`](crate::refusal::Refusal::grpc_status) has the table of statuses, and
-/// [`Refusal::grpc_headers`](crate::refusal::Refusal::grpc_headers) lists the metadata.
+/// [`Refusal::grpc_headers`](crate::refusal::Refusal::grpc_headers) lists the header fields of the answer (gRPC
+/// calls them metadata).
 ///
 /// A request is a gRPC call if it has exactly one `Content-Type`, and this is `application/grpc` or begins
 /// with `application/grpc+`. Every other request gets the HTTP refusal, and so does a call of gRPC-Web
 /// (`application/grpc-web`): put a layer that translates gRPC-Web, such as `tonic_web::GrpcWebLayer`,
 /// around this layer.
 ///
-/// All refusals of this crate that come from inside are converted, also those of other layers and of
-/// handlers. So `.grpc()` on the outermost layer of this crate is enough. Other responses pass unchanged:
+/// This layer converts every refusal of this crate that comes from a service inside this layer. So it also
+/// converts the refusals of inner layers and of handlers. So `.grpc()` on the outermost layer of this crate is enough. Other responses pass unchanged:
 /// a gRPC status of the inner service, for example.
 ///
 /// The answer has no body. So the type of the response body must implement `Default`, and its default must

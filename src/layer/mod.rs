@@ -12,10 +12,10 @@
 //! - a refusal from a handler or an extractor gets the body that
 //!   [`refusal_body`](crate::builder::Builder::refusal_body) sets;
 //! - a refusal of a gRPC call becomes a gRPC answer, if the layer has [`grpc`](ResourceServerLayer::grpc);
-//! - if the client sent the token in the query of the URI, the layer moves the token to the request's
-//!   extensions. A handler may copy all extensions of the request into the response. The layer removes the
-//!   token from this copy. A successful response also gets `Cache-Control: private`, so that shared caches
-//!   do not store the response.
+//! - if the client sent the token in the query of the URI, the layer removes the token from the extensions
+//!   of the response. (The layer has moved the token from the URI to the request's extensions, and a handler
+//!   may copy these extensions into the response.) A successful response also gets `Cache-Control: private`,
+//!   so that shared caches do not store the response.
 //!
 //! If everything that the decision needs is cached, the layer decides synchronously. Only a request that
 //! waits for the network needs a boxed future.

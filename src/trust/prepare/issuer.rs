@@ -49,7 +49,7 @@ impl TrustSettings {
             && (deadline.is_zero() || deadline > MAX_DEADLINE)
         {
             problem(&format!(
-                "fetch_deadline {deadline:?}: more than zero, at most {MAX_DEADLINE:?}"
+                "fetch_deadline {deadline:?}: must be more than zero and at most {MAX_DEADLINE:?}"
             ));
         }
         let algorithms = accepted_algorithms(issuer, problem);

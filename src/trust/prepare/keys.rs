@@ -73,7 +73,8 @@ impl TrustSettings {
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
-            // The seed cannot be used. So keep the previous engine, which may have a fetch in progress.
+            // If the new keys are not usable, the seed could not be used. Then keep the previous engine, because
+            // it may have a fetch in progress.
             if known.algorithms == algorithms && !keys.is_usable() {
                 known.keys.note_seed_of(keys);
                 return Ok(known.keys.clone());
