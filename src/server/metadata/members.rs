@@ -1,5 +1,7 @@
 //! The members of a document, and the checks of their values.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::observe::shown::shown;
@@ -126,4 +128,12 @@ impl Members {
             self.problem(name, algorithm, &"must not be listed (RFC 9728 section 2)");
         }
     }
+}
+
+/// The text of an object, with its members in the order of their names. Another crate of the program may turn on
+/// the feature of serde_json that keeps another order.
+pub(super) fn sorted(members: &Map<String, Value>) -> String {
+    let members: BTreeMap<_, _> = members.iter().collect();
+    // Texts and values of serde_json can always be written.
+    serde_json::to_string(&members).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config_error::ConfigError;
 use crate::policy::{Requirement, Routes};
 use crate::server::handle::ResourceServer;
-use crate::server::metadata::members::Members;
+use crate::server::metadata::members::{Members, sorted};
 use crate::server::metadata::resource::Resource;
 use crate::server::metadata::service::MetadataService;
 use crate::server::metadata::signed::{Signer, signed};
@@ -304,7 +304,7 @@ impl<C> ResourceMetadata<C> {
             let jws = signed(&map, &resource.identifier, sign).map_err(ConfigError::one)?;
             map.insert("signed_metadata".to_owned(), jws.into());
         }
-        Ok(MetadataService::new(resource, Value::Object(map).to_string(), max_age))
+        Ok(MetadataService::new(resource, sorted(&map), max_age))
     }
 }
 

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use crate::server::metadata::members::sorted;
 use crate::token::json;
 
 /// Signs the text of claims. Returns a compact JWS.
@@ -22,7 +23,7 @@ pub(super) fn signed(
 ) -> Result<String, String> {
     let mut claims = members.clone();
     claims.insert("iss".to_owned(), iss.into());
-    let text = Value::Object(claims.clone()).to_string();
+    let text = sorted(&claims);
     let jws = sign(&text).map_err(|error| {
         format!("signed_metadata: the signer failed: {}", error.to_string().escape_debug())
     })?;
