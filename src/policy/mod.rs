@@ -55,9 +55,7 @@ pub use expression::{
     Policy, acr, all_of, any_of, audience, authenticated, client, client_id, issuer, max_age, not,
     role, sender_constrained, subject, token_age, user,
 };
-pub(crate) use mcp::{
-    CallRule, Demand, MAX_ARGUMENTS, Message, Operations, Unfound, compare, messages,
-};
+pub(crate) use mcp::{Budget, CallRule, Demand, Message, Operations, Unfound, compare, messages};
 pub use mcp::{McpCall, McpPolicy};
 pub use requirement::Requirement;
 #[cfg(feature = "http-client")]

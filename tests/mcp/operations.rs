@@ -401,6 +401,53 @@ async fn a_rule_reads_the_call() {
     let reply = notes.ask("mcp", &long(1_000)).await;
     assert_eq!(reply.status, 403);
     notes.ask("mcp", &long(1_100)).await.assert_invalid_request("too long for a rule");
+    let batch = format!("[{},{}]", long(600), long(601));
+    notes.ask("mcp", &batch).await.assert_invalid_request("too long together");
+}
+
+/// A box by any name is free, and one box is guarded: a program that parses a URI finds the guarded host in other
+/// spellings of the authority.
+#[tokio::test]
+async fn another_spelling_of_a_host_does_not_match_a_variable() {
+    let mcp = Mcp::new(
+        McpPolicy::new()
+            .require(scope("mcp"))
+            .resource("note://private/{id}", scope("res"))
+            .resource("note://{box}/{id}", authenticated())
+            .resource("https://h:8443/{+path}", authenticated()),
+    );
+    let read = |uri: &str| of_uri("resources/read", uri);
+    passes(&mcp, "a box", &read("note://public/7")).await;
+    passes(&mcp, "a port of the template", &read("https://h:8443/a")).await;
+    needs(&mcp, "the guarded one", &read("note://private/7"), "res").await;
+    for uri in [
+        "note://u@private/7",
+        "note://@private/7",
+        "note://u:p@private/7",
+        "note://private:80/7",
+        "note://private:/7",
+        "https://h/a",
+        "https://u@h:8443/a",
+    ] {
+        refused(&mcp, uri, &read(uri)).await;
+    }
+}
+
+/// A question about the values of an argument has no arguments: those beside it are not the ones that count.
+#[tokio::test]
+async fn a_completion_brings_no_arguments() {
+    let rule = |call: &McpCall, _: &AccessToken<Claims>| {
+        let folder = call.arguments().and_then(|arguments| arguments["folder"].as_str());
+        let folder = folder.ok_or_else(|| ConfigError::new("no folder"))?;
+        Ok(Policy::try_scope(&format!("folder:{folder}"))?.into())
+    };
+    let mcp = Mcp::new(McpPolicy::new().require(scope("mcp")).prompt_with("summary", rule));
+    let get = r#"{"id":1,"method":"prompts/get","params":{"name":"summary","arguments":{"folder":"mine"}}}"#;
+    mcp.ask("mcp folder:mine", get).await.assert_ok("get");
+    mcp.ran();
+    let complete = r#"{"id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"summary"},"arguments":{"folder":"mine"},"context":{"arguments":{"folder":"theirs"}}}}"#;
+    let reply = mcp.ask("mcp folder:mine", complete).await;
+    assert_eq!((reply.status.as_u16(), mcp.ran().len()), (403, 0));
 }
 
 /// One request asks each question once, however often its body repeats the call.
@@ -420,6 +467,16 @@ async fn a_batch_of_equal_calls_is_evaluated_once() {
     let batch = format!("[{}]", vec![call("slow"); 40].join(","));
     mcp.ask("mcp", &batch).await.assert_ok("40 calls");
     assert_eq!((mcp.ran().len(), lookups.load(Ordering::SeqCst)), (40, 1));
+    // The same by a rule.
+    let rules = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&rules);
+    let rule = move |_: &McpCall, _: &AccessToken<Claims>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(authenticated().into())
+    };
+    let mcp = Mcp::new(McpPolicy::new().require(scope("mcp")).tool_with("slow", rule));
+    mcp.ask("mcp", &batch).await.assert_ok("40 calls");
+    assert_eq!((mcp.ran().len(), rules.load(Ordering::SeqCst)), (40, 1));
 }
 
 /// A tool that waits for the whole response to fail is refused in time.
@@ -451,7 +508,7 @@ fn a_small_body_does_not_cost_much_memory() {
             .tool_with("t", any),
     );
     let objects = |size: usize| vec!["{\"\":0}"; size / 7].join(",");
-    let uris: Vec<_> = (0..99).map(|n| format!("\"note://{n}\"")).collect();
+    let uris: Vec<_> = (0..90).map(|n| format!("\"note://{n}\"")).collect();
     let listen = format!(
         r#"{{"method":"subscriptions/listen","params":{{"arguments":[{}],"notifications":{{"resourceSubscriptions":[{}]}}}}}}"#,
         objects(260_000),

@@ -3,11 +3,11 @@
 //! For each request, in this order:
 //!
 //! 1. the origin of a web page, if the request has one;
-//! 2. the token, and what every request needs: as any layer of this crate;
+//! 2. the token: as any layer of this crate;
 //! 3. the body, if single tools, resources or prompts have requirements. It is read within a bound, and
 //!    passed on unchanged;
 //! 4. the headers `Mcp-Method` and `Mcp-Name`, which must agree with the body;
-//! 5. what the messages of the body need. Each of them must be allowed.
+//! 5. what every request needs, and what the messages of the body need. Each of them must be allowed.
 
 mod body;
 mod fault;

@@ -11,8 +11,8 @@ use crate::layer::guard::Guard;
 use crate::layer::mcp::fault::Fault;
 use crate::layer::mcp::origin::Origins;
 use crate::policy::{
-    CallRule, Demand, MAX_ARGUMENTS, McpCall, McpPolicy, Operations, Requirement, Unfound,
-    authenticated, compare, messages,
+    Budget, CallRule, Demand, McpCall, McpPolicy, Operations, Requirement, Unfound, authenticated,
+    compare, messages,
 };
 use crate::server::ResourceServer;
 use crate::token::Excerpt;
@@ -125,7 +125,7 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         {
             let messages = messages(body).map_err(|problem| Fault::malformed(problem, None))?;
             compare(headers, &messages).map_err(|header| Fault::mismatch(header, &messages))?;
-            let mut budget = MAX_ARGUMENTS;
+            let mut budget = Budget::new();
             for message in &messages {
                 let asked = self.operations.of(message).map_err(|unfound| match unfound {
                     Unfound::Malformed(problem) => Fault::malformed(problem, Some(message)),
@@ -145,6 +145,9 @@ impl<C: Send + Sync + 'static> Prepared<C> {
                             let call = asked.call(message, &mut budget);
                             let call =
                                 call.map_err(|problem| Fault::malformed(problem, Some(message)))?;
+                            if has_call(&calls, rule, &call) {
+                                continue;
+                            }
                             Call::Rule(Arc::clone(rule), call)
                         }
                     });
@@ -193,6 +196,12 @@ impl<C: Send + Sync + 'static> Prepared<C> {
 
 fn has<C>(calls: &[Call<C>], own: &Arc<Requirement<C>>) -> bool {
     calls.iter().any(|call| matches!(call, Call::Fixed(other) if Arc::ptr_eq(other, own)))
+}
+
+fn has_call<C>(calls: &[Call<C>], rule: &CallRule<C>, call: &McpCall) -> bool {
+    calls
+        .iter()
+        .any(|own| matches!(own, Call::Rule(other, own) if Arc::ptr_eq(other, rule) && own == call))
 }
 
 impl Fault {

@@ -7,7 +7,7 @@ use std::fmt;
 ///
 /// All of it is text of the client. Make a policy from it only with the `try_` forms, such as
 /// [`Policy::try_scope`](crate::policy::Policy::try_scope).
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct McpCall {
     pub(super) method: String,
     pub(super) name: String,

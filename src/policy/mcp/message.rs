@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::token::json::{self, Members, Value};
@@ -16,7 +18,7 @@ const MAX_MESSAGES: usize = 100;
 
 /// The largest size of all arguments of one body that rules read, in bytes. A parsed value needs up to a
 /// hundred times the memory.
-pub(crate) const MAX_ARGUMENTS: usize = 64 * 1024;
+pub(super) const MAX_ARGUMENTS: usize = 64 * 1024;
 
 /// The largest nesting depth of arguments that a rule reads. serde_json, which MCP servers in Rust use,
 /// allows 127.
@@ -94,10 +96,10 @@ pub(crate) fn messages(body: &[u8]) -> Result<Vec<Message<'_>>, &'static str> {
     if !text.trim_ascii_start().starts_with('[') {
         return Ok(vec![Message::parse(text)?]);
     }
-    let all: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|_| "the list of messages is not JSON")?;
-    if all.is_empty() || all.len() > MAX_MESSAGES {
-        return Err("no message, or more than 100 messages");
+    let Few(all) = serde_json::from_str(text)
+        .map_err(|_| "the list of messages is not JSON, or has more than 100 messages")?;
+    if all.is_empty() {
+        return Err("no message");
     }
     all.into_iter().map(|message| Message::parse(message.get())).collect()
 }
@@ -112,6 +114,10 @@ impl<'a> Message<'a> {
             return Ok(Self { object, method: None, params: None });
         };
         let method = string(method).ok_or("the method is not a string")?;
+        // Programs differ about invisible characters at the ends.
+        if !method.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("the method is not printable ASCII");
+        }
         if is_another_spelling(&KNOWN_METHODS, &method) {
             return Err("the method is another spelling of a known method");
         }
@@ -218,6 +224,34 @@ impl<'a> Message<'a> {
     }
 }
 
+/// An array of at most [`MAX_MESSAGES`] values. A longer one is not read to its end.
+struct Few<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Few<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FewVisitor;
+        impl<'de> Visitor<'de> for FewVisitor {
+            type Value = Few<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Few<'de>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    if all.len() == MAX_MESSAGES {
+                        return Err(A::Error::custom("too many"));
+                    }
+                    all.push(value);
+                }
+                Ok(Few(all))
+            }
+        }
+        deserializer.deserialize_seq(FewVisitor)
+    }
+}
+
 /// The resources of a `subscriptions/listen`.
 fn subscriptions(text: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
     let fault = "the subscriptions are not a list of URIs";
@@ -225,10 +259,7 @@ fn subscriptions(text: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
     match notifications.get("resourceSubscriptions") {
         None | Some("null") => Ok(Vec::new()),
         Some(list) => {
-            let uris: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| fault)?;
-            if uris.len() > MAX_MESSAGES {
-                return Err("more than 100 subscriptions");
-            }
+            let Few(uris) = serde_json::from_str(list).map_err(|_| fault)?;
             uris.into_iter().map(|uri| string(uri.get()).ok_or(fault)).collect()
         }
     }
@@ -237,6 +268,12 @@ fn subscriptions(text: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
 /// Parses an object. A program that ignores the letter case must find the same members.
 fn object<'a>(text: &'a str, fault: &'static str) -> Result<Members<'a>, &'static str> {
     let members = json::members(text).ok_or(fault)?;
+    let is_at_end = |character: Option<char>| character.is_none_or(|end| end.is_ascii_graphic());
+    let has_plain_ends =
+        |name: &str| is_at_end(name.chars().next()) && is_at_end(name.chars().next_back());
+    if !members.names().all(has_plain_ends) {
+        return Err("a member begins or ends with an invisible or foreign character");
+    }
     if members.names().any(|name| is_another_spelling(&KNOWN_MEMBERS, name)) {
         return Err("a member is another spelling of a known member");
     }

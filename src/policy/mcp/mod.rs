@@ -17,8 +17,8 @@ use crate::token::{AccessToken, Claims};
 
 pub use call::McpCall;
 pub(crate) use headers::compare;
-pub(crate) use message::{MAX_ARGUMENTS, Message, messages};
-pub(crate) use operations::{Operations, Unfound};
+pub(crate) use message::{Message, messages};
+pub(crate) use operations::{Budget, Operations, Unfound};
 use uri::Template;
 
 /// What an MCP server requires: for every request, and for single tools, resources and prompts. Use it with

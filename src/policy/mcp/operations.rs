@@ -1,7 +1,7 @@
 //! Which of the listed values apply to a message.
 
 use crate::policy::mcp::call::McpCall;
-use crate::policy::mcp::message::{Message, Target};
+use crate::policy::mcp::message::{MAX_ARGUMENTS, Message, Target};
 use crate::policy::mcp::names::{Found, Names};
 use crate::policy::mcp::uri::{ResourceUri, Template};
 use crate::policy::routes::{Reading, Table};
@@ -126,7 +126,10 @@ impl<T> Operations<T> {
         let Some(asked) = ResourceUri::parse(uri) else { return Err(unlisted) };
         let found = self.resources.find(&asked.path).and_then(|entry| entry.values().next());
         match (found, &self.other_resources) {
-            (Some((template, value)), _) if template.allows_query(asked.query) => {
+            (Some((template, value)), _)
+                if template.allows_query(asked.query)
+                    && template.allows_authority(asked.authority) =>
+            {
                 let variables = template.values(&asked.path);
                 Ok(Some(Asked { variables, ..Asked::new(value, uri) }))
             }
@@ -188,20 +191,23 @@ impl<'a, T> Asked<'a, T> {
         Self { value, name: name.to_owned(), variables: Vec::new(), has_arguments: false }
     }
 
-    /// What a rule reads. `budget` is the size of arguments that may still be read from this body.
+    /// What a rule reads. `budget` is what rules may still read of this body.
     ///
     /// # Errors
     /// The problem, for the log.
     pub(crate) fn call(
         &self,
         message: &Message<'_>,
-        budget: &mut usize,
+        budget: &mut Budget,
     ) -> Result<McpCall, &'static str> {
-        if self.name.len() > MAX_NAME {
-            return Err("a name or URI has more than 1 KiB, and a rule reads it");
-        }
-        let arguments = match self.has_arguments {
-            true => message.arguments(budget)?,
+        budget.names = budget
+            .names
+            .checked_sub(self.name.len())
+            .ok_or("the names and URIs have more than 1 KiB, and a rule reads them")?;
+        // A question about the values of an argument has no arguments of its own.
+        let is_call = matches!(message.method(), Some("tools/call" | "prompts/get"));
+        let arguments = match self.has_arguments && is_call {
+            true => message.arguments(&mut budget.arguments)?,
             false => None,
         };
         Ok(McpCall {
@@ -213,6 +219,18 @@ impl<'a, T> Asked<'a, T> {
     }
 }
 
-/// The longest name or URI that a rule reads, in bytes. A rule may make a scope of it, which is then in a header of
-/// the response.
-const MAX_NAME: usize = 1024;
+/// What rules may still read of one body, in bytes.
+pub(crate) struct Budget {
+    names: usize,
+    arguments: usize,
+}
+
+impl Budget {
+    /// A rule may make scopes of names and URIs. The scopes are then in a header of the response, and servers and
+    /// proxies accept headers of a few KiB.
+    const NAMES: usize = 1024;
+
+    pub(crate) fn new() -> Self {
+        Self { names: Self::NAMES, arguments: MAX_ARGUMENTS }
+    }
+}

@@ -15,6 +15,8 @@ use crate::policy::routes::has_one_reading;
 /// A URI that all programs read in the same way.
 pub(super) struct ResourceUri<'a> {
     pub(super) scheme: &'a str,
+    /// The authority (RFC 3986 §3.2). Empty if there is none.
+    pub(super) authority: &'a str,
     /// The path for the table of routes.
     pub(super) path: String,
     pub(super) query: Option<&'a str>,
@@ -46,7 +48,8 @@ impl<'a> ResourceUri<'a> {
             (None, None, None) if rest.contains('/') => return None,
             (None, None, None) => format!("/{scheme}:+/{}", rest.replace(':', "/")),
         };
-        Some(Self { scheme, path, query })
+        let authority = rest.strip_prefix("//").and_then(|rest| rest.split('/').next());
+        Some(Self { scheme, authority: authority.unwrap_or_default(), path, query })
     }
 }
 
@@ -54,6 +57,7 @@ impl<'a> ResourceUri<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     pub(super) scheme: Box<str>,
+    authority: Box<str>,
     /// The pattern for the table of routes.
     pub(super) pattern: String,
     /// The names in `{?a,b}`.
@@ -86,7 +90,7 @@ impl Template {
         };
         let uri = ResourceUri::parse(text).filter(|uri| uri.query.is_none());
         let uri = uri.ok_or("it is not a URI with a scheme in lower case, or it has a query")?;
-        let (scheme, path) = (uri.scheme.into(), uri.path);
+        let (scheme, authority, path) = (uri.scheme.into(), uri.authority.into(), uri.path);
         let (mut pattern, mut variables) = (String::new(), Vec::new());
         for (segment, text) in path.split('/').skip(1).enumerate() {
             pattern.push('/');
@@ -107,7 +111,13 @@ impl Template {
             pattern.push('}');
             variables.push(Variable { name: name.into(), segment, is_rest });
         }
-        Ok(Self { scheme, pattern, query, variables })
+        Ok(Self { scheme, authority, pattern, query, variables })
+    }
+
+    /// Whether every program finds the same host. A user or a port is allowed only where the template writes it:
+    /// a program that parses the URI finds another host name than this text.
+    pub(super) fn allows_authority(&self, authority: &str) -> bool {
+        !authority.contains(['@', ':']) || *self.authority == *authority
     }
 
     /// Whether the template declares this query: each name at most once, and values that all programs read in
