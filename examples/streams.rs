@@ -129,6 +129,10 @@ async fn echo(mut socket: WebSocket, token: AccessToken) {
 async fn close(mut socket: WebSocket, reason: &'static str) {
     let frame = CloseFrame { code: close_code::POLICY, reason: reason.into() };
     let _ = socket.send(Message::Close(Some(frame))).await;
+    // Until the client has answered (RFC 6455 §7.1.1). If the connection ended with unread messages, the client
+    // might not get the frame.
+    let answered = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let _ = timeout(Duration::from_secs(1), answered).await;
 }
 
 fn print_commands(base: &str) {
