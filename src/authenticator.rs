@@ -24,8 +24,12 @@ use crate::profile::Judged;
 use crate::runtime::Deadline;
 use crate::sender;
 use crate::server_id::ServerId;
+#[cfg(feature = "http-client")]
+use crate::token::Cnf;
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
+#[cfg(feature = "http-client")]
+use crate::token::jwt::JwtHead;
 use crate::token::jwt::UnverifiedJwt;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate, Payload};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
@@ -194,6 +198,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
                     let token = self.read_answer(&issuer, &answer, now)?;
+                    confirm_text(&token, presentation)?;
                     return self.accept(token, presentation, &issuer, trust.generation);
                 }
             };
@@ -273,6 +278,19 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
 
     fn now(&self) -> NumericDate {
         NumericDate::now(self.clock.wall())
+    }
+}
+
+/// Confirms the sender of an introspected JWT by the `cnf` in its text, too: the authorization server vouches for
+/// the text, and some servers leave `cnf` out of their answers.
+#[cfg(feature = "http-client")]
+fn confirm_text<C>(token: &AccessToken<C>, presentation: &Presentation<'_>) -> Result<(), Error> {
+    let mut buffer = Vec::new();
+    let head = JwtHead::parse(presentation.token.as_bytes(), None);
+    let Ok(jwt) = head.and_then(|head| head.open(&mut buffer)) else { return Ok(()) };
+    match Cnf::both(Cnf::read(&jwt.claims)?, token.facts().cnf)? {
+        None => Ok(()),
+        cnf => sender::confirm(&Facts { cnf, ..token.facts().clone() }, presentation),
     }
 }
 

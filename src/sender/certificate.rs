@@ -9,8 +9,8 @@ use crate::token::Thumbprint;
 /// connection, and puts it into the extensions of each request. Then the layers of this crate accept tokens
 /// that are bound to this certificate (RFC 8705 §3).
 ///
-/// The TLS library must have checked that the client has the private key. Every TLS handshake with a client
-/// certificate does. The certificate may be self-signed: the chain need not be valid (RFC 8705 §6.2).
+/// The TLS library must have checked the signature of the handshake, so that the client has the private key. The
+/// verifiers of rustls do; a verifier of your own must, too. The certificate may be self-signed: the chain need not be valid (RFC 8705 §6.2).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -230,10 +230,13 @@ async fn id_8705_3_2_1_an_answer_about_a_jwt_binds_it_too() {
 
     let issuer = TestIssuer::start().await.unwrap();
     let credentials = ClientAuth::client_secret_basic("notes-api", "s3cr3t");
-    let introspection = Introspection::new(credentials).also_for_jwts();
-    let trusted = Issuer::new(issuer.url()).introspection(introspection);
-    let server = builder(trusted).allow_http_loopback().build().unwrap();
-    let api = api(server.layer());
+    let api = |introspection: Introspection| {
+        let trusted = Issuer::new(issuer.url()).introspection(introspection);
+        api(builder(trusted).allow_http_loopback().build().unwrap().layer())
+    };
+    let introspection = || Introspection::new(credentials.clone());
+    // A JWT that is only introspected is bound by its own text, too: the server vouches for the text.
+    let apis = [api(introspection().also_for_jwts()), api(introspection().only())];
     let (own, other) = (certificate(), another());
     let other_thumbprint = URL_SAFE_NO_PAD.encode(ClientCertificate::from_der(&other).thumbprint());
     for (name, of_token, of_answer, good) in [
@@ -257,15 +260,16 @@ async fn id_8705_3_2_1_an_answer_about_a_jwt_binds_it_too() {
             Some(der) => token.bound_to_certificate(der).sign(),
             None => token.sign(),
         };
-        let reply = api.send(connected(&token, Some(&own))).await;
-        if good {
-            reply.assert_ok(name)
-        } else {
-            reply.assert_invalid_token(name)
-        }
-        if good {
-            api.send(connected(&token, Some(&other))).await.assert_invalid_token(name);
-            api.send(connected(&token, None)).await.assert_invalid_token(name);
+        for (only, api) in apis.iter().enumerate() {
+            let reply = api.send(connected(&token, Some(&own))).await;
+            // The answer is all that is validated where JWTs are only introspected.
+            if good && !(only == 1 && name == "the answer, unknown") {
+                reply.assert_ok(name);
+                api.send(connected(&token, Some(&other))).await.assert_invalid_token(name);
+                api.send(connected(&token, None)).await.assert_invalid_token(name);
+            } else {
+                reply.assert_invalid_token(name);
+            }
         }
     }
 }
