@@ -281,8 +281,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     }
 }
 
-/// Confirms the sender of an introspected JWT by the `cnf` in its text, too: the authorization server vouches for
-/// the text, and some servers leave `cnf` out of their answers.
+/// Confirms the sender of an introspected JWT by the `cnf` in the JWT, and not only by the `cnf` in the answer.
+/// Some servers leave `cnf` out of their answers. The text of the JWT can be trusted here, because the
+/// authorization server has confirmed that the token is active.
 #[cfg(feature = "http-client")]
 fn confirm_text<C>(token: &AccessToken<C>, presentation: &Presentation<'_>) -> Result<(), Error> {
     let mut buffer = Vec::new();

@@ -75,7 +75,8 @@
 //! - [`ResourceServer`]: the handle that creates the layers. [`Builder`](builder::Builder) has every setting.
 //! - [`Issuer`] and [`Profile`]: an authorization server, where its keys are, and the format of its
 //!   tokens.
-//! - [client certificates](manual::mtls): tokens that are bound to one (feature `mtls`).
+//! - [client certificates](manual::mtls): how to accept tokens that are bound to a client certificate
+//!   (feature `mtls`).
 //! - `Introspection` and `ClientAuth`: the settings for introspection (feature `http-client`).
 //! - [`scope`], [`role`](policy::role), [`all_of`](policy::all_of), [`any_of`](policy::any_of): what a
 //!   route requires. See the [policies](manual::policies) in the manual.

@@ -34,9 +34,9 @@ use crate::rejection::to_trailers_only;
 /// calls them metadata).
 ///
 /// A request is a gRPC call if it has exactly one `Content-Type`, and this is `application/grpc` or begins
-/// with `application/grpc+`. Every other request gets the HTTP refusal, and so does a call of gRPC-Web
-/// (`application/grpc-web`): put a layer that translates gRPC-Web, such as `tonic_web::GrpcWebLayer`,
-/// around this layer.
+/// with `application/grpc+`. If any other request is refused, it gets the HTTP refusal. This includes calls
+/// of gRPC-Web (`application/grpc-web`). For gRPC statuses in calls of gRPC-Web, put a layer that translates
+/// gRPC-Web, such as `tonic_web::GrpcWebLayer`, around this layer.
 ///
 /// This layer converts every refusal of this crate that comes from a service inside this layer. So it also
 /// converts the refusals of inner layers and of handlers. So `.grpc()` on the outermost layer of this crate is enough. Other responses pass unchanged:

@@ -67,9 +67,9 @@ const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
 /// at different times.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(600);
 
-/// The resolver returns an issuer. This function makes a trusted issuer from it. The second argument is the trusted
-/// issuer of the same tenant that is in use now, if any. Its keys are reused if the new issuer takes its
-/// keys from the same place.
+/// Makes a trusted issuer from the issuer that the resolver returned (the first argument). If the tenant is
+/// already known, the second argument is the trusted issuer that is in use for this tenant. If both issuers
+/// take their keys from the same place, the keys of the issuer in use are reused.
 pub(crate) type Prepare =
     Box<dyn Fn(&Issuer, Option<&TrustedIssuer>) -> Result<TrustedIssuer, String> + Send + Sync>;
 
