@@ -12,7 +12,7 @@ use crate::token::Excerpt;
 
 /// How long all async checks of one request may take, in real time. It is short, because the request has
 /// already waited for its keys or its introspection, and a client waits for it.
-const LOOKUPS_DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const LOOKUPS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// When a client may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

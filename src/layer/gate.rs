@@ -43,11 +43,11 @@ pub(crate) enum Role {
     /// Does the same as `Authenticate` for a request with Bearer credentials. A request without Bearer
     /// credentials passes as anonymous.
     AuthenticateIfPresent,
-    /// Uses the result of an outer layer of the same server. If there is no such layer, the response is
+    /// Uses the result of an outer layer of the same server. Without this outer layer, the response is
     /// 500.
     Require,
     /// Loads the user record that the API's own loader returns for the token. Uses the result of an outer
-    /// layer of the same server. If there is no such layer, the response is 500.
+    /// layer of the same server. Without this outer layer, the response is 500.
     #[cfg(feature = "http-client")]
     LoadUser(Arc<dyn FindUser>),
 }
@@ -308,8 +308,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Judgement::Pass(ResponseHeaders::NONE)
     }
 
-    /// Returns the result of an outer layer of the same server. Returns `None` if there is no such layer,
-    /// if the request is anonymous, or if a reload has changed the configuration after the outer layer ran.
+    /// Returns the result of an outer layer of the same server. Returns `None` without an outer layer, if the
+    /// request is anonymous, or if a reload has changed the configuration after the outer layer ran.
     fn prior(&self, request: &impl RequestHead) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
@@ -390,8 +390,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 }
 
-/// Lets the request pass if there are no lookups. Otherwise, the request waits for the lookups, and
-/// passes if all lookups succeed.
+/// Lets the request pass at once if the list of lookups is empty. Otherwise, the request waits for the lookups,
+/// and passes if all lookups succeed.
 #[inline]
 fn pass_after<C>(lookups: Option<Box<Lookups>>, headers: ResponseHeaders) -> Judgement<C> {
     let Some(lookups) = lookups else { return Judgement::Pass(headers) };

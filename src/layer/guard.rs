@@ -20,8 +20,13 @@ use crate::token::{AccessToken, AnyToken, Excerpt};
 pub(crate) enum Guard<C> {
     /// The requirement is the same for all requests.
     Fixed(Box<Fixed<C>>),
-    /// The requirement depends on the request. The rule of `require_with` returns the requirement.
-    ByRequest(Rule<C>),
+    /// The requirement depends on the request. A rule returns the requirement: that of `require_with`, or one that
+    /// the MCP layer makes for the calls in a body.
+    ByRequest {
+        rule: Rule<C>,
+        /// Whether the rule may return a requirement with introspection at each request.
+        asks_now: bool,
+    },
     /// The requirement depends on the method and the route. The table of `protect_routes` contains the
     /// requirement.
     ByRoute(Box<ByRoute<C>>),
@@ -40,7 +45,7 @@ pub(crate) enum Applied<'a, C> {
     /// requirement of the route in the table of the layer.
     Fixed(&'a Fixed<C>),
     /// The layer has a rule. The rule returns the requirement for this request.
-    ByRequest(&'a Rule<C>),
+    ByRequest { rule: &'a Rule<C>, asks_now: bool },
     /// The layer has a table, and the table does not list the route. The request is refused. The log
     /// shows `requires`. The response is 404 instead of 403 if `hidden` is `true`.
     Unlisted { requires: Excerpt, hidden: bool },
@@ -52,7 +57,7 @@ impl<C> Guard<C> {
     pub(crate) fn of(&self, request: &impl RequestHead) -> Applied<'_, C> {
         match self {
             Self::Fixed(fixed) => Applied::Fixed(fixed),
-            Self::ByRequest(rule) => Applied::ByRequest(rule),
+            Self::ByRequest { rule, asks_now } => Applied::ByRequest { rule, asks_now: *asks_now },
             Self::ByRoute(routes) => match routes.of(request) {
                 Ok(fixed) => Applied::Fixed(fixed),
                 Err(requires) => Applied::Unlisted { requires, hidden: routes.hides_unlisted },
@@ -64,7 +69,7 @@ impl<C> Guard<C> {
     #[inline]
     pub(crate) fn lets_preflight_pass(&self, request: &impl RequestHead) -> bool {
         match self {
-            Self::Fixed(_) | Self::ByRequest(_) => false,
+            Self::Fixed(_) | Self::ByRequest { .. } => false,
             Self::ByRoute(routes) => routes.lets_preflight_pass(request),
         }
     }
@@ -74,7 +79,7 @@ impl<C> Guard<C> {
     pub(crate) fn reads_request(&self) -> bool {
         match self {
             Self::Fixed(fixed) => fixed.requirement.reads_request(),
-            Self::ByRequest(_) => true,
+            Self::ByRequest { .. } => true,
             Self::ByRoute(routes) => routes.reads_request,
         }
     }
@@ -88,7 +93,7 @@ impl<C> Applied<'_, C> {
     pub(crate) fn challenges(&self) -> Option<&Challenges> {
         match self {
             Self::Fixed(fixed) if !fixed.requirement.is_hidden() => Some(&fixed.challenges),
-            Self::Fixed(_) | Self::Nothing | Self::ByRequest(_) | Self::Unlisted { .. } => None,
+            Self::Fixed(_) | Self::Nothing | Self::ByRequest { .. } | Self::Unlisted { .. } => None,
         }
     }
 
@@ -97,7 +102,8 @@ impl<C> Applied<'_, C> {
     pub(crate) fn asks_now(&self) -> bool {
         match self {
             Self::Fixed(fixed) => fixed.requirement.asks_now(),
-            Self::Nothing | Self::ByRequest(_) | Self::Unlisted { .. } => false,
+            Self::ByRequest { asks_now, .. } => *asks_now,
+            Self::Nothing | Self::Unlisted { .. } => false,
         }
     }
 
@@ -108,7 +114,7 @@ impl<C> Applied<'_, C> {
         match self {
             Self::Fixed(fixed) => fixed.requirement.is_hidden(),
             Self::Unlisted { hidden, .. } => *hidden,
-            Self::Nothing | Self::ByRequest(_) => false,
+            Self::Nothing | Self::ByRequest { .. } => false,
         }
     }
 }
@@ -130,7 +136,7 @@ impl<C: Send + Sync + 'static> Applied<'_, C> {
         match self {
             Self::Nothing => Ok(None),
             Self::Fixed(fixed) => fixed.evaluate(token, parts, server),
-            Self::ByRequest(rule) => by_request(rule, token, parts, server),
+            Self::ByRequest { rule, asks_now } => by_request(rule, *asks_now, token, parts, server),
             Self::Unlisted { requires, hidden } => {
                 let error = Error::AccessDenied { requires: requires.clone() };
                 Err(Refusal::unmet(Unmet::of(error), server, None, *hidden))
@@ -141,6 +147,7 @@ impl<C: Send + Sync + 'static> Applied<'_, C> {
 
 fn by_request<C: Send + Sync + 'static>(
     rule: &Rule<C>,
+    asks_now: bool,
     token: &AnyToken,
     parts: Option<&Parts>,
     server: &ServerId,
@@ -149,16 +156,16 @@ fn by_request<C: Send + Sync + 'static>(
     let wiring = |fix: &'static str| refuse(Error::Wiring { fix: fix.into() });
     // The caller passes the head of the request if `reads_request` returns `true`.
     let parts =
-        parts.ok_or_else(|| wiring("the rule of `require_with` did not receive the request"))?;
+        parts.ok_or_else(|| wiring("a rule about the request did not receive the request"))?;
     let typed = typed(token).map_err(refuse)?;
     let requirement = rule(parts, &typed).map_err(|error| {
         let problem = format!(
-            "a policy that the rule of `require_with` could not create: {}",
+            "a policy that the rule about the request could not create: {}",
             error.problems().join("; ")
         );
         refuse(Error::AccessDenied { requires: Excerpt::of(&problem) })
     })?;
-    if requirement.asks_now() {
+    if requirement.asks_now() && !asks_now {
         return Err(wiring(
             "`require_with` does not support `introspected_now`: add `.require(introspected_now())` \
              around the route",
@@ -176,7 +183,7 @@ impl<C> fmt::Debug for Guard<C> {
                 .field("requirement", &fixed.requirement)
                 .field("challenges", &fixed.challenges)
                 .finish(),
-            Self::ByRequest(_) => f.write_str("Guard(by request)"),
+            Self::ByRequest { .. } => f.write_str("Guard(by request)"),
             Self::ByRoute(routes) => routes.fmt(f),
         }
     }

@@ -244,7 +244,7 @@ impl<C, R> ResourceServer<C, R> {
         + Sync
         + 'static,
     ) -> RequireLayer<C, R> {
-        let guard = Arc::new(Guard::ByRequest(Arc::new(rule)));
+        let guard = Arc::new(Guard::ByRequest { rule: Arc::new(rule), asks_now: false });
         RequireLayer::new(Gate::new(self.clone(), Some(guard), Role::Require))
     }
 

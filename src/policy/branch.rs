@@ -16,7 +16,7 @@ use crate::policy::leaf::{Judged, Leaf, Remedy, insufficient_scope};
 use crate::token::ScopeToken;
 
 /// The largest number of branches of a policy. Each `any_of` in an `all_of` multiplies it.
-pub(super) const MAX_BRANCHES: usize = 64;
+pub(crate) const MAX_BRANCHES: usize = 64;
 
 /// Conditions that together suffice.
 #[derive(Clone, Debug, Default)]

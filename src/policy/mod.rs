@@ -46,7 +46,7 @@ mod tests;
 mod value;
 
 pub use crate::lookup_error::LookupError;
-pub(crate) use branch::{Branch, Unmet, invitation};
+pub(crate) use branch::{Branch, MAX_BRANCHES, Unmet, invitation};
 #[cfg(feature = "axum")]
 pub(crate) use check::wrong_claims_type;
 pub(crate) use check::{Lookup, Lookups, typed};

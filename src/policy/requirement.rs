@@ -118,18 +118,6 @@ impl<C> Requirement<C> {
         Ok(self)
     }
 
-    /// The same requirement with introspection at each request.
-    pub(crate) fn with_introspection(mut self) -> Self {
-        self.introspected_now = true;
-        self
-    }
-
-    /// The same requirement without introspection at each request.
-    pub(crate) fn without_introspection(mut self) -> Self {
-        self.introspected_now = false;
-        self
-    }
-
     /// Whether 404 is answered instead of 403.
     pub(crate) fn is_hidden(&self) -> bool {
         self.hidden

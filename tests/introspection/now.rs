@@ -337,3 +337,55 @@ async fn what_an_answer_says_of_a_claim_restricts_a_jwt() {
         assert_eq!(ask(same).await, 200, "{name}: it says the same");
     }
 }
+
+/// In the body of a request to an MCP server, one call or several.
+#[tokio::test]
+async fn calls_of_mcp_ask_where_one_of_them_asks() {
+    use tower::Layer as _;
+    use tower_resource_server::layer::McpBody;
+    use tower_resource_server::policy::McpPolicy;
+
+    let issuer = tower_resource_server::test_issuer::TestIssuer::start().await.unwrap();
+    let credentials =
+        tower_resource_server::introspection::ClientAuth::client_secret_basic("a", "b");
+    let trusted = Issuer::new(issuer.url()).introspection(Introspection::new(credentials));
+    let resource = "https://api.example.com/mcp";
+    let server = tower_resource_server::ResourceServer::builder()
+        .issuer(trusted)
+        .resource(resource)
+        .allow_http_loopback()
+        .build()
+        .unwrap();
+    let inner = tower::service_fn(async |_: http::Request<McpBody<Body>>| {
+        Ok::<_, std::convert::Infallible>(http::Response::new(Body::from("ran")))
+    });
+    let policy = McpPolicy::new()
+        .require(scope("mcp"))
+        .tool("free", authenticated())
+        .tool("pay", scope("pay").and_introspected_now())
+        .tool_with("ruled", |_, _| Ok(scope("mcp").into()));
+    let service = server.protect_mcp(policy).layer(inner);
+    let call =
+        |tool: &str| format!(r#"{{"id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#);
+    let send = async |token: &str, body: String| {
+        let request =
+            http::Request::post(resource).header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::from(body)).unwrap();
+        tower::ServiceExt::oneshot(service.clone(), request).await.unwrap().status().as_u16()
+    };
+    let token = |scope: &str| issuer.token().audience(resource).scope(scope).sign();
+    let calls = || issuer.counts().introspection;
+    let good = token("mcp pay");
+    let both = || format!("[{},{},{}]", call("free"), call("pay"), call("ruled"));
+    assert_eq!((send(&good, call("free")).await, calls()), (200, 0));
+    assert_eq!((send(&good, call("pay")).await, calls()), (200, 1));
+    assert_eq!((send(&good, both()).await, calls()), (200, 2));
+    // A token that lacks a scope is not asked about.
+    let poor = token("mcp");
+    assert_eq!((send(&poor, call("pay")).await, calls()), (403, 2));
+    assert_eq!((send(&poor, both()).await, calls()), (403, 2));
+    issuer.revoke(&good);
+    assert_eq!((send(&good, call("free")).await, calls()), (200, 2));
+    assert_eq!((send(&good, call("pay")).await, calls()), (401, 3));
+    assert_eq!((send(&good, both()).await, calls()), (401, 4));
+}

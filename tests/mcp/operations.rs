@@ -635,3 +635,55 @@ fn a_policy_that_cannot_be_is_a_config_error() {
     let error = crate::support::server(&issuer).try_protect_mcp(new()).unwrap_err();
     assert!(error.problems()[0].contains(".resource("), "{error}");
 }
+
+/// Policies whose branches together are too many for one policy are evaluated one by one.
+#[tokio::test]
+async fn many_branches_in_one_body_are_evaluated() {
+    use tower_resource_server::policy::any_of;
+
+    let either = |n: usize| any_of((0..9).map(move |m| format!("s{n}.{m}")).map(|own| scope(&own)));
+    let mut policy = McpPolicy::new().require(scope("mcp")).method("tools/call", either(100));
+    for n in 0..6 {
+        policy = policy.tool(&format!("t{n}"), either(n));
+    }
+    policy = policy.tool_with("ruled", |_, _| Ok(scope("ruled").into()));
+    let mcp = Mcp::new(policy);
+    let all: Vec<_> = (0..6).map(|n| call(&format!("t{n}"))).chain([call("ruled")]).collect();
+    let body = format!("[{}]", all.join(","));
+    let scopes = |left_out: &str| {
+        let own = (0..6).map(|n| format!("s{n}.8")).chain([
+            "mcp".into(),
+            "s100.3".into(),
+            "ruled".into(),
+        ]);
+        own.filter(|own| own != left_out).collect::<Vec<_>>().join(" ")
+    };
+    mcp.ask(&scopes(""), &body).await.assert_ok("everything");
+    assert_eq!(mcp.ran().len(), 7);
+    for left_out in ["s0.8", "s5.8", "s100.3", "ruled", "mcp"] {
+        let reply = mcp.ask(&scopes(left_out), &body).await;
+        assert_eq!(reply.status, 403, "{left_out}");
+        assert_eq!(reply.challenges[0].param("error"), Some("insufficient_scope"), "{left_out}");
+        assert_eq!(mcp.ran(), NOTHING, "{left_out}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_reads_the_variables_of_a_query() {
+    let by_table = |call: &McpCall, _: &AccessToken<Claims>| {
+        let variable = |name| call.variable(name).ok_or_else(|| ConfigError::new("missing"));
+        Ok(Policy::try_scope(&format!("{}:{}", variable("db")?, variable("table")?))?.into())
+    };
+    let mcp = Mcp::new(
+        McpPolicy::new()
+            .require(scope("mcp"))
+            .resource_with("db://{db}/rows{?table,limit}", by_table),
+    );
+    let read = |uri: &str| of_uri("resources/read", uri);
+    needs(&mcp, "a table", &read("db://one/rows?table=users"), "one:users").await;
+    needs(&mcp, "another order", &read("db://one/rows?limit=5&table=logs"), "one:logs").await;
+    refused(&mcp, "no table", &read("db://one/rows")).await;
+    refused(&mcp, "two tables", &read("db://one/rows?table=users&table=logs")).await;
+    let twice = McpPolicy::new().resource("db://{table}{?table}", scope("x"));
+    assert!(api(&issuer()).try_protect_mcp(twice).is_err());
+}

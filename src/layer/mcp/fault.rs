@@ -5,6 +5,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::error::Error;
 use crate::policy::Message;
+use crate::token::Excerpt;
 
 /// Why a body is refused.
 pub(super) struct Fault {
@@ -24,6 +25,11 @@ impl Fault {
             error: Error::MalformedMessage { problem },
             json_rpc: Some((-32600, "Invalid Request", id)),
         }
+    }
+
+    /// `kind` names what is not listed, for the log.
+    pub(super) fn unlisted(kind: &'static str) -> Self {
+        Self::of(Error::AccessDenied { requires: Excerpt::of(kind) })
     }
 
     /// Error -32020 is `HeaderMismatch` in the final text of MCP 2026-07-28. Drafts had another number.

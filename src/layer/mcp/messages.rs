@@ -6,7 +6,6 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -22,7 +21,7 @@ use crate::layer::mcp::fault::{Fault, check_encoding};
 use crate::layer::mcp::prepared::Prepared;
 use crate::layer::mcp::read::read;
 use crate::layer::mcp::step_up::ToolRefusal;
-use crate::lookup;
+use crate::lookup::{self, LOOKUPS_DEADLINE};
 use crate::rejection::{Refusal, RefusalBody};
 use crate::runtime;
 use crate::server::ResourceServer;
@@ -90,7 +89,8 @@ where
             } else {
                 (vec![Arc::clone(&prepared.base)], McpBody::own(body))
             };
-            let judged = runtime::within(JUDGE_DEADLINE, judge(guards, &mut head, &server)).await;
+            let deadline = server.authenticator().longest_wait() + LOOKUPS_DEADLINE;
+            let judged = runtime::within(deadline, judge(guards, &mut head, &server)).await;
             match judged {
                 Some(Ok(())) => {}
                 Some(Err(refusal)) => return Ok(refusal.into_response_with(server.body())),
@@ -104,11 +104,8 @@ where
     }
 }
 
-/// How long all requirements of one request may take, in real time. It covers introspection and the async
-/// checks of several calls.
-const JUDGE_DEADLINE: Duration = Duration::from_secs(8);
-
-/// Evaluates all requirements. Every one of them must be met.
+/// Evaluates all requirements. Every one of them must be met. The caller sets the deadline: several guards may each
+/// wait for introspection and async checks.
 async fn judge<C: Send + Sync + 'static, R>(
     guards: Vec<Arc<Guard<C>>>,
     head: &mut Parts,

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::request::Parts;
 
 use crate::config_error::ConfigError;
-use crate::error::Error;
 use crate::layer::fixed::Fixed;
 use crate::layer::guard::Guard;
 use crate::layer::mcp::fault::Fault;
 use crate::layer::mcp::origin::Origins;
 use crate::policy::{
-    Budget, CallRule, Demand, McpCall, McpPolicy, Operations, Requirement, Unfound, authenticated,
-    compare, messages,
+    Budget, CallRule, Demand, MAX_BRANCHES, McpCall, McpPolicy, Operations, Requirement, Unfound,
+    authenticated, compare, messages,
 };
 use crate::server::ResourceServer;
-use crate::token::Excerpt;
+use crate::token::AccessToken;
 
 /// The most tools, prompts and resources that one body names. Each of them is evaluated.
 const MAX_TARGETS: usize = 100;
@@ -28,8 +28,6 @@ pub(super) struct Prepared<C> {
     pub(super) base: Arc<Guard<C>>,
     base_requirement: Requirement<C>,
     operations: Operations<Ready<C>>,
-    /// Introspection at each request, for operations that need it.
-    introspection: Option<Arc<Guard<C>>>,
     pub(super) origins: Origins,
 }
 
@@ -39,6 +37,8 @@ enum Ready<C> {
     Fixed {
         own: Arc<Requirement<C>>,
         with_base: Arc<Guard<C>>,
+        /// How many branches its policy has.
+        branches: usize,
     },
     Rule(CallRule<C>),
 }
@@ -77,22 +77,20 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         });
         let guard = |fixed| Arc::new(Guard::Fixed(Box::new(fixed)));
         let fixed = |requirement| Fixed::new(requirement, server);
-        let mut asks_now = base.asks_now();
         let operations = operations.map(|demand| match demand {
             Demand::Fixed(own) => {
-                asks_now |= own.asks_now();
                 let with_base = base.clone().and(own.clone()).unwrap_or_else(|error| {
                     problems.extend(error.problems().iter().cloned());
                     own.clone()
                 });
-                Ready::Fixed { own: Arc::new(own), with_base: guard(fixed(with_base)) }
+                let branches = own.branches().len();
+                Ready::Fixed { own: Arc::new(own), with_base: guard(fixed(with_base)), branches }
             }
             Demand::ByCall(rule) => Ready::Rule(rule),
         });
         if !problems.is_empty() {
             return Err(ConfigError { problems });
         }
-        let introspects = || Requirement::from(authenticated()).with_introspection();
         let mut valid = fixed(authenticated().into());
         let every = fixed(base.clone());
         if !base.is_hidden() {
@@ -103,7 +101,6 @@ impl<C: Send + Sync + 'static> Prepared<C> {
             base: guard(every),
             base_requirement: base,
             operations,
-            introspection: asks_now.then(|| guard(fixed(introspects()))),
             origins,
         })
     }
@@ -113,15 +110,17 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         !self.operations.is_empty()
     }
 
-    /// What a body needs, together with what every request needs. All guards apply. One of them has all
-    /// scopes, so that a challenge names all of them.
+    /// What a body needs, together with what every request needs. All guards apply. Almost always it is one guard
+    /// with all scopes, so that a challenge names all of them.
     pub(super) fn guards(
         &self,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Vec<Arc<Guard<C>>>, Fault> {
-        let (mut calls, mut asks_now) = (Vec::new(), self.base_requirement.asks_now());
-        let mut only = None;
+        let mut calls = Vec::new();
+        let mut asks_now = self.base_requirement.asks_now();
+        // The prepared guards of the fixed calls, and the branches of all of them together.
+        let (mut prepared, mut branches) = (Vec::new(), self.base_requirement.branches().len());
         {
             let messages = messages(body).map_err(|problem| Fault::malformed(problem, None))?;
             compare(headers, &messages).map_err(|header| Fault::mismatch(header, &messages))?;
@@ -133,12 +132,13 @@ impl<C: Send + Sync + 'static> Prepared<C> {
                 })?;
                 for asked in asked {
                     calls.push(match asked.value {
-                        Ready::Fixed { own, with_base } => {
-                            asks_now |= own.asks_now();
-                            only = Some(with_base);
+                        Ready::Fixed { own, with_base, branches: more } => {
                             if has(&calls, own) {
                                 continue;
                             }
+                            asks_now |= own.asks_now();
+                            prepared.push(with_base);
+                            branches = branches.saturating_mul(*more);
                             Call::Fixed(Arc::clone(own))
                         }
                         Ready::Rule(rule) => {
@@ -157,40 +157,43 @@ impl<C: Send + Sync + 'static> Prepared<C> {
                 }
             }
         }
-        match (calls.as_slice(), only) {
-            ([], _) => Ok(vec![Arc::clone(&self.base)]),
+        match calls.as_slice() {
+            [] => return Ok(vec![Arc::clone(&self.base)]),
             // Its challenges are prepared.
-            ([Call::Fixed(_)], Some(with_base)) => Ok(vec![Arc::clone(with_base)]),
-            _ => {
-                let introspection = self.introspection.iter().filter(|_| asks_now).cloned();
-                Ok(introspection.chain([Arc::new(self.joined(calls))]).collect())
+            [Call::Fixed(_)] => return Ok(prepared.into_iter().cloned().collect()),
+            _ if branches <= MAX_BRANCHES => {
+                return Ok(vec![Arc::new(self.joined(calls, asks_now))]);
             }
+            _ => {}
         }
+        // Too many branches for one policy: one guard for each fixed call, and one for all rules.
+        calls.retain(|call| matches!(call, Call::Rule(..)));
+        let mut guards: Vec<_> = prepared.into_iter().cloned().collect();
+        if !calls.is_empty() {
+            guards.push(Arc::new(self.joined(calls, asks_now)));
+        }
+        Ok(guards)
     }
 
     /// One requirement of all calls.
-    fn joined(&self, calls: Vec<Call<C>>) -> Guard<C> {
+    fn joined(&self, calls: Vec<Call<C>>, asks_now: bool) -> Guard<C> {
         let base = self.base_requirement.clone();
-        Guard::ByRequest(Arc::new(move |_, token| {
-            let mut all = base.clone();
-            for call in &calls {
-                all = all.and(match call {
-                    Call::Fixed(own) => Requirement::clone(own),
-                    Call::Rule(rule, call) => {
-                        let own = rule(call, token)?;
-                        if own.asks_now() {
-                            return Err(ConfigError::new(
-                                "a rule for a call cannot require `introspected_now`: list the tool, \
-                                 prompt or resource without a rule, or require it for every request",
-                            ));
-                        }
-                        own
+        let rule = move |_: &Parts, token: &AccessToken<C>| {
+            calls.iter().try_fold(base.clone(), |all, call| match call {
+                Call::Fixed(own) => all.and(Requirement::clone(own)),
+                Call::Rule(rule, call) => {
+                    let own = rule(call, token)?;
+                    if own.asks_now() {
+                        return Err(ConfigError::new(
+                            "a rule for a call cannot require `introspected_now`: list the tool, prompt \
+                             or resource without a rule, or require it for every request",
+                        ));
                     }
-                })?;
-            }
-            // The guard before this one has asked.
-            Ok(all.without_introspection())
-        }))
+                    all.and(own)
+                }
+            })
+        };
+        Guard::ByRequest { rule: Arc::new(rule), asks_now }
     }
 }
 
@@ -202,10 +205,4 @@ fn has_call<C>(calls: &[Call<C>], rule: &CallRule<C>, call: &McpCall) -> bool {
     calls
         .iter()
         .any(|own| matches!(own, Call::Rule(other, own) if Arc::ptr_eq(other, rule) && own == call))
-}
-
-impl Fault {
-    fn unlisted(kind: &'static str) -> Self {
-        Self { error: Error::AccessDenied { requires: Excerpt::of(kind) }, json_rpc: None }
-    }
 }

@@ -39,7 +39,7 @@ use uri::Template;
 ///
 /// # Resources
 /// A resource is listed by its URI, or by a template: `{name}` stands for one segment, and `{+name}` at the end for
-/// one or more segments. The most specific template decides. `{?a,b}` at the end allows a query with these names;
+/// one or more segments. The most specific template decides. `{?a,b}` at the end allows a query with these variables;
 /// without it, a URI with a query is refused. So is a URI that two programs could read differently: with a fragment,
 /// with empty or dot segments, with a percent-encoded letter. If one URI of a scheme is listed, no other URI of this
 /// scheme counts as another resource, since a URI has many spellings. A template without a scheme, or with a
@@ -51,14 +51,14 @@ use uri::Template;
 ///
 /// ```
 /// use tower_resource_server::policy::{McpCall, McpPolicy, Policy, authenticated};
-/// use tower_resource_server::{AccessToken, Claims, scope};
+/// use tower_resource_server::{AccessToken, Claims, ConfigError, scope};
 ///
 /// let policy: McpPolicy = McpPolicy::new()
 ///     .require(scope("mcp"))
 ///     .tool("whoami", authenticated())
 ///     .tool("delete_note", scope("notes:delete"))
 ///     .resource_with("note://{id}", |call: &McpCall, _: &AccessToken<Claims>| {
-///         let id = call.variable("id").unwrap_or_default();
+///         let id = call.variable("id").ok_or_else(|| ConfigError::new("no id"))?;
 ///         Ok(Policy::try_scope(&format!("notes:{id}"))?.into())
 ///     });
 /// # let _ = policy;

@@ -130,7 +130,7 @@ impl<T> Operations<T> {
                 if template.allows_query(asked.query)
                     && template.allows_authority(asked.authority) =>
             {
-                let variables = template.values(&asked.path);
+                let variables = template.values(&asked.path, asked.query);
                 Ok(Some(Asked { variables, ..Asked::new(value, uri) }))
             }
             // A URI has many spellings, so a URI of a listed scheme is never another resource.

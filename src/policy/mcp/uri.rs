@@ -111,6 +111,10 @@ impl Template {
             pattern.push('}');
             variables.push(Variable { name: name.into(), segment, is_rest });
         }
+        let names = || variables.iter().map(|own: &Variable| &own.name).chain(&query);
+        if names().any(|name| names().filter(|other| *other == name).count() > 1) {
+            return Err("it has a variable twice".to_owned());
+        }
         Ok(Self { scheme, authority, pattern, query, variables })
     }
 
@@ -134,8 +138,8 @@ impl Template {
         })
     }
 
-    /// The values of the variables in a path that matches.
-    pub(super) fn values(&self, path: &str) -> Vec<(Box<str>, String)> {
+    /// The values of the variables in a path that matches, and in a query that the template allows.
+    pub(super) fn values(&self, path: &str, query: Option<&str>) -> Vec<(Box<str>, String)> {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let value = |variable: &Variable| {
             let from = segments.get(variable.segment..).unwrap_or_default();
@@ -144,7 +148,10 @@ impl Template {
                 (false, first) => first.copied().unwrap_or_default().to_owned(),
             }
         };
-        self.variables.iter().map(|variable| (variable.name.clone(), value(variable))).collect()
+        let of_path = self.variables.iter().map(|own| (own.name.clone(), value(own)));
+        let pairs = query.into_iter().flat_map(|query| query.split('&'));
+        let of_query = pairs.filter_map(|pair| pair.split_once('='));
+        of_path.chain(of_query.map(|(name, value)| (name.into(), value.to_owned()))).collect()
     }
 }
 
