@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::credentials::Presentation;
+#[cfg(feature = "http-client")]
+use crate::credentials::Token68;
 use crate::error::Error;
 #[cfg(feature = "http-client")]
 use crate::introspection::Answer;
@@ -82,6 +84,11 @@ pub(crate) struct Verdict<C> {
 }
 
 impl<C: Send + Sync + 'static> Authenticator<C> {
+    /// How long one request waits for the network at most.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        REQUEST_DEADLINE + self.trust.load().longer_calls()
+    }
+
     /// Validates a token. Waits for the network if necessary.
     pub(crate) async fn authenticate(
         self: Arc<Self>,
@@ -118,9 +125,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         mut pending: Pending,
         mut waited: Waited,
     ) -> Result<Verdict<C>, Error> {
-        let deadline = *waited.deadline.get_or_insert_with(|| {
-            Deadline::after(REQUEST_DEADLINE + self.trust.load().longer_calls())
-        });
+        let deadline = *waited.deadline.get_or_insert_with(|| Deadline::after(self.longest_wait()));
         loop {
             let again = match pending {
                 Pending::Refused(error) => return Err(error),
@@ -197,8 +202,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 Route::Introspect(issuer) => {
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
-                    let token = self.read_answer(&issuer, &answer, now)?;
-                    confirm_text(&token, presentation)?;
+                    let token = self.read_answer(&issuer, token, &answer, now)?;
                     return self.accept(token, presentation, &issuer, trust.generation);
                 }
             };
@@ -251,6 +255,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     fn read_answer(
         &self,
         issuer: &Resolved<'_>,
+        text: &Token68<'_>,
         answer: &Answer,
         now: NumericDate,
     ) -> Result<AccessToken<C>, Error> {
@@ -268,7 +273,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return judged().ok_or_else(fix)?;
         };
         let times = issuer.validate_introspected(&members, now, false)?;
-        let facts = issuer.read_answer(&members, now)?;
+        let mut facts = issuer.read_answer(&members, now)?;
+        facts.cnf = Cnf::both(cnf_of_text(text)?, facts.cnf)?;
         let claims = (self.read_claims)(&members, &facts)?;
         let payload = Payload::of(&members);
         let token = AccessToken::new(facts, payload, self.server.clone(), claims);
@@ -281,17 +287,16 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     }
 }
 
-/// Confirms the sender of an introspected JWT by the `cnf` in the JWT, and not only by the `cnf` in the answer.
-/// Some servers leave `cnf` out of their answers. The text of the JWT can be trusted here, because the
-/// authorization server has confirmed that the token is active.
+/// The `cnf` in the text of an introspected JWT. Some servers leave `cnf` out of their answers. The text can be
+/// trusted here, because the authorization server has confirmed that this token is active.
 #[cfg(feature = "http-client")]
-fn confirm_text<C>(token: &AccessToken<C>, presentation: &Presentation<'_>) -> Result<(), Error> {
+fn cnf_of_text(token: &Token68<'_>) -> Result<Option<Cnf>, Error> {
     let mut buffer = Vec::new();
-    let head = JwtHead::parse(presentation.token.as_bytes(), None);
-    let Ok(jwt) = head.and_then(|head| head.open(&mut buffer)) else { return Ok(()) };
-    match Cnf::both(Cnf::read(&jwt.claims)?, token.facts().cnf)? {
-        None => Ok(()),
-        cnf => sender::confirm(&Facts { cnf, ..token.facts().clone() }, presentation),
+    let head = JwtHead::parse(token.as_bytes(), None);
+    match head.and_then(|head| head.open(&mut buffer)) {
+        Ok(jwt) => Cnf::read(&jwt.claims),
+        // An opaque token.
+        Err(_) => Ok(None),
     }
 }
 

@@ -14,8 +14,8 @@ use crate::token::json::{Object, Value};
 pub(crate) struct Cnf {
     /// The client certificate that the token is bound to (`x5t#S256`, RFC 8705 §3.1).
     certificate: Option<Thumbprint>,
-    /// Whether the claim has a method that this crate knows and cannot check: the key of a DPoP proof
-    /// (`jkt`, RFC 9449 §6.1).
+    /// Whether the claim asks for something that this crate cannot check: the key of a DPoP proof (`jkt`, RFC 9449
+    /// §6.1), or what [`both`](Self::both) found.
     has_key: bool,
 }
 
@@ -80,7 +80,8 @@ impl Cnf {
     }
 
     /// What a token is bound to if the token and an introspection answer about it each have a claim: to
-    /// everything that one of them names.
+    /// everything that one of them names. If one of them names nothing that is known, nobody can prove what it
+    /// asks for.
     ///
     /// # Errors
     /// If they name two certificates.
@@ -93,7 +94,8 @@ impl Cnf {
             }
             (one, other) => one.or(other),
         };
-        Ok(Some(Self { certificate, has_key: one.has_key || other.has_key }))
+        let has_key = [one, other].iter().any(|own| own.has_key || own.certificate.is_none());
+        Ok(Some(Self { certificate, has_key }))
     }
 
     /// The certificate, if its proof is all that the claim asks for. Otherwise, nobody can prove here what
