@@ -9,7 +9,6 @@ use std::panic::catch_unwind;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-#[cfg(feature = "http-client")]
 pub(crate) use tokio::runtime::Id;
 use tokio::time::{Instant, Sleep};
 
@@ -46,7 +45,6 @@ pub(crate) fn current() -> Result<Handle, Unfit> {
 }
 
 /// Which runtime is the caller's. `None` if there is none.
-#[cfg(feature = "http-client")]
 pub(crate) fn id() -> Option<Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }

@@ -23,7 +23,8 @@ pub struct Expired {
     /// `exp` and the leeway, in seconds since the epoch. `None` if the token never expires.
     at: Option<f64>,
     server: ServerId,
-    timer: Option<Pin<Box<Sleep>>>,
+    /// The timer, and the runtime that drives it. A timer panics when it is polled after its runtime has ended.
+    timer: Option<(Option<runtime::Id>, Pin<Box<Sleep>>)>,
     is_over: bool,
 }
 
@@ -53,11 +54,12 @@ impl Future for Expired {
         let Some(at) = this.at else { return Poll::Pending };
         // The clock may have changed while the timer runs, so it is read first.
         while let Some(wait) = this.wait(at) {
-            if this.timer.is_none() {
-                this.timer = runtime::sleep(wait).map(Box::pin);
+            let own = runtime::id();
+            if this.timer.as_ref().is_none_or(|(of, _)| *of != own) {
+                this.timer = runtime::sleep(wait).map(|timer| (own, Box::pin(timer)));
             }
             // Without a timer, nothing would wake this task at the end.
-            let Some(timer) = &mut this.timer else { break };
+            let Some((_, timer)) = &mut this.timer else { break };
             ready!(timer.as_mut().poll(cx));
             this.timer = None;
         }
@@ -104,5 +106,25 @@ mod tests {
             assert_eq!(found, expected, "{name}");
             clock.set_wall(1_800_000_000);
         }
+    }
+
+    /// A body may be polled on another runtime than before, for example in tests and in programs with a runtime for
+    /// each core.
+    #[test]
+    fn a_runtime_that_has_ended_does_not_matter() {
+        let clock = TestClock::at(1_800_000_000);
+        let server = ServerId::of_test(ScopeHierarchy::default(), Arc::new(clock.clone()));
+        let expires_at = Some(NumericDate::from_secs_f64(1_800_000_100.0));
+        let mut expired = Expired::new(&Facts { expires_at, ..Facts::of_test("") }, server);
+        let runtime =
+            || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let soon = Duration::from_millis(1);
+        let first = runtime();
+        assert!(first.block_on(async { tokio::time::timeout(soon, &mut expired).await }).is_err());
+        drop(first);
+        let second = runtime();
+        assert!(second.block_on(async { tokio::time::timeout(soon, &mut expired).await }).is_err());
+        clock.advance(Duration::from_secs(101));
+        second.block_on(&mut expired);
     }
 }

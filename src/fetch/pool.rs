@@ -43,8 +43,8 @@ const HUNG_AFTER: Duration = Duration::from_secs(1);
 /// The minimum lifetime of a pool: if a server is down, a new pool is made at most this often.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(5);
 
-/// For so many runtimes, connections are kept. Almost every program has one.
-const MAX_RUNTIMES: usize = 4;
+/// For so many runtimes, connections are kept. Almost every program has one; some have one for each core.
+const MAX_RUNTIMES: usize = 64;
 
 /// The connections of one client.
 pub(super) struct Pool {
@@ -64,7 +64,7 @@ struct HttpSettings {
 }
 
 struct Present {
-    /// A client for each runtime, the newest last.
+    /// A client for each runtime, the last used at the end.
     clients: Vec<(runtime::Id, reqwest::Client)>,
     /// The number of this pool.
     number: u64,
@@ -120,8 +120,11 @@ impl Pool {
         let number = present.number;
         // Without a runtime, no connection can be kept.
         let Some(id) = runtime::id() else { return (self.single_use.clone(), number) };
-        if let Some((_, client)) = present.clients.iter().find(|(own, _)| *own == id) {
-            return (client.clone(), number);
+        if let Some(at) = present.clients.iter().position(|(own, _)| *own == id) {
+            let own = present.clients.remove(at);
+            let client = own.1.clone();
+            present.clients.push(own);
+            return (client, number);
         }
         // A client could be made at startup, so this should not fail. If it does, no connection is kept.
         let Ok(client) = self.http.client(Reuse::WhileFresh) else {
