@@ -161,3 +161,58 @@ where
         }
     }
 }
+
+#[cfg(all(test, feature = "test-issuer"))]
+mod tests {
+    use std::convert::Infallible;
+
+    use tower::{Layer as _, ServiceExt as _, service_fn};
+
+    use super::*;
+    use crate::test_issuer::TestIssuer;
+    use crate::{Issuer, ResourceServer};
+
+    /// A handler that copies the extensions of its request into the response.
+    #[tokio::test]
+    async fn no_token_leaves_in_the_extensions_of_a_response() {
+        let issuer = TestIssuer::in_process("https://as.example.com");
+        let server = ResourceServer::builder()
+            .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+            .audience("https://api.example.com")
+            .query_token()
+            .websocket_token("api")
+            .build()
+            .unwrap();
+        let copies = service_fn(|request: Request<()>| async move {
+            let extensions = request.extensions();
+            let seen = (
+                extensions.get::<QueryToken>().is_some(),
+                extensions.get::<WebSocketTokens>().is_some(),
+            );
+            let mut response = Response::new(String::new());
+            *response.extensions_mut() = request.into_parts().0.extensions;
+            response.extensions_mut().insert(seen);
+            Ok::<_, Infallible>(response)
+        });
+        let token = issuer.token().sign();
+        let encoded =
+            base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &token);
+        let query = Request::get(format!("/?access_token={token}")).body(()).unwrap();
+        let handshake = Request::get("/")
+            .header("upgrade", "websocket")
+            .header(
+                "sec-websocket-protocol",
+                format!("base64url.bearer.authorization.api.{encoded}, chat"),
+            )
+            .body(())
+            .unwrap();
+        for (request, expected) in [(query, (true, false)), (handshake, (false, true))] {
+            let response = server.layer().layer(copies).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 200);
+            let extensions = response.extensions();
+            assert_eq!(extensions.get(), Some(&expected), "the handler has it");
+            assert!(extensions.get::<QueryToken>().is_none());
+            assert!(extensions.get::<WebSocketTokens>().is_none());
+        }
+    }
+}
