@@ -54,7 +54,15 @@ async fn main() -> Result<(), Problem> {
     print_commands(&issuer, &authority, listener.local_addr()?.port())?;
     let acceptor = TlsAcceptor::from(Arc::new(tls(&authority)?));
     loop {
-        let (stream, _) = listener.accept().await?;
+        // A failed connection, or too many open files, must not end the program.
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                eprintln!("accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         let (acceptor, app) = (acceptor.clone(), app.clone());
         tokio::spawn(async move {
             let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
@@ -116,7 +124,11 @@ fn client(authority: &Authority, file: &Path) -> Result<CertificateDer<'static>,
 
 fn print_commands(issuer: &TestIssuer, authority: &Authority, port: u16) -> Result<(), Problem> {
     let folder = std::env::temp_dir().join(format!("mtls-example-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
+    // It has private keys, so only this user may open it.
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder)?;
     let [ca, own, other] = ["ca.pem", "client.pem", "other.pem"].map(|name| folder.join(name));
     fs::write(&ca, authority.pem())?;
     let certificate = client(authority, &own)?;

@@ -26,7 +26,8 @@ pub fn policy() -> McpPolicy {
         .tool("archive_note", authenticated())
         .resource("config://app", scope("notes:admin"))
         .resource_with("note://{id}", |call: &McpCall, _: &AccessToken<Claims>| {
-            let id = call.variable("id").unwrap_or_default();
+            let id =
+                call.variable("id").ok_or_else(|| ConfigError::new("the call names no note"))?;
             Ok(Policy::try_scope(&format!("notes:read:{id}"))?.into())
         })
         .prompt("summary", scope("notes:summary"))

@@ -103,7 +103,7 @@ impl fmt::Display for Error {
             Self::MissingCertificate => f.write_str(
                 "the token is bound to a client certificate, and the request has none: the connection \
                  has no `ClientCertificate`, and no header of a trusted proxy has one; see \
-                 `manual::mtls`",
+                 `manual::mtls` (feature `mtls`)",
             ),
             Self::UntrustedProxy { header } => write!(
                 f,
