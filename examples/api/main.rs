@@ -114,7 +114,7 @@ fn server(options: &mut Options, audiences: &[String]) -> Result<Server, Problem
     }
     #[cfg(feature = "mtls")]
     {
-        builder = options.proxy.set(builder);
+        builder = options.proxy.set(builder)?;
     }
     Ok(builder.refusal_body(ProblemJson).build()?)
 }

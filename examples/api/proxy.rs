@@ -14,13 +14,16 @@ pub struct Proxy {
     /// The addresses of the proxies that may send the header; may be given more than once.
     #[arg(long, value_name = "CIDR", requires = "mtls_header")]
     pub trusted_proxy: Vec<String>,
+    /// xfcc: the number of trusted proxies in a row, each of which appends an element to the header; 1 if not given.
+    #[arg(long, value_name = "N", requires = "mtls_header")]
+    pub mtls_hops: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     /// `Client-Cert` (RFC 9440).
     ClientCert,
-    /// `X-Forwarded-Client-Cert` of one Envoy.
+    /// `X-Forwarded-Client-Cert` of Envoy; for several Envoys in a row, set --mtls-hops, too.
     Xfcc,
     /// `ssl-client-cert`, with nginx's `$ssl_client_escaped_cert`.
     Nginx,
@@ -35,17 +38,20 @@ pub enum Form {
 }
 
 impl Proxy {
-    pub fn set<S, C, R>(&self, builder: Builder<S, C, R>) -> Builder<S, C, R> {
-        let header = match self.mtls_header {
-            None => return builder,
-            Some(Form::ClientCert) => ProxyHeader::client_cert(),
-            Some(Form::Xfcc) => ProxyHeader::xfcc(1),
-            Some(Form::Nginx) => ProxyHeader::nginx("ssl-client-cert"),
-            Some(Form::Haproxy) => ProxyHeader::haproxy("x-ssl-client-der"),
-            Some(Form::Traefik) => ProxyHeader::traefik(),
-            Some(Form::Aws) => ProxyHeader::aws_alb(),
-            Some(Form::Azure) => ProxyHeader::azure(),
+    pub fn set<S, C, R>(&self, builder: Builder<S, C, R>) -> Result<Builder<S, C, R>, String> {
+        let Some(form) = self.mtls_header else { return Ok(builder) };
+        if self.mtls_hops.is_some() && form != Form::Xfcc {
+            return Err("--mtls-hops plays no part with this --mtls-header".to_owned());
+        }
+        let header = match form {
+            Form::ClientCert => ProxyHeader::client_cert(),
+            Form::Xfcc => ProxyHeader::xfcc(self.mtls_hops.unwrap_or(1)),
+            Form::Nginx => ProxyHeader::nginx("ssl-client-cert"),
+            Form::Haproxy => ProxyHeader::haproxy("x-ssl-client-der"),
+            Form::Traefik => ProxyHeader::traefik(),
+            Form::Aws => ProxyHeader::aws_alb(),
+            Form::Azure => ProxyHeader::azure(),
         };
-        builder.client_certificate_header(header, TrustedPeers::cidrs(&self.trusted_proxy))
+        Ok(builder.client_certificate_header(header, TrustedPeers::cidrs(&self.trusted_proxy)))
     }
 }
