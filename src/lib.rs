@@ -158,6 +158,9 @@ pub mod keys;
 mod lookup;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "dpop")]
+#[allow(dead_code, unused_imports, reason = "the checks of proofs will use it")]
+mod replay;
 mod runtime;
 #[cfg(feature = "http-client")]
 mod users;

@@ -1,0 +1,30 @@
+//! The replay store: the proofs that were used and must not be used again (RFC 9449 §11.1).
+//!
+//! Decides:
+//!
+//! - whether a proof is new, known, or possibly forgotten ([`Insertion`]). Looking and inserting are
+//!   one atomic step, so that of many requests with one proof at most one passes;
+//! - where the used proofs are: in this process (`memory.rs`), or in a store that several servers
+//!   share ([`ReplayStore`]). There is no default, because only the operator knows whether there is
+//!   one server or several ([`Replay`]);
+//! - how long a request waits for a store (`replays.rs`).
+//!
+//! If the store is full, fails, or takes too long, the answer is an error: the request is refused
+//! and the client gets 503. A store that lost its data says [`Insertion::Forgotten`] for each proof
+//! that may have been used before the loss.
+//!
+//! What it does not do: it does not check proofs, and does not read the clock. [`UsedProof`] has the
+//! times that it needs.
+
+mod dropped;
+mod memory;
+mod proof;
+mod replays;
+mod setting;
+mod store;
+
+pub(crate) use memory::MAX_LIFETIME;
+pub use proof::UsedProof;
+pub(crate) use replays::{Inserted, ReplayHealth, Replays};
+pub use setting::Replay;
+pub use store::{Insertion, ReplayStore};
