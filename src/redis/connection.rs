@@ -22,6 +22,14 @@ use crate::source_error::SourceError;
 /// an answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a call waits before its end without an answer says something about the connection: less
+/// than the deadline of any call. A caller that gives up earlier, such as the request of a client that
+/// is gone, must not cost the others their connection.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// The least age of a connection to a replica before the next call looks for the primary again.
+const REPLICA_AGE: Duration = Duration::from_secs(1);
+
 /// One server and the connection to it. The connection is made at the first call, and again after it
 /// breaks.
 pub(super) struct Connection {
@@ -43,6 +51,7 @@ struct Slot {
     /// The number of connections so far. It identifies the current connection, so that only a
     /// connection that broke is dropped.
     made: u64,
+    made_at: Duration,
     connecting: Flights<(), RedisResult<()>>,
 }
 
@@ -76,7 +85,12 @@ impl Connection {
             }
             _ => None,
         };
-        let slot = Slot { connection: None, made: 0, connecting: Flights::new(CONNECT_DEADLINE) };
+        let slot = Slot {
+            connection: None,
+            made: 0,
+            made_at: Duration::ZERO,
+            connecting: Flights::new(CONNECT_DEADLINE),
+        };
         let slot = Arc::new(Mutex::new(slot));
         Ok(Self { client, tls, slot, clock: SystemClock::new() })
     }
@@ -132,7 +146,7 @@ impl Connection {
             slot.connecting.begin((), now)
         };
         let work = connect(self.client.clone(), self.tls.clone());
-        let slot = Arc::downgrade(&self.slot);
+        let (slot, clock) = (Arc::downgrade(&self.slot), self.clock.clone());
         flight::launch(&runtime, CONNECT_DEADLINE, work, move |ended| {
             let Some(slot) = slot.upgrade() else { return };
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,6 +154,7 @@ impl Connection {
             let outcome = match ended {
                 Ended::Done(Ok(connection)) => {
                     slot.made += 1;
+                    slot.made_at = clock.monotonic();
                     slot.connection = Some(connection);
                     Ok(())
                 }
@@ -157,9 +172,11 @@ impl Connection {
     }
 
     fn existing(&self) -> Option<Used<'_>> {
+        let now = self.clock.monotonic();
         let slot = self.slot();
         let connection = slot.connection.clone()?;
-        Some(Used { owner: self, connection, number: slot.made, keep: false })
+        let age = now.saturating_sub(slot.made_at);
+        Some(Used { owner: self, connection, number: slot.made, age, asked_at: now, keep: None })
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -184,13 +201,16 @@ async fn connect(client: Client, tls: Option<Arc<Tls>>) -> RedisResult<Multiplex
     Ok(connection)
 }
 
-/// A connection in use. It is dropped unless the server answered on it: a host that is gone sends
-/// nothing, and the operating system would wait for it for minutes.
+/// A connection in use. It is dropped if the server did not answer on it for a while: a host that is
+/// gone sends nothing, and the operating system would wait for it for minutes.
 struct Used<'a> {
     owner: &'a Connection,
     connection: MultiplexedConnection,
     number: u64,
-    keep: bool,
+    age: Duration,
+    asked_at: Duration,
+    /// Set by the answer.
+    keep: Option<bool>,
 }
 
 impl Used<'_> {
@@ -198,14 +218,20 @@ impl Used<'_> {
         // The server's errors arrive as a value.
         let sent = self.connection.send_packed_command(command).await;
         let sent = sent.and_then(Value::extract_error);
-        self.keep = !sent.as_ref().is_err_and(RedisError::is_unrecoverable_error);
+        self.keep = Some(match &sent {
+            Ok(_) => true,
+            // The primary became a replica and stays connected. By now its name may lead to another.
+            Err(error) if error.code() == Some("READONLY") => self.age < REPLICA_AGE,
+            Err(error) => !error.is_unrecoverable_error(),
+        });
         sent
     }
 }
 
 impl Drop for Used<'_> {
     fn drop(&mut self) {
-        if !self.keep {
+        let waited = || self.owner.clock.monotonic().saturating_sub(self.asked_at);
+        if !self.keep.unwrap_or_else(|| waited() < SILENCE) {
             let mut slot = self.owner.slot();
             if slot.made == self.number {
                 slot.connection = None;

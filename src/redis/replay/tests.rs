@@ -583,6 +583,52 @@ async fn a_replica_refuses_and_a_server_that_is_gone_or_hangs_is_an_error() {
     assert!(answer.is_err(), "it hangs: {answer:?}");
 }
 
+/// How many connections were made to Redis, with one connection that stays.
+async fn connections(redis: &mut MultiplexedConnection) -> u64 {
+    let text: String = ::redis::cmd("INFO").arg("stats").query_async(redis).await.unwrap();
+    let name = "total_connections_received:";
+    text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_early_does_not_cost_the_others_their_connection() {
+    let Some(redis) = Redis::start().await else { return };
+    let store = redis.store();
+    begin(&store).await;
+    let mut own = redis.connect().await;
+    let before = connections(&mut own).await;
+    for (name, patience, made) in [("early", 20 * MILLI, 0), ("late", 250 * MILLI, 1)] {
+        for id in 0..3 {
+            ::redis::cmd("CLIENT").arg(&["PAUSE", "400"]).exec_async(&mut own).await.unwrap();
+            let call = fresh(id);
+            let call = store.insert_if_absent(&call);
+            assert!(tokio::time::timeout(patience, call).await.is_err(), "{name}");
+            tokio::time::sleep(450 * MILLI).await;
+            let _ = store.insert_if_absent(&fresh(10 + id)).await.unwrap();
+            assert_eq!(connections(&mut own).await, before + made * (id + 1), "{name} {id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_an_answer_of_a_replica_the_primary_is_looked_for_again() {
+    let Some(redis) = Redis::start().await else { return };
+    let store = redis.store();
+    begin(&store).await;
+    redis.run(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let mut own = redis.connect().await;
+    let before = connections(&mut own).await;
+    let insert = async || store.insert_if_absent(&fresh(1)).await.unwrap_err().to_string();
+    for _ in 0..3 {
+        assert_eq!(insert().await, "the server says READONLY");
+    }
+    assert_eq!(connections(&mut own).await, before, "not each call connects");
+    tokio::time::sleep(SECOND).await;
+    insert().await;
+    insert().await;
+    assert_eq!(connections(&mut own).await, before + 1);
+}
+
 #[tokio::test]
 async fn a_start_in_the_future_is_a_problem() {
     let Some(redis) = Redis::start().await else { return };
