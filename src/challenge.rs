@@ -9,16 +9,21 @@ use std::sync::Arc;
 use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue};
 
+use crate::scheme::Scheme;
 use crate::token::ScopeToken;
 
-/// The `error` code of a challenge (RFC 6750 §3.1). A challenge without a code only asks for
-/// credentials.
+/// The `error` code of a challenge (RFC 6750 §3.1, RFC 9449 §12.2, RFC 9470 §3). A challenge without a code
+/// only asks for credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// No credentials, or a refusal that the token did not cause: no error code.
+    /// No credentials: no error code.
     None,
+    /// A refusal that no other token would heal: no error code.
+    Denied,
     InvalidRequest,
     InvalidToken,
+    InvalidProof,
+    UseNonce,
     InsufficientScope,
     InsufficientUserAuthentication,
 }
@@ -35,12 +40,18 @@ pub(crate) struct StepUp {
 impl Code {
     pub(crate) const fn error(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::None => None,
+            Self::None | Self::Denied => None,
             Self::InvalidRequest => {
                 Some(("invalid_request", "The request must carry one access token, well-formed"))
             }
             Self::InvalidToken => {
                 Some(("invalid_token", "The access token is not valid for this resource"))
+            }
+            Self::InvalidProof => {
+                Some(("invalid_dpop_proof", "The DPoP proof is not valid for this request"))
+            }
+            Self::UseNonce => {
+                Some(("use_dpop_nonce", "The DPoP proof must contain the nonce of this response"))
             }
             Self::InsufficientScope => {
                 Some(("insufficient_scope", "The access token lacks a scope for this resource"))
@@ -53,10 +64,10 @@ impl Code {
     }
 }
 
-/// The parameters of RFC 6750 §3 and RFC 9470 §3. This crate sets them, so they cannot be configured as
-/// further parameters.
-const OWN_PARAMS: [&str; 7] =
-    ["realm", "scope", "error", "error_description", "error_uri", "acr_values", "max_age"];
+/// The parameters of RFC 6750 §3, RFC 9449 §7.1 and RFC 9470 §3. This crate sets them, so they cannot be
+/// configured as further parameters.
+const OWN_PARAMS: [&str; 8] =
+    ["realm", "scope", "error", "error_description", "error_uri", "acr_values", "max_age", "algs"];
 
 /// The settings that all challenges of one server share.
 #[derive(Clone, Debug, Default)]
@@ -64,28 +75,84 @@ pub(crate) struct ChallengeConfig {
     pub(crate) realm: String,
     pub(crate) descriptions: bool,
     pub(crate) error_uri: Option<String>,
-    /// The URL of the metadata of the resource (RFC 9728 §5.1), for every challenge of our scheme.
+    /// The URL of the metadata of the resource (RFC 9728 §5.1), for every challenge of our schemes.
     pub(crate) resource_metadata: Option<String>,
     /// Further auth-params: name and text.
     pub(crate) params: Vec<(String, String)>,
     /// Challenges of other schemes, for each 401.
     pub(crate) others: Vec<HeaderValue>,
+    /// The settings for the scheme `DPoP`, if it is accepted.
+    pub(crate) dpop: Option<DpopChallenge>,
+}
+
+/// The settings for challenges of the scheme `DPoP` (RFC 9449 §7.1).
+#[derive(Clone, Debug)]
+pub(crate) struct DpopChallenge {
+    /// The names of the algorithms of proofs, separated by spaces.
+    pub(crate) algs: String,
+    /// Whether `Bearer` is not offered, since every token must be bound to a key.
+    pub(crate) alone: bool,
+}
+
+impl ChallengeConfig {
+    fn accepts(&self, scheme: Scheme) -> bool {
+        match scheme {
+            Scheme::Bearer => !self.dpop.as_ref().is_some_and(|dpop| dpop.alone),
+            Scheme::Dpop => self.dpop.is_some(),
+        }
+    }
+}
+
+/// One value for each scheme that a client can use.
+#[derive(Clone, Debug)]
+struct ByScheme<T> {
+    bearer: T,
+    /// `None` if the scheme is not accepted.
+    dpop: Option<T>,
+}
+
+impl<T> ByScheme<T> {
+    fn build(
+        config: &ChallengeConfig,
+        of: impl Fn(Scheme) -> Result<T, String>,
+    ) -> Result<Self, String> {
+        let dpop = config.dpop.as_ref().map(|_| of(Scheme::Dpop));
+        Ok(Self { bearer: of(Scheme::Bearer)?, dpop: dpop.transpose()? })
+    }
+
+    fn of(&self, scheme: Scheme) -> &T {
+        match scheme {
+            Scheme::Bearer => &self.bearer,
+            Scheme::Dpop => self.dpop.as_ref().unwrap_or(&self.bearer),
+        }
+    }
 }
 
 /// The prepared challenges of one server or one route.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenges {
+    /// For a request without credentials.
     none: Arc<Prepared>,
+    /// For a request that used a scheme.
+    used: ByScheme<Used>,
+}
+
+/// The prepared challenges for a request that used one scheme.
+#[derive(Clone, Debug)]
+struct Used {
+    denied: Arc<Prepared>,
     invalid_request: Arc<Prepared>,
     invalid_token: Arc<Prepared>,
+    invalid_proof: Arc<Prepared>,
+    use_nonce: Arc<Prepared>,
 }
 
 /// The prepared challenges for a token that lacks what one branch of a policy asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct BranchChallenges {
-    insufficient_scope: Arc<Prepared>,
+    insufficient_scope: ByScheme<Arc<Prepared>>,
     /// `None` if the branch asks for no login.
-    insufficient_user_authentication: Option<Arc<Prepared>>,
+    insufficient_user_authentication: Option<ByScheme<Arc<Prepared>>>,
 }
 
 impl BranchChallenges {
@@ -98,7 +165,9 @@ impl BranchChallenges {
         scope: &[ScopeToken],
         step_up: Option<&StepUp>,
     ) -> Result<Self, String> {
-        let of = |code| prepared(config, scope, step_up, code);
+        let of = |code| {
+            ByScheme::build(config, |scheme| prepared(config, scope, step_up, code, Some(scheme)))
+        };
         let login = step_up.map(|_| of(Code::InsufficientUserAuthentication));
         Ok(Self {
             insufficient_scope: of(Code::InsufficientScope)?,
@@ -135,23 +204,20 @@ impl Challenges {
     /// Fails if a parameter does not match its grammar or occurs twice. The text names the
     /// parameter.
     pub(crate) fn build(config: &ChallengeConfig, scope: &[ScopeToken]) -> Result<Self, String> {
-        let of = |code| prepared(config, scope, None, code);
+        let used = |scheme| {
+            let of = |code| prepared(config, scope, None, code, Some(scheme));
+            Ok(Used {
+                denied: of(Code::Denied)?,
+                invalid_request: of(Code::InvalidRequest)?,
+                invalid_token: of(Code::InvalidToken)?,
+                invalid_proof: of(Code::InvalidProof)?,
+                use_nonce: of(Code::UseNonce)?,
+            })
+        };
         Ok(Self {
-            none: of(Code::None)?,
-            invalid_request: of(Code::InvalidRequest)?,
-            invalid_token: of(Code::InvalidToken)?,
+            none: prepared(config, scope, None, Code::None, None)?,
+            used: ByScheme::build(config, used)?,
         })
-    }
-
-    /// The challenges for a token that lacks something that no scope heals. The challenge of a 403, which
-    /// has no code, is for this scheme alone.
-    ///
-    /// # Errors
-    /// As [`build`](Self::build).
-    pub(crate) fn without_scope(config: &ChallengeConfig) -> Result<Self, String> {
-        let alone = ChallengeConfig { others: Vec::new(), ..config.clone() };
-        let none = prepared(&alone, &[], None, Code::None)?;
-        Ok(Self { none, ..Self::build(config, &[])? })
     }
 
     /// Whether the challenges for a request without a token name this scope.
@@ -164,39 +230,63 @@ impl Challenges {
         })
     }
 
-    /// The challenges for a refusal with this code. `branch` has those for a lack of scope or login.
+    /// The challenges for a refusal with this code, of a request that used this scheme. `branch` has those for
+    /// a lack of scope or login.
     pub(crate) fn of<'a>(
         &'a self,
         code: Code,
+        scheme: Scheme,
         branch: Option<&'a BranchChallenges>,
     ) -> &'a Arc<Prepared> {
+        let used = self.used.of(scheme);
         match code {
             Code::None => &self.none,
-            Code::InvalidRequest => &self.invalid_request,
-            Code::InvalidToken => &self.invalid_token,
+            Code::Denied => &used.denied,
+            Code::InvalidRequest => &used.invalid_request,
+            Code::InvalidToken => &used.invalid_token,
+            Code::InvalidProof => &used.invalid_proof,
+            Code::UseNonce => &used.use_nonce,
             Code::InsufficientScope => {
-                branch.map_or(&self.none, |branch| &branch.insufficient_scope)
+                branch.map_or(&used.denied, |branch| branch.insufficient_scope.of(scheme))
             }
             Code::InsufficientUserAuthentication => branch
                 .and_then(|branch| branch.insufficient_user_authentication.as_ref())
-                .unwrap_or(&self.none),
+                .map_or(&used.denied, |prepared| prepared.of(scheme)),
         }
     }
 }
 
+/// The challenges of one response. `used` is the scheme that the request used. Only its challenge has an error
+/// code (RFC 9449 §7.2).
 fn prepared(
     config: &ChallengeConfig,
     scope: &[ScopeToken],
     step_up: Option<&StepUp>,
     code: Code,
+    used: Option<Scheme>,
 ) -> Result<Arc<Prepared>, String> {
-    let mut all = vec![challenge(config, scope, step_up, code)?];
+    let mut all = Vec::new();
+    if let Some(used) = used {
+        all.push(challenge(config, scope, step_up, code, used)?);
+    }
+    // Another scheme, or a token of another kind, may help.
+    if let Code::None | Code::InvalidToken = code {
+        for other in [Scheme::Bearer, Scheme::Dpop] {
+            if used != Some(other) && config.accepts(other) {
+                all.push(challenge(config, scope, None, Code::None, other)?);
+            }
+        }
+    }
     match code {
         Code::None | Code::InvalidToken | Code::InsufficientUserAuthentication => {
             all.extend_from_slice(&config.others);
         }
         // Credentials of another scheme would not help.
-        Code::InvalidRequest | Code::InsufficientScope => {}
+        Code::Denied
+        | Code::InvalidRequest
+        | Code::InvalidProof
+        | Code::UseNonce
+        | Code::InsufficientScope => {}
     }
     Ok(Prepared::new(all))
 }
@@ -206,6 +296,7 @@ fn challenge(
     scope: &[ScopeToken],
     step_up: Option<&StepUp>,
     code: Code,
+    scheme: Scheme,
 ) -> Result<HeaderValue, String> {
     let mut params = vec![("realm", config.realm.clone())];
     if let Some((error, description)) = code.error() {
@@ -217,8 +308,9 @@ fn challenge(
             params.push(("error_uri", uri.clone()));
         }
     }
-    // A malformed request says nothing about scope, so the response does not either.
-    if !scope.is_empty() && code != Code::InvalidRequest {
+    // A malformed request or proof says nothing about scope, so the response does not either.
+    let is_malformed = matches!(code, Code::InvalidRequest | Code::InvalidProof | Code::UseNonce);
+    if !scope.is_empty() && !is_malformed {
         let scope: Vec<_> = scope.iter().map(ScopeToken::as_str).collect();
         params.push(("scope", scope.join(" ")));
     }
@@ -228,6 +320,9 @@ fn challenge(
         params.extend(acr_values.as_ref().map(|values| ("acr_values", values.join(" "))));
         params.extend(max_age.map(|seconds| ("max_age", seconds.to_string())));
     }
+    if let (Scheme::Dpop, Some(dpop)) = (scheme, &config.dpop) {
+        params.push(("algs", dpop.algs.clone()));
+    }
     params.extend(config.resource_metadata.as_ref().map(|url| ("resource_metadata", url.clone())));
     for (name, text) in &config.params {
         if OWN_PARAMS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
@@ -236,7 +331,7 @@ fn challenge(
         params.push((name, text.clone()));
     }
 
-    let mut value = String::from("Bearer");
+    let mut value = String::from(scheme.name());
     for (index, (name, text)) in params.iter().enumerate() {
         // RFC 9110 §11.2: a name occurs only once, compared case-insensitively.
         if params.iter().take(index).any(|(other, _)| other.eq_ignore_ascii_case(name)) {

@@ -7,7 +7,7 @@ fn config() -> ChallengeConfig {
 fn text(config: &ChallengeConfig, scope: &str, code: Code) -> Result<String, String> {
     let scope: Vec<_> = scope.split(' ').filter_map(|word| ScopeToken::parse(word).ok()).collect();
     let challenges = Challenges::build(config, &scope)?;
-    Ok(challenges.of(code, None).challenges[0].to_str().unwrap().to_owned())
+    Ok(challenges.of(code, Scheme::Bearer, None).challenges[0].to_str().unwrap().to_owned())
 }
 
 #[test]
@@ -41,24 +41,22 @@ fn metadata_is_named_whatever_the_code_and_by_our_scheme_alone() {
     let resource_metadata = Some(url.to_owned());
     let config = ChallengeConfig { resource_metadata, others, ..config() };
     let parameter = format!("resource_metadata=\"{url}\"");
-    let (all, lacks) =
-        (Challenges::build(&config, &[]).unwrap(), Challenges::without_scope(&config).unwrap());
+    let all = Challenges::build(&config, &[]).unwrap();
     let step_up = StepUp { acr_values: None, max_age: Some(60) };
     let branch = BranchChallenges::build(&config, &[], Some(&step_up)).unwrap();
     for code in [
         Code::None,
+        Code::Denied,
         Code::InvalidRequest,
         Code::InvalidToken,
         Code::InsufficientScope,
         Code::InsufficientUserAuthentication,
     ] {
-        for challenges in [&all, &lacks] {
-            let prepared = challenges.of(code, Some(&branch));
-            let named = |value: &&HeaderValue| value.to_str().unwrap().contains(&parameter);
-            let with: Vec<_> = prepared.challenges.iter().filter(named).collect();
-            assert_eq!(with, [&prepared.challenges[0]], "{code:?}");
-            assert!(prepared.challenges[0].to_str().unwrap().starts_with("Bearer "));
-        }
+        let prepared = all.of(code, Scheme::Bearer, Some(&branch));
+        let named = |value: &&HeaderValue| value.to_str().unwrap().contains(&parameter);
+        let with: Vec<_> = prepared.challenges.iter().filter(named).collect();
+        assert_eq!(with, [&prepared.challenges[0]], "{code:?}");
+        assert!(prepared.challenges[0].to_str().unwrap().starts_with("Bearer "));
     }
 }
 
@@ -107,10 +105,10 @@ fn challenges_of_other_schemes() {
     let others = vec![parse_other("ApiKey").unwrap()];
     let config = ChallengeConfig { others, ..config() };
     let challenges = Challenges::build(&config, &[]).unwrap();
-    let count = |code| challenges.of(code, None).headers.get_all(WWW_AUTHENTICATE).iter().count();
-    assert_eq!([Code::None, Code::InvalidToken, Code::InvalidRequest].map(count), [2, 2, 1]);
-    let lacks = Challenges::without_scope(&config).unwrap();
-    assert_eq!(lacks.of(Code::None, None).challenges.len(), 1);
+    let of = |code| challenges.of(code, Scheme::Bearer, None);
+    let count = |code| of(code).headers.get_all(WWW_AUTHENTICATE).iter().count();
+    let codes = [Code::None, Code::InvalidToken, Code::InvalidRequest, Code::Denied];
+    assert_eq!(codes.map(count), [2, 2, 1, 1]);
 }
 
 #[test]
@@ -125,4 +123,78 @@ fn error_uris() {
     ] {
         assert_eq!(is_error_uri(uri), good, "{uri}");
     }
+}
+
+#[test]
+fn an_error_code_is_in_the_challenge_of_the_scheme_that_was_used() {
+    let algs = || "ES256 PS256".to_owned();
+    let step_up = StepUp { acr_values: None, max_age: Some(60) };
+    let shown = |dpop: Option<DpopChallenge>, code, scheme| {
+        let config = ChallengeConfig { dpop, descriptions: false, ..config() };
+        let scope = [ScopeToken::parse("a").unwrap()];
+        let challenges = Challenges::build(&config, &scope).unwrap();
+        let branch = BranchChallenges::build(&config, &scope, Some(&step_up)).unwrap();
+        let prepared = challenges.of(code, scheme, Some(&branch));
+        prepared.challenges.iter().map(|c| c.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (bearer, dpop) = (Scheme::Bearer, Scheme::Dpop);
+    let plain = r#"Bearer realm="notes", scope="a""#;
+    let proof = r#"DPoP realm="notes", scope="a", algs="ES256 PS256""#;
+    let cases: [(Code, Scheme, &[&str]); 12] = [
+        (Code::None, bearer, &[plain, proof]),
+        (Code::Denied, bearer, &[plain]),
+        (Code::Denied, dpop, &[proof]),
+        (Code::InvalidRequest, bearer, &[r#"Bearer realm="notes", error="invalid_request""#]),
+        (
+            Code::InvalidRequest,
+            dpop,
+            &[r#"DPoP realm="notes", error="invalid_request", algs="ES256 PS256""#],
+        ),
+        (
+            Code::InvalidToken,
+            bearer,
+            &[r#"Bearer realm="notes", error="invalid_token", scope="a""#, proof],
+        ),
+        (
+            Code::InvalidToken,
+            dpop,
+            &[r#"DPoP realm="notes", error="invalid_token", scope="a", algs="ES256 PS256""#, plain],
+        ),
+        (
+            Code::InvalidProof,
+            dpop,
+            &[r#"DPoP realm="notes", error="invalid_dpop_proof", algs="ES256 PS256""#],
+        ),
+        (
+            Code::UseNonce,
+            dpop,
+            &[r#"DPoP realm="notes", error="use_dpop_nonce", algs="ES256 PS256""#],
+        ),
+        (
+            Code::InsufficientScope,
+            dpop,
+            &[r#"DPoP realm="notes", error="insufficient_scope", scope="a", algs="ES256 PS256""#],
+        ),
+        (
+            Code::InsufficientUserAuthentication,
+            dpop,
+            &["DPoP realm=\"notes\", error=\"insufficient_user_authentication\", scope=\"a\", \
+                 max_age=\"60\", algs=\"ES256 PS256\""],
+        ),
+        (
+            Code::InsufficientScope,
+            bearer,
+            &[r#"Bearer realm="notes", error="insufficient_scope", scope="a""#],
+        ),
+    ];
+    for (code, scheme, expected) in cases {
+        let on = Some(DpopChallenge { algs: algs(), alone: false });
+        assert_eq!(shown(on, code, scheme), expected, "{code:?} {scheme:?}");
+    }
+    // Where every token must be bound to a key, `Bearer` is not offered.
+    let alone = || Some(DpopChallenge { algs: algs(), alone: true });
+    assert_eq!(shown(alone(), Code::None, bearer), [proof]);
+    assert_eq!(shown(alone(), Code::InvalidToken, dpop).len(), 1);
+    assert_eq!(shown(alone(), Code::InvalidToken, bearer).len(), 2);
+    assert_eq!(shown(None, Code::None, bearer), [plain]);
 }

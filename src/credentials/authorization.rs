@@ -1,4 +1,4 @@
-//! The token in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11).
+//! The token in the `Authorization` field (RFC 6750 §2.1, RFC 9449 §7.1, RFC 9110 §11).
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -7,10 +7,22 @@ use crate::challenge::is_tchar;
 use crate::credentials::presentation::{Credentials, Placement};
 use crate::credentials::token68::Token68;
 use crate::error::Error;
+use crate::scheme::Scheme;
 
-/// The scheme (RFC 6750 §2.1), case-insensitive.
-const BEARER: &[u8] = b"Bearer";
-pub(super) fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error> {
+/// The name of a scheme, case-insensitive.
+type Name = (&'static [u8], Scheme);
+const BEARER: Name = (b"Bearer", Scheme::Bearer);
+const DPOP: Name = (b"DPoP", Scheme::Dpop);
+
+/// The schemes that are read. `DPoP` is read only if the server accepts proofs.
+fn schemes(accepts_dpop: bool) -> &'static [Name] {
+    if accepts_dpop { &[BEARER, DPOP] } else { &[BEARER] }
+}
+
+pub(super) fn from_header(
+    headers: &HeaderMap,
+    accepts_dpop: bool,
+) -> Result<Credentials<'_>, Error> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let Some(line) = lines.next() else {
         return Err(Error::MissingCredentials);
@@ -21,28 +33,47 @@ pub(super) fn from_header(headers: &HeaderMap) -> Result<Credentials<'_>, Error>
     let line = line.as_bytes();
     // A scheme is an HTTP token (RFC 9110 §11.1). It ends at the first character that is not
     // allowed in such a token.
-    let bearer = line.split_at_checked(BEARER.len());
-    let Some((_, rest)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER)) else {
-        return Err(another_scheme(line));
+    let schemes = schemes(accepts_dpop);
+    let Some((rest, scheme)) = schemes.iter().find_map(|scheme| after(line, scheme)) else {
+        return Err(another_scheme(line, schemes));
     };
     let token = rest.trim_ascii_start_spaces();
     if token.len() == rest.len() {
         let goes_on = rest.first().copied().is_some_and(is_tchar);
-        return Err(if goes_on { another_scheme(line) } else { Error::MalformedCredentials });
+        return Err(if goes_on {
+            another_scheme(line, schemes)
+        } else {
+            Error::MalformedCredentials
+        });
     }
     let token = Token68::parse(token).ok_or(Error::MalformedCredentials)?;
-    Ok(Credentials { token, placement: Placement::Header })
+    Ok(Credentials { token, scheme, placement: Placement::Header })
 }
 
-/// Classifies a line that does not begin with the scheme `Bearer`. Over HTTP/2, the line may have
+/// The rest of a line that begins with the letters of a scheme.
+#[inline]
+fn after<'a>(line: &'a [u8], (name, scheme): &Name) -> Option<(&'a [u8], Scheme)> {
+    let (own, rest) = line.split_at_checked(name.len())?;
+    own.eq_ignore_ascii_case(name).then_some((rest, *scheme))
+}
+
+/// The scheme that a request with malformed credentials seems to use, for its challenge.
+#[cold]
+pub(super) fn scheme_of(headers: &HeaderMap, accepts_dpop: bool) -> Scheme {
+    let line = headers.get(AUTHORIZATION).map_or(&b""[..], |line| line.as_bytes());
+    let found = schemes(accepts_dpop).iter().find_map(|scheme| after(line, scheme));
+    found.map_or(Scheme::Bearer, |(_, scheme)| scheme)
+}
+
+/// Classifies a line that does not begin with one of our schemes. Over HTTP/2, the line may have
 /// white space around it, although the sender must not send it (RFC 9113 §8.2.1). A proxy may have
 /// joined two lines with a comma (RFC 9110 §5.3). Another reader could find a token in such a line,
 /// so it must not pass as anonymous.
 #[inline]
-fn another_scheme(line: &[u8]) -> Error {
+fn another_scheme(line: &[u8], schemes: &[Name]) -> Error {
     let begins_with_a_scheme = line.first().is_some_and(u8::is_ascii_alphabetic);
-    let hides_bearer = (!begins_with_a_scheme || has_comma(line)) && hides_bearer(line);
-    if hides_bearer { Error::MalformedCredentials } else { Error::UnsupportedScheme }
+    let hides_a_token = (!begins_with_a_scheme || has_comma(line)) && hides_a_token(line, schemes);
+    if hides_a_token { Error::MalformedCredentials } else { Error::UnsupportedScheme }
 }
 
 /// Works in blocks, as for a token68.
@@ -54,17 +85,17 @@ fn has_comma(line: &[u8]) -> bool {
     blocks.iter().fold(false, |found, block| found | any(block)) | any(last)
 }
 
-/// Whether any element of the list may be a Bearer token, after leading characters that cannot be
+/// Whether any element of the list may be a token of one of our schemes, after leading characters that cannot be
 /// part of a scheme are skipped.
 #[cold]
-fn hides_bearer(line: &[u8]) -> bool {
+fn hides_a_token(line: &[u8], schemes: &[Name]) -> bool {
     line.split(|byte| *byte == b',').any(|element| {
         let begins_at = element.iter().position(|byte| is_tchar(*byte)).unwrap_or(element.len());
         let (_, element) = element.split_at(begins_at);
-        element.split_at_checked(BEARER.len()).is_some_and(|(scheme, rest)| {
-            let goes_on = rest.first().copied().is_some_and(is_tchar);
-            scheme.eq_ignore_ascii_case(BEARER) && !goes_on
-        })
+        schemes
+            .iter()
+            .filter_map(|scheme| after(element, scheme))
+            .any(|(rest, _)| !rest.first().copied().is_some_and(is_tchar))
     })
 }
 
@@ -138,8 +169,38 @@ mod tests {
         ];
         for (name, lines, expected) in cases {
             let headers = header(lines);
-            let found = from_header(&headers).map(|found| found.token.text().into_owned());
+            let found = from_header(&headers, false).map(|found| found.token.text().into_owned());
             assert_eq!(found, expected.clone().map(str::to_owned), "{name}");
         }
+    }
+
+    #[test]
+    fn the_scheme_dpop_is_read_where_it_is_accepted() {
+        type Lines = &'static [&'static [u8]];
+        type Read = Result<(&'static str, Scheme), Error>;
+        let malformed = || Err(Error::MalformedCredentials);
+        let cases: &[(&str, Lines, Read)] = &[
+            ("plain", &[b"DPoP abc.d"], Ok(("abc.d", Scheme::Dpop))),
+            ("lower case", &[b"dpop t"], Ok(("t", Scheme::Dpop))),
+            ("upper case, spaces", &[b"DPOP   t"], Ok(("t", Scheme::Dpop))),
+            ("bearer", &[b"Bearer t"], Ok(("t", Scheme::Bearer))),
+            ("no token", &[b"DPoP"], malformed()),
+            ("a tab", &[b"DPoP\tt"], malformed()),
+            ("a leading blank", &[b" DPoP t"], malformed()),
+            ("two on one line", &[b"DPoP t, Bearer t"], malformed()),
+            ("behind another scheme", &[b"Basic eA==, dpop t"], malformed()),
+            ("glued", &[b"DPoPt"], Err(Error::UnsupportedScheme)),
+            ("another scheme", &[b"DPoP2 t"], Err(Error::UnsupportedScheme)),
+            ("both schemes", &[b"Bearer t", b"DPoP t"], Err(Error::RepeatedCredentials)),
+        ];
+        for (name, lines, expected) in cases {
+            let headers = header(lines);
+            let found = from_header(&headers, true);
+            let found = found.map(|found| (found.token.text().into_owned(), found.scheme));
+            let expected = expected.clone().map(|(token, scheme)| (token.to_owned(), scheme));
+            assert_eq!(found, expected, "{name}");
+        }
+        let off = from_header(&header(&[b"DPoP t"]), false).map(|found| found.scheme);
+        assert_eq!(off, Err(Error::UnsupportedScheme));
     }
 }

@@ -3,6 +3,7 @@
 use crate::credentials::presentation::{Credentials, Placement};
 use crate::credentials::token68::Token68;
 use crate::error::Error;
+use crate::scheme::Scheme;
 
 /// The token that the form layer found in a body, for the server of that layer.
 #[derive(Clone)]
@@ -16,7 +17,7 @@ pub(super) fn from_form(form: &FormToken) -> Result<Credentials<'_>, Error> {
         FormToken::Repeated => Err(Error::RepeatedCredentials),
         FormToken::One(token) => {
             let token = Token68::parse(token.as_bytes()).ok_or(Error::MalformedCredentials)?;
-            Ok(Credentials { token, placement: Placement::Form })
+            Ok(Credentials { token, scheme: Scheme::Bearer, placement: Placement::Form })
         }
     }
 }

@@ -5,10 +5,10 @@
 //! - Several `Authorization` lines: 400. Neither the first nor the last line may be preferred (RFC
 //!   9110 §11.6.2).
 //! - No line, or a scheme other than `Bearer` (case-insensitive): no credentials for this server
-//!   (RFC 6750 §3.1).
-//! - `Bearer`, one or more spaces, one token68: the token (RFC 6750 §2.1). Anything else after
-//!   `Bearer` is malformed: 400.
-//! - `Bearer` at a place where another reader could find it, after white space or a comma:
+//!   (RFC 6750 §3.1). `DPoP` (RFC 9449 §7.1) is read only if it is enabled.
+//! - The scheme, one or more spaces, one token68: the token (RFC 6750 §2.1). Anything else after
+//!   the scheme is malformed: 400.
+//! - The scheme at a place where another reader could find it, after white space or a comma:
 //!   malformed, 400.
 //! - A token by two methods: 400, even if both tokens are equal (RFC 6750 §2).
 //!
@@ -25,41 +25,55 @@ mod websocket;
 use http::HeaderMap;
 
 use crate::error::Error;
+use crate::scheme::Scheme;
 
 pub(crate) use form::FormToken;
-pub(crate) use presentation::{Certificate, Head, Placement, Presentation, Scheme};
+pub(crate) use presentation::{
+    Certificate, Head, PROOF_FIELD, Placement, Presentation, ProofField,
+};
 pub(crate) use query::{ACCESS_TOKEN, Query, QueryToken, query_token, without_query_token};
 pub(crate) use token68::Token68;
 pub(crate) use websocket::{TokenProtocol, WebSocket, WebSocketTokens};
 
-use authorization::from_header;
+use authorization::{from_header, scheme_of};
 use form::from_form;
 use presentation::Credentials;
 use query::from_query;
 use websocket::from_websocket;
 
-/// Extracts the credentials of a request. `query` is empty, and `websocket` is `None`, if that method is
-/// disabled.
+/// The methods that are enabled in addition to the scheme `Bearer`, and where their tokens are.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Methods<'a> {
+    pub(crate) dpop: bool,
+    pub(crate) form: Option<&'a FormToken>,
+    /// Empty if the method is disabled.
+    pub(crate) query: Query<'a>,
+    pub(crate) websocket: Option<WebSocket<'a>>,
+}
+
+/// The scheme that the challenge to a request with malformed credentials is for.
+pub(crate) fn used_scheme(headers: &HeaderMap, accepts_dpop: bool) -> Scheme {
+    scheme_of(headers, accepts_dpop)
+}
+
+/// Extracts the credentials of a request.
 #[inline]
 pub(crate) fn extract<'a>(
     head: Head<'a>,
-    form: Option<&'a FormToken>,
-    query: Query<'a>,
-    websocket: Option<WebSocket<'a>>,
+    methods: Methods<'a>,
     certificate: Certificate,
 ) -> Result<Presentation<'a>, Error> {
-    let websocket = websocket.and_then(|websocket| from_websocket(head, websocket));
-    let found = find(head.headers, form, query, websocket)?;
+    let websocket = methods.websocket.and_then(|websocket| from_websocket(head, websocket));
+    let found = find(head.headers, methods, websocket)?;
     Ok(Presentation::new(found, head, certificate))
 }
 
 fn find<'a>(
     headers: &'a HeaderMap,
-    form: Option<&'a FormToken>,
-    query: Query<'a>,
+    Methods { dpop, form, query, .. }: Methods<'a>,
     websocket: Option<Result<Credentials<'a>, Error>>,
 ) -> Result<Credentials<'a>, Error> {
-    let header = from_header(headers);
+    let header = from_header(headers, dpop);
     let mut others = [form.map(from_form), from_query(query), websocket].into_iter().flatten();
     match (header, others.next(), others.next()) {
         (header, None, _) => header,
@@ -107,7 +121,8 @@ mod tests {
             ("query empty", &none, None, Some("access_token="), Err(Error::MalformedCredentials)),
         ] {
             let query = Query { uri: query, kept: None };
-            let found = find(headers, form, query, None).map(|found| found.placement);
+            let methods = Methods { form, query, ..Methods::default() };
+            let found = find(headers, methods, None).map(|found| found.placement);
             assert_eq!(found, expected, "{name}");
         }
     }
@@ -129,7 +144,8 @@ mod tests {
             ("and one in a form", &none, Some(&one), None, Err(Error::SeveralMethods)),
         ] {
             let query = Query { uri, kept: Some(&kept) };
-            let found = find(headers, form, query, None).map(|found| text_of(&found.token));
+            let methods = Methods { form, query, ..Methods::default() };
+            let found = find(headers, methods, None).map(|found| text_of(&found.token));
             assert_eq!(found, expected.map(str::to_owned), "{name}");
         }
         for uri in ["/", "/?a=1", "/?access_token=", "/?access_token=a&access_token=a"] {

@@ -1,13 +1,13 @@
 //! A token as a request presents it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::Method;
-use http::header::HeaderName;
-use http::uri::Uri;
+use http::header::{HeaderMap, HeaderName};
+use http::{Method, Uri};
 
 use crate::credentials::token68::Token68;
+use crate::scheme::Scheme;
 use crate::token::Thumbprint;
 
 /// Where the request carried its token.
@@ -22,10 +22,39 @@ pub(crate) enum Placement {
     Alone,
 }
 
-/// The scheme with which a token was presented (RFC 9110 §11.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Bearer,
+/// The field with the proof of a key (RFC 9449 §4.1). It is read only beside a token with the scheme `DPoP`.
+#[derive(Clone)]
+#[cfg_attr(not(feature = "dpop"), allow(dead_code))]
+pub(crate) enum ProofField<'a> {
+    Absent,
+    One(Cow<'a, [u8]>),
+    /// There are several lines. None of them may be preferred.
+    Several,
+    /// The proof was confirmed before, by an outer layer of the same server. The client has this key.
+    Confirmed(Thumbprint),
+}
+
+/// The field with a proof.
+pub(crate) const PROOF_FIELD: HeaderName = HeaderName::from_static("dpop");
+
+impl<'a> ProofField<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut lines = headers.get_all(PROOF_FIELD).iter();
+        match (lines.next(), lines.next()) {
+            (None, _) => Self::Absent,
+            (Some(line), None) => Self::One(line.as_bytes().into()),
+            (Some(_), Some(_)) => Self::Several,
+        }
+    }
+
+    fn into_owned(self) -> ProofField<'static> {
+        match self {
+            Self::Absent => ProofField::Absent,
+            Self::One(line) => ProofField::One(line.into_owned().into()),
+            Self::Several => ProofField::Several,
+            Self::Confirmed(key) => ProofField::Confirmed(key),
+        }
+    }
 }
 
 /// The parts of a request's head that may be used to validate a token.
@@ -33,6 +62,8 @@ pub(crate) enum Scheme {
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
+    /// The URI before routers removed parts of its path, if it is known.
+    pub(crate) original_uri: Option<&'a Uri>,
     pub(crate) headers: &'a HeaderMap,
 }
 
@@ -58,12 +89,13 @@ pub(crate) struct Presentation<'a> {
     pub(crate) placement: Placement,
     /// The client's certificate.
     pub(crate) certificate: Certificate,
+    pub(crate) proof: ProofField<'a>,
     target: Target<'a>,
 }
 
 /// The method and the URI of a request.
 #[derive(Clone)]
-#[allow(dead_code, reason = "the proof of a sender names them (RFC 9449 §4.2)")]
+#[cfg_attr(not(feature = "dpop"), allow(dead_code))]
 enum Target<'a> {
     Borrowed(&'a Method, &'a Uri),
     Owned(Arc<(Method, Uri)>),
@@ -74,9 +106,13 @@ enum Target<'a> {
 impl<'a> Presentation<'a> {
     #[inline]
     pub(super) fn new(token: Credentials<'a>, head: Head<'a>, certificate: Certificate) -> Self {
-        let Credentials { token, placement } = token;
-        let target = Target::Borrowed(head.method, head.uri);
-        Self { token, scheme: Scheme::Bearer, placement, certificate, target }
+        let Credentials { token, scheme, placement } = token;
+        let target = Target::Borrowed(head.method, head.original_uri.unwrap_or(head.uri));
+        let proof = match scheme {
+            Scheme::Bearer => ProofField::Absent,
+            Scheme::Dpop => ProofField::of(head.headers),
+        };
+        Self { token, scheme, placement, certificate, proof, target }
     }
 
     /// A token that came without a request, and so without a certificate.
@@ -86,7 +122,28 @@ impl<'a> Presentation<'a> {
             scheme: Scheme::Bearer,
             placement: Placement::Alone,
             certificate: Certificate::Absent,
+            proof: ProofField::Absent,
             target: Target::Absent,
+        }
+    }
+
+    /// The same, with a proof that was confirmed before for this request.
+    pub(crate) fn confirmed_by(mut self, key: Option<Thumbprint>) -> Self {
+        if let Some(key) = key
+            && self.scheme == Scheme::Dpop
+        {
+            self.proof = ProofField::Confirmed(key);
+        }
+        self
+    }
+
+    /// The method of the request, and its URI before routers removed parts of its path.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn target(&self) -> Option<(&Method, &Uri)> {
+        match &self.target {
+            Target::Borrowed(method, uri) => Some((method, uri)),
+            Target::Owned(owned) => Some((&owned.0, &owned.1)),
+            Target::Absent => None,
         }
     }
 
@@ -97,6 +154,7 @@ impl<'a> Presentation<'a> {
             scheme: self.scheme,
             placement: self.placement,
             certificate: self.certificate,
+            proof: self.proof.into_owned(),
             target: match self.target {
                 Target::Borrowed(method, uri) => {
                     Target::Owned(Arc::new((method.clone(), uri.clone())))
@@ -107,9 +165,11 @@ impl<'a> Presentation<'a> {
         }
     }
 }
+
 /// A token, and the method with which it was presented.
 #[derive(PartialEq, Eq)]
 pub(super) struct Credentials<'a> {
     pub(super) token: Token68<'a>,
+    pub(super) scheme: Scheme,
     pub(super) placement: Placement,
 }

@@ -9,6 +9,7 @@ use http::uri::{PathAndQuery, Uri};
 use crate::credentials::presentation::{Credentials, Placement};
 use crate::credentials::token68::Token68;
 use crate::error::Error;
+use crate::scheme::Scheme;
 
 /// The name of the parameter in a query or a form (RFC 6750 §2.2, §2.3).
 pub(crate) const ACCESS_TOKEN: &str = "access_token";
@@ -39,7 +40,7 @@ pub(super) fn from_query(query: Query<'_>) -> Option<Result<Credentials<'_>, Err
         (None, None) => None,
         (None, Some(kept)) => {
             let token = Token68(Cow::Borrowed(kept));
-            Some(Ok(Credentials { token, placement: Placement::Query }))
+            Some(Ok(Credentials { token, scheme: Scheme::Bearer, placement: Placement::Query }))
         }
         // A middleware restored the URI. A different token in it counts as a second token.
         (Some(Ok(uri)), Some(kept)) if uri.token.as_bytes() != kept => {
@@ -57,7 +58,8 @@ fn from_uri<'a>(query: &str) -> Option<Result<Credentials<'a>, Error>> {
         (Some(_), _) => Err(Error::RepeatedCredentials),
         (None, None) => Err(Error::MalformedCredentials),
         (None, Some(token)) => {
-            Ok(Credentials { token: token.into_owned(), placement: Placement::Query })
+            let token = token.into_owned();
+            Ok(Credentials { token, scheme: Scheme::Bearer, placement: Placement::Query })
         }
     })
 }

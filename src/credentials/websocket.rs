@@ -29,6 +29,7 @@ use crate::challenge::is_tchar;
 use crate::credentials::presentation::{Credentials, Head, Placement};
 use crate::credentials::token68::Token68;
 use crate::error::Error;
+use crate::scheme::Scheme;
 
 const START: &str = "base64url.bearer.authorization.";
 
@@ -125,7 +126,10 @@ pub(super) fn from_websocket<'a>(
         }
         (Some(found), _) => found,
     };
-    Some(token.map(|token| Credentials { token, placement: Placement::WebSocket }))
+    Some(token.map(|token| {
+        let scheme = Scheme::Bearer;
+        Credentials { token, scheme, placement: Placement::WebSocket }
+    }))
 }
 
 fn is_handshake(head: Head<'_>) -> bool {
@@ -289,7 +293,7 @@ mod tests {
             let uri: Uri = uri.parse().unwrap();
             let headers =
                 upgrade.iter().map(|line| (UPGRADE, HeaderValue::from_static(line))).collect();
-            let head = Head { method: &method, uri: &uri, headers: &headers };
+            let head = Head { method: &method, uri: &uri, original_uri: None, headers: &headers };
             assert_eq!(is_handshake(head), expected, "{name}");
         }
     }

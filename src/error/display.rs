@@ -9,9 +9,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MissingCredentials => f.write_str("no credentials"),
-            Self::UnsupportedScheme => f.write_str("credentials of another scheme than Bearer"),
+            Self::UnsupportedScheme => f.write_str("credentials of a scheme that is not accepted"),
             Self::MalformedCredentials => {
-                f.write_str("the Authorization field is not `Bearer` followed by one token68")
+                f.write_str("the Authorization field is not a scheme followed by one token68")
             }
             Self::RepeatedCredentials => f.write_str("credentials given more than once"),
             Self::SeveralMethods => f.write_str("a token sent by more than one method"),
@@ -98,8 +98,31 @@ impl fmt::Display for Error {
             }
             Self::UnconfirmedSender => f.write_str(
                 "the token is sender-constrained (claim `cnf`), and this server cannot confirm its \
-                 sender",
+                 sender; if it is bound to a key (`jkt`), see `manual::dpop` (feature `dpop`)",
             ),
+            Self::BoundTokenAsBearer => {
+                f.write_str("the token is bound to a key, and was sent with the scheme Bearer, not DPoP")
+            }
+            Self::UnboundToken => f.write_str(
+                "the token was sent with the scheme DPoP, and is not bound to a key (claim `cnf.jkt`)",
+            ),
+            Self::MissingProof => f.write_str("the request has no proof (field `DPoP`)"),
+            Self::InvalidProof { problem } => write!(f, "invalid proof: {problem}"),
+            Self::ForeignProofUrl { found, expected } => write!(
+                f,
+                "the proof is for the URL {found}, and the request is for {expected}: if clients use \
+                 that URL, correct the public URL of `Dpop` or its `mounted_at`"
+            ),
+            Self::ProofOutOfTime { iat, now, past, ahead } => write!(
+                f,
+                "the proof is out of time: iat {iat}, now {now}, accepted from {past} s in the past to \
+                 {ahead} s in the future; for clients with a wrong clock, see `Nonces::on_clock_skew`"
+            ),
+            Self::NonceRequired { problem } => write!(f, "the proof needs a fresh nonce: {problem}"),
+            Self::ReplayedProof => f.write_str("the proof was used before"),
+            Self::ForeignProofKey => {
+                f.write_str("the token is bound to another key than that of the proof")
+            }
             Self::MissingCertificate => f.write_str(
                 "the token is bound to a client certificate, and the request has none: the connection \
                  has no `ClientCertificate`, and no header of a trusted proxy has one; see \
@@ -160,7 +183,13 @@ impl fmt::Display for Error {
                 }
             }
             Self::SenderNotConstrained => {
-                f.write_str("the route requires a sender-constrained token (claim `cnf`)")
+                f.write_str("a sender-constrained token (claim `cnf`) is required")
+            }
+            Self::KeyNotBound => {
+                f.write_str("a token that is bound to a key (DPoP, claim `cnf.jkt`) is required")
+            }
+            Self::ReplayStoreUnavailable { problem, .. } => {
+                write!(f, "the store of used proofs can't be used: {}", problem.as_str())
             }
             Self::LookupUnavailable { problem, .. } => {
                 write!(f, "a lookup of the API failed: {}", problem.as_str())
@@ -236,7 +265,9 @@ fn if_malformed(claim: &str) -> &'static str {
         }
         "aud" => ": it is one string or an array of strings",
         "exp" | "nbf" | "iat" => ": it is a number of seconds",
-        "cnf" => ": it is an object with one key, and its `x5t#S256` is base64url of 32 octets",
+        "cnf" => {
+            ": it is an object with one key, and its `x5t#S256` and `jkt` are base64url of 32 octets"
+        }
         _ => "",
     }
 }

@@ -56,9 +56,9 @@ use crate::token::{Excerpt, NumericDate, ScopeSet};
 pub enum Error {
     /// The request has no credentials (RFC 6750 §3.1).
     MissingCredentials,
-    /// The scheme of the credentials is not Bearer (RFC 6750 §3.1).
+    /// The scheme of the credentials is not one that this server accepts (RFC 6750 §3.1).
     UnsupportedScheme,
-    /// The `Authorization` field is not `Bearer` and one token68 (RFC 6750 §2.1).
+    /// The `Authorization` field is not a scheme and one token68 (RFC 6750 §2.1, RFC 9449 §7.1).
     MalformedCredentials,
     /// The request has several `Authorization` lines, several `access_token` parameters, or several
     /// WebSocket subprotocols with a token.
@@ -207,6 +207,45 @@ pub enum Error {
         /// The problem, as a fixed text.
         problem: &'static str,
     },
+    /// The token is bound to a key (`jkt`, RFC 9449 §6.1), and was sent with the scheme `Bearer`, as a thief
+    /// without the key would send it (§7.2).
+    BoundTokenAsBearer,
+    /// The token was sent with the scheme `DPoP`, and is not bound to a key (RFC 9449 §7.1).
+    UnboundToken,
+    /// The token was sent with the scheme `DPoP`, without a proof (RFC 9449 §7.1).
+    MissingProof,
+    /// The proof does not pass a check of RFC 9449 §4.3.
+    InvalidProof {
+        /// The problem, as a fixed text.
+        problem: &'static str,
+    },
+    /// The proof is for another URL (`htu`, RFC 9449 §4.3).
+    ForeignProofUrl {
+        /// The URL in the proof.
+        found: Excerpt,
+        /// The URL of the request, from the configured public URL and the path.
+        expected: Excerpt,
+    },
+    /// The proof is too old, or too far in the future, by its `iat` (RFC 9449 §11.1).
+    ProofOutOfTime {
+        /// The `iat` of the proof.
+        iat: NumericDate,
+        /// Our time.
+        now: NumericDate,
+        /// How old a proof may be, in seconds.
+        past: u64,
+        /// How far in the future it may be, in seconds.
+        ahead: u64,
+    },
+    /// The proof needs a fresh nonce of this server (RFC 9449 §9).
+    NonceRequired {
+        /// The problem, as a fixed text.
+        problem: &'static str,
+    },
+    /// The proof was used before (RFC 9449 §11.1).
+    ReplayedProof,
+    /// The proof is valid, and its key is not the one that the token is bound to (RFC 9449 §4.3).
+    ForeignProofKey,
     /// A validator of the API refused the token.
     Refused {
         /// The validator's reason.
@@ -254,8 +293,10 @@ pub enum Error {
         /// The accepted age, in seconds.
         limit: u64,
     },
-    /// The route requires a token that is bound to a key or a certificate.
+    /// The server or the route requires a token that is bound to a key or a certificate.
     SenderNotConstrained,
+    /// The server, the issuer or the route requires a token that is bound to a key (DPoP).
+    KeyNotBound,
     /// The route requires a user, and the token does not show whether a user or a client acts.
     UnknownPrincipal {
         /// A claim that seems to name the client, and that the issuer's profile does not read.
@@ -282,6 +323,14 @@ pub enum Error {
     IntrospectionUnavailable {
         /// The issuer's name, from the configuration.
         issuer: Excerpt,
+        /// The problem.
+        problem: Excerpt,
+        /// When to try again.
+        retry_after: Duration,
+    },
+
+    /// The store of used proofs did not answer, is full, or cannot be relied on.
+    ReplayStoreUnavailable {
         /// The problem.
         problem: Excerpt,
         /// When to try again.

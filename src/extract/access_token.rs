@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::observe::Stream;
 use crate::policy::wrong_claims_type;
 use crate::rejection::{HandedOn, Refusal};
+use crate::scheme::Scheme;
 use crate::token::AccessToken;
 
 /// Converts the refusal to a response without a body. If a layer of this crate is around the handler,
@@ -52,7 +53,8 @@ where
 }
 
 pub(super) fn refusal(error: Error, outcome: &Authentication) -> Refusal {
-    Refusal::new(error, &outcome.server.challenges).told(&outcome.server.stream)
+    let scheme = outcome.token.as_ref().map_or(Scheme::Bearer, |token| token.facts().scheme());
+    Refusal::new(error, &outcome.server.challenges, scheme).told(&outcome.server.stream)
 }
 
 pub(super) fn outcome(parts: &Parts) -> Result<&Authentication, Refusal> {

@@ -113,7 +113,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Subject {
             }
             None => {
                 let error = Error::AccessDenied { requires: Excerpt::of("a subject") };
-                let refusal = Refusal::new(error, &outcome.server.without_scope);
+                let refusal = Refusal::new(error, &outcome.server.without_scope, facts.scheme());
                 Err(refusal.told(&outcome.server.stream))
             }
         }

@@ -14,11 +14,15 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use crate::challenge::{BranchChallenges, Challenges, Code, Prepared};
 use crate::error::Error;
 use crate::observe::{Occurrence, Stream};
+use crate::scheme::Scheme;
 
 pub use body::{EmptyBody, ProblemJson, RefusalBody};
 pub(crate) use grpc::to_trailers_only;
 pub(crate) use handed_on::HandedOn;
 pub(crate) use unmet::challenges_of;
+
+/// The field with a nonce for the client's next proof (RFC 9449 §8).
+pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// A refused request: the error, and the response to the client.
 ///
@@ -28,6 +32,8 @@ pub(crate) use unmet::challenges_of;
 /// | malformed or repeated credentials, an incomplete form | 400 | `invalid_request` |
 /// | the header with the client's certificate is malformed, and a trusted proxy sent it | 400 | `invalid_request` |
 /// | the token fails a check | 401 | `invalid_token` |
+/// | the proof of a key is missing, fails a check, or was used before | 401 | `invalid_dpop_proof` |
+/// | the proof of a key needs a nonce | 401, `DPoP-Nonce` | `use_dpop_nonce` |
 /// | the scope does not cover the route | 403 | `insufficient_scope`, all scopes of one branch of the policy |
 /// | the login does not suffice for the route | 401 | `insufficient_user_authentication`, `acr_values`, `max_age`, the scopes |
 /// | the route asks for another audience, a more recent token, a bound token | 401 | `invalid_token` |
@@ -37,8 +43,11 @@ pub(crate) use unmet::challenges_of;
 /// | the MCP message is malformed, or disagrees with its headers | 400 | `invalid_request` |
 /// | the request to an MCP server comes from a web page of another origin | 403 | no error code |
 /// | the client takes too long to send the MCP message | 408 | none |
-/// | a dependency is unavailable: keys, a tenant's issuer, introspection, a lookup of the API | 503, `Retry-After` | none |
+/// | a dependency is unavailable: keys, a tenant's issuer, introspection, the store of used proofs, a lookup of the API | 503, `Retry-After` | none |
 /// | a mistake in the API's code: a missing layer, another type of claims | 500 | none |
+///
+/// If the server accepts DPoP, a response without an error code has a challenge for each accepted scheme. An
+/// error code is in the challenge of the scheme that the request used (RFC 9449 §7.2).
 ///
 /// If the server has a [`resource`](crate::builder::Builder::resource), each challenge also has
 /// `resource_metadata` (RFC 9728 §5.1).
@@ -81,9 +90,10 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Chooses the status and the headers. `challenges` are those of the server or of the route.
-    pub(crate) fn new(error: Error, challenges: &Challenges) -> Self {
-        Self::of_branch(error, challenges, None)
+    /// Chooses the status and the headers. `challenges` are those of the server or of the route. `scheme` is the
+    /// one that the request used.
+    pub(crate) fn new(error: Error, challenges: &Challenges, scheme: Scheme) -> Self {
+        Self::of_branch(error, challenges, scheme, None)
     }
 
     /// The same for a token that does not meet a policy. `branch` has the challenges for a lack of scope
@@ -91,11 +101,13 @@ impl Refusal {
     pub(crate) fn of_branch(
         error: Error,
         challenges: &Challenges,
+        scheme: Scheme,
         branch: Option<&BranchChallenges>,
     ) -> Self {
         let (status, code) = answer(&error);
         let headers = match &error {
             Error::KeysUnavailable { retry_after, .. }
+            | Error::ReplayStoreUnavailable { retry_after, .. }
             | Error::IssuerUnavailable { retry_after, .. }
             | Error::LookupUnavailable { retry_after, .. }
             | Error::IntrospectionUnavailable { retry_after, .. } => {
@@ -104,8 +116,16 @@ impl Refusal {
             }
             _ => Vec::new(),
         };
-        let challenges = code.map(|code| Arc::clone(challenges.of(code, branch)));
+        let challenges = code.map(|code| Arc::clone(challenges.of(code, scheme, branch)));
         Self { error, status, challenges, headers }
+    }
+
+    /// Adds a fresh nonce (RFC 9449 §9) to a refusal that demands one.
+    pub(crate) fn with_nonce(mut self, make: impl FnOnce() -> Option<HeaderValue>) -> Self {
+        if let Error::NonceRequired { .. } = self.error {
+            self.headers.extend(make().map(|nonce| (DPOP_NONCE, nonce)));
+        }
+        self
     }
 
     /// Answers 404, as if there were no such resource (RFC 9110 §15.5.4). An outage or a mistake in the API's
@@ -189,17 +209,28 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::Inactive
         | Error::ContradictedByIntrospection { .. }
         | Error::TokenTooOld { .. }
-        | Error::SenderNotConstrained => (StatusCode::UNAUTHORIZED, Some(Code::InvalidToken)),
+        | Error::BoundTokenAsBearer
+        | Error::UnboundToken
+        | Error::ForeignProofKey
+        | Error::SenderNotConstrained
+        | Error::KeyNotBound => (StatusCode::UNAUTHORIZED, Some(Code::InvalidToken)),
+        Error::MissingProof
+        | Error::InvalidProof { .. }
+        | Error::ForeignProofUrl { .. }
+        | Error::ProofOutOfTime { .. }
+        | Error::ReplayedProof => (StatusCode::UNAUTHORIZED, Some(Code::InvalidProof)),
+        Error::NonceRequired { .. } => (StatusCode::UNAUTHORIZED, Some(Code::UseNonce)),
         Error::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some(Code::InsufficientScope)),
         Error::InsufficientUserAuthentication { .. } => {
             (StatusCode::UNAUTHORIZED, Some(Code::InsufficientUserAuthentication))
         }
         Error::AccessDenied { .. }
         | Error::UnknownPrincipal { .. }
-        | Error::ForeignOrigin { .. } => (StatusCode::FORBIDDEN, Some(Code::None)),
+        | Error::ForeignOrigin { .. } => (StatusCode::FORBIDDEN, Some(Code::Denied)),
         Error::KeysUnavailable { .. }
         | Error::IssuerUnavailable { .. }
         | Error::IntrospectionUnavailable { .. }
+        | Error::ReplayStoreUnavailable { .. }
         | Error::LookupUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Error::FormTooLarge { .. } | Error::MessageTooLarge { .. } => {
             (StatusCode::PAYLOAD_TOO_LARGE, None)

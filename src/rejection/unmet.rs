@@ -3,6 +3,7 @@
 use crate::challenge::BranchChallenges;
 use crate::policy::{Branch, Requirement, Unmet};
 use crate::rejection::Refusal;
+use crate::scheme::Scheme;
 use crate::server_id::ServerId;
 
 impl Refusal {
@@ -11,11 +12,12 @@ impl Refusal {
     pub(crate) fn unmet(
         unmet: Unmet,
         server: &ServerId,
+        scheme: Scheme,
         branch: Option<&BranchChallenges>,
         hidden: bool,
     ) -> Self {
         let hidden = hidden && !unmet.login_is_enough;
-        let refusal = Self::of_branch(unmet.error, &server.without_scope, branch);
+        let refusal = Self::of_branch(unmet.error, &server.without_scope, scheme, branch);
         if hidden { refusal.hidden() } else { refusal }
     }
 
@@ -23,12 +25,13 @@ impl Refusal {
     pub(crate) fn of_requirement<C>(
         unmet: Unmet,
         server: &ServerId,
+        scheme: Scheme,
         requirement: &Requirement<C>,
     ) -> Self {
         let branches = requirement.branches();
         let branch = unmet.branch.and_then(|index| branches.get(index));
         let branch = branch.and_then(|branch| challenges_of(branch, server));
-        Self::unmet(unmet, server, branch.as_ref(), requirement.is_hidden())
+        Self::unmet(unmet, server, scheme, branch.as_ref(), requirement.is_hidden())
     }
 }
 

@@ -140,16 +140,22 @@ impl<C> AccessToken<C> {
         self.0.facts.expires_at
     }
 
-    /// Whether the token is bound to a client certificate, and the client has proven that it has it (RFC 8705
-    /// §3). The policy [`sender_constrained`](crate::policy::sender_constrained) requires this.
+    /// Whether the token is bound to a key (DPoP, RFC 9449) or to a client certificate (RFC 8705 §3), and the
+    /// client has proven that it has the private key. The policy [`sender_constrained`](crate::policy::sender_constrained) requires this.
     pub fn is_sender_constrained(&self) -> bool {
         self.0.facts.cnf.is_some()
     }
 
     /// The SHA-256 hash of the client certificate that the token is bound to (`x5t#S256`, RFC 8705 §3.1). The
-    /// client has proven that it has the certificate. `None` if the token is not bound.
+    /// client has proven that it has the certificate. `None` if the token is not bound to a certificate.
     pub fn certificate_thumbprint(&self) -> Option<&[u8; 32]> {
-        self.0.facts.cnf.as_ref()?.only_certificate().map(Thumbprint::octets)
+        self.0.facts.cnf.as_ref()?.certificate.as_ref().map(Thumbprint::octets)
+    }
+
+    /// The SHA-256 thumbprint of the key that the token is bound to (`jkt`, RFC 9449 §6.1, RFC 7638). The client
+    /// has proven that it has the private key. `None` if the token is not bound to a key.
+    pub fn key_thumbprint(&self) -> Option<&[u8; 32]> {
+        self.0.facts.cnf.as_ref()?.key.as_ref().map(Thumbprint::octets)
     }
 
     /// The user or the client that acts with the token.

@@ -13,18 +13,20 @@ use crate::token::json::{Object, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cnf {
     /// The client certificate that the token is bound to (`x5t#S256`, RFC 8705 §3.1).
-    certificate: Option<Thumbprint>,
-    /// Whether the claim asks for something that this crate cannot check: the key of a DPoP proof (`jkt`, RFC 9449
-    /// §6.1), or what [`both`](Self::both) found.
-    has_key: bool,
+    pub(crate) certificate: Option<Thumbprint>,
+    /// The key that the token is bound to (`jkt`, RFC 9449 §6.1).
+    pub(crate) key: Option<Thumbprint>,
+    /// Whether the claim, or one of two claims, names nothing that is known. Nobody can prove what it asks
+    /// for.
+    pub(crate) is_unknown: bool,
 }
 
-/// The SHA-256 hash of a certificate in DER (RFC 8705 §3.1).
+/// A SHA-256 hash: of a certificate in DER (RFC 8705 §3.1), or of a key (RFC 7638).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
-    #[cfg(feature = "mtls")]
+    #[cfg(any(feature = "dpop", feature = "mtls"))]
     pub(crate) fn new(hash: [u8; 32]) -> Self {
         Self(hash)
     }
@@ -66,17 +68,15 @@ impl Cnf {
         if KEYS.iter().filter(|name| members.contains(name)).count() > 1 {
             return Err(malformed);
         }
-        let has_key = match members.get("jkt") {
-            None => false,
-            Some(Value::String(_)) => true,
-            Some(_) => return Err(malformed),
+        let hash = |name| match members.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => {
+                Thumbprint::parse(text).map(Some).ok_or_else(|| malformed.clone())
+            }
+            Some(_) => Err(malformed.clone()),
         };
-        let certificate = match members.get("x5t#S256") {
-            None => None,
-            Some(Value::String(text)) => Some(Thumbprint::parse(text).ok_or(malformed)?),
-            Some(_) => return Err(malformed),
-        };
-        Ok(Some(Self { certificate, has_key }))
+        let (certificate, key) = (hash("x5t#S256")?, hash("jkt")?);
+        Ok(Some(Self { certificate, key, is_unknown: certificate.is_none() && key.is_none() }))
     }
 
     /// What a token is bound to if the token and an introspection answer about it each have a claim: to
@@ -84,29 +84,32 @@ impl Cnf {
     /// asks for.
     ///
     /// # Errors
-    /// If they name two certificates.
+    /// If they name two certificates or two keys.
     #[cfg(feature = "http-client")]
     pub(crate) fn both(own: Option<Self>, said: Option<Self>) -> Result<Option<Self>, Error> {
         let (Some(one), Some(other)) = (own, said) else { return Ok(own.or(said)) };
-        let certificate = match (one.certificate, other.certificate) {
+        let same = |one: Option<Thumbprint>, other: Option<Thumbprint>| match (one, other) {
             (Some(one), Some(other)) if one != other => {
-                return Err(Error::ContradictedByIntrospection { claim: "cnf" });
+                Err(Error::ContradictedByIntrospection { claim: "cnf" })
             }
-            (one, other) => one.or(other),
+            (one, other) => Ok(one.or(other)),
         };
-        let has_key = [one, other].iter().any(|own| own.has_key || own.certificate.is_none());
-        Ok(Some(Self { certificate, has_key }))
-    }
-
-    /// The certificate, if its proof is all that the claim asks for. Otherwise, nobody can prove here what
-    /// the claim asks for.
-    pub(crate) fn only_certificate(&self) -> Option<&Thumbprint> {
-        self.certificate.as_ref().filter(|_| !self.has_key)
+        Ok(Some(Self {
+            certificate: same(one.certificate, other.certificate)?,
+            key: same(one.key, other.key)?,
+            is_unknown: one.is_unknown || other.is_unknown,
+        }))
     }
 
     /// A token that is bound to a certificate, for a test of rules.
     #[cfg(test)]
     pub(crate) fn of_test() -> Self {
-        Self { certificate: Some(Thumbprint([7; 32])), has_key: false }
+        Self { certificate: Some(Thumbprint([7; 32])), key: None, is_unknown: false }
+    }
+
+    /// The same for a key.
+    #[cfg(test)]
+    pub(crate) fn of_test_key() -> Self {
+        Self { certificate: None, key: Some(Thumbprint([7; 32])), is_unknown: false }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::scheme::Scheme;
 use crate::token::words::has_word;
 use crate::token::{Cnf, NumericDate, Principal, ScopeSet};
 
@@ -29,6 +30,16 @@ pub(crate) struct Facts {
     /// When the user logged in (`auth_time`, RFC 9470 §6.1).
     pub(crate) authenticated_at: Option<NumericDate>,
     pub(crate) names: Names,
+}
+
+impl Facts {
+    /// The scheme with which a token is accepted: `DPoP` if it is bound to a key.
+    pub(crate) fn scheme(&self) -> Scheme {
+        match self.cnf.and_then(|cnf| cnf.key) {
+            Some(_) => Scheme::Dpop,
+            None => Scheme::Bearer,
+        }
+    }
 }
 
 /// A claim that seems to have the scope but is not read by the profile.

@@ -100,14 +100,23 @@ impl Header {
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let members = json::parse(bytes).map_err(|fault| {
+        Self::of(&Self::members(bytes)?)
+    }
+
+    /// The members of a header.
+    pub(super) fn members(bytes: &[u8]) -> Result<Object<'_>, Error> {
+        json::parse(bytes).map_err(|fault| {
             malformed(match fault {
                 Fault::Depth => "the header is nested deeper than 32",
                 Fault::Duplicate => "an object in the header has two members of one name",
                 Fault::Surrogate => "a text in the header has half of a surrogate pair",
                 Fault::Form => "the header is not one strict JSON object",
             })
-        })?;
+        })
+    }
+
+    /// Reads the members that matter.
+    pub(super) fn of(members: &Object<'_>) -> Result<Self, Error> {
         // RFC 7515 §4.1.11: this crate supports no extension that `crit` could name. So any `crit`
         // refuses the token, well-formed or not. RFC 7797 §7 forbids `b64` in a JWT.
         if members.contains("crit") || members.contains("b64") {
@@ -123,14 +132,14 @@ impl Header {
         let Some(algorithm) = Algorithm::from_name(name) else {
             return Err(Error::UnacceptedAlgorithm { found: Excerpt::of(name), known: false });
         };
-        let typ = string_member(&members, "typ", "`typ` is not a string")?;
-        let kid = string_member(&members, "kid", "`kid` is not a string")?;
+        let typ = string_member(members, "typ", "`typ` is not a string")?;
+        let kid = string_member(members, "kid", "`kid` is not a string")?;
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(malformed("`kid` is longer than 1 KiB"));
         }
         let thumbprints = match &kid {
             Some(_) => [None, None],
-            None => Thumbprint::read_all(&members),
+            None => Thumbprint::read_all(members),
         };
         Ok(Self { algorithm, legacy_name: name == EDDSA, typ, kid, thumbprints })
     }

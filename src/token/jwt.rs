@@ -52,6 +52,25 @@ impl<'a> JwtHead<'a> {
         Self::parse_up_to(MAX_TOKEN, token, known)
     }
 
+    /// Parses the header of a JWT that is not an access token, with a limit of `limit` bytes. `read` gets the
+    /// header and all its members.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn parse_with<T>(
+        limit: usize,
+        jwt: &'a [u8],
+        read: impl FnOnce(&Header, &Object<'_>) -> T,
+    ) -> Result<(Self, T), Error> {
+        if jwt.len() > limit {
+            return Err(Error::TokenTooLarge { size: jwt.len(), limit });
+        }
+        let jws = CompactJws::split(jwt)?;
+        let decoded = decode(jws.header)?;
+        let members = Header::members(&decoded)?;
+        let header = Header::of(&members)?;
+        let read = read(&header, &members);
+        Ok((Self { header: SeenHeader::Read(header), jws }, read))
+    }
+
     fn parse_up_to(
         limit: usize,
         token: &'a [u8],
@@ -76,14 +95,7 @@ impl<'a> JwtHead<'a> {
         let (payload, signature) = decoded.split_at_mut(jws.payload.len());
         let payload = decode_into(jws.payload, payload)?;
         let signature = decode_into(jws.signature, signature)?;
-        let claims = json::parse(payload).map_err(|fault| {
-            malformed(match fault {
-                Fault::Depth => "the claims are nested deeper than 32",
-                Fault::Duplicate => "an object in the claims has two members of one name",
-                Fault::Surrogate => "a text in the claims has half of a surrogate pair",
-                Fault::Form => "the claims are not one strict JSON object",
-            })
-        })?;
+        let claims = parse_claims(payload)?;
         let (header_text, signing_input) = (jws.header, jws.signing_input);
         let length = payload.len();
         Ok(UnverifiedJwt { header, claims, length, header_text, signing_input, signature })
@@ -153,6 +165,24 @@ impl<'a> CompactJws<'a> {
         let [_, signature @ ..] = signature else { return Err(Error::NotAJwt) };
         Ok(Self { header, payload, signature, signing_input })
     }
+}
+
+fn parse_claims(payload: &[u8]) -> Result<Object<'_>, Error> {
+    json::parse(payload).map_err(|fault| {
+        malformed(match fault {
+            Fault::Depth => "the claims are nested deeper than 32",
+            Fault::Duplicate => "an object in the claims has two members of one name",
+            Fault::Surrogate => "a text in the claims has half of a surrogate pair",
+            Fault::Form => "the claims are not one strict JSON object",
+        })
+    })
+}
+
+/// The claims of a JWT whose header is not read. `decoded` is the buffer that the result borrows from.
+#[cfg(feature = "http-client")]
+pub(crate) fn claims_of<'a>(jwt: &[u8], decoded: &'a mut Vec<u8>) -> Result<Object<'a>, Error> {
+    *decoded = decode(CompactJws::split(jwt)?.payload)?;
+    parse_claims(decoded)
 }
 
 /// Whether a token is a JWT, well-formed or not: it has three parts, and a lenient decoder finds

@@ -136,7 +136,7 @@ fn name(lookup: &KeyLookup<'_>) -> &'static str {
 
 /// An event as one line with all its facts.
 fn tell(event: &Event) -> String {
-    assert_eq!(event.issuer(), ISSUER);
+    assert_eq!(event.issuer(), Some(ISSUER));
     let seconds = |rest: &Duration| rest.as_secs();
     match event {
         Event::Refreshed { keys, first, changed, .. } => {
@@ -153,6 +153,7 @@ fn tell(event: &Event) -> String {
         Event::BudgetSpent { .. } => "budget spent".into(),
         Event::SeedIgnored { reason, .. } => format!("seed ignored: {reason}"),
         Event::NoRuntime { .. } => "no runtime".into(),
+        other => panic!("an event that is not about keys: {other:?}"),
     }
 }
 
