@@ -20,6 +20,10 @@ use crate::introspection::Introspection;
 #[cfg(feature = "http-client")]
 use crate::issuer::Issuer;
 use crate::profile::Profile;
+#[cfg(all(feature = "dpop", feature = "redis"))]
+use crate::sender::RedisReplay;
+#[cfg(feature = "dpop")]
+use crate::sender::Replay;
 
 /// Uses a cached answer for longer than its [`cache_ttl`](Introspection::cache_ttl) (stale-if-error).
 /// The additional time is `at_most`, which can be up to 1 h. Such an answer is used only while the
@@ -74,6 +78,56 @@ pub fn allow_http_hosts<T: Into<String>>(
     let mut issuer = issuer.into();
     issuer.transport.http_hosts.extend(hosts.into_iter().map(Into::into));
     issuer
+}
+
+/// Stores no used proofs (DPoP). It needs [`Nonces::always`](crate::sender::Nonces::always).
+///
+/// What it gives up: whoever records a request can send it again, with the same token and proof, for as long as the
+/// nonce is accepted, 60 to 120 s. The request has the same method and URL, but may have another body. Use this
+/// setting only if a repeated request does no harm.
+///
+/// ```
+/// use tower_resource_server::sender::{Dpop, Nonces};
+/// use tower_resource_server::{ResourceServer, danger};
+///
+/// # #[cfg(feature = "http-client")]
+/// # fn example() {
+/// let build = |nonces| {
+///     let dpop = Dpop::optional("https://api.example.com", danger::without_replay_store());
+///     let builder = ResourceServer::builder().issuer("https://as.example.com");
+///     builder.audience("https://api.example.com").dpop(dpop.nonces(nonces)).build()
+/// };
+/// assert!(build(Nonces::always()).is_ok());
+/// assert!(build(Nonces::off()).is_err());
+/// # }
+/// # #[cfg(feature = "http-client")]
+/// # example();
+/// ```
+#[cfg(feature = "dpop")]
+pub fn without_replay_store() -> Replay {
+    Replay::none()
+}
+
+/// Uses a Redis for used proofs even if it drops entries to save memory: with a `maxmemory-policy` other than
+/// `noeviction`, or if entries were dropped.
+///
+/// What it gives up: a proof whose entry was dropped can be used again, while it is young enough. An attacker with
+/// bound tokens can cause this by filling the memory.
+///
+/// ```
+/// use tower_resource_server::danger;
+/// use tower_resource_server::sender::{RedisReplay, Replay};
+///
+/// # fn main() -> Result<(), tower_resource_server::ConfigError> {
+/// let store = RedisReplay::new("redis://127.0.0.1")?;
+/// let replay = Replay::store(danger::accept_evictions(store));
+/// # let _ = replay;
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(all(feature = "dpop", feature = "redis"))]
+pub fn accept_evictions(store: RedisReplay) -> RedisReplay {
+    store.accept_evictions()
 }
 
 /// Treats every token as a user's token if its `sub` is not the client. Only a rule that the profile

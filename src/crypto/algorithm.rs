@@ -149,6 +149,10 @@ impl AlgorithmSet {
             | 1 << Algorithm::Ed25519 as u32,
     );
 
+    /// The algorithms of the FAPI 2.0 Security Profile (§5.4.1).
+    pub(crate) const FAPI: Self =
+        Self::EMPTY.with(Algorithm::PS256).with(Algorithm::ES256).with(Algorithm::Ed25519);
+
     pub(crate) const fn contains(self, algorithm: Algorithm) -> bool {
         self.0 & (1 << algorithm as u32) != 0
     }

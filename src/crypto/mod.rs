@@ -10,6 +10,8 @@ mod edwards;
 #[cfg(feature = "http-client")]
 mod fingerprint;
 mod key;
+#[cfg(feature = "dpop")]
+mod mac;
 mod random;
 mod roca;
 #[cfg(feature = "http-client")]
@@ -22,13 +24,17 @@ mod tls;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{AlgorithmSet, EDDSA};
-#[cfg(feature = "mtls")]
+#[cfg(any(feature = "dpop", feature = "mtls"))]
 pub(crate) use digest::are_equal;
 pub(crate) use digest::sha256;
+#[cfg(feature = "dpop")]
+pub(crate) use digest::sha256_of;
 #[cfg(feature = "http-client")]
 pub(crate) use fingerprint::{BuildFingerprintHasher, Fingerprint, Fingerprints};
 pub(crate) use key::{KeyFault, VerificationKey};
-#[cfg(feature = "http-client")]
+#[cfg(feature = "dpop")]
+pub(crate) use mac::MacKey;
+#[cfg(any(feature = "dpop", feature = "http-client"))]
 pub(crate) use random::random_octets;
 pub(crate) use random::random_unit;
 #[cfg(feature = "http-client")]

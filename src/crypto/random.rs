@@ -13,7 +13,7 @@ pub(crate) fn random_unit() -> f64 {
 }
 
 /// Unpredictable random octets. Returns `None` if the system has no randomness.
-#[cfg(feature = "http-client")]
+#[cfg(any(feature = "dpop", feature = "http-client"))]
 pub(crate) fn random_octets<const N: usize>() -> Option<[u8; N]> {
     let mut octets = [0; N];
     rand::fill(&mut octets).ok()?;

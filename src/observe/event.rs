@@ -1,4 +1,4 @@
-//! The events about the keys of an issuer.
+//! The events that the API's callback hears of: about the keys of an issuer, and about proofs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,12 @@ pub(crate) const ALG_ENCRYPTS: &str = "alg is one for encryption";
 /// The reasons to skip a key that is not for signatures.
 pub(crate) const FOR_ENCRYPTION: [&str; 3] = [USE_IS_NOT_SIG, NO_VERIFY, ALG_ENCRYPTS];
 
-/// An event about the keys of a trusted issuer. It contains facts for the operator, never a token or a
-/// claim. The log has the same facts.
+/// An event about the keys of a trusted issuer, or about proofs of keys (DPoP). It contains facts for the
+/// operator, never a token, a proof or a claim. The log has the same facts.
 ///
-/// A flood of tokens does not cause a flood of events. An event that tokens can cause comes once per
-/// flood, or at most at the rate limit of fetches.
+/// A flood of tokens does not cause a flood of events about keys. Such an event that tokens can cause comes once
+/// per flood, or at most at the rate limit of fetches. `ProofAccepted`, `ProofReplayed` and `NonceDemanded` come
+/// once for each request, for metrics.
 ///
 /// ```
 /// # #[cfg(not(feature = "http-client"))]
@@ -43,12 +44,13 @@ pub(crate) const FOR_ENCRYPTION: [&str; 3] = [USE_IS_NOT_SIG, NO_VERIFY, ALG_ENC
 ///
 /// api.ready(Duration::from_secs(10)).await?;
 /// let first = events.lock().unwrap().first().cloned().ok_or("no event")?;
-/// assert_eq!(first.issuer(), issuer.url());
+/// assert_eq!(first.issuer(), Some(issuer.url()));
 /// assert!(matches!(first, Event::Refreshed { keys: 1, first: true, .. }), "{first:?}");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// A fetch succeeded.
     Refreshed {
@@ -131,11 +133,38 @@ pub enum Event {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
     },
+    /// A proof of a key was accepted (RFC 9449). The log has it at the level `trace`.
+    ProofAccepted {
+        /// The name of the token's issuer, from the configuration.
+        issuer: Arc<str>,
+        /// How far the client's clock is ahead of ours, in seconds, by the `iat` of the proof. Negative if it is
+        /// behind.
+        clock_offset: f64,
+    },
+    /// A proof was used before (RFC 9449 §11.1).
+    ProofReplayed {
+        /// The name of the token's issuer, from the configuration.
+        issuer: Arc<str>,
+    },
+    /// A client was asked for a nonce (RFC 9449 §9).
+    NonceDemanded {
+        /// The name of the token's issuer, from the configuration.
+        issuer: Arc<str>,
+        /// The reason, as a fixed text.
+        reason: &'static str,
+    },
+    /// The store of used proofs failed, so requests with proofs get 503. Reported once until it works again.
+    ReplayStoreFailed {
+        /// The problem.
+        problem: Excerpt,
+    },
+    /// The store of used proofs works again.
+    ReplayStoreRecovered,
 }
 
 impl Event {
-    /// The name of the issuer, from the configuration.
-    pub fn issuer(&self) -> &str {
+    /// The name of the issuer, from the configuration. `None` if the event is not about an issuer.
+    pub fn issuer(&self) -> Option<&str> {
         match self {
             Self::Refreshed { issuer, .. }
             | Self::Rotated { issuer, .. }
@@ -146,7 +175,11 @@ impl Event {
             | Self::UnknownKid { issuer, .. }
             | Self::BudgetSpent { issuer }
             | Self::SeedIgnored { issuer, .. }
-            | Self::NoRuntime { issuer } => issuer,
+            | Self::NoRuntime { issuer }
+            | Self::ProofAccepted { issuer, .. }
+            | Self::ProofReplayed { issuer }
+            | Self::NonceDemanded { issuer, .. } => Some(issuer),
+            Self::ReplayStoreFailed { .. } | Self::ReplayStoreRecovered => None,
         }
     }
 }

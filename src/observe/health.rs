@@ -14,12 +14,27 @@ pub struct Health {
     pub issuers: Vec<IssuerHealth>,
     /// The known tenants of the [resolver](crate::issuer::IssuerResolver).
     pub tenants: Vec<IssuerHealth>,
+    /// The store of used proofs (DPoP). `None` if the server accepts no proofs.
+    pub replay: Option<ReplayHealth>,
+}
+
+/// The state of the store of used proofs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayHealth {
+    /// The number of proofs in the store. `None` if this is not known, as for a shared store.
+    pub entries: Option<usize>,
+    /// The maximum number of proofs in the store. `None` if this is not known.
+    pub capacity: Option<usize>,
+    /// Why the store cannot be relied on. Requests with proofs get 503.
+    pub problem: Option<Excerpt>,
 }
 
 impl Health {
     /// Whether the tokens of every configured issuer can be validated: see
     /// [`IssuerHealth::is_usable`]. Tenants do not count, so that one tenant that is down does not stop
-    /// the API for the others.
+    /// the API for the others. The store of used proofs does not count either: tokens that are not bound to a key
+    /// do not need it.
     pub fn is_ready(&self) -> bool {
         self.issuers.iter().all(IssuerHealth::is_usable)
     }
@@ -93,6 +108,7 @@ impl IssuerHealth {
 
 /// The freshness of an issuer's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyStage {
     /// Given in code. They do not change.
     Fixed,

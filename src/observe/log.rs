@@ -16,7 +16,7 @@ pub(crate) const TARGET: &str = "tower_resource_server";
 /// Logs an occurrence.
 pub(crate) fn write(occurrence: &Occurrence<'_>) {
     match occurrence {
-        Occurrence::Keys(event) => keys(event),
+        Occurrence::Event(event) => write_event(event),
         Occurrence::Refused(error, status) => refused(error, *status),
         Occurrence::Unresolved { iss, problem } => {
             let iss = Excerpt::of_url(iss);
@@ -82,6 +82,7 @@ fn refused(error: &Error, status: u16) {
         Error::KeysUnavailable { .. }
         | Error::IssuerUnavailable { .. }
         | Error::LookupUnavailable { .. }
+        | Error::ReplayStoreUnavailable { .. }
         | Error::IntrospectionUnavailable { .. } => {
             tracing::warn!(target: TARGET, status, reason = %error, "request refused by our outage");
         }
@@ -92,9 +93,9 @@ fn refused(error: &Error, status: u16) {
     }
 }
 
-fn keys(event: &Event) {
+fn write_event(event: &Event) {
     let text = |kid: &Option<Excerpt>| kid.as_ref().map_or("", Excerpt::as_str).to_owned();
-    let issuer = event.issuer();
+    let issuer = event.issuer().unwrap_or_default();
     match event {
         Event::Refreshed { keys, first: true, .. } => {
             tracing::info!(target: TARGET, issuer, keys, "keys fetched");
@@ -138,6 +139,23 @@ fn keys(event: &Event) {
         }
         Event::NoRuntime { .. } => {
             tracing::error!(target: TARGET, issuer, "keys can't be fetched outside a tokio runtime");
+        }
+        Event::ProofAccepted { clock_offset, .. } => {
+            tracing::trace!(target: TARGET, issuer, clock_offset, "proof accepted");
+        }
+        // The line about the refused request has the rest.
+        Event::ProofReplayed { .. } => {
+            tracing::debug!(target: TARGET, issuer, "a proof was used before");
+        }
+        Event::NonceDemanded { reason, .. } => {
+            tracing::debug!(target: TARGET, issuer, reason, "a client was asked for a nonce");
+        }
+        Event::ReplayStoreFailed { problem } => {
+            let problem = problem.as_str();
+            tracing::error!(target: TARGET, problem, "the store of used proofs fails, requests with proofs get 503");
+        }
+        Event::ReplayStoreRecovered => {
+            tracing::info!(target: TARGET, "the store of used proofs works again");
         }
     }
 }

@@ -9,7 +9,7 @@ mod stream;
 
 pub use event::Event;
 pub(crate) use event::{ALG_ENCRYPTS, NO_VERIFY, USE_IS_NOT_SIG};
-pub use health::{Health, IntrospectionHealth, IssuerHealth, KeyStage};
+pub use health::{Health, IntrospectionHealth, IssuerHealth, KeyStage, ReplayHealth};
 #[cfg(feature = "http-client")]
 pub(crate) use occurrence::Introspected;
 pub(crate) use occurrence::Occurrence;

@@ -5,8 +5,8 @@ use crate::observe::event::Event;
 
 /// Something to report. It contains only facts, never a token or a secret.
 pub(crate) enum Occurrence<'a> {
-    /// An event about the keys of an issuer.
-    Keys(&'a Event),
+    /// Something that the API's callback hears of, too.
+    Event(&'a Event),
     /// A request was refused.
     Refused(&'a Error, u16),
     /// The API's resolver failed, or returned an invalid issuer.

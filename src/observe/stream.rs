@@ -31,13 +31,19 @@ impl Stream {
     }
 
     pub(crate) fn tell(&self, occurrence: &Occurrence<'_>) {
-        let Occurrence::Keys(event) = occurrence else { return log::write(occurrence) };
+        let Occurrence::Event(event) = occurrence else { return log::write(occurrence) };
         // A key event may be reported while a task unwinds. Then a panic of the observer, or of a
         // `tracing` subscriber, would abort the process.
         let _ = catch_unwind(AssertUnwindSafe(|| log::write(occurrence)));
         if let Some(observer) = &self.observer {
             let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
         }
+    }
+
+    /// Reports an event of a request.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn tell_of(&self, event: impl FnOnce() -> Event) {
+        self.tell(&Occurrence::Event(&event()));
     }
 
     #[cfg(feature = "http-client")]

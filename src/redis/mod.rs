@@ -5,10 +5,8 @@ mod connection;
 #[cfg(feature = "dpop")]
 mod evictions;
 #[cfg(feature = "dpop")]
-#[allow(dead_code, reason = "the setting of the server will use it")]
 mod replay;
 
 pub use answers::RedisStore;
 #[cfg(feature = "dpop")]
-#[allow(unused_imports, reason = "the setting of the server will use it")]
 pub use replay::RedisReplay;

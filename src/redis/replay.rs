@@ -85,16 +85,21 @@ const SCRIPT_SHA1: &str = "0017073d6f1a47f0959c58dc9ef47ec598409b91";
 /// that can have been used before that moment. A server that finds `evicted_keys` above zero when it
 /// starts does the same. `CONFIG RESETSTAT` sets this counter to zero.
 ///
-/// **Memory.** A proof takes some 200 octets for its lifetime, which is 60 s to 75 s with the default
-/// ages: 200 MB for 13,000 requests a second. If Redis is full, it refuses to write, and requests
-/// with a proof are refused with 503.
+/// **Memory.** A proof takes some 200 octets for its lifetime, which is 75 s to 90 s with the default
+/// ages, and up to 135 s with nonces: 240 MB for 13,000 requests a second. If Redis is full, it refuses to write, and
+/// requests with a proof are refused with 503. There is no share for each client, as the store in the process has:
+/// limit the requests of each client before this layer.
+///
+/// **Settings.** All servers with the same public URL and the same Redis need the same ages and the same nonces.
+/// Otherwise, one of them may accept a proof that another one has used and does not keep that long.
 ///
 /// **Lost data.** Persistence is not needed. Redis also stores the time since which it has data. A
 /// proof that can have been used before that time is refused ([`Insertion::Forgotten`]). The next
 /// call sets that time to the present if the data is gone (a restart, `FLUSHALL`, an empty replica),
 /// or if Redis does not know the script of this crate (a restart from a snapshot, a replica that was
-/// promoted, `SCRIPT FLUSH`). This is one atomic step. Right after it every proof is refused, for as
-/// long as a proof's `iat` may be in the future. Redis before version 7 stores scripts in snapshots
+/// promoted, `SCRIPT FLUSH`). This is one atomic step. For 15 s after it, every proof without a nonce is refused,
+/// since a client's clock may be ahead by that time. This includes the very first 15 s of an empty Redis. With
+/// nonces, clients are asked for one and continue. Redis before version 7 stores scripts in snapshots
 /// and sends them to replicas, so it would not notice the second kind of loss.
 ///
 /// **Replicas.** Redis confirms a write before its replicas have it, and `WAIT` is not used. So the
@@ -279,7 +284,8 @@ impl ReplayStore for RedisReplay {
 
     fn problem(&self) -> Option<String> {
         let ahead = self.ahead.load(Ordering::Relaxed);
-        let ahead = (ahead > 0).then(|| {
+        let wall = u64::try_from(self.clock.wall().as_millis()).unwrap_or(u64::MAX);
+        let ahead = (ahead > wall.saturating_add(MAX_AHEAD)).then(|| {
             format!(
                 "the data in Redis begins in the future, at {ahead} ms since the epoch: a clock was \
                  ahead; correct it, wait for 2 minutes and delete {SINCE}"

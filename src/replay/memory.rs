@@ -91,9 +91,7 @@ impl Memory {
         }
         let share = (self.capacity / CLIENT_SHARE).max(1);
         if shard.proofs_of(&client, horizon(proof.now())) >= share {
-            let problem =
-                format!("one client has used {share} proofs, its share of the replay store");
-            return Err(SourceError::new(problem));
+            return Ok(Insertion::OverShare);
         }
         self.reserve()?;
         let bucket = shard.buckets.entry(number).or_default();
@@ -137,7 +135,7 @@ impl Memory {
     ///
     /// If the clock went back, there may be buckets far ahead. They are kept as long as there is space:
     /// the clock may get there again while their proofs are accepted.
-    fn sweep(&self, now: Duration) {
+    pub(super) fn sweep(&self, now: Duration) {
         let current = bucket(now);
         if self.swept.load(Ordering::Relaxed) == current
             || self.swept.swap(current, Ordering::Relaxed) == current

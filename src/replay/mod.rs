@@ -23,8 +23,7 @@ mod replays;
 mod setting;
 mod store;
 
-pub(crate) use memory::MAX_LIFETIME;
 pub use proof::UsedProof;
-pub(crate) use replays::{Inserted, ReplayHealth, Replays};
+pub(crate) use replays::{Inserted, Replays};
 pub use setting::Replay;
 pub use store::{Insertion, ReplayStore};

@@ -11,8 +11,10 @@ use super::memory::Memory;
 use super::proof::UsedProof;
 use super::store::{AnyReplayStore, Insertion};
 use crate::flight::{Panicked, caught};
+use crate::observe::ReplayHealth;
 use crate::runtime;
 use crate::source_error::SourceError;
+use crate::token::Excerpt;
 
 /// How long a request waits for the store, in real time. It is short, because a client waits for
 /// it. A store on the same network answers within a millisecond.
@@ -33,17 +35,6 @@ pub(crate) enum Inserted {
     Later(Pin<Box<dyn Future<Output = Result<Insertion, SourceError>> + Send>>),
 }
 
-/// The state of the replay store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ReplayHealth {
-    /// How many proofs the store holds, and how many it can hold. `None` if that is not known, as for
-    /// a shared store.
-    pub(crate) entries: Option<usize>,
-    pub(crate) capacity: Option<usize>,
-    /// Why the store can't be relied on.
-    pub(crate) problem: Option<String>,
-}
-
 impl Replays {
     pub(super) fn in_process(memory: Memory) -> Self {
         Self(Kind::InProcess(Box::new(memory)))
@@ -55,11 +46,6 @@ impl Replays {
 
     pub(super) fn none() -> Self {
         Self(Kind::None)
-    }
-
-    /// Whether used proofs are kept.
-    pub(crate) fn is_some(&self) -> bool {
-        !matches!(self.0, Kind::None)
     }
 
     /// Inserts a proof. Call it last: a proof that another check refuses must not count as used.
@@ -74,16 +60,21 @@ impl Replays {
         }
     }
 
-    pub(crate) fn health(&self) -> ReplayHealth {
+    /// `now` is our wall clock, since the epoch.
+    pub(crate) fn health(&self, now: Duration) -> ReplayHealth {
         match &self.0 {
-            Kind::InProcess(memory) => ReplayHealth {
-                entries: Some(memory.entries()),
-                capacity: Some(memory.capacity()),
-                problem: memory.problem(),
-            },
+            Kind::InProcess(memory) => {
+                memory.sweep(now);
+                ReplayHealth {
+                    entries: Some(memory.entries()),
+                    capacity: Some(memory.capacity()),
+                    problem: memory.problem().map(|problem| Excerpt::of(&problem)),
+                }
+            }
             Kind::Store(store) => {
                 let problem = catch_unwind(AssertUnwindSafe(|| store.problem()));
                 let problem = problem.unwrap_or_else(|_| Some(PANICKED.to_owned()));
+                let problem = problem.map(|problem| Excerpt::of(&problem));
                 ReplayHealth { problem, ..ReplayHealth::default() }
             }
             Kind::None => ReplayHealth::default(),
@@ -179,8 +170,8 @@ mod tests {
             let Inserted::Later(later) = replays.insert(proof()) else { panic!("{user:?}") };
             let answer = runtime.block_on(later);
             assert_eq!(answer, expected.map_err(SourceError::new), "{user:?}");
-            let health = replays.health();
-            assert_eq!(health.problem.as_deref(), problem, "{user:?}");
+            let health = replays.health(NOW);
+            assert_eq!(health.problem.as_ref().map(Excerpt::as_str), problem, "{user:?}");
             assert_eq!((health.entries, health.capacity), (None, None));
         }
     }
@@ -207,25 +198,23 @@ mod tests {
     #[test]
     fn the_store_in_this_process_answers_at_once() {
         let replays = Replay::in_process_with_capacity(20).start(NOW);
-        assert!(replays.is_some());
         for expected in [Insertion::New, Insertion::Known] {
             let Inserted::Now(answer) = replays.insert(proof()) else { panic!("later") };
             assert_eq!(answer, Ok(expected));
         }
         let expected = ReplayHealth { entries: Some(1), capacity: Some(20), problem: None };
-        assert_eq!(replays.health(), expected);
+        assert_eq!(replays.health(NOW), expected);
         assert_eq!(format!("{replays:?}"), "Replays(1 of 20 proofs)");
     }
 
     #[test]
     fn without_a_store_each_proof_is_new() {
         let replays = Replay::none().start(NOW);
-        assert!(!replays.is_some());
         for _ in 0..2 {
             let Inserted::Now(answer) = replays.insert(proof()) else { panic!("later") };
             assert_eq!(answer, Ok(Insertion::New));
         }
-        assert_eq!(replays.health(), ReplayHealth::default());
+        assert_eq!(replays.health(NOW), ReplayHealth::default());
     }
 
     /// A ready future is enough for a store.
@@ -245,6 +234,6 @@ mod tests {
         let replays = Replay::store(Plain).start(NOW);
         let Inserted::Later(later) = replays.insert(proof()) else { panic!("now") };
         assert_eq!(later.await, Ok(Insertion::Known));
-        assert_eq!(replays.health().problem, None);
+        assert_eq!(replays.health(NOW).problem, None);
     }
 }

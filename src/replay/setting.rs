@@ -9,8 +9,8 @@ use super::replays::Replays;
 use super::store::{AnyReplayStore, ReplayStore};
 
 /// How many proofs the store in this process holds, unless
-/// [`in_process_with_capacity`](Replay::in_process_with_capacity) says otherwise. DESIGN §5: some
-/// 13,000 proofs a second.
+/// [`in_process_with_capacity`](Replay::in_process_with_capacity) says otherwise. This is enough
+/// for some 13,000 proofs a second.
 const CAPACITY: usize = 1_000_000;
 
 /// Where used DPoP proofs are kept, so that each proof can be used only once (RFC 9449 §11.1).
@@ -54,9 +54,8 @@ impl Replay {
     /// another 30 to 60 octets for each client. That is 20 MB to 40 MB for 1,000,000 proofs of few
     /// clients, and at most 100 MB if each proof has its own client.
     ///
-    /// The store is empty when the server is built. So a proof that an earlier process can have
-    /// accepted is refused. Right after the start that is every proof, for as long as a proof's `iat`
-    /// may be in the future. If the clock is later set back to a time before the start, proofs are
+    /// The store is empty when the server is built. So a proof that was made before that time is refused, or needs a
+    /// nonce: see [the manual](crate::manual::dpop#the-store-of-used-proofs). If the clock is later set back to a time before the start, proofs are
     /// refused until the clock has reached the start again, or until the process is restarted. If the
     /// clock jumps ahead and back, the proofs of about 2 minutes are refused. No proof is accepted
     /// twice by one process, whatever its clock does.
@@ -65,8 +64,9 @@ impl Replay {
     }
 
     /// The same, for at most `proofs` proofs, at most a tenth of them of one client. `build` refuses
-    /// a capacity of zero. For N requests a second with the default ages, 76 × N proofs are enough, or
-    /// 91 × N if the clients' clocks are ahead.
+    /// a capacity of zero. For N requests a second with the default ages and without nonces, 76 × N proofs are
+    /// enough, or 91 × N if the clients' clocks are ahead. With nonces, it is up to 136 × N. If one client makes most of
+    /// the requests, such as a backend that serves many users with one key, ten times as many are needed.
     pub fn in_process_with_capacity(proofs: usize) -> Self {
         Self(Kind::InProcess { capacity: proofs })
     }
@@ -79,6 +79,16 @@ impl Replay {
     /// Keeps nothing: each proof is new.
     pub(crate) fn none() -> Self {
         Self(Kind::None)
+    }
+
+    /// Whether used proofs are kept.
+    pub(crate) fn is_some(&self) -> bool {
+        !matches!(self.0, Kind::None)
+    }
+
+    /// Whether the store is in this process.
+    pub(crate) fn is_in_process(&self) -> bool {
+        matches!(self.0, Kind::InProcess { .. })
     }
 
     /// What is invalid about the setting, each in one line.

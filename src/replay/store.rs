@@ -17,6 +17,8 @@ pub enum Insertion {
     /// [`earliest`](UsedProof::earliest). So the store can't know whether the proof was used. The
     /// proof is refused, and the client needs a new one.
     Forgotten,
+    /// The store has space, but too many proofs of this client. The request is refused with 503.
+    OverShare,
 }
 
 /// A store of used proofs, for [`Replay::store`](crate::sender::Replay::store). Several servers can

@@ -1,8 +1,9 @@
-//! The client's certificate: from the TLS connection, or from a header of a trusted proxy. The
-//! [manual](crate::manual::mtls) has complete programs.
+//! The sender of a token: proofs of a key (DPoP), and client certificates.
 //!
-//! A token can be bound to the client's certificate (RFC 8705 §3). Such a token is accepted only with that
-//! certificate. So a stolen token is useless without the private key of the certificate.
+//! A token can be bound to a key of the client (DPoP, RFC 9449) or to the client's certificate (mutual TLS,
+//! RFC 8705 §3). Such a token is accepted only from a client that proves that it has the key. So a stolen token is
+//! useless. The manual has pages about [DPoP](crate::manual::dpop) and about
+//! [certificates](crate::manual::mtls).
 
 // Step 7 of a request: confirms that the client has the key or certificate that the token is bound to.
 // Pure.
@@ -16,8 +17,12 @@ mod certificate;
 mod cidr;
 #[cfg(feature = "mtls")]
 mod decode;
+#[cfg(feature = "dpop")]
+mod dpop;
 #[cfg(feature = "mtls")]
 mod header;
+#[cfg(not(feature = "dpop"))]
+mod no_dpop;
 #[cfg(feature = "mtls")]
 mod peers;
 #[cfg(feature = "mtls")]
@@ -25,35 +30,100 @@ mod xfcc;
 
 #[cfg(feature = "mtls")]
 pub use certificate::ClientCertificate;
+#[cfg(feature = "dpop")]
+pub(crate) use dpop::{Checker, Proven};
+#[cfg(feature = "dpop")]
+pub use dpop::{Dpop, DpopUse, Nonces};
 #[cfg(feature = "mtls")]
 pub(crate) use header::CertificateHeader;
 #[cfg(feature = "mtls")]
 pub use header::ProxyHeader;
+#[cfg(not(feature = "dpop"))]
+pub(crate) use no_dpop::{Checker, Proven};
 #[cfg(feature = "mtls")]
 pub use peers::{PeerAddress, TrustedPeers};
 
-use crate::credentials::{Certificate, Presentation, Scheme};
-use crate::error::Error;
-use crate::token::{Excerpt, Facts};
+#[cfg(all(feature = "dpop", feature = "redis"))]
+pub use crate::redis::RedisReplay;
+#[cfg(feature = "dpop")]
+pub use crate::replay::{Insertion, Replay, ReplayStore, UsedProof};
 
-/// Confirms the sender of a token (RFC 7800 §3.1, RFC 8705 §3).
+use std::time::Duration;
+
+use crate::credentials::{Certificate, Presentation};
+use crate::error::Error;
+use crate::scheme::Scheme;
+use crate::token::{Cnf, Excerpt, Facts, Thumbprint};
+
+/// Confirms the sender of a token (RFC 7800 §3.1, RFC 8705 §3, RFC 9449 §7). `dpop` checks proofs, if this
+/// server accepts them from the issuer of the token. `now` is the wall clock. Returns the proof of a key, which
+/// must still be stored as used.
 ///
 /// # Errors
-/// If the token is bound, and the request does not prove everything that the token is bound to.
-pub(crate) fn confirm(facts: &Facts, presentation: &Presentation<'_>) -> Result<(), Error> {
+/// If the token is bound, and the request does not prove everything that the token is bound to. Or if the
+/// token is not bound, and was sent with the scheme of a bound one.
+pub(crate) fn confirm(
+    facts: &Facts,
+    presentation: &Presentation<'_>,
+    dpop: Option<&Checker>,
+    now: Duration,
+) -> Result<Option<Proven>, Error> {
     let Some(cnf) = &facts.cnf else {
         return match presentation.scheme {
-            Scheme::Bearer => Ok(()),
+            Scheme::Bearer => Ok(None),
+            Scheme::Dpop => Err(Error::UnboundToken),
         };
     };
+    let Cnf { certificate, key, is_unknown } = cnf;
+    if *is_unknown {
+        return Err(Error::UnconfirmedSender);
+    }
+    if key.is_some() && dpop.is_none() {
+        return Err(Error::UnconfirmedSender);
+    }
     // A certificate does not replace the proof of a key: both must hold (RFC 9449 §7.2).
-    let bound = cnf.only_certificate().ok_or(Error::UnconfirmedSender)?;
-    match (&presentation.certificate, presentation.scheme) {
-        (Certificate::Absent, Scheme::Bearer) => Err(Error::MissingCertificate),
-        (Certificate::Ignored(header), Scheme::Bearer) => {
+    if let Some(bound) = certificate {
+        confirm_certificate(bound, &presentation.certificate)?;
+    }
+    match (key, dpop, presentation.scheme) {
+        (None, _, Scheme::Bearer) => Ok(None),
+        (None, _, Scheme::Dpop) => Err(Error::UnboundToken),
+        (Some(_), None, _) => Err(Error::UnconfirmedSender),
+        (Some(_), Some(_), Scheme::Bearer) => Err(Error::BoundTokenAsBearer),
+        (Some(key), Some(dpop), Scheme::Dpop) => dpop.confirm(key, presentation, now),
+    }
+}
+
+/// Confirms the sender of a token whose proof was verified a moment ago, after an introspection answer has bound
+/// the token to more.
+///
+/// # Errors
+/// As [`confirm`].
+#[cfg_attr(not(feature = "http-client"), allow(dead_code))]
+pub(crate) fn confirm_again(
+    facts: &Facts,
+    presentation: &Presentation<'_>,
+    proven: &Proven,
+) -> Result<(), Error> {
+    let Some(Cnf { certificate, key, is_unknown: false }) = &facts.cnf else {
+        return Err(Error::UnconfirmedSender);
+    };
+    if let Some(bound) = certificate {
+        confirm_certificate(bound, &presentation.certificate)?;
+    }
+    match key {
+        Some(key) if key == proven.key() => Ok(()),
+        _ => Err(Error::ForeignProofKey),
+    }
+}
+
+fn confirm_certificate(bound: &Thumbprint, certificate: &Certificate) -> Result<(), Error> {
+    match certificate {
+        Certificate::Present(own, _) if own == bound => Ok(()),
+        Certificate::Present(..) => Err(Error::ForeignCertificate),
+        Certificate::Absent => Err(Error::MissingCertificate),
+        Certificate::Ignored(header) => {
             Err(Error::UntrustedProxy { header: Excerpt::of(header.as_str()) })
         }
-        (Certificate::Present(own, _), Scheme::Bearer) if own == bound => Ok(()),
-        (Certificate::Present(..), Scheme::Bearer) => Err(Error::ForeignCertificate),
     }
 }

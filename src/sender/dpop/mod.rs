@@ -1,0 +1,18 @@
+//! Tokens that are bound to a key of the client (DPoP, RFC 9449).
+//!
+//! Decides, in the order of RFC 9449 §4.3, whether the proof beside a token shows that the client has the
+//! key: exactly one `DPoP` field, one well-formed JWT with all members, `typ`, `alg`, a public key, the
+//! signature, the method, the URL, the token's hash, the token's key, and the time. Last, the proof is
+//! stored as used.
+
+mod checker;
+mod jwk;
+mod nonce;
+mod proof;
+mod settings;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use checker::{Checker, Proven};
+pub use settings::{Dpop, DpopUse, Nonces};

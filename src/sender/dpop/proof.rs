@@ -1,0 +1,146 @@
+//! One proof: parses it, and verifies all that does not depend on the time (RFC 9449 §4.3).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::crypto::{AlgorithmSet, are_equal, sha256, sha256_of};
+use crate::error::Error;
+use crate::sender::dpop::jwk;
+use crate::sender::dpop::target::is_target;
+use crate::token::header::media_type;
+use crate::token::json::{Object, Value};
+use crate::token::jwt::JwtHead;
+use crate::token::{Excerpt, Thumbprint};
+
+/// The maximum length of a proof in bytes. A proof with an RSA key of 8192 bits has some 3,600.
+pub(super) const MAX_PROOF: usize = 4 * 1024;
+
+/// The maximum length of a `jti` in bytes. Real ones have 16 to 36.
+const MAX_JTI: usize = 256;
+
+/// The type of a proof (RFC 9449 §4.2).
+const TYPE: &str = "dpop+jwt";
+
+/// What a proof must be about.
+pub(super) struct About<'a> {
+    pub(super) algorithms: AlgorithmSet,
+    /// The method of the request.
+    pub(super) method: &'a str,
+    /// The client's URL, in normal form.
+    pub(super) target: &'a str,
+    /// The text of the access token.
+    pub(super) token: &'a [u8],
+    /// The key that the token is bound to.
+    pub(super) key: &'a Thumbprint,
+}
+
+/// A proof whose signature, method, URL, token and key were checked. Its time was not.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// The hash that identifies the proof among those of all clients.
+    pub(super) id: [u8; 32],
+    /// When the client made it, in seconds since the epoch. Any finite number.
+    pub(super) iat: f64,
+    pub(super) nonce: Option<Box<str>>,
+}
+
+/// The members of a proof's claims.
+struct Claims<'a> {
+    jti: &'a str,
+    htm: &'a str,
+    htu: &'a str,
+    iat: f64,
+    ath: &'a str,
+    nonce: Option<&'a str>,
+}
+
+impl<'a> Claims<'a> {
+    fn read(claims: &'a Object<'_>) -> Result<Self, Error> {
+        let text = |name, problem| {
+            claims.get(name).and_then(Value::as_str).ok_or(Error::InvalidProof { problem })
+        };
+        let jti = text("jti", "`jti` is missing or not a string")?;
+        if !(1..=MAX_JTI).contains(&jti.len()) {
+            return Err(Error::InvalidProof { problem: "`jti` is empty or longer than 256 bytes" });
+        }
+        let iat = claims.get("iat").and_then(Value::as_f64).filter(|iat| iat.is_finite());
+        let nonce = match claims.get("nonce") {
+            None => None,
+            Some(Value::String(nonce)) => Some(nonce.as_ref()),
+            Some(_) => return Err(Error::InvalidProof { problem: "`nonce` is not a string" }),
+        };
+        Ok(Self {
+            jti,
+            htm: text("htm", "`htm` is missing or not a string")?,
+            htu: text("htu", "`htu` is missing or not a string")?,
+            iat: iat.ok_or(Error::InvalidProof { problem: "`iat` is missing or not a number" })?,
+            ath: text("ath", "`ath` is missing or not a string")?,
+            nonce,
+        })
+    }
+}
+
+/// Verifies a proof, in the order of RFC 9449 §4.3. Members that are not known are ignored.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn verify(proof: &[u8], about: &About<'_>) -> Result<Proof, Error> {
+    let invalid = |problem| Error::InvalidProof { problem };
+    let mut buffer = Vec::new();
+    let (head, key) =
+        JwtHead::parse_with(MAX_PROOF, proof, |header, members| match members.get("jwk") {
+            Some(Value::Object(jwk)) => jwk::read(jwk, header.algorithm),
+            _ => Err("`jwk` is missing or not an object"),
+        })
+        .map_err(as_proof)?;
+    if !head.header.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
+        return Err(invalid("`typ` is not `dpop+jwt`"));
+    }
+    if !about.algorithms.contains(head.header.algorithm) {
+        return Err(invalid("`alg` is not accepted for proofs"));
+    }
+    let (key, thumbprint) = key.map_err(invalid)?;
+    let jwt = head.open(&mut buffer).map_err(as_proof)?;
+    Claims::read(&jwt.claims)?;
+    let verified =
+        jwt.verify(|algorithm, input, signature| key.verify(algorithm, input, signature));
+    let verified = verified.map_err(|_| invalid("its signature is not that of its key"))?;
+    let claims = Claims::read(&verified.claims)?;
+    if claims.htm != about.method {
+        return Err(invalid("`htm` is not the method of the request"));
+    }
+    if !is_target(claims.htu, about.target) {
+        return Err(Error::ForeignProofUrl {
+            found: Excerpt::of_url(claims.htu),
+            expected: Excerpt::of_url(about.target),
+        });
+    }
+    // RFC 9449 §4.2: of the text of the token, without its scheme.
+    let ath = URL_SAFE_NO_PAD.decode(claims.ath).unwrap_or_default();
+    if !are_equal(&ath, &sha256(about.token)) {
+        return Err(invalid("`ath` is not the hash of the token"));
+    }
+    if thumbprint != *about.key {
+        return Err(Error::ForeignProofKey);
+    }
+    // The URL in normal form: another spelling of it must not make the same proof a new one.
+    let parts = [
+        &thumbprint.octets()[..],
+        claims.htm.as_bytes(),
+        about.target.as_bytes(),
+        claims.jti.as_bytes(),
+    ];
+    Ok(Proof { id: sha256_of(&parts), iat: claims.iat, nonce: claims.nonce.map(Into::into) })
+}
+
+/// An error about a JWT, for a proof.
+fn as_proof(error: Error) -> Error {
+    Error::InvalidProof {
+        problem: match error {
+            Error::TokenTooLarge { .. } => "it is longer than 4 KiB",
+            Error::MalformedToken { problem } => problem,
+            Error::UnacceptedAlgorithm { .. } => "`alg` is not accepted for proofs",
+            _ => "it is not one compact JWS",
+        },
+    }
+}

@@ -1,0 +1,304 @@
+//! The settings for tokens that are bound to a key of the client (DPoP).
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use crate::crypto::{Algorithm, AlgorithmSet, EDDSA};
+use crate::observe::shown::shown;
+use crate::replay::Replay;
+use crate::sender::dpop::checker::{Checker, DEFAULT_PAST, MAX_PAST, MIN_PAST};
+use crate::sender::dpop::nonce::{MIN_KEY, NonceMaker};
+use crate::sender::dpop::target::PublicUrl;
+
+/// The settings for tokens that are bound to a key of the client (DPoP, RFC 9449), for
+/// [`Builder::dpop`](crate::builder::Builder::dpop).
+///
+/// A client sends such a token with the scheme `DPoP`. Beside it, the client sends a proof: a short-lived JWT
+/// that it has signed with the key, and that names the method and the URL of the request. So a stolen token is
+/// useless without the key.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_resource_server::keys::Algorithm;
+/// use tower_resource_server::sender::{Dpop, Replay};
+/// use tower_resource_server::test_issuer::{TestIssuer, TestProver};
+/// use tower_resource_server::{Issuer, ResourceServer};
+///
+/// let issuer = TestIssuer::in_process("https://as.example.com");
+/// let api = ResourceServer::builder()
+///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+///     .audience("https://api.example.com")
+///     .dpop(Dpop::optional("https://api.example.com", Replay::in_process()))
+///     .build()?;
+///
+/// let client = TestProver::generate(Algorithm::ES256);
+/// let token = issuer.token().bound_to_key(&client).sign();
+/// let head = |proof: String| {
+///     let request = http::Request::get("/notes")
+///         .header("authorization", format!("DPoP {token}"))
+///         .header("dpop", proof);
+///     request.body(()).unwrap().into_parts().0
+/// };
+/// let proof = client.proof("GET", "https://api.example.com/notes").token(&token).sign();
+/// let passed = api.authenticate(&head(proof.clone())).await.unwrap();
+/// assert!(passed.token.is_sender_constrained());
+///
+/// // Each proof is accepted once.
+/// let refusal = api.authenticate(&head(proof)).await.unwrap_err();
+/// assert_eq!((refusal.status().as_u16(), refusal.error().code()), (401, "replayed_proof"));
+///
+/// // A thief has the token, and another key.
+/// let thief = TestProver::generate(Algorithm::ES256);
+/// let proof = thief.proof("GET", "https://api.example.com/notes").token(&token).sign();
+/// let refusal = api.authenticate(&head(proof)).await.unwrap_err();
+/// assert_eq!((refusal.status().as_u16(), refusal.error().code()), (401, "foreign_proof_key"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "give it to `Builder::dpop`"]
+pub struct Dpop {
+    public_url: String,
+    mounted_at: Option<String>,
+    replay: Replay,
+    required: bool,
+    algorithms: Option<AlgorithmSet>,
+    past: Duration,
+    nonces: Nonces,
+}
+
+impl Dpop {
+    /// Accepts bound tokens, and tokens that are not bound.
+    ///
+    /// `public_url` is the URL of this API as clients write it: `https://api.example.com`, or
+    /// `https://example.com/api` behind a proxy that removes `/api`. The paths of requests are added to it. It is
+    /// never taken from the request.
+    ///
+    /// `replay` is the store of used proofs. A proof is accepted once, so all instances of an API need one
+    /// store: see [`Replay`].
+    pub fn optional(public_url: impl Into<String>, replay: Replay) -> Self {
+        Self {
+            public_url: public_url.into(),
+            mounted_at: None,
+            replay,
+            required: false,
+            algorithms: None,
+            past: DEFAULT_PAST,
+            nonces: Nonces::off(),
+        }
+    }
+
+    /// Accepts only tokens that are bound to a key. Other tokens get 401 `invalid_token`.
+    ///
+    /// To require it from one issuer, see [`Issuer::dpop`](crate::Issuer::dpop); on one route,
+    /// [`dpop_bound`](crate::policy::dpop_bound).
+    pub fn required(public_url: impl Into<String>, replay: Replay) -> Self {
+        Self { required: true, ..Self::optional(public_url, replay) }
+    }
+
+    /// The algorithms of proofs. By default, all algorithms with a public key that this crate supports, but not
+    /// ML-DSA, whose proofs would be longer than the limit of 4 KiB.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = Some(algorithms.into_iter().collect());
+        self
+    }
+
+    /// How old a proof may be, by its `iat`. The default is 60 s, and the maximum is 300 s. A proof may be up to
+    /// 15 s in the future, since clocks differ.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.past = age;
+        self
+    }
+
+    /// Whether proofs need a nonce of this server. The default is [`Nonces::off`].
+    pub fn nonces(mut self, nonces: Nonces) -> Self {
+        self.nonces = nonces;
+        self
+    }
+
+    /// The path that something before this service removes from each request, without telling: it is added between
+    /// the public URL and the path. Example: `/v1`.
+    ///
+    /// Nesting in axum needs no setting (feature `axum`): axum's `OriginalUri` has the whole path.
+    pub fn mounted_at(mut self, path: impl Into<String>) -> Self {
+        self.mounted_at = Some(path.into());
+        self
+    }
+
+    pub(crate) fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// The names of the algorithms, as challenges and metadata have them.
+    pub(crate) fn algorithm_names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.accepted().iter().map(Algorithm::name).collect();
+        // Clients look for the name that they know (RFC 9864 §4.1.2).
+        if names.contains(&Algorithm::Ed25519.name()) {
+            names.push(EDDSA);
+        }
+        names
+    }
+
+    fn accepted(&self) -> AlgorithmSet {
+        self.algorithms.unwrap_or(AlgorithmSet::DEFAULT)
+    }
+
+    pub(crate) fn set_algorithms_unless_set(&mut self, algorithms: AlgorithmSet) {
+        self.algorithms.get_or_insert(algorithms);
+    }
+
+    /// The algorithms that are not in `allowed`.
+    pub(crate) fn algorithms_beyond(&self, allowed: AlgorithmSet) -> Vec<Algorithm> {
+        self.accepted().iter().filter(|own| !allowed.contains(*own)).collect()
+    }
+
+    /// Checks all settings, and makes what checks the proofs. `now` is the start of a store in this process.
+    pub(crate) fn build(
+        &self,
+        allow_http_loopback: bool,
+        now: Duration,
+        problems: &mut Vec<String>,
+    ) -> Option<Checker> {
+        let before = problems.len();
+        let mut problem = |text: String| problems.push(format!("dpop: {text}"));
+        let url = PublicUrl::new(&self.public_url, allow_http_loopback);
+        let url = url.map_err(|fault| {
+            problem(format!("the public URL `{}` {fault}", shown(&self.public_url)));
+        });
+        let mounted_at = self.mounted_at.as_deref().unwrap_or_default().trim_end_matches('/');
+        let is_path = mounted_at.is_empty() || mounted_at.starts_with('/');
+        // Another character cannot be in the path of a request, so no proof would pass.
+        let is_path = is_path && mounted_at.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_path || mounted_at.contains(['?', '#', '%', '\\']) || mounted_at.contains("/.") {
+            problem(format!("mounted_at `{}`: must be a path in normal form", shown(mounted_at)));
+        }
+        for other in self.algorithms_beyond(AlgorithmSet::DEFAULT) {
+            problem(format!("algorithm {other}: a proof cannot have it"));
+        }
+        if self.accepted().is_empty() {
+            problem("algorithms: is empty".to_owned());
+        }
+        if !(MIN_PAST..=MAX_PAST).contains(&self.past) {
+            problem(format!("max_age {:?}: must be from 1 s to 300 s", self.past));
+        }
+        let keys = self.nonces.keys.as_deref();
+        if keys.is_some_and(<[_]>::is_empty) {
+            problem("nonces: the list of keys is empty".to_owned());
+        }
+        for key in keys.into_iter().flatten().filter(|key| key.len() < MIN_KEY) {
+            problem(format!("nonces: a key has {} octets, less than {MIN_KEY}", key.len()));
+        }
+        if !self.replay.is_some() && self.nonces.mode != Mode::Always {
+            problem("without a store of used proofs, `Nonces::always` is needed".to_owned());
+        }
+        for text in self.replay.problems() {
+            problem(text);
+        }
+        let nonces = match self.nonces.mode {
+            Mode::Off => None,
+            Mode::OnClockSkew | Mode::Always => {
+                let maker = NonceMaker::new(
+                    keys.unwrap_or_default(),
+                    url.as_ref().map_or("", PublicUrl::text),
+                );
+                if maker.is_none() {
+                    problem("nonces: the system has no randomness".to_owned());
+                }
+                maker
+            }
+        };
+        let public_url = url.ok().filter(|_| problems.len() == before)?;
+        // Clients write whole seconds. Without nonces, a proof of the second in which the store starts must pass.
+        let start = if nonces.is_some() { now } else { Duration::from_secs(now.as_secs()) };
+        Some(Checker {
+            public_url,
+            mounted_at: mounted_at.into(),
+            replays: self.replay.start(start),
+            required: self.required,
+            algorithms: self.accepted(),
+            past: self.past,
+            always: self.nonces.mode == Mode::Always,
+            nonces,
+            in_process: self.replay.is_in_process(),
+            last_failure: AtomicU64::new(0),
+        })
+    }
+}
+
+/// Whether proofs need a nonce of this server (RFC 9449 §9). A nonce shows that a proof is fresh without the
+/// client's clock, and cannot be made in advance.
+///
+/// A nonce is accepted for 60 to 120 s. The server stores nothing. The response to a proof without a good nonce
+/// is 401 with `error="use_dpop_nonce"` and a fresh nonce in `DPoP-Nonce`. The response to a proof with an older
+/// nonce also has a fresh one.
+///
+/// A proof with a good nonce may have any `iat`: the nonce shows when it was made.
+#[derive(Clone)]
+pub struct Nonces {
+    mode: Mode,
+    /// `None` means a random key.
+    keys: Option<Vec<Vec<u8>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Off,
+    OnClockSkew,
+    Always,
+}
+
+impl Nonces {
+    /// Nonces are neither demanded nor read. A client whose clock is wrong is refused.
+    ///
+    /// When a store of used proofs is new, proofs that are older than the store are refused.
+    pub fn off() -> Self {
+        Self { mode: Mode::Off, keys: None }
+    }
+
+    /// Demands a nonce only for a proof that is wrong in its time alone, and for one that the store of used proofs is
+    /// too new to judge. So a client with a wrong clock can continue.
+    ///
+    /// For 15 s after the start of a store, every proof without a nonce gets the demand, since a client's clock may
+    /// be ahead by that time.
+    pub fn on_clock_skew() -> Self {
+        Self { mode: Mode::OnClockSkew, keys: None }
+    }
+
+    /// Demands a nonce for every proof.
+    pub fn always() -> Self {
+        Self { mode: Mode::Always, keys: None }
+    }
+
+    /// The keys of nonces: at least 32 random octets each. All instances of an API need the same keys, so that each
+    /// instance accepts the nonces of the others. The first key makes nonces, and every key checks them. To rotate,
+    /// add the new key as the second one everywhere, then exchange the two, then remove the old one.
+    ///
+    /// Without this setting, the key is random. That is enough for one process.
+    pub fn keys<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.keys = Some(keys.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl fmt::Debug for Nonces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nonces")
+            .field("mode", &self.mode)
+            .field("keys", &self.keys.as_ref().map(Vec::len))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the tokens of one issuer are bound to a key of the client, for [`Issuer::dpop`](crate::Issuer::dpop).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DpopUse {
+    /// Tokens of this issuer that are bound to a key are refused, as without [`Builder::dpop`](crate::builder::Builder::dpop).
+    Off,
+    /// Tokens of this issuer may be bound, or not.
+    Optional,
+    /// Tokens of this issuer must be bound.
+    Required,
+}
