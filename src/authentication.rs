@@ -7,7 +7,7 @@ use http::Extensions;
 
 use crate::credentials::{FormToken, Presentation};
 use crate::server_id::ServerId;
-use crate::token::{AccessToken, AnyToken, RawToken};
+use crate::token::{AccessToken, AnyToken, RawToken, Thumbprint};
 #[cfg(feature = "http-client")]
 use crate::users::{AnyUser, LoadedUser};
 
@@ -26,6 +26,22 @@ pub(crate) struct Authentication {
     pub(crate) presented: Presented,
     /// Whether the authorization server was asked about the token after the request arrived.
     pub(crate) asked_now: bool,
+}
+
+/// The keys whose proofs were confirmed and used up for a request, one for each server. If a server validates the
+/// token again for the same request, it does not judge the proof again.
+#[derive(Clone, Default)]
+pub(crate) struct ConfirmedKeys(Vec<(ServerId, Thumbprint)>);
+
+impl ConfirmedKeys {
+    pub(crate) fn note(&mut self, server: &ServerId, key: Thumbprint) {
+        self.0.push((server.clone(), key));
+    }
+
+    pub(crate) fn of(extensions: &Extensions, server: &ServerId) -> Option<Thumbprint> {
+        let keys = &extensions.get::<Self>()?.0;
+        keys.iter().find(|(own, _)| own == server).map(|(_, key)| *key)
+    }
 }
 
 /// The token as the client presented it, with the method and the URI of the request.

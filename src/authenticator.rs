@@ -8,6 +8,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+#[cfg(feature = "dpop")]
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,18 +23,22 @@ use crate::credentials::Token68;
 use crate::error::Error;
 #[cfg(feature = "http-client")]
 use crate::introspection::Answer;
+#[cfg(feature = "dpop")]
+use crate::observe::Event;
 #[cfg(feature = "http-client")]
-use crate::profile::Judged;
+use crate::profile::{Judged, Profile};
+#[cfg(feature = "dpop")]
+use crate::replay::Inserted;
 use crate::runtime::Deadline;
-use crate::sender;
+use crate::sender::{self, Checker, Proven};
 use crate::server_id::ServerId;
 #[cfg(feature = "http-client")]
 use crate::token::Cnf;
 use crate::token::header::HeaderMemo;
 use crate::token::json::Object;
-#[cfg(feature = "http-client")]
-use crate::token::jwt::JwtHead;
 use crate::token::jwt::UnverifiedJwt;
+#[cfg(feature = "http-client")]
+use crate::token::jwt::{claims_of, is_jwt};
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate, Payload};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
@@ -81,6 +87,16 @@ pub(crate) struct Authenticator<C> {
 pub(crate) struct Verdict<C> {
     pub(crate) token: AccessToken<C>,
     pub(crate) generation: u64,
+    /// The proof of the sender. [`Authenticator::use_up`] stores it as used.
+    pub(crate) proven: Option<Proven>,
+}
+
+/// A verdict whose proof is stored as used.
+pub(crate) enum Settled<C> {
+    Now(Result<Verdict<C>, Error>),
+    /// The store needs the network.
+    #[cfg(feature = "dpop")]
+    Later(Pin<Box<dyn Future<Output = Result<Verdict<C>, Error>> + Send>>),
 }
 
 impl<C: Send + Sync + 'static> Authenticator<C> {
@@ -111,9 +127,47 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         waited: Waited,
     ) -> Result<Verdict<C>, Error> {
         match self.judge(&presentation, &waited) {
-            Ok(verdict) => Ok(verdict),
+            Ok(verdict) => self.settle(verdict).await,
             Err(pending) => self.resume(presentation, pending, waited).await,
         }
+    }
+
+    async fn settle(&self, verdict: Verdict<C>) -> Result<Verdict<C>, Error> {
+        match self.use_up(verdict) {
+            Settled::Now(verdict) => verdict,
+            #[cfg(feature = "dpop")]
+            Settled::Later(verdict) => verdict.await,
+        }
+    }
+
+    /// Ends step 7: stores the proof of the sender as used. No wait for anything else comes after it, so that a
+    /// request that is refused or given up does not use up a proof.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn use_up(&self, verdict: Verdict<C>) -> Settled<C> {
+        let (Some(proven), Some(dpop)) = (&verdict.proven, &self.server.dpop) else {
+            return Settled::Now(Ok(verdict));
+        };
+        let now = self.clock.wall();
+        let judge = move |server: &ServerId, inserted, verdict: Verdict<C>| {
+            if let (Some(proven), Some(dpop)) = (&verdict.proven, &server.dpop) {
+                let issuer = &verdict.token.facts().issuer;
+                dpop.judge(inserted, proven, issuer, &server.stream, now)?;
+            }
+            Ok(verdict)
+        };
+        match dpop.use_up(proven) {
+            Inserted::Now(inserted) => Settled::Now(judge(&self.server, inserted, verdict)),
+            Inserted::Later(inserted) => {
+                let server = self.server.clone();
+                Settled::Later(Box::pin(async move { judge(&server, inserted.await, verdict) }))
+            }
+        }
+    }
+
+    #[cfg(not(feature = "dpop"))]
+    #[inline]
+    pub(crate) fn use_up(&self, verdict: Verdict<C>) -> Settled<C> {
+        Settled::Now(Ok(verdict))
     }
 
     /// Waits for the pending dependency and repeats all steps, until no dependency is pending. Each
@@ -165,7 +219,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                 });
             }
             match self.judge(&presentation, &waited) {
-                Ok(verdict) => return Ok(verdict),
+                Ok(verdict) => return self.settle(verdict).await,
                 Err(next) => pending = next,
             }
         }
@@ -180,6 +234,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let trust = self.trust.load();
         let mut buffer = Vec::new();
         let token = &presentation.token;
+        // The proof of a JWT that is also introspected is verified before the introspection.
+        #[cfg_attr(not(feature = "http-client"), allow(unused_mut))]
+        let mut proven = None;
         let (claims, facts, length, answer, issuer) =
             match trust.route(token.as_bytes(), &mut buffer, &self.headers, waited)? {
                 Route::Validate(issuer, jwt) => {
@@ -191,7 +248,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     let (claims, mut facts, length) = self.validate(&issuer, jwt, waited)?;
                     // First check the sender. If this sender may not use the token, the token is not
                     // introspected.
-                    sender::confirm(&facts, presentation)?;
+                    if facts.cnf.is_some() {
+                        proven = self.confirm(&facts, presentation, &issuer)?;
+                    }
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
                     issuer.narrow(&mut facts, &claims, &answer, &self.server.scopes, now)?;
@@ -203,7 +262,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                     let now = self.now();
                     let answer = issuer.introspect(token, trust.generation, waited, now)?;
                     let token = self.read_answer(&issuer, token, &answer, now)?;
-                    return self.accept(token, presentation, &issuer, trust.generation);
+                    let proven = self.confirm(token.facts(), presentation, &issuer)?;
+                    return self.accept(token, proven, &issuer, trust.generation);
                 }
             };
         let payload = Payload::of_buffer(buffer, length);
@@ -214,25 +274,59 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         };
         #[cfg(not(feature = "http-client"))]
         let _ = answer;
+        let proven = match proven {
+            // The answer can only bind the token to more than its text does.
+            Some(proven) => {
+                sender::confirm_again(&facts, presentation, &proven)?;
+                Some(proven)
+            }
+            None => self.confirm(&facts, presentation, &issuer)?,
+        };
         let token = AccessToken::new(facts, payload, self.server.clone(), claims);
-        self.accept(token, presentation, &issuer, trust.generation)
+        self.accept(token, proven, &issuer, trust.generation)
     }
 
-    /// Runs step 7 and the user-supplied validators.
+    /// Runs step 7. Returns the proof of a key, if there is one.
+    #[inline]
+    fn confirm(
+        &self,
+        facts: &Facts,
+        presentation: &Presentation<'_>,
+        issuer: &Resolved<'_>,
+    ) -> Result<Option<Proven>, Error> {
+        let own = self.server.dpop.as_deref();
+        let dpop = own.filter(|_| issuer.accepts_dpop);
+        let proven = sender::confirm(facts, presentation, dpop, self.clock.wall());
+        #[cfg(feature = "dpop")]
+        if let Err(Error::NonceRequired { problem: reason }) = proven {
+            let issuer = Arc::clone(&facts.issuer);
+            self.server.stream.tell_of(|| Event::NonceDemanded { issuer, reason });
+        }
+        let proven = proven?;
+        let needs_key = issuer.requires_dpop || own.is_some_and(Checker::is_required);
+        if needs_key && facts.cnf.and_then(|cnf| cnf.key).is_none() {
+            return Err(Error::KeyNotBound);
+        }
+        if self.server.requires_bound_tokens && facts.cnf.is_none() {
+            return Err(Error::SenderNotConstrained);
+        }
+        Ok(proven)
+    }
+
+    /// Runs the user-supplied validators.
     #[inline]
     fn accept(
         &self,
         token: AccessToken<C>,
-        presentation: &Presentation<'_>,
+        proven: Option<Proven>,
         issuer: &Resolved<'_>,
         generation: u64,
     ) -> Result<Verdict<C>, Pending> {
-        sender::confirm(token.facts(), presentation)?;
         issuer.confirm();
         for validator in &self.validators {
             validator(&token).map_err(|Invalid(reason)| Error::Refused { reason })?;
         }
-        Ok(Verdict { token, generation })
+        Ok(Verdict { token, generation, proven })
     }
 
     /// Runs steps 4 to 6 for a JWT. Also returns the length of the claims' text in the buffer.
@@ -275,6 +369,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let times = issuer.validate_introspected(&members, now, false)?;
         let mut facts = issuer.read_answer(&members, now)?;
         facts.cnf = Cnf::both(cnf_of_text(text)?, facts.cnf)?;
+        Profile::check_binding(&members, facts.cnf.as_ref())?;
         let claims = (self.read_claims)(&members, &facts)?;
         let payload = Payload::of(&members);
         let token = AccessToken::new(facts, payload, self.server.clone(), claims);
@@ -291,13 +386,12 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
 /// trusted here, because the authorization server has confirmed that this token is active.
 #[cfg(feature = "http-client")]
 fn cnf_of_text(token: &Token68<'_>) -> Result<Option<Cnf>, Error> {
-    let mut buffer = Vec::new();
-    let head = JwtHead::parse(token.as_bytes(), None);
-    match head.and_then(|head| head.open(&mut buffer)) {
-        Ok(jwt) => Cnf::read(&jwt.claims),
-        // An opaque token.
-        Err(_) => Ok(None),
+    if !is_jwt(token.as_bytes()) {
+        return Ok(None);
     }
+    // The header does not matter here: the server may sign with an algorithm that this crate does not know.
+    let mut buffer = Vec::new();
+    Cnf::read(&claims_of(token.as_bytes(), &mut buffer)?)
 }
 
 impl<C> fmt::Debug for Authenticator<C> {

@@ -12,9 +12,9 @@
 //!    (RFC 7517). The crate fetches, caches and refreshes key sets;
 //! 5. the signature: the key verifies the token's signature;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
-//! 7. the sender: a token that is bound to a client certificate (`cnf`) needs a request with that
-//!    certificate (RFC 8705 §3). A token that is bound to a key is refused, because this crate cannot check
-//!    whether the sender has the key (RFC 7800 §3.1);
+//! 7. the sender: a token that is bound to a key (`cnf`) needs a proof of that key (DPoP, RFC 9449), and a token that is
+//!    bound to a client certificate needs a request with that certificate (RFC 8705 §3). If the server is not set up
+//!    to check what a token is bound to, the token is refused (RFC 7800 §3.1);
 //! 8. the requirement of the route: scopes, roles, claims, the login (RFC 6749 §3.3, RFC 9470).
 //!
 //! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the cause of
@@ -75,6 +75,7 @@
 //! - [`ResourceServer`]: the handle that creates the layers. [`Builder`](builder::Builder) has every setting.
 //! - [`Issuer`] and [`Profile`]: an authorization server, where its keys are, and the format of its
 //!   tokens.
+//! - [DPoP](manual::dpop): how to accept tokens that are bound to a key of the client (feature `dpop`).
 //! - [client certificates](manual::mtls): how to accept tokens that are bound to a client certificate
 //!   (feature `mtls`).
 //! - `Introspection` and `ClientAuth`: the settings for introspection (feature `http-client`).
@@ -108,8 +109,9 @@
 //! |---|---|---|
 //! | `http-client` | an HTTPS client that fetches keys and metadata, and does introspection; and `load_user` | yes |
 //! | `axum` | types that a handler can take as arguments (extractors), such as `AccessToken` | yes |
+//! | `dpop` | tokens that are bound to a key of the client (DPoP): proofs, nonces, and a store of used proofs | no |
 //! | `mtls` | tokens that are bound to a client certificate: the certificate of the connection, or of a proxy's header | no |
-//! | `redis` | a cache of introspection answers in Redis or Valkey, shared by all instances of the API | no |
+//! | `redis` | a cache of introspection answers in Redis or Valkey, shared by all instances of the API; with `dpop`, a store of used proofs | no |
 //! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | no |
 //! | `test-issuer` | an issuer for your own tests | no |
 //!
@@ -158,9 +160,6 @@ pub mod keys;
 mod lookup;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "dpop")]
-#[allow(dead_code, unused_imports, reason = "the checks of proofs will use it")]
-mod replay;
 mod runtime;
 #[cfg(feature = "http-client")]
 mod users;
@@ -170,9 +169,11 @@ mod credentials;
 mod crypto;
 pub mod policy;
 mod profile;
-#[cfg(not(feature = "mtls"))]
+#[cfg(feature = "dpop")]
+mod replay;
+#[cfg(not(any(feature = "dpop", feature = "mtls")))]
 mod sender;
-#[cfg(feature = "mtls")]
+#[cfg(any(feature = "dpop", feature = "mtls"))]
 pub mod sender;
 
 // Words: the shared types of all other levels.
@@ -183,6 +184,7 @@ mod config_error;
 mod error;
 mod lookup_error;
 pub mod observe;
+mod scheme;
 mod server_id;
 mod source_error;
 mod tenant;
@@ -205,6 +207,7 @@ pub mod test_issuer;
 /// Setting up a [`ResourceServer`].
 pub mod builder {
     pub use crate::authenticator::Invalid;
+    pub use crate::server::builder::options::Revocation;
     pub use crate::server::builder::{Builder, Complete, NeedsAudience, NeedsIssuer, Ready};
 }
 

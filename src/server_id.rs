@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::challenge::{ChallengeConfig, Challenges};
 use crate::clock::Clock;
 use crate::observe::Stream;
+use crate::sender::Checker;
 use crate::token::{NumericDate, ScopeHierarchy};
 
 /// The identity of one server. It is equal only to its clones: it compares the allocation.
@@ -26,11 +29,20 @@ pub(crate) struct Identity {
     pub(crate) scopes: ScopeHierarchy,
     /// Whether the API may read the text of a token.
     pub(crate) gives_raw_tokens: bool,
+    /// Whether every token must be bound to a key or a certificate.
+    pub(crate) requires_bound_tokens: bool,
+    /// Checks the proofs of keys, if the server accepts them.
+    pub(crate) dpop: Option<Arc<Checker>>,
 }
 
 impl ServerId {
     pub(crate) fn new(identity: Identity) -> Self {
         Self(Arc::new(identity))
+    }
+
+    /// A fresh nonce for the client's next proof (RFC 9449 §9), if nonces are used.
+    pub(crate) fn make_nonce(&self) -> Option<HeaderValue> {
+        self.0.dpop.as_ref()?.make_nonce(self.0.clock.wall())
     }
 
     /// The time of the server's clock.
@@ -60,12 +72,14 @@ impl ServerId {
         let challenge = ChallengeConfig { realm: "test".to_owned(), ..ChallengeConfig::default() };
         Self::new(Identity {
             challenges: Challenges::build(&challenge, &[]).unwrap(),
-            without_scope: Challenges::without_scope(&challenge).unwrap(),
+            without_scope: Challenges::build(&challenge, &[]).unwrap(),
             challenge,
             stream: Stream::default(),
             clock,
             scopes,
             gives_raw_tokens: false,
+            requires_bound_tokens: false,
+            dpop: None,
         })
     }
 }

@@ -13,6 +13,8 @@ use crate::issuer::transport::Transport;
 use crate::keys::{AnyKeySource, KeySeed, KeySource};
 use crate::observe::shown::{AllShown, Shown};
 use crate::profile::Profile;
+#[cfg(feature = "dpop")]
+use crate::sender::DpopUse;
 use crate::url::PlainHttp;
 
 /// A trusted authorization server.
@@ -48,6 +50,8 @@ pub struct Issuer {
     pub(crate) tenants: Option<TenantRule>,
     pub(crate) seed: Option<KeySeed>,
     pub(crate) keys: KeyConfig,
+    #[cfg(feature = "dpop")]
+    pub(crate) dpop: DpopUse,
     #[cfg(feature = "http-client")]
     pub(crate) transport: Transport,
     #[cfg(feature = "http-client")]
@@ -106,6 +110,8 @@ impl Issuer {
             tenants: None,
             seed: None,
             keys: KeyConfig::Discover,
+            #[cfg(feature = "dpop")]
+            dpop: DpopUse::Optional,
             #[cfg(feature = "http-client")]
             transport: Transport::default(),
             #[cfg(feature = "http-client")]
@@ -313,6 +319,23 @@ impl Issuer {
         self.leeway = Some(leeway);
         self
     }
+
+    /// Whether the tokens of this issuer are bound to a key of the client (DPoP). The default is
+    /// [`DpopUse::Optional`]. It counts only where the server has [`Builder::dpop`](crate::builder::Builder::dpop),
+    /// and cannot relax [`Dpop::required`](crate::sender::Dpop::required).
+    ///
+    /// ```
+    /// use tower_resource_server::Issuer;
+    /// use tower_resource_server::sender::DpopUse;
+    ///
+    /// let issuer = Issuer::new("https://as.example.com").dpop(DpopUse::Required);
+    /// # let _ = issuer;
+    /// ```
+    #[cfg(feature = "dpop")]
+    pub fn dpop(mut self, dpop: DpopUse) -> Self {
+        self.dpop = dpop;
+        self
+    }
 }
 
 impl From<&str> for Issuer {
@@ -347,6 +370,8 @@ impl std::fmt::Debug for Issuer {
             .field("tenants", &self.tenants)
             .field("seed", &self.seed)
             .field("keys", &self.keys);
+        #[cfg(feature = "dpop")]
+        shown.field("dpop", &self.dpop);
         #[cfg(feature = "http-client")]
         shown.field("transport", &self.transport).field("introspection", &self.introspection);
         // A field that is not listed here is not shown.

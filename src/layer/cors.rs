@@ -2,21 +2,23 @@
 
 use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 
+use crate::rejection::DPOP_NONCE;
+
 /// The fields of refusals that a browser hides from scripts of other origins, unless the API exposes them
-/// (Fetch §3.3.3): the challenge, and the time to wait. Pass them to `expose_headers` of tower-http's
+/// (Fetch §3.3.3): the challenge, the time to wait, and the nonce for the next proof (RFC 9449 §8). Pass them to `expose_headers` of tower-http's
 /// `CorsLayer`, and put that layer outside the layers of this crate.
 ///
 /// ```
 /// use tower_http::cors::{Any, CorsLayer};
 /// use tower_resource_server::layer::exposed_headers;
 ///
-/// assert_eq!(exposed_headers(), ["www-authenticate", "retry-after"]);
+/// assert_eq!(exposed_headers(), ["www-authenticate", "retry-after", "dpop-nonce"]);
 /// let cors = CorsLayer::new()
 ///     .allow_origin(Any)
-///     .allow_headers([http::header::AUTHORIZATION])
+///     .allow_headers([http::header::AUTHORIZATION, http::HeaderName::from_static("dpop")])
 ///     .expose_headers(exposed_headers());
 /// # let _ = cors;
 /// ```
 pub fn exposed_headers() -> Vec<HeaderName> {
-    vec![WWW_AUTHENTICATE, RETRY_AFTER]
+    vec![WWW_AUTHENTICATE, RETRY_AFTER, DPOP_NONCE]
 }

@@ -62,6 +62,7 @@ impl<C: Send + Sync + 'static> AccessToken<C> {
                 Err(unmet) => unmet,
             },
         };
-        Err(Refusal::of_requirement(unmet, server, requirement).told(&server.stream))
+        Err(Refusal::of_requirement(unmet, server, token.facts().scheme(), requirement)
+            .told(&server.stream))
     }
 }

@@ -43,7 +43,8 @@ impl<C> Fixed<C> {
     ) -> Result<Option<Box<Lookups>>, Refusal> {
         self.requirement.evaluate(token, parts, &self.branches).map_err(|unmet| {
             let branch = unmet.branch.and_then(|index| self.by_branch.get(index)?.as_ref());
-            Refusal::unmet(unmet, server, branch, self.requirement.is_hidden())
+            let scheme = token.facts().scheme();
+            Refusal::unmet(unmet, server, scheme, branch, self.requirement.is_hidden())
         })
     }
 }

@@ -186,7 +186,8 @@ where
                     let Held { service, mut parts, server } =
                         held.take().expect("polled after completion");
                     if let Some(error) = error {
-                        let refusal = server.refusal(error, server.challenges());
+                        let scheme = server.used_scheme(&parts.headers);
+                        let refusal = server.refusal(error, server.challenges(), scheme);
                         return Poll::Ready(Ok(refusal.into_response_with(server.body())));
                     }
                     let body = mem::take(read).freeze();

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use crate::authentication::{Authentication, Presented};
-use crate::authenticator::Verdict;
-use crate::credentials::{self, Certificate, Head, Placement, Presentation, WebSocketTokens};
+use crate::authentication::{Authentication, ConfirmedKeys, Presented};
+use crate::authenticator::{Settled, Verdict};
+use crate::credentials::{
+    self, Certificate, Head, PROOF_FIELD, Placement, Presentation, WebSocketTokens,
+};
 use crate::error::Error;
 use crate::layer::guard::{Applied, Guard};
 use crate::layer::head::RequestHead;
@@ -20,8 +22,9 @@ use crate::layer::waiting::{BoxedFuture, Done, Sent, Waiting};
 use crate::lookup;
 use crate::policy::{Lookups, Unmet};
 use crate::rejection::Refusal;
-use crate::server::{ResourceServer, ResponseHeaders};
-use crate::token::AnyToken;
+use crate::scheme::Scheme;
+use crate::server::{ResourceServer, ResponseHeaders, original_uri};
+use crate::token::{AnyToken, Thumbprint};
 use crate::trust::{Pending, Waited};
 #[cfg(feature = "http-client")]
 use crate::users::FindUser;
@@ -73,6 +76,7 @@ pub(crate) enum Judgement<C> {
 struct PriorResult {
     token: AnyToken,
     presented: Presented,
+    confirmed_key: Option<Thumbprint>,
     /// `true` if both conditions are true: the crate introspected the token after the request arrived,
     /// and the configuration has not changed since then.
     asked_now: bool,
@@ -103,8 +107,10 @@ impl<C, R> Gate<C, R> {
         self.guard.as_ref().map_or(Applied::Nothing, |guard| guard.of(request))
     }
 
-    fn refuse(&self, error: Error, applied: &Applied<'_, C>) -> Refusal {
-        self.server.refusal(error, applied.challenges().unwrap_or(self.server.challenges()))
+    /// `scheme` is the one that the request used.
+    fn refuse(&self, error: Error, applied: &Applied<'_, C>, scheme: Scheme) -> Refusal {
+        let challenges = applied.challenges().unwrap_or(self.server.challenges());
+        self.server.refusal(error, challenges, scheme)
     }
 }
 
@@ -145,12 +151,20 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         if let Some(stripped) = self.stripped(request) {
             return self.repeat(stripped, applied);
         }
+        let refuse = |error| {
+            let scheme = self.server.used_scheme(request.headers());
+            Judgement::Refuse(self.refuse(error, applied, scheme))
+        };
         let certificate = match certificate {
             Ok(certificate) => certificate,
-            Err(error) => return Judgement::Refuse(self.refuse(error, applied)),
+            Err(error) => return refuse(error),
         };
-        let head =
-            Head { method: request.method(), uri: request.uri(), headers: request.headers() };
+        let head = Head {
+            method: request.method(),
+            uri: request.uri(),
+            original_uri: original_uri(request.extensions()),
+            headers: request.headers(),
+        };
         let presentation = match self.server.credentials(head, request.extensions(), certificate) {
             Ok(presentation) => presentation,
             Err(Error::MissingCredentials | Error::UnsupportedScheme)
@@ -158,9 +172,10 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             {
                 return self.pass_anonymous(request);
             }
-            Err(error) => return Judgement::Refuse(self.refuse(error, applied)),
+            Err(error) => return refuse(error),
         };
-        let placement = Some(presentation.placement);
+        let presentation = presentation.confirmed_by(self.confirmed_key(request));
+        let (placement, scheme) = (Some(presentation.placement), presentation.scheme);
         let headers = ResponseHeaders::of(&presentation);
         let presented = match self.server.keeps_tokens() {
             true => Presented::Kept(Arc::new(presentation.clone().into_owned())),
@@ -170,14 +185,22 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let waited = Waited { asks_now: applied.asks_now(), ..Waited::default() };
         match authenticator.judge(&presentation, &waited) {
             Ok(verdict) => {
-                self.let_pass(request, verdict, Sent { presented, placement, headers }, applied)
+                let sent = Sent { presented, scheme, placement, headers };
+                match authenticator.use_up(verdict) {
+                    Settled::Now(Ok(verdict)) => self.let_pass(request, verdict, sent, applied),
+                    Settled::Now(Err(error)) => {
+                        Judgement::Refuse(self.refuse(error, applied, scheme))
+                    }
+                    #[cfg(feature = "dpop")]
+                    Settled::Later(verdict) => Judgement::Wait(Waiting::Verdict { verdict, sent }),
+                }
             }
-            Err(Pending::Refused(error)) => Judgement::Refuse(self.refuse(error, applied)),
+            Err(Pending::Refused(error)) => Judgement::Refuse(self.refuse(error, applied, scheme)),
             Err(pending) => {
                 let presentation = presentation.into_owned();
                 let verdict = Arc::clone(authenticator).resume(presentation, pending, waited);
-                let (verdict, sent) = (Box::pin(verdict), Sent { presented, placement, headers });
-                Judgement::Wait(Waiting::Verdict { verdict, sent })
+                let sent = Sent { presented, scheme, placement, headers };
+                Judgement::Wait(Waiting::Verdict { verdict: Box::pin(verdict), sent })
             }
         }
     }
@@ -191,22 +214,30 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         let applied = &self.applied(request);
         match done {
             Done::Verdict(Ok(verdict), sent) => self.let_pass(request, verdict, sent, applied),
-            Done::Verdict(Err(error), _) => Judgement::Refuse(self.refuse(error, applied)),
+            Done::Verdict(Err(error), sent) => {
+                Judgement::Refuse(self.refuse(error, applied, sent.scheme))
+            }
             Done::Lookups { result: Ok(()), headers, .. } => Judgement::Pass(headers),
             Done::Lookups { result: Err(error), hidden, .. } => {
-                self.refuse_after_lookup(error, hidden)
+                self.refuse_after_lookup(error, hidden, request)
             }
             #[cfg(feature = "http-client")]
             Done::User(Ok(user)) => self.pass_with(user, request),
             #[cfg(feature = "http-client")]
-            Done::User(Err(error)) => self.refuse_after_lookup(error, applied.is_hidden()),
+            Done::User(Err(error)) => self.refuse_after_lookup(error, applied.is_hidden(), request),
         }
     }
 
     /// Refuses a request because a lookup refused it, or because a lookup failed.
-    pub(super) fn refuse_after_lookup(&self, error: Error, hidden: bool) -> Judgement<C> {
+    pub(super) fn refuse_after_lookup(
+        &self,
+        error: Error,
+        hidden: bool,
+        request: &impl RequestHead,
+    ) -> Judgement<C> {
         let server = self.server.id();
-        let refusal = Refusal::unmet(Unmet::of(error), server, None, hidden);
+        let scheme = scheme_of_token(request);
+        let refusal = Refusal::unmet(Unmet::of(error), server, scheme, None, hidden);
         Judgement::Refuse(refusal.told(&server.stream))
     }
 
@@ -220,15 +251,23 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         sent: Sent,
         applied: &Applied<'_, C>,
     ) -> Judgement<C> {
-        let token = AnyToken::from(verdict.token);
-        let Sent { presented, placement, headers } = sent;
-        let headers = headers.about(token.facts());
+        let Verdict { token, generation, proven } = verdict;
+        let token = AnyToken::from(token);
+        let Sent { presented, placement, headers, .. } = sent;
+        let mut headers = headers.about(token.facts());
+        if let Some(proven) = proven {
+            let keys = request.extensions_mut().get_or_insert_default::<ConfirmedKeys>();
+            keys.note(self.server.id(), *proven.key());
+            let fresh = proven.wants_nonce().then(|| self.server.id().make_nonce());
+            headers = headers.with_nonce(fresh.flatten());
+        }
         // Remove the token before user-supplied checks read the request, so that the checks see the same
         // request as the handler.
         match placement {
             Some(Placement::Query) => hide_query_token(request),
             Some(Placement::Header) if self.server.strips_authorization() => {
                 request.headers_mut().remove(AUTHORIZATION);
+                request.headers_mut().remove(PROOF_FIELD);
             }
             Some(Placement::WebSocket) => self.hide_websocket_token(request),
             Some(Placement::Header | Placement::Form | Placement::Alone) | None => {}
@@ -237,10 +276,10 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Ok(lookups) => lookups,
             Err(refusal) => return Judgement::Refuse(refusal),
         };
-        let (server, generation) = (self.server.id().clone(), verdict.generation);
+        let server = self.server.id().clone();
         let asked_now = applied.asks_now();
-        let outcome =
-            Authentication { server, generation, token: Some(token), presented, asked_now };
+        let token = Some(token);
+        let outcome = Authentication { server, generation, token, presented, asked_now };
         request.extensions_mut().insert(outcome);
         pass_after(lookups, headers)
     }
@@ -274,7 +313,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         parts: Option<&Parts>,
         applied: &Applied<'_, C>,
     ) -> Judgement<C> {
-        let PriorResult { token, presented, asked_now } = prior;
+        let PriorResult { token, presented, asked_now, confirmed_key } = prior;
         let lookups = match self.evaluate(&token, parts, applied) {
             Ok(lookups) => lookups,
             Err(refusal) => return Judgement::Refuse(refusal),
@@ -288,7 +327,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Presented::Injected => pass_after(lookups, ResponseHeaders::NONE),
             // The new result replaces the result of the outer layer.
             Presented::Kept(presentation) => {
-                self.repeat(Presentation::clone(presentation), applied)
+                let presentation = Presentation::clone(presentation).confirmed_by(confirmed_key);
+                self.repeat(presentation, applied)
             }
             Presented::Unkept => Judgement::Refuse(self.server.miswired(
                 "`introspected_now` was added while a request was in progress: build the routes before \
@@ -302,8 +342,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     fn pass_anonymous(&self, request: &mut impl RequestHead) -> Judgement<C> {
         let (server, generation) = (self.server.id().clone(), self.generation());
         let presented = Presented::Unkept;
-        let outcome =
-            Authentication { server, generation, token: None, presented, asked_now: false };
+        let (token, asked_now) = (None, false);
+        let outcome = Authentication { server, generation, token, presented, asked_now };
         request.extensions_mut().insert(outcome);
         Judgement::Pass(ResponseHeaders::NONE)
     }
@@ -319,7 +359,14 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             token: outcome.token.clone()?,
             presented: outcome.presented.clone(),
             asked_now: outcome.asked_now,
+            confirmed_key: self.confirmed_key(request),
         })
+    }
+
+    /// Returns the key whose proof an outer layer of the same server has confirmed for this request. The proof is
+    /// used up, so it must not be judged again.
+    fn confirmed_key(&self, request: &impl RequestHead) -> Option<Thumbprint> {
+        ConfirmedKeys::of(request.extensions(), self.server.id())
     }
 
     /// Returns the token that an outer layer of the same server has removed from the request. This layer
@@ -331,7 +378,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Presented::Kept(presentation)
                 if outcome.server == *self.server.id() && self.server.strips_authorization() =>
             {
-                Some(Presentation::clone(presentation))
+                Some(Presentation::clone(presentation).confirmed_by(self.confirmed_key(request)))
             }
             _ => None,
         }
@@ -343,6 +390,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         presentation: Presentation<'static>,
         applied: &Applied<'_, C>,
     ) -> Judgement<C> {
+        let scheme = presentation.scheme;
         let presented = Presented::Kept(Arc::new(presentation.clone()));
         let authenticator = Arc::clone(self.server.authenticator());
         let verdict = match applied.asks_now() {
@@ -352,7 +400,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         // The outer layer has already removed the token from the request if the settings require this. So
         // this layer removes nothing (`placement: None`).
         let headers = ResponseHeaders::NONE;
-        let sent = Sent { presented, placement: None, headers };
+        let sent = Sent { presented, scheme, placement: None, headers };
         Judgement::Wait(Waiting::Verdict { verdict, sent })
     }
 
@@ -380,8 +428,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
                 token: token.clone(),
                 presented: outcome.presented.clone(),
                 asked_now: outcome.asked_now && outcome.generation == self.generation(),
+                confirmed_key: self.confirmed_key(request),
             }),
-            None => Err(self.refuse(Error::MissingCredentials, applied)),
+            None => Err(self.refuse(Error::MissingCredentials, applied, Scheme::Bearer)),
         }
     }
 
@@ -398,6 +447,13 @@ fn pass_after<C>(lookups: Option<Box<Lookups>>, headers: ResponseHeaders) -> Jud
     let Lookups { lookups, hidden } = *lookups;
     let lookups = Box::pin(lookup::all(lookups));
     Judgement::Wait(Waiting::Lookups { lookups, headers, hidden })
+}
+
+/// The scheme of the token that an outer layer has accepted.
+pub(super) fn scheme_of_token(request: &impl RequestHead) -> Scheme {
+    let outcome = request.extensions().get::<Authentication>();
+    let token = outcome.and_then(|outcome| outcome.token.as_ref());
+    token.map_or(Scheme::Bearer, |token| token.facts().scheme())
 }
 
 /// Moves the token from the URI to the request's extensions. Handlers and logs then do not see the

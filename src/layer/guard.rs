@@ -139,7 +139,8 @@ impl<C: Send + Sync + 'static> Applied<'_, C> {
             Self::ByRequest { rule, asks_now } => by_request(rule, *asks_now, token, parts, server),
             Self::Unlisted { requires, hidden } => {
                 let error = Error::AccessDenied { requires: requires.clone() };
-                Err(Refusal::unmet(Unmet::of(error), server, None, *hidden))
+                let scheme = token.facts().scheme();
+                Err(Refusal::unmet(Unmet::of(error), server, scheme, None, *hidden))
             }
         }
     }
@@ -152,7 +153,8 @@ fn by_request<C: Send + Sync + 'static>(
     parts: Option<&Parts>,
     server: &ServerId,
 ) -> Result<Option<Box<Lookups>>, Refusal> {
-    let refuse = |error| Refusal::unmet(Unmet::of(error), server, None, false);
+    let scheme = token.facts().scheme();
+    let refuse = |error| Refusal::unmet(Unmet::of(error), server, scheme, None, false);
     let wiring = |fix: &'static str| refuse(Error::Wiring { fix: fix.into() });
     // The caller passes the head of the request if `reads_request` returns `true`.
     let parts =
@@ -172,7 +174,7 @@ fn by_request<C: Send + Sync + 'static>(
         ));
     }
     let lookups = requirement.evaluate(token, Some(parts), &[]);
-    lookups.map_err(|unmet| Refusal::of_requirement(unmet, server, &requirement))
+    lookups.map_err(|unmet| Refusal::of_requirement(unmet, server, scheme, &requirement))
 }
 
 impl<C> fmt::Debug for Guard<C> {

@@ -202,7 +202,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         match Arc::clone(users).find(question) {
             UserFound::Cached(user) => self.pass_with(user, request),
             UserFound::Wait(wait) => Judgement::Wait(Waiting::User(wait)),
-            UserFound::Refused(error) => self.refuse_after_lookup(error, false),
+            UserFound::Refused(error) => self.refuse_after_lookup(error, false, request),
         }
     }
 

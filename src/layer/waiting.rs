@@ -8,6 +8,7 @@ use crate::authentication::Presented;
 use crate::authenticator::Verdict;
 use crate::credentials::Placement;
 use crate::error::Error;
+use crate::scheme::Scheme;
 use crate::server::ResponseHeaders;
 #[cfg(feature = "http-client")]
 use crate::users::{AnyUser, UserWait};
@@ -41,6 +42,7 @@ pub(crate) enum Done<C> {
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) presented: Presented,
+    pub(crate) scheme: Scheme,
     /// The place of the token in the request. `None` if an outer layer has already removed the token from
     /// this place, or has decided to keep the token there.
     pub(crate) placement: Option<Placement>,

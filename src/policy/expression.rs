@@ -164,11 +164,17 @@ pub fn audience(name: &str) -> Policy {
     Policy::of(Leaf::Audience(name.into()))
 }
 
-/// Requires a token that is bound to a client certificate (`cnf`, RFC 7800, RFC 8705 §3). Another token gets
-/// 401 `invalid_token`. A stolen token of this kind is useless without the private key of the
-/// certificate. See the [manual](crate::manual::mtls).
+/// Requires a token that is bound to a key of the client (DPoP, RFC 9449) or to a client certificate (RFC 8705
+/// §3). Another token gets 401 `invalid_token`. A stolen token of this kind is useless without the private key.
+/// See the manual about [DPoP](crate::manual::dpop) and about [certificates](crate::manual::mtls).
 pub fn sender_constrained() -> Policy {
     Policy::of(Leaf::SenderConstrained)
+}
+
+/// Requires a token that is bound to a key of the client (DPoP, RFC 9449). Another token gets 401
+/// `invalid_token`. See the [manual](crate::manual::dpop).
+pub fn dpop_bound() -> Policy {
+    Policy::of(Leaf::KeyBound)
 }
 
 #[track_caller]

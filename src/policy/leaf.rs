@@ -6,6 +6,7 @@ use std::fmt;
 use crate::error::Error;
 use crate::policy::claim_test::{ClaimTest, Wanted};
 use crate::policy::details::{AUTHORIZATION_DETAILS, Details};
+use crate::scheme::Scheme;
 use crate::token::json::{Object, Value};
 use crate::token::{
     Actor, AnyToken, Excerpt, Facts, NumericDate, OtherScope, RoleList, ScopeSet, ScopeToken,
@@ -38,6 +39,8 @@ pub(super) enum Leaf {
     Issuer(Box<str>),
     Audience(Box<str>),
     SenderConstrained,
+    /// Bound to a key (DPoP).
+    KeyBound,
 }
 
 /// What heals a condition that is not met. The order is the order in which the response is chosen.
@@ -152,6 +155,7 @@ impl Leaf {
                 _ => false,
             }),
             Self::SenderConstrained => facts.cnf.is_some(),
+            Self::KeyBound => facts.scheme() == Scheme::Dpop,
         }
     }
 
@@ -177,7 +181,9 @@ impl Leaf {
         match self {
             Self::Scope(_) => Remedy::Scope,
             Self::Acr(_) | Self::MaxAge(_) => Remedy::Login,
-            Self::Audience(_) | Self::TokenAge(_) | Self::SenderConstrained => Remedy::Token,
+            Self::Audience(_) | Self::TokenAge(_) | Self::SenderConstrained | Self::KeyBound => {
+                Remedy::Token
+            }
             Self::Role(..)
             | Self::Claim(_)
             | Self::User
@@ -201,6 +207,7 @@ impl Leaf {
                 Error::TokenTooOld { iat: facts.issued_at, now: judged.now(), limit: *limit }
             }
             (Self::SenderConstrained, _) => Error::SenderNotConstrained,
+            (Self::KeyBound, _) => Error::KeyNotBound,
             (Self::User | Self::Client | Self::Subject { .. }, Actor::Unknown(claim)) => {
                 Error::UnknownPrincipal { claim }
             }
@@ -226,6 +233,7 @@ impl Leaf {
             Self::Issuer(iss) => return Excerpt::of_url(&format!("issuer {iss}")),
             Self::Audience(_) => "another audience".to_owned(),
             Self::SenderConstrained => "a sender-constrained token".to_owned(),
+            Self::KeyBound => "a token that is bound to a key".to_owned(),
         };
         Excerpt::of(&text)
     }

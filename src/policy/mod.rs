@@ -52,8 +52,8 @@ pub(crate) use check::wrong_claims_type;
 pub(crate) use check::{Lookup, Lookups, typed};
 pub use claim::{AuthorizationDetails, Claim, authorization_details, claim, claim_at};
 pub use expression::{
-    Policy, acr, all_of, any_of, audience, authenticated, client, client_id, issuer, max_age, not,
-    role, sender_constrained, subject, token_age, user,
+    Policy, acr, all_of, any_of, audience, authenticated, client, client_id, dpop_bound, issuer,
+    max_age, not, role, sender_constrained, subject, token_age, user,
 };
 pub(crate) use mcp::{Budget, CallRule, Demand, Message, Operations, Unfound, compare, messages};
 pub use mcp::{McpCall, McpPolicy};

@@ -99,6 +99,11 @@ impl Profile {
         }
     }
 
+    /// Whether the `typ` of a JWT must be `at+jwt`.
+    pub(crate) fn is_of_rfc9068(&self) -> bool {
+        self.strict
+    }
+
     /// Access tokens of a server that does not follow RFC 9068: the `typ` is `at+jwt`, `JWT` or
     /// absent. `iss`, `exp` and `aud` are required.
     ///

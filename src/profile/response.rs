@@ -14,6 +14,7 @@ use crate::profile::signs::{
 };
 use crate::profile::times::Times;
 use crate::profile::{Expected, Profile};
+use crate::scheme::Scheme;
 use crate::token::json::{Object, Value};
 use crate::token::{Actor, Cnf, Excerpt, Facts, OtherScope, RoleList, ScopeHierarchy, ScopeSet};
 
@@ -75,21 +76,21 @@ impl Profile {
                 check_value(claims, name, values)?;
             }
         }
-        // RFC 7662 §2.2: `token_type` as in RFC 6749 §5.1, without regard to case (§7.1). Any type
-        // other than Bearer needs a proof that this crate cannot check.
-        match claims.get("token_type") {
-            None | Some(Value::Null) => {}
-            Some(Value::String(kind))
-                if kind.eq_ignore_ascii_case("bearer")
-                    // Used by Hydra before 2.0. The value comes from RFC 7009 §2.1 and RFC 8693 §3.
-                    || kind.eq_ignore_ascii_case("access_token") => {}
-            Some(Value::String(_)) => {
-                return Err(Error::AnotherKind { sign: "`token_type` is not Bearer" });
-            }
-            Some(_) => return Err(malformed("token_type")),
-        }
+        token_type(claims)?;
         check_named_kind(claims, &self.access)?;
         Ok(times)
+    }
+
+    /// Checks that a response and what the token is bound to do not contradict each other: the type of a token
+    /// that is bound to a key is DPoP, and of any other token Bearer (RFC 9449 §6.2).
+    pub(crate) fn check_binding(members: &Object<'_>, cnf: Option<&Cnf>) -> Result<(), Error> {
+        let is_bound = cnf.is_some_and(|cnf| cnf.key.is_some());
+        match token_type(members)? {
+            Some(scheme) if (scheme == Scheme::Dpop) != is_bound => {
+                Err(Error::ContradictedByIntrospection { claim: "token_type" })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The RFC 7662 name for the claim that this profile calls `name` in JWTs, if there is one. A
@@ -160,6 +161,7 @@ impl Profile {
         audiences: &[Box<str>],
     ) -> Result<(), Error> {
         facts.cnf = Cnf::both(facts.cnf, Cnf::read(members)?)?;
+        Self::check_binding(members, facts.cnf.as_ref())?;
         self.check_same_client(facts, claims, members)?;
         if let Some(scope) = self.answer_scope(members)? {
             facts.scope = scopes.common(&facts.scope, &scope);
@@ -242,5 +244,24 @@ impl Profile {
     fn answer_signs(&self) -> impl Iterator<Item = &Sign> {
         let carried = self.signs.of_clients.iter().filter(|sign| sign.counts_in_answers());
         carried.chain(&self.answers.signs.of_clients)
+    }
+}
+
+/// The scheme of the token, by the response's `token_type` (RFC 7662 §2.2, RFC 6749 §5.1), without regard to
+/// case (RFC 6749 §7.1). `None` if the response does not say it. Any other type needs a proof that this crate
+/// cannot check.
+fn token_type(members: &Object<'_>) -> Result<Option<Scheme>, Error> {
+    let kind = match members.get("token_type") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(kind)) => kind,
+        Some(_) => return Err(malformed("token_type")),
+    };
+    match kind {
+        _ if kind.eq_ignore_ascii_case("bearer") => Ok(Some(Scheme::Bearer)),
+        _ if kind.eq_ignore_ascii_case("dpop") => Ok(Some(Scheme::Dpop)),
+        // Used by Hydra before 2.0. The value comes from RFC 7009 §2.1 and RFC 8693 §3. It says nothing about
+        // the scheme.
+        _ if kind.eq_ignore_ascii_case("access_token") => Ok(None),
+        _ => Err(Error::AnotherKind { sign: "`token_type` is neither Bearer nor DPoP" }),
     }
 }

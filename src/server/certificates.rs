@@ -53,6 +53,11 @@ impl Certificates {
         header.is_from_trusted(peer(extensions), headers, extensions).then_some(header)
     }
 
+    /// Whether certificates are read from a header.
+    pub(crate) fn have_header(&self) -> bool {
+        self.header.is_some()
+    }
+
     /// Whether [`hide`](Self::hide) may change a request.
     pub(crate) fn hides(&self) -> bool {
         self.header.is_some()
@@ -72,6 +77,10 @@ impl Certificates {
     #[inline]
     pub(crate) fn find(&self, _: &HeaderMap, _: &Extensions) -> Result<Certificate, Error> {
         Ok(Certificate::Absent)
+    }
+
+    pub(crate) fn have_header(&self) -> bool {
+        false
     }
 
     pub(crate) fn hides(&self) -> bool {

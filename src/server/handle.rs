@@ -7,16 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
 
-use crate::authentication::FormTokens;
+use crate::authentication::{ConfirmedKeys, FormTokens};
 use crate::authenticator::{Authenticator, Verdict};
 use crate::challenge::Challenges;
 use crate::credentials::{
-    self, Certificate, Head, Presentation, Query, Token68, TokenProtocol, WebSocket,
+    self, Certificate, Head, Methods, Presentation, Query, Token68, TokenProtocol, WebSocket,
 };
 use crate::error::Error;
 use crate::rejection::{EmptyBody, Refusal};
+use crate::scheme::Scheme;
+use crate::sender::Proven;
 use crate::server::certificates::Certificates;
 use crate::server::metadata::Resource;
+use crate::server::original_uri::original_uri;
 use crate::server::private::ResponseHeaders;
 use crate::server_id::ServerId;
 use crate::token::{AccessToken, Claims, ScopeToken};
@@ -39,6 +42,8 @@ pub(crate) struct Shared<C, R> {
     /// The resource that this server protects, if it has an identifier.
     pub(crate) resource: Option<Arc<Resource>>,
     pub(crate) query_token: bool,
+    /// Whether tokens count only in the field `Authorization`.
+    pub(crate) header_only: bool,
     pub(crate) websocket: Option<TokenProtocol>,
     pub(crate) certificates: Certificates,
     pub(crate) strips_authorization: bool,
@@ -51,7 +56,8 @@ pub struct Authenticated<C = Claims> {
     /// The access token.
     pub token: AccessToken<C>,
     /// The headers to add to the response: `Cache-Control: private` if the token came in the query
-    /// (RFC 6750 §2.3) or in a WebSocket subprotocol; `Vary` if the token is bound to a certificate that came
+    /// (RFC 6750 §2.3) or in a WebSocket subprotocol; `DPoP-Nonce` and `Cache-Control: no-store` if the client's
+    /// nonce is old (RFC 9449 §8.2); `Vary` if the token is bound to a certificate that came
     /// in a header (RFC 9440 §2.4); otherwise none.
     pub response_headers: HeaderMap,
 }
@@ -107,9 +113,20 @@ impl<C, R> ResourceServer<C, R> {
             .unwrap_or_else(|_| self.challenges().clone())
     }
 
-    /// Refuses a request, and reports it to the log.
-    pub(crate) fn refusal(&self, error: Error, challenges: &Challenges) -> Refusal {
-        Refusal::new(error, challenges).told(&self.shared.id.stream)
+    /// Refuses a request that used this scheme, and reports it to the log.
+    pub(crate) fn refusal(&self, error: Error, challenges: &Challenges, scheme: Scheme) -> Refusal {
+        let server = self.id();
+        let refusal = Refusal::new(error, challenges, scheme);
+        refusal.with_nonce(|| server.make_nonce()).told(&server.stream)
+    }
+
+    /// The scheme that a request seems to use, for its challenge.
+    pub(crate) fn used_scheme(&self, headers: &HeaderMap) -> Scheme {
+        credentials::used_scheme(headers, self.accepts_dpop())
+    }
+
+    fn accepts_dpop(&self) -> bool {
+        self.id().dpop.is_some()
     }
 
     /// The same for a mistake in the API's code.
@@ -141,14 +158,16 @@ impl<C, R> ResourceServer<C, R> {
         extensions: &'a Extensions,
         certificate: Certificate,
     ) -> Result<Presentation<'a>, Error> {
-        let form = extensions.get::<FormTokens>().and_then(|tokens| tokens.of(self.id()));
+        let form = extensions.get::<FormTokens>().filter(|_| !self.shared.header_only);
+        let form = form.and_then(|tokens| tokens.of(self.id()));
         let query = match self.shared.query_token {
             true => Query { uri: head.uri.query(), kept: extensions.get() },
             false => Query::default(),
         };
         let websocket = self.websocket_protocol();
         let websocket = websocket.map(|protocol| WebSocket { protocol, kept: extensions.get() });
-        credentials::extract(head, form, query, websocket, certificate)
+        let methods = Methods { dpop: self.accepts_dpop(), form, query, websocket };
+        credentials::extract(head, methods, certificate)
     }
 }
 
@@ -187,19 +206,28 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// # Errors
     /// The refusal. [`Refusal::into_response`] converts it to a response.
     pub async fn authenticate(&self, parts: &Parts) -> Result<Authenticated<C>, Refusal> {
-        let refuse = |error| self.refusal(error, self.challenges());
-        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        let refuse =
+            |error| self.refusal(error, self.challenges(), self.used_scheme(&parts.headers));
+        let head = Head {
+            method: &parts.method,
+            uri: &parts.uri,
+            original_uri: original_uri(&parts.extensions),
+            headers: &parts.headers,
+        };
         let certificate = self.certificates().find(&parts.headers, &parts.extensions);
         let certificate = certificate.map_err(refuse)?;
         let presentation =
             self.credentials(head, &parts.extensions, certificate).map_err(refuse)?;
-        let presentation = presentation.into_owned();
+        let confirmed = ConfirmedKeys::of(&parts.extensions, self.id());
+        let presentation = presentation.into_owned().confirmed_by(confirmed);
         let own_headers = ResponseHeaders::of(&presentation);
         let authenticator = Arc::clone(self.authenticator());
         let verdict = authenticator.authenticate(presentation).await;
-        let Verdict { token, .. } = verdict.map_err(refuse)?;
+        let Verdict { token, proven, .. } = verdict.map_err(refuse)?;
         let mut response_headers = HeaderMap::new();
-        own_headers.about(token.facts()).add_to(&mut response_headers, true);
+        let nonce = proven.filter(Proven::wants_nonce).and_then(|_| self.id().make_nonce());
+        let own_headers = own_headers.about(token.facts()).with_nonce(nonce);
+        own_headers.add_to(&mut response_headers, true);
         Ok(Authenticated { token, response_headers })
     }
 
@@ -238,7 +266,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// The refusal, as of a request with this token. A text that is not a token at all is refused as a
     /// malformed token: 401 `invalid_token`.
     pub async fn authenticate_token(&self, token: &str) -> Result<AccessToken<C>, Refusal> {
-        let refuse = |error| self.refusal(error, self.challenges());
+        let refuse = |error| self.refusal(error, self.challenges(), Scheme::Bearer);
         let problem = "the text is not a token68 (RFC 9110 section 11.2)";
         let token = Token68::parse(token.as_bytes())
             .ok_or_else(|| refuse(Error::MalformedToken { problem }))?;

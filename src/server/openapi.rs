@@ -66,7 +66,11 @@ impl<C, R> ResourceServer<C, R> {
                 let open_id_connect_url = format!("{name}/.well-known/openid-configuration");
                 SecurityScheme::OpenIdConnect { open_id_connect_url }
             }
-            _ => SecurityScheme::Http { scheme: "bearer".to_owned() },
+            _ => {
+                let dpop = self.id().challenge.dpop.as_ref();
+                let scheme = if dpop.is_some_and(|dpop| dpop.alone) { "dpop" } else { "bearer" };
+                SecurityScheme::Http { scheme: scheme.to_owned() }
+            }
         }
     }
 }

@@ -43,6 +43,7 @@ impl<C, R> ResourceServer<C, R> {
             generation: trust.generation,
             issuers: trust.issuers.iter().map(|issuer| issuer.health()).collect(),
             tenants: tenants.iter().map(|tenant| tenant.issuer.health()).collect(),
+            replay: self.id().dpop.as_ref().map(|dpop| dpop.health(self.id().clock.wall())),
         }
     }
 

@@ -4,6 +4,9 @@
 //! gets `Vary` with the name of that header (RFC 9440 §2.4). The header itself, `Client-Cert` and
 //! `Client-Cert-Chain` are removed from that response (§2.2, §2.3).
 //!
+//! The response to a request whose proof had an old nonce gets a fresh one, in `DPoP-Nonce`, and no cache may
+//! store it (RFC 9449 §8.2).
+//!
 //! The response to a request with a query token (RFC 6750 §2.3), or with a token in a WebSocket subprotocol,
 //! is made private.
 //!
@@ -24,6 +27,7 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, VARY};
 
 use crate::credentials::{Certificate, Placement, Presentation};
+use crate::rejection::DPOP_NONCE;
 use crate::token::Facts;
 
 /// Fields that some caches obey instead of `Cache-Control`, in addition to those of RFC 9213.
@@ -35,6 +39,8 @@ const TARGETED: &str = "-cache-control";
 /// The headers for the response to a request that passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseHeaders {
+    /// A fresh nonce for the client's next proof (RFC 9449 §8.2).
+    nonce: Option<HeaderValue>,
     /// Whether the response must be private.
     private: bool,
     /// The header of the request with the client's certificate, if the response depends on it.
@@ -42,7 +48,7 @@ pub(crate) struct ResponseHeaders {
 }
 
 impl ResponseHeaders {
-    pub(crate) const NONE: Self = Self { private: false, certificate: None };
+    pub(crate) const NONE: Self = Self { nonce: None, private: false, certificate: None };
 
     /// The headers that the presentation of the token requires.
     pub(crate) fn of(presentation: &Presentation<'_>) -> Self {
@@ -54,26 +60,38 @@ impl ResponseHeaders {
             Certificate::Present(_, header) => header.clone(),
             Certificate::Absent | Certificate::Ignored(_) => None,
         };
-        Self { private, certificate }
+        Self { nonce: None, private, certificate }
     }
 
     /// The same for this token: only a bound token makes the response depend on the certificate.
     pub(crate) fn about(mut self, facts: &Facts) -> Self {
-        if facts.cnf.is_none() {
+        if facts.cnf.is_none_or(|cnf| cnf.certificate.is_none()) {
             self.certificate = None;
         }
         self
     }
 
+    /// The same with a nonce for the client.
+    pub(crate) fn with_nonce(mut self, nonce: Option<HeaderValue>) -> Self {
+        self.nonce = nonce;
+        self
+    }
+
     /// Whether the response needs any headers.
     pub(crate) fn are_needed(&self) -> bool {
-        self.private || self.certificate.is_some()
+        self.private || self.certificate.is_some() || self.nonce.is_some()
     }
 
     /// Only a successful response is made private.
     pub(crate) fn add_to(&self, headers: &mut HeaderMap, is_success: bool) {
         if self.private && is_success {
             add_private(headers);
+        }
+        if let Some(nonce) = &self.nonce {
+            // `insert` replaces a nonce of the inner service: a response has at most one (RFC 9449 §8.2).
+            headers.insert(DPOP_NONCE, nonce.clone());
+            remove_other_fields(headers);
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if let Some(name) = &self.certificate {
             for own in CERTIFICATES.iter().chain([name]) {

@@ -4,6 +4,8 @@ use crate::challenge::{ChallengeConfig, Challenges, is_error_uri, quoted};
 use crate::credentials::TokenProtocol;
 use crate::issuer::Issuer;
 use crate::observe::shown::shown;
+#[cfg(feature = "dpop")]
+use crate::sender::Dpop;
 use crate::server::certificates::Certificates;
 use crate::token::{ScopeHierarchy, ScopeToken};
 use crate::trust::TrustSettings;
@@ -22,6 +24,11 @@ pub(crate) struct Settings {
     pub(crate) certificates: Certificates,
     pub(crate) keep_raw_tokens: bool,
     pub(crate) strip_authorization: bool,
+    /// Whether every token must be bound to a key or a certificate.
+    pub(crate) requires_bound_tokens: bool,
+    /// How proofs of keys are checked, if they are accepted.
+    #[cfg(feature = "dpop")]
+    pub(crate) dpop: Option<Dpop>,
     /// The rules about scopes that imply others.
     pub(crate) scopes: ScopeHierarchy,
     /// The problems that setters have found.
@@ -49,6 +56,9 @@ impl Settings {
             certificates: Certificates::default(),
             keep_raw_tokens: false,
             strip_authorization: false,
+            requires_bound_tokens: false,
+            #[cfg(feature = "dpop")]
+            dpop: None,
             scopes: ScopeHierarchy::default(),
             problems: Vec::new(),
         }

@@ -35,6 +35,10 @@ pub(crate) struct TrustedIssuer {
     pub(crate) profile: Profile,
     /// The allowed difference between clocks, in seconds.
     pub(crate) leeway: u64,
+    /// Whether tokens that are bound to a key are accepted.
+    pub(crate) accepts_dpop: bool,
+    /// Whether all tokens must be bound to a key.
+    pub(crate) requires_dpop: bool,
     /// The source of the keys, as configured.
     pub(crate) source: KeyConfig,
     /// The transport settings, as configured.
@@ -230,6 +234,8 @@ impl fmt::Debug for TrustedIssuer {
             .field("tenants", &self.tenants)
             .field("profile", &self.profile)
             .field("leeway", &self.leeway)
+            .field("accepts_dpop", &self.accepts_dpop)
+            .field("requires_dpop", &self.requires_dpop)
             .field("source", &self.source)
             .field("keys", &self.keys);
         #[cfg(feature = "http-client")]

@@ -24,6 +24,12 @@ pub(crate) struct TrustSettings {
     pub(crate) max_tenants: usize,
     pub(crate) stream: Stream,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whether the server accepts proofs of keys.
+    pub(crate) has_dpop: bool,
+    /// Whether every token must be bound to a key.
+    pub(crate) requires_dpop: bool,
+    /// Whether every issuer must meet the FAPI 2.0 Security Profile.
+    pub(crate) is_fapi: bool,
 }
 
 impl TrustSettings {
@@ -39,6 +45,9 @@ impl TrustSettings {
             max_tenants: MAX_TENANTS,
             stream: Stream::default(),
             clock: Arc::new(SystemClock::new()),
+            has_dpop: false,
+            requires_dpop: false,
+            is_fapi: false,
         }
     }
 

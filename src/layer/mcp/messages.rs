@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::layer::gate::{Gate, Judgement, Role};
+use crate::layer::gate::{Gate, Judgement, Role, scheme_of_token};
 use crate::layer::guard::Guard;
 use crate::layer::mcp::body::McpBody;
 use crate::layer::mcp::fault::{Fault, check_encoding};
@@ -24,6 +24,7 @@ use crate::layer::mcp::step_up::ToolRefusal;
 use crate::lookup::{self, LOOKUPS_DEADLINE};
 use crate::rejection::{Refusal, RefusalBody};
 use crate::runtime;
+use crate::scheme::Scheme;
 use crate::server::ResourceServer;
 use crate::token::AccessToken;
 
@@ -69,9 +70,10 @@ where
         let (server, prepared) = (self.server.clone(), Arc::clone(&self.prepared));
         let slot = ToolRefusal::default();
         request.extensions_mut().insert(slot.clone());
+        let scheme = scheme_of_token(&request);
         Box::pin(async move {
             let (mut head, body) = request.into_parts();
-            let refused = |fault| Ok(refuse(fault, &server));
+            let refused = |fault| Ok(refuse(fault, &server, scheme));
             let (guards, body) = if prepared.reads_messages() && !body.is_end_stream() {
                 let (data, trailers) = match read(body).await {
                     Ok(read) => read,
@@ -155,12 +157,16 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
-fn refuse<C, R, B>(fault: Fault, server: &ResourceServer<C, R>) -> Response<McpBody<B>>
+fn refuse<C, R, B>(
+    fault: Fault,
+    server: &ResourceServer<C, R>,
+    scheme: Scheme,
+) -> Response<McpBody<B>>
 where
     R: RefusalBody<McpBody<B>>,
 {
     let Fault { error, json_rpc } = fault;
-    let refusal = server.refusal(error, server.without_scope());
+    let refusal = server.refusal(error, server.without_scope(), scheme);
     let Some((code, message, id)) = json_rpc else {
         return refusal.into_response_with(server.body());
     };

@@ -55,11 +55,12 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let scheme = self.server.used_scheme(request.headers());
         let state = match self.prepared.origins.check(request.headers()) {
             Ok(()) => State::Authenticated { future: self.authenticated.call(request) },
             Err(error) => {
                 self.authenticated.give_back();
-                let refusal = self.server.refusal(error, self.server.without_scope());
+                let refusal = self.server.refusal(error, self.server.without_scope(), scheme);
                 State::Refused { response: Some(refusal.into_response_with(self.server.body())) }
             }
         };

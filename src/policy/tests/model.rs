@@ -63,6 +63,7 @@ enum Leaf {
     Issuer(&'static str),
     Audience(&'static str),
     SenderConstrained,
+    KeyBound,
     Details {
         kind: &'static str,
         with: Vec<(&'static str, Vec<Value>)>,
@@ -96,7 +97,8 @@ struct Token {
     acr: Option<&'static str>,
     auth_time: Option<f64>,
     iat: Option<f64>,
-    bound: bool,
+    /// Whether it is bound to a key. `None` if it is bound to nothing.
+    bound: Option<bool>,
     roles: (RoleList, Vec<&'static str>),
     claims: Map<String, Value>,
 }
@@ -236,7 +238,7 @@ fn token(random: &mut StdRng) -> Token {
         acr: one(random, &[None, Some("low"), Some("mid"), Some("high"), Some("")]),
         auth_time: one(random, &times),
         iat: one(random, &times),
-        bound: random.random_ratio(1, 2),
+        bound: one(random, &[None, Some(true), Some(false)]),
         roles: (list, roles),
         claims,
     }
@@ -258,7 +260,7 @@ fn claim_leaf(random: &mut StdRng) -> Leaf {
 }
 
 fn leaf(random: &mut StdRng) -> Leaf {
-    match random.random_range(0..24) {
+    match random.random_range(0..25) {
         0..7 => Leaf::Scope(one(random, &SCOPES)),
         7..9 => Leaf::Role(one(random, &ROLES)),
         9..12 => claim_leaf(random),
@@ -272,7 +274,8 @@ fn leaf(random: &mut StdRng) -> Leaf {
         19 => Leaf::Issuer(one(random, &ISSUERS)),
         20 => Leaf::Audience(one(random, &[OWN, "x"])),
         21 => Leaf::SenderConstrained,
-        22 => Leaf::Details {
+        22 => Leaf::KeyBound,
+        23 => Leaf::Details {
             kind: one(random, &KINDS),
             with: (0..random.random_range(0..2))
                 .map(|_| {
@@ -366,6 +369,7 @@ fn written(expr: &Expr) -> Result<Policy, ConfigError> {
             Leaf::Issuer(name) => issuer(name),
             Leaf::Audience(name) => audience(name),
             Leaf::SenderConstrained => sender_constrained(),
+            Leaf::KeyBound => dpop_bound(),
             Leaf::Details { kind, with, ignoring } => {
                 let mut details = AuthorizationDetails::try_of_type(kind)?;
                 for (name, values) in with {
@@ -391,7 +395,7 @@ fn minted(token: &Token, server: &ServerId) -> AnyToken {
         other_scope: None,
         expires_at: None,
         leeway: 0,
-        cnf: token.bound.then(Cnf::of_test),
+        cnf: token.bound.map(|key| if key { Cnf::of_test_key() } else { Cnf::of_test() }),
         issued_at: token.iat.map(NumericDate::from_secs_f64),
         authenticated_at: token.auth_time.map(NumericDate::from_secs_f64),
         names,
@@ -429,7 +433,8 @@ fn found(policy: &Policy, branches: &[Branch], token: &AnyToken) -> Told {
                 match other {
                     Error::ForeignAudience { .. }
                     | Error::TokenTooOld { .. }
-                    | Error::SenderNotConstrained => Told::InvalidToken,
+                    | Error::SenderNotConstrained
+                    | Error::KeyNotBound => Told::InvalidToken,
                     Error::AccessDenied { .. } | Error::UnknownPrincipal { .. } => Told::Denied,
                     other => panic!("another error: {other}"),
                 }
@@ -631,7 +636,8 @@ fn meets((leaf, negated): &Condition, token: &Token) -> bool {
             Some(Value::Array(own)) => own.contains(&json!(audience)),
             _ => false,
         },
-        Leaf::SenderConstrained => token.bound,
+        Leaf::SenderConstrained => token.bound.is_some(),
+        Leaf::KeyBound => token.bound == Some(true),
         Leaf::Details { kind, with, ignoring } => {
             let entries = token.claims.get("authorization_details").and_then(Value::as_array);
             entries.is_some_and(|entries| {
@@ -675,7 +681,7 @@ fn heals(leaf: &Leaf) -> usize {
     match leaf {
         Leaf::Scope(_) => 0,
         Leaf::Acr(_) | Leaf::MaxAge(_) => 1,
-        Leaf::Audience(_) | Leaf::TokenAge(_) | Leaf::SenderConstrained => 2,
+        Leaf::Audience(_) | Leaf::TokenAge(_) | Leaf::SenderConstrained | Leaf::KeyBound => 2,
         _ => 3,
     }
 }

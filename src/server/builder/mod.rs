@@ -1,7 +1,7 @@
 //! The builder. An issuer and an audience are required, and all other settings have a default. `build`
 //! lists every invalid setting. The builder uses no network and needs no runtime.
 
-mod options;
+pub(crate) mod options;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,16 +14,24 @@ use crate::authenticator::{
     Authenticator, Invalid, ReadClaims, Validator, read_default, read_typed,
 };
 use crate::challenge::Challenges;
+#[cfg(feature = "dpop")]
+use crate::challenge::{ChallengeConfig, DpopChallenge};
 use crate::config_error::ConfigError;
+#[cfg(feature = "dpop")]
+use crate::crypto::AlgorithmSet;
 use crate::issuer::{Issuer, IssuerResolver};
 use crate::observe::shown::AllShown;
 use crate::rejection::EmptyBody;
+#[cfg(feature = "dpop")]
+use crate::sender::{Checker, Dpop};
 use crate::server::handle::{ResourceServer, Shared};
 use crate::server::metadata::Resource;
 use crate::server::settings::Settings;
 use crate::server_id::{Identity, ServerId};
 use crate::token::header::HeaderMemo;
 use crate::token::{AccessToken, Claims};
+#[cfg(feature = "dpop")]
+use crate::trust::TrustSettings;
 
 /// The state of a builder that needs its first issuer. Add the trusted authorization server with
 /// `.issuer("https://as.example.com")`.
@@ -311,7 +319,8 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
         let Settings {
             issuers,
             audiences,
-            trust: settings,
+            #[cfg_attr(not(feature = "dpop"), allow(unused_mut))]
+                trust: mut settings,
             mut challenge,
             query_token,
             websocket,
@@ -320,8 +329,25 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             certificates,
             keep_raw_tokens,
             strip_authorization,
+            requires_bound_tokens,
+            #[cfg(feature = "dpop")]
+            dpop,
             mut problems,
         } = self.settings;
+        if settings.is_fapi && (query_token || websocket.is_some()) {
+            let problem = "fapi2: a token may only come in the field `Authorization`, so \
+                           `query_token` and `websocket_token` are not allowed";
+            problems.push(problem.to_owned());
+        }
+        #[cfg(feature = "dpop")]
+        let dpop = dpop.and_then(|dpop| {
+            settings.has_dpop = true;
+            settings.requires_dpop = dpop.is_required();
+            proofs(dpop, &settings, &mut challenge.config, &mut problems)
+        });
+        #[cfg(not(feature = "dpop"))]
+        let dpop = None;
+        let header_only = settings.is_fapi;
         let settings = Arc::new(settings);
         problems.extend(settings.problems());
         let resource = resource.and_then(|identifier| {
@@ -336,7 +362,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             return Err(ConfigError { problems });
         };
         let server = ServerId::new(Identity {
-            without_scope: Challenges::without_scope(&challenge)
+            without_scope: Challenges::build(&challenge, &[])
                 .unwrap_or_else(|_| challenges.clone()),
             challenges,
             challenge,
@@ -344,6 +370,8 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             clock: Arc::clone(&settings.clock),
             scopes,
             gives_raw_tokens: keep_raw_tokens,
+            requires_bound_tokens,
+            dpop: dpop.map(Arc::new),
         });
         let authenticator = Authenticator {
             trust: arc_swap::ArcSwap::from_pointee(trust),
@@ -361,12 +389,32 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             trust: settings,
             resource: resource.map(Arc::new),
             query_token,
+            header_only,
             websocket,
             certificates,
             strips_authorization: strip_authorization,
             keeps_tokens: AtomicBool::new(keep_raw_tokens || strip_authorization),
         }))
     }
+}
+
+/// Checks the settings for proofs, and prepares their challenges.
+#[cfg(feature = "dpop")]
+fn proofs(
+    mut dpop: Dpop,
+    settings: &TrustSettings,
+    challenge: &mut ChallengeConfig,
+    problems: &mut Vec<String>,
+) -> Option<Checker> {
+    if settings.is_fapi {
+        dpop.set_algorithms_unless_set(AlgorithmSet::FAPI);
+        for other in dpop.algorithms_beyond(AlgorithmSet::FAPI) {
+            problems.push(format!("fapi2: algorithm {other} is not allowed for proofs"));
+        }
+    }
+    let (algs, alone) = (dpop.algorithm_names().join(" "), dpop.is_required());
+    challenge.dpop = Some(DpopChallenge { algs, alone });
+    dpop.build(settings.allow_http_loopback, settings.clock.wall(), problems)
 }
 
 impl<S, C, R> fmt::Debug for Builder<S, C, R> {

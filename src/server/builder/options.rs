@@ -7,10 +7,21 @@ use crate::challenge::parse_other;
 use crate::clock::Clock;
 use crate::credentials::TokenProtocol;
 use crate::observe::{Event, Stream};
+#[cfg(feature = "dpop")]
+use crate::sender::Dpop;
 #[cfg(feature = "mtls")]
 use crate::sender::{CertificateHeader, ProxyHeader, TrustedPeers};
 use crate::server::builder::Builder;
 use crate::token::ScopeToken;
+
+/// How an API with [`fapi2`](Builder::fapi2) notices that a token was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Revocation {
+    /// Every token is introspected: the `Issuer::introspection` of each issuer has
+    /// `also_for_jwts` or `only`. A revocation counts when the cached answer has ended, after 60 s by default.
+    Introspection,
+}
 
 impl<S, C, R> Builder<S, C, R> {
     /// The allowed difference between the clocks of issuers and this server, for `exp`, `nbf` and
@@ -245,7 +256,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// use base64::Engine as _;
     /// use base64::engine::general_purpose::STANDARD;
     /// use tower_resource_server::sender::{PeerAddress, ProxyHeader, TrustedPeers};
-    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::test_issuer::{TestCertificate, TestIssuer};
     /// use tower_resource_server::{Issuer, ResourceServer};
     ///
     /// let issuer = TestIssuer::in_process("https://as.example.com");
@@ -255,8 +266,8 @@ impl<S, C, R> Builder<S, C, R> {
     ///     .client_certificate_header(ProxyHeader::client_cert(), TrustedPeers::cidrs(["10.0.0.7"]))
     ///     .build()?;
     ///
-    /// let certificate = rcgen::generate_simple_self_signed(["client".to_owned()])?.cert;
-    /// let token = issuer.token().bound_to_certificate(certificate.der()).sign();
+    /// let certificate = TestCertificate::generate("client");
+    /// let token = issuer.token().bound_to_certificate(&certificate).sign();
     /// let head = |peer: [u8; 4]| {
     ///     let request = http::Request::get("/")
     ///         .header("authorization", format!("Bearer {token}"))
@@ -282,6 +293,87 @@ impl<S, C, R> Builder<S, C, R> {
             Err(problems) => self.settings.problems.extend(problems),
         }
         self
+    }
+
+    /// Accepts tokens that are bound to a key of the client (DPoP, RFC 9449), with the scheme `DPoP`. Without this
+    /// setting, such tokens are refused. See [`Dpop`] and the [manual](crate::manual::dpop).
+    ///
+    /// What a token is bound to is always checked: a token that is bound to a key is refused with the scheme
+    /// `Bearer`, and a token that is not bound to a key is refused with the scheme `DPoP`.
+    #[cfg(feature = "dpop")]
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        if self.settings.dpop.replace(dpop).is_some() {
+            self.settings.problems.push("dpop: is set twice".to_owned());
+        }
+        self
+    }
+
+    /// Accepts only tokens that are bound to a key or to a client certificate (RFC 9700 §2.2.1). Other tokens
+    /// get 401 `invalid_token`. To require a key, see `Dpop::required`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_resource_server::test_issuer::TestIssuer;
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// let issuer = TestIssuer::in_process("https://as.example.com");
+    /// let api = ResourceServer::builder()
+    ///     .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
+    ///     .audience("https://api.example.com")
+    ///     .require_bound_tokens()
+    ///     .build()?;
+    ///
+    /// let bearer = format!("Bearer {}", issuer.token().sign());
+    /// let request = http::Request::get("/").header("authorization", bearer).body(())?;
+    /// let refusal = api.authenticate(&request.into_parts().0).await.unwrap_err();
+    /// assert_eq!((refusal.status().as_u16(), refusal.error().code()), (401, "sender_not_constrained"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_bound_tokens(mut self) -> Self {
+        self.settings.requires_bound_tokens = true;
+        self
+    }
+
+    /// Applies the FAPI 2.0 Security Profile (§5.3.4, §5.4.1):
+    ///
+    /// - every token must be bound to a key or to a client certificate;
+    /// - tokens and proofs are signed with PS256, ES256 or Ed25519;
+    /// - the `typ` of a JWT is `at+jwt`;
+    /// - tokens come in the field `Authorization` only;
+    /// - revocation is checked, as `revocation` says.
+    ///
+    /// [`build`](Self::build) reports every setting that does not fit. To accept proofs, also set `dpop`.
+    ///
+    /// ```
+    /// use tower_resource_server::builder::Revocation;
+    /// use tower_resource_server::{Issuer, ResourceServer};
+    ///
+    /// # #[cfg(feature = "http-client")]
+    /// # fn example() -> Result<(), tower_resource_server::ConfigError> {
+    /// use tower_resource_server::introspection::{ClientAuth, Introspection};
+    ///
+    /// let auth = ClientAuth::client_secret_basic("notes-api", "secret");
+    /// let asked = Issuer::new("https://as.example.com")
+    ///     .introspection(Introspection::new(auth).also_for_jwts());
+    /// let build = |issuer: Issuer| {
+    ///     let builder = ResourceServer::builder().issuer(issuer).audience("https://api.example.com");
+    ///     builder.fapi2(Revocation::Introspection).build()
+    /// };
+    /// assert!(build(asked).is_ok());
+    /// // Nobody would notice that a token was revoked.
+    /// assert!(build("https://as.example.com".into()).is_err());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(feature = "http-client")]
+    /// # example().unwrap();
+    /// ```
+    pub fn fapi2(mut self, revocation: Revocation) -> Self {
+        match revocation {
+            Revocation::Introspection => self.settings.trust.is_fapi = true,
+        }
+        self.require_bound_tokens()
     }
 
     /// How long stale keys are used while their issuer does not answer. The default is 1 h, the maximum

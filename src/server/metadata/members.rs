@@ -60,6 +60,13 @@ impl Members {
         }
     }
 
+    /// Sets a flag. Its default is `false`, so `false` is left out.
+    pub(super) fn set_flag(&mut self, name: &str, value: bool) {
+        if value {
+            self.set(name, true.into());
+        }
+    }
+
     /// Sets a text for people to read. `tag` is its language.
     pub(super) fn set_text(&mut self, name: &str, tag: Option<&str>, text: &str) {
         if text.trim().is_empty() {

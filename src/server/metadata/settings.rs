@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::challenge::DpopChallenge;
 use crate::config_error::ConfigError;
 use crate::policy::{Requirement, Routes};
 use crate::server::handle::ResourceServer;
@@ -21,6 +22,9 @@ use crate::url::{PlainHttp, check_issuer};
 /// How long a client may cache the document, in seconds.
 const MAX_AGE: u64 = 3_600;
 
+/// RFC 9728 §2.
+const BOUND_TO_CERTIFICATES: &str = "tls_client_certificate_bound_access_tokens";
+
 /// The metadata of a protected resource (RFC 9728 §2). [`ResourceServer::metadata`] creates this value.
 ///
 /// | member | comes from |
@@ -29,6 +33,8 @@ const MAX_AGE: u64 = 3_600;
 /// | `authorization_servers` | the names of the issuers, in their order, or [`authorization_servers`](Self::authorization_servers) |
 /// | `scopes_supported` | [`requirement`](Self::requirement), [`routes`](Self::routes), [`scopes`](Self::scopes) |
 /// | `authorization_details_types_supported` | [`requirement`](Self::requirement), [`routes`](Self::routes), [`authorization_details_types`](Self::authorization_details_types) |
+/// | `dpop_signing_alg_values_supported`, `dpop_bound_access_tokens_required` | `Builder::dpop` |
+/// | `tls_client_certificate_bound_access_tokens` | `Builder::client_certificate_header`; [`certificate_bound_tokens`](Self::certificate_bound_tokens) |
 /// | `bearer_methods_supported` | `header`, and `query` if [`Builder::query_token`](crate::builder::Builder::query_token) is set; [`form_tokens`](Self::form_tokens), [`without_bearer_methods`](Self::without_bearer_methods) |
 /// | all others | the setter of the same name |
 ///
@@ -115,6 +121,13 @@ impl<C, R> ResourceServer<C, R> {
         if self.shared.query_token {
             bearer_methods.push("query");
         }
+        let mut members = Members { allow_http_loopback, ..Members::default() };
+        if let Some(DpopChallenge { algs, alone }) = &self.id().challenge.dpop {
+            let algs = algs.split(' ').map(str::to_owned).collect();
+            members.set_list("dpop_signing_alg_values_supported", algs);
+            members.set_flag("dpop_bound_access_tokens_required", *alone);
+        }
+        members.set_flag(BOUND_TO_CERTIFICATES, self.certificates().have_header());
         ResourceMetadata {
             resource: self.shared.resource.clone(),
             issuers,
@@ -123,7 +136,7 @@ impl<C, R> ResourceServer<C, R> {
             scopes: Vec::new(),
             left_out: Vec::new(),
             details_types: Vec::new(),
-            members: Members { allow_http_loopback, ..Members::default() },
+            members,
             signer: None,
             max_age: MAX_AGE,
             claims: PhantomData,
@@ -225,6 +238,14 @@ impl<C> ResourceMetadata<C> {
         let algorithms: Vec<String> = algorithms.into_iter().map(Into::into).collect();
         algorithms.iter().for_each(|algorithm| self.members.check_algorithm(algorithm));
         self.members.set_list("resource_signing_alg_values_supported", once_each(algorithms));
+        self
+    }
+
+    /// Publishes `tls_client_certificate_bound_access_tokens`: the API accepts tokens that are bound to a client
+    /// certificate (RFC 8705 §3). Call it if the API's own TLS connections have client certificates. If the server
+    /// reads certificates from a proxy's header, this is already published.
+    pub fn certificate_bound_tokens(mut self) -> Self {
+        self.members.map.insert(BOUND_TO_CERTIFICATES.to_owned(), true.into());
         self
     }
 

@@ -7,9 +7,11 @@ use crate::crypto::AlgorithmSet;
 #[cfg(feature = "http-client")]
 use crate::fetch::MAX_DEADLINE;
 #[cfg(feature = "http-client")]
-use crate::introspection::{Context, Introspecting};
+use crate::introspection::{Context, Introspecting, Jwts};
 use crate::issuer::{Issuer, KeyConfig};
 use crate::keys::{KeySet, Keys};
+#[cfg(feature = "dpop")]
+use crate::sender::DpopUse;
 use crate::tenant::{PLACEHOLDER, TENANT};
 use crate::trust::issuer::TrustedIssuer;
 use crate::trust::settings::TrustSettings;
@@ -52,7 +54,7 @@ impl TrustSettings {
                 "fetch_deadline {deadline:?}: must be more than zero and at most {MAX_DEADLINE:?}"
             ));
         }
-        let algorithms = accepted_algorithms(issuer, problem);
+        let algorithms = accepted_algorithms(issuer, self.is_fapi, problem);
         let (keys, of_keys) = match self.keys(issuer, algorithms, previous, keep_warm) {
             Ok(keys) => (keys, Vec::new()),
             Err(texts) => {
@@ -62,6 +64,16 @@ impl TrustSettings {
                 (Keys::Static(Arc::new(KeySet::empty())), texts)
             }
         };
+        let (accepts_dpop, requires_dpop) = uses_of_dpop(issuer);
+        if requires_dpop && !self.has_dpop {
+            problem("dpop: is required, and the server accepts no proofs; see `Builder::dpop`");
+        }
+        if self.requires_dpop && !accepts_dpop {
+            problem("dpop: is off, and the server requires proofs; see `Dpop::required`");
+        }
+        if self.is_fapi {
+            check_fapi(issuer, algorithms, problem);
+        }
         issuer.profile.problems().iter().for_each(|text| problem(text));
         let audiences = if issuer.audiences.is_empty() { audiences } else { &issuer.audiences };
         #[cfg_attr(not(feature = "http-client"), allow(unused_mut))]
@@ -74,6 +86,8 @@ impl TrustSettings {
             tenants: issuer.tenants.clone(),
             profile: issuer.profile.clone(),
             leeway: leeway.as_secs(),
+            accepts_dpop,
+            requires_dpop,
             source: issuer.keys.clone(),
             #[cfg(feature = "http-client")]
             transport: issuer.transport.clone(),
@@ -160,6 +174,45 @@ impl TrustSettings {
     }
 }
 
+/// Whether tokens that are bound to a key are accepted, and whether they are required.
+#[cfg(feature = "dpop")]
+fn uses_of_dpop(issuer: &Issuer) -> (bool, bool) {
+    match issuer.dpop {
+        DpopUse::Off => (false, false),
+        DpopUse::Optional => (true, false),
+        DpopUse::Required => (true, true),
+    }
+}
+
+#[cfg(not(feature = "dpop"))]
+fn uses_of_dpop(_: &Issuer) -> (bool, bool) {
+    (false, false)
+}
+
+/// Checks an issuer of a server with [`Builder::fapi2`](crate::builder::Builder::fapi2) (FAPI 2.0 Security
+/// Profile §5.3.4, §5.4.1).
+fn check_fapi(issuer: &Issuer, algorithms: AlgorithmSet, problem: &mut impl FnMut(&str)) {
+    for other in algorithms.iter().filter(|own| !AlgorithmSet::FAPI.contains(*own)) {
+        problem(&format!("fapi2: algorithm {other} is not allowed; PS256, ES256 and Ed25519 are"));
+    }
+    if !issuer.profile.is_of_rfc9068() {
+        problem("fapi2: the profile accepts tokens whose `typ` is not `at+jwt`");
+    }
+    #[cfg(feature = "http-client")]
+    let asks = issuer.introspection.as_ref().is_some_and(|own| {
+        // A stale answer may be about a token that was revoked since.
+        own.jwts != Jwts::Validate && own.stale.is_zero()
+    });
+    #[cfg(not(feature = "http-client"))]
+    let asks = false;
+    if !asks {
+        problem(
+            "fapi2: revocation is not checked; set an `Introspection` that also introspects JWTs, with \
+             `also_for_jwts` or `only`, and without `danger::accept_stale_answers`",
+        );
+    }
+}
+
 fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
     if issuer.name.matches(TENANT).count() != 1 {
         problem("tenants: the name must contain `{tenantid}` exactly once");
@@ -174,13 +227,18 @@ fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
 
 /// Returns the accepted algorithms (RFC 8725 §3.1). If the issuer's settings have a list, the result is
 /// this list. Otherwise, the result is the default for this kind of keys.
-fn accepted_algorithms(issuer: &Issuer, problem: &mut impl FnMut(&str)) -> AlgorithmSet {
+fn accepted_algorithms(
+    issuer: &Issuer,
+    is_fapi: bool,
+    problem: &mut impl FnMut(&str),
+) -> AlgorithmSet {
     let secret = match &issuer.keys {
         KeyConfig::Secret(_, algorithm) => Some(*algorithm),
         _ => None,
     };
     let Some(listed) = &issuer.algorithms else {
-        return secret.map_or(AlgorithmSet::DEFAULT, |own| AlgorithmSet::EMPTY.with(own));
+        let all = if is_fapi { AlgorithmSet::FAPI } else { AlgorithmSet::DEFAULT };
+        return secret.map_or(all, |own| AlgorithmSet::EMPTY.with(own));
     };
     let algorithms: AlgorithmSet = listed.iter().copied().collect();
     if algorithms.is_empty() {
