@@ -60,7 +60,10 @@ fn answer(claims: Option<Map<String, Value>>) -> Value {
     match claims {
         None => json!({ "active": false }),
         Some(mut claims) => {
-            claims.entry("token_type").or_insert_with(|| json!("Bearer"));
+            // RFC 9449 §6.2: a token that is bound to a key has another type.
+            let is_bound = claims.get("cnf").is_some_and(|cnf| cnf.get("jkt").is_some());
+            let kind = if is_bound { "DPoP" } else { "Bearer" };
+            claims.entry("token_type").or_insert_with(|| json!(kind));
             claims.insert("active".to_owned(), json!(true));
             Value::Object(claims)
         }

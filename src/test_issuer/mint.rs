@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::dress::Dress;
 use super::issuer::TestIssuer;
 use super::keys::{self, encode};
+use super::prover::TestProver;
 use crate::crypto::{Algorithm, sha256};
 
 /// Builds a token; see [`TestIssuer::token`]. The default is a good access token by RFC 9068 for
@@ -98,6 +99,12 @@ impl<'a> TokenBuilder<'a> {
     /// 8705 §3.1). The introspection answer about an opaque token has the same claim (§3.2).
     pub fn bound_to_certificate(self, der: impl AsRef<[u8]>) -> Self {
         self.claim("cnf", json!({ "x5t#S256": encode(sha256(der.as_ref())) }))
+    }
+
+    /// Binds the token to the key of a client (`cnf` with `jkt`, RFC 9449 §6.1). The introspection answer about an
+    /// opaque token has the same claim (§6.2).
+    pub fn bound_to_key(self, client: &TestProver) -> Self {
+        self.claim("cnf", json!({ "jkt": client.thumbprint() }))
     }
 
     /// Sets `exp` to this number of seconds from now. A negative number is in the past.

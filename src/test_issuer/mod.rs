@@ -50,6 +50,7 @@
 
 mod answer;
 mod builder;
+mod certificate;
 mod clients;
 mod dress;
 mod fault;
@@ -59,14 +60,17 @@ mod introspect;
 mod issuer;
 mod keys;
 mod mint;
+mod prover;
 mod server;
 mod state;
 mod token_for;
 
 pub use builder::TestIssuerBuilder;
+pub use certificate::TestCertificate;
 pub use clients::TestClient;
 pub use fault::{Endpoint, Fault};
 pub use inject::{InjectLayer, InjectService, inject};
 pub use issuer::TestIssuer;
 pub use mint::TokenBuilder;
+pub use prover::{ProofBuilder, TestProver};
 pub use state::{Counts, Documents, IntrospectionCall};
