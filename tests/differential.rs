@@ -129,7 +129,10 @@ const MUTATIONS: &[Mutation] = &[
     }),
     ("iss null", REFUSED, "RFC 7519 §4.1.1", |d, _, _| d.claim("iss", "null")),
     ("scope as array", ONLY_THERE, "RFC 9068 §2.2.3", |d, _, _| d.claim("scope", "[\"a\"]")),
-    ("cnf", ONLY_THERE, "RFC 7800 §3.1", |d, _, _| d.claim("cnf", "{\"jkt\":\"x\"}")),
+    ("cnf", ONLY_THERE, "RFC 7800 §3.1", |d, _, _| {
+        d.claim("cnf", "{\"jkt\":\"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I\"}")
+    }),
+    ("cnf malformed", ONLY_THERE, "RFC 9449 §6.1", |d, _, _| d.claim("cnf", "{\"jkt\":\"x\"}")),
     ("claim twice", ONLY_THERE, "RFC 7519 §4", |d, _, _| {
         d.claims.push(("jti".into(), "\"2\"".into()))
     }),

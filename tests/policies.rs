@@ -26,8 +26,8 @@ use tower_resource_server::clock::TestClock;
 use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::policy::{
     LookupError, Policy, Requirement, acr, all_of, any_of, audience, authorization_details, claim,
-    client, client_id, issuer as issued_by, max_age, not, role, sender_constrained, subject,
-    token_age, user,
+    client, client_id, dpop_bound, issuer as issued_by, max_age, not, role, sender_constrained,
+    subject, token_age, user,
 };
 use tower_resource_server::refusal::{EmptyBody, ProblemJson, RefusalBody};
 use tower_resource_server::test_issuer::{TestIssuer, TokenBuilder};
@@ -217,6 +217,7 @@ const LACKS: &[Lack] = &[
         r#"error="invalid_token""#,
     ),
     ("a bound token", || sender_constrained().into(), |token| token, None, 401, "invalid_token"),
+    ("a token bound to a key", || dpop_bound().into(), |token| token, None, 401, "invalid_token"),
     (
         "a user",
         || user().into(),

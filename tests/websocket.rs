@@ -279,8 +279,13 @@ async fn a_token_without_a_request_passes_the_same_checks() {
         ("without a signature", format!("{head}."), "bad_signature"),
         (
             "bound to a key",
-            issuer.token().claim("cnf", json!({ "jkt": "x" })).sign(),
+            issuer.token().claim("cnf", json!({ "jkt": KEY })).sign(),
             "unconfirmed_sender",
+        ),
+        (
+            "bound to no thumbprint",
+            issuer.token().claim("cnf", json!({ "jkt": "x" })).sign(),
+            "malformed_claim",
         ),
         (
             "bound to a certificate",

@@ -284,7 +284,8 @@ async fn what_is_no_access_token_is_refused_though_it_is_active() {
         ("Bearer", json!({ "token_type": "Bearer" }), true),
         ("bearer", json!({ "token_type": "bearer" }), true),
         ("access token of an older Hydra's", json!({ "token_type": "access_token" }), true),
-        ("DPoP", json!({ "token_type": "DPoP" }), false),
+        ("DPoP, bound to nothing", json!({ "token_type": "DPoP" }), false),
+        ("DPoP, bound", json!({ "token_type": "DPoP", "cnf": { "jkt": KEY } }), false),
         ("refresh token", json!({ "token_type": "refresh_token" }), false),
         ("Refresh", json!({ "token_type": "Refresh" }), false),
         ("ID token", json!({ "token_type": "id_token" }), false),
@@ -297,7 +298,8 @@ async fn what_is_no_access_token_is_refused_though_it_is_active() {
         ("N_A", json!({ "token_type": "N_A" }), false),
         ("no text", json!({ "token_type": 1 }), false),
         ("a list", json!({ "token_type": ["Bearer"] }), false),
-        ("bound to a key", json!({ "cnf": { "jkt": "x" } }), false),
+        ("bound to a key", json!({ "cnf": { "jkt": KEY } }), false),
+        ("bound to no thumbprint", json!({ "cnf": { "jkt": "x" } }), false),
         ("bound to nothing", json!({ "cnf": {} }), false),
         ("access token of Hydra's", json!({ "token_use": "access_token" }), true),
         ("refresh token of Hydra's", json!({ "token_use": "refresh_token" }), false),
@@ -428,7 +430,8 @@ async fn a_remembered_answer_that_fails_a_check_fails_it_again() {
     for (name, members) in [
         ("audience", json!({ "aud": "https://other.example.com" })),
         ("issuer", json!({ "iss": "https://other.example.com" })),
-        ("bound", json!({ "cnf": { "jkt": "x" } })),
+        ("bound", json!({ "cnf": { "jkt": KEY } })),
+        ("no_thumbprint", json!({ "cnf": { "jkt": "x" } })),
         ("scope", json!({ "scope": 1 })),
     ] {
         let before = world.calls();

@@ -45,7 +45,7 @@ async fn unless_said_otherwise_a_jwt_is_validated_here_and_any_other_token_intro
 #[tokio::test]
 async fn nobody_is_asked_about_a_bound_jwt() {
     let world = World::with(|own| own.also_for_jwts()).await;
-    let bound = world.issuer.token().claim("cnf", json!({ "jkt": "x" })).sign();
+    let bound = world.issuer.token().claim("cnf", json!({ "jkt": KEY })).sign();
     let reply = world.bearer(&bound).await;
     reply.assert_invalid_token("bound");
     assert_eq!(reply.error, Some(Error::UnconfirmedSender));
@@ -223,7 +223,8 @@ async fn a_jwt_that_is_introspected_too_needs_both() {
         ("another audience", json!({ "aud": "https://other" }), false),
         ("another issuer", json!({ "iss": "https://other" }), false),
         ("past", json!({ "exp": 1 }), false),
-        ("bound", json!({ "cnf": { "jkt": "x" } }), false),
+        ("bound", json!({ "cnf": { "jkt": KEY } }), false),
+        ("bound to no thumbprint", json!({ "cnf": { "jkt": "x" } }), false),
         ("inactive", json!({ "active": false }), false),
     ] {
         world.says(members);

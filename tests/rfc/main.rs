@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(all(feature = "dpop", feature = "http-client", feature = "mtls"))]
+mod fapi2;
 mod mcp;
 mod rfc6749;
 mod rfc6750;
@@ -25,7 +27,13 @@ mod rfc9110;
 mod rfc9396;
 #[cfg(feature = "mtls")]
 mod rfc9440;
+#[cfg(feature = "dpop")]
+mod rfc9449;
 #[cfg(feature = "http-client")]
 mod rfc9470;
 mod rfc9728;
+#[cfg(all(feature = "dpop", feature = "http-client"))]
+#[path = "../support/scripted.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod scripted;
 mod vectors;

@@ -43,10 +43,14 @@ async fn id_7800_3_1_1_the_claim_is_an_object_about_one_key() {
         assert_eq!(answer(cnf.clone()).await, malformed, "{cnf}");
     }
     assert_eq!(answer(json!({ "jwk": jwk, "x5t#S256": THUMBPRINT })).await, (200, None));
-    for jkt in [json!(1), json!(null), json!(["x"])] {
+    let padded = format!("{KEY}=");
+    for jkt in [json!(1), json!(null), json!(["x"]), json!("x"), json!(""), json!(padded)] {
         let cnf = json!({ "jkt": jkt, "x5t#S256": THUMBPRINT });
         assert_eq!(answer(cnf.clone()).await, malformed, "{cnf}");
     }
+    // Well-formed: this server accepts no proofs.
+    let cnf = json!({ "jkt": KEY, "x5t#S256": THUMBPRINT });
+    assert_eq!(answer(cnf).await, (401, Some("unconfirmed_sender")));
 }
 
 #[tokio::test]

@@ -181,8 +181,7 @@ async fn id_8705_x_1_a_certificate_does_not_replace_the_proof_of_a_key() {
     let issuer = issuer();
     let api = api(server(&issuer).layer());
     let own = certificate();
-    let both =
-        json!({ "x5t#S256": THUMBPRINT, "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" });
+    let both = json!({ "x5t#S256": THUMBPRINT, "jkt": KEY });
     let token = issuer.token().claim("cnf", both).sign();
     let reply = api.send(connected(&token, Some(&own))).await;
     reply.assert_invalid_token("one of two");
@@ -245,7 +244,8 @@ async fn id_8705_3_2_1_an_answer_about_a_jwt_binds_it_too() {
         ("the answer alone", None, json!({ "cnf": { "x5t#S256": THUMBPRINT } }), true),
         ("two", Some(&own), json!({ "cnf": { "x5t#S256": other_thumbprint } }), false),
         ("the answer, another", None, json!({ "cnf": { "x5t#S256": other_thumbprint } }), false),
-        ("the answer, a key", Some(&own), json!({ "cnf": { "jkt": "x" } }), false),
+        ("the answer, a key", Some(&own), json!({ "cnf": { "jkt": KEY } }), false),
+        ("the answer, no thumbprint", Some(&own), json!({ "cnf": { "jkt": "x" } }), false),
         ("the answer, unknown", Some(&own), json!({ "cnf": { "kid": "x" } }), false),
         ("the answer, malformed", Some(&own), json!({ "cnf": "x" }), false),
         ("the answer, null", Some(&own), json!({ "cnf": null }), false),

@@ -261,7 +261,8 @@ async fn id_9068_4_7_every_failure_looks_the_same_to_the_client() {
         ("iat", token().claim("iat", 99_999_999_999_u64).sign()),
         ("aud", token().audience("other").sign()),
         ("malformed aud", token().claim("aud", 1).sign()),
-        ("cnf", token().claim("cnf", json!({ "jkt": "x" })).sign()),
+        ("cnf", token().claim("cnf", json!({ "jkt": KEY })).sign()),
+        ("malformed cnf", token().claim("cnf", json!({ "jkt": "x" })).sign()),
         ("validator", token().claim("banned", true).sign()),
     ] {
         for (body, reply) in
@@ -312,7 +313,8 @@ async fn a_bound_token_without_a_proof_is_refused_whatever_binds_it() {
     let api = api(server(&issuer).layer());
     let malformed = || Error::MalformedClaim { claim: "cnf".into() };
     for (cnf, error) in [
-        (json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }), Error::UnconfirmedSender),
+        (json!({ "jkt": KEY }), Error::UnconfirmedSender),
+        (json!({ "jkt": "x" }), malformed()),
         (
             json!({ "x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0" }),
             Error::MissingCertificate,

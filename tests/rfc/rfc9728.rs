@@ -289,6 +289,74 @@ fn id_9728_2_8_members_about_requirements_follow_the_policies() {
     }
 }
 
+/// The members about bound tokens say what challenges say.
+#[cfg(feature = "dpop")]
+#[tokio::test]
+async fn id_9728_2_8_members_about_bound_tokens_follow_the_settings() {
+    use tower_resource_server::keys::Algorithm;
+    use tower_resource_server::sender::{Dpop, Replay};
+
+    let issuer = issuer();
+    let optional = || Dpop::optional(RESOURCE, Replay::in_process());
+    let required = || Dpop::required(RESOURCE, Replay::in_process());
+    let [algs, must, certificates] = [
+        "dpop_signing_alg_values_supported",
+        "dpop_bound_access_tokens_required",
+        "tls_client_certificate_bound_access_tokens",
+    ];
+    let some = [Algorithm::ES256, Algorithm::PS256];
+    let all: Vec<_> =
+        "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 Ed25519 EdDSA".split(' ').collect();
+    for (name, dpop, names, is_required) in [
+        ("none", None, None, None),
+        ("optional", Some(optional()), Some(json!(all)), None),
+        ("some", Some(optional().algorithms(some)), Some(json!(["PS256", "ES256"])), None),
+        ("required", Some(required()), Some(json!(all)), Some(json!(true))),
+    ] {
+        let builder = of(&issuer, RESOURCE);
+        let builder = match dpop {
+            Some(dpop) => builder.dpop(dpop),
+            None => builder,
+        };
+        let server = builder.build().unwrap();
+        let document = built(server.metadata());
+        assert_eq!(document.get(algs), names.as_ref(), "{name}");
+        // The default of a flag is false (RFC 9728 §2).
+        let flag = document.get(must).filter(|flag| **flag != json!(false));
+        assert_eq!(flag, is_required.as_ref(), "{name}");
+        assert_eq!(document.get(certificates), None, "{name}");
+        let reply = api(server.layer()).anonymous().await;
+        let dpop = reply.challenges.iter().find(|one| one.scheme == "DPoP");
+        let told = dpop.and_then(|one| one.param("algs"));
+        let listed = names.map(|names| {
+            let names = names.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+            names.collect::<Vec<_>>().join(" ")
+        });
+        assert_eq!(told, listed.as_deref(), "{name}: the challenge");
+        let bearer = reply.challenges.iter().any(|one| one.scheme == "Bearer");
+        assert_eq!(!bearer, is_required.is_some(), "{name}: the challenge");
+        for one in &reply.challenges {
+            assert_eq!(one.param("resource_metadata"), Some(URL), "{name}");
+        }
+        for reserved in [algs, must, certificates] {
+            problems(server.metadata().member(reserved, true));
+        }
+    }
+}
+
+#[cfg(feature = "mtls")]
+#[test]
+fn id_9728_2_8_certificates_from_a_proxy_are_told() {
+    use tower_resource_server::sender::{ProxyHeader, TrustedPeers};
+
+    let issuer = issuer();
+    let peers = TrustedPeers::cidrs(["10.0.0.0/8"]);
+    let with = of(&issuer, RESOURCE).client_certificate_header(ProxyHeader::client_cert(), peers);
+    let document = built(with.build().unwrap().metadata());
+    assert_eq!(document["tls_client_certificate_bound_access_tokens"], json!(true));
+    assert_eq!(built(metadata()).get("tls_client_certificate_bound_access_tokens"), None);
+}
+
 #[test]
 fn id_9728_2_2_1_signed_metadata_has_all_members_and_iss_and_not_itself() {
     use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -713,7 +781,10 @@ async fn a_page_of_another_origin_reads_the_challenge_through_a_cors_layer_outsi
     let reply = outside.send(page()).await;
     reply.assert_invited("a page");
     assert_eq!(reply.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example.com");
-    assert_eq!(reply.headers["access-control-expose-headers"], "www-authenticate,retry-after");
+    assert_eq!(
+        reply.headers["access-control-expose-headers"],
+        "www-authenticate,retry-after,dpop-nonce"
+    );
     assert_eq!(reply.challenges[0].param("resource_metadata"), Some(URL));
     let silent = api(ServiceBuilder::new().layer(cors()).layer(server.layer())).send(page()).await;
     assert!(!silent.headers.contains_key("access-control-expose-headers"), "nothing is exposed");

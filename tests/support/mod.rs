@@ -30,6 +30,9 @@ use tower_resource_server::{AccessToken, Claims, Error, Issuer, ResourceServer};
 pub const ISSUER: &str = "https://as.example.com";
 pub const AUDIENCE: &str = "https://api.example.com";
 
+/// The thumbprint of some key, well-formed (RFC 9449 §6.1).
+pub const KEY: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+
 pub type Body = Full<Bytes>;
 
 /// An issuer in process, and a builder that trusts it with its present keys.
@@ -195,7 +198,10 @@ impl Reply {
         for challenge in &self.challenges {
             // Only the tests of a second scheme have another one, and only in a 401.
             let other = challenge.scheme == "ApiKey" && self.status == StatusCode::UNAUTHORIZED;
-            assert!(challenge.scheme == "Bearer" || other, "{self:?}");
+            let own = ["Bearer", "DPoP"].contains(&challenge.scheme.as_str());
+            assert!(own || other, "{self:?}");
+            // RFC 9449 §7.1: a client has to know the algorithms of proofs.
+            assert_eq!(challenge.param("algs").is_some(), challenge.scheme == "DPoP", "{self:?}");
             assert!(!challenge.params.is_empty(), "a bare challenge: {self:?}");
             for (index, (name, text)) in challenge.params.iter().enumerate() {
                 let twice = challenge.params[..index]
@@ -214,10 +220,16 @@ impl Reply {
         serde_json::from_slice(&self.body).expect("the handler echoes JSON")
     }
 
+    /// The challenge, or that of the scheme that the request used: the only one with an error.
     fn challenge(&self) -> &Challenge {
-        match self.challenges.as_slice() {
+        if let [challenge] = self.challenges.as_slice() {
+            return challenge;
+        }
+        let with_error: Vec<_> =
+            self.challenges.iter().filter(|one| one.param("error").is_some()).collect();
+        match with_error.as_slice() {
             [challenge] => challenge,
-            _ => panic!("not one challenge: {self:?}"),
+            _ => panic!("not one challenge with an error: {self:?}"),
         }
     }
 
@@ -232,8 +244,11 @@ impl Reply {
     #[track_caller]
     pub fn assert_invited(&self, name: &str) {
         assert_eq!(self.status, StatusCode::UNAUTHORIZED, "{name}: {:?}", self.error);
-        assert_eq!(self.challenge().param("error"), None, "{name}");
-        assert_eq!(self.challenge().param("error_description"), None, "{name}");
+        assert!(!self.challenges.is_empty(), "{name}");
+        for challenge in &self.challenges {
+            assert_eq!(challenge.param("error"), None, "{name}");
+            assert_eq!(challenge.param("error_description"), None, "{name}");
+        }
     }
 
     /// `401 it`: error="invalid_token".
@@ -253,6 +268,18 @@ impl Reply {
     pub fn assert_insufficient_scope(&self, name: &str, scope: &str) {
         self.assert_refused(name, StatusCode::FORBIDDEN, "insufficient_scope");
         assert_eq!(self.challenge().param("scope"), Some(scope), "{name}");
+    }
+
+    /// `401` with this error in the challenge of the scheme `DPoP`, and in no other (RFC 9449 §7.2).
+    #[track_caller]
+    pub fn assert_dpop(&self, name: &str, error: &str) {
+        assert_eq!(self.status, StatusCode::UNAUTHORIZED, "{name}: {:?}", self.error);
+        assert!(!self.ran, "{name}");
+        let errors =
+            self.challenges.iter().filter_map(|one| Some((&*one.scheme, one.param("error")?)));
+        assert_eq!(errors.collect::<Vec<_>>(), [("DPoP", error)], "{name}: {:?}", self.error);
+        let has_nonce = self.headers.get_all("dpop-nonce").iter().count();
+        assert_eq!(has_nonce, usize::from(error == "use_dpop_nonce"), "{name}: DPoP-Nonce");
     }
 
     /// `503`: an outage, and no word about the token.
