@@ -1,7 +1,8 @@
 // An authorization server on a free port of this machine: npm's oidc-provider, with a client that
-// gets tokens of each kind, and an API that asks about them. Prints its issuer.
+// gets tokens of each kind, and an API that asks about them. A client that proves a key (DPoP) gets tokens that are
+// bound to it. Prints its issuer.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
@@ -30,6 +31,9 @@ const resources = {
 const confidential = { redirect_uris: [], response_types: [] };
 const configuration = {
   scopes: ['read', 'write'],
+  enabledJWA: {
+    dPoPSigningAlgValues: ['ES256', 'ES384', 'PS256', 'RS256', 'Ed25519', 'EdDSA'],
+  },
   jwks: {
     keys: [
       key('rsa', 'rsa', { modulusLength: 2048 }),
@@ -55,6 +59,7 @@ const configuration = {
   ],
   features: {
     devInteractions: { enabled: false },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     clientCredentials: { enabled: true },
     revocation: { enabled: true, allowedPolicy: (_, client, token) => token.clientId === client.clientId },
     introspection: { enabled: true, allowedPolicy: (_, client) => client.clientId !== 'app' },
