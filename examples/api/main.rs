@@ -5,8 +5,11 @@
 //!
 //! With `--provider keycloak` and the like it takes what that product sends; with `--client-id` and a
 //! secret, the authorization server is asked about opaque tokens. With the feature `mtls`, `--mtls-header`
-//! reads the client's certificate from a header of a proxy. `--help` lists the rest.
+//! reads the client's certificate from a header of a proxy. With the feature `dpop`, `--dpop` accepts tokens that are
+//! bound to a key. `--help` lists the rest.
 
+#[cfg(feature = "dpop")]
+mod dpop;
 mod mcp;
 mod options;
 #[cfg(feature = "mtls")]
@@ -24,10 +27,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Parser;
 use serde_json::{Value, json};
+use tower_resource_server::builder::{Builder, Ready};
 use tower_resource_server::policy::{Policy, authenticated};
 use tower_resource_server::refusal::ProblemJson;
+#[cfg(feature = "dpop")]
+use tower_resource_server::sender::Nonces;
 use tower_resource_server::token::Principal;
-use tower_resource_server::{AccessToken, Claims, ResourceServer};
+use tower_resource_server::{AccessToken, Claims, Issuer, ResourceServer};
 use tracing::{Instrument, info, info_span, warn};
 
 use options::Options;
@@ -62,7 +68,11 @@ async fn run(mut options: Options) -> Result<(), Problems> {
         audiences.insert(0, resource.clone());
     }
     let described = trust::described(&options, &audiences);
-    let api = server(&mut options, &audiences)?;
+    let issuer = trust::issuer(&mut options)?;
+    let api = builder(&options, &issuer, &audiences)?;
+    #[cfg(feature = "dpop")]
+    let api = options.proofs.set(api, Nonces::off());
+    let api = api.build()?;
     let scope = |text: &str| {
         Policy::try_scope(text).map_err(|error| format!("scope `{}`: {error}", text.escape_debug()))
     };
@@ -73,6 +83,12 @@ async fn run(mut options: Options) -> Result<(), Problems> {
         .route("/api/whoami", get(echo).layer(api.protect(authenticated())))
         .route("/mcp", mcp::route().layer(api.protect(read.clone())))
         .route("/open", get(async || Json(json!({ "open": true }))));
+    #[cfg(feature = "dpop")]
+    if options.proofs.dpop.is_some() {
+        let with_nonces = builder(&options, &issuer, &audiences)?;
+        let with_nonces = options.proofs.set(with_nonces, Nonces::always()).build()?;
+        app = app.merge(dpop::routes(&api, &with_nonces, &read));
+    }
     let mut metadata_url = None;
     if options.resource.is_some() {
         let metadata = api.metadata().requirement(read).requirement(write).build()?;
@@ -96,12 +112,13 @@ async fn run(mut options: Options) -> Result<(), Problems> {
     Ok(())
 }
 
-type Server = ResourceServer<Claims, ProblemJson>;
-
-fn server(options: &mut Options, audiences: &[String]) -> Result<Server, Problems> {
-    let issuer = trust::issuer(options)?;
+fn builder(
+    options: &Options,
+    issuer: &Issuer,
+    audiences: &[String],
+) -> Result<Builder<Ready, Claims, ProblemJson>, Problems> {
     let (first, more) = audiences.split_first().ok_or("--audience is needed".to_owned())?;
-    let builder = ResourceServer::builder().issuer(issuer);
+    let builder = ResourceServer::builder().issuer(issuer.clone());
     let mut builder = match &options.resource {
         Some(resource) => builder.resource(resource),
         None => builder.audience(first),
@@ -116,7 +133,7 @@ fn server(options: &mut Options, audiences: &[String]) -> Result<Server, Problem
     {
         builder = options.proxy.set(builder)?;
     }
-    Ok(builder.refusal_body(ProblemJson).build()?)
+    Ok(builder.refusal_body(ProblemJson))
 }
 
 /// Puts the method and the path before each line about a request. The query stays out: a client may

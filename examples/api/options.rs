@@ -58,6 +58,9 @@ pub struct Options {
     #[cfg(feature = "mtls")]
     #[command(flatten)]
     pub proxy: crate::proxy::Proxy,
+    #[cfg(feature = "dpop")]
+    #[command(flatten)]
+    pub proofs: crate::dpop::Proofs,
 }
 
 /// The vendor of the authorization server, and what its function in `providers` asks for.

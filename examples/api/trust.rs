@@ -276,6 +276,10 @@ pub fn described(options: &Options, audiences: &[String]) -> Vec<String> {
     line("routes", format!("GET /api/read asks for `{}`", options.scope_read));
     line("", format!("POST /api/write asks for `{}`", options.scope_write));
     line("", "GET /api/whoami asks for any good token, GET /open for none".to_owned());
+    #[cfg(feature = "dpop")]
+    for (number, text) in options.proofs.described(&options.scope_read).into_iter().enumerate() {
+        line(if number == 0 { "DPoP" } else { "" }, text);
+    }
     let asked = &options.asked;
     match &asked.client_id {
         None => line("opaque tokens", "refused: there is no --client-id".to_owned()),
