@@ -1,5 +1,8 @@
 //! What is measured.
 
+#[cfg(feature = "dpop")]
+#[path = "dpop.rs"]
+mod dpop;
 #[path = "introspected.rs"]
 pub mod introspected;
 
@@ -61,6 +64,8 @@ pub fn all() -> Vec<Case> {
     }
     add_refusals(&mut cases);
     introspected::add_to(&mut cases);
+    #[cfg(feature = "dpop")]
+    dpop::add_to(&mut cases);
     cases
 }
 
