@@ -8,6 +8,7 @@
 //! - [policies]: scopes, roles, claims, the request, the handler, users;
 //! - [metadata]: how clients find the authorization server (RFC 9728);
 //! - [MCP servers](mcp);
+//! - [DPoP](dpop): tokens that are bound to a key of the client, and nonces;
 //! - [client certificates](mtls): tokens that are bound to one (mutual TLS), and proxies;
 //! - [streams and WebSockets](streams): tokens in a subprotocol or a message, and responses that end with the token;
 //! - [what the crate does not do](non_features);
@@ -23,6 +24,9 @@ pub mod axum {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
+
+#[doc = include_str!("dpop.md")]
+pub mod dpop {}
 
 #[doc = include_str!("grpc.md")]
 pub mod grpc {}

@@ -337,7 +337,7 @@ impl RemoteKeys {
             Cow::Borrowed(_) => Arc::clone(&self.issuer),
             Cow::Owned(shown) => shown.into(),
         };
-        self.stream.tell(&Occurrence::Keys(&event(issuer)));
+        self.stream.tell(&Occurrence::Event(&event(issuer)));
     }
 
     /// Returns when this attempt has ended or was replaced by another.
