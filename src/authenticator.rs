@@ -140,8 +140,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Ends step 7: stores the proof of the sender as used. No wait for anything else comes after it, so that a
-    /// request that is refused or given up does not use up a proof.
+    /// Ends step 7: stores the proof of the sender as used. This is the last step that may wait or refuse the request.
+    /// So a request that an earlier step refuses, or that ends during an earlier wait, does not use up its proof.
     #[cfg(feature = "dpop")]
     pub(crate) fn use_up(&self, verdict: Verdict<C>) -> Settled<C> {
         let (Some(proven), Some(dpop)) = (&verdict.proven, &self.server.dpop) else {
@@ -275,7 +275,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         #[cfg(not(feature = "http-client"))]
         let _ = answer;
         let proven = match proven {
-            // The answer can only bind the token to more than its text does.
+            // An introspection answer can add a binding to those in the text of the JWT. It cannot remove one.
             Some(proven) => {
                 sender::confirm_again(&facts, presentation, &proven)?;
                 Some(proven)

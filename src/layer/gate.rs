@@ -348,8 +348,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Judgement::Pass(ResponseHeaders::NONE)
     }
 
-    /// Returns the result of an outer layer of the same server. Returns `None` without an outer layer, if the
-    /// request is anonymous, or if a reload has changed the configuration after the outer layer ran.
+    /// Returns the result of an outer layer of the same server. Returns `None` in three cases: there is no outer layer,
+    /// the request is anonymous, or a reload has changed the configuration after the outer layer ran.
     fn prior(&self, request: &impl RequestHead) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {

@@ -20,8 +20,8 @@ use crate::token::{AccessToken, AnyToken, Excerpt};
 pub(crate) enum Guard<C> {
     /// The requirement is the same for all requests.
     Fixed(Box<Fixed<C>>),
-    /// The requirement depends on the request. A rule returns the requirement: that of `require_with`, or one that
-    /// the MCP layer makes for the calls in a body.
+    /// The requirement depends on the request. A rule returns the requirement. The rule is the argument of
+    /// `require_with`, or the MCP layer has made it for the calls in a body.
     ByRequest {
         rule: Rule<C>,
         /// Whether the rule may return a requirement with introspection at each request.

@@ -13,8 +13,8 @@ use pin_project_lite::pin_project;
 use crate::expiry::Expired;
 
 pin_project! {
-    /// The body of a request or a response: one of the service's own, or one that the layer has read or
-    /// made.
+    /// The body of a request or a response. It is the original body of the client or of the inner service, or a body
+    /// that the layer has read or created.
     ///
     /// The inner service gets the same bytes and trailers that the client has sent.
     pub struct McpBody<B> {

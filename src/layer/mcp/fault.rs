@@ -45,7 +45,8 @@ impl Fault {
     }
 }
 
-/// A body that the service inside decodes first would be another message there.
+/// Refuses a body with a content coding or with another character set than UTF-8. The inner service would decode such a
+/// body, and could see another message than this layer.
 pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), Fault> {
     let malformed = |problem| Err(Fault::malformed(problem, None));
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();

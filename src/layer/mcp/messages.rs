@@ -1,4 +1,5 @@
-//! The service inside the authentication: it reads the messages, and asks for what they need.
+//! The service inside the authentication. It reads the messages in the body, and checks that the token meets their
+//! requirements.
 
 use std::fmt;
 use std::future::{Future, poll_fn};

@@ -1,13 +1,14 @@
 //! The layer for MCP servers: [`ResourceServer::protect_mcp`].
 //!
-//! For each request, in this order:
+//! The layer does the following for each request, in this order:
 //!
-//! 1. the origin of a web page, if the request has one;
-//! 2. the token: as any layer of this crate;
-//! 3. the body, if single tools, resources or prompts have requirements. It is read within a bound, and
-//!    passed on unchanged;
-//! 4. the headers `Mcp-Method` and `Mcp-Name`, which must agree with the body;
-//! 5. what every request needs, and what the messages of the body need. Each of them must be allowed.
+//! 1. It checks the origin, if the request comes from a web page.
+//! 2. It validates the token, as every layer of this crate does.
+//! 3. It reads the body, if a tool, a resource or a prompt has a requirement. The size of the body is limited. The inner
+//!    service gets the same body.
+//! 4. It checks that the headers `Mcp-Method` and `Mcp-Name` agree with the body.
+//! 5. It evaluates the requirement for all requests, and the requirement of each message in the body. The token must meet
+//!    all of them.
 
 mod body;
 mod fault;

@@ -17,14 +17,15 @@ use crate::policy::{
 use crate::server::ResourceServer;
 use crate::token::AccessToken;
 
-/// The most tools, prompts and resources that one body names. Each of them is evaluated.
+/// The maximum number of tools, prompts and resources that one body may name. The requirement of each of them is
+/// evaluated.
 const MAX_TARGETS: usize = 100;
 
 /// The requirements of an MCP server.
 pub(super) struct Prepared<C> {
-    /// A valid token. Its challenges name the scopes of `base`.
+    /// The guard that requires a valid token and nothing else. The challenges of this guard name the scopes of `base`.
     pub(super) authenticated: Arc<Guard<C>>,
-    /// What every request needs.
+    /// The guard with the requirement for all requests.
     pub(super) base: Arc<Guard<C>>,
     base_requirement: Requirement<C>,
     operations: Operations<Ready<C>>,
@@ -33,11 +34,12 @@ pub(super) struct Prepared<C> {
 
 /// What one operation requires.
 enum Ready<C> {
-    /// With the requirement of every request.
+    /// A requirement that is known when the layer is built.
     Fixed {
         own: Arc<Requirement<C>>,
+        /// The guard that requires `own` and the requirement for all requests.
         with_base: Arc<Guard<C>>,
-        /// How many branches its policy has.
+        /// How many branches the policy of `own` has.
         branches: usize,
     },
     Rule(CallRule<C>),
@@ -105,13 +107,13 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         })
     }
 
-    /// Whether the body of a request decides.
+    /// Whether a requirement depends on the body of the request. If so, the body must be read.
     pub(super) fn reads_messages(&self) -> bool {
         !self.operations.is_empty()
     }
 
-    /// What a body needs, together with what every request needs. All guards apply. Almost always it is one guard
-    /// with all scopes, so that a challenge names all of them.
+    /// The guards for a body: the requirements of its calls, and the requirement for all requests. The token must pass
+    /// all guards. Almost always, there is only one guard with all scopes, so that a challenge names all of them.
     pub(super) fn guards(
         &self,
         headers: &HeaderMap,
@@ -159,7 +161,7 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         }
         match calls.as_slice() {
             [] => return Ok(vec![Arc::clone(&self.base)]),
-            // Its challenges are prepared.
+            // The guard of a single fixed call already has its challenges.
             [Call::Fixed(_)] => return Ok(prepared.into_iter().cloned().collect()),
             _ if branches <= MAX_BRANCHES => {
                 return Ok(vec![Arc::new(self.joined(calls, asks_now))]);
@@ -175,7 +177,7 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         Ok(guards)
     }
 
-    /// One requirement of all calls.
+    /// Joins the requirements of all calls to a single requirement.
     fn joined(&self, calls: Vec<Call<C>>, asks_now: bool) -> Guard<C> {
         let base = self.base_requirement.clone();
         let rule = move |_: &Parts, token: &AccessToken<C>| {

@@ -6,7 +6,7 @@ use http::Extensions;
 
 use crate::rejection::Refusal;
 
-/// Where a tool puts its refusal. The layer puts it into the extensions of each request.
+/// A slot for the refusal of a tool. The layer puts an empty slot into the extensions of each request.
 #[derive(Clone, Default)]
 pub(super) struct ToolRefusal(Arc<Mutex<Slot>>);
 
@@ -41,11 +41,11 @@ impl ToolRefusal {
 }
 
 impl Refusal {
-    /// Makes this refusal the response of the whole request, for a tool of an MCP server that has found with
-    /// [`AccessToken::require`](crate::AccessToken::require) that the token lacks something. `extensions` are those
-    /// of the HTTP request: rmcp passes its `Parts` to a tool.
+    /// Makes this refusal the response of the whole HTTP request. Call it in a tool of an MCP server, if
+    /// [`AccessToken::require`](crate::AccessToken::require) returned the refusal. `extensions` are the extensions of the
+    /// HTTP request: rmcp passes the `Parts` of the request to a tool.
     ///
-    /// Returns `false` if it has no effect: no layer of [`protect_mcp`](crate::ResourceServer::protect_mcp) is around the
+    /// Returns `false` if the call has no effect: no layer of [`protect_mcp`](crate::ResourceServer::protect_mcp) is around the
     /// service, or the response has already begun. So use a server that answers with JSON
     /// (`with_json_response(true)` and `with_legacy_session_mode(false)` of rmcp), not with a stream of events. In a
     /// batch, the refusal replaces the results of all calls.

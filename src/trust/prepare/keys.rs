@@ -73,7 +73,7 @@ impl TrustSettings {
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
-            // If the new keys are not usable, the seed could not be used. Then keep the previous engine, because
+            // The new engine has no usable keys if its seed was not accepted. Then keep the previous engine, because
             // it may have a fetch in progress.
             if known.algorithms == algorithms && !keys.is_usable() {
                 known.keys.note_seed_of(keys);
