@@ -140,8 +140,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Ends step 7: stores the proof of the sender as used. This is the last step that may wait or refuse the request.
-    /// So a request that an earlier step refuses, or that ends during an earlier wait, does not use up its proof.
+    /// Ends step 7: stores the proof of the sender as used. Of steps 2 to 7, this is the last action that may wait or
+    /// refuse the request. So a request that is refused earlier, or that ends during an earlier wait, does not use up
+    /// its proof. Only the requirement of the route (step 8) comes later.
     #[cfg(feature = "dpop")]
     pub(crate) fn use_up(&self, verdict: Verdict<C>) -> Settled<C> {
         let (Some(proven), Some(dpop)) = (&verdict.proven, &self.server.dpop) else {
@@ -275,7 +276,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         #[cfg(not(feature = "http-client"))]
         let _ = answer;
         let proven = match proven {
-            // An introspection answer can add a binding to those in the text of the JWT. It cannot remove one.
+            // The JWT says what it is bound to. The introspection answer can name more, and cannot remove anything.
             Some(proven) => {
                 sender::confirm_again(&facts, presentation, &proven)?;
                 Some(proven)

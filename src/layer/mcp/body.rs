@@ -58,7 +58,7 @@ impl<B: Body<Data = Bytes>> Body for McpBody<B> {
         match self.project().body.project() {
             KindProj::Own { is_over: true, .. } => Poll::Ready(None),
             KindProj::Own { body, expired, is_over } => {
-                // First, so that no event is sent after the end.
+                // Check the expiry before the body, so that no event is sent after the token has expired.
                 if expired.as_mut().is_some_and(|expired| Pin::new(expired).poll(cx).is_ready()) {
                     *is_over = true;
                     return Poll::Ready(None);

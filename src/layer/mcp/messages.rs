@@ -131,7 +131,7 @@ async fn judge<C: Send + Sync + 'static, R>(
     Ok(())
 }
 
-/// The response of the inner service, or the refusal of a tool. A stream of events ends when the token expires.
+/// The response of the inner service, or the refusal that a tool has set with `respond_instead`. A stream of events ends when the token expires.
 fn respond<C, R, B>(
     response: Response<B>,
     slot: &ToolRefusal,

@@ -121,7 +121,8 @@ impl<C: Send + Sync + 'static> Prepared<C> {
     ) -> Result<Vec<Arc<Guard<C>>>, Fault> {
         let mut calls = Vec::new();
         let mut asks_now = self.base_requirement.asks_now();
-        // The prepared guards of the fixed calls, and the branches of all of them together.
+        // The prepared guards of the fixed calls, and the number of branches of the policy that joins the base and all
+        // fixed calls.
         let (mut prepared, mut branches) = (Vec::new(), self.base_requirement.branches().len());
         {
             let messages = messages(body).map_err(|problem| Fault::malformed(problem, None))?;

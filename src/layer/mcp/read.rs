@@ -14,7 +14,7 @@ use crate::runtime;
 /// The largest body that is read, in bytes. It is rmcp's own default limit.
 pub(super) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// How long a client may take to send a body. The clock of a test does not count. Large bodies on slow networks take seconds.
+/// How long a client may take to send a body. This deadline uses real time, even if a test sets its own clock. Large bodies on slow networks take seconds.
 const READ_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Reads a whole body.

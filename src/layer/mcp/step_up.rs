@@ -20,7 +20,7 @@ enum Slot {
 }
 
 impl ToolRefusal {
-    /// The refusal of the tool, when the response begins.
+    /// Closes the slot when the response begins. Returns the refusal that the tool has put there, if any.
     pub(super) fn close(&self) -> Option<Refusal> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *slot, Slot::Closed) {
