@@ -6,17 +6,19 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Request;
-use tower_resource_server::ResourceServer;
+
+use tower_resource_server::clock::TestClock;
 use tower_resource_server::issuer::SourceError;
 use tower_resource_server::keys::Algorithm;
 use tower_resource_server::observe::Event;
 use tower_resource_server::sender::{Dpop, Insertion, Replay, ReplayStore, UsedProof};
 use tower_resource_server::test_issuer::{TestIssuer, TestProver};
+use tower_resource_server::{Error, ResourceServer};
 
 use support::*;
 
@@ -94,6 +96,8 @@ async fn a_client_beyond_its_share_does_not_affect_the_others() {
     let client = Client { issuer: greedy.issuer.clone(), prover: other, token };
     api.send(client.request(&proof)).await.assert_ok("another client");
     api.bearer(&greedy.issuer.token().sign()).await.assert_ok("a Bearer token");
+    let reply = api.send(greedy.request(&greedy.proof())).await;
+    assert_eq!(reply.error.as_ref().map(Error::code), Some("too_many_proofs"));
     let health = server.health().replay.unwrap();
     assert_eq!((health.entries, health.capacity, health.problem), (Some(11), Some(100), None));
 }
@@ -156,6 +160,54 @@ async fn a_store_that_fails_is_503_for_bound_tokens_alone() {
         let accepted = |event: &&Event| matches!(event, Event::ProofAccepted { clock_offset, .. } if clock_offset.abs() < 10.0);
         assert_eq!(events.iter().filter(accepted).count(), if status == 200 { 2 } else { 0 });
     }
+}
+
+/// A store that fails as long as it is told to.
+#[derive(Clone)]
+struct Switched(Arc<AtomicBool>);
+
+impl ReplayStore for Switched {
+    async fn insert_if_absent(&self, _: &UsedProof) -> Result<Insertion, SourceError> {
+        match self.0.load(Ordering::SeqCst) {
+            true => Err(SourceError::new("no disk")),
+            false => Ok(Insertion::New),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_the_store_is_told_once_and_so_is_its_end() {
+    let client = Client::new();
+    let (fails, clock) = (Arc::new(AtomicBool::new(true)), TestClock::starting_now());
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&events);
+    let server = builder(trusting(&client.issuer))
+        .dpop(Dpop::optional(AUDIENCE, Replay::store(Switched(Arc::clone(&fails)))))
+        .clock(clock.clone())
+        .on_event(move |event| {
+            let outage = matches!(event, Event::ReplayStoreFailed { .. });
+            if outage || matches!(event, Event::ReplayStoreRecovered) {
+                told.lock().unwrap().push(outage);
+            }
+        })
+        .build()
+        .unwrap();
+    let api = api(server.layer());
+    let send = || async { api.send(client.request(&client.proof())).await.status.as_u16() };
+    // It fails now and then.
+    for fail in [true, true, false, true, false] {
+        fails.store(fail, Ordering::SeqCst);
+        assert_eq!(send().await, if fail { 503 } else { 200 });
+    }
+    assert_eq!(*events.lock().unwrap(), [true]);
+    clock.advance(Duration::from_secs(10));
+    for _ in 0..2 {
+        assert_eq!(send().await, 200);
+    }
+    assert_eq!(*events.lock().unwrap(), [true, false]);
+    fails.store(true, Ordering::SeqCst);
+    assert_eq!(send().await, 503);
+    assert_eq!(*events.lock().unwrap(), [true, false, true]);
 }
 
 #[cfg(feature = "redis")]
@@ -334,8 +386,14 @@ mod shared {
         let api = api(client.server(replay(&redis.url())).layer());
         let bearer = client.issuer.token().sign();
         settle(&api, &client).await;
-        // Of clocks that are right, behind, and ahead.
-        let proofs: Vec<_> = (-50..15)
+        // Until proofs of a clock that is right pass.
+        let start = Instant::now();
+        while api.send(client.request(&client.proof())).await.status != 200 {
+            assert!(start.elapsed() < Duration::from_secs(20), "the first seconds do not end");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        // Of clocks that are right, a little behind, and ahead.
+        let proofs: Vec<_> = (-2..15)
             .map(|offset| {
                 client.prover.proof("GET", URL).token(&client.token).made_in(offset).sign()
             })
@@ -346,7 +404,7 @@ mod shared {
                 used.push(proof);
             }
         }
-        assert!(!used.is_empty());
+        assert!(used.len() > 10, "{} proofs", used.len());
         redis.restart_empty();
         let again = |proof: &str| api.send(client.request(proof));
         let start = Instant::now();

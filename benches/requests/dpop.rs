@@ -1,12 +1,13 @@
 //! A request whose token is bound to a key, with its proof.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{self, ParsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Request;
+use http::HeaderValue;
 use serde_json::Value;
 use tower::Layer;
 use tower_resource_server::clock::TestClock;
@@ -37,24 +38,38 @@ pub fn add_to(cases: &mut Vec<Case>) {
         let client = client.clone();
         warm(&server, &client, &token);
         let token = token.clone();
-        let build: Build = Box::new(move || request(&client, &token));
+        let build = fresh(client, &token);
         cases.push(sent(name, Base::Signature(PARTS), server.layer().layer(service()), build, 200));
     }
 }
 
-fn request(client: &TestProver, token: &str) -> Request<Body> {
-    let proof = client.proof("GET", "https://api.example.com/notes/1").token(token).sign();
-    let mut request = plain();
-    let headers = request.headers_mut();
-    headers.insert("authorization", format!("DPoP {token}").parse().unwrap());
-    headers.insert("dpop", proof.parse().unwrap());
-    request
+/// Requests with a fresh proof each. Their texts are freed when later ones are built, and not while a call is
+/// timed: as in the other cases, that is not the layer's work.
+fn fresh(client: TestProver, token: &str) -> Build {
+    let authorization: HeaderValue = format!("DPoP {token}").parse().unwrap();
+    let token = token.to_owned();
+    let mut kept = VecDeque::new();
+    Box::new(move || {
+        let proof = client.proof("GET", "https://api.example.com/notes/1").token(&token).sign();
+        let proof: HeaderValue = proof.parse().unwrap();
+        kept.push_back(proof.clone());
+        if kept.len() > KEPT {
+            kept.pop_front();
+        }
+        let mut request = plain();
+        request.headers_mut().insert("authorization", authorization.clone());
+        request.headers_mut().insert("dpop", proof);
+        request
+    })
 }
+
+/// More proofs than one batch has.
+const KEPT: usize = 256;
 
 /// Has the keys fetched, and gets a nonce if one is needed.
 fn warm(server: &tower_resource_server::ResourceServer, client: &TestProver, token: &str) {
     for _ in 0..2 {
-        let (head, _) = request(client, token).into_parts();
+        let (head, _) = fresh(client.clone(), token)().into_parts();
         if let Err(refusal) = super::runtime().block_on(server.authenticate(&head)) {
             let response: http::Response<Body> = refusal.into_response();
             assert!(client.remember_nonce(response.headers()), "{response:?}");

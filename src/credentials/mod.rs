@@ -28,9 +28,9 @@ use crate::error::Error;
 use crate::scheme::Scheme;
 
 pub(crate) use form::FormToken;
-pub(crate) use presentation::{
-    Certificate, Head, PROOF_FIELD, Placement, Presentation, ProofField,
-};
+#[cfg(feature = "dpop")]
+pub(crate) use presentation::ProofField;
+pub(crate) use presentation::{Certificate, Head, PROOF_FIELD, Placement, Presentation};
 pub(crate) use query::{ACCESS_TOKEN, Query, QueryToken, query_token, without_query_token};
 pub(crate) use token68::Token68;
 pub(crate) use websocket::{TokenProtocol, WebSocket, WebSocketTokens};

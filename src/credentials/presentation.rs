@@ -97,8 +97,9 @@ pub(crate) struct Presentation<'a> {
 #[derive(Clone)]
 #[cfg_attr(not(feature = "dpop"), allow(dead_code))]
 enum Target<'a> {
-    Borrowed(&'a Method, &'a Uri),
-    Owned(Arc<(Method, Uri)>),
+    /// The last field is the URI before routers removed parts of its path, if it is known.
+    Borrowed(&'a Method, &'a Uri, Option<&'a Uri>),
+    Owned(Arc<(Method, Uri, Option<Uri>)>),
     /// The token came without a request, so no proof can name one.
     Absent,
 }
@@ -107,7 +108,7 @@ impl<'a> Presentation<'a> {
     #[inline]
     pub(super) fn new(token: Credentials<'a>, head: Head<'a>, certificate: Certificate) -> Self {
         let Credentials { token, scheme, placement } = token;
-        let target = Target::Borrowed(head.method, head.original_uri.unwrap_or(head.uri));
+        let target = Target::Borrowed(head.method, head.uri, head.original_uri);
         let proof = match scheme {
             Scheme::Bearer => ProofField::Absent,
             Scheme::Dpop => ProofField::of(head.headers),
@@ -137,12 +138,12 @@ impl<'a> Presentation<'a> {
         self
     }
 
-    /// The method of the request, and its URI before routers removed parts of its path.
+    /// The method of the request, its URI, and its URI before routers removed parts of its path, if that is known.
     #[cfg(feature = "dpop")]
-    pub(crate) fn target(&self) -> Option<(&Method, &Uri)> {
+    pub(crate) fn target(&self) -> Option<(&Method, &Uri, Option<&Uri>)> {
         match &self.target {
-            Target::Borrowed(method, uri) => Some((method, uri)),
-            Target::Owned(owned) => Some((&owned.0, &owned.1)),
+            Target::Borrowed(method, uri, original) => Some((method, uri, *original)),
+            Target::Owned(owned) => Some((&owned.0, &owned.1, owned.2.as_ref())),
             Target::Absent => None,
         }
     }
@@ -156,8 +157,8 @@ impl<'a> Presentation<'a> {
             certificate: self.certificate,
             proof: self.proof.into_owned(),
             target: match self.target {
-                Target::Borrowed(method, uri) => {
-                    Target::Owned(Arc::new((method.clone(), uri.clone())))
+                Target::Borrowed(method, uri, original) => {
+                    Target::Owned(Arc::new((method.clone(), uri.clone(), original.cloned())))
                 }
                 Target::Owned(owned) => Target::Owned(owned),
                 Target::Absent => Target::Absent,

@@ -11,6 +11,16 @@ pub(crate) fn sha256(text: &[u8]) -> [u8; 32] {
     octets
 }
 
+/// SHA-256 of one text that is given in pieces.
+#[cfg(feature = "dpop")]
+pub(crate) fn sha256_of_text(pieces: &[&str]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    pieces.iter().for_each(|piece| context.update(piece.as_bytes()));
+    let mut octets = [0; 32];
+    octets.copy_from_slice(context.finish().as_ref());
+    octets
+}
+
 /// SHA-256 of several parts. Each part is hashed with its length, so that no two lists of parts produce the
 /// same input.
 #[cfg(feature = "dpop")]

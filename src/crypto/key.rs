@@ -19,6 +19,9 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// verifier.
 const MAX_RSA_EXPONENT_BITS: usize = 33;
 
+/// The length of a coordinate of P-521, the largest one, in octets (RFC 7518 §6.2.1.2).
+const MAX_COORDINATE: usize = 66;
+
 /// A verification key, with one prepared form for each algorithm that it supports.
 pub(crate) struct VerificationKey {
     prepared: Vec<(Algorithm, Prepared)>,
@@ -79,8 +82,11 @@ impl VerificationKey {
             return Err(KeyFault("coordinate does not have the length of the curve"));
         }
         // SEC 1 §2.3.3: uncompressed point.
-        let point = [&[4], x, y].concat();
-        Self::single(algorithm, &point, accepted)
+        let mut point = [4; 1 + 2 * MAX_COORDINATE];
+        for (to, from) in point.iter_mut().skip(1).zip(x.iter().chain(y)) {
+            *to = *from;
+        }
+        Self::single(algorithm, point.get(..1 + 2 * length).unwrap_or_default(), accepted)
     }
 
     /// An Ed25519 key (RFC 8037 §2). It must be a point of the curve and must not have small order.

@@ -62,6 +62,7 @@ impl Error {
             Self::SenderNotConstrained => "sender_not_constrained",
             Self::KeyNotBound => "key_not_bound",
             Self::ReplayStoreUnavailable { .. } => "replay_store_unavailable",
+            Self::TooManyProofs { .. } => "too_many_proofs",
             Self::LookupUnavailable { .. } => "lookup_unavailable",
             Self::UnknownPrincipal { .. } => "unknown_principal",
             Self::KeysUnavailable { .. } => "keys_unavailable",

@@ -188,6 +188,9 @@ impl fmt::Display for Error {
             Self::KeyNotBound => {
                 f.write_str("a token that is bound to a key (DPoP, claim `cnf.jkt`) is required")
             }
+            Self::TooManyProofs { .. } => {
+                f.write_str("the client has used its share of the store of used proofs")
+            }
             Self::ReplayStoreUnavailable { problem, .. } => {
                 write!(f, "the store of used proofs can't be used: {}", problem.as_str())
             }

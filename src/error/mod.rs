@@ -337,6 +337,12 @@ pub enum Error {
         retry_after: Duration,
     },
 
+    /// The client has used its share of the store of used proofs. Other clients are not affected.
+    TooManyProofs {
+        /// When to try again.
+        retry_after: Duration,
+    },
+
     /// A check or a loader of the API could not look up what it needs.
     LookupUnavailable {
         /// The problem, in the API's words.

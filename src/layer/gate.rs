@@ -128,6 +128,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         if self.guard.as_ref().is_some_and(|guard| guard.lets_preflight_pass(request)) {
             if self.server.strips_authorization() {
                 request.headers_mut().remove(AUTHORIZATION);
+                request.headers_mut().remove(PROOF_FIELD);
             }
             return self.pass_anonymous(request);
         }

@@ -119,9 +119,11 @@ impl Evictions {
 
     /// For health.
     pub(super) fn problem(&self, now: Duration) -> Option<String> {
-        match self.verdict(now) {
-            Some(verdict) => verdict.err(),
-            None => self.failure.clone(),
+        // A problem stays until a look finds that it is gone, however rarely somebody asks.
+        match (self.verdict(now), &self.last) {
+            (Some(verdict), _) => verdict.err(),
+            (None, Some(Look { verdict: Err(problem), .. })) => Some(problem.clone()),
+            (None, _) => self.failure.clone(),
         }
     }
 }
@@ -194,6 +196,8 @@ mod tests {
             let verdict = own.saw(SECOND, seen(policy, 0));
             assert_eq!(verdict.is_ok(), good, "{policy}");
             assert_eq!(own.problem(SECOND), verdict.clone().err(), "{policy}");
+            let later = own.problem(SECOND + 2 * STALE);
+            assert_eq!(later, verdict.clone().err(), "{policy}: whoever asks rarely sees it, too");
             assert_eq!(own.verdict(SECOND), Some(verdict), "{policy}");
         }
     }

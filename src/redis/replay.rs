@@ -113,7 +113,9 @@ const SCRIPT_SHA1: &str = "0017073d6f1a47f0959c58dc9ef47ec598409b91";
 /// that time. The start of the data is the time of Redis or the time of the server that sets it,
 /// whichever is later. If that clock was far ahead, proofs are refused for that long, and
 /// [`problem`](ReplayStore::problem) reports it. Then correct the clock, wait for 2 minutes, and
-/// delete the key `{tower-resource-server:replay}:since`.
+/// delete the key `{tower-resource-server:replay}:since`. A nonce has the time of the server that made it. If that
+/// clock is ahead of the others, a proof with the nonce counts as made that much later, and can pass once more if
+/// Redis loses its data within that time. So keep the clocks within some milliseconds.
 ///
 /// **Retries.** If a connection breaks before Redis answers, the call is repeated on a new
 /// connection, and may find its own proof. So a good request can be refused, but no proof is accepted

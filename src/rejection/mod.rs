@@ -108,6 +108,7 @@ impl Refusal {
         let headers = match &error {
             Error::KeysUnavailable { retry_after, .. }
             | Error::ReplayStoreUnavailable { retry_after, .. }
+            | Error::TooManyProofs { retry_after }
             | Error::IssuerUnavailable { retry_after, .. }
             | Error::LookupUnavailable { retry_after, .. }
             | Error::IntrospectionUnavailable { retry_after, .. } => {
@@ -231,6 +232,7 @@ fn answer(error: &Error) -> (StatusCode, Option<Code>) {
         | Error::IssuerUnavailable { .. }
         | Error::IntrospectionUnavailable { .. }
         | Error::ReplayStoreUnavailable { .. }
+        | Error::TooManyProofs { .. }
         | Error::LookupUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Error::FormTooLarge { .. } | Error::MessageTooLarge { .. } => {
             (StatusCode::PAYLOAD_TOO_LARGE, None)

@@ -58,7 +58,7 @@ impl Replay {
     /// nonce: see [the manual](crate::manual::dpop#the-store-of-used-proofs). If the clock is later set back to a time before the start, proofs are
     /// refused until the clock has reached the start again, or until the process is restarted. If the
     /// clock jumps ahead and back, the proofs of about 2 minutes are refused. No proof is accepted
-    /// twice by one process, whatever its clock does.
+    /// twice by one server, whatever its clock does. A server that is built anew in the same process begins with an empty store.
     pub fn in_process() -> Self {
         Self::in_process_with_capacity(CAPACITY)
     }
@@ -84,6 +84,11 @@ impl Replay {
     /// Whether used proofs are kept.
     pub(crate) fn is_some(&self) -> bool {
         !matches!(self.0, Kind::None)
+    }
+
+    /// Whether several servers may share the store.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Store(_))
     }
 
     /// Whether the store is in this process.

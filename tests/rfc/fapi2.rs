@@ -9,7 +9,7 @@ use tower_resource_server::introspection::{ClientAuth, Introspection};
 use tower_resource_server::keys::Algorithm;
 use tower_resource_server::sender::{ClientCertificate, Dpop, DpopUse, Nonces, Replay};
 use tower_resource_server::test_issuer::{ProofBuilder, TestIssuer, TestProver};
-use tower_resource_server::{ConfigError, Error, Issuer, Profile, ResourceServer, scope};
+use tower_resource_server::{ConfigError, Error, Issuer, Profile, ResourceServer, danger, scope};
 
 use crate::rfc8705::{another, certificate};
 use crate::rfc9449::{URL, as_bearer, request, with};
@@ -179,6 +179,14 @@ fn fapi2_5_3_4_3_a_server_that_notices_no_revocation_is_a_build_error() {
         ("also for JWTs", asked(), None),
         ("only", issuer().introspection(introspection().only()), None),
         ("no introspection", issuer(), Some("fapi2: revocation is not checked")),
+        (
+            "stale answers",
+            issuer().introspection(danger::accept_stale_answers(
+                introspection().also_for_jwts(),
+                Duration::from_secs(60),
+            )),
+            Some("fapi2: revocation is not checked"),
+        ),
         (
             "for opaque tokens alone",
             issuer().introspection(introspection()),

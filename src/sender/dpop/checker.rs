@@ -36,6 +36,9 @@ const SKEW: Duration = Duration::from_secs(15);
 /// How long the store of used proofs must not have failed until it counts as recovered, in seconds.
 const RECOVERED_AFTER: u64 = 10;
 
+/// When to try again if a client has used its share of the store: some of its proofs have ended then.
+const SPACE_AFTER: Duration = Duration::from_secs(30);
+
 /// When to try again if the store of used proofs fails.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -125,12 +128,14 @@ impl Checker {
             ProofField::Confirmed(_) => return Err(Error::ForeignProofKey),
         };
         let no_url = Error::InvalidProof { problem: "the request has no URL that it could name" };
-        let (method, uri) = presentation.target().ok_or_else(|| no_url.clone())?;
+        let (method, uri, original) = presentation.target().ok_or_else(|| no_url.clone())?;
+        let uri = if self.mounted_at.is_empty() { original.unwrap_or(uri) } else { uri };
         let target = self.public_url.target(&self.mounted_at, uri.path());
         let about = About {
             algorithms: self.algorithms,
             method: method.as_str(),
             target: &target.ok_or(no_url)?,
+            is_root: matches!(uri.path(), "" | "/"),
             token: presentation.token.as_bytes(),
             key,
         };
@@ -237,10 +242,10 @@ impl Checker {
     /// failed for some time.
     fn outage(&self, judged: &Result<(), Error>, failed: bool, now: Duration) -> Option<Event> {
         let now = now.as_secs().max(1);
-        let last = self.last_failure.load(Ordering::Relaxed);
-        if failed {
-            self.last_failure.store(now, Ordering::Relaxed);
-        }
+        let last = match failed {
+            true => self.last_failure.swap(now, Ordering::Relaxed),
+            false => self.last_failure.load(Ordering::Relaxed),
+        };
         match judged {
             Err(Error::ReplayStoreUnavailable { problem, .. }) if failed && last == 0 => {
                 Some(Event::ReplayStoreFailed { problem: problem.clone() })
@@ -269,7 +274,7 @@ impl Checker {
                     None => Error::InvalidProof { problem },
                 })
             }
-            Ok(Insertion::OverShare) => Err(unavailable("one client has used its share of it")),
+            Ok(Insertion::OverShare) => Err(Error::TooManyProofs { retry_after: SPACE_AFTER }),
             Err(error) => Err(unavailable(&error.to_string())),
         }
     }

@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::crypto::{Algorithm, AlgorithmSet, VerificationKey, sha256};
+use crate::crypto::{Algorithm, AlgorithmSet, VerificationKey, sha256_of_text};
 use crate::token::Thumbprint;
 use crate::token::json::{Object, Value};
 
@@ -27,33 +27,57 @@ pub(super) fn read(
     }
     let only = AlgorithmSet::EMPTY.with(algorithm);
     let text = |name| jwk.get(name).and_then(Value::as_str).ok_or("a member of `jwk` is missing");
-    let octets =
-        |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| "a member of `jwk` is not base64url");
-    let (key, canonical) = match text("kty")? {
+    // Every text of a thumbprint was decoded from base64url, or is the name of a curve, which `ec` has checked. So
+    // JSON has no other way to write it.
+    let (key, thumbprint) = match text("kty")? {
         "EC" => {
             let (crv, x, y) = (text("crv")?, text("x")?, text("y")?);
-            let key = VerificationKey::ec(crv, &octets(x)?, &octets(y)?, only);
-            (key, format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#))
+            let (own_x, own_y) = (octets::<COORDINATE>(x)?, octets::<COORDINATE>(y)?);
+            let key = VerificationKey::ec(crv, own_x.get(), own_y.get(), only);
+            let canonical =
+                [r#"{"crv":""#, crv, r#"","kty":"EC","x":""#, x, r#"","y":""#, y, r#""}"#];
+            (key, sha256_of_text(&canonical))
         }
         "RSA" => {
             let (n, e) = (text("n")?, text("e")?);
-            let key = VerificationKey::rsa(&octets(n)?, &octets(e)?, only);
-            (key, format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#))
+            let (own_n, own_e) = (octets::<MODULUS>(n)?, octets::<EXPONENT>(e)?);
+            let key = VerificationKey::rsa(own_n.get(), own_e.get(), only);
+            (key, sha256_of_text(&[r#"{"e":""#, e, r#"","kty":"RSA","n":""#, n, r#""}"#]))
         }
         "OKP" => {
             let (crv, x) = (text("crv")?, text("x")?);
             if crv != "Ed25519" {
                 return Err("the curve of `jwk` is not supported");
             }
-            let key = VerificationKey::ed25519(&octets(x)?, only);
-            (key, format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#))
+            let key = VerificationKey::ed25519(octets::<COORDINATE>(x)?.get(), only);
+            (key, sha256_of_text(&[r#"{"crv":"Ed25519","kty":"OKP","x":""#, x, r#""}"#]))
         }
         _ => return Err("`kty` of `jwk` is not EC, RSA or OKP"),
     };
-    // Every text in `canonical` was decoded from base64url, or is the name of a curve, which `ec` has checked.
-    // So JSON has no other way to write it.
-    let key = key.map_err(|fault| fault.0)?;
-    Ok((key, Thumbprint::new(sha256(canonical.as_bytes()))))
+    Ok((key.map_err(|fault| fault.0)?, Thumbprint::new(thumbprint)))
+}
+
+/// The maximum lengths of members in octets: a coordinate of P-521, a modulus of 8192 bits, an exponent of 33
+/// bits. The import checks the exact lengths.
+const COORDINATE: usize = 66;
+const MODULUS: usize = 1024;
+const EXPONENT: usize = 5;
+
+/// The octets of a member. They are on the stack, since this runs for each request.
+struct Octets<const N: usize>([u8; N], usize);
+
+impl<const N: usize> Octets<N> {
+    fn get(&self) -> &[u8] {
+        self.0.get(..self.1).unwrap_or_default()
+    }
+}
+
+fn octets<const N: usize>(text: &str) -> Result<Octets<N>, &'static str> {
+    let mut octets = [0; N];
+    match URL_SAFE_NO_PAD.decode_slice(text, &mut octets) {
+        Ok(length) => Ok(Octets(octets, length)),
+        Err(_) => Err("a member of `jwk` is too long, or is not base64url"),
+    }
 }
 
 #[cfg(test)]

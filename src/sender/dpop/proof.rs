@@ -28,6 +28,8 @@ pub(super) struct About<'a> {
     pub(super) method: &'a str,
     /// The client's URL, in normal form.
     pub(super) target: &'a str,
+    /// Whether the path of the request is that of the API alone.
+    pub(super) is_root: bool,
     /// The text of the access token.
     pub(super) token: &'a [u8],
     /// The key that the token is bound to.
@@ -109,15 +111,16 @@ pub(super) fn verify(proof: &[u8], about: &About<'_>) -> Result<Proof, Error> {
     if claims.htm != about.method {
         return Err(invalid("`htm` is not the method of the request"));
     }
-    if !is_target(claims.htu, about.target) {
+    if !is_target(claims.htu, about.target, about.is_root) {
         return Err(Error::ForeignProofUrl {
             found: Excerpt::of_url(claims.htu),
             expected: Excerpt::of_url(about.target),
         });
     }
     // RFC 9449 §4.2: of the text of the token, without its scheme.
-    let ath = URL_SAFE_NO_PAD.decode(claims.ath).unwrap_or_default();
-    if !are_equal(&ath, &sha256(about.token)) {
+    let mut ath = [0; 33];
+    let length = URL_SAFE_NO_PAD.decode_slice(claims.ath, &mut ath).unwrap_or_default();
+    if !are_equal(ath.get(..length).unwrap_or_default(), &sha256(about.token)) {
         return Err(invalid("`ath` is not the hash of the token"));
     }
     if thumbprint != *about.key {

@@ -118,10 +118,11 @@ impl Dpop {
         self
     }
 
-    /// The path that something before this service removes from each request, without telling: it is added between
-    /// the public URL and the path. Example: `/v1`.
+    /// The whole path that the program removes from each request before this service sees it. It is added between the
+    /// public URL and the path that this service sees. Example: `/v1`.
     ///
-    /// Nesting in axum needs no setting (feature `axum`): axum's `OriginalUri` has the whole path.
+    /// Nesting in axum needs no setting (feature `axum`): axum's `OriginalUri` has the whole path. With this setting,
+    /// `OriginalUri` is not read.
     pub fn mounted_at(mut self, path: impl Into<String>) -> Self {
         self.mounted_at = Some(path.into());
         self
@@ -184,6 +185,13 @@ impl Dpop {
             problem(format!("max_age {:?}: must be from 1 s to 300 s", self.past));
         }
         let keys = self.nonces.keys.as_deref();
+        if self.nonces.mode != Mode::Off && keys.is_none() && self.replay.is_shared() {
+            problem(
+                "nonces: the store of used proofs is shared, so all instances need the same \
+                 `Nonces::keys`"
+                    .to_owned(),
+            );
+        }
         if keys.is_some_and(<[_]>::is_empty) {
             problem("nonces: the list of keys is empty".to_owned());
         }
@@ -275,7 +283,8 @@ impl Nonces {
     /// instance accepts the nonces of the others. The first key makes nonces, and every key checks them. To rotate,
     /// add the new key as the second one everywhere, then exchange the two, then remove the old one.
     ///
-    /// Without this setting, the key is random. That is enough for one process.
+    /// Without this setting, the key is random. That is enough for one process, so with a store that several
+    /// processes can share, `build` asks for keys.
     pub fn keys<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.keys = Some(keys.into_iter().map(Into::into).collect());
         self

@@ -52,8 +52,12 @@ impl PublicUrl {
 }
 
 /// Whether `htu` is the URL `target`, which is in normal form.
-pub(super) fn is_target(htu: &str, target: &str) -> bool {
-    htu == target || normal(htu).is_some_and(|htu| htu == target)
+///
+/// A proxy that removes the path of the public URL sends `/` for that path alone, with a slash at the end or
+/// without. So both are equal to the root of the API.
+pub(super) fn is_target(htu: &str, target: &str, is_root: bool) -> bool {
+    let is = |htu: &str| htu == target || is_root && target.strip_suffix('/') == Some(htu);
+    is(htu) || normal(htu).is_some_and(|htu| is(&htu))
 }
 
 /// A URL in normal form, without query and fragment. `None` if it is not an absolute http or https URL
@@ -210,6 +214,10 @@ mod tests {
             ("https://api.test/v1", "/a", "https://api.test/v1/a", true),
             ("https://api.test/v1/", "/a", "https://api.test/v1/a", true),
             ("https://api.test/v1", "/a", "https://api.test/a", false),
+            ("https://api.test/v1", "/", "https://api.test/v1", true),
+            ("https://api.test/v1", "/", "https://api.test/v1/", true),
+            ("https://api.test/v1", "/", "https://api.test/", false),
+            ("https://api.test/v1", "/a/", "https://api.test/v1/a", false),
             ("https://api.test/v1", "/../a", "https://api.test/a", false),
             ("https://api.test:8443", "/a", "https://api.test:8443/a", true),
             ("https://api.test:8443", "/a", "https://api.test:08443/a", true),
@@ -221,7 +229,8 @@ mod tests {
             // The configuration has no default port.
             let base = base.replace("127.0.0.1:80", "127.0.0.1");
             let url = PublicUrl::new(&base, true).unwrap();
-            let equal = url.target("", path).is_some_and(|target| is_target(htu, &target));
+            let equal =
+                url.target("", path).is_some_and(|target| is_target(htu, &target, path == "/"));
             assert_eq!(equal, expected, "{base} {path}: {htu}");
         }
     }

@@ -22,6 +22,7 @@ fn the_proof_of_the_rfc_verifies_and_nothing_like_it() {
         algorithms: AlgorithmSet::DEFAULT,
         method: "GET",
         target: URL,
+        is_root: false,
         token: TOKEN,
         key: &key,
     };

@@ -44,7 +44,7 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// Removes the `Authorization` field after a layer has accepted its token. The inner service, its logs
+    /// Removes the `Authorization` field, and the `DPoP` field, after a layer has accepted their token. The inner service, its logs
     /// and the services that it calls then do not see the token. Inner layers of the same server still
     /// work. A layer of another server inside does not see the token either.
     pub fn strip_authorization(mut self) -> Self {

@@ -51,6 +51,13 @@ async fn id_9449_11_1_2_layers_of_one_server_use_a_proof_once() {
     let own = strict.strip_authorization().build().unwrap();
     let layers = ServiceBuilder::new().layer(own.layer()).layer(own.protect(scope("a")));
     once!("the field is stripped", world, layers);
+    let seen = service_fn(|request: Request<Body>| async move {
+        let headers = request.headers();
+        assert!(!headers.contains_key(AUTHORIZATION) && !headers.contains_key("dpop"));
+        Ok::<_, Infallible>(http::Response::new(Body::default()))
+    });
+    let reply = own.layer().layer(seen).oneshot(world.good()).await.unwrap();
+    assert_eq!(reply.status(), 200, "the handler sees neither the token nor the proof");
     // Two servers have two stores.
     let (one, two) = (server(), server());
     let layers = ServiceBuilder::new().layer(one.layer()).layer(two.layer());

@@ -1,6 +1,7 @@
 //! The settings for RFC 9449: per issuer, and mistakes.
 
-use tower_resource_server::sender::DpopUse;
+use tower_resource_server::issuer::SourceError;
+use tower_resource_server::sender::{DpopUse, Insertion, ReplayStore, UsedProof};
 use tower_resource_server::{ConfigError, Error};
 
 use super::*;
@@ -58,6 +59,15 @@ async fn id_9449_6_1_each_issuer_says_whether_its_tokens_are_bound() {
     assert!(builder(off()).dpop(optional()).build().is_ok());
 }
 
+/// A store that several servers share.
+struct Elsewhere;
+
+impl ReplayStore for Elsewhere {
+    async fn insert_if_absent(&self, _: &UsedProof) -> Result<Insertion, SourceError> {
+        Ok(Insertion::New)
+    }
+}
+
 #[test]
 fn mistakes_in_the_settings_for_proofs_are_build_errors() {
     let issuer = issuer();
@@ -105,6 +115,23 @@ fn mistakes_in_the_settings_for_proofs_are_build_errors() {
         ("five minutes", aged(second(300)), None),
         ("more than five minutes", aged(second(301)), Some("dpop: max_age 301s")),
         ("endless", aged(Duration::MAX), Some("dpop: max_age")),
+        (
+            "no keys",
+            optional().nonces(Nonces::always().keys(Vec::<Vec<u8>>::new())),
+            Some("dpop: nonces: the list of keys is empty"),
+        ),
+        (
+            "a shared store, and each process has a key of its own",
+            Dpop::optional(AUDIENCE, Replay::store(Elsewhere)).nonces(Nonces::on_clock_skew()),
+            Some("dpop: nonces: the store of used proofs is shared"),
+        ),
+        (
+            "a shared store, and a shared key",
+            Dpop::optional(AUDIENCE, Replay::store(Elsewhere))
+                .nonces(Nonces::on_clock_skew().keys([vec![7; 32]])),
+            None,
+        ),
+        ("a shared store without nonces", Dpop::optional(AUDIENCE, Replay::store(Elsewhere)), None),
         ("a short key", keyed(31), Some("dpop: nonces: a key has 31 octets")),
         ("no octets", keyed(0), Some("dpop: nonces: a key has 0 octets")),
         ("a key", keyed(32), None),
