@@ -115,7 +115,8 @@
 //! | `jsonwebtoken` | conversions from the types of the crate `jsonwebtoken` | no |
 //! | `test-issuer` | an issuer for your own tests | no |
 //!
-//! A feature only adds types and functions to this crate. A feature never changes the response to a request.
+//! A feature only adds types and functions to this crate. Turning on a feature does not change any response: only
+//! the settings in your code do.
 
 #![forbid(unsafe_code)]
 // docs.rs shows the feature that an item needs.

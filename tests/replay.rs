@@ -4,6 +4,9 @@
 
 #![cfg(feature = "dpop")]
 
+#[cfg(feature = "redis")]
+#[path = "support/redis.rs"]
+mod server;
 mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -213,85 +216,17 @@ async fn an_outage_of_the_store_is_told_once_and_so_is_its_end() {
 #[cfg(feature = "redis")]
 mod shared {
     use std::io::{BufRead as _, BufReader, Write as _};
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
-    use std::process::{Child, Command, Stdio};
+    use std::process::{Command, Stdio};
     use std::time::Instant;
 
     use tower_resource_server::Issuer;
     use tower_resource_server::sender::RedisReplay;
 
+    use super::server::Redis;
     use super::*;
 
     /// The variables that tell the other process of a test what to do.
     const TASK: [&str; 3] = ["REPLAY_LAYER_REDIS", "REPLAY_LAYER_JWKS", "REPLAY_LAYER_TOKEN"];
-
-    struct Redis {
-        child: Child,
-        binary: &'static str,
-        port: u16,
-    }
-
-    impl Redis {
-        fn start() -> Option<Self> {
-            let binary = ["redis-server", "valkey-server"].into_iter().find(|binary| {
-                let run = Command::new(binary).arg("--version").stdout(Stdio::null()).status();
-                run.is_ok_and(|status| status.success())
-            });
-            let Some(binary) = binary else {
-                // Directly, because the test harness captures `eprintln!`.
-                let _ = std::io::stderr().write_all(b"SKIPPED: no redis-server\n");
-                return None;
-            };
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let port = listener.local_addr().unwrap().port();
-            drop(listener);
-            let own = Self { child: launch(binary, port), binary, port };
-            own.wait();
-            Some(own)
-        }
-
-        /// As after a crash without persistence: it comes back empty.
-        fn restart_empty(&mut self) {
-            self.child.kill().unwrap();
-            self.child.wait().unwrap();
-            self.child = launch(self.binary, self.port);
-            self.wait();
-        }
-
-        fn wait(&self) {
-            while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
-
-        fn url(&self) -> String {
-            format!("redis://127.0.0.1:{}", self.port)
-        }
-
-        fn run(&self, command: &str) -> String {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
-            stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
-            let mut line = String::new();
-            BufReader::new(stream).read_line(&mut line).unwrap();
-            line
-        }
-    }
-
-    impl Drop for Redis {
-        fn drop(&mut self) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-
-    fn launch(binary: &str, port: u16) -> Child {
-        Command::new(binary)
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap()
-    }
 
     fn replay(url: &str) -> Replay {
         Replay::store(RedisReplay::new(url).unwrap())
@@ -339,7 +274,7 @@ mod shared {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn of_two_processes_one_accepts_a_proof() {
-        let Some(redis) = Redis::start() else { return };
+        let Some(redis) = Redis::start().await else { return };
         let client = Arc::new(Client::new());
         let api = api(client.server(replay(&redis.url())).layer());
         settle(&api, &client).await;
@@ -381,7 +316,7 @@ mod shared {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_redis_that_loses_its_data_admits_no_proof_twice() {
-        let Some(mut redis) = Redis::start() else { return };
+        let Some(mut redis) = Redis::start().await else { return };
         let client = Client::new();
         let api = api(client.server(replay(&redis.url())).layer());
         let bearer = client.issuer.token().sign();
@@ -405,7 +340,8 @@ mod shared {
             }
         }
         assert!(used.len() > 10, "{} proofs", used.len());
-        redis.restart_empty();
+        redis.kill();
+        redis.restart().await;
         let again = |proof: &str| api.send(client.request(proof));
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(16) {
@@ -422,7 +358,7 @@ mod shared {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_redis_that_is_full_evicts_or_is_gone_is_503_for_bound_tokens_alone() {
-        let Some(mut redis) = Redis::start() else { return };
+        let Some(mut redis) = Redis::start().await else { return };
         let client = Client::new();
         let server = client.server(replay(&redis.url()));
         let api = api(server.layer());
@@ -430,13 +366,13 @@ mod shared {
         settle(&api, &client).await;
         assert_eq!(server.health().replay.unwrap().problem, None);
 
-        assert_eq!(redis.run("CONFIG SET maxmemory 1"), "+OK\r\n");
+        redis.run(&["CONFIG", "SET", "maxmemory", "1"]).await;
         api.send(client.request(&late_proof(&client))).await.assert_unavailable("full");
         api.bearer(&bearer).await.assert_ok("a Bearer token, full");
-        assert_eq!(redis.run("CONFIG SET maxmemory 0"), "+OK\r\n");
+        redis.run(&["CONFIG", "SET", "maxmemory", "0"]).await;
         api.send(client.request(&late_proof(&client))).await.assert_ok("space again");
 
-        assert_eq!(redis.run("CONFIG SET maxmemory-policy allkeys-lru"), "+OK\r\n");
+        redis.run(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
         let start = Instant::now();
         while server.health().replay.unwrap().problem.is_none() {
             assert!(start.elapsed() < Duration::from_secs(10), "not in health");
@@ -444,15 +380,14 @@ mod shared {
         }
         api.send(client.request(&late_proof(&client))).await.assert_unavailable("evicts");
         api.bearer(&bearer).await.assert_ok("a Bearer token, evicts");
-        assert_eq!(redis.run("CONFIG SET maxmemory-policy noeviction"), "+OK\r\n");
+        redis.run(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
         while server.health().replay.unwrap().problem.is_some() {
             assert!(start.elapsed() < Duration::from_secs(30), "health does not heal");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         settle(&api, &client).await;
 
-        redis.child.kill().unwrap();
-        redis.child.wait().unwrap();
+        redis.kill();
         api.send(client.request(&late_proof(&client))).await.assert_unavailable("gone");
         api.bearer(&bearer).await.assert_ok("a Bearer token, gone");
     }

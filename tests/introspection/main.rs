@@ -3,6 +3,9 @@
 
 #![cfg(feature = "http-client")]
 
+#[cfg(feature = "redis")]
+#[path = "../support/redis.rs"]
+mod server;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/tls.rs"]

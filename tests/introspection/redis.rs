@@ -1,20 +1,18 @@
 //! Answers that several servers share through a real Redis. Each test has one of its own; without a
 //! `redis-server` or `valkey-server` on the path they are skipped, and say so.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use ::redis::aio::MultiplexedConnection;
 use tower_resource_server::clock::{Clock as _, TestClock};
 use tower_resource_server::introspection::{
     AnswerStore as _, Introspection, RedisStore, SharedCache,
 };
 use tower_resource_server::{Issuer, ResourceServer};
 
+use super::server::Redis;
 use super::support::*;
 use super::tls::{Authority, Tls};
 use super::{World, secret, serve};
@@ -24,75 +22,12 @@ const SECRET: [u8; 32] = [42; 32];
 /// How often what happens behind the requests' backs is looked for.
 const PATIENCE: usize = 2_000;
 
-static SKIPPED: Once = Once::new();
-
 /// By which a process of a test knows what to do.
 const TASK: &str = "SHARED_CACHE_TASK";
 
-/// A Redis that keeps nothing when it is killed.
-struct Redis {
-    child: Child,
-    binary: &'static str,
-    address: SocketAddr,
-    folder: std::path::PathBuf,
-}
-
 impl Redis {
-    async fn start() -> Option<Self> {
-        let binary = ["redis-server", "valkey-server"].into_iter().find(|binary| {
-            let version = Command::new(binary).arg("--version").stdout(Stdio::null()).status();
-            version.is_ok_and(|status| status.success())
-        });
-        let Some(binary) = binary else {
-            // Past the harness, which would keep it to itself.
-            SKIPPED.call_once(|| {
-                let _ = std::io::stderr().write_all(b"SKIPPED: no redis-server\n");
-            });
-            return None;
-        };
-        // Free a moment ago.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
-        let folder = std::env::temp_dir().join(format!("trs-redis-{}", address.port()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let child = launch(binary, address, &folder);
-        let mut own = Self { child, binary, address, folder };
-        own.is_up().await;
-        Some(own)
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    async fn restart(&mut self) {
-        self.child = launch(self.binary, self.address, &self.folder);
-        self.is_up().await;
-    }
-
-    /// Waits for it, and tries again where another process was quicker to take the port.
-    async fn is_up(&mut self) {
-        while tokio::net::TcpStream::connect(self.address).await.is_err() {
-            if self.child.try_wait().unwrap().is_some() {
-                self.child = launch(self.binary, self.address, &self.folder);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("redis://{}", self.address)
-    }
-
     fn cache(&self) -> SharedCache {
         SharedCache::new(RedisStore::new(&self.url()).unwrap(), SECRET).unwrap()
-    }
-
-    async fn connect(&self) -> MultiplexedConnection {
-        let client = ::redis::Client::open(self.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
     }
 
     async fn keys(&self) -> Vec<String> {
@@ -121,24 +56,6 @@ impl Redis {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("{keys} answers were not put");
-    }
-}
-
-fn launch(binary: &str, address: SocketAddr, folder: &std::path::Path) -> Child {
-    Command::new(binary)
-        .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
-        .args(["--save", "", "--appendonly", "no", "--dir"])
-        .arg(folder)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -18,9 +18,10 @@ use crate::server::ResourceServer;
 use crate::url::path_of;
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
-    /// Creates a router with two routes. The path of [`Builder::resource`](crate::builder::Builder::resource) has the
-    /// MCP server, protected by [`protect_mcp`](Self::protect_mcp). The well-known path has the metadata of the
-    /// resource (RFC 9728), which a client can read without a token. `service` is the MCP server, such as the `StreamableHttpService` of rmcp.
+    /// Creates a router with two routes. At the path of the URL that
+    /// [`Builder::resource`](crate::builder::Builder::resource) sets, the router serves the MCP server, protected by
+    /// [`protect_mcp`](Self::protect_mcp). At the well-known path, the router serves the metadata of the resource (RFC
+    /// 9728), which a client can read without a token. `service` is the MCP server, such as the `StreamableHttpService` of rmcp.
     ///
     /// For other metadata, or for clients in web pages, use [`protect_mcp`](Self::protect_mcp) and
     /// [`metadata`](Self::metadata): see [the manual](crate::manual::mcp#browsers).

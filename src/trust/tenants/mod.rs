@@ -2,8 +2,8 @@
 //!
 //! A platform has customers (tenants), and each tenant has its own issuer. The name of a tenant is the
 //! `iss` of its tokens. The API has a resolver for tenants, which is user-supplied code. The resolver has
-//! two functions. The function `allows` allows or refuses a name. The function `resolve` returns the
-//! issuer with a name.
+//! two functions. The function `allows` allows or refuses a name. The function `resolve` takes a name,
+//! and returns the issuer that has this name.
 //!
 //! For an `iss` that is not the name of a configured issuer, this module decides:
 //!
@@ -17,7 +17,7 @@
 //! - which tenant is evicted when there are too many. The first verified token of a tenant confirms the
 //!   tenant. Before that, the tenant is on probation. Confirmed tenants and tenants on probation are in
 //!   two segments of the cache. So made-up names cannot evict confirmed tenants, and confirmed tenants
-//!   that are idle cannot evict new tenants. In each segment, the least recently used tenant is evicted
+//!   that are idle do not take the places of new tenants. In each segment, the least recently used tenant is evicted
 //!   first.
 //!
 //! An attacker can send many tokens with made-up names. If `allows` allows these names, the calls of
