@@ -32,6 +32,7 @@ pub enum Form {
     /// `X-Forwarded-Tls-Client-Cert` of Traefik.
     Traefik,
     /// `X-Amzn-Mtls-Clientcert-Leaf` of an AWS load balancer.
+    #[value(alias = "alb")]
     Aws,
     /// `X-ARR-ClientCert` of Azure App Service.
     Azure,
