@@ -101,7 +101,7 @@ impl Claim {
 pub struct AuthorizationDetails(Details);
 
 /// Requires an entry of `authorization_details` with this `type` (RFC 9396). One entry must grant
-/// everything that is asked.
+/// everything that this condition names.
 ///
 /// By default, the entry must have only members that are asked for here: a member that nobody reads may
 /// restrict what the entry grants. If the entry has `locations`, it must contain an audience of this API

@@ -90,7 +90,7 @@ impl<C> Requirement<C> {
     /// (RFC 9110 §15.5.4). The response has no challenge and no `Cache-Control`. The response is equal to
     /// the API's own 404 if both have the same body; see [`RefusalBody`](crate::refusal::RefusalBody).
     ///
-    /// If only the login does not suffice, the response is still 401, so that the client can ask the user to
+    /// If a new login would be enough, the response is still 401, so that the client can ask the user to
     /// log in again. A request without a valid token gets 401, as for each path, without the scopes of the
     /// requirement. axum adds `Allow` to its own 405 outside of this layer: register a hidden path for all
     /// methods (`any`).

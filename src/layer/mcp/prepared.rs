@@ -113,7 +113,8 @@ impl<C: Send + Sync + 'static> Prepared<C> {
     }
 
     /// The guards for a body: the requirements of its calls, and the requirement for all requests. The token must pass
-    /// all guards. Almost always, there is only one guard with all scopes, so that a challenge names all of them.
+    /// all guards. Almost always, one guard joins all requirements, so that its challenge names the scopes of all of
+    /// them.
     pub(super) fn guards(
         &self,
         headers: &HeaderMap,

@@ -65,8 +65,8 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// Lists every problem of the policy and of the metadata: a server without a resource identifier, or without
-    /// an issuer that can be published (MCP requires one).
+    /// Lists every problem of the policy and of the metadata. The metadata has a problem if the server has no resource
+    /// identifier, or no issuer that can be published (MCP requires such an issuer).
     pub fn mcp_router<S, B>(&self, policy: McpPolicy<C>, service: S) -> Result<Router, ConfigError>
     where
         S: Service<Request<McpBody<AxumBody>>, Response = Response<B>, Error = Infallible>
