@@ -16,7 +16,8 @@ use tower_resource_server::sender::{Dpop, Nonces, Replay};
 use tower_resource_server::test_issuer::{TestIssuer, TestProver};
 
 use super::{
-    AUDIENCE, Base, Batch, Body, Build, Case, ISSUER, describe, plain, repeated, sent, server, service,
+    AUDIENCE, Base, Batch, Body, Build, Case, ISSUER, describe, plain, repeated, sent, server,
+    service,
 };
 
 const PARTS: &str = "DPoP: its parts, bare";
