@@ -1,6 +1,5 @@
 //! A request whose token is bound to a key, with its proof.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -36,41 +35,38 @@ pub fn add_to(cases: &mut Vec<Case>) {
         let dpop = Dpop::optional(AUDIENCE, Replay::in_process()).nonces(nonces);
         let server =
             server(&issuer, |builder| builder.dpop(dpop).clock(clock.clone()).build().unwrap());
-        let client = client.clone();
         warm(&server, &client, &token);
-        let token = token.clone();
-        let build = fresh(client, &token);
+        let build = fresh(&client, &token);
         cases.push(sent(name, Base::Signature(PARTS), server.layer().layer(service()), build, 200));
     }
 }
 
-/// Requests with a fresh proof each. Their texts are freed when later ones are built, and not while a call is
-/// timed: as in the other cases, that is not the layer's work.
-fn fresh(client: TestProver, token: &str) -> Build {
+/// Requests with a fresh proof each.
+fn fresh(client: &TestProver, token: &str) -> Build {
     let authorization: HeaderValue = format!("DPoP {token}").parse().unwrap();
-    let token = token.to_owned();
-    let mut kept = VecDeque::new();
+    let mut proofs = proofs(client, token);
     Box::new(move || {
-        let proof = client.proof("GET", "https://api.example.com/notes/1").token(&token).sign();
-        let proof: HeaderValue = proof.parse().unwrap();
-        kept.push_back(proof.clone());
-        if kept.len() > KEPT {
-            kept.pop_front();
-        }
         let mut request = plain();
         request.headers_mut().insert("authorization", authorization.clone());
+        let proof: HeaderValue = proofs.next().unwrap().parse().unwrap();
         request.headers_mut().insert("dpop", proof);
         request
     })
 }
 
-/// More proofs than one batch has.
-const KEPT: usize = 256;
+/// Fresh proofs, of which many are made at once. A client's work just before a batch, its signatures and their
+/// garbage, makes a server's work in it slower, and belongs to another machine.
+fn proofs(client: &TestProver, token: &str) -> impl Iterator<Item = String> + use<> {
+    const AT_ONCE: usize = 2048;
+    let (client, token) = (client.clone(), token.to_owned());
+    let proof = move || client.proof("GET", "https://api.example.com/notes/1").token(&token).sign();
+    std::iter::repeat_with(move || (0..AT_ONCE).map(|_| proof()).collect::<Vec<_>>()).flatten()
+}
 
 /// Has the keys fetched, and gets a nonce if one is needed.
 fn warm(server: &tower_resource_server::ResourceServer, client: &TestProver, token: &str) {
     for _ in 0..2 {
-        let (head, _) = fresh(client.clone(), token)().into_parts();
+        let (head, _) = fresh(client, token)().into_parts();
         if let Err(refusal) = super::runtime().block_on(server.authenticate(&head)) {
             let response: http::Response<Body> = refusal.into_response();
             assert!(client.remember_nonce(response.headers()), "{response:?}");
@@ -115,15 +111,14 @@ fn add_parts(cases: &mut Vec<Case>, issuer: &TestIssuer, client: &TestProver, to
     cases.push(repeated("DPoP: part: hashes", Base::None, hashes.clone()));
     // A fresh proof for each call, as the layer gets one: the time of a verification depends on the signature, and
     // the processor learns one that is repeated.
-    let (client, token) = (client.clone(), token.to_owned());
+    let mut proofs = proofs(client, token);
     let whole = Arc::new(move |input: &[u8], signature: &[u8]| {
         one.verify_sig(&token_input, &token_signature).unwrap();
         parse(&point).verify_sig(input, signature).unwrap();
         hashes();
     });
     let prepare = move |calls: usize| -> Batch {
-        let fresh = || client.proof("GET", "https://api.example.com/notes/1").token(&token).sign();
-        let proofs: Vec<_> = (0..calls).map(|_| split(&fresh())).collect();
+        let proofs: Vec<_> = proofs.by_ref().take(calls).map(|proof| split(&proof)).collect();
         let whole = Arc::clone(&whole);
         Box::new(move || {
             for (input, signature) in &proofs {

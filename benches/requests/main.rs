@@ -31,7 +31,7 @@ fn main() {
     cases.retain(|case| matches!(case.base, Base::None) || wanted(case.name));
 
     let times = measure::times(&mut cases);
-    let instructions: Vec<_> = cases.iter().map(instructions).collect();
+    let instructions: Vec<_> = cases.iter().map(|case| instructions(case, &cases)).collect();
     let position = |name| cases.iter().position(|case| case.name == name);
     println!("{:<44} {:>9} {:>8} {:>9} {:>13}", "case", "ns", "ratio", "net ns", "instructions");
     for (index, case) in cases.iter().enumerate() {
@@ -78,10 +78,9 @@ fn main() {
     }
 }
 
-/// Those of a signature are the library's, and of no interest.
-fn instructions(case: &Case) -> Option<u64> {
-    match case.base {
-        Base::Signature(_) => None,
-        Base::None | Base::Service(_) => measure::instructions(case.name),
-    }
+/// Of the cases that are compared by them. Those of a signature are the library's, and of no interest.
+fn instructions(case: &Case, cases: &[Case]) -> Option<u64> {
+    let is_base = |other: &Case| matches!(other.base, Base::Service(name) if name == case.name);
+    let counts = matches!(case.base, Base::Service(_)) || cases.iter().any(is_base);
+    counts.then(|| measure::instructions(case.name)).flatten()
 }

@@ -25,8 +25,8 @@ pub fn times(cases: &mut [Case]) -> Vec<f64> {
         for (case, times) in cases.iter_mut().zip(&mut times) {
             let mut batches = 0_u32;
             let mut spent = 0.0;
-            // A turn of 2 ms at least, so that fast cases are not lost in the clock's grain.
-            while spent < 2e6 {
+            // A turn of 20 ms at least: the processor learns each case anew after the others.
+            while spent < 2e7 {
                 let batch = (case.prepare)(BATCH);
                 let start = Instant::now();
                 let last = batch();

@@ -173,10 +173,13 @@ impl VerificationKey {
         accepted: AlgorithmSet,
     ) -> Result<Self, KeyFault> {
         let parameters = parameters(algorithm).ok_or(KeyFault("no public key algorithm"))?;
-        Self::prepare(accepted, |candidate| {
-            (candidate == algorithm)
-                .then(|| ParsedPublicKey::new(parameters, public).map_err(|_| ()))
-        })
+        if !accepted.contains(algorithm) {
+            return Err(KeyFault("no accepted algorithm uses this kind of key"));
+        }
+        let key = ParsedPublicKey::new(parameters, public);
+        let key = key.map_err(|_| KeyFault("no valid public key"))?;
+        // Exactly one element: proofs of possession bring a key with each request.
+        Ok(Self { prepared: vec![(algorithm, Prepared::Public(key))] })
     }
 
     /// Prepares the key for each accepted algorithm of its kind. `parse` returns `None` for other

@@ -28,7 +28,7 @@ pub(crate) use algorithm::{AlgorithmSet, EDDSA};
 pub(crate) use digest::are_equal;
 pub(crate) use digest::sha256;
 #[cfg(feature = "dpop")]
-pub(crate) use digest::{sha256_of, sha256_of_text};
+pub(crate) use digest::sha256_of;
 #[cfg(feature = "http-client")]
 pub(crate) use fingerprint::{BuildFingerprintHasher, Fingerprint, Fingerprints};
 pub(crate) use key::{KeyFault, VerificationKey};

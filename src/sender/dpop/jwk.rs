@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::crypto::{Algorithm, AlgorithmSet, VerificationKey, sha256_of_text};
+use crate::crypto::{Algorithm, AlgorithmSet, VerificationKey, sha256};
 use crate::token::Thumbprint;
 use crate::token::json::{Object, Value};
 
@@ -36,13 +36,14 @@ pub(super) fn read(
             let key = VerificationKey::ec(crv, own_x.get(), own_y.get(), only);
             let canonical =
                 [r#"{"crv":""#, crv, r#"","kty":"EC","x":""#, x, r#"","y":""#, y, r#""}"#];
-            (key, sha256_of_text(&canonical))
+            (key, sha256(canonical.concat().as_bytes()))
         }
         "RSA" => {
             let (n, e) = (text("n")?, text("e")?);
             let (own_n, own_e) = (octets::<MODULUS>(n)?, octets::<EXPONENT>(e)?);
             let key = VerificationKey::rsa(own_n.get(), own_e.get(), only);
-            (key, sha256_of_text(&[r#"{"e":""#, e, r#"","kty":"RSA","n":""#, n, r#""}"#]))
+            let canonical = [r#"{"e":""#, e, r#"","kty":"RSA","n":""#, n, r#""}"#];
+            (key, sha256(canonical.concat().as_bytes()))
         }
         "OKP" => {
             let (crv, x) = (text("crv")?, text("x")?);
@@ -50,7 +51,8 @@ pub(super) fn read(
                 return Err("the curve of `jwk` is not supported");
             }
             let key = VerificationKey::ed25519(octets::<COORDINATE>(x)?.get(), only);
-            (key, sha256_of_text(&[r#"{"crv":"Ed25519","kty":"OKP","x":""#, x, r#""}"#]))
+            let canonical = [r#"{"crv":"Ed25519","kty":"OKP","x":""#, x, r#""}"#];
+            (key, sha256(canonical.concat().as_bytes()))
         }
         _ => return Err("`kty` of `jwk` is not EC, RSA or OKP"),
     };

@@ -42,7 +42,7 @@ impl PublicUrl {
     pub(super) fn target(&self, mounted_at: &str, path: &str) -> Option<String> {
         let is_good = (path.is_empty() || path.starts_with('/')) && is_readable(path);
         // Only the path of the request is normalized: its dot segments must not remove what is before it.
-        is_good.then(|| format!("{}{mounted_at}{}", self.text, normal_path(path)))
+        is_good.then(|| [&*self.text, mounted_at, &normal_path(path)].concat())
     }
 
     /// The URL in normal form.
