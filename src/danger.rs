@@ -82,8 +82,8 @@ pub fn allow_http_hosts<T: Into<String>>(
 
 /// Stores no used proofs (DPoP). It needs [`Nonces::always`](crate::sender::Nonces::always).
 ///
-/// What it gives up: whoever records a request can send it again, with the same token and proof, for as long as the
-/// nonce is accepted, 60 to 120 s. The request has the same method and URL, but may have another body. Use this
+/// What it gives up: anyone who records a request can send it again, with the same token and proof, for as long as
+/// the nonce is accepted, 60 to 120 s. The request has the same method and URL, but may have another body. Use this
 /// setting only if a repeated request does no harm.
 ///
 /// ```

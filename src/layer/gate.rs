@@ -349,8 +349,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Judgement::Pass(ResponseHeaders::NONE)
     }
 
-    /// Returns the result of an outer layer of the same server. Returns `None` in three cases: there is no outer layer,
-    /// the request is anonymous, or a reload has changed the configuration after the outer layer ran.
+    /// Returns the result of an outer layer of the same server. Returns `None` if there is no outer layer, if the
+    /// request is anonymous, or if the configuration was reloaded after the outer layer ran.
     fn prior(&self, request: &impl RequestHead) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {

@@ -87,8 +87,8 @@ const SCRIPT_SHA1: &str = "0017073d6f1a47f0959c58dc9ef47ec598409b91";
 ///
 /// **Memory.** A proof takes some 200 octets for its lifetime, which is 75 s to 90 s with the default
 /// ages, and up to 135 s with nonces: 240 MB for 13,000 requests a second. If Redis is full, it refuses to write, and
-/// requests with a proof are refused with 503. There is no share for each client, as the store in the process has:
-/// limit the requests of each client before this layer.
+/// requests with a proof are refused with 503. The store in the process limits how many proofs one client can store.
+/// This store does not, so limit the requests of each client before they reach this layer.
 ///
 /// **Settings.** All servers with the same public URL and the same Redis need the same ages and the same nonces.
 /// Otherwise, one of them may accept a proof that another one has used and does not keep that long.
@@ -302,7 +302,7 @@ impl ReplayStore for RedisReplay {
             (evictions.problem(now), evictions.is_due(now))
         };
         if due {
-            // Without a runtime there is no look now. The last one is reported.
+            // If there is no runtime, the server cannot be asked, and the problem that it had last is reported.
             let _ = self.look(now);
         }
         problem.or(ahead)

@@ -22,6 +22,8 @@ mod proof;
 mod replays;
 mod setting;
 mod store;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use proof::UsedProof;
 pub(crate) use replays::{Inserted, Replays};

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use redis::aio::MultiplexedConnection;
 use server::Redis;
 
+use crate::replay::tests::assert_one_of_many_passes;
 use crate::replay::{Inserted, Replay};
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -133,35 +134,15 @@ async fn a_proof_is_new_once_and_goes_when_it_is_refused_for_its_age() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_tasks_over_two_connections_one_passes() {
-    const ROUNDS: usize = 10_000;
-    const TASKS: usize = 64;
     let Some(redis) = Redis::start().await else { return };
     let stores = [Arc::new(redis.store()), Arc::new(redis.store())];
     begin(&stores[0]).await;
-    let passed: Arc<Vec<_>> = Arc::new((0..ROUNDS).map(|_| AtomicUsize::new(0)).collect());
-    let barrier = Arc::new(tokio::sync::Barrier::new(TASKS));
     let base = wall();
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|task| {
-            let (store, passed) = (Arc::clone(&stores[task % 2]), Arc::clone(&passed));
-            let barrier = Arc::clone(&barrier);
-            tokio::spawn(async move {
-                for (round, passed) in passed.iter().enumerate() {
-                    barrier.wait().await;
-                    let proof = made(round as u64, base);
-                    if store.insert_if_absent(&proof).await.unwrap() == Insertion::New {
-                        passed.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    for (round, passed) in passed.iter().enumerate() {
-        assert_eq!(passed.load(Ordering::Relaxed), 1, "{round}");
-    }
+    assert_one_of_many_passes(move |task, round| {
+        let store = Arc::clone(&stores[task % 2]);
+        async move { store.insert_if_absent(&made(round as u64, base)).await }
+    })
+    .await;
 }
 
 /// Presents the proofs with these ids, many at a time, and returns those that were new.

@@ -1,9 +1,9 @@
 use super::*;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+
+use crate::replay::tests::assert_one_of_many_passes;
 
 /// The default age of proofs: so far back, and so far ahead.
 const PAST: Duration = Duration::from_secs(60);
@@ -246,31 +246,10 @@ fn no_proof_is_new_twice_whatever_the_clock_does() {
 /// RFC 9449 §11.1: of many requests at once with one proof, one passes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_tasks_with_one_proof_one_passes() {
-    const ROUNDS: usize = 10_000;
-    const TASKS: usize = 64;
-    let memory = Arc::new(Memory::new(1_000_000, START));
-    let passed: Arc<Vec<AtomicU32>> = Arc::new((0..ROUNDS).map(|_| AtomicU32::new(0)).collect());
-    let barrier = Arc::new(tokio::sync::Barrier::new(TASKS));
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|_| {
-            let (memory, passed) = (Arc::clone(&memory), Arc::clone(&passed));
-            let barrier = Arc::clone(&barrier);
-            tokio::spawn(async move {
-                for (round, passed) in passed.iter().enumerate() {
-                    barrier.wait().await;
-                    let now = START + HOUR + Duration::from_millis(round as u64);
-                    let proof = fresh(round as u64, (round % 100) as u8, now);
-                    if memory.insert(&proof).unwrap() == Insertion::New {
-                        passed.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    for (round, passed) in passed.iter().enumerate() {
-        assert_eq!(passed.load(Ordering::Relaxed), 1, "{round}");
-    }
+    let memory = Memory::new(1_000_000, START);
+    assert_one_of_many_passes(move |_, round| {
+        let now = START + HOUR + Duration::from_millis(round as u64);
+        std::future::ready(memory.insert(&fresh(round as u64, (round % 100) as u8, now)))
+    })
+    .await;
 }
