@@ -34,11 +34,12 @@ use crate::sender::{self, Checker, Proven};
 use crate::server_id::ServerId;
 #[cfg(feature = "http-client")]
 use crate::token::Cnf;
-use crate::token::header::HeaderMemo;
+use crate::token::header::Header;
 use crate::token::json::Object;
 use crate::token::jwt::UnverifiedJwt;
 #[cfg(feature = "http-client")]
 use crate::token::jwt::{claims_of, is_jwt};
+use crate::token::memo::Memo;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate, Payload};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
@@ -78,7 +79,7 @@ pub(crate) struct Authenticator<C> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) read_claims: ReadClaims<C>,
     pub(crate) validators: Vec<Validator<C>>,
-    pub(crate) headers: HeaderMemo,
+    pub(crate) headers: Memo<Header>,
     pub(crate) server: ServerId,
 }
 

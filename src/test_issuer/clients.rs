@@ -148,7 +148,7 @@ impl Clients {
             .filter(|client| client.id.as_deref() == Some(&id))
             .filter_map(|client| verification_key(&client.proof, algorithm))
             .collect();
-        let verified = jwt.verify(|algorithm, input, signature| {
+        let verified = jwt.verify(|_, input, signature| {
             keys.iter().any(|key| key.verify(algorithm, input, signature))
         });
         let method = if algorithm.is_hmac() { "client_secret_jwt" } else { "private_key_jwt" };

@@ -1,10 +1,4 @@
-//! The JOSE header: the members that matter for a decision (RFC 7515 §4.1), and a cache of the
-//! headers that an issuer repeats.
-
-use std::ops::Deref;
-use std::sync::Arc;
-
-use arc_swap::{ArcSwap, Guard};
+//! The JOSE header: the members that matter for a decision (RFC 7515 §4.1).
 
 use crate::crypto::{Algorithm, EDDSA};
 use crate::error::Error;
@@ -99,12 +93,19 @@ impl Header {
         KeyHint::new(self.kid.as_deref(), &self.thumbprints)
     }
 
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        Self::of(&Self::members(bytes)?)
+    /// A header of no token, for the empty slots of a cache.
+    pub(crate) fn placeholder() -> Self {
+        Self {
+            algorithm: Algorithm::ES256,
+            legacy_name: false,
+            typ: None,
+            kid: None,
+            thumbprints: [None, None],
+        }
     }
 
     /// The members of a header.
-    pub(super) fn members(bytes: &[u8]) -> Result<Object<'_>, Error> {
+    pub(crate) fn members(bytes: &[u8]) -> Result<Object<'_>, Error> {
         json::parse(bytes).map_err(|fault| {
             malformed(match fault {
                 Fault::Depth => "the header is nested deeper than 32",
@@ -116,7 +117,7 @@ impl Header {
     }
 
     /// Reads the members that matter.
-    pub(super) fn of(members: &Object<'_>) -> Result<Self, Error> {
+    pub(crate) fn of(members: &Object<'_>) -> Result<Self, Error> {
         // RFC 7515 §4.1.11: this crate supports no extension that `crit` could name. So any `crit`
         // refuses the token, well-formed or not. RFC 7797 §7 forbids `b64` in a JWT.
         if members.contains("crit") || members.contains("b64") {
@@ -172,128 +173,6 @@ pub(crate) fn media_type(text: &str) -> &str {
     }
 }
 
-/// Number of slots for headers. An issuer has one header for each of its keys, and a server with a
-/// hundred tenants has a few hundred. A slot is one pointer.
-const SLOTS: usize = 1024;
-
-/// If both slots of a verified header are taken, the header replaces one of them with a probability
-/// of 1 in this number. So the headers of old keys are replaced over time, and headers that share a
-/// slot do not replace each other at each request. Every thread reads the slots, and a write slows
-/// them all down.
-const REPLACE_ONE_IN: u16 = 1024;
-
-/// A cache of the headers of verified tokens, by their text in the token.
-///
-/// The same text always has the same meaning, so the cache changes no decision. Only headers of
-/// verified tokens are stored, so an attacker cannot fill the cache. A header has two adjacent
-/// slots, chosen by a hash of its text. The size is fixed, so it does not grow with the number of
-/// keys of an issuer.
-#[derive(Debug)]
-pub(crate) struct HeaderMemo(Box<[ArcSwap<Remembered>]>);
-
-/// A header's base64url text and its parsed content.
-#[derive(Debug)]
-pub(crate) struct Remembered {
-    text: Box<[u8]>,
-    header: Header,
-}
-
-/// The text of an empty slot. No header has this text.
-const NO_HEADER: &[u8] = b".";
-
-impl Default for HeaderMemo {
-    fn default() -> Self {
-        let header = Header {
-            algorithm: Algorithm::ES256,
-            legacy_name: false,
-            typ: None,
-            kid: None,
-            thumbprints: [None, None],
-        };
-        let nothing = Arc::new(Remembered { text: NO_HEADER.into(), header });
-        Self((0..SLOTS).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect())
-    }
-}
-
-impl HeaderMemo {
-    /// The cached header with this text, if there is one.
-    pub(crate) fn find(&self, text: &[u8]) -> Option<SeenHeader> {
-        let first = slot_of(text);
-        let remembered = self.0.get(first)?.load();
-        if *remembered.text == *text {
-            return Some(SeenHeader::Known(remembered));
-        }
-        // The second slot is only used after the first, and slots are never emptied.
-        if remembered.is_empty() {
-            return None;
-        }
-        let remembered = self.0.get(first ^ 1)?.load();
-        (*remembered.text == *text).then_some(SeenHeader::Known(remembered))
-    }
-
-    /// Stores a parsed header. `chance` must be as good as random.
-    pub(crate) fn remember(&self, text: &[u8], header: SeenHeader, chance: u16) {
-        let SeenHeader::Read(header) = header else {
-            return;
-        };
-        let first = slot_of(text);
-        let slots = [first, first ^ 1].map(|slot| self.0.get(slot));
-        let free = slots.into_iter().flatten().find(|slot| slot.load().is_empty());
-        let slot = match (free, slots) {
-            (Some(free), _) => free,
-            // The slot to replace is random too.
-            (None, [Some(first), Some(second)]) if chance.is_multiple_of(REPLACE_ONE_IN) => {
-                if (chance / REPLACE_ONE_IN).is_multiple_of(2) {
-                    first
-                } else {
-                    second
-                }
-            }
-            (None, _) => return,
-        };
-        // If two requests write at the same time, one header is lost. It is stored again later.
-        slot.store(Arc::new(Remembered { text: text.into(), header }));
-    }
-}
-
-impl Remembered {
-    fn is_empty(&self) -> bool {
-        *self.text == *NO_HEADER
-    }
-}
-
-/// The first slot of a header. An attacker who finds texts with the same slot only slows down their
-/// own tokens, because only headers that an issuer signed are stored.
-fn slot_of(text: &[u8]) -> usize {
-    /// An odd number whose bits look random: 2^64 divided by the golden ratio.
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    let (words, _) = text.as_chunks::<8>();
-    let hash =
-        words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    // The last octets. Some of them may already be hashed.
-    let last = text.last_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-    (mix(hash, last) >> (64 - SLOTS.ilog2())) as usize
-}
-
-/// A header that was parsed, or found in the cache.
-#[derive(Debug)]
-pub(crate) enum SeenHeader {
-    Read(Header),
-    Known(Guard<Arc<Remembered>>),
-}
-
-impl Deref for SeenHeader {
-    type Target = Header;
-
-    fn deref(&self) -> &Header {
-        match self {
-            Self::Read(header) => header,
-            Self::Known(remembered) => &remembered.header,
-        }
-    }
-}
-
 pub(super) fn malformed(problem: &'static str) -> Error {
     Error::MalformedToken { problem }
 }
@@ -302,66 +181,9 @@ pub(super) fn malformed(problem: &'static str) -> Error {
 mod tests {
     use super::*;
 
-    fn read() -> SeenHeader {
-        SeenHeader::Read(Header::parse(br#"{"alg":"ES256"}"#).unwrap())
-    }
-
-    fn is_known(memo: &HeaderMemo, text: &[u8]) -> bool {
-        matches!(memo.find(text), Some(SeenHeader::Known(_)))
-    }
-
-    #[test]
-    fn headers_are_found_by_their_whole_text() {
-        let memo = HeaderMemo::default();
-        for text in [&b""[..], b"a", b"abcdefgh", b"abcdefghi"] {
-            assert!(!is_known(&memo, text), "{text:?} in an empty memo");
-        }
-        memo.remember(b"abcdefghi", read(), 1);
-        assert!(is_known(&memo, b"abcdefghi"));
-        for text in [&b""[..], b"abcdefgh", b"abcdefghj", b"Abcdefghi", b"abcdefghia"] {
-            assert!(!is_known(&memo, text), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn the_headers_of_many_keys_are_remembered_at_once() {
-        let memo = HeaderMemo::default();
-        let texts = |keys: usize| (0..keys).map(|key| format!("a header with the kid {key:03}"));
-        for (keys, known) in [(1, 1), (8, 8), (9, 9), (50, 50), (300, 270)] {
-            for text in texts(keys) {
-                memo.remember(text.as_bytes(), read(), 1);
-            }
-            let found = texts(keys).filter(|text| is_known(&memo, text.as_bytes())).count();
-            assert!(found >= known, "{found} of {keys}");
-        }
-    }
-
-    #[test]
-    fn a_header_whose_places_are_taken_pushes_others_out_seldom() {
-        let memo = HeaderMemo::default();
-        let first = slot_of(b"0");
-        let mut texts = (0..).map(|number: u32| number.to_string().into_bytes());
-        let mut alike = texts.by_ref().filter(|text| slot_of(text) | 1 == first | 1);
-        let (one, two, three) =
-            (alike.next().unwrap(), alike.next().unwrap(), alike.next().unwrap());
-        memo.remember(&one, read(), 1);
-        memo.remember(&two, read(), 1);
-        for chance in [0, 1, 2, 512, 1023, 1024, 1025, 2047, 2048, 2049, 0xfbff, 0xfc00, u16::MAX] {
-            let memo = HeaderMemo::default();
-            memo.remember(&one, read(), 1);
-            memo.remember(&two, read(), 1);
-            memo.remember(&three, read(), chance);
-            let replaces = chance.is_multiple_of(REPLACE_ONE_IN);
-            assert_eq!(is_known(&memo, &three), replaces, "{chance}");
-            assert_eq!(is_known(&memo, &one) && is_known(&memo, &two), !replaces, "{chance}");
-        }
-        let known = memo.find(&one).unwrap();
-        memo.remember(&one, known, 0);
-        assert!(is_known(&memo, &one) && is_known(&memo, &two), "what is known is not written");
-    }
-
     fn header(json: &str) -> Result<String, Error> {
-        Header::parse(json.as_bytes()).map(|header| header.algorithm.to_string())
+        let header = Header::of(&Header::members(json.as_bytes())?)?;
+        Ok(header.algorithm.to_string())
     }
 
     #[test]

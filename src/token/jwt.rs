@@ -6,22 +6,25 @@
 //! configuration are checked elsewhere. The value that is parsed here, before the signature check,
 //! is the same value that is validated after it.
 
+use std::borrow::Borrow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memchr::memchr_iter;
 
-use crate::crypto::Algorithm;
 use crate::error::Error;
-use crate::token::header::{Header, HeaderMemo, SeenHeader, malformed};
+use crate::token::header::{Header, malformed};
 use crate::token::json::{self, Fault, Object};
+use crate::token::memo::{Memo, Seen};
 
 /// Maximum length of a token in bytes. Real ones have 0.5 to 8 KiB. HTTP servers accept up to 16 KiB
 /// for all headers together.
 pub(crate) const MAX_TOKEN: usize = 16 * 1024;
 
-/// A well-formed JWT whose signature was not verified.
-pub(crate) struct UnverifiedJwt<'a> {
-    pub(crate) header: SeenHeader,
+/// A well-formed JWT whose signature was not verified. `H` is its header. The header of a proof has more members than
+/// that of a token.
+pub(crate) struct UnverifiedJwt<'a, H = Header> {
+    pub(crate) header: Seen<H>,
     pub(crate) claims: Object<'a>,
     /// The length of the claims' text, which is at the start of the buffer.
     length: usize,
@@ -31,64 +34,52 @@ pub(crate) struct UnverifiedJwt<'a> {
 }
 
 /// A JWT whose signature was verified with a key of its issuer.
-pub(crate) struct VerifiedJwt<'a> {
+pub(crate) struct VerifiedJwt<'a, H = Header> {
     pub(crate) claims: Object<'a>,
     length: usize,
-    header: SeenHeader,
+    pub(crate) header: Seen<H>,
     header_text: &'a [u8],
     signature: &'a [u8],
 }
 
 /// A JWT of which only the header was parsed.
-pub(crate) struct JwtHead<'a> {
-    pub(crate) header: SeenHeader,
+pub(crate) struct JwtHead<'a, H = Header> {
+    pub(crate) header: Seen<H>,
     jws: CompactJws<'a>,
 }
 
 impl<'a> JwtHead<'a> {
     /// Parses the header of a token. The text must be ASCII without spaces (token68). `known` is
     /// the cache of parsed headers.
-    pub(crate) fn parse(token: &'a [u8], known: Option<&HeaderMemo>) -> Result<Self, Error> {
-        Self::parse_up_to(MAX_TOKEN, token, known)
+    pub(crate) fn parse(token: &'a [u8], known: Option<&Memo<Header>>) -> Result<Self, Error> {
+        Self::parse_with(MAX_TOKEN, token, known, |header, _| Ok(header))
     }
+}
 
-    /// Parses the header of a JWT that is not an access token, with a limit of `limit` bytes. `read` gets the
-    /// header and all its members.
-    #[cfg(feature = "dpop")]
-    pub(crate) fn parse_with<T>(
+impl<'a, H> JwtHead<'a, H> {
+    /// Parses the header of a JWT of at most `limit` bytes. `known` is the cache of parsed headers. `read`
+    /// checks a header that is not in the cache, and gets all its members.
+    pub(crate) fn parse_with(
         limit: usize,
         jwt: &'a [u8],
-        read: impl FnOnce(&Header, &Object<'_>) -> T,
-    ) -> Result<(Self, T), Error> {
+        known: Option<&Memo<H>>,
+        read: impl FnOnce(Header, &Object<'_>) -> Result<H, Error>,
+    ) -> Result<Self, Error> {
         if jwt.len() > limit {
             return Err(Error::TokenTooLarge { size: jwt.len(), limit });
         }
         let jws = CompactJws::split(jwt)?;
+        if let Some(header) = known.and_then(|known| known.find(jws.header)) {
+            return Ok(Self { header, jws });
+        }
         let decoded = decode(jws.header)?;
         let members = Header::members(&decoded)?;
-        let header = Header::of(&members)?;
-        let read = read(&header, &members);
-        Ok((Self { header: SeenHeader::Read(header), jws }, read))
-    }
-
-    fn parse_up_to(
-        limit: usize,
-        token: &'a [u8],
-        known: Option<&HeaderMemo>,
-    ) -> Result<Self, Error> {
-        if token.len() > limit {
-            return Err(Error::TokenTooLarge { size: token.len(), limit });
-        }
-        let jws = CompactJws::split(token)?;
-        let header = match known.and_then(|known| known.find(jws.header)) {
-            Some(header) => header,
-            None => SeenHeader::Read(Header::parse(&decode(jws.header)?)?),
-        };
-        Ok(Self { header, jws })
+        let header = read(Header::of(&members)?, &members)?;
+        Ok(Self { header: Seen::Read(header), jws })
     }
 
     /// Parses the rest. `decoded` is the buffer that the result borrows from.
-    pub(crate) fn open(self, decoded: &'a mut Vec<u8>) -> Result<UnverifiedJwt<'a>, Error> {
+    pub(crate) fn open(self, decoded: &'a mut Vec<u8>) -> Result<UnverifiedJwt<'a, H>, Error> {
         let Self { header, jws } = self;
         // One buffer for both parts: each part gets shorter when it is decoded.
         decoded.resize(jws.payload.len() + jws.signature.len(), 0);
@@ -110,31 +101,31 @@ impl<'a> UnverifiedJwt<'a> {
         jwt: &'a [u8],
         decoded: &'a mut Vec<u8>,
     ) -> Result<Self, Error> {
-        JwtHead::parse_up_to(limit, jwt, None)?.open(decoded)
+        JwtHead::parse_with(limit, jwt, None, |header, _| Ok(header))?.open(decoded)
     }
+}
 
-    /// The boundary to cryptography. `verify` receives the algorithm, the signing input and the
+impl<'a, H: Borrow<Header>> UnverifiedJwt<'a, H> {
+    /// The boundary to cryptography. `verify` receives the header, the signing input and the
     /// signature.
     pub(crate) fn verify(
         self,
-        verify: impl FnOnce(Algorithm, &[u8], &[u8]) -> bool,
-    ) -> Result<VerifiedJwt<'a>, Error> {
-        let algorithm = self.header.algorithm;
-        if !verify(algorithm, self.signing_input, self.signature) {
-            return Err(Error::BadSignature { algorithm });
+        verify: impl FnOnce(&H, &[u8], &[u8]) -> bool,
+    ) -> Result<VerifiedJwt<'a, H>, Error> {
+        if !verify(&self.header, self.signing_input, self.signature) {
+            let header: &Header = (*self.header).borrow();
+            return Err(Error::BadSignature { algorithm: header.algorithm });
         }
         let Self { claims, length, header, header_text, signature, .. } = self;
         Ok(VerifiedJwt { claims, length, header, header_text, signature })
     }
 }
 
-impl<'a> VerifiedJwt<'a> {
-    /// Stores the header for later tokens with the same header. Returns the claims, and the length of
+impl<'a, H> VerifiedJwt<'a, H> {
+    /// Stores the header for later JWTs with the same header. Returns the claims, and the length of
     /// their text in the buffer.
-    pub(crate) fn remember(self, memo: &HeaderMemo) -> (Object<'a>, usize) {
-        // A sender cannot choose the octets of a signature, so they serve as random numbers.
-        let chance = self.signature.first_chunk().map_or(1, |octets| u16::from_le_bytes(*octets));
-        memo.remember(self.header_text, self.header, chance);
+    pub(crate) fn remember(self, memo: &Memo<H>) -> (Object<'a>, usize) {
+        memo.remember(self.header_text, self.header, self.signature);
         (self.claims, self.length)
     }
 }

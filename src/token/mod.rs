@@ -9,6 +9,7 @@ pub(crate) mod header;
 mod hierarchy;
 pub(crate) mod json;
 pub(crate) mod jwt;
+pub(crate) mod memo;
 mod payload;
 mod principal;
 mod raw;

@@ -157,8 +157,8 @@ impl TrustedIssuer {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
         match self.keys.find(header.key(), header.algorithm, iss, waited) {
             KeyLookup::Found(found) => {
-                let verified = jwt.verify(|algorithm, input, signature| {
-                    found.verify(algorithm, input, signature)
+                let verified = jwt.verify(|header, input, signature| {
+                    found.verify(header.algorithm, input, signature)
                 });
                 if verified.is_err() {
                     self.keys.signature_failed();

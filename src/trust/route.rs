@@ -15,10 +15,11 @@ use crate::introspection::Jwts;
 #[cfg(feature = "http-client")]
 use crate::profile::Profile;
 use crate::token::Excerpt;
-use crate::token::header::{Header, HeaderMemo};
+use crate::token::header::Header;
 #[cfg(feature = "http-client")]
 use crate::token::jwt::is_jwt;
 use crate::token::jwt::{JwtHead, UnverifiedJwt};
+use crate::token::memo::Memo;
 use crate::trust::Trust;
 use crate::trust::issuer::TrustedIssuer;
 use crate::trust::pending::{Pending, Waited};
@@ -46,7 +47,7 @@ impl Trust {
         &'t self,
         token: &'a [u8],
         buffer: &'a mut Vec<u8>,
-        known: &HeaderMemo,
+        known: &Memo<Header>,
         waited: &Waited,
     ) -> Result<Route<'t, 'a>, Pending> {
         #[cfg(feature = "http-client")]

@@ -64,7 +64,7 @@ impl SignedAnswers {
             return Err(AnswerFault("no key of the issuer fits the signed answer"));
         };
         let verified =
-            jwt.verify(|algorithm, input, signature| keys.verify(algorithm, input, signature));
+            jwt.verify(|header, input, signature| keys.verify(header.algorithm, input, signature));
         let Ok(jwt) = verified else {
             self.keys.signature_failed();
             return Err(AnswerFault("the signature of the signed answer is wrong"));

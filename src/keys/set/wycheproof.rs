@@ -137,7 +137,8 @@ fn verify_jws(keys: Option<&KeySet>, jws: &Value) -> bool {
     };
     let judge = || -> Result<bool, Error> {
         let jws = CompactJws::split(token.as_bytes())?;
-        let header = Header::parse(&decode(jws.header)?)?;
+        let header = decode(jws.header)?;
+        let header = Header::of(&Header::members(&header)?)?;
         let (_, signature) = (decode(jws.payload)?, decode(jws.signature)?);
         let candidates = keys.find(header.key(), header.algorithm, "");
         Ok(keys.verify(candidates, header.algorithm, jws.signing_input, &signature))

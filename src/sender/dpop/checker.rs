@@ -12,9 +12,10 @@ use crate::error::Error;
 use crate::observe::{Event, ReplayHealth, Stream};
 use crate::replay::{Inserted, Insertion, Replays, UsedProof};
 use crate::sender::dpop::nonce::NonceMaker;
-use crate::sender::dpop::proof::{self, About, Proof};
+use crate::sender::dpop::proof::{self, About, Proof, ProofHeader};
 use crate::sender::dpop::target::PublicUrl;
 use crate::source_error::SourceError;
+use crate::token::memo::Memo;
 use crate::token::{Excerpt, NumericDate, Thumbprint};
 
 /// How old a proof may be by default, by its `iat`.
@@ -50,6 +51,8 @@ pub(crate) struct Checker {
     pub(super) replays: Replays,
     pub(super) required: bool,
     pub(super) algorithms: AlgorithmSet,
+    /// The headers of accepted proofs.
+    pub(super) headers: Memo<ProofHeader>,
     pub(super) past: Duration,
     /// Whether every proof needs a nonce.
     pub(super) always: bool,
@@ -133,6 +136,7 @@ impl Checker {
         let target = self.public_url.target(&self.mounted_at, uri.path());
         let about = About {
             algorithms: self.algorithms,
+            known: &self.headers,
             method: method.as_str(),
             target: &target.ok_or(no_url)?,
             is_root: matches!(uri.path(), "" | "/"),

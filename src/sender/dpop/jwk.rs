@@ -1,8 +1,6 @@
 //! The key in the header of a proof (`jwk`, RFC 9449 §4.2).
 //!
 //! The key is read strictly: each octet string has exactly one form, so a key has exactly one thumbprint.
-//!
-//! Prepared keys are not cached: to import a key costs 1 % of a request (`benches/requests/dpop.rs`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

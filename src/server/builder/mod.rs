@@ -28,7 +28,8 @@ use crate::server::handle::{ResourceServer, Shared};
 use crate::server::metadata::Resource;
 use crate::server::settings::Settings;
 use crate::server_id::{Identity, ServerId};
-use crate::token::header::HeaderMemo;
+use crate::token::header::Header;
+use crate::token::memo::Memo;
 use crate::token::{AccessToken, Claims};
 #[cfg(feature = "dpop")]
 use crate::trust::TrustSettings;
@@ -378,7 +379,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             clock: Arc::clone(&settings.clock),
             read_claims: self.read_claims,
             validators: self.validators,
-            headers: HeaderMemo::default(),
+            headers: Memo::new(Header::placeholder()),
             server: server.clone(),
         };
         authenticator.trust.load().tell_of_seeds();

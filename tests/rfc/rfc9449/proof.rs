@@ -413,3 +413,44 @@ async fn id_9449_4_3_15_the_key_is_the_one_that_the_token_is_bound_to() {
     api.send(request(&token, &[&proof])).await.assert_ok("its own token");
     api.send(world.good()).await.assert_ok("its own key");
 }
+
+/// The layer caches the headers of accepted proofs, with their keys.
+#[tokio::test]
+async fn id_9449_4_3_7_a_cached_key_verifies_its_own_proofs_only() {
+    let world = World::new();
+    let api = api(world.server(optional()).layer());
+    let other = world.another();
+    let other_token = world.issuer.token().bound_to_key(&other).sign();
+    let other_proof = || other.proof("GET", URL).token(&world.token).sign();
+    let parts = |proof: String| -> [String; 3] {
+        let parts: Vec<_> = proof.split('.').map(str::to_owned).collect();
+        parts.try_into().unwrap()
+    };
+    // From the second pass on, the headers of both clients are cached.
+    for round in ["not cached", "cached", "still cached"] {
+        let [header, claims, signature] = parts(world.proof().sign());
+        let [_, more_claims, more_signature] = parts(world.proof().sign());
+        let [other_header, other_claims, other_signature] = parts(other_proof());
+        for (name, proof) in [
+            ("claims and signature of another", [&header, &other_claims, &other_signature]),
+            ("signature of another", [&header, &claims, &other_signature]),
+            ("header of another", [&other_header, &claims, &signature]),
+            ("signature of another proof", [&header, &claims, &more_signature]),
+            ("claims of another proof", [&header, &more_claims, &signature]),
+        ] {
+            let proof = proof.map(String::as_str).join(".");
+            let reply = api.send(request(&world.token, &[&proof])).await;
+            reply.assert_dpop(&format!("{name}, {round}"), INVALID);
+        }
+        // Good proofs, each of the key that the other token is bound to.
+        let stolen = world.client.proof("GET", URL).token(&other_token).sign();
+        for (token, proof) in [(&world.token, other_proof()), (&other_token, stolen)] {
+            let reply = api.send(request(token, &[&proof])).await;
+            reply.assert_dpop(round, "invalid_token");
+            assert_eq!(reply.error, Some(Error::ForeignProofKey));
+        }
+        api.send(world.good()).await.assert_ok(round);
+        let own = other.proof("GET", URL).token(&other_token).sign();
+        api.send(request(&other_token, &[&own])).await.assert_ok(round);
+    }
+}
