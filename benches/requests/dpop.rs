@@ -19,6 +19,8 @@ use super::{
     service,
 };
 
+const URL: &str = "https://api.example.com/notes/1";
+
 const PARTS: &str = "DPoP: its parts, bare";
 
 pub fn add_to(cases: &mut Vec<Case>) {
@@ -39,28 +41,52 @@ pub fn add_to(cases: &mut Vec<Case>) {
         let build = fresh(&client, &token);
         cases.push(sent(name, Base::Signature(PARTS), server.layer().layer(service()), build, 200));
     }
+    let dpop = Dpop::optional(AUDIENCE, Replay::in_process());
+    let server =
+        server(&issuer, |builder| builder.dpop(dpop).clock(clock.clone()).build().unwrap());
+    warm(&server, &client, &token);
+    let (name, build) = ("DPoP: layer, a new key each time", strangers(issuer, clock));
+    cases.push(sent(name, Base::Signature(PARTS), server.layer().layer(service()), build, 200));
 }
 
-/// Requests with a fresh proof each.
+/// Requests of one client, with a fresh proof each.
 fn fresh(client: &TestProver, token: &str) -> Build {
     let authorization: HeaderValue = format!("DPoP {token}").parse().unwrap();
     let mut proofs = proofs(client, token);
+    Box::new(move || request(authorization.clone(), &proofs.next().unwrap()))
+}
+
+/// Requests of clients that the server has not seen before.
+fn strangers(issuer: TestIssuer, clock: TestClock) -> Build {
+    let mut made = made_ahead(move || {
+        let client = TestProver::generate(Algorithm::ES256).clock(clock.clone());
+        let token = describe(&issuer).bound_to_key(&client).sign();
+        let proof = client.proof("GET", URL).token(&token).sign();
+        (format!("DPoP {token}"), proof)
+    });
     Box::new(move || {
-        let mut request = plain();
-        request.headers_mut().insert("authorization", authorization.clone());
-        let proof: HeaderValue = proofs.next().unwrap().parse().unwrap();
-        request.headers_mut().insert("dpop", proof);
-        request
+        let (authorization, proof) = made.next().unwrap();
+        request(authorization.parse().unwrap(), &proof)
     })
 }
 
-/// Fresh proofs, of which many are made at once. A client's work just before a batch, its signatures and their
-/// garbage, makes a server's work in it slower, and belongs to another machine.
+fn request(authorization: HeaderValue, proof: &str) -> http::Request<Body> {
+    let mut request = plain();
+    request.headers_mut().insert("authorization", authorization);
+    request.headers_mut().insert("dpop", proof.parse().unwrap());
+    request
+}
+
 fn proofs(client: &TestProver, token: &str) -> impl Iterator<Item = String> + use<> {
-    const AT_ONCE: usize = 2048;
     let (client, token) = (client.clone(), token.to_owned());
-    let proof = move || client.proof("GET", "https://api.example.com/notes/1").token(&token).sign();
-    std::iter::repeat_with(move || (0..AT_ONCE).map(|_| proof()).collect::<Vec<_>>()).flatten()
+    made_ahead(move || client.proof("GET", URL).token(&token).sign())
+}
+
+/// Fresh values, of which many are made at once. A client's work just before a batch, its signatures and their
+/// garbage, makes a server's work in it slower, and belongs to another machine.
+fn made_ahead<T>(make: impl Fn() -> T) -> impl Iterator<Item = T> {
+    const AT_ONCE: usize = 2048;
+    std::iter::repeat_with(move || (0..AT_ONCE).map(|_| make()).collect::<Vec<_>>()).flatten()
 }
 
 /// Has the keys fetched, and gets a nonce if one is needed.
@@ -76,7 +102,7 @@ fn warm(server: &tower_resource_server::ResourceServer, client: &TestProver, tok
 
 /// What no server can leave out: two signatures, the import of the proof's key, and three hashes.
 fn add_parts(cases: &mut Vec<Case>, issuer: &TestIssuer, client: &TestProver, token: &str) {
-    let proof = client.proof("GET", "https://api.example.com/notes/1").token(token).sign();
+    let proof = client.proof("GET", URL).token(token).sign();
     let split = |jws: &str| {
         let (input, signature) = jws.rsplit_once('.').unwrap();
         (input.as_bytes().to_vec(), URL_SAFE_NO_PAD.decode(signature).unwrap())
