@@ -174,7 +174,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
 
     /// Waits for the pending dependency and repeats all steps, until no dependency is pending. Each
     /// dependency is awaited at most once per request and configuration. After a reload, a result of the
-    /// old configuration is not used. One deadline covers all waits.
+    /// old configuration is not used. One deadline covers these waits. The store of used proofs has a deadline of its
+    /// own.
     pub(crate) async fn resume(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -213,7 +214,6 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
                             .is_some_and(|(own, _)| own == generation)
                 }
             };
-            // Each dependency is awaited at most once per request.
             debug_assert!(!again, "a request waited twice for one dependency");
             if again {
                 return Err(Error::Wiring {
@@ -236,7 +236,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let trust = self.trust.load();
         let mut buffer = Vec::new();
         let token = &presentation.token;
-        // The proof of a JWT that is also introspected is verified before the introspection.
+        // If a JWT is also introspected, the sender's proof is verified before the introspection.
         #[cfg_attr(not(feature = "http-client"), allow(unused_mut))]
         let mut proven = None;
         let (claims, facts, length, answer, issuer) =
@@ -277,7 +277,7 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         #[cfg(not(feature = "http-client"))]
         let _ = answer;
         let proven = match proven {
-            // The JWT says what it is bound to. The introspection answer can name more, and cannot remove anything.
+            // The introspection answer can bind the token to a certificate as well. It cannot remove a binding of the JWT.
             Some(proven) => {
                 sender::confirm_again(&facts, presentation, &proven)?;
                 Some(proven)

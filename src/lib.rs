@@ -3,7 +3,8 @@
 //!
 //! For each request, the layer checks the following, in this order:
 //!
-//! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1);
+//! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1), or DPoP if you turn it on. You
+//!    can also turn on tokens in forms, in the query, and in WebSocket handshakes;
 //! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token. Only
 //!    the authorization server can read an opaque token. So, for an opaque token, the crate calls the
 //!    introspection endpoint of the authorization server (RFC 7662). This call replaces steps 3 to 5;

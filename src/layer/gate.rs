@@ -43,8 +43,8 @@ pub(crate) enum Role {
     /// Authenticates the request. If an outer layer of the same server has already authenticated the
     /// request, the result of the outer layer is used.
     Authenticate,
-    /// Does the same as `Authenticate` for a request with Bearer credentials. A request without Bearer
-    /// credentials passes as anonymous.
+    /// Does the same as `Authenticate` for a request with a token. A request without a token passes as
+    /// anonymous.
     AuthenticateIfPresent,
     /// Uses the result of an outer layer of the same server. Without this outer layer, the response is
     /// 500.
@@ -285,9 +285,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         pass_after(lookups, headers)
     }
 
-    /// Moves the token from `Sec-WebSocket-Protocol` to the request's extensions. A handler answers
-    /// with one of the subprotocols in this field. After the move, it cannot answer with the token by mistake.
-    /// Inner layers of this crate can still use the token.
+    /// Moves the token from `Sec-WebSocket-Protocol` to the request's extensions. This field is a list of subprotocols,
+    /// and the token is one of its entries. A handler chooses one entry for its response. After the move, a handler
+    /// cannot choose the token by mistake. Inner layers of this crate can still use the token.
     fn hide_websocket_token(&self, request: &mut impl RequestHead) {
         let Some(protocol) = self.server.websocket_protocol() else { return };
         let mut tokens = request.extensions_mut().remove::<WebSocketTokens>().unwrap_or_default();
@@ -364,8 +364,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         })
     }
 
-    /// Returns the key whose proof an outer layer of the same server has confirmed for this request. The proof is
-    /// used up, so it must not be judged again.
+    /// An outer layer of the same server may already have accepted a proof in this request. Returns the key of that
+    /// proof. The proof is stored as used, so this layer must not check it again.
     fn confirmed_key(&self, request: &impl RequestHead) -> Option<Thumbprint> {
         ConfirmedKeys::of(request.extensions(), self.server.id())
     }

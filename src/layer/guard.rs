@@ -21,10 +21,10 @@ pub(crate) enum Guard<C> {
     /// The requirement is the same for all requests.
     Fixed(Box<Fixed<C>>),
     /// The requirement depends on the request. A rule returns the requirement. The rule is the argument of
-    /// `require_with`, or the MCP layer has made it for the calls in a body.
+    /// `require_with`. The MCP layer makes such a rule, too, for the messages in the body of a request.
     ByRequest {
         rule: Rule<C>,
-        /// Whether the rule may return a requirement with introspection at each request.
+        /// Whether the rule may return a requirement with `introspected_now`.
         asks_now: bool,
     },
     /// The requirement depends on the method and the route. The table of `protect_routes` contains the
@@ -32,7 +32,7 @@ pub(crate) enum Guard<C> {
     ByRoute(Box<ByRoute<C>>),
 }
 
-/// User-supplied code that returns the requirement for a request.
+/// Returns the requirement for a request. It can be user-supplied code.
 pub(crate) type Rule<C> = Arc<
     dyn Fn(&Parts, &AccessToken<C>) -> Result<Requirement<C>, ConfigError> + Send + Sync + 'static,
 >;

@@ -14,7 +14,7 @@ pub(crate) trait RequestHead {
     fn headers_mut(&mut self) -> &mut HeaderMap;
     fn extensions(&self) -> &Extensions;
     fn extensions_mut(&mut self) -> &mut Extensions;
-    /// Lets `hide` change the header fields and the extensions at once.
+    /// Calls `hide` with both the header fields and the extensions, so that it can move a value from one to the other.
     fn hide_with(&mut self, hide: impl FnOnce(&mut HeaderMap, &mut Extensions)) {
         let mut headers = std::mem::take(self.headers_mut());
         hide(&mut headers, self.extensions_mut());

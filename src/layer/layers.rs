@@ -29,7 +29,7 @@ pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
 }
 
 /// Authorizes a route that is inside `layer` or `optional_layer`. The response is 403 if the token does
-/// not meet the requirement. [`ResourceServer::require`](crate::ResourceServer::require) creates this
+/// not meet the requirement, or 404 if the requirement is [`hidden`](crate::policy::Requirement::hidden). [`ResourceServer::require`](crate::ResourceServer::require) creates this
 /// layer.
 pub struct RequireLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
@@ -83,8 +83,8 @@ impl<C, R> ResourceServer<C, R> {
         ResourceServerLayer::new(Gate::new(self.clone(), None, Role::Authenticate))
     }
 
-    /// Authenticates requests that have Bearer credentials. A request without credentials, or with a
-    /// scheme other than Bearer, passes as anonymous. A request with a bad token is refused. The response
+    /// Authenticates requests that have a token. A request without credentials, or with a scheme that this
+    /// server does not accept tokens with, passes as anonymous. A request with a bad token is refused. The response
     /// is the same response that [`layer`](Self::layer) gives.
     ///
     /// Handlers take `Option<AccessToken>`. If an API also has protected routes, put the optional
@@ -137,7 +137,7 @@ impl<C, R> ResourceServer<C, R> {
     }
 
     /// Authorizes a route that is inside `layer` or `optional_layer`. The response is 403 if the token
-    /// does not meet the requirement.
+    /// does not meet the requirement, or 404 if the requirement is [`hidden`](crate::policy::Requirement::hidden).
     ///
     /// The new layer uses the result of `layer` or `optional_layer` of the same server. One of these two
     /// layers must be around the route. Otherwise, the response is 500, and the log describes the fix.

@@ -3,7 +3,7 @@
 //! For each request:
 //!
 //! - without a valid token, the layer answers with a [`Refusal`](crate::refusal::Refusal). The layer does
-//!   not call the inner service and does not read the request's body;
+//!   not call the inner service. It does not read the request's body, unless tokens in forms are turned on;
 //! - with a valid token, the layer stores the token in the request's extensions and calls the inner
 //!   service.
 //!
@@ -12,10 +12,11 @@
 //! - a refusal from a handler or an extractor gets the body that
 //!   [`refusal_body`](crate::builder::Builder::refusal_body) sets;
 //! - a refusal of a gRPC call becomes a gRPC answer, if the layer has [`grpc`](ResourceServerLayer::grpc);
-//! - if the client sent the token in the query of the URI, the layer removes the token from the extensions
-//!   of the response. (The layer has moved the token from the URI to the request's extensions, and a handler
-//!   may copy these extensions into the response.) A successful response also gets `Cache-Control: private`,
-//!   so that shared caches do not store the response.
+//! - if the client sent the token in the query of the URI or as a WebSocket subprotocol, the layer removes the token
+//!   from the extensions of the response. (The layer has moved the token to the request's extensions, and a handler may
+//!   copy these extensions into the response.) If the token was in the query, a successful response also gets
+//!   `Cache-Control: private`, so that shared caches do not store the response;
+//! - if nonces for DPoP are turned on, a response can get a fresh nonce in `DPoP-Nonce`.
 //!
 //! If everything that the decision needs is cached, the layer decides synchronously. Only a request that
 //! waits for the network needs a boxed future.

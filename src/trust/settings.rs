@@ -24,7 +24,7 @@ pub(crate) struct TrustSettings {
     pub(crate) max_tenants: usize,
     pub(crate) stream: Stream,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Whether the server accepts proofs of keys.
+    /// Whether the server accepts tokens that are bound to a key (DPoP).
     pub(crate) has_dpop: bool,
     /// Whether every token must be bound to a key.
     pub(crate) requires_dpop: bool,

@@ -27,7 +27,8 @@ impl Fault {
         }
     }
 
-    /// `kind` names what is not listed, for the log.
+    /// The policy does not list the tool, resource or prompt of a message. `kind` says which of the three it is. The log
+    /// shows `kind`.
     pub(super) fn unlisted(kind: &'static str) -> Self {
         Self::of(Error::AccessDenied { requires: Excerpt::of(kind) })
     }
@@ -46,7 +47,7 @@ impl Fault {
 }
 
 /// Refuses a body with a content coding or with another character set than UTF-8. The inner service would decode such a
-/// body, and could see another message than this layer.
+/// body. It could then read a message that differs from the message that this layer has checked.
 pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), Fault> {
     let malformed = |problem| Err(Fault::malformed(problem, None));
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();

@@ -1,5 +1,5 @@
-//! The service inside the authentication. It reads the messages in the body, and checks that the token meets their
-//! requirements.
+//! The service that reads the messages in the body, and checks that the token meets their requirements. The token is
+//! already validated when the request reaches this service.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -29,14 +29,15 @@ use crate::scheme::Scheme;
 use crate::server::ResourceServer;
 use crate::token::AccessToken;
 
-/// The service inside the authentication.
+/// Reads the messages in the body, and checks that the token meets their requirements. It is the inner service of the
+/// layer that validates the token.
 pub struct McpMessages<S, C, R> {
     inner: S,
     server: ResourceServer<C, R>,
     prepared: Arc<Prepared<C>>,
 }
 
-/// A boxed future, since reading a body waits for the client in any case.
+/// A boxed future. The cost of the box does not matter, because the service must wait for the client to send the body.
 pub(super) type BoxedResponse<B, E> =
     Pin<Box<dyn Future<Output = Result<Response<McpBody<B>>, E>> + Send>>;
 

@@ -6,7 +6,7 @@
 //! 2. It validates the token, as every layer of this crate does.
 //! 3. It reads the body, if a tool, a resource or a prompt has a requirement. The size of the body is limited. The inner
 //!    service gets the same body.
-//! 4. It checks that the headers `Mcp-Method` and `Mcp-Name` agree with the body.
+//! 4. If it has read the body, it checks that the headers `Mcp-Method` and `Mcp-Name` agree with the body.
 //! 5. It evaluates the requirement that applies to every request, and the requirement of each message in the body. The
 //!    token must meet all of them.
 

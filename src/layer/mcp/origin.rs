@@ -38,7 +38,8 @@ impl Origins {
         Self(Some(Vec::new()))
     }
 
-    /// A request without `Origin` does not come from a web page.
+    /// Checks the origin of the web page that sends the request. A request without `Origin` passes: a browser sends
+    /// `Origin` with each POST of a page, and a page cannot send a token with another method unless CORS allows it.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
         let Some(accepted) = &self.0 else { return Ok(()) };
         let mut lines = headers.get_all(ORIGIN).iter();

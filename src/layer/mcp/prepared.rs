@@ -122,8 +122,9 @@ impl<C: Send + Sync + 'static> Prepared<C> {
     ) -> Result<Vec<Arc<Guard<C>>>, Fault> {
         let mut calls = Vec::new();
         let mut asks_now = self.base_requirement.asks_now();
-        // The prepared guards of the fixed calls, and the number of branches of the policy that joins the base and all
-        // fixed calls.
+        // A call is fixed if its requirement is known when the server starts. `prepared` has one guard for each fixed
+        // call. `branches` counts the branches of the policy that joins the requirement for all requests and the
+        // requirements of all fixed calls.
         let (mut prepared, mut branches) = (Vec::new(), self.base_requirement.branches().len());
         {
             let messages = messages(body).map_err(|problem| Fault::malformed(problem, None))?;
@@ -163,7 +164,7 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         }
         match calls.as_slice() {
             [] => return Ok(vec![Arc::clone(&self.base)]),
-            // The guard of a single fixed call already has its challenges.
+            // One call, whose requirement is fixed: its prepared guard can be used as it is.
             [Call::Fixed(_)] => return Ok(prepared.into_iter().cloned().collect()),
             _ if branches <= MAX_BRANCHES => {
                 return Ok(vec![Arc::new(self.joined(calls, asks_now))]);

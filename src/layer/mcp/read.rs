@@ -14,13 +14,14 @@ use crate::runtime;
 /// The largest body that is read, in bytes. It is rmcp's own default limit.
 pub(super) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// How long a client may take to send a body. This deadline uses real time, even if a test sets its own clock. Large bodies on slow networks take seconds.
+/// How long a client may take to send a body. Large bodies on slow networks take seconds. This deadline uses real time,
+/// even if a test sets its own clock.
 const READ_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Reads a whole body.
 ///
 /// # Errors
-/// The body is too large, or the client does not send it to its end in time.
+/// The body is too large, or the client does not send the whole body in time.
 pub(super) async fn read<B: Body<Data = Bytes>>(
     body: B,
 ) -> Result<(Bytes, Option<HeaderMap>), Error> {

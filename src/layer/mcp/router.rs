@@ -66,7 +66,8 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     ///
     /// # Errors
     /// Lists every problem of the policy and of the metadata. The metadata has a problem if the server has no resource
-    /// identifier, or no issuer that can be published (MCP requires such an issuer).
+    /// identifier. MCP also requires that the metadata lists at least one issuer. An issuer whose name is a
+    /// template, or is not a URL, is not listed.
     pub fn mcp_router<S, B>(&self, policy: McpPolicy<C>, service: S) -> Result<Router, ConfigError>
     where
         S: Service<Request<McpBody<AxumBody>>, Response = Response<B>, Error = Infallible>

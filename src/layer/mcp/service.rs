@@ -1,4 +1,4 @@
-//! The service that the MCP layer creates: the origin, then the token, then the messages.
+//! The service that the MCP layer creates. It checks the origin, then the token, then the messages.
 
 use std::fmt;
 use std::future::Future;

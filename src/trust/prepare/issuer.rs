@@ -189,8 +189,8 @@ fn uses_of_dpop(_: &Issuer) -> (bool, bool) {
     (false, false)
 }
 
-/// Checks an issuer of a server with [`Builder::fapi2`](crate::builder::Builder::fapi2) (FAPI 2.0 Security
-/// Profile §5.3.4, §5.4.1).
+/// Checks that an issuer meets FAPI 2.0 (Security Profile §5.3.4, §5.4.1). It is called if
+/// [`Builder::fapi2`](crate::builder::Builder::fapi2) is set.
 fn check_fapi(issuer: &Issuer, algorithms: AlgorithmSet, problem: &mut impl FnMut(&str)) {
     for other in algorithms.iter().filter(|own| !AlgorithmSet::FAPI.contains(*own)) {
         problem(&format!("fapi2: algorithm {other} is not allowed; PS256, ES256 and Ed25519 are"));
