@@ -100,7 +100,8 @@ fn warm(server: &tower_resource_server::ResourceServer, client: &TestProver, tok
     }
 }
 
-/// What no server can leave out: two signatures, the import of the proof's key, and three hashes.
+/// What a server does for a client that it has not seen: two signatures, the import of the proof's key, and three
+/// hashes. For a client that comes again, the layer leaves out the import and one hash.
 fn add_parts(cases: &mut Vec<Case>, issuer: &TestIssuer, client: &TestProver, token: &str) {
     let proof = client.proof("GET", URL).token(token).sign();
     let split = |jws: &str| {

@@ -152,7 +152,7 @@ impl Clients {
             keys.iter().any(|key| key.verify(algorithm, input, signature))
         });
         let method = if algorithm.is_hmac() { "client_secret_jwt" } else { "private_key_jwt" };
-        (verified.is_ok() && self.assertions.insert(jti)).then_some(Caller { id, method })
+        (verified.is_some() && self.assertions.insert(jti)).then_some(Caller { id, method })
     }
 
     /// Whether a known client has this id and this proof. If no client is known, all are accepted.

@@ -4,6 +4,7 @@ use crate::crypto::{Algorithm, EDDSA};
 use crate::error::Error;
 use crate::token::Excerpt;
 use crate::token::json::{self, Fault, Object, Value};
+use crate::token::memo::Memo;
 
 /// Maximum length of a `kid` in bytes. Real ones have 10 to 90.
 const MAX_KID: usize = 1024;
@@ -91,6 +92,12 @@ impl Header {
     /// How the header identifies its key.
     pub(crate) fn key(&self) -> KeyHint<'_> {
         KeyHint::new(self.kid.as_deref(), &self.thumbprints)
+    }
+
+    /// An empty cache of headers of tokens. Issuers seldom change their keys, so headers are seldom replaced.
+    pub(crate) fn memo() -> Memo<Self> {
+        const REPLACE_ONE_IN: u64 = 1024;
+        Memo::new(REPLACE_ONE_IN, Self::placeholder())
     }
 
     /// A header of no token, for the empty slots of a cache.

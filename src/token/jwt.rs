@@ -6,8 +6,6 @@
 //! configuration are checked elsewhere. The value that is parsed here, before the signature check,
 //! is the same value that is validated after it.
 
-use std::borrow::Borrow;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memchr::memchr_iter;
@@ -105,19 +103,18 @@ impl<'a> UnverifiedJwt<'a> {
     }
 }
 
-impl<'a, H: Borrow<Header>> UnverifiedJwt<'a, H> {
+impl<'a, H> UnverifiedJwt<'a, H> {
     /// The boundary to cryptography. `verify` receives the header, the signing input and the
-    /// signature.
+    /// signature. Returns `None` if the signature is wrong.
     pub(crate) fn verify(
         self,
         verify: impl FnOnce(&H, &[u8], &[u8]) -> bool,
-    ) -> Result<VerifiedJwt<'a, H>, Error> {
+    ) -> Option<VerifiedJwt<'a, H>> {
         if !verify(&self.header, self.signing_input, self.signature) {
-            let header: &Header = (*self.header).borrow();
-            return Err(Error::BadSignature { algorithm: header.algorithm });
+            return None;
         }
         let Self { claims, length, header, header_text, signature, .. } = self;
-        Ok(VerifiedJwt { claims, length, header, header_text, signature })
+        Some(VerifiedJwt { claims, length, header, header_text, signature })
     }
 }
 

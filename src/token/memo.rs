@@ -8,24 +8,21 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 /// Number of slots. An issuer has one header for each of its keys, and a server with a hundred tenants has a few
-/// hundred. A slot is one pointer.
+/// hundred. An API with bound tokens can have more clients than slots: then the headers of some clients are cached.
 const SLOTS: usize = 1024;
-
-/// If both slots of a verified header are taken, the header replaces one of them with a probability
-/// of 1 in this number. So the headers of old keys are replaced over time, and headers that share a
-/// slot do not replace each other at each request. Every thread reads the slots, and a write slows
-/// them all down.
-const REPLACE_ONE_IN: u64 = 1024;
 
 /// A cache of the headers of verified JWTs, by their text in the JWT. `T` is a parsed header.
 ///
 /// The same text always has the same meaning, so the cache changes no decision. Only headers of
-/// verified JWTs are stored, so an attacker without a token cannot fill the cache. A header has two adjacent
-/// slots, chosen by a hash of its text. The size is fixed, so it does not grow with the number of
-/// keys.
+/// verified JWTs are stored, so a client without a token cannot fill the cache. A client with a token that is bound to a
+/// key can: it chooses the header of its proofs. Other clients then pay for the parsing of their headers.
+///
+/// A header has two adjacent slots, chosen by a hash of its text. The number of slots is fixed, so the cache does not
+/// grow with the number of keys.
 pub(crate) struct Memo<T> {
     slots: Box<[ArcSwap<Remembered<T>>]>,
-    random: RandomState,
+    replace_one_in: u64,
+    seed: u64,
 }
 
 /// A header's base64url text and its parsed content.
@@ -39,21 +36,25 @@ const NO_HEADER: &[u8] = b".";
 
 impl<T> Memo<T> {
     /// An empty cache. `nothing` is the content of the empty slots, which is never found.
-    pub(crate) fn new(nothing: T) -> Self {
+    ///
+    /// If both slots of a verified header are taken, the header replaces one of them with a probability of 1 in
+    /// `replace_one_in`. So the headers of old keys are replaced over time, and headers that share a slot do not replace
+    /// each other at each request. Every thread reads the slots, and a write slows them all down.
+    pub(crate) fn new(replace_one_in: u64, nothing: T) -> Self {
         let nothing = Arc::new(Remembered { text: NO_HEADER.into(), header: nothing });
         let slots = (0..SLOTS).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect();
-        Self { slots, random: RandomState::new() }
+        Self { slots, replace_one_in, seed: RandomState::new().hash_one(0) }
     }
 
     /// The cached header with this text, if there is one.
     pub(crate) fn find(&self, text: &[u8]) -> Option<Seen<T>> {
-        let first = slot_of(text);
+        let first = self.slot_of(text);
         let remembered = self.slots.get(first)?.load();
         if *remembered.text == *text {
             return Some(Seen::Known(remembered));
         }
         // The second slot is only used after the first, and slots are never emptied.
-        if remembered.is_empty() {
+        if *remembered.text == *NO_HEADER {
             return None;
         }
         let remembered = self.slots.get(first ^ 1)?.load();
@@ -62,31 +63,49 @@ impl<T> Memo<T> {
 
     /// Stores the parsed header of a JWT with this signature.
     pub(crate) fn remember(&self, text: &[u8], header: Seen<T>, signature: &[u8]) {
-        // The sender of a proof can choose its signature, but cannot know what it hashes to here. So nobody
-        // decides whose header is replaced.
-        self.store(text, header, || self.random.hash_one(signature));
+        let Seen::Read(header) = header else { return };
+        let first = self.slot_of(text);
+        let [Some(first), Some(second)] = [first, first ^ 1].map(|slot| self.slots.get(slot))
+        else {
+            return;
+        };
+        let is = |slot: &ArcSwap<Remembered<T>>, text: &[u8]| *slot.load().text == *text;
+        // Requests of one client at the same time: another one has stored the header.
+        if is(first, text) || is(second, text) {
+            return;
+        }
+        let slot = if is(first, NO_HEADER) {
+            first
+        } else if is(second, NO_HEADER) {
+            second
+        } else {
+            // The sender of a proof can choose its signature, but does not know the seed. So the hash is as good as
+            // random. Its higher bits depend on all octets.
+            let chance = self.hash(signature) >> 32;
+            if !chance.is_multiple_of(self.replace_one_in) {
+                return;
+            }
+            if (chance / self.replace_one_in).is_multiple_of(2) { first } else { second }
+        };
+        // If two requests write different headers at the same time, one header is lost. It is stored again later.
+        slot.store(Arc::new(Remembered { text: text.into(), header }));
     }
 
-    /// `chance` must be as good as random.
-    fn store(&self, text: &[u8], header: Seen<T>, chance: impl FnOnce() -> u64) {
-        let Seen::Read(header) = header else { return };
-        let first = slot_of(text);
-        let slots = [first, first ^ 1].map(|slot| self.slots.get(slot));
-        let free = slots.into_iter().flatten().find(|slot| slot.load().is_empty());
-        let slot = match (free, slots) {
-            (Some(free), _) => free,
-            (None, [Some(first), Some(second)]) => {
-                let chance = chance();
-                if !chance.is_multiple_of(REPLACE_ONE_IN) {
-                    return;
-                }
-                // The slot to replace is random too.
-                if (chance / REPLACE_ONE_IN).is_multiple_of(2) { first } else { second }
-            }
-            (None, _) => return,
-        };
-        // If two requests write at the same time, one header is lost. It is stored again later.
-        slot.store(Arc::new(Remembered { text: text.into(), header }));
+    /// The first slot of a header. A sender does not know the seed, so they cannot choose whose slot they share.
+    fn slot_of(&self, text: &[u8]) -> usize {
+        (self.hash(text) >> (64 - SLOTS.ilog2())) as usize
+    }
+
+    fn hash(&self, octets: &[u8]) -> u64 {
+        /// An odd number whose bits look random: 2^64 divided by the golden ratio.
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
+        let (words, _) = octets.as_chunks::<8>();
+        let start = self.seed ^ octets.len() as u64;
+        let hash = words.iter().fold(start, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+        // The last octets. Some of them may already be hashed.
+        let last = octets.last_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
+        mix(hash, last)
     }
 }
 
@@ -95,26 +114,6 @@ impl<T> fmt::Debug for Memo<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memo").field("slots", &self.slots.len()).finish_non_exhaustive()
     }
-}
-
-impl<T> Remembered<T> {
-    fn is_empty(&self) -> bool {
-        *self.text == *NO_HEADER
-    }
-}
-
-/// The first slot of a header. An attacker who finds texts with the same slot only slows down their
-/// own tokens, because only headers of verified tokens are stored.
-fn slot_of(text: &[u8]) -> usize {
-    /// An odd number whose bits look random: 2^64 divided by the golden ratio.
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    let (words, _) = text.as_chunks::<8>();
-    let hash =
-        words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    // The last octets. Some of them may already be hashed.
-    let last = text.last_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-    (mix(hash, last) >> (64 - SLOTS.ilog2())) as usize
 }
 
 /// A header that was parsed, or found in the cache.
@@ -138,21 +137,31 @@ impl<T> Deref for Seen<T> {
 mod tests {
     use super::*;
 
+    const ONE_IN: u64 = 1024;
+
+    fn memo() -> Memo<()> {
+        Memo::new(ONE_IN, ())
+    }
+
     fn is_known(memo: &Memo<()>, text: &[u8]) -> bool {
         matches!(memo.find(text), Some(Seen::Known(_)))
     }
 
-    fn store(memo: &Memo<()>, text: &[u8], chance: u64) {
-        memo.store(text, Seen::Read(()), || chance);
+    fn remember(memo: &Memo<()>, text: &[u8], signature: u32) {
+        memo.remember(text, Seen::Read(()), &signature.to_le_bytes().repeat(16));
+    }
+
+    fn header(key: usize) -> Vec<u8> {
+        format!("a header with the kid {key:05}").into_bytes()
     }
 
     #[test]
     fn headers_are_found_by_their_whole_text() {
-        let memo = Memo::new(());
-        for text in [&b""[..], b"a", b"abcdefgh", b"abcdefghi"] {
+        let memo = memo();
+        for text in [&b""[..], b"abcdefgh", b"abcdefghi"] {
             assert!(!is_known(&memo, text), "{text:?} in an empty memo");
         }
-        store(&memo, b"abcdefghi", 1);
+        remember(&memo, b"abcdefghi", 1);
         assert!(is_known(&memo, b"abcdefghi"));
         for text in [&b""[..], b"abcdefgh", b"abcdefghj", b"Abcdefghi", b"abcdefghia"] {
             assert!(!is_known(&memo, text), "{text:?}");
@@ -161,51 +170,72 @@ mod tests {
 
     #[test]
     fn the_headers_of_many_keys_are_remembered_at_once() {
-        let memo = Memo::new(());
-        let texts = |keys: usize| (0..keys).map(|key| format!("a header with the kid {key:03}"));
-        for (keys, known) in [(1, 1), (8, 8), (9, 9), (50, 50), (300, 270)] {
-            for text in texts(keys) {
-                store(&memo, text.as_bytes(), 1);
-            }
-            let found = texts(keys).filter(|text| is_known(&memo, text.as_bytes())).count();
+        for (keys, known) in [(1, 1), (8, 8), (9, 9), (50, 46), (300, 250)] {
+            let memo = memo();
+            (0..keys).for_each(|key| remember(&memo, &header(key), 1));
+            let found = (0..keys).filter(|key| is_known(&memo, &header(*key))).count();
             assert!(found >= known, "{found} of {keys}");
         }
     }
 
-    #[test]
-    fn a_header_whose_places_are_taken_pushes_others_out_seldom() {
-        let [one, two, three] = three_of_one_slot();
-        let full = || {
-            let memo = Memo::new(());
-            store(&memo, &one, 1);
-            store(&memo, &two, 1);
-            memo
-        };
-        for chance in [0, 1, 2, 512, 1023, 1024, 1025, 2047, 2048, 2049, 0xfbff, 0xfc00, u64::MAX] {
-            let memo = full();
-            store(&memo, &three, chance);
-            let replaces = chance.is_multiple_of(REPLACE_ONE_IN);
-            assert_eq!(is_known(&memo, &three), replaces, "{chance}");
-            assert_eq!(is_known(&memo, &one) && is_known(&memo, &two), !replaces, "{chance}");
-        }
-        let memo = full();
-        let known = memo.find(&one).unwrap();
-        memo.store(&one, known, || 0);
-        assert!(is_known(&memo, &one) && is_known(&memo, &two), "what is known is not written");
-    }
-
-    /// A sender who knows which signature replaces a header here does not know it of another server.
-    #[test]
-    fn each_cache_has_its_own_chances() {
-        let signature = [7; 64];
-        let chances = || Memo::new(()).random.hash_one(signature);
-        assert_ne!(chances(), chances());
-    }
-
-    fn three_of_one_slot() -> [Vec<u8>; 3] {
-        let first = slot_of(b"0");
+    /// Sends many requests with three headers that have the same two slots. Returns the requests that replaced a header,
+    /// each with the slot.
+    fn replacements(memo: &Memo<()>, requests: u32) -> Vec<(u32, usize)> {
+        let first = memo.slot_of(b"0");
         let mut texts = (0..).map(|number: u32| number.to_string().into_bytes());
-        let mut alike = texts.by_ref().filter(|text| slot_of(text) | 1 == first | 1);
-        std::array::from_fn(|_| alike.next().unwrap())
+        let mut alike = texts.by_ref().filter(|text| memo.slot_of(text) | 1 == first | 1);
+        let three: [Vec<u8>; 3] = std::array::from_fn(|_| alike.next().unwrap());
+        three[..2].iter().for_each(|text| remember(memo, text, 0));
+        assert!(is_known(memo, &three[0]) && is_known(memo, &three[1]));
+        let replaced = |request: u32| {
+            let unknown = three.iter().find(|text| !is_known(memo, text)).unwrap();
+            remember(memo, unknown, request);
+            let slot = [first & !1, first | 1]
+                .into_iter()
+                .find(|slot| *memo.slots[*slot].load().text == **unknown);
+            slot.map(|slot| (request, slot))
+        };
+        (0..requests).filter_map(replaced).collect()
+    }
+
+    #[test]
+    fn a_header_whose_slots_are_taken_replaces_another_seldom() {
+        let requests = 64 * ONE_IN as u32;
+        let (one, other) = (replacements(&memo(), requests), replacements(&memo(), requests));
+        for replacements in [&one, &other] {
+            let count = replacements.len();
+            assert!((16..=256).contains(&count), "{count} of {requests}, not about 64");
+            let even = replacements.iter().filter(|(_, slot)| slot % 2 == 0).count();
+            assert!(even > 0 && even < count, "{even} of {count} in the first slot");
+        }
+        let requests =
+            |of: &[(u32, usize)]| of.iter().map(|(request, _)| *request).collect::<Vec<_>>();
+        assert_ne!(requests(&one), requests(&other), "the same signatures in each cache");
+    }
+
+    #[test]
+    fn a_known_header_is_not_stored_twice() {
+        let memo = memo();
+        let stored = |memo: &Memo<()>| {
+            memo.slots.iter().filter(|slot| *slot.load().text != *NO_HEADER).count()
+        };
+        for request in 0..100 {
+            remember(&memo, b"one", request);
+        }
+        assert_eq!(stored(&memo), 1);
+        let known = memo.find(b"one").unwrap();
+        memo.remember(b"one", known, b"");
+        assert_eq!(stored(&memo), 1);
+    }
+
+    #[test]
+    fn a_new_client_finds_room_in_a_cache_of_clients_that_are_gone() {
+        let memo = Memo::new(16, ());
+        (0..10_000).for_each(|key| remember(&memo, &header(key), key as u32));
+        let requests = (0..1000).take_while(|request| {
+            remember(&memo, b"a new client", *request);
+            !is_known(&memo, b"a new client")
+        });
+        assert!(requests.count() < 500);
     }
 }

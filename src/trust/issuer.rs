@@ -2,8 +2,8 @@
 //!
 //! An issuer can be a template for many tenants. The name of a template contains a placeholder. In the
 //! `iss` of a token, the id of a tenant replaces the placeholder. Each template has a tenant rule
-//! (`TenantRule`), which decides whether an `iss` matches the name: any valid tenant id may stand at the
-//! place of the placeholder.
+//! (`TenantRule`), which decides whether an `iss` matches the name: a valid tenant id that the API
+//! allows must replace the placeholder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -112,7 +112,8 @@ impl TrustedIssuer {
         health
     }
 
-    /// Waits until the issuer's tokens can be validated.
+    /// Waits until the issuer has usable keys, if it needs keys. If it has introspection, also waits
+    /// until the endpoint may be called. The endpoint may not be called after repeated failures.
     pub(crate) async fn ready(&self) {
         if self.needs_keys() {
             self.keys.ready().await;
@@ -123,8 +124,9 @@ impl TrustedIssuer {
         }
     }
 
-    /// Starts a fetch of keys if a fetch is due. Sends a probe to the introspection endpoint if a probe
-    /// is due. A probe is a call that shows whether an endpoint has recovered after failures.
+    /// Starts a fetch of keys if keys are needed and a fetch is due. Sends a probe to the introspection
+    /// endpoint if a probe is due. A probe is a call that shows whether an endpoint has recovered after
+    /// failures.
     pub(crate) fn wake(&self) {
         if self.needs_keys() {
             self.keys.wake();
@@ -147,8 +149,8 @@ impl TrustedIssuer {
         Ok(())
     }
 
-    /// Finds the key that the token's header names or describes, and verifies the signature with this
-    /// key.
+    /// Finds the keys that fit the token's header, and verifies the signature. One of these keys must
+    /// verify it.
     pub(crate) fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,
@@ -157,13 +159,14 @@ impl TrustedIssuer {
         let (header, iss) = (&jwt.header, self.own_name(&jwt.claims));
         match self.keys.find(header.key(), header.algorithm, iss, waited) {
             KeyLookup::Found(found) => {
-                let verified = jwt.verify(|header, input, signature| {
-                    found.verify(header.algorithm, input, signature)
-                });
-                if verified.is_err() {
+                let algorithm = header.algorithm;
+                let verify = |_: &Header, input: &[u8], signature: &[u8]| {
+                    found.verify(algorithm, input, signature)
+                };
+                jwt.verify(verify).ok_or_else(|| {
                     self.keys.signature_failed();
-                }
-                Ok(verified?)
+                    Unverified::Refused(Error::BadSignature { algorithm })
+                })
             }
             KeyLookup::Unknown => Err(Unverified::Refused(Error::UnknownKey {
                 kid: header.kid.as_deref().map(Excerpt::of),
@@ -180,7 +183,8 @@ impl TrustedIssuer {
         }
     }
 
-    /// Whether a URL for the metadata is configured. Otherwise, the well-known URL is used.
+    /// Whether a URL for the metadata is configured. Without such a URL, the metadata is fetched from a
+    /// well-known URL.
     #[cfg_attr(not(feature = "http-client"), allow(clippy::unused_self))]
     pub(crate) fn has_metadata_url(&self) -> bool {
         #[cfg(feature = "http-client")]
@@ -197,9 +201,10 @@ impl TrustedIssuer {
         self.profile.validate(claims, &self.expected(claims, now))
     }
 
-    /// In addition to `iss`, a token of a template has a second claim with the id of the tenant. Returns the
-    /// name of this claim, and the value that it must have for this `iss`. Returns `None` if the issuer is
-    /// not a template.
+    /// If the issuer is a template, each of its tokens has two claims with the id of the tenant: `iss`
+    /// and a second claim. Returns the name of the second claim, and the value that this claim must
+    /// have for this `iss`. Returns `None` if the issuer is not a template, or if `iss` does not fit
+    /// the template.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn tenant_claim(&self, iss: &str) -> Option<(String, String)> {
         let rule = self.tenants.as_ref()?;
@@ -207,7 +212,8 @@ impl TrustedIssuer {
         Some((rule.claim.clone(), tenant.to_owned()))
     }
 
-    /// Reads the claims of a token that a test injects. Such a token has no signature.
+    /// Reads the claims of a token that a test injects, without validating them. Such a token has no
+    /// signature.
     #[cfg(feature = "test-issuer")]
     pub(crate) fn read(&self, claims: &Object<'_>, now: NumericDate) -> Result<Facts, Error> {
         self.profile.read(claims, &self.expected(claims, now))

@@ -65,7 +65,7 @@ impl SignedAnswers {
         };
         let verified =
             jwt.verify(|header, input, signature| keys.verify(header.algorithm, input, signature));
-        let Ok(jwt) = verified else {
+        let Some(jwt) = verified else {
             self.keys.signature_failed();
             return Err(AnswerFault("the signature of the signed answer is wrong"));
         };

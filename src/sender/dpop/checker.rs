@@ -7,15 +7,14 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::credentials::{Presentation, ProofField};
-use crate::crypto::AlgorithmSet;
 use crate::error::Error;
 use crate::observe::{Event, ReplayHealth, Stream};
 use crate::replay::{Inserted, Insertion, Replays, UsedProof};
+use crate::sender::dpop::header::ProofHeaders;
 use crate::sender::dpop::nonce::NonceMaker;
-use crate::sender::dpop::proof::{self, About, Proof, ProofHeader};
+use crate::sender::dpop::proof::{self, About, Proof};
 use crate::sender::dpop::target::PublicUrl;
 use crate::source_error::SourceError;
-use crate::token::memo::Memo;
 use crate::token::{Excerpt, NumericDate, Thumbprint};
 
 /// How old a proof may be by default, by its `iat`.
@@ -50,9 +49,7 @@ pub(crate) struct Checker {
     pub(super) mounted_at: Box<str>,
     pub(super) replays: Replays,
     pub(super) required: bool,
-    pub(super) algorithms: AlgorithmSet,
-    /// The headers of accepted proofs.
-    pub(super) headers: Memo<ProofHeader>,
+    pub(super) headers: ProofHeaders,
     pub(super) past: Duration,
     /// Whether every proof needs a nonce.
     pub(super) always: bool,
@@ -135,15 +132,13 @@ impl Checker {
         let uri = if self.mounted_at.is_empty() { original.unwrap_or(uri) } else { uri };
         let target = self.public_url.target(&self.mounted_at, uri.path());
         let about = About {
-            algorithms: self.algorithms,
-            known: &self.headers,
             method: method.as_str(),
             target: &target.ok_or(no_url)?,
             is_root: matches!(uri.path(), "" | "/"),
             token: presentation.token.as_bytes(),
             key,
         };
-        let proof = proof::verify(line, &about)?;
+        let proof = proof::verify(line, &self.headers, &about)?;
         let Made { earliest, until, wants_nonce } = self.made(&proof, now)?;
         let used = UsedProof::new(proof.id, *key.octets(), earliest, until, now);
         let clock_offset = proof.iat - now.as_secs_f64();

@@ -63,7 +63,7 @@ const COORDINATE: usize = 66;
 const MODULUS: usize = 1024;
 const EXPONENT: usize = 5;
 
-/// The octets of a member. They are on the stack, since this runs for each request.
+/// The octets of a member. They are on the stack, since this runs for each header that is not cached.
 struct Octets<const N: usize>([u8; N], usize);
 
 impl<const N: usize> Octets<N> {

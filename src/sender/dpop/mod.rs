@@ -6,6 +6,7 @@
 //! stored as used.
 
 mod checker;
+mod header;
 mod jwk;
 mod nonce;
 mod proof;

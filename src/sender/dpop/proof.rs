@@ -1,18 +1,13 @@
 //! One proof: parses it, and verifies all that does not depend on the time (RFC 9449 §4.3).
 
-use std::borrow::Borrow;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::crypto::{AlgorithmSet, VerificationKey, are_equal, sha256, sha256_of};
+use crate::crypto::{are_equal, sha256, sha256_of};
 use crate::error::Error;
-use crate::sender::dpop::jwk;
+use crate::sender::dpop::header::{ProofHeader, ProofHeaders};
 use crate::sender::dpop::target::is_target;
-use crate::token::header::{Header, media_type};
 use crate::token::json::{Object, Value};
-use crate::token::jwt::JwtHead;
-use crate::token::memo::Memo;
 use crate::token::{Excerpt, Thumbprint};
 
 /// The maximum length of a proof in bytes. A proof with an RSA key of 8192 bits has some 3,600.
@@ -21,63 +16,9 @@ pub(super) const MAX_PROOF: usize = 4 * 1024;
 /// The maximum length of a `jti` in bytes. Real ones have 16 to 36.
 const MAX_JTI: usize = 256;
 
-/// The type of a proof (RFC 9449 §4.2).
-const TYPE: &str = "dpop+jwt";
-
-/// The header of a proof, with its key. It passed all checks that need no more than the header.
-pub(super) struct ProofHeader {
-    header: Header,
-    key: VerificationKey,
-    thumbprint: Thumbprint,
-}
-
-impl ProofHeader {
-    /// Checks a header with these members. `algorithms` are those that the server accepts.
-    fn read(header: Header, members: &Object<'_>, algorithms: AlgorithmSet) -> Result<Self, Error> {
-        let invalid = |problem| Error::InvalidProof { problem };
-        if !header.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
-            return Err(invalid("`typ` is not `dpop+jwt`"));
-        }
-        if !algorithms.contains(header.algorithm) {
-            return Err(invalid("`alg` is not accepted for proofs"));
-        }
-        let Some(Value::Object(jwk)) = members.get("jwk") else {
-            return Err(invalid("`jwk` is missing or not an object"));
-        };
-        let (key, thumbprint) = jwk::read(jwk, header.algorithm).map_err(invalid)?;
-        Ok(Self { header, key, thumbprint })
-    }
-
-    /// Whether the signature over `input` is that of the key.
-    fn verify(&self, input: &[u8], signature: &[u8]) -> bool {
-        self.key.verify(self.header.algorithm, input, signature)
-    }
-}
-
-impl Borrow<Header> for ProofHeader {
-    fn borrow(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// A cache of the headers of accepted proofs. A client sends the same header with each proof, so its key is imported
-/// and hashed once.
-///
-/// A cache belongs to one set of accepted algorithms.
-pub(super) fn header_memo() -> Memo<ProofHeader> {
-    Memo::new(ProofHeader {
-        header: Header::placeholder(),
-        key: VerificationKey::placeholder(),
-        thumbprint: Thumbprint::new([0; 32]),
-    })
-}
-
 /// What a proof must be about.
 #[derive(Clone, Copy)]
 pub(super) struct About<'a> {
-    pub(super) algorithms: AlgorithmSet,
-    /// The cache of headers of proofs with these algorithms.
-    pub(super) known: &'a Memo<ProofHeader>,
     /// The method of the request.
     pub(super) method: &'a str,
     /// The client's URL, in normal form.
@@ -140,15 +81,18 @@ impl<'a> Claims<'a> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn verify(proof: &[u8], about: &About<'_>) -> Result<Proof, Error> {
+pub(super) fn verify(
+    proof: &[u8],
+    headers: &ProofHeaders,
+    about: &About<'_>,
+) -> Result<Proof, Error> {
     let invalid = |problem| Error::InvalidProof { problem };
     let mut buffer = Vec::new();
-    let read = |header, members: &Object<'_>| ProofHeader::read(header, members, about.algorithms);
-    let head = JwtHead::parse_with(MAX_PROOF, proof, Some(about.known), read).map_err(as_proof)?;
-    let jwt = head.open(&mut buffer).map_err(as_proof)?;
+    let head = headers.parse(MAX_PROOF, proof);
+    let jwt = head.and_then(|head| head.open(&mut buffer)).map_err(as_proof)?;
     Claims::read(&jwt.claims)?;
     let verified = jwt.verify(ProofHeader::verify);
-    let verified = verified.map_err(|_| invalid("its signature is not that of its key"))?;
+    let verified = verified.ok_or(invalid("its signature is not that of its key"))?;
     let thumbprint = verified.header.thumbprint;
     let claims = Claims::read(&verified.claims)?;
     if claims.htm != about.method {
@@ -178,7 +122,7 @@ pub(super) fn verify(proof: &[u8], about: &About<'_>) -> Result<Proof, Error> {
     ];
     let nonce = claims.nonce.map(Into::into);
     let proof = Proof { id: sha256_of(&parts), iat: claims.iat, nonce };
-    verified.remember(about.known);
+    headers.remember(verified);
     Ok(proof)
 }
 

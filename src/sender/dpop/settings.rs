@@ -8,8 +8,8 @@ use crate::crypto::{Algorithm, AlgorithmSet, EDDSA};
 use crate::observe::shown::shown;
 use crate::replay::Replay;
 use crate::sender::dpop::checker::{Checker, DEFAULT_PAST, MAX_PAST, MIN_PAST};
+use crate::sender::dpop::header::ProofHeaders;
 use crate::sender::dpop::nonce::{MIN_KEY, NonceMaker};
-use crate::sender::dpop::proof::header_memo;
 use crate::sender::dpop::target::PublicUrl;
 
 /// The settings for tokens that are bound to a key of the client (DPoP, RFC 9449), for
@@ -226,8 +226,7 @@ impl Dpop {
             mounted_at: mounted_at.into(),
             replays: self.replay.start(start),
             required: self.required,
-            algorithms: self.accepted(),
-            headers: header_memo(),
+            headers: ProofHeaders::new(self.accepted()),
             past: self.past,
             always: self.nonces.mode == Mode::Always,
             nonces,

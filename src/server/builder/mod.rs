@@ -29,7 +29,6 @@ use crate::server::metadata::Resource;
 use crate::server::settings::Settings;
 use crate::server_id::{Identity, ServerId};
 use crate::token::header::Header;
-use crate::token::memo::Memo;
 use crate::token::{AccessToken, Claims};
 #[cfg(feature = "dpop")]
 use crate::trust::TrustSettings;
@@ -379,7 +378,7 @@ impl<S, C: Send + Sync + 'static, R> Builder<S, C, R> {
             clock: Arc::clone(&settings.clock),
             read_claims: self.read_claims,
             validators: self.validators,
-            headers: Memo::new(Header::placeholder()),
+            headers: Header::memo(),
             server: server.clone(),
         };
         authenticator.trust.load().tell_of_seeds();

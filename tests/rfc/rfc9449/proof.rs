@@ -414,7 +414,7 @@ async fn id_9449_4_3_15_the_key_is_the_one_that_the_token_is_bound_to() {
     api.send(world.good()).await.assert_ok("its own key");
 }
 
-/// The layer caches the headers of accepted proofs, with their keys.
+/// The layer caches the headers of verified proofs, with their keys.
 #[tokio::test]
 async fn id_9449_4_3_7_a_cached_key_verifies_its_own_proofs_only() {
     let world = World::new();
@@ -426,7 +426,7 @@ async fn id_9449_4_3_7_a_cached_key_verifies_its_own_proofs_only() {
         let parts: Vec<_> = proof.split('.').map(str::to_owned).collect();
         parts.try_into().unwrap()
     };
-    // From the second pass on, the headers of both clients are cached.
+    // From the second round on, the headers of both clients are cached.
     for round in ["not cached", "cached", "still cached"] {
         let [header, claims, signature] = parts(world.proof().sign());
         let [_, more_claims, more_signature] = parts(world.proof().sign());
