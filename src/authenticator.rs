@@ -1,10 +1,11 @@
 //! Steps 2 to 7 of a request: from a token's text to an [`AccessToken`]. The front page of the crate
 //! lists the steps.
 //!
-//! Each step is one call. The rules themselves are in other modules. The steps are synchronous. If a
-//! step needs something from the network, it returns a [`Pending`] that names the dependency. The
-//! caller waits for this dependency, and then repeats all steps from the token's text. So a partly
-//! validated token is never kept.
+//! Each step is one call. The rules themselves are in other modules. The steps are synchronous, except
+//! for the end of step 7: [`Authenticator::use_up`] may wait for the store of used proofs. If a step
+//! needs something from the network, it returns a [`Pending`] that names the dependency. The caller
+//! waits for this dependency, and then repeats all steps from the token's text. So a partly validated
+//! token is never kept.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -43,9 +44,10 @@ use crate::token::memo::Memo;
 use crate::token::{AccessToken, Claims, Excerpt, Facts, NumericDate, Payload};
 use crate::trust::{Pending, Resolved, Route, Trust, Waited};
 
-/// The maximum total time that one request waits: for the resolver, for keys, and for an introspection
-/// answer. A reload does not extend this time. If an issuer's `Introspection::deadline` is longer than
-/// the default, this time is extended by the difference.
+/// The maximum total time that one request waits for the resolver, for keys, and for an introspection
+/// answer. A reload does not extend this time. If the longest `Introspection::deadline` of the
+/// configured issuers is longer than the default of `Introspection::deadline`, this time is extended by
+/// the difference. The wait for the store of used proofs has its own deadline, and is not included.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(6);
 
 /// Converts validated claims to the API's own type.
@@ -60,8 +62,8 @@ pub(crate) type Validator<C> = Arc<dyn Fn(&AccessToken<C>) -> Result<(), Invalid
 pub struct Invalid(Cow<'static, str>);
 
 impl Invalid {
-    /// Refuses the token. The log shows `reason`; the client never sees it. `reason` must not quote a
-    /// claim.
+    /// Refuses the token. The log shows `reason`, and the client never sees `reason`. Do not put the
+    /// value of a claim into `reason`.
     pub fn because(reason: impl Into<Cow<'static, str>>) -> Self {
         Self(reason.into())
     }
@@ -83,25 +85,29 @@ pub(crate) struct Authenticator<C> {
     pub(crate) server: ServerId,
 }
 
-/// A token that passed all checks, and the generation of the configuration that was used. The generation
-/// is a number that each reload increases.
+/// A token that passed steps 2 to 7, and the generation of the configuration that was used. The
+/// generation is a number that each reload increases. If the token came with a proof of the sender, the
+/// verdict is final only after [`Authenticator::use_up`]: the proof may have been used before.
 pub(crate) struct Verdict<C> {
     pub(crate) token: AccessToken<C>,
     pub(crate) generation: u64,
-    /// The proof of the sender. [`Authenticator::use_up`] stores it as used.
+    /// The proof of the sender, if the token is bound to a key. [`Authenticator::use_up`] stores the
+    /// proof as used.
     pub(crate) proven: Option<Proven>,
 }
 
-/// A verdict whose proof is stored as used.
+/// The result of [`Authenticator::use_up`]: a verdict whose proof, if there is one, is stored as used.
+/// Or an error, for example because the proof was used before.
 pub(crate) enum Settled<C> {
     Now(Result<Verdict<C>, Error>),
-    /// The store needs the network.
+    /// The caller must wait, because the store of used proofs may need the network.
     #[cfg(feature = "dpop")]
     Later(Pin<Box<dyn Future<Output = Result<Verdict<C>, Error>> + Send>>),
 }
 
 impl<C: Send + Sync + 'static> Authenticator<C> {
-    /// How long one request waits for the network at most.
+    /// The maximum total time that one request waits for the resolver, for keys, and for an
+    /// introspection answer. The wait for the store of used proofs is not included.
     pub(crate) fn longest_wait(&self) -> Duration {
         REQUEST_DEADLINE + self.trust.load().longer_calls()
     }
@@ -173,9 +179,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
     }
 
     /// Waits for the pending dependency and repeats all steps, until no dependency is pending. Each
-    /// dependency is awaited at most once per request and configuration. After a reload, a result of the
-    /// old configuration is not used. One deadline covers these waits. The store of used proofs has a deadline of its
-    /// own.
+    /// dependency is awaited at most once per request and configuration. After a reload, a resolver
+    /// result or an introspection answer of the old configuration is not used. One deadline covers all
+    /// these waits. The wait for the store of used proofs comes last, and has its own deadline.
     pub(crate) async fn resume(
         self: Arc<Self>,
         presentation: Presentation<'static>,
@@ -227,7 +233,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         }
     }
 
-    /// Runs all steps without waiting. Returns [`Pending`] if a step cannot continue.
+    /// Runs steps 2 to 7 without waiting, up to [`Self::use_up`]. Returns [`Pending`] if a step refuses
+    /// the token, or if the request must wait for a dependency.
     pub(crate) fn judge(
         &self,
         presentation: &Presentation<'_>,
@@ -236,7 +243,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let trust = self.trust.load();
         let mut buffer = Vec::new();
         let token = &presentation.token;
-        // If a JWT is also introspected, the sender's proof is verified before the introspection.
+        // The proof for a JWT that is bound to a key, if the JWT is validated and also introspected.
+        // This proof is verified before the introspection.
         #[cfg_attr(not(feature = "http-client"), allow(unused_mut))]
         let mut proven = None;
         let (claims, facts, length, answer, issuer) =
@@ -277,7 +285,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         #[cfg(not(feature = "http-client"))]
         let _ = answer;
         let proven = match proven {
-            // The introspection answer can bind the token to a certificate as well. It cannot remove a binding of the JWT.
+            // The JWT is bound to a key, and its proof was verified before the introspection. The
+            // answer can bind the token to a certificate as well, so that the certificate must be
+            // checked. The answer cannot remove a binding of the JWT.
             Some(proven) => {
                 sender::confirm_again(&facts, presentation, &proven)?;
                 Some(proven)
@@ -288,7 +298,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         self.accept(token, proven, &issuer, trust.generation)
     }
 
-    /// Runs step 7. Returns the proof of a key, if there is one.
+    /// Runs step 7, except for [`Self::use_up`]: confirms the sender, and refuses a token that lacks a
+    /// binding that the server or the issuer requires. Returns the proof, if the token is bound to a
+    /// key.
     #[inline]
     fn confirm(
         &self,
@@ -315,7 +327,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         Ok(proven)
     }
 
-    /// Runs the user-supplied validators.
+    /// If the issuer of the validated token is a tenant, marks the tenant as confirmed. Then runs the
+    /// user-supplied validators.
     #[inline]
     fn accept(
         &self,
@@ -344,9 +357,10 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         Ok((claims, facts, length))
     }
 
-    /// Runs step 6 for an opaque token. The members of the introspection answer are used as the claims.
-    /// The first request that uses the answer runs all checks of the profile. For later requests with the
-    /// same answer and the same configuration, only the times in the answer, such as `exp`, are checked.
+    /// Runs step 6 for a token that is only introspected: an opaque token, or a JWT that this crate
+    /// does not validate. The members of the introspection answer are used as the claims. The first
+    /// request that uses the answer runs all checks of the profile. For later requests with the same
+    /// answer and the same configuration, only the times in the answer, such as `exp`, are checked.
     #[cfg(feature = "http-client")]
     fn read_answer(
         &self,
@@ -360,9 +374,9 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // When a request has validated an answer, the members of the answer are dropped. At the first call
-            // of `judged` above, no request had validated this answer. Now the members are missing, so another
-            // request has validated the answer in between. Use the result of that request.
+            // After a request has validated an answer, the members of the answer are dropped. So
+            // another request has validated this answer. Use the result of that request. If there is
+            // still no result for this type of claims, the result was stored for another type.
             let fix = || Error::Wiring {
                 fix: "an introspection answer was validated for another type of claims".into(),
             };
@@ -415,12 +429,13 @@ pub(crate) fn read_typed<C: DeserializeOwned>(claims: &Object<'_>, _: &Facts) ->
 /// The maximum number of claims that `unfit` removes, one by one. Real tokens have about 12 claims.
 const MAX_TRIED: usize = 64;
 
-/// Returns an error that names the claim that does not fit the API's type. Unlike serde's own message,
-/// this error does not contain a value.
+/// Returns an error that names the claim that does not fit the API's type, or the claims that may not
+/// fit. Unlike serde's own message, this error does not contain a value.
 ///
 /// Usually, serde's error has the path to the claim. The path is empty if the type first reads its
-/// members into a buffer (`flatten`, `untagged`, a tag, `try_from`). So this function removes one claim
-/// at a time, and converts the remaining claims. If the result changes, the removed claim does not fit.
+/// members into a buffer (`flatten`, `untagged`, a tag, `try_from`). So this function also removes one
+/// claim at a time, and converts the remaining claims. If the result changes, the removed claim can be
+/// the cause. The claim in the path is preferred if its removal changes the result.
 #[cold]
 fn unfit<C: DeserializeOwned>(claims: &Object<'_>, words: &str) -> Error {
     let field = |start| words.strip_prefix(start).and_then(|rest: &str| rest.split('`').next());

@@ -1,26 +1,28 @@
-//! A Tower layer that makes an HTTP API an OAuth 2.0 resource server. The layer validates the access
+//! A Tower layer that protects an HTTP API with OAuth 2.0 access tokens. The layer validates the access
 //! token of each request, and passes the token's claims to the handlers.
 //!
 //! For each request, the layer checks the following, in this order:
 //!
 //! 1. the credentials: one `Authorization` line with the scheme Bearer (RFC 6750 §2.1), or DPoP if you turn it on. You
 //!    can also turn on tokens in forms, in the query, and in WebSocket handshakes;
-//! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token. Only
-//!    the authorization server can read an opaque token. So, for an opaque token, the crate calls the
-//!    introspection endpoint of the authorization server (RFC 7662). This call replaces steps 3 to 5;
+//! 2. the form of the token: a well-formed JWT (RFC 7515, RFC 7519, RFC 8725), or an opaque token if you
+//!    turn on introspection (RFC 7662). Only the authorization server can read an opaque token. So the
+//!    crate calls the introspection endpoint of that server. This call replaces steps 3 to 5;
 //! 3. the issuer: `iss` is the exact name of a trusted issuer;
 //! 4. the key: the issuer's key set contains the key that the token's header names or describes
 //!    (RFC 7517). The crate fetches, caches and refreshes key sets;
 //! 5. the signature: the key verifies the token's signature;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
-//! 7. the sender: a token that is bound to a key (`cnf`) needs a proof of that key (DPoP, RFC 9449), and a token that is
-//!    bound to a client certificate needs a request with that certificate (RFC 8705 §3). If the server is not set up
-//!    to check what a token is bound to, the token is refused (RFC 7800 §3.1);
+//! 7. the sender: the claim `cnf` can bind a token to a key or to a client certificate. The request then needs a proof
+//!    of that key (DPoP, RFC 9449), or must come with that certificate (RFC 8705 §3). If the server is not set up to
+//!    check what a token is bound to, the token is refused (RFC 7800 §3.1);
 //! 8. the requirement of the route: scopes, roles, claims, the login (RFC 6749 §3.3, RFC 9470).
 //!
-//! A refused client gets 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the cause of
-//! the refusal; the response does not. If the authorization server is down, the client gets 503, never
-//! 401. The documentation of [`Refusal`](refusal::Refusal) lists all responses.
+//! Most refused clients get 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the exact cause
+//! of the refusal. The response contains only what the client needs, such as an error code and the required
+//! scopes. If a check needs the authorization server, and this server is down, the client gets 503, never
+//! 401. The documentation of [`Refusal`](refusal::Refusal) lists all responses, also those without a
+//! challenge (404, 408, 413, 500 and 503).
 //!
 //! # A first program
 //!
@@ -74,25 +76,26 @@
 //! # Next steps
 //!
 //! - [`ResourceServer`]: the handle that creates the layers. [`Builder`](builder::Builder) has every setting.
-//! - [`Issuer`] and [`Profile`]: an authorization server, where its keys are, and the format of its
-//!   tokens.
+//! - [`Issuer`] and [`Profile`]: the settings for an authorization server, such as the place of its keys and
+//!   the format of its tokens.
 //! - [DPoP](manual::dpop): how to accept tokens that are bound to a key of the client (feature `dpop`).
 //! - [client certificates](manual::mtls): how to accept tokens that are bound to a client certificate
 //!   (feature `mtls`).
 //! - `Introspection` and `ClientAuth`: the settings for introspection (feature `http-client`).
 //! - [`scope`], [`role`](policy::role), [`all_of`](policy::all_of), [`any_of`](policy::any_of): what a
 //!   route requires. See the [policies](manual::policies) in the manual.
-//! - [`ResourceServer::metadata`]: the document by which clients find the authorization server (RFC 9728). See
-//!   [metadata](manual::metadata) in the manual.
+//! - [`ResourceServer::metadata`]: the document from which clients learn the authorization server (RFC 9728).
+//!   See [metadata](manual::metadata) in the manual.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
 //! - [`expiry`]: event streams, gRPC streams and WebSockets that end when the token expires.
-//! - [`manual`]: the defaults and their reasons, attacks and the defences against them, what this crate
-//!   does not do, and the order of layers in axum.
+//! - [`manual`]: pages on the defaults and their reasons, attacks and the defences against them, the limits of
+//!   this crate, and the order of layers in axum.
 //!
 //! # Reading the source
 //!
-//! Follow a request: start at `layer/service.rs`, then read `authenticator.rs`. In `authenticator.rs`,
-//! each step is one call. The modules form five levels. From top to bottom, the levels are:
+//! Follow a request: start at `layer/service.rs`, then read `layer/gate.rs`, which calls steps 1 and 8, and
+//! `authenticator.rs`, which runs steps 2 to 7. The modules form five levels. From top to bottom, the levels
+//! are:
 //!
 //! - *face*: the API for Tower and axum;
 //! - *walk*: the order of the steps for a request;
@@ -100,7 +103,8 @@
 //! - *judgement*: pure rules;
 //! - *words*: shared types.
 //!
-//! A module imports only from its own level and from lower levels.
+//! A module imports from its own level and from lower levels, with few exceptions: *words* uses some types of
+//! `crypto` and `sender`, `replay` waits for its store, and `sender` exports the store of `redis`.
 //!
 //! # Features
 //!
@@ -108,7 +112,7 @@
 //!
 //! | feature | adds | on by default |
 //! |---|---|---|
-//! | `http-client` | an HTTPS client that fetches keys and metadata, and does introspection; and `load_user` | yes |
+//! | `http-client` | an HTTPS client that fetches keys and metadata and calls introspection endpoints; also `load_user` | yes |
 //! | `axum` | types that a handler can take as arguments (extractors), such as `AccessToken` | yes |
 //! | `dpop` | tokens that are bound to a key of the client (DPoP): proofs, nonces, and a store of used proofs | no |
 //! | `mtls` | tokens that are bound to a client certificate: the certificate of the connection, or of a proxy's header | no |
@@ -122,8 +126,8 @@
 #![forbid(unsafe_code)]
 // docs.rs shows the feature that an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Input from the network can never cause a panic. Code that needs an exception from one of the lints
-// below gives the reason.
+// Input from the network must never cause a panic. Code that needs an exception from one of these lints
+// gives the reason.
 #![cfg_attr(
     not(test),
     warn(
@@ -143,7 +147,7 @@ pub mod layer;
 mod rejection;
 pub mod server;
 
-// The walk: steps 2 to 7 of a request, and the trusted issuers.
+// The walk: steps 2 to 7 of a request, the trusted issuers, and the results that layers store in a request.
 mod authentication;
 mod authenticator;
 mod trust;
@@ -166,7 +170,7 @@ mod runtime;
 #[cfg(feature = "http-client")]
 mod users;
 
-// Judgement: pure rules over values and `now`.
+// Judgement: pure rules over values and `now`. Only `replay` also waits: for the store of used proofs.
 mod credentials;
 mod crypto;
 pub mod policy;
@@ -227,7 +231,7 @@ pub use server::handle::ResourceServer;
 pub use token::access::AccessToken;
 pub use token::claims::Claims;
 
-/// The README's example, compiled.
+/// Compiles the example of the README.
 #[cfg(all(doctest, feature = "http-client", feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -31,8 +31,8 @@ impl<C> ByRoute<C> {
     /// The requirement for the method and the route of the request.
     ///
     /// # Errors
-    /// If the table does not list this method of this route, returns a text for the log. The text is the end
-    /// of a sentence that begins with "the route requires".
+    /// Returns a text for the log if the table does not list this method of this route, or if axum has matched no
+    /// route. The text is the end of a sentence that begins with "the route requires".
     pub(crate) fn of(&self, request: &impl RequestHead) -> Result<&Fixed<C>, Excerpt> {
         let Some(text) = self.text(request) else {
             return Err(Excerpt::of(
@@ -65,7 +65,8 @@ impl<C> ByRoute<C> {
             && is_single(request.headers(), &ACCESS_CONTROL_REQUEST_METHOD)
     }
 
-    /// The text that is looked up in the table: the pattern that axum has matched, or the raw path.
+    /// The text that is looked up in the table: the pattern that axum has matched, or the raw path. Returns `None`
+    /// if axum has matched no pattern.
     fn text<'r>(&self, request: &'r impl RequestHead) -> Option<&'r str> {
         match self.table.reading() {
             Reading::MatchedPattern => matched_pattern(request),
@@ -74,7 +75,8 @@ impl<C> ByRoute<C> {
     }
 }
 
-/// The pattern that axum's router has matched.
+/// The pattern that axum's router has matched. Returns `None` if it has matched none, or without the feature
+/// `axum`.
 fn matched_pattern(request: &impl RequestHead) -> Option<&str> {
     #[cfg(feature = "axum")]
     return request.extensions().get::<axum::extract::MatchedPath>().map(|path| path.as_str());
@@ -85,8 +87,8 @@ fn matched_pattern(request: &impl RequestHead) -> Option<&str> {
     }
 }
 
-/// Whether the requirement of at least one method of this route is hidden: its response is 404 instead of
-/// 403.
+/// Whether the requirement of at least one method of this route is hidden. A hidden requirement gives 404
+/// instead of 403.
 fn hides<C>(entry: &Entry<Fixed<C>>) -> bool {
     entry.values().any(|fixed| fixed.requirement.is_hidden())
 }

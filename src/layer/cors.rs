@@ -1,12 +1,14 @@
-//! CORS: which response fields a script in a browser needs.
+//! CORS: the fields of a response that a script in a browser needs.
 
 use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::rejection::DPOP_NONCE;
 
-/// The fields of refusals that a browser hides from scripts of other origins, unless the API exposes them
-/// (Fetch §3.3.3): the challenge, the time to wait, and the nonce for the next proof (RFC 9449 §8). Pass them to `expose_headers` of tower-http's
-/// `CorsLayer`, and put that layer outside the layers of this crate.
+/// The response fields of this crate that a script in a browser may need: the challenge
+/// (`WWW-Authenticate`), the time to wait after a 503 (`Retry-After`), and the nonce for the next proof
+/// (`DPoP-Nonce`, RFC 9449 §8). A browser hides these fields from scripts of other origins, unless the API
+/// exposes them (Fetch §3.3.3). To expose them, pass the result of this function to `expose_headers` of
+/// tower-http's `CorsLayer`, and put the `CorsLayer` outside the layers of this crate.
 ///
 /// ```
 /// use tower_http::cors::{Any, CorsLayer};

@@ -1,4 +1,4 @@
-//! A requirement that is the same for all requests of a layer or of a route.
+//! A requirement that is the same for all requests to a layer, or to an entry in a table of routes.
 //!
 //! A policy has one or more branches. A branch is a set of conditions. A token meets the policy if it
 //! meets all conditions of at least one branch.
@@ -12,12 +12,12 @@ use crate::server::ResourceServer;
 use crate::server_id::ServerId;
 use crate::token::AnyToken;
 
-/// A requirement that is the same for all requests. Its challenges are built once.
+/// A requirement that is the same for all requests. The challenges are built once, with the layer.
 pub(crate) struct Fixed<C> {
     pub(crate) requirement: Requirement<C>,
     branches: Vec<Branch>,
-    /// The challenges of each branch, in the order of `branches`. A refused client gets the challenges of
-    /// one branch.
+    /// The challenges of each branch, in the order of `branches`. A client whose token lacks a scope or a login
+    /// gets the challenges of one branch.
     by_branch: Vec<Option<BranchChallenges>>,
     /// The challenges for a request without a valid token.
     pub(crate) challenges: Challenges,

@@ -7,9 +7,11 @@
 //! - there is exactly one `Content-Type` field, and its media type is
 //!   `application/x-www-form-urlencoded`.
 //!
-//! The form layer buffers the body, up to a limit. If the body is ASCII and has a parameter
-//! `access_token`, the form layer stores the token in the request's extensions. Then the form layer
-//! passes the request to the inner service, with the same bytes as its body.
+//! The form layer buffers the body, up to a limit. A larger body is refused with 413, and a body that
+//! cannot be read to its end is refused with 400. If the body is ASCII and has a parameter
+//! `access_token`, the form layer stores the token in the request's extensions. If the parameter is
+//! repeated, `ResourceServer::layer` refuses the request. The inner service gets a body with the same
+//! bytes.
 
 use std::fmt;
 use std::future::Future;
@@ -48,16 +50,18 @@ pub struct FormTokenService<S, C = Claims, R = EmptyBody> {
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// Creates a layer that accepts tokens in form bodies, too (RFC 6750 §2.2). Put this layer outside
-    /// [`layer`](Self::layer). This layer buffers the body of a form request, up to `limit` bytes, and
-    /// passes the same bytes to the inner service.
+    /// Creates a layer that finds tokens in form bodies (RFC 6750 §2.2), so that they are accepted, too. Put
+    /// this layer outside [`layer`](Self::layer), which validates the token. This layer buffers the body of a
+    /// form request (POST, PUT or PATCH), up to `limit` bytes, and passes the same bytes to the inner service.
+    /// A larger body gets 413. A body that cannot be read to its end gets 400. If
+    /// [`fapi2`](crate::builder::Builder::fapi2) is set, a token in a form is ignored.
     ///
     /// The body is read before the client is authenticated, so any client can make this layer wait. Put
     /// timeouts, and limits such as a `ConcurrencyLimit`, outside this layer.
     ///
-    /// The body type must implement `From<Bytes>`. axum's `Body` implements this trait. For hyper's
-    /// `Incoming`, add a layer that converts the body. If this layer reads a body, the trailers of that
-    /// body (RFC 9110 §6.5) are dropped. If this layer does not read a body, the trailers are kept.
+    /// The body type must implement `From<Bytes>`, as axum's `Body` does. For hyper's `Incoming`, add a layer
+    /// that converts the body. If this layer reads a body, the trailers of that body (RFC 9110 §6.5) are
+    /// dropped. If this layer does not read a body, the trailers are kept.
     pub fn form_token_layer(&self, limit: usize) -> FormTokenLayer<C, R> {
         FormTokenLayer::new(self.clone(), limit)
     }
@@ -88,8 +92,8 @@ where
             return FormTokenFuture { state: State::Inner { future: self.inner.call(request) } };
         }
         // Drop the ready service: it may hold a concurrency permit, and other requests need the permit
-        // while a slow client sends its body. Keep two clones that are not ready: one for later requests, and
-        // one for this request.
+        // while a slow client sends its body. Keep two unpolled clones: one for later requests, and one for
+        // this request.
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));
         let service = self.inner.clone();

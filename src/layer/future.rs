@@ -16,7 +16,7 @@ use crate::server::{ResourceServer, ResponseHeaders};
 
 pin_project! {
     /// The future of a [`ResourceServerService`](crate::layer::ResourceServerService). Its output is
-    /// the response of the inner service, or the refusal.
+    /// the response of the inner service, or the response to a refused request.
     pub struct ResponseFuture<S, C, R, ReqBody>
     where
         S: Service<Request<ReqBody>>,
@@ -45,7 +45,7 @@ pin_project! {
             waiting: Waiting<C>,
             held: Option<Box<Held<S, C, R, ReqBody>>>,
         },
-        // The request passed all checks. It waits until the inner service is ready.
+        // The request passed all checks, and waits until the inner service is ready.
         Readying {
             headers: ResponseHeaders,
             held: Option<Box<Held<S, C, R, ReqBody>>>,
@@ -55,8 +55,8 @@ pin_project! {
 
 /// A request that waits, and the inner service that will handle the request.
 struct Held<S, C, R, ReqBody> {
-    /// A clone on which `poll_ready` was not called yet. A ready service may hold a concurrency permit.
-    /// Other requests need the permit while this request waits.
+    /// A clone. `poll_ready` is called on it only after the wait: a ready service may hold a concurrency
+    /// permit, and other requests need the permit while this request waits.
     service: S,
     request: Request<ReqBody>,
     gate: Gate<C, R>,
@@ -122,7 +122,7 @@ where
                     HandedOn::shape(&mut response, server.body());
                     if headers.are_needed() {
                         // A handler may have copied all extensions of the request into the response.
-                        // Remove the token from the response.
+                        // Remove the token that came in the query or in a WebSocket subprotocol.
                         response.extensions_mut().remove::<QueryToken>();
                         response.extensions_mut().remove::<WebSocketTokens>();
                         let is_success = response.status().is_success();

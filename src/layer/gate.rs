@@ -1,5 +1,6 @@
 //! Decides whether a request passes. The decision uses the request's method, URI, header fields and
-//! extensions. This module does not call the inner service.
+//! extensions. If necessary, this module removes the token from the request, and stores the result in the
+//! extensions. It does not call the inner service.
 //!
 //! A lookup is asynchronous user-supplied code: an async check of a requirement, or the loader of user
 //! records.
@@ -29,8 +30,8 @@ use crate::trust::{Pending, Waited};
 #[cfg(feature = "http-client")]
 use crate::users::FindUser;
 
-/// The data that one layer needs for its decisions. The layer has a guard if it requires more than a
-/// valid token.
+/// The data that one layer needs for its decisions. `guard` is `None` if the layer has no requirement in
+/// addition to a valid token.
 pub(crate) struct Gate<C, R> {
     server: ResourceServer<C, R>,
     guard: Option<Arc<Guard<C>>>,
@@ -43,8 +44,8 @@ pub(crate) enum Role {
     /// Authenticates the request. If an outer layer of the same server has already authenticated the
     /// request, the result of the outer layer is used.
     Authenticate,
-    /// Does the same as `Authenticate` for a request with a token. A request without a token passes as
-    /// anonymous.
+    /// Does the same as `Authenticate` for a request with a token. A request without credentials, or with
+    /// credentials of a scheme that the server does not accept, passes as anonymous.
     AuthenticateIfPresent,
     /// Uses the result of an outer layer of the same server. Without this outer layer, the response is
     /// 500.
@@ -56,7 +57,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// Whether the layer reads credentials itself, and so hides them from the inner service.
+    /// Whether the layer itself reads the credentials and the client's certificate. The other layers use the
+    /// result of such a layer.
     fn authenticates(&self) -> bool {
         matches!(self, Self::Authenticate | Self::AuthenticateIfPresent)
     }
@@ -107,7 +109,8 @@ impl<C, R> Gate<C, R> {
         self.guard.as_ref().map_or(Applied::Nothing, |guard| guard.of(request))
     }
 
-    /// `scheme` is the one that the request used.
+    /// Refuses a request whose token was not accepted, or that has no token. `scheme` is the scheme that the
+    /// request used.
     fn refuse(&self, error: Error, applied: &Applied<'_, C>, scheme: Scheme) -> Refusal {
         let challenges = applied.challenges().unwrap_or(self.server.challenges());
         self.server.refusal(error, challenges, scheme)
@@ -349,8 +352,9 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Judgement::Pass(ResponseHeaders::NONE)
     }
 
-    /// Returns the result of an outer layer of the same server. Returns `None` if there is no outer layer, if the
-    /// request is anonymous, or if the configuration was reloaded after the outer layer ran.
+    /// Returns the result of the last outer layer. Returns `None` if there is no outer layer, if the outer layer
+    /// belongs to another server, if the request is anonymous, or if the configuration was reloaded after the outer
+    /// layer ran.
     fn prior(&self, request: &impl RequestHead) -> Option<PriorResult> {
         let outcome = request.extensions().get::<Authentication>()?;
         if outcome.server != *self.server.id() || outcome.generation != self.generation() {
@@ -364,15 +368,14 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         })
     }
 
-    /// An outer layer of the same server may already have accepted a proof in this request. Returns the key of that
-    /// proof. The proof is stored as used, so this layer must not check it again.
+    /// An outer layer of the same server may already have accepted the proof of this request. Returns the key of that
+    /// proof. The proof is already stored as used, so a second check would refuse it.
     fn confirmed_key(&self, request: &impl RequestHead) -> Option<Thumbprint> {
         ConfirmedKeys::of(request.extensions(), self.server.id())
     }
 
-    /// Returns the token that an outer layer of the same server has removed from the request. This layer
-    /// needs the token if a reload has changed the configuration, because the token must then be
-    /// validated again.
+    /// Returns the token that the last outer layer has removed from the request (`strip_authorization`). If a
+    /// reload has changed the configuration after the outer layer ran, this layer must validate the token again.
     fn stripped(&self, request: &impl RequestHead) -> Option<Presentation<'static>> {
         let outcome = request.extensions().get::<Authentication>()?;
         match &outcome.presented {
@@ -385,7 +388,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         }
     }
 
-    /// Validates the token again, under the current configuration.
+    /// Validates the token again, under the current configuration. If the requirement has `introspected_now`, no
+    /// cached introspection answer is used.
     fn repeat(
         &self,
         presentation: Presentation<'static>,
@@ -398,15 +402,18 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             true => Box::pin(authenticator.authenticate_now(presentation)) as BoxedFuture<_>,
             false => Box::pin(authenticator.authenticate(presentation)),
         };
-        // The outer layer has already removed the token from the request if the settings require this. So
-        // this layer removes nothing (`placement: None`).
+        // If the token must be removed from the request, the outer layer has already removed it. So this
+        // layer removes nothing (`placement: None`).
         let headers = ResponseHeaders::NONE;
         let sent = Sent { presented, scheme, placement: None, headers };
         Judgement::Wait(Waiting::Verdict { verdict, sent })
     }
 
-    /// Returns the result of `layer` or `optional_layer` of the same server. One of these layers must be
-    /// around `require`.
+    /// Returns the result of the outer layer that has authenticated the request. `require` needs such a layer of
+    /// the same server around it.
+    ///
+    /// # Errors
+    /// Returns the refusal if there is no such layer, or if the request is anonymous.
     fn required(
         &self,
         request: &impl RequestHead,
@@ -440,8 +447,8 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
     }
 }
 
-/// Lets the request pass at once if the list of lookups is empty. Otherwise, the request waits for the lookups,
-/// and passes if all lookups succeed.
+/// Without lookups, the request passes at once. Otherwise, the request waits for the lookups, and passes if all
+/// lookups succeed.
 #[inline]
 fn pass_after<C>(lookups: Option<Box<Lookups>>, headers: ResponseHeaders) -> Judgement<C> {
     let Some(lookups) = lookups else { return Judgement::Pass(headers) };
@@ -450,15 +457,15 @@ fn pass_after<C>(lookups: Option<Box<Lookups>>, headers: ResponseHeaders) -> Jud
     Judgement::Wait(Waiting::Lookups { lookups, headers, hidden })
 }
 
-/// The scheme of the token that an outer layer has accepted.
+/// The scheme of the token that a layer has accepted for this request. Without such a token, it is `Bearer`.
 pub(super) fn scheme_of_token(request: &impl RequestHead) -> Scheme {
     let outcome = request.extensions().get::<Authentication>();
     let token = outcome.and_then(|outcome| outcome.token.as_ref());
     token.map_or(Scheme::Bearer, |token| token.facts().scheme())
 }
 
-/// Moves the token from the URI to the request's extensions. Handlers and logs then do not see the
-/// token, but inner layers of this crate can use it.
+/// Moves the token from the URI to the request's extensions. Handlers and the logs of inner layers then do not
+/// show the token, but inner layers of this crate can use it.
 fn hide_query_token(request: &mut impl RequestHead) {
     if let Some(token) = credentials::query_token(request.uri()) {
         request.extensions_mut().insert(token);

@@ -1,4 +1,4 @@
-//! Refusals as gRPC answers: [`GrpcLayer`].
+//! Converts refusals to gRPC answers: [`GrpcLayer`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,10 +15,11 @@ use crate::layer::layers::{OptionalResourceServerLayer, RequireLayer, ResourceSe
 use crate::layer::user::LoadUserLayer;
 use crate::rejection::to_trailers_only;
 
-/// Answers gRPC calls with gRPC statuses. [`ResourceServerLayer::grpc`] and the methods of the same name
-/// on the other layers create this layer.
+/// Converts refusals of gRPC calls to gRPC statuses. Four methods create this layer:
+/// [`ResourceServerLayer::grpc`], [`OptionalResourceServerLayer::grpc`], [`RequireLayer::grpc`] and
+/// `LoadUserLayer::grpc`.
 ///
-/// A refusal of a gRPC call is a trailers-only answer, in which gRPC clients find the status:
+/// A refused gRPC call gets a trailers-only answer: the headers contain the status, and there is no body.
 ///
 /// ```text
 /// HTTP/2 200
@@ -33,17 +34,19 @@ use crate::rejection::to_trailers_only;
 /// [`Refusal::grpc_headers`](crate::refusal::Refusal::grpc_headers) lists the header fields of the answer (gRPC
 /// calls them metadata).
 ///
-/// A request is a gRPC call if it has exactly one `Content-Type`, and this is `application/grpc` or begins
-/// with `application/grpc+`. If any other request is refused, it gets the HTTP refusal. This includes calls
-/// of gRPC-Web (`application/grpc-web`). For gRPC statuses in calls of gRPC-Web, put a layer that translates
-/// gRPC-Web, such as `tonic_web::GrpcWebLayer`, around this layer.
+/// A request is a gRPC call if it has exactly one `Content-Type` field, and the media type in this field is
+/// `application/grpc` or begins with `application/grpc+`. Parameters of the media type are ignored. Any other
+/// refused request gets the HTTP refusal, also a call of gRPC-Web (`application/grpc-web`). If gRPC-Web calls
+/// need gRPC statuses, put a layer that translates gRPC-Web, such as `tonic_web::GrpcWebLayer`, around this
+/// layer.
 ///
-/// This layer converts every refusal of this crate that comes from a service inside this layer. So it also
-/// converts the refusals of inner layers and of handlers. So `.grpc()` on the outermost layer of this crate is enough. Other responses pass unchanged:
-/// a gRPC status of the inner service, for example.
+/// For a gRPC call, this layer converts every refusal of this crate that comes from inside: from its own
+/// layer, from inner layers, and from handlers that return a [`Refusal`](crate::refusal::Refusal). So `.grpc()`
+/// on the outermost layer of this crate is enough. Other responses pass unchanged, for example a gRPC status of
+/// the inner service.
 ///
-/// The answer has no body. So the type of the response body must implement `Default`, and its default must
-/// be empty: tonic's and axum's `Body` are such types.
+/// The answer has no body. So the type of the response body must implement `Default`, and the default value
+/// must be an empty body. The `Body` types of tonic and axum meet this condition.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -97,7 +100,7 @@ pub struct GrpcLayer<L> {
     layer: L,
 }
 
-/// A service whose refusals are gRPC answers. [`GrpcLayer`] creates it.
+/// A service that converts refusals of gRPC calls to gRPC answers. [`GrpcLayer`] creates this service.
 #[derive(Clone, Debug)]
 pub struct GrpcService<S> {
     inner: S,
@@ -106,7 +109,7 @@ pub struct GrpcService<S> {
 macro_rules! grpc {
     ($($layer:ident<$($parameter:ident),*>),*) => {$(
         impl<$($parameter),*> $layer<$($parameter),*> {
-            /// Answers gRPC calls with gRPC statuses instead of HTTP statuses. See [`GrpcLayer`].
+            /// Gives a refused gRPC call a gRPC status instead of an HTTP status. See [`GrpcLayer`].
             pub fn grpc(self) -> GrpcLayer<Self> {
                 GrpcLayer { layer: self }
             }
@@ -172,7 +175,8 @@ where
     }
 }
 
-/// Whether the request is a gRPC call ("gRPC over HTTP/2", Content-Type). gRPC-Web is another protocol.
+/// Whether the request is a gRPC call: see "Content-Type" in the specification "gRPC over HTTP/2". gRPC-Web is
+/// another protocol.
 fn is_grpc(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(content_type), None) = (types.next(), types.next()) else {

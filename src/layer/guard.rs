@@ -32,7 +32,7 @@ pub(crate) enum Guard<C> {
     ByRoute(Box<ByRoute<C>>),
 }
 
-/// Returns the requirement for a request. It can be user-supplied code.
+/// Returns the requirement for a request. A rule is user-supplied code, or a closure of the MCP layer.
 pub(crate) type Rule<C> = Arc<
     dyn Fn(&Parts, &AccessToken<C>) -> Result<Requirement<C>, ConfigError> + Send + Sync + 'static,
 >;
@@ -46,8 +46,8 @@ pub(crate) enum Applied<'a, C> {
     Fixed(&'a Fixed<C>),
     /// The layer has a rule. The rule returns the requirement for this request.
     ByRequest { rule: &'a Rule<C>, asks_now: bool },
-    /// The layer has a table, and the table does not list the route. The request is refused. The log
-    /// shows `requires`. The response is 404 instead of 403 if `hidden` is `true`.
+    /// The layer has a table, and the table does not list the method and the route. The request is refused.
+    /// The log shows `requires`. The response is 404 instead of 403 if `hidden` is `true`.
     Unlisted { requires: Excerpt, hidden: bool },
 }
 
@@ -86,10 +86,9 @@ impl<C> Guard<C> {
 }
 
 impl<C> Applied<'_, C> {
-    /// The challenges for a request without a valid token. Returns `None` if the layer has no challenges
-    /// of its own. Then the general challenges of the server are used. A hidden route also uses the
-    /// general challenges, because a challenge with the scopes of the route would show that the route
-    /// exists.
+    /// The challenges of this requirement, for a request without a valid token. If the result is `None`, the
+    /// general challenges of the server are used. A hidden requirement has no challenges of its own, because a
+    /// challenge with its scopes would show that the route exists.
     pub(crate) fn challenges(&self) -> Option<&Challenges> {
         match self {
             Self::Fixed(fixed) if !fixed.requirement.is_hidden() => Some(&fixed.challenges),
@@ -97,7 +96,7 @@ impl<C> Applied<'_, C> {
         }
     }
 
-    /// Whether the crate must introspect the token for each request, even if an answer is cached.
+    /// Whether the crate must introspect the token for this request, even if an answer is cached.
     #[inline]
     pub(crate) fn asks_now(&self) -> bool {
         match self {
@@ -107,8 +106,8 @@ impl<C> Applied<'_, C> {
         }
     }
 
-    /// Whether the response is 404 instead of 403 if a lookup refuses the request. A lookup is
-    /// asynchronous user-supplied code.
+    /// Whether the response is 404 instead of 403 if the loader of user records refuses the request. The
+    /// async checks of a requirement do not use this function: `Lookups` has its own `hidden`.
     #[cfg(feature = "http-client")]
     pub(crate) fn is_hidden(&self) -> bool {
         match self {
@@ -124,8 +123,8 @@ impl<C: Send + Sync + 'static> Applied<'_, C> {
     /// for.
     ///
     /// # Errors
-    /// Returns the refusal if the token does not meet the requirement. The caller must report the refusal
-    /// to the log.
+    /// Returns the refusal if the token does not meet the requirement, if the table does not list the route, or
+    /// if the rule fails. The caller must report the refusal to the log.
     #[inline]
     pub(crate) fn evaluate(
         &self,

@@ -3,9 +3,9 @@
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
-/// The head of a request. Most layers read the head while it is still part of the `Request`. If user-supplied
-/// code of a layer reads the head, the layer separates the head from the body before it calls that code. The
-/// code then receives the head as `Parts`.
+/// The head of a request. Most layers read the head while it is still part of the `Request`. User-supplied code
+/// receives the head as `Parts`. So a layer with user-supplied code that reads the head first separates the head
+/// from the body.
 pub(crate) trait RequestHead {
     fn method(&self) -> &Method;
     fn uri(&self) -> &Uri;
@@ -14,7 +14,8 @@ pub(crate) trait RequestHead {
     fn headers_mut(&mut self) -> &mut HeaderMap;
     fn extensions(&self) -> &Extensions;
     fn extensions_mut(&mut self) -> &mut Extensions;
-    /// Calls `hide` with both the header fields and the extensions, so that it can move a value from one to the other.
+    /// Calls `hide` with both the header fields and the extensions, so that `hide` can move a value from the header
+    /// fields to the extensions.
     fn hide_with(&mut self, hide: impl FnOnce(&mut HeaderMap, &mut Extensions)) {
         let mut headers = std::mem::take(self.headers_mut());
         hide(&mut headers, self.extensions_mut());

@@ -16,21 +16,22 @@ use crate::rejection::EmptyBody;
 use crate::server::ResourceServer;
 use crate::token::{AccessToken, Claims};
 
-/// Protects a service. [`ResourceServer::layer`](crate::ResourceServer::layer) and
-/// [`protect`](crate::ResourceServer::protect) create this layer.
+/// Protects a service. [`ResourceServer::layer`](crate::ResourceServer::layer),
+/// [`protect`](crate::ResourceServer::protect) and
+/// [`protect_routes`](crate::ResourceServer::protect_routes) create this layer.
 pub struct ResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
-/// Protects a service, and lets anonymous requests pass.
+/// Validates the tokens of requests, and lets requests without a token pass as anonymous.
 /// [`ResourceServer::optional_layer`](crate::ResourceServer::optional_layer) creates this layer.
 pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
-/// Authorizes a route that is inside `layer` or `optional_layer`. The response is 403 if the token does
-/// not meet the requirement, or 404 if the requirement is [`hidden`](crate::policy::Requirement::hidden). [`ResourceServer::require`](crate::ResourceServer::require) creates this
-/// layer.
+/// Authorizes a route inside another layer of the same server, such as `layer`. Refuses a token that does not
+/// meet the requirement. [`ResourceServer::require`](crate::ResourceServer::require) and
+/// [`require_with`](crate::ResourceServer::require_with) create this layer.
 pub struct RequireLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
@@ -83,9 +84,10 @@ impl<C, R> ResourceServer<C, R> {
         ResourceServerLayer::new(Gate::new(self.clone(), None, Role::Authenticate))
     }
 
-    /// Authenticates requests that have a token. A request without credentials, or with a scheme that this
-    /// server does not accept tokens with, passes as anonymous. A request with a bad token is refused. The response
-    /// is the same response that [`layer`](Self::layer) gives.
+    /// Authenticates requests that have a token. A request without credentials passes as anonymous. A request
+    /// whose credentials have another scheme than `Bearer` (or `DPoP`, if you turn on DPoP) also passes as
+    /// anonymous. A request with a bad token is refused: the client gets the same response that
+    /// [`layer`](Self::layer) gives.
     ///
     /// Handlers take `Option<AccessToken>`. If an API also has protected routes, put the optional
     /// routes in a separate router and merge the two routers. An `optional_layer` inside `layer` has no
@@ -136,11 +138,19 @@ impl<C, R> ResourceServer<C, R> {
         OptionalResourceServerLayer::new(Gate::new(self.clone(), None, Role::AuthenticateIfPresent))
     }
 
-    /// Authorizes a route that is inside `layer` or `optional_layer`. The response is 403 if the token
-    /// does not meet the requirement, or 404 if the requirement is [`hidden`](crate::policy::Requirement::hidden).
+    /// Authorizes a route inside another layer of the same server, such as `layer`. The response depends on
+    /// what the token lacks:
     ///
-    /// The new layer uses the result of `layer` or `optional_layer` of the same server. One of these two
-    /// layers must be around the route. Otherwise, the response is 500, and the log describes the fix.
+    /// - 401 if the client needs a new login, or a token of another kind, such as a more recent token;
+    /// - 403 if the token lacks anything else, such as a scope;
+    /// - 404 if the requirement is [`hidden`](crate::policy::Requirement::hidden), unless a new login is enough.
+    ///
+    /// An anonymous request, which `optional_layer` lets pass, gets 401.
+    /// [`Refusal`](crate::refusal::Refusal) lists all responses.
+    ///
+    /// The new layer uses the result of the layer that has authenticated the request: `layer`, `optional_layer`,
+    /// `protect`, `protect_routes` or `protect_mcp`. Such a layer of the same server must be around the route.
+    /// Otherwise, the response is 500, and the log describes the fix.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -197,6 +207,9 @@ impl<C, R> ResourceServer<C, R> {
     /// [`Policy::try_scope`](crate::policy::Policy::try_scope). With `scope(..)`, a client could cause a
     /// panic. If `rule` returns an error, the response is 403, and the log contains the error.
     ///
+    /// A requirement that `rule` returns cannot have `introspected_now`: the response would be 500. Put a
+    /// separate `require(introspected_now())` around the route.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -249,7 +262,7 @@ impl<C, R> ResourceServer<C, R> {
     }
 
     /// Authenticates and authorizes in one layer. The challenge of a 401 response also names the scopes
-    /// that the route requires.
+    /// that the route requires, unless the requirement is [`hidden`](crate::policy::Requirement::hidden).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -2,24 +2,33 @@
 //!
 //! For each request:
 //!
-//! - without a valid token, the layer answers with a [`Refusal`](crate::refusal::Refusal). The layer does
-//!   not call the inner service. It does not read the request's body, unless tokens in forms are turned on;
-//! - with a valid token, the layer stores the token in the request's extensions and calls the inner
-//!   service.
+//! - if the token is missing or not valid, or does not meet the requirement of the route, the response is a
+//!   [`Refusal`](crate::refusal::Refusal). The layer does not call the inner service. An
+//!   [`optional_layer`](crate::ResourceServer::optional_layer) lets a request without a token pass;
+//! - if the token is valid and meets the requirement, the layer calls the inner service. The request's
+//!   extensions then contain the token.
 //!
-//! The layer returns the responses and errors of the inner service unchanged, with these exceptions:
+//! Only [`FormTokenLayer`] and [`McpLayer`] read the body of a request. The other layers read only the head.
+//!
+//! The layers return the responses and errors of the inner service unchanged, with these exceptions:
 //!
 //! - a refusal from a handler or an extractor gets the body that
 //!   [`refusal_body`](crate::builder::Builder::refusal_body) sets;
 //! - a refusal of a gRPC call becomes a gRPC answer, if the layer has [`grpc`](ResourceServerLayer::grpc);
 //! - if the client sent the token in the query of the URI or as a WebSocket subprotocol, the layer removes the token
 //!   from the extensions of the response. (The layer has moved the token to the request's extensions, and a handler may
-//!   copy these extensions into the response.) If the token was in the query, a successful response also gets
-//!   `Cache-Control: private`, so that shared caches do not store the response;
-//! - if nonces for DPoP are turned on, a response can get a fresh nonce in `DPoP-Nonce`.
+//!   copy these extensions into the response.) A successful response also gets `Cache-Control: private`, unless its
+//!   `Cache-Control` is stricter, so that shared caches do not store the response;
+//! - if the nonce of the client's DPoP proof is old, the response gets a fresh nonce in `DPoP-Nonce`, and
+//!   `Cache-Control: no-store`;
+//! - if the token is bound to a client certificate that came in a header, the response gets `Vary` with the name of
+//!   this header. The header itself, `Client-Cert` and `Client-Cert-Chain` are removed from the response;
+//! - an [`McpLayer`] ends an event stream when the token expires, and a tool can replace the response
+//!   ([`respond_instead`](crate::refusal::Refusal::respond_instead)).
 //!
-//! If everything that the decision needs is cached, the layer decides synchronously. Only a request that
-//! waits for the network needs a boxed future.
+//! If everything that the decision needs is cached, the layer decides synchronously. A boxed future is needed
+//! only if the request must wait (for keys, introspection, the store of used proofs, or user-supplied code), if
+//! an inner layer validates the token again, or if the layer is an [`McpLayer`].
 
 mod by_route;
 mod cors;

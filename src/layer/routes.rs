@@ -14,10 +14,13 @@ impl<C, R> ResourceServer<C, R> {
     /// [`Routes`] describes the patterns of the table.
     ///
     /// If the table does not list the method and the route of a request, the request is refused. With a
-    /// valid token, the response is 403. Without a valid token, the response is the same response that
-    /// [`layer`](Self::layer) gives.
+    /// valid token, the response is 403, or 404 if the table has
+    /// [`hide_unlisted`](Routes::hide_unlisted). Without a valid token, the response is the same
+    /// response that [`layer`](Self::layer) gives. [`allow_preflight`](Routes::allow_preflight) lets CORS
+    /// preflight requests pass.
     ///
-    /// For a listed route, the challenge of a 401 response names the scopes that the route requires.
+    /// For a listed route, the challenge of a 401 response names the scopes that the route requires, unless
+    /// the requirement is [`hidden`](crate::policy::Requirement::hidden).
     ///
     /// For an axum router:
     #[cfg_attr(feature = "axum", doc = "```")]

@@ -1,4 +1,4 @@
-//! The service that the layers create. Start reading here: [`ResourceServerService::call`].
+//! The service that most layers create. To read the source, start here: [`ResourceServerService::call`].
 
 use std::fmt;
 use std::mem;

@@ -1,4 +1,4 @@
-//! Loads the user record that the API's own loader returns for a token: [`ResourceServer::load_user`].
+//! Loads a user record for a token, with the API's own loader: [`ResourceServer::load_user`].
 
 use std::fmt;
 use std::future::Future;
@@ -34,9 +34,9 @@ pub struct LoadUserLayer<U, C = Claims, R = EmptyBody> {
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// Loads a user record for the token of each request. `loader` is your code: for example, it reads
     /// the record from a database. Handlers get the record as
-    /// [`LoadedUser<U>`](crate::extract::LoadedUser). Put this layer inside [`layer`](Self::layer),
-    /// [`protect`](Self::protect) or [`optional_layer`](Self::optional_layer). This function needs the
-    /// feature `http-client`.
+    /// [`LoadedUser<U>`](crate::extract::LoadedUser). Put this layer inside a layer of the same server that
+    /// authenticates the request, such as [`layer`](Self::layer), [`protect`](Self::protect) or
+    /// [`optional_layer`](Self::optional_layer). This function needs the feature `http-client`.
     ///
     /// The loader receives a token that was already validated. The loader can refuse the request, but cannot
     /// accept an invalid token:
@@ -47,22 +47,25 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// | returns [`LookupError::Refused`] | 403 without an error code |
     /// | returns [`LookupError::Unavailable`], takes longer than the deadline, or panics | 503 with `Retry-After`, never 401 |
     ///
-    /// If the outer layer is `optional_layer`, an anonymous request passes without a user record. If no
-    /// layer of the same server is around this layer, the response is 500, and the log describes the fix.
+    /// If an outer layer, such as `optional_layer`, lets an anonymous request pass, the request also passes this
+    /// layer, without a user record. If no layer of the same server is around this layer, the response is 500,
+    /// and the log describes the fix.
     ///
-    /// The crate caches one user record for each token. The default time is 60 s;
-    /// [`cache_for`](LoadUserLayer::cache_for) changes this time. A record is never used after the
-    /// token's `exp` or after a [`reload`](Self::reload). If your data about a user changes, handlers can
-    /// see the old record until this time is over. The cache contains a keyed hash of the token, never
+    /// The crate caches one user record for each token. By default, a record is used for 60 s;
+    /// [`cache_for`](LoadUserLayer::cache_for) changes this time. Until this time is over, handlers can see an
+    /// old record, even if your data about the user has changed. A cached record is never used after the
+    /// token's `exp` or after a [`reload`](Self::reload). The cache contains a keyed hash of the token, never
     /// the token itself. Failures are not cached.
     ///
-    /// At most one call of the loader for the same token is in progress (single flight). All requests
-    /// with this token wait for this call. If a client disconnects, the call continues for the other
-    /// requests. A waiting request does not occupy a place in a `ConcurrencyLimit` or a `Buffer` that is
-    /// inside this layer.
+    /// For each token, at most one call of the loader is in progress (single flight). All requests with the same
+    /// token wait for the same call. If a client disconnects, the call continues. A waiting request does not
+    /// occupy a place in a `ConcurrencyLimit` or a `Buffer` that is inside this layer. There is one exception:
+    /// if a test has injected the token, or if the first `load_user` of the server was added while the request
+    /// was in progress, the request has its own call of the loader, and nothing is cached.
     ///
-    /// There are three limits. At most 8,192 requests wait. At most 4,096 requests wait for the same
-    /// token. At most 1,024 calls of the loader are in progress. Requests beyond a limit get 503.
+    /// The layer and its clones share three limits: at most 8,192 requests wait, at most 4,096 of these
+    /// requests wait for the same token, and at most 1,024 calls of the loader are in progress. Requests
+    /// beyond a limit get 503.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -156,8 +159,8 @@ where
         Self::new(self.server, Arc::clone(self.users.loader()), settings)
     }
 
-    /// How long a user record may be used after the call of the loader began. The default is 60 s. The
-    /// maximum is 24 hours: a longer time counts as 24 hours. With zero, user records are not cached. But
+    /// How long a user record may be used. The time begins with the call of the loader. The default is 60 s.
+    /// The maximum is 24 hours: a longer time counts as 24 hours. With zero, user records are not cached. But
     /// even with zero, requests with the same token at the same time share one call of the loader.
     pub fn cache_for(self, time: Duration) -> Self {
         self.set(|settings| settings.cache_for = time.min(MAX_CACHE_FOR))
@@ -212,7 +215,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Judgement::Pass(ResponseHeaders::NONE)
     }
 
-    /// Returns the result of an outer layer of the same server. Such a layer must be around `load_user`.
+    /// Returns the result of the last outer layer. `load_user` needs an outer layer of the same server.
     fn own_outcome<'a>(
         &self,
         request: &'a impl RequestHead,

@@ -13,15 +13,17 @@ use crate::server::ResponseHeaders;
 #[cfg(feature = "http-client")]
 use crate::users::{AnyUser, UserWait};
 
-/// The result that a request waits for.
+/// A wait of a request, with the data that is needed after the wait.
 pub(crate) enum Waiting<C> {
-    /// The request waits for the validation of its token. The validation needs the network.
+    /// The request waits for the validation of its token. The validation may need the network, the store of
+    /// used proofs, or user-supplied code.
     Verdict { verdict: BoxedFuture<VerdictResult<C>>, sent: Sent },
     /// The token is valid, and the request waits for the asynchronous checks of the requirement
-    /// (lookups). If all lookups succeed, the request passes, and the response gets these headers. If a
-    /// lookup refuses the request, the response is 404 if `hidden` is `true`, and 403 otherwise.
+    /// (lookups). If all lookups succeed, the request passes, and `headers` are added to the response. If a
+    /// lookup refuses the request, the response is 404 if `hidden` is `true`, and 403 otherwise. If a lookup
+    /// is unavailable, the response is 503.
     Lookups { lookups: BoxedFuture<Result<(), Error>>, headers: ResponseHeaders, hidden: bool },
-    /// The token is valid, and the request waits for the user record that the API's own loader returns.
+    /// The token is valid, and the request waits for its user record, which the API's own loader returns.
     #[cfg(feature = "http-client")]
     User(UserWait),
 }
@@ -43,10 +45,10 @@ pub(crate) enum Done<C> {
 pub(crate) struct Sent {
     pub(crate) presented: Presented,
     pub(crate) scheme: Scheme,
-    /// The place of the token in the request. `None` if an outer layer has already removed the token from
-    /// this place, or has decided to keep the token there.
+    /// The place of the token in the request. `None` if an outer layer has already decided whether to remove
+    /// the token from its place.
     pub(crate) placement: Option<Placement>,
-    /// The headers that the response needs because of how the client sent the token.
+    /// The response headers that depend on how the client sent the token.
     pub(crate) headers: ResponseHeaders,
 }
 

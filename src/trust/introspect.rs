@@ -14,9 +14,11 @@ use crate::trust::pending::{Pending, Waited};
 use crate::trust::resolved::Resolved;
 
 impl Resolved<'_> {
-    /// Returns the introspection answer about a token. If the request has already waited for an answer
-    /// under the current configuration, returns this answer. Otherwise, returns the cached answer. If no
-    /// answer is cached, returns [`Pending::Answer`].
+    /// Returns the introspection answer about an active token. If the request has already waited for an
+    /// answer under the current configuration, returns this answer. Otherwise, returns the cached
+    /// answer, unless the request requires a new answer (`asks_now`). If there is no such answer,
+    /// returns [`Pending::Answer`]. Returns [`Pending::Refused`] if the token is known to be inactive,
+    /// if the server cannot be asked now, or if the issuer has no introspection.
     pub(crate) fn introspect(
         &self,
         token: &Token68<'_>,
@@ -78,13 +80,18 @@ impl TrustedIssuer {
         self.profile.read_answer(members, &self.expected(members, now))
     }
 
-    /// Combines the claims of a validated JWT with the introspection answer about the same token. The
-    /// answer can only restrict the token:
+    /// Combines the claims of a validated JWT with the introspection answer about the same token. If
+    /// the answer contradicts the JWT, the token is refused. Otherwise, the answer can only restrict
+    /// the token. Members that the answer does not have restrict nothing:
     ///
     /// - the scope is the intersection of the JWT's scope and the answer's scope;
     /// - the expiry is the earlier of the JWT's expiry and the answer's expiry;
     /// - the token counts as a user's token only if the JWT shows a user, and the answer does not show
-    ///   that the token belongs to a client.
+    ///   that the token belongs to a client;
+    /// - the token is bound to everything that the `cnf` of the JWT or of the answer names;
+    /// - the token keeps only the roles that are in the JWT and in the answer;
+    /// - the token loses its `acr` if the answer has another `acr`;
+    /// - `auth_time` is the earlier of the two, or absent if one of the two is not a time.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,

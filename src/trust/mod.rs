@@ -28,7 +28,8 @@ pub(crate) use settings::TrustSettings;
 #[derive(Debug)]
 pub(crate) struct Trust {
     /// The number of this configuration. Each reload increases the number. If a request waited for a
-    /// result under an earlier configuration, the result has a different number and is not used.
+    /// resolver result or an introspection answer under an earlier configuration, that result has a
+    /// different number and is not used.
     pub(crate) generation: u64,
     pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
     /// The names of the issuers, for the log.
@@ -46,8 +47,9 @@ impl Trust {
         tenants.iter().for_each(|tenant| tenant.issuer.keys.tell_of_seed());
     }
 
-    /// Returns how much the longest introspection deadline exceeds the default deadline. Returns zero if
-    /// no issuer has a longer deadline than the default.
+    /// Returns how much the longest introspection deadline of the configured issuers exceeds the
+    /// default deadline. Returns zero if no configured issuer has a longer deadline than the default.
+    /// The deadlines of tenants do not count.
     pub(crate) fn longer_calls(&self) -> Duration {
         #[cfg(feature = "http-client")]
         return self
@@ -60,7 +62,9 @@ impl Trust {
         Duration::ZERO
     }
 
-    /// Finds the issuer that the token names, by exact comparison (RFC 9068 §4).
+    /// Finds the issuer that the token names in `iss`. The names and aliases of configured issuers are
+    /// compared exactly (RFC 9068 §4). A template matches the names of its tenants. If no configured
+    /// issuer matches, this function looks for a tenant of the resolver.
     pub(crate) fn resolve(
         &self,
         claims: &Object<'_>,

@@ -29,8 +29,8 @@ pub(crate) enum Pending {
     Answer(Box<AnswerWait>, Option<Arc<Tenant>>),
 }
 
-/// The results that a request has already waited for. Because of these results, the request waits for
-/// each dependency at most once.
+/// The results that a request has already waited for, and the settings of its waits. Because of these
+/// results, the request waits for each dependency at most once per configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waited {
     /// Whether the token must be introspected for this request, even if an answer is cached.
@@ -48,7 +48,8 @@ pub(crate) struct Waited {
 }
 
 impl Waited {
-    /// Keeps the tenant of a request, so that later steps do not look the tenant up.
+    /// Keeps the tenant of a request, so that later steps still find the tenant if the cache evicts it.
+    /// Does nothing if there is no tenant.
     pub(crate) fn keep(&mut self, tenant: Option<Arc<Tenant>>) {
         if let Some(tenant) = tenant {
             self.issuer = Some(tenant.resolution());

@@ -1,4 +1,4 @@
-//! The issuer that validates a token.
+//! The trusted issuer of a token. Its settings decide how this crate validates the token.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::trust::issuer::{TrustedIssuer, Unverified};
 use crate::trust::pending::{Pending, Waited};
 use crate::trust::tenants::{Tenant, Tenants};
 
-/// The issuer that validates a token: a configured issuer, or a tenant that the resolver found.
+/// The trusted issuer of a token: a configured issuer, or a tenant that the resolver found.
 pub(crate) enum Resolved<'a> {
     /// An issuer of the configuration.
     Configured(&'a TrustedIssuer),
@@ -28,7 +28,7 @@ impl Deref for Resolved<'_> {
 }
 
 impl Resolved<'_> {
-    /// Verifies the token's signature.
+    /// Verifies the token's signature. If the issuer is a tenant, then marks the tenant as confirmed.
     pub(crate) fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,
@@ -50,8 +50,8 @@ impl Resolved<'_> {
         }
     }
 
-    /// Marks a tenant as confirmed, because the signature of one of its tokens was verified. Does
-    /// nothing for a configured issuer.
+    /// Marks a tenant as confirmed, because the signature of one of its tokens was verified, or because
+    /// one of its tokens was introspected and accepted. Does nothing for a configured issuer.
     pub(crate) fn confirm(&self) {
         if let Self::Tenant(tenant, tenants) = self
             && tenant.confirm()

@@ -4,8 +4,9 @@
 //! The decision depends on the configuration and on two properties of the token (RFC 7662 §2.1):
 //!
 //! - which trusted issuer the token names in `iss`, if any;
-//! - whether the token has the form of a JWT. By default, this crate validates a JWT itself, and never
-//!   treats a JWT as an opaque token. Every token that does not have the form of a JWT is opaque.
+//! - whether the token has the form of a JWT. By default, this crate validates a JWT itself. There is
+//!   one exception: if an issuer is configured for opaque tokens, a JWT without `iss` is introspected
+//!   like an opaque token. Every token that does not have the form of a JWT is opaque.
 
 use std::sync::Arc;
 
@@ -29,8 +30,8 @@ use crate::trust::resolved::Resolved;
 pub(crate) enum Route<'t, 'a> {
     /// This crate validates the token. This is the default for a JWT.
     Validate(Resolved<'t>, UnverifiedJwt<'a>),
-    /// This crate validates the token, and the token is also introspected. A setting of the issuer or the
-    /// route (`introspected_now`) requires this.
+    /// This crate validates the token, and the token is also introspected. A setting of the issuer, or
+    /// the requirement `introspected_now` of the route, asks for this.
     #[cfg(feature = "http-client")]
     ValidateAndIntrospect(Resolved<'t>, UnverifiedJwt<'a>),
     /// The token is only introspected. This crate does not verify the signature. The token is opaque, is
@@ -77,10 +78,14 @@ impl Trust {
         Ok(Route::Validate(issuer, jwt))
     }
 
-    /// Refuses some tokens before their claims are read, so that a flood of forged kids costs little. A
-    /// token is refused at this point if all conditions are true for every issuer: the key set is fresh,
-    /// the kid is not in the set, and the rate limit allows no fetch now. Without this function, a later
-    /// step would refuse the same token, at three times the cost.
+    /// Refuses some tokens before their claims are read, so that a flood of forged kids costs little.
+    /// Without this function, a later step would refuse the same tokens, at three times the cost. A
+    /// token with a kid is refused at this point if all these conditions are true:
+    ///
+    /// - there is at least one configured issuer, and there is no resolver;
+    /// - no issuer introspects tokens without `iss`, and no issuer's JWTs are only introspected;
+    /// - for every issuer, the key set is fresh, the kid is not in the set, and the rate limit allows
+    ///   no fetch now.
     fn refuse_early(&self, header: &Header) -> Result<(), Error> {
         let Some(kid) = header.kid.as_deref() else {
             return Ok(());
@@ -105,8 +110,9 @@ impl Trust {
 #[cfg(feature = "http-client")]
 impl Trust {
     /// The issuer that introspects every token, whether the token is a JWT or opaque. There is such an
-    /// issuer only if exactly one issuer is configured, there is no resolver, and the issuer's JWTs are
-    /// only introspected.
+    /// issuer only if all these conditions are true: exactly one issuer is configured; there is no
+    /// resolver; the issuer's JWTs are only introspected (`only`); and the issuer also introspects
+    /// opaque tokens (no `not_for_opaque_tokens`).
     fn introspects_all(&self) -> Option<Resolved<'_>> {
         match (self.issuers.as_slice(), &self.tenants) {
             ([issuer], None) if issuer.introspects(Jwts::Introspect) => self.introspects_opaque(),
@@ -114,8 +120,8 @@ impl Trust {
         }
     }
 
-    /// The issuer that introspects a JWT without `iss`. There is at most one such issuer. A JWT without
-    /// `iss` is refused if its `typ` shows that the JWT is not an access token.
+    /// The issuer that introspects this JWT, if the JWT has no `iss`. There is at most one such issuer.
+    /// A JWT without `iss` is refused if its `typ` shows that the JWT is not an access token.
     fn introspects_nameless(&self, jwt: &UnverifiedJwt<'_>) -> Result<Option<Resolved<'_>>, Error> {
         let Some(issuer) = self.introspects_opaque() else { return Ok(None) };
         if jwt.claims.contains("iss") {
@@ -125,7 +131,7 @@ impl Trust {
         Ok(Some(issuer))
     }
 
-    /// The issuer that introspects a token without `iss`. There is at most one such issuer.
+    /// The issuer that introspects tokens without `iss`. There is at most one such issuer.
     fn introspects_opaque(&self) -> Option<Resolved<'_>> {
         let is_opaque = |issuer: &&Arc<TrustedIssuer>| {
             issuer.introspection.as_ref().is_some_and(|introspection| introspection.opaque)

@@ -36,7 +36,7 @@ impl<B> McpBody<B> {
         Self { body: Kind::Own { body, expired: None, is_over: false } }
     }
 
-    /// The body ends when the token expires.
+    /// Creates a body that ends when the token expires, or earlier if `body` ends earlier.
     pub(super) fn until(body: B, expired: Expired) -> Self {
         Self { body: Kind::Own { body, expired: Some(expired), is_over: false } }
     }

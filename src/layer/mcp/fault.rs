@@ -1,4 +1,4 @@
-//! Why a body is refused.
+//! The reasons to refuse a request because of its body.
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -7,10 +7,11 @@ use crate::error::Error;
 use crate::policy::Message;
 use crate::token::Excerpt;
 
-/// Why a body is refused.
+/// The reason for a refusal: a fault of the body, or checks that took too long.
 pub(super) struct Fault {
     pub(super) error: Error,
-    /// The code and the text of a JSON-RPC error, and the id of the message.
+    /// The code and the text of the JSON-RPC error in the response, and the id of the message. `None` if the response
+    /// has no JSON-RPC error.
     pub(super) json_rpc: Option<(i32, &'static str, Option<String>)>,
 }
 
@@ -27,8 +28,8 @@ impl Fault {
         }
     }
 
-    /// The policy does not list the tool, resource or prompt of a message. `kind` says which of the three it is. The log
-    /// shows `kind`.
+    /// The policy does not list the method, tool, resource or prompt of a message. `kind` says what the policy must
+    /// list, for example `a listed tool`. The log shows `kind`.
     pub(super) fn unlisted(kind: &'static str) -> Self {
         Self::of(Error::AccessDenied { requires: Excerpt::of(kind) })
     }
@@ -46,8 +47,9 @@ impl Fault {
     }
 }
 
-/// Refuses a body with a content coding or with another character set than UTF-8. The inner service would decode such a
-/// body. It could then read a message that differs from the message that this layer has checked.
+/// Refuses a body that has a content coding, several content types, or a character set other than UTF-8. The inner
+/// service could decode such a body in another way than this layer. Then it would read another message than the message
+/// that this layer has checked.
 pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), Fault> {
     let malformed = |problem| Err(Fault::malformed(problem, None));
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();

@@ -1,5 +1,5 @@
-//! The service that reads the messages in the body, and checks that the token meets their requirements. The token is
-//! already validated when the request reaches this service.
+//! The service that reads the messages in the body, if the policy depends on them, and checks that the token meets the
+//! requirements of the policy. The token is already validated when the request reaches this service.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -29,15 +29,16 @@ use crate::scheme::Scheme;
 use crate::server::ResourceServer;
 use crate::token::AccessToken;
 
-/// Reads the messages in the body, and checks that the token meets their requirements. It is the inner service of the
-/// layer that validates the token.
+/// Reads the messages in the body, if the policy depends on them, and checks that the token meets the requirements of
+/// the policy. This service is inside the layer that validates the token.
 pub struct McpMessages<S, C, R> {
     inner: S,
     server: ResourceServer<C, R>,
     prepared: Arc<Prepared<C>>,
 }
 
-/// A boxed future. The cost of the box does not matter, because the service must wait for the client to send the body.
+/// A boxed future, because the type of an `async` block has no name. Every request needs the box, even if no body is
+/// read. The cost of the box is small: if a body is read, the wait for the client takes much longer.
 pub(super) type BoxedResponse<B, E> =
     Pin<Box<dyn Future<Output = Result<Response<McpBody<B>>, E>> + Send>>;
 
@@ -108,8 +109,8 @@ where
     }
 }
 
-/// Evaluates all requirements. Every one of them must be met. The caller sets the deadline: several guards may each
-/// wait for introspection and async checks.
+/// Evaluates the requirements of all guards. The token must meet each of them. The caller sets one deadline for all
+/// guards, because each guard may wait for introspection and async checks.
 async fn judge<C: Send + Sync + 'static, R>(
     guards: Vec<Arc<Guard<C>>>,
     head: &mut Parts,
@@ -132,7 +133,8 @@ async fn judge<C: Send + Sync + 'static, R>(
     Ok(())
 }
 
-/// The response of the inner service, or the refusal that a tool has set with `respond_instead`. A stream of events ends when the token expires.
+/// Returns the response of the inner service, or the refusal that a tool has set with `respond_instead`. If the
+/// response is a stream of events, the stream ends when the token expires.
 fn respond<C, R, B>(
     response: Response<B>,
     slot: &ToolRefusal,

@@ -2,13 +2,14 @@
 //!
 //! The layer does the following for each request, in this order:
 //!
-//! 1. It checks the origin, if the request comes from a web page.
-//! 2. It validates the token, as every layer of this crate does.
-//! 3. It reads the body, if a tool, a resource or a prompt has a requirement. The size of the body is limited. The inner
-//!    service gets the same body.
-//! 4. If it has read the body, it checks that the headers `Mcp-Method` and `Mcp-Name` agree with the body.
-//! 5. It evaluates the requirement that applies to every request, and the requirement of each message in the body. The
-//!    token must meet all of them.
+//! 1. It checks the header `Origin`, if the request has one and the policy does not accept every origin.
+//! 2. It validates the token, as the layer of [`ResourceServer::layer`] does.
+//! 3. It reads the body, if the policy lists a method, a tool, a resource or a prompt. The size of the body and the
+//!    time to send it are limited. The inner service gets the same body.
+//! 4. It checks that the headers `Mcp-Method` and `Mcp-Name` agree with the body. It does this only if it has read the
+//!    body, and only if the request names version 2026-07-28 of the protocol.
+//! 5. It evaluates the requirement that applies to every request. If it has read the body, it also evaluates the
+//!    requirements of the messages in the body. The token must meet all requirements.
 
 mod body;
 mod fault;
@@ -44,11 +45,15 @@ pub struct McpLayer<C = Claims, R = EmptyBody> {
 }
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
-    /// Makes an MCP server a resource server, for revisions 2025-06-18, 2025-11-25 and 2026-07-28 of MCP.
+    /// Creates a layer that protects an MCP server, for revisions 2025-06-18, 2025-11-25 and 2026-07-28 of MCP.
     ///
-    /// [`McpPolicy`] says what each request, tool, resource and prompt requires. The server needs
-    /// [`Builder::resource`](crate::builder::Builder::resource): the URL of the MCP endpoint, which is also the audience of
-    /// the tokens. A body has at most 4 MiB, otherwise the response is 413. A client has 30 seconds to send the body.
+    /// [`McpPolicy`] says what each request, method, tool, resource and prompt requires. The server needs
+    /// [`Builder::resource`](crate::builder::Builder::resource): the URL of the MCP endpoint, which is also the
+    /// audience of the tokens.
+    ///
+    /// If the policy lists a method, a tool, a resource or a prompt, the layer reads the body of each request. If the
+    /// body has more than 4 MiB, the response is 413. If the client needs more than 30 seconds to send the body, the
+    /// response is 408.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -107,10 +112,13 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
         self.try_protect_mcp(policy).unwrap_or_else(|error| panic!("protect_mcp: {error}"))
     }
 
-    /// As [`protect_mcp`](Self::protect_mcp), for a policy from outside the program.
+    /// Does the same as [`protect_mcp`](Self::protect_mcp), but returns an error instead of a panic. Use it for a
+    /// policy that comes from outside the program.
     ///
     /// # Errors
-    /// Lists every problem of the policy.
+    /// If the server has no resource identifier ([`Builder::resource`](crate::builder::Builder::resource)). Or if the
+    /// policy has problems: the error then lists every problem. A challenge that would name the scope `offline_access`
+    /// is a problem, too.
     pub fn try_protect_mcp(&self, policy: McpPolicy<C>) -> Result<McpLayer<C, R>, ConfigError> {
         let Some(resource) = self.resource() else {
             return Err(ConfigError::new(

@@ -13,7 +13,7 @@ pub(super) struct Origins(Option<Vec<String>>);
 
 impl Origins {
     /// # Errors
-    /// The texts that are not origins.
+    /// One problem for each text of `allowed` that is not an origin.
     pub(super) fn new(resource: &str, allowed: &[String], any: bool) -> Result<Self, Vec<String>> {
         if any {
             return Ok(Self(None));
@@ -38,8 +38,9 @@ impl Origins {
         Self(Some(Vec::new()))
     }
 
-    /// Checks the origin of the web page that sends the request. A request without `Origin` passes: a browser sends
-    /// `Origin` with each POST of a page, and a page cannot send a token with another method unless CORS allows it.
+    /// Checks the origin of the web page that sends the request. A request without `Origin` passes. A browser sends
+    /// `Origin` with each POST of a web page. With another method, a page of another origin cannot send a token, unless
+    /// CORS allows it.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
         let Some(accepted) = &self.0 else { return Ok(()) };
         let mut lines = headers.get_all(ORIGIN).iter();

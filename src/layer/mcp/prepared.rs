@@ -17,13 +17,14 @@ use crate::policy::{
 use crate::server::ResourceServer;
 use crate::token::AccessToken;
 
-/// The maximum number of tools, prompts and resources that one body may name. The requirement of each of them is
-/// evaluated.
+/// The maximum number of requirements that one body may cause. A fixed requirement counts once, even if several
+/// messages need it. A rule counts once for each different call.
 const MAX_TARGETS: usize = 100;
 
 /// The requirements of an MCP server.
 pub(super) struct Prepared<C> {
-    /// The guard that requires a valid token and nothing else. The challenges of this guard name the scopes of `base`.
+    /// The guard that requires a valid token and nothing else. The challenges of this guard name the scopes of `base`,
+    /// unless `base` is hidden.
     pub(super) authenticated: Arc<Guard<C>>,
     /// The guard with the requirement for all requests.
     pub(super) base: Arc<Guard<C>>,
@@ -53,7 +54,7 @@ enum Call<C> {
 
 impl<C: Send + Sync + 'static> Prepared<C> {
     /// # Errors
-    /// The problems of the policy.
+    /// Lists the problems of the policy. A challenge that names the scope `offline_access` is a problem, too.
     pub(super) fn new<R>(
         policy: McpPolicy<C>,
         server: &ResourceServer<C, R>,
@@ -112,9 +113,9 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         !self.operations.is_empty()
     }
 
-    /// The guards for a body: the requirements of its calls, and the requirement for all requests. The token must pass
-    /// all guards. Almost always, one guard joins all requirements, so that its challenge names the scopes of all of
-    /// them.
+    /// Returns the guards for a body. Together, the guards require what each call in the body requires, and what all
+    /// requests require. The token must pass all guards. Almost always, there is only one guard. It joins all
+    /// requirements, so that its challenge names the scopes of all requirements.
     pub(super) fn guards(
         &self,
         headers: &HeaderMap,
@@ -122,9 +123,9 @@ impl<C: Send + Sync + 'static> Prepared<C> {
     ) -> Result<Vec<Arc<Guard<C>>>, Fault> {
         let mut calls = Vec::new();
         let mut asks_now = self.base_requirement.asks_now();
-        // A call is fixed if its requirement is known when the server starts. `prepared` has one guard for each fixed
-        // call. `branches` counts the branches of the policy that joins the requirement for all requests and the
-        // requirements of all fixed calls.
+        // A call is fixed if its requirement is known when the layer is built. `prepared` has one guard for each fixed
+        // requirement. `branches` is the number of branches of one policy that joins these requirements and the
+        // requirement for all requests.
         let (mut prepared, mut branches) = (Vec::new(), self.base_requirement.branches().len());
         {
             let messages = messages(body).map_err(|problem| Fault::malformed(problem, None))?;
@@ -164,7 +165,7 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         }
         match calls.as_slice() {
             [] => return Ok(vec![Arc::clone(&self.base)]),
-            // One call, whose requirement is fixed: its prepared guard can be used as it is.
+            // There is only one call, and its requirement is fixed. So its prepared guard is used.
             [Call::Fixed(_)] => return Ok(prepared.into_iter().cloned().collect()),
             _ if branches <= MAX_BRANCHES => {
                 return Ok(vec![Arc::new(self.joined(calls, asks_now))]);
@@ -180,7 +181,8 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         Ok(guards)
     }
 
-    /// Joins the requirements of all calls to a single requirement.
+    /// Returns one guard for all these calls. The guard joins the requirements of the calls and the requirement for all
+    /// requests.
     fn joined(&self, calls: Vec<Call<C>>, asks_now: bool) -> Guard<C> {
         let base = self.base_requirement.clone();
         let rule = move |_: &Parts, token: &AccessToken<C>| {

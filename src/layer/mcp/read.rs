@@ -1,4 +1,4 @@
-//! Reads the body of a request, within a bound and a deadline.
+//! Reads the body of a request, up to a maximum size and within a deadline.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -21,7 +21,7 @@ const READ_DEADLINE: Duration = Duration::from_secs(30);
 /// Reads a whole body.
 ///
 /// # Errors
-/// The body is too large, or the client does not send the whole body in time.
+/// If the body is too large, if it breaks off before its end, or if the client does not send the whole body in time.
 pub(super) async fn read<B: Body<Data = Bytes>>(
     body: B,
 ) -> Result<(Bytes, Option<HeaderMap>), Error> {

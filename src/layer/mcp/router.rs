@@ -21,9 +21,10 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// Creates a router with two routes. At the path of the URL that
     /// [`Builder::resource`](crate::builder::Builder::resource) sets, the router serves the MCP server, protected by
     /// [`protect_mcp`](Self::protect_mcp). At the well-known path, the router serves the metadata of the resource (RFC
-    /// 9728), which a client can read without a token. `service` is the MCP server, such as the `StreamableHttpService` of rmcp.
+    /// 9728), which a client can read without a token. `service` is the MCP server, such as the `StreamableHttpService`
+    /// of rmcp.
     ///
-    /// For other metadata, or for clients in web pages, use [`protect_mcp`](Self::protect_mcp) and
+    /// To change the metadata, or to serve clients in web pages, use [`protect_mcp`](Self::protect_mcp) and
     /// [`metadata`](Self::metadata): see [the manual](crate::manual::mcp#browsers).
     ///
     /// ```
@@ -65,8 +66,8 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// Lists every problem of the policy and of the metadata. The metadata has a problem if the server has no resource
-    /// identifier. MCP also requires that the metadata lists at least one issuer. An issuer whose name is a
+    /// The error lists every problem of the policy and of the metadata. The metadata has a problem if the server has no
+    /// resource identifier. MCP also requires that the metadata lists at least one issuer. An issuer whose name is a
     /// template, or is not a URL, is not listed.
     pub fn mcp_router<S, B>(&self, policy: McpPolicy<C>, service: S) -> Result<Router, ConfigError>
     where

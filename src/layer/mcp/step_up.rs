@@ -41,13 +41,13 @@ impl ToolRefusal {
 }
 
 impl Refusal {
-    /// Makes this refusal the response of the whole HTTP request. Call it in a tool of an MCP server, if
-    /// [`AccessToken::require`](crate::AccessToken::require) returned the refusal. `extensions` are the extensions of the
-    /// HTTP request: rmcp passes the `Parts` of the request to a tool.
+    /// Makes this refusal the response of the whole HTTP request. Call this method in a tool of an MCP server, if
+    /// [`AccessToken::require`](crate::AccessToken::require) returned the refusal. `extensions` are the extensions of
+    /// the HTTP request: rmcp passes the `Parts` of the request to a tool.
     ///
-    /// Returns `false` if the call has no effect: no layer of [`protect_mcp`](crate::ResourceServer::protect_mcp) is around the
-    /// service, or the response has already begun. So use a server that answers with JSON
-    /// (`with_json_response(true)` and `with_legacy_session_mode(false)` of rmcp), not with a stream of events. In a
+    /// Returns `false` if the call has no effect: no layer of [`protect_mcp`](crate::ResourceServer::protect_mcp) is
+    /// around the service, or the response has already begun. A stream of events can begin before the tool runs. So use
+    /// a server that answers with JSON (`with_json_response(true)` and `with_legacy_session_mode(false)` of rmcp). In a
     /// batch, the refusal replaces the results of all calls.
     pub fn respond_instead(self, extensions: &Extensions) -> bool {
         let slot = extensions.get::<ToolRefusal>();

@@ -21,7 +21,8 @@ use crate::url::{check_issuer, check_normal};
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 impl TrustSettings {
-    /// Converts one issuer, and reports its invalid settings.
+    /// Converts one issuer, and reports its invalid settings to `problem`. Returns `None` if the keys
+    /// are invalid. The caller must not use the result if a problem was reported.
     pub(super) fn trusted<'a>(
         &self,
         issuer: &Issuer,
@@ -148,9 +149,9 @@ impl TrustSettings {
         }
     }
 
-    /// Checks the issuer's name. The name must be a URL in two cases: something is fetched from this URL,
-    /// or the name is a template for the names of tenants. In all other cases, the name is only compared
-    /// with `iss`, byte by byte.
+    /// Checks the issuer's name. The name must be a URL in two cases: something is fetched from this
+    /// URL, or the name is a template for the names of tenants. In all other cases, the name must only
+    /// not be empty, because it is only compared with `iss`, byte by byte.
     fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         let allow_http = issuer.plain_http(self.allow_http_loopback);
         let checked = match &issuer.tenants {
@@ -174,7 +175,7 @@ impl TrustSettings {
     }
 }
 
-/// Whether tokens that are bound to a key are accepted, and whether they are required.
+/// Whether tokens that are bound to a key are accepted, and whether all tokens must be bound to a key.
 #[cfg(feature = "dpop")]
 fn uses_of_dpop(issuer: &Issuer) -> (bool, bool) {
     match issuer.dpop {
@@ -200,7 +201,7 @@ fn check_fapi(issuer: &Issuer, algorithms: AlgorithmSet, problem: &mut impl FnMu
     }
     #[cfg(feature = "http-client")]
     let asks = issuer.introspection.as_ref().is_some_and(|own| {
-        // A stale answer may be about a token that was revoked since.
+        // A stale answer may be about a token that was revoked after the answer.
         own.jwts != Jwts::Validate && own.stale.is_zero()
     });
     #[cfg(not(feature = "http-client"))]
@@ -226,7 +227,9 @@ fn check_template(issuer: &Issuer, problem: &mut impl FnMut(&str)) {
 }
 
 /// Returns the accepted algorithms (RFC 8725 §3.1). If the issuer's settings have a list, the result is
-/// this list. Otherwise, the result is the default for this kind of keys.
+/// this list. Otherwise, if the key is a secret, the result is the algorithm of the secret. In all
+/// other cases, the result is the default list, or the list of FAPI 2.0 if `is_fapi` is set. Also
+/// reports a list that is empty or does not fit the keys.
 fn accepted_algorithms(
     issuer: &Issuer,
     is_fapi: bool,

@@ -17,8 +17,10 @@ use crate::trust::settings::TrustSettings;
 use crate::url::{check_issuer, check_url};
 
 impl TrustSettings {
-    /// The keys of an issuer. Reuses the engine of the previous configuration if both configurations
-    /// take the keys from the same place.
+    /// Returns the keys of an issuer. If the previous configuration takes the keys of this issuer from
+    /// the same place, its usable keys are kept. Its engine is also kept if the accepted algorithms are
+    /// the same. There is one exception: a new engine with a usable seed replaces an engine without
+    /// usable keys.
     pub(super) fn keys<'a>(
         &self,
         issuer: &Issuer,
@@ -32,8 +34,8 @@ impl TrustSettings {
                 && is_reached_alike(known, issuer)
         };
         let known = previous.find(same_place);
-        // A seed (a stored key set) has keys. So, if the previous engine has no keys, a new engine with
-        // the seed is better than the previous engine.
+        // A seed (a stored key set) has keys. So, if the previous engine has no usable keys, a new
+        // engine with the seed is better than the previous engine.
         if let Some(known) = known
             && known.algorithms == algorithms
             && (known.keys.is_usable() || issuer.seed.is_none())
@@ -136,8 +138,8 @@ impl TrustSettings {
 }
 
 /// The deadline of one attempt to fetch keys. `None` if the issuer's settings have no deadline for an
-/// HTTP request. An attempt makes up to two requests, so its deadline is twice the deadline of a request.
-/// The first request fetches the metadata, and the second request fetches the keys.
+/// HTTP request. An attempt first fetches the metadata, if necessary, and then the keys. So its
+/// deadline is twice the deadline of a request.
 #[cfg(feature = "http-client")]
 fn fetch_deadline(issuer: &Issuer) -> Option<Duration> {
     issuer.transport.deadline.map(|one| one.saturating_mul(2))

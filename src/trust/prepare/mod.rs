@@ -20,8 +20,8 @@ use crate::url::is_http_loopback;
 
 impl TrustSettings {
     /// Converts `issuers` and `audiences`, and reports every problem. `previous` is the configuration
-    /// before a reload. An issuer can be in the previous and in the new configuration, with the same
-    /// source of keys. Then the issuer keeps its cached keys and the engine that fetches the keys.
+    /// before a reload. If an issuer has the same source of keys in both configurations, it keeps its
+    /// cached keys.
     pub(crate) fn trust(
         self: &Arc<Self>,
         issuers: &[Issuer],
@@ -83,8 +83,10 @@ impl TrustSettings {
         Trust { generation, issuers: trusted, names, tenants }
     }
 
-    /// The tenants of the resolver. Confirmed tenants of the previous configuration are kept, with
-    /// their keys. A tenant is confirmed if one of its tokens was verified.
+    /// Creates the tenants of the resolver. Returns `None` if there is no resolver. Confirmed tenants
+    /// of the previous configuration are kept, with their keys, if the resolver still allows them and
+    /// if they have no problem in the new configuration. A tenant is confirmed if one of its tokens was
+    /// verified.
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],
@@ -143,7 +145,8 @@ impl TrustSettings {
     }
 }
 
-/// The maximum number of trusted issuers in a log line about a token of an untrusted issuer.
+/// The maximum number of names in a log line about a token of an untrusted issuer. The line shows the
+/// names and the aliases of trusted issuers.
 const MAX_NAMED: usize = 5;
 
 /// The names of the trusted issuers, for the log.

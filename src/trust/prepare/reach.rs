@@ -27,8 +27,9 @@ impl TrustSettings {
         }
     }
 
-    /// Warns that requests to some hosts may use http. There is one warning for each host. The warnings
-    /// are logged when the server is built, and when a new tenant is resolved.
+    /// Warns that requests to some hosts may use http: one warning for each host, and one for each kind
+    /// of secret that may be sent over http. This function is called when the server is built or
+    /// reloaded, and when a new tenant is resolved.
     pub(super) fn warn_of_http(&self, issuer: &Issuer) {
         let hosts = &issuer.transport.http_hosts;
         let mut told = HashSet::new();

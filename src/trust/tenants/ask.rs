@@ -25,11 +25,13 @@ const MAX_NAME: usize = 1_024;
 /// How long a request waits for the resolver.
 const RESOLVE_WAIT: Duration = Duration::from_secs(3);
 
-/// If a call for a known tenant ends without a result, the next call starts after this pause.
+/// The pause between the start of a call for a known tenant and the earliest next call, if the call
+/// fails or ends without a result.
 const RESOLVE_AGAIN_RETRY: Duration = Duration::from_secs(60);
 
-/// The maximum number of calls that one request waits for. A request waits for a second call only if the
-/// first call ended without a result. A call ends without a result when its runtime shuts down.
+/// The maximum number of calls that one request waits for. A request waits for a second call only if
+/// the first call ended without a result. A call ends without a result if its runtime shuts down, or if
+/// a newer call replaces an overdue call.
 const QUESTIONS: u32 = 3;
 
 /// The precision of the time at which a tenant was last used, in milliseconds. Requests update this time
@@ -42,7 +44,8 @@ pub(crate) enum Search {
     Found(Arc<Tenant>),
     /// The name is not allowed, or the resolver answered "no such tenant".
     Untrusted,
-    /// The resolver is unavailable, so it is not known yet whether there is such a tenant.
+    /// It is not known yet whether there is such a tenant. The resolver failed or did not answer in
+    /// time, too many requests wait, or there is no tokio runtime for the call.
     Unavailable,
     /// The tenant is not known yet. The request must wait for the resolver.
     Wait(IssuerWait),
@@ -143,7 +146,7 @@ impl Tenants {
         }
     }
 
-    /// Starts a call for a name, or puts the name in the queue.
+    /// Returns a cached negative result, or starts a call for the name, or puts the name in the queue.
     fn ask(self: &Arc<Self>, iss: &str) -> Search {
         if let Err(unfit) = runtime::current() {
             self.stream.tell(&Occurrence::Unresolved { iss, problem: unfit.problem() });
@@ -169,8 +172,9 @@ impl Tenants {
         }
     }
 
-    /// Starts calls for queued names while the budget allows calls. Returns the state of this name's
-    /// call.
+    /// Returns the state of the call for this name. If there is neither a result nor a call in
+    /// progress, puts the name in the queue. Then starts calls for queued names while the budget and
+    /// the maximum number of calls allow it.
     fn turn(self: &Arc<Self>, name: &Arc<str>) -> Turn {
         if let Some(tenant) = self.known.get(name) {
             return Turn::Answered(Resolution::Known(tenant));
@@ -299,7 +303,8 @@ impl Tenants {
         };
         match question {
             Some(question) => self.launch(&runtime, question),
-            // The budget allows no call now. The next request for this tenant checks the budget.
+            // No call may start now: the budget is spent, or too many calls are in progress. A later
+            // request for this tenant tries again.
             None => due.store(due_at, Ordering::Relaxed),
         }
     }

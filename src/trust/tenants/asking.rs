@@ -1,4 +1,4 @@
-//! The queue of names for the resolver.
+//! The resolver calls in progress, the queue of names for the resolver, and the limits of both.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) struct Asking {
     pub(super) queue: VecDeque<Arc<str>>,
     /// The names that requests wait for.
     wanted: HashMap<Arc<str>, Wanted>,
-    /// The number of requests that wait for any name.
+    /// The number of waiting requests, for all names together.
     waiting: usize,
     pub(super) said: Said,
 }
@@ -44,8 +44,8 @@ pub(super) struct Asking {
 struct Wanted {
     /// The number of requests that wait for this name.
     requests: usize,
-    /// Whether the name is in the queue. A waiting request reads this field every 100 ms. A search of
-    /// the queue instead would be slow.
+    /// Whether the name is in the queue. A waiting request reads this field every 100 ms. Without this
+    /// field, each such request would have to search the queue, which is slow.
     is_queued: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::trust::tenants::tenant::Tenant;
 
 /// The maximum number of tenants on probation: a tenth of the maximum for confirmed tenants, and at
 /// least 16. A tenant is on probation from the resolver's answer until the first verified token of the
-/// tenant. This usually takes a few seconds.
+/// tenant. Probation usually takes a few seconds.
 const PROBATION_PART: usize = 10;
 const MIN_PROBATION: usize = 16;
 

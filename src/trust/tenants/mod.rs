@@ -17,8 +17,8 @@
 //! - which tenant is evicted when there are too many. The first verified token of a tenant confirms the
 //!   tenant. Before that, the tenant is on probation. Confirmed tenants and tenants on probation are in
 //!   two segments of the cache. So made-up names cannot evict confirmed tenants, and confirmed tenants
-//!   that are idle do not take the places of new tenants. In each segment, the least recently used tenant is evicted
-//!   first.
+//!   that are idle do not take the places of new tenants. In each segment, the least recently used
+//!   tenant is evicted first.
 //!
 //! An attacker can send many tokens with made-up names. If `allows` allows these names, the calls of
 //! `resolve` for them can delay unknown tenants. Known tenants are never delayed.
@@ -55,16 +55,17 @@ pub(crate) use tenant::{Resolution, Tenant};
 /// The default for the maximum number of confirmed tenants.
 pub(crate) const MAX_TENANTS: usize = 1_000;
 
-/// The rate limit of calls to the resolver: a burst of 50, then one call each 100 ms. A resolver usually
-/// looks a name up in the platform's directory of tenants. So, after the burst, a flood of made-up names
-/// causes at most 10 calls per second in this directory. All names that `allows` allows share this limit.
+/// The rate limit of calls to the resolver for unknown names: a burst of 50, then one call each 100 ms.
+/// Calls for known tenants have a second budget with the same numbers. A resolver usually looks a name
+/// up in the platform's directory of tenants. So, after the burst, a flood of made-up names causes at
+/// most 10 calls per second in this directory. All unknown names that `allows` allows share this limit.
 /// If `allows` is strict, an attacker can make up fewer names.
 const RESOLVE_BURST: u32 = 50;
 const RESOLVE_PERIOD: Duration = Duration::from_millis(100);
 
-/// The time between two resolver calls for a known tenant. The second call runs in the background. Jitter
-/// reduces this time by up to 10 %. So tenants that were resolved at the same time have their next calls
-/// at different times.
+/// The time from a resolver call that returned a tenant to the next call for this tenant. The first
+/// request after this time starts the next call, in the background. Jitter reduces this time by up to
+/// 10 %. So tenants that were resolved at the same time have their next calls at different times.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(600);
 
 /// Makes a trusted issuer from the issuer that the resolver returned (the first argument). If the tenant is
@@ -103,7 +104,8 @@ pub(crate) struct Tenants {
 
 impl Tenants {
     /// Creates the tenants of a new configuration. Confirmed tenants of the previous configuration are
-    /// kept if the new configuration allows them.
+    /// kept if the new configuration allows them. If there are too many, the most recently used tenants
+    /// are kept.
     pub(crate) fn new(
         settings: TenantSettings,
         resolver: Arc<dyn AnyIssuerResolver>,
@@ -145,7 +147,9 @@ impl Tenants {
     }
 
     /// Builds a tenant from the issuer that the resolver returned. If a tenant of this name is known,
-    /// the new tenant replaces it.
+    /// the new tenant is confirmed if the known tenant is confirmed. If both tenants take their keys
+    /// from the same place, the new tenant reuses the keys. The caller adds the new tenant to the
+    /// cache.
     fn prepare_tenant(
         self: &Arc<Self>,
         name: &Arc<str>,
@@ -174,9 +178,10 @@ impl Tenants {
         })
     }
 
-    /// Starts to use a new version of a tenant. If the version in use has keys and the new version has none,
-    /// the keys of the new version are fetched first. Until this fetch ends, the old version stays in use, so
-    /// that no request waits.
+    /// Starts to use a new version of a tenant. If the version in use has keys and the new version has
+    /// none, the keys of the new version are fetched first. Until this fetch ends, the old version
+    /// stays in use, so that no request waits. If the fetch does not succeed in time, the old version
+    /// stays in use until a later resolver call.
     fn take_in(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let has_keys = |tenant: &Arc<Tenant>| tenant.issuer.keys.is_usable();
         let replaces_keys = self.known.get(&tenant.name).as_ref().is_some_and(has_keys);
@@ -207,8 +212,8 @@ impl Tenants {
             tenant.issuer.keys.keep_warm();
         }
         // The tenant may have been evicted while its first request waited for keys. So put the tenant
-        // back into the cache. But do not put it back if the resolver has answered "no such tenant" in the
-        // meantime.
+        // back into the cache. But do not put it back if a negative result for this name is cached: the
+        // resolver has answered "no such tenant" or has failed in the meantime.
         let now = self.clock.monotonic();
         if self.asking().said.of(&tenant.name, now).is_none() {
             self.known.keep_confirmed(tenant);

@@ -11,7 +11,8 @@ use crate::trust::tenants::tenant::Resolution;
 /// created, the crate may refuse their requests for up to this time after the tenant is created.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
-/// The `Retry-After` of the response if the resolver failed. The failure is cached for the same time.
+/// The `Retry-After` of the response if a tenant could not be resolved. If the resolver failed, the
+/// failure is cached for the same time.
 pub(crate) const RESOLVE_RETRY: Duration = Duration::from_secs(1);
 
 /// The limits of the cache: the number of names, and the total size of the names. The limits are needed

@@ -17,7 +17,8 @@ pub(crate) struct Tenant {
     pub(super) resolved: Issuer,
     /// The generation (number) of the configuration that the tenant belongs to.
     pub(super) generation: u64,
-    /// When a request last used the tenant, in milliseconds of the monotonic clock.
+    /// When a request last used the tenant, in milliseconds of the monotonic clock. Before the first
+    /// use, this is the time when the tenant was resolved. Updated at most once a second.
     pub(super) used_at: AtomicU64,
     /// When the next resolver call for the tenant is due, in milliseconds of the monotonic clock.
     pub(super) due_at: AtomicU64,
