@@ -286,8 +286,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         let _ = answer;
         let proven = match proven {
             // The JWT is bound to a key, and its proof was verified before the introspection. The
-            // answer can bind the token to a certificate as well, so that the certificate must be
-            // checked. The answer cannot remove a binding of the JWT.
+            // answer can bind the token to a certificate, too. Then the certificate must be checked.
+            // The answer cannot remove a binding of the JWT.
             Some(proven) => {
                 sender::confirm_again(&facts, presentation, &proven)?;
                 Some(proven)

@@ -14,8 +14,8 @@
 //! 5. the signature: the key verifies the token's signature;
 //! 6. the claims: the token is an access token, for this API, and valid now (RFC 9068 §4);
 //! 7. the sender: the claim `cnf` can bind a token to a key or to a client certificate. The request then needs a proof
-//!    of that key (DPoP, RFC 9449), or must come with that certificate (RFC 8705 §3). If the server is not set up to
-//!    check what a token is bound to, the token is refused (RFC 7800 §3.1);
+//!    of that key (DPoP, RFC 9449), or must come with that certificate (RFC 8705 §3). A bound token is refused if you have
+//!    not set up the check of its binding (RFC 7800 §3.1);
 //! 8. the requirement of the route: scopes, roles, claims, the login (RFC 6749 §3.3, RFC 9470).
 //!
 //! Most refused clients get 400, 401 or 403 with a challenge (RFC 6750 §3). The log contains the exact cause
@@ -39,7 +39,7 @@
 //! let issuer = TestIssuer::start().await?; // in production: https://as.example.com
 //!
 //! let api = ResourceServer::builder()
-//!     .issuer(issuer.url()) // reads its metadata, caches its keys
+//!     .issuer(issuer.url()) // its metadata and keys are fetched when they are needed
 //!     .audience("https://api.example.com") // the name of this API
 //!     .allow_http_loopback() // only for the issuer of this example
 //!     .build()?;
@@ -93,18 +93,18 @@
 //!
 //! # Reading the source
 //!
-//! Follow a request: start at `layer/service.rs`, then read `layer/gate.rs`, which calls steps 1 and 8, and
-//! `authenticator.rs`, which runs steps 2 to 7. The modules form five levels. From top to bottom, the levels
-//! are:
+//! To follow a request, read three files: first `layer/service.rs`, then `layer/gate.rs` (steps 1 and 8), then
+//! `authenticator.rs` (steps 2 to 7). The modules form five levels. From top to bottom, the levels are:
 //!
 //! - *face*: the API for Tower and axum;
-//! - *walk*: the order of the steps for a request;
-//! - *outside*: code that waits for the network;
-//! - *judgement*: pure rules;
+//! - *walk*: the steps of a request, in their order;
+//! - *outside*: code that waits for the network or for a timer;
+//! - *judgement*: rules that only compute a result;
 //! - *words*: shared types.
 //!
-//! A module imports from its own level and from lower levels, with few exceptions: *words* uses some types of
-//! `crypto` and `sender`, `replay` waits for its store, and `sender` exports the store of `redis`.
+//! A module imports from its own level and from lower levels. There are two exceptions: *words* imports some types
+//! of `crypto` and `sender`, and `sender` re-exports the Redis store of used proofs. One module of *judgement* also
+//! waits: `replay`, for the store of used proofs.
 //!
 //! # Features
 //!

@@ -47,8 +47,8 @@ impl<C: Send + Sync + 'static> AccessToken<C> {
     ///
     /// A handler cannot check a requirement that reads the request, that waits for something, or that has
     /// `introspected_now`. Such a requirement is a mistake in the API's code. The refusal then has the
-    /// status 500, and the log describes the fix. A token that the policy refuses gets the response of the
-    /// policy, unless the requirement has `introspected_now`.
+    /// status 500, and the log describes the fix. Only if another condition of the requirement, without
+    /// `introspected_now`, already refuses the token, the refusal is that of this condition.
     pub fn require(&self, requirement: &Requirement<C>) -> Result<(), Refusal> {
         let token = AnyToken::from(self.clone());
         let server = token.server();

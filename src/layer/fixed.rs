@@ -16,8 +16,9 @@ use crate::token::AnyToken;
 pub(crate) struct Fixed<C> {
     pub(crate) requirement: Requirement<C>,
     branches: Vec<Branch>,
-    /// The challenges of each branch, in the order of `branches`. A client whose token lacks a scope or a login
-    /// gets the challenges of one branch.
+    /// The challenges of each branch, in the order of `branches`. If the token lacks a scope, or if the login is not
+    /// recent or strong enough, the client gets the challenges of one branch: the branch
+    /// with the easiest remedy.
     by_branch: Vec<Option<BranchChallenges>>,
     /// The challenges for a request without a valid token.
     pub(crate) challenges: Challenges,

@@ -352,7 +352,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         Judgement::Pass(ResponseHeaders::NONE)
     }
 
-    /// Returns the result of the last outer layer. Returns `None` if there is no outer layer, if the outer layer
+    /// Returns the result of the nearest outer layer. Returns `None` if there is no outer layer, if the outer layer
     /// belongs to another server, if the request is anonymous, or if the configuration was reloaded after the outer
     /// layer ran.
     fn prior(&self, request: &impl RequestHead) -> Option<PriorResult> {
@@ -374,7 +374,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
         ConfirmedKeys::of(request.extensions(), self.server.id())
     }
 
-    /// Returns the token that the last outer layer has removed from the request (`strip_authorization`). If a
+    /// Returns the token that the nearest outer layer has removed from the request (`strip_authorization`). If a
     /// reload has changed the configuration after the outer layer ran, this layer must validate the token again.
     fn stripped(&self, request: &impl RequestHead) -> Option<Presentation<'static>> {
         let outcome = request.extensions().get::<Authentication>()?;

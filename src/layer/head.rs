@@ -4,8 +4,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
 /// The head of a request. Most layers read the head while it is still part of the `Request`. User-supplied code
-/// receives the head as `Parts`. So a layer with user-supplied code that reads the head first separates the head
-/// from the body.
+/// receives the head as `Parts`. So, before a layer calls such code, it separates the head from the body.
 pub(crate) trait RequestHead {
     fn method(&self) -> &Method;
     fn uri(&self) -> &Uri;

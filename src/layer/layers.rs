@@ -29,8 +29,8 @@ pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
-/// Authorizes a route inside another layer of the same server, such as `layer`. Refuses a token that does not
-/// meet the requirement. [`ResourceServer::require`](crate::ResourceServer::require) and
+/// Authorizes a route: refuses a token that does not meet the requirement. A layer of the same server that
+/// authenticates, such as [`ResourceServerLayer`], must be around this layer. [`ResourceServer::require`](crate::ResourceServer::require) and
 /// [`require_with`](crate::ResourceServer::require_with) create this layer.
 pub struct RequireLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
@@ -138,12 +138,13 @@ impl<C, R> ResourceServer<C, R> {
         OptionalResourceServerLayer::new(Gate::new(self.clone(), None, Role::AuthenticateIfPresent))
     }
 
-    /// Authorizes a route inside another layer of the same server, such as `layer`. The response depends on
+    /// Authorizes a route: refuses a token that does not meet the requirement. The response depends on
     /// what the token lacks:
     ///
-    /// - 401 if the client needs a new login, or a token of another kind, such as a more recent token;
+    /// - 401 if the client needs a new login, or another token, such as a more recent one;
     /// - 403 if the token lacks anything else, such as a scope;
-    /// - 404 if the requirement is [`hidden`](crate::policy::Requirement::hidden), unless a new login is enough.
+    /// - 404 in both cases if the requirement is [`hidden`](crate::policy::Requirement::hidden). There is one
+    ///   exception: if a new login alone is enough, the response is still 401.
     ///
     /// An anonymous request, which `optional_layer` lets pass, gets 401.
     /// [`Refusal`](crate::refusal::Refusal) lists all responses.

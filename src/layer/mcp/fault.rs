@@ -28,8 +28,8 @@ impl Fault {
         }
     }
 
-    /// The policy does not list the method, tool, resource or prompt of a message. `kind` says what the policy must
-    /// list, for example `a listed tool`. The log shows `kind`.
+    /// The policy does not list the method, tool, resource or prompt of a message. `kind` says which of these it is,
+    /// for the log: the route requires "a listed tool", for example.
     pub(super) fn unlisted(kind: &'static str) -> Self {
         Self::of(Error::AccessDenied { requires: Excerpt::of(kind) })
     }

@@ -1,4 +1,5 @@
-//! Checks the `Origin` of a request (MCP, streamable HTTP, security warning).
+//! Checks the `Origin` of a request. The section "Streamable HTTP" of the MCP specification requires this check in its
+//! security warning.
 
 use http::HeaderMap;
 use http::header::ORIGIN;
@@ -38,9 +39,9 @@ impl Origins {
         Self(Some(Vec::new()))
     }
 
-    /// Checks the origin of the web page that sends the request. A request without `Origin` passes. A browser sends
-    /// `Origin` with each POST of a web page. With another method, a page of another origin cannot send a token, unless
-    /// CORS allows it.
+    /// Checks the origin of the web page that sends the request. A request without `Origin` passes: it cannot be
+    /// the attack of a web page. A browser sends `Origin` with each POST request. It may omit `Origin` in a GET request, but
+    /// a page cannot add a token to a GET request for another origin, unless CORS allows this.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
         let Some(accepted) = &self.0 else { return Ok(()) };
         let mut lines = headers.get_all(ORIGIN).iter();

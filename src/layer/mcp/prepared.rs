@@ -113,8 +113,8 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         !self.operations.is_empty()
     }
 
-    /// Returns the guards for a body. Together, the guards require what each call in the body requires, and what all
-    /// requests require. The token must pass all guards. Almost always, there is only one guard. It joins all
+    /// Returns the guards for a body. Together, the guards check the requirement of each call in the body, and the base
+    /// requirement, which applies to every request. The token must pass all guards. Almost always, one guard joins all
     /// requirements, so that its challenge names the scopes of all requirements.
     pub(super) fn guards(
         &self,
@@ -124,8 +124,8 @@ impl<C: Send + Sync + 'static> Prepared<C> {
         let mut calls = Vec::new();
         let mut asks_now = self.base_requirement.asks_now();
         // A call is fixed if its requirement is known when the layer is built. `prepared` has one guard for each fixed
-        // requirement. `branches` is the number of branches of one policy that joins these requirements and the
-        // requirement for all requests.
+        // requirement. `branches` is the number of branches that one policy would have if it joined these requirements
+        // and the base requirement.
         let (mut prepared, mut branches) = (Vec::new(), self.base_requirement.branches().len());
         {
             let messages = messages(body).map_err(|problem| Fault::malformed(problem, None))?;

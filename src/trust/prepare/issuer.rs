@@ -150,8 +150,8 @@ impl TrustSettings {
     }
 
     /// Checks the issuer's name. The name must be a URL in two cases: something is fetched from this
-    /// URL, or the name is a template for the names of tenants. In all other cases, the name must only
-    /// not be empty, because it is only compared with `iss`, byte by byte.
+    /// URL, or the name is a template for the names of tenants. In all other cases, every name that is
+    /// not empty is valid, because the name is only compared with `iss`, byte by byte.
     fn check_name(&self, issuer: &Issuer, problem: &mut impl FnMut(&str)) {
         let allow_http = issuer.plain_http(self.allow_http_loopback);
         let checked = match &issuer.tenants {

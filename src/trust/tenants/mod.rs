@@ -14,7 +14,7 @@
 //!   `resolve` is called, once for all requests that wait (single flight). The call runs in a task that
 //!   no request can cancel. A budget (rate limit) applies to the calls. Names that exceed the budget wait
 //!   in a queue. A negative result is cached for a short time;
-//! - which tenant is evicted when there are too many. The first verified token of a tenant confirms the
+//! - which tenant is evicted when there are too many. The first validated token of a tenant confirms the
 //!   tenant. Before that, the tenant is on probation. Confirmed tenants and tenants on probation are in
 //!   two segments of the cache. So made-up names cannot evict confirmed tenants, and confirmed tenants
 //!   that are idle do not take the places of new tenants. In each segment, the least recently used
