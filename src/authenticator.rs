@@ -1,7 +1,8 @@
 //! Steps 2 to 7 of a request: from a token's text to an [`AccessToken`]. The front page of the crate
 //! lists the steps.
 //!
-//! Each step is one call. The rules themselves are in other modules. The steps are synchronous, except
+//! [`Authenticator::judge`] calls one function for each step, or for a few steps together. The rules themselves are in
+//! other modules. The steps are synchronous, except
 //! for the end of step 7: [`Authenticator::use_up`] may wait for the store of used proofs. If a step
 //! needs something from the network, it returns a [`Pending`] that names the dependency. The caller
 //! waits for this dependency, and then repeats all steps from the token's text. So a partly validated
@@ -327,8 +328,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
         Ok(proven)
     }
 
-    /// If the issuer of the validated token is a tenant, marks the tenant as confirmed. Then runs the
-    /// user-supplied validators.
+    /// If the resolver found the issuer of this token (a tenant), records that the tenant has issued a valid
+    /// token. Then runs the user-supplied validators.
     #[inline]
     fn accept(
         &self,
@@ -374,8 +375,8 @@ impl<C: Send + Sync + 'static> Authenticator<C> {
             return token;
         }
         let Some(members) = answer.members() else {
-            // After a request has validated an answer, the members of the answer are dropped. So
-            // another request has validated this answer. Use the result of that request. If there is
+            // The members of this answer are missing: another request has validated the answer in the
+            // meantime, and the members were then dropped. Use the result of that request. If there is
             // still no result for this type of claims, the result was stored for another type.
             let fix = || Error::Wiring {
                 fix: "an introspection answer was validated for another type of claims".into(),

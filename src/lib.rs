@@ -84,7 +84,7 @@
 //! - `Introspection` and `ClientAuth`: the settings for introspection (feature `http-client`).
 //! - [`scope`], [`role`](policy::role), [`all_of`](policy::all_of), [`any_of`](policy::any_of): what a
 //!   route requires. See the [policies](manual::policies) in the manual.
-//! - [`ResourceServer::metadata`]: the document from which clients learn the authorization server (RFC 9728).
+//! - [`ResourceServer::metadata`]: the document that tells clients which authorization server to use (RFC 9728).
 //!   See [metadata](manual::metadata) in the manual.
 //! - `test_issuer`: an issuer for your own tests (feature `test-issuer`).
 //! - [`expiry`]: event streams, gRPC streams and WebSockets that end when the token expires.
@@ -103,8 +103,8 @@
 //! - *words*: shared types.
 //!
 //! A module imports from its own level and from lower levels. There are two exceptions: *words* imports some types
-//! of `crypto` and `sender`, and `sender` re-exports the Redis store of used proofs. One module of *judgement* also
-//! waits: `replay`, for the store of used proofs.
+//! of `crypto` and `sender`, and `sender` exports a type of `redis` (in *outside*). One module of *judgement* waits:
+//! `replay` waits for the store of used proofs.
 //!
 //! # Features
 //!
@@ -170,7 +170,7 @@ mod runtime;
 #[cfg(feature = "http-client")]
 mod users;
 
-// Judgement: pure rules over values and `now`. Only `replay` also waits: for the store of used proofs.
+// Judgement: pure functions, with the current time as an argument. Only `replay` waits: for the store of used proofs.
 mod credentials;
 mod crypto;
 pub mod policy;

@@ -87,8 +87,8 @@ fn matched_pattern(request: &impl RequestHead) -> Option<&str> {
     }
 }
 
-/// Whether the requirement of at least one method of this route is hidden. A hidden requirement gives 404
-/// instead of 403.
+/// Whether the requirement of at least one method of this route is hidden. If the token does not meet a hidden
+/// requirement, the response is 404.
 fn hides<C>(entry: &Entry<Fixed<C>>) -> bool {
     entry.values().any(|fixed| fixed.requirement.is_hidden())
 }

@@ -47,8 +47,9 @@ impl<C: Send + Sync + 'static> AccessToken<C> {
     ///
     /// A handler cannot check a requirement that reads the request, that waits for something, or that has
     /// `introspected_now`. Such a requirement is a mistake in the API's code. The refusal then has the
-    /// status 500, and the log describes the fix. Only if another condition of the requirement, without
-    /// `introspected_now`, already refuses the token, the refusal is that of this condition.
+    /// status 500, and the log describes the fix. If the requirement reads the request or waits for
+    /// something, and the token does not meet another of its conditions, the refusal can be the usual one
+    /// (401, 403 or 404) instead of 500. With `introspected_now`, it is always 500.
     pub fn require(&self, requirement: &Requirement<C>) -> Result<(), Refusal> {
         let token = AnyToken::from(self.clone());
         let server = token.server();

@@ -18,7 +18,7 @@ pub(crate) struct Fixed<C> {
     branches: Vec<Branch>,
     /// The challenges of each branch, in the order of `branches`. If the token lacks a scope, or if the login is not
     /// recent or strong enough, the client gets the challenges of one branch: the branch
-    /// with the easiest remedy.
+    /// that the client can meet with more scopes or, if there is no such branch, with a new login.
     by_branch: Vec<Option<BranchChallenges>>,
     /// The challenges for a request without a valid token.
     pub(crate) challenges: Challenges,

@@ -1,6 +1,6 @@
 //! Decides whether a request passes. The decision uses the request's method, URI, header fields and
-//! extensions. If necessary, this module removes the token from the request, and stores the result in the
-//! extensions. It does not call the inner service.
+//! extensions. This module stores the result of the decision in the extensions. If the settings require it, this
+//! module also removes the token from the request. It does not call the inner service.
 //!
 //! A lookup is asynchronous user-supplied code: an async check of a requirement, or the loader of user
 //! records.
@@ -41,8 +41,8 @@ pub(crate) struct Gate<C, R> {
 /// The kind of a layer.
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
-    /// Authenticates the request. If an outer layer of the same server has already authenticated the
-    /// request, the result of the outer layer is used.
+    /// Authenticates the request. If an outer layer of the same server has already authenticated the request with
+    /// the same configuration, the result of the outer layer is used.
     Authenticate,
     /// Does the same as `Authenticate` for a request with a token. A request without credentials, or with
     /// credentials of a scheme that the server does not accept, passes as anonymous.
@@ -228,7 +228,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             #[cfg(feature = "http-client")]
             Done::User(Ok(user)) => self.pass_with(user, request),
             #[cfg(feature = "http-client")]
-            Done::User(Err(error)) => self.refuse_after_lookup(error, applied.is_hidden(), request),
+            Done::User(Err(error)) => self.refuse_after_lookup(error, false, request),
         }
     }
 
@@ -322,7 +322,7 @@ impl<C: Send + Sync + 'static, R> Gate<C, R> {
             Ok(lookups) => lookups,
             Err(refusal) => return Judgement::Refuse(refusal),
         };
-        // One introspection answer per request is enough, if the call began after the request arrived.
+        // One introspection answer per request is enough, if the introspection call began after the request arrived.
         if asked_now || !applied.asks_now() {
             return pass_after(lookups, ResponseHeaders::NONE);
         }

@@ -40,8 +40,8 @@ use crate::rejection::to_trailers_only;
 /// need gRPC statuses, put a layer that translates gRPC-Web, such as `tonic_web::GrpcWebLayer`, around this
 /// layer.
 ///
-/// For a gRPC call, this layer converts every refusal of this crate that comes from inside: from its own
-/// layer, from inner layers, and from handlers that return a [`Refusal`](crate::refusal::Refusal). So `.grpc()`
+/// For a gRPC call, this layer converts every refusal of this crate that comes from inside: from the
+/// layer whose method `grpc` was called, from inner layers, and from handlers that return a [`Refusal`](crate::refusal::Refusal). So `.grpc()`
 /// on the outermost layer of this crate is enough. Other responses pass unchanged, for example a gRPC status of
 /// the inner service.
 ///

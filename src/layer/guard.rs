@@ -105,17 +105,6 @@ impl<C> Applied<'_, C> {
             Self::Nothing | Self::Unlisted { .. } => false,
         }
     }
-
-    /// Whether the response is 404 instead of 403 if the loader of user records refuses the request. The
-    /// async checks of a requirement do not use this function: `Lookups` has its own `hidden`.
-    #[cfg(feature = "http-client")]
-    pub(crate) fn is_hidden(&self) -> bool {
-        match self {
-            Self::Fixed(fixed) => fixed.requirement.is_hidden(),
-            Self::Unlisted { hidden, .. } => *hidden,
-            Self::Nothing | Self::ByRequest { .. } => false,
-        }
-    }
 }
 
 impl<C: Send + Sync + 'static> Applied<'_, C> {

@@ -29,8 +29,8 @@ pub struct OptionalResourceServerLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,
 }
 
-/// Authorizes a route: refuses a token that does not meet the requirement. A layer of the same server that
-/// authenticates, such as [`ResourceServerLayer`], must be around this layer. [`ResourceServer::require`](crate::ResourceServer::require) and
+/// Authorizes a route: refuses a token that does not meet the requirement. An authenticating
+/// layer of the same server, such as [`ResourceServerLayer`], must be around this layer. [`ResourceServer::require`](crate::ResourceServer::require) and
 /// [`require_with`](crate::ResourceServer::require_with) create this layer.
 pub struct RequireLayer<C = Claims, R = EmptyBody> {
     gate: Gate<C, R>,

@@ -59,9 +59,9 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     ///
     /// For each token, at most one call of the loader is in progress (single flight). All requests with the same
     /// token wait for the same call. If a client disconnects, the call continues. A waiting request does not
-    /// occupy a place in a `ConcurrencyLimit` or a `Buffer` that is inside this layer. In two cases,
-    /// a request makes its own call of the loader, and the record is not cached: a test has injected the token, or
-    /// the first `load_user` of the server was added while the request was in progress.
+    /// occupy a place in a `ConcurrencyLimit` or a `Buffer` that is inside this layer. If a
+    /// test has injected the token, the record is not cached and the call is not shared. The same is true for a
+    /// request that was already in progress when the first `load_user` layer of the server was created.
     ///
     /// The layer and its clones share three limits: at most 8,192 requests wait, at most 4,096 of these
     /// requests wait for the same token, and at most 1,024 calls of the loader are in progress. Requests

@@ -2,8 +2,8 @@
 //!
 //! An issuer can be a template for many tenants. The name of a template contains a placeholder. In the
 //! `iss` of a token, the id of a tenant replaces the placeholder. Each template has a tenant rule
-//! (`TenantRule`), which decides whether an `iss` matches the name: a valid tenant id that the API
-//! allows must replace the placeholder.
+//! (`TenantRule`), which decides whether an `iss` matches the name. An `iss` matches if it has a valid tenant
+//! id at the place of the placeholder, and if the API allows this tenant.
 
 use std::fmt;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ impl TrustedIssuer {
     }
 
     /// Waits until the issuer has usable keys, if it needs keys. If it has introspection, also waits
-    /// until the endpoint may be called. The endpoint may not be called after repeated failures.
+    /// while the circuit breaker of the endpoint is open.
     pub(crate) async fn ready(&self) {
         if self.needs_keys() {
             self.keys.ready().await;

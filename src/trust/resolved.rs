@@ -28,7 +28,7 @@ impl Deref for Resolved<'_> {
 }
 
 impl Resolved<'_> {
-    /// Verifies the token's signature. If the issuer is a tenant, then marks the tenant as confirmed.
+    /// Verifies the token's signature. If the issuer is a tenant, also marks the tenant as confirmed.
     pub(crate) fn verify<'a>(
         &self,
         jwt: UnverifiedJwt<'a>,

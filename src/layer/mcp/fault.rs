@@ -28,8 +28,8 @@ impl Fault {
         }
     }
 
-    /// The policy does not list the method, tool, resource or prompt of a message. `kind` says which of these it is,
-    /// for the log: the route requires "a listed tool", for example.
+    /// The policy does not list the method, tool, resource or prompt of a message. `kind` says which of these it is.
+    /// The log shows `kind`, for example: `the route requires a listed tool`.
     pub(super) fn unlisted(kind: &'static str) -> Self {
         Self::of(Error::AccessDenied { requires: Excerpt::of(kind) })
     }

@@ -38,7 +38,8 @@ pub struct McpMessages<S, C, R> {
 }
 
 /// A boxed future, because the type of an `async` block has no name. Every request needs the box, even if no body is
-/// read. The cost of the box is small: if a body is read, the wait for the client takes much longer.
+/// read. The box costs little. If a body is read, the box costs much less time than the wait until the client has sent the
+/// body.
 pub(super) type BoxedResponse<B, E> =
     Pin<Box<dyn Future<Output = Result<Response<McpBody<B>>, E>> + Send>>;
 

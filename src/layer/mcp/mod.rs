@@ -47,8 +47,8 @@ pub struct McpLayer<C = Claims, R = EmptyBody> {
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// Creates a layer that protects an MCP server, for revisions 2025-06-18, 2025-11-25 and 2026-07-28 of MCP.
     ///
-    /// [`McpPolicy`] says what each request, method, tool, resource and prompt requires. The server needs
-    /// [`Builder::resource`](crate::builder::Builder::resource): the URL of the MCP endpoint, which is also the
+    /// [`McpPolicy`] says what each request, method, tool, resource and prompt requires. Set
+    /// [`Builder::resource`](crate::builder::Builder::resource) to the URL of the MCP endpoint. This URL is also the
     /// audience of the tokens.
     ///
     /// If the policy lists a method, a tool, a resource or a prompt, the layer reads the body of each request. If the
@@ -75,7 +75,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     ///     .resource("https://api.example.com/mcp")
     ///     .build()?;
     ///
-    /// // In your program: the service of rmcp.
+    /// // In your program: the service of `rmcp`, the Rust SDK of MCP.
     /// let tools = service_fn(|_: Request<McpBody<Full<Bytes>>>| async {
     ///     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("a result")))
     /// });
@@ -104,7 +104,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Panics
-    /// If the server has no resource identifier, or if the policy has a problem. See
+    /// If [`Builder::resource`](crate::builder::Builder::resource) is not set, or if the policy has a problem. See
     /// [`try_protect_mcp`](Self::try_protect_mcp).
     #[track_caller]
     pub fn protect_mcp(&self, policy: McpPolicy<C>) -> McpLayer<C, R> {

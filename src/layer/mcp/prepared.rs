@@ -123,8 +123,8 @@ impl<C: Send + Sync + 'static> Prepared<C> {
     ) -> Result<Vec<Arc<Guard<C>>>, Fault> {
         let mut calls = Vec::new();
         let mut asks_now = self.base_requirement.asks_now();
-        // A call is fixed if its requirement is known when the layer is built. `prepared` has one guard for each fixed
-        // requirement. `branches` is the number of branches that one policy would have if it joined these requirements
+        // A call is fixed if its requirement is known when the layer is built. `prepared` collects the guards of the fixed
+        // calls in this body, one for each different requirement. `branches` is the number of branches that one policy would have if it joined these requirements
         // and the base requirement.
         let (mut prepared, mut branches) = (Vec::new(), self.base_requirement.branches().len());
         {

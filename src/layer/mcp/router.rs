@@ -42,7 +42,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     ///     .issuer("https://as.example.com")
     ///     .resource("https://api.example.com/mcp")
     ///     .build()?;
-    /// // In your program: the service of rmcp.
+    /// // In your program: the service of `rmcp`, the Rust SDK of MCP.
     /// let tools = service_fn(|_: Request<McpBody<Body>>| async {
     ///     Ok::<_, std::convert::Infallible>(Response::new(Body::from("a result")))
     /// });

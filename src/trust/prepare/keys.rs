@@ -17,10 +17,10 @@ use crate::trust::settings::TrustSettings;
 use crate::url::{check_issuer, check_url};
 
 impl TrustSettings {
-    /// Returns the keys of an issuer. If the previous configuration takes the keys of this issuer from
-    /// the same place, its usable keys are kept. Its engine is also kept if the accepted algorithms are
-    /// the same. There is one exception: a new engine with a usable seed replaces an engine without
-    /// usable keys.
+    /// Returns the keys of an issuer. If the place of the keys has not changed since the previous
+    /// configuration, the usable keys are kept. If the accepted algorithms have not changed either, the
+    /// engine is kept, too. There is one exception: a new engine with a usable seed replaces an engine
+    /// without usable keys.
     pub(super) fn keys<'a>(
         &self,
         issuer: &Issuer,

@@ -86,7 +86,7 @@ impl TrustSettings {
     /// Creates the tenants of the resolver. Returns `None` if there is no resolver. Confirmed tenants
     /// of the previous configuration are kept, with their keys, if the resolver still allows them and
     /// if they have no problem in the new configuration. A tenant is confirmed if one of its tokens was
-    /// validated.
+    /// verified.
     fn tenants(
         self: &Arc<Self>,
         audiences: &[String],

@@ -1,6 +1,6 @@
 //! The cache of known tenants, and the eviction when there are too many tenants. The cache has two
-//! segments: confirmed tenants (a token of the tenant was validated) and tenants on probation (no token
-//! was validated yet).
+//! segments: confirmed tenants (a token of the tenant was verified) and tenants on probation (no token
+//! was verified yet). A token that is only introspected counts as verified if it was accepted.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -14,7 +14,7 @@
 //!   `resolve` is called, once for all requests that wait (single flight). The call runs in a task that
 //!   no request can cancel. A budget (rate limit) applies to the calls. Names that exceed the budget wait
 //!   in a queue. A negative result is cached for a short time;
-//! - which tenant is evicted when there are too many. The first validated token of a tenant confirms the
+//! - which tenant is evicted when there are too many. The first verified token of a tenant confirms the
 //!   tenant. Before that, the tenant is on probation. Confirmed tenants and tenants on probation are in
 //!   two segments of the cache. So made-up names cannot evict confirmed tenants, and confirmed tenants
 //!   that are idle do not take the places of new tenants. In each segment, the least recently used
@@ -146,10 +146,10 @@ impl Tenants {
         self.known.all()
     }
 
-    /// Builds a tenant from the issuer that the resolver returned. If a tenant of this name is known,
-    /// the new tenant is confirmed if the known tenant is confirmed. If both tenants take their keys
-    /// from the same place, the new tenant reuses the keys. The caller adds the new tenant to the
-    /// cache.
+    /// Builds a tenant from the issuer that the resolver returned. If the tenant is
+    /// already known, the new version is confirmed if the known version is confirmed. If both versions take
+    /// their keys from the same place, the new version reuses the keys. The caller adds the new version to
+    /// the cache.
     fn prepare_tenant(
         self: &Arc<Self>,
         name: &Arc<str>,

@@ -22,7 +22,7 @@ pub(crate) struct Tenant {
     pub(super) used_at: AtomicU64,
     /// When the next resolver call for the tenant is due, in milliseconds of the monotonic clock.
     pub(super) due_at: AtomicU64,
-    /// Whether a token of the tenant was ever validated, here or by introspection.
+    /// Whether a token of the tenant was ever verified, or introspected and accepted.
     pub(super) confirmed: AtomicBool,
 }
 
