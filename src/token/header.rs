@@ -97,18 +97,14 @@ impl Header {
     /// An empty cache of headers of tokens. Issuers seldom change their keys, so headers are seldom replaced.
     pub(crate) fn memo() -> Memo<Self> {
         const REPLACE_ONE_IN: u64 = 1024;
-        Memo::new(REPLACE_ONE_IN, Self::placeholder())
-    }
-
-    /// A header of no token, for the empty slots of a cache.
-    pub(crate) fn placeholder() -> Self {
-        Self {
+        let nothing = Self {
             algorithm: Algorithm::ES256,
             legacy_name: false,
             typ: None,
             kid: None,
             thumbprints: [None, None],
-        }
+        };
+        Memo::new(REPLACE_ONE_IN, nothing)
     }
 
     /// The members of a header.

@@ -31,7 +31,7 @@ pub(crate) struct UnverifiedJwt<'a, H = Header> {
     signature: &'a [u8],
 }
 
-/// A JWT whose signature was verified with a key of its issuer.
+/// A JWT whose signature was verified: with a key of its issuer or, for a proof, with the key in its header.
 pub(crate) struct VerifiedJwt<'a, H = Header> {
     pub(crate) claims: Object<'a>,
     length: usize,

@@ -1,6 +1,6 @@
 //! The header of a proof, with the client's key (RFC 9449 §4.2), and a cache of such headers.
 
-use crate::crypto::{AlgorithmSet, VerificationKey};
+use crate::crypto::{Algorithm, AlgorithmSet, VerificationKey};
 use crate::error::Error;
 use crate::sender::dpop::jwk;
 use crate::token::Thumbprint;
@@ -8,6 +8,8 @@ use crate::token::header::{Header, media_type};
 use crate::token::json::{Object, Value};
 use crate::token::jwt::{JwtHead, VerifiedJwt};
 use crate::token::memo::Memo;
+#[cfg(test)]
+use crate::token::memo::Seen;
 
 /// The type of a proof (RFC 9449 §4.2).
 const TYPE: &str = "dpop+jwt";
@@ -17,14 +19,18 @@ const REPLACE_ONE_IN: u64 = 16;
 
 /// The header of a proof. It passed all checks that need no more than the header.
 pub(super) struct ProofHeader {
-    header: Header,
+    algorithm: Algorithm,
     key: VerificationKey,
     pub(super) thumbprint: Thumbprint,
 }
 
 impl ProofHeader {
     /// Checks a header with these members. `algorithms` are those that the server accepts.
-    fn read(header: Header, members: &Object<'_>, algorithms: AlgorithmSet) -> Result<Self, Error> {
+    fn read(
+        header: &Header,
+        members: &Object<'_>,
+        algorithms: AlgorithmSet,
+    ) -> Result<Self, Error> {
         let invalid = |problem| Error::InvalidProof { problem };
         if !header.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
             return Err(invalid("`typ` is not `dpop+jwt`"));
@@ -36,12 +42,12 @@ impl ProofHeader {
             return Err(invalid("`jwk` is missing or not an object"));
         };
         let (key, thumbprint) = jwk::read(jwk, header.algorithm).map_err(invalid)?;
-        Ok(Self { header, key, thumbprint })
+        Ok(Self { algorithm: header.algorithm, key, thumbprint })
     }
 
     /// Whether the signature over `input` is that of the key.
     pub(super) fn verify(&self, input: &[u8], signature: &[u8]) -> bool {
-        self.key.verify(self.header.algorithm, input, signature)
+        self.key.verify(self.algorithm, input, signature)
     }
 }
 
@@ -59,7 +65,7 @@ impl ProofHeaders {
     /// `algorithms` are those that the server accepts.
     pub(super) fn new(algorithms: AlgorithmSet) -> Self {
         let nothing = ProofHeader {
-            header: Header::placeholder(),
+            algorithm: Algorithm::ES256,
             key: VerificationKey::placeholder(),
             thumbprint: Thumbprint::new([0; 32]),
         };
@@ -76,18 +82,19 @@ impl ProofHeaders {
         proof: &'a [u8],
     ) -> Result<JwtHead<'a, ProofHeader>, Error> {
         JwtHead::parse_with(limit, proof, Some(&self.memo), |header, members| {
-            ProofHeader::read(header, members, self.algorithms)
+            ProofHeader::read(&header, members, self.algorithms)
         })
     }
 
-    /// Stores the header of a verified proof.
+    /// Stores the header of a verified proof. Its time is not checked yet, and it may have been used before.
     pub(super) fn remember(&self, proof: VerifiedJwt<'_, ProofHeader>) {
         proof.remember(&self.memo);
     }
 
-    /// Whether the header of this proof is cached.
+    /// Whether the header of this proof comes from the cache.
     #[cfg(test)]
     pub(super) fn has(&self, proof: &str) -> bool {
-        proof.split('.').next().is_some_and(|header| self.memo.find(header.as_bytes()).is_some())
+        let head = self.parse(usize::MAX, proof.as_bytes());
+        head.is_ok_and(|head| matches!(head.header, Seen::Known(_)))
     }
 }

@@ -7,6 +7,7 @@ use crate::crypto::{Algorithm, AlgorithmSet};
 use crate::error::Error;
 use crate::sender::dpop::header::ProofHeaders;
 use crate::sender::dpop::proof::{About, verify};
+use crate::test_issuer::TestProver;
 use crate::token::Thumbprint;
 
 const TOKEN: &[u8] = b"Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
@@ -114,6 +115,27 @@ fn each_fault_of_a_header_has_its_name() {
     let other = ProofHeaders::new(AlgorithmSet::EMPTY.with(Algorithm::ES384));
     let good = r#"{"typ":"dpop+jwt","alg":"ES256","jwk":JWK}"#;
     assert_eq!(problem_of(&other, good), "`alg` is not accepted for proofs");
+}
+
+/// Clients that are gone leave their headers in the cache.
+#[test]
+fn a_new_client_finds_room_in_a_full_cache() {
+    let target = "https://api.example.com/";
+    let proof = |client: &TestProver| client.proof("GET", target).token("a").sign();
+    let headers = headers();
+    let accept = |client: &TestProver, proof: &str| {
+        let key = thumbprint(&client.thumbprint());
+        let about = About { method: "GET", target, is_root: false, token: b"a", key: &key };
+        verify(proof.as_bytes(), &headers, &about).unwrap();
+        headers.has(proof)
+    };
+    for _ in 0..4096 {
+        let client = TestProver::generate(Algorithm::Ed25519);
+        accept(&client, &proof(&client));
+    }
+    // 1 in 16 of its requests finds room for it, so 500 in vain have a chance of 1 in 10^14.
+    let client = TestProver::generate(Algorithm::Ed25519);
+    assert!((0..500).any(|_| accept(&client, &proof(&client))));
 }
 
 #[test]
