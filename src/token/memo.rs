@@ -233,7 +233,7 @@ mod tests {
         let memo = Memo::new(1, ());
         let first = memo.slot_of(b"two");
         let mut texts = (0..).map(header);
-        let other = texts.find(|text| memo.slot_of(text) | 1 == first | 1).unwrap();
+        let other = texts.find(|text| memo.slot_of(text) == first).unwrap();
         remember(&memo, &other, 0);
         (0..100).for_each(|request| remember(&memo, b"two", request));
         assert!(is_known(&memo, &other) && is_known(&memo, b"two"));
