@@ -97,7 +97,7 @@
 //! `authenticator.rs` (steps 2 to 7). The modules form five levels. From top to bottom, the levels are:
 //!
 //! - *face*: the API for Tower and axum;
-//! - *walk*: the steps of a request, in their order;
+//! - *walk*: steps 2 to 7 of a request, in their order;
 //! - *outside*: code that waits for the network or for a timer;
 //! - *judgement*: rules that only compute a result;
 //! - *words*: shared types.

@@ -88,7 +88,7 @@ fn matched_pattern(request: &impl RequestHead) -> Option<&str> {
 }
 
 /// Whether the requirement of at least one method of this route is hidden. If the token does not meet a hidden
-/// requirement, the response is 404.
+/// requirement, the response is 404, or 401 if a new login alone is enough.
 fn hides<C>(entry: &Entry<Fixed<C>>) -> bool {
     entry.values().any(|fixed| fixed.requirement.is_hidden())
 }

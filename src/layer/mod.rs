@@ -17,7 +17,7 @@
 //! - a refusal of a gRPC call becomes a gRPC answer, if the layer has [`grpc`](ResourceServerLayer::grpc);
 //! - if the client sent the token in the query of the URI or as a WebSocket subprotocol, the layer removes the token
 //!   from the extensions of the response. (The layer has moved the token to the request's extensions, and a handler may
-//!   copy these extensions into the response.) A successful response also gets `Cache-Control: private`, unless its
+//!   copy these extensions into the response.) A successful response (2xx) also gets `Cache-Control: private`, unless its
 //!   `Cache-Control` is stricter, so that shared caches do not store the response;
 //! - if the nonce of the client's DPoP proof is old, the response gets a fresh nonce in `DPoP-Nonce`, and
 //!   `Cache-Control: no-store`;

@@ -82,7 +82,7 @@ impl TrustedIssuer {
 
     /// Combines the claims of a validated JWT with the introspection answer about the same token. If
     /// the answer contradicts the JWT, the token is refused. Otherwise, the answer can only restrict
-    /// the token. Members that the answer does not have restrict nothing:
+    /// the token. A member that is missing in the answer restricts nothing. The result is:
     ///
     /// - the scope is the intersection of the JWT's scope and the answer's scope;
     /// - the expiry is the earlier of the JWT's expiry and the answer's expiry;
