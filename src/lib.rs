@@ -121,7 +121,8 @@
 //! | `test-issuer` | an issuer for your own tests | no |
 //!
 //! A feature only adds types and functions to this crate. Turning on a feature does not change any response: only
-//! the settings in your code do.
+//! the settings in your code do. There is one exception: in nested axum routers, the URL in a DPoP proof can be
+//! compared with the whole path only with the feature `axum` (or with the setting `mounted_at`).
 
 #![forbid(unsafe_code)]
 // docs.rs shows the feature that an item needs.

@@ -22,8 +22,8 @@
 //! - if the nonce of the client's DPoP proof is old, the response gets a fresh nonce in `DPoP-Nonce`, and
 //!   `Cache-Control: no-store`;
 //! - if the token is bound to a client certificate that came in a header, the response gets `Vary` with the name of
-//!   this header. The layer removes the headers for certificates that the inner service has set in the response: this
-//!   header, `Client-Cert` and `Client-Cert-Chain`;
+//!   this header. If the response of the inner service has this header, `Client-Cert` or `Client-Cert-Chain`, the layer
+//!   removes it;
 //! - an [`McpLayer`] ends an event stream when the token expires, and a tool can replace the response
 //!   ([`respond_instead`](crate::refusal::Refusal::respond_instead)).
 //!
