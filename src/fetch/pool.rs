@@ -1,14 +1,13 @@
-//! The connections of one client, and when they are dropped.
+//! The connections of one client, and when each connection is dropped.
 //!
-//! Without this module, three kinds of connection would be used forever or would make a good
-//! request fail:
+//! Without this module, some connections would be used forever or would make a good request fail:
 //!
 //! | connection | what is done |
 //! |---|---|
-//! | HTTP/2 whose peer is gone | it does not answer PING, and is closed before the deadline of a request |
-//! | HTTP/2 whose peer answers PING but no request | the attempt ends by its deadline; later attempts use a new pool |
-//! | of another tokio runtime | each runtime has its own connections: those of a runtime end with it |
-//! | closed by its server while it is idle | this client closes it first; a request that broke on it is sent again on a new connection |
+//! | HTTP/2 whose peer is gone | the peer does not answer PING, so the connection is closed after 3 s, before the default deadline of a request |
+//! | HTTP/2 whose peer answers PING but no request | the attempt ends at its deadline; later attempts use a new pool |
+//! | of another tokio runtime, which may have ended | each runtime has its own connections |
+//! | closed by its server while it is idle | this client usually closes the connection first; if a request fails because the server has closed it, the request is sent again on a new connection |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,27 +22,30 @@ use crate::fetch::proxy::Proxy;
 use crate::fetch::settings::{ClientSettings, TOTAL_TIMEOUT};
 use crate::runtime;
 
-/// The connection timeout. A server that needs longer counts as down.
+/// The connection timeout, including the name lookup. A server that needs longer counts as down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an idle connection is kept. This must be less than the idle timeout of servers and load
-/// balancers. That is usually at least 60 s; some have 20 s.
+/// balancers, which is usually at least 60 s, but only 20 s for some.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// When a PING is sent on a silent HTTP/2 connection (RFC 9113 §6.7), and how long its answer may
-/// take. Their sum is less than [`TOTAL_TIMEOUT`], and leaves enough time to ask again on a new
-/// connection.
+/// The time after which a PING is sent on a silent HTTP/2 connection (RFC 9113 §6.7), and how long the
+/// answer to the PING may take. The sum of both is less than [`TOTAL_TIMEOUT`] and leaves enough time to
+/// send the request again on a new connection.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an attempt must have lasted before its end without an answer counts against the
-/// connection. An attempt is also dropped when its server is dropped.
+/// If an attempt ends without an answer after at least this time, or at its own deadline if that is earlier, the
+/// connection counts as hung. A
+/// shorter attempt may have been dropped for another reason, for example because its `ResourceServer` was
+/// dropped.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
-/// The minimum lifetime of a pool: if a server is down, a new pool is made at most this often.
+/// The minimum lifetime of a pool. If a server is down, a new pool is made at most once in this time.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(5);
 
-/// For so many runtimes, connections are kept. Almost every program has one; some have one for each core.
+/// The maximum number of runtimes whose connections are kept. Almost every program has one runtime. Some
+/// have one for each core.
 const MAX_RUNTIMES: usize = 64;
 
 /// The connections of one client.
@@ -55,7 +57,7 @@ pub(super) struct Pool {
     present: Mutex<Present>,
 }
 
-/// The settings for new clients. Making a client is cheap.
+/// The settings for new HTTP clients. It is cheap to make a client.
 struct HttpSettings {
     tls: Arc<TlsConfig>,
     proxy: Option<Proxy>,
@@ -64,7 +66,7 @@ struct HttpSettings {
 }
 
 struct Present {
-    /// A client for each runtime, the last used at the end.
+    /// One client for each runtime. The most recently used client is the last.
     clients: Vec<(runtime::Id, reqwest::Client)>,
     /// The number of this pool.
     number: u64,
@@ -82,7 +84,7 @@ pub(super) struct Attempt {
 
 impl Pool {
     /// # Errors
-    /// What is wrong, for a `ConfigError`.
+    /// Fails if no client can be made. The text is for a `ConfigError`.
     pub(super) fn new(settings: &ClientSettings) -> Result<Self, String> {
         const OWN: HeaderValue = HeaderValue::from_static(concat!(
             env!("CARGO_PKG_NAME"),
@@ -126,7 +128,8 @@ impl Pool {
             present.clients.push(own);
             return (client, number);
         }
-        // A client could be made at startup, so this should not fail. If it does, no connection is kept.
+        // A client could be made at startup, so this call should not fail. If it fails, no connection is
+        // kept.
         let Ok(client) = self.http.client(Reuse::WhileFresh) else {
             return (self.single_use.clone(), number);
         };
@@ -137,7 +140,7 @@ impl Pool {
         (client, number)
     }
 
-    /// Replaces the pool with this number by a new one. Requests in progress keep the old pool.
+    /// Replaces the pool that has this number. Requests in progress keep the old pool.
     fn renew(&self, number: u64) {
         let now = real_time();
         let mut present = self.present();
@@ -167,8 +170,8 @@ impl HttpSettings {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(TlsConfig::clone(&self.tls))
             .redirect(reqwest::redirect::Policy::none())
-            // Only `Attempt::send` sends a request again, because some requests can be used only
-            // once.
+            // Only `Attempt::send` repeats requests, because the content of some requests can be used
+            // only once.
             .retry(reqwest::retry::never())
             .dns_resolver(self.names.clone())
             // This includes the name lookup.
@@ -191,9 +194,9 @@ impl HttpSettings {
 }
 
 impl Attempt {
-    /// Sends a request. If the connection breaks before an answer comes, it sends another request
-    /// on a new connection. `request` makes that one anew, because its content may be usable only
-    /// once.
+    /// Sends a request. If the connection breaks before an answer arrives, sends a second request on a
+    /// new connection. `request` is called for each of the two, because the content of a request may be
+    /// usable only once.
     pub(super) async fn send(
         &self,
         request: impl Fn(&reqwest::Client) -> Result<reqwest::RequestBuilder, FetchError>,
@@ -214,8 +217,8 @@ impl Attempt {
             if matches!(result, Err(FetchError::Transport | FetchError::Connect(_)))
                 && is_runtime_ending().await
             {
-                // The failure says nothing about the server. The runtime drops this task now, and those
-                // who wait for it on another runtime start again there.
+                // The failure says nothing about the server. The runtime drops this task now. Requests on
+                // another runtime that wait for this task start another attempt there.
                 std::future::pending::<()>().await;
             }
             result
@@ -226,10 +229,12 @@ impl Attempt {
     }
 }
 
-/// A caller whose own deadline passes first drops the attempt.
+/// If the caller's own deadline is earlier, the caller drops the attempt. So an attempt that lasted at
+/// least [`HUNG_AFTER`], or until its deadline, without an answer is detected when it is dropped.
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.ended && real_time().saturating_duration_since(self.began) >= HUNG_AFTER {
+        let hung_after = HUNG_AFTER.min(self.pool.deadline);
+        if !self.ended && real_time().saturating_duration_since(self.began) >= hung_after {
             self.pool.renew(self.number);
         }
     }
@@ -243,7 +248,7 @@ async fn is_runtime_ending() -> bool {
     }
 }
 
-/// Whether a connection was made and then broke before an answer came. An answer that is not HTTP
+/// Whether a connection was made and then broke before an answer arrived. An answer that is not HTTP
 /// counts as an answer.
 fn is_broken(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);

@@ -1,5 +1,5 @@
-//! The operator's log: `tracing` events with fixed messages and one target. They contain only facts of
-//! [`Error`] and [`Event`].
+//! The operator's log: `tracing` events with fixed messages and one target. They contain only facts, such as those of
+//! [`Error`] and [`Event`], never a token or a secret.
 
 use crate::error::Error;
 use crate::observe::event::{Event, FOR_ENCRYPTION};
@@ -72,8 +72,8 @@ fn introspection(issuer: &str, what: &Introspected<'_>) {
     }
 }
 
-/// Logs one line per refusal: `error` for mistakes in the API's own code, `warn` for outages, `info` for
-/// refused tokens, and `debug` for requests without credentials, such as the first one of a browser.
+/// Logs one line per refusal: `error` for mistakes in the API's own code, `warn` for outages, `debug` for requests
+/// without credentials of an accepted scheme (such as the first request of a browser), and `info` for all others.
 fn refused(error: &Error, status: u16) {
     match error {
         Error::Wiring { .. } => {
@@ -115,7 +115,7 @@ fn write_event(event: &Event) {
         }
         Event::RefreshFailed { problem, failures, usable_for: Some(rest), .. } => {
             let (problem, usable_for) = (problem.as_str(), rest.as_secs());
-            tracing::warn!(target: TARGET, issuer, problem, failures, usable_for, "keys could not be refreshed, the last good ones are still used");
+            tracing::warn!(target: TARGET, issuer, problem, failures, usable_for, "keys could not be refreshed, the cached keys are still used");
         }
         Event::RefreshFailed { problem, failures, usable_for: None, .. } => {
             let problem = problem.as_str();
@@ -143,7 +143,7 @@ fn write_event(event: &Event) {
         Event::ProofAccepted { clock_offset, .. } => {
             tracing::trace!(target: TARGET, issuer, clock_offset, "proof accepted");
         }
-        // The line about the refused request has the rest.
+        // The line about the refused request has the details.
         Event::ProofReplayed { .. } => {
             tracing::debug!(target: TARGET, issuer, "a proof was used before");
         }

@@ -215,6 +215,25 @@ async fn keys_are_fetched_by_the_second_attempt_after_a_connection_hung() {
     futures::future::join_all(rounds).await;
 }
 
+/// An attempt that is shorter than the time after which a connection usually counts as hung.
+#[tokio::test]
+async fn keys_are_fetched_by_the_second_attempt_also_with_a_short_deadline() {
+    let server = Server::start().await;
+    let clock = TestClock::starting_now();
+    let issuer = Issuer::new(ISSUER).jwks_uri(format!("{}/jwks", server.url));
+    let issuer = issuer.fetch_deadline(Duration::from_millis(500));
+    let api = server.trusting(issuer, &clock);
+    let token = server.issuer.token().expires_in(100_000).sign();
+    ask(&api, &token).await.assert_ok("before");
+    clock.advance(Duration::from_secs(10_000));
+    server.hang(Hung::ButForPing);
+    ask(&api, &token).await.assert_unavailable("nobody can know that it hangs");
+    sleep(Duration::from_secs(1)).await;
+    clock.advance(Duration::from_secs(31));
+    ask(&api, &token).await.assert_ok("the second attempt");
+    assert_eq!(server.connections(), 2);
+}
+
 #[tokio::test]
 async fn tokens_are_introspected_by_the_second_attempt_after_a_connection_hung() {
     let rounds = [Hung::ButForPing, Hung::Altogether].map(async |how| {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tower_resource_server::clock::TestClock;
+use tower_resource_server::keys::KeySeed;
 use tower_resource_server::observe::Event;
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{Issuer, ResourceServer};
@@ -234,6 +235,66 @@ fn one_to_sixteen_places() {
     }
     let one_bad = Issuer::new(ISSUER).jwks_uris(["https://as.example.com/a", "http://other/b"]);
     assert!(builder(one_bad).build().is_err());
+}
+
+#[tokio::test]
+async fn the_failures_of_one_set_are_counted_until_it_answers_again() {
+    use std::sync::{Arc, Mutex};
+    let world = World::start().await;
+    let events: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&events);
+    let uris = PATHS.map(|path| format!("{}{path}", world.host.url));
+    let server = builder(Issuer::new(ISSUER).jwks_uris(uris)).allow_http_loopback();
+    let server = server.clock(world.clock.clone()).on_event(move |event| match event {
+        Event::RefreshFailed { failures, .. } => {
+            seen.lock().unwrap().push(format!("failed {failures}"));
+        }
+        Event::Recovered { failures, .. } => {
+            seen.lock().unwrap().push(format!("recovered {failures}"));
+        }
+        _ => {}
+    });
+    let world = World { server: server.build().unwrap(), ..world };
+    world.ask(1).await.assert_ok("warm");
+    world.pass(290);
+    world.breaks(1);
+    for _ in 0..3 {
+        world.refreshed().await;
+        world.pass(61);
+    }
+    world.publish(1);
+    world.refreshed().await;
+    world.pass(290);
+    world.refreshed().await;
+    assert_eq!(*events.lock().unwrap(), ["failed 1", "failed 2", "failed 3", "recovered 3"]);
+}
+
+/// Some keys of an incomplete set are older than the set. A process that starts with it uses them no longer.
+#[tokio::test]
+async fn a_seed_makes_the_keys_of_a_set_that_fails_no_newer() {
+    let world = World::start().await;
+    world.ask(1).await.assert_ok("warm");
+    world.breaks(1);
+    world.pass(290);
+    for _ in 0..60 {
+        world.refreshed().await;
+        world.pass(60);
+    }
+    // 3,890 s by now; the freshness of 300 s and the hour are over after 3,900.
+    world.refreshed().await;
+    let text = world.server.export_keys()[0].to_json();
+    world.breaks(0);
+    let uris = PATHS.map(|path| format!("{}{path}", world.host.url));
+    let seed = KeySeed::from_json(&text).unwrap();
+    let issuer = Issuer::new(ISSUER).jwks_uris(uris).seed(seed);
+    let next = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
+    let world = World { server: next, ..world };
+    world.ask(1).await.assert_ok("within the hour");
+    world.pass(10);
+    world.ask(1).await.assert_unavailable("past it");
+    world.publish(1);
+    world.pass(61);
+    world.ask(1).await.assert_ok("back");
 }
 
 #[tokio::test]

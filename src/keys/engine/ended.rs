@@ -1,6 +1,7 @@
 //! The end of an attempt: checks the result, publishes it, and emits events.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::crypto::random_unit;
 use crate::fetch::Failure;
@@ -31,8 +32,8 @@ impl RemoteKeys {
         let fetched = ended.done().unwrap_or_else(|problem| Err(problem.into()));
         let now = self.clock.monotonic();
         if !self.freshness.is_current(&ticket) {
-            // This attempt was given up. Its set may be older than the set of the attempt that
-            // replaced it.
+            // Another attempt has replaced this attempt, so this result may be older than the
+            // result of the other attempt.
             return;
         }
         let before = self.snapshot.load_full();
@@ -41,15 +42,21 @@ impl RemoteKeys {
         match fetched.and_then(|fetched| self.renew(&ticket, fetched, known)) {
             Ok(snapshot) => {
                 let snapshot = Arc::new(snapshot);
-                // Keep this order: a thread that sees the attempt as ended must also see its set.
+                // Keep this order: a thread that sees that the attempt has ended must also see its
+                // set.
                 self.publish(&snapshot);
                 self.last_error.store(missing.clone().map(Arc::new));
                 let failures = self.freshness.succeeded(ticket);
                 self.ended.send_replace(());
-                self.report_success(before.as_deref(), &snapshot, failures);
+                // The failures of a part are counted until the set is complete again.
+                let failures = failures.saturating_add(self.incomplete.load(Ordering::Relaxed));
+                let incomplete = if missing.is_some() { failures.saturating_add(1) } else { 0 };
+                self.incomplete.store(incomplete, Ordering::Relaxed);
+                let recovered_from = if missing.is_some() { 0 } else { failures };
+                self.report_success(before.as_deref(), &snapshot, recovered_from);
                 if let Some(problem) = missing {
                     let usable_for = snapshot.life.usable_for(now);
-                    let failures = 1;
+                    let failures = incomplete;
                     self.emit(|issuer| Event::RefreshFailed {
                         issuer,
                         problem,
@@ -76,8 +83,8 @@ impl RemoteKeys {
         }
     }
 
-    /// Publishes a set, unless the set of a later attempt is already published. In that case this
-    /// attempt was given up a moment ago.
+    /// Publishes a set, unless the set of a later attempt is already published. In that case, a
+    /// later attempt replaced this attempt a moment ago.
     fn publish(&self, set: &Arc<Snapshot>) {
         self.snapshot.rcu(|present| match present {
             Some(present) if !set.life.is_newer(&present.life) => Some(Arc::clone(present)),

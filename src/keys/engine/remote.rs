@@ -1,13 +1,13 @@
 //! The engine that keeps the keys of one issuer fresh.
 //!
-//! It makes no decisions; [`freshness`](crate::keys::freshness) does. The engine reads the snapshot,
-//! starts fetches, publishes the results, and emits events. A request with a usable key takes no
-//! lock and awaits nothing. It reads one snapshot and one atomic.
+//! The module [`freshness`](crate::keys::freshness) makes all decisions. The engine reads the
+//! snapshot, starts fetches, publishes the results, and emits events. A request with a usable key
+//! takes no lock and awaits nothing. It reads one snapshot and one atomic.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -33,7 +33,7 @@ use crate::runtime::{self, Unfit};
 use crate::token::Excerpt;
 use crate::token::header::KeyHint;
 
-/// The keys of one issuer, kept fresh.
+/// The keys of one issuer. The engine keeps them fresh.
 pub(crate) struct RemoteKeys {
     pub(crate) issuer: Arc<str>,
     pub(crate) accepted: AlgorithmSet,
@@ -48,13 +48,16 @@ pub(crate) struct RemoteKeys {
     /// Wakes the requests that wait for an attempt to end.
     pub(crate) ended: watch::Sender<()>,
     pub(crate) last_error: ArcSwapOption<Excerpt>,
+    /// The number of attempts in a row that returned an incomplete set.
+    pub(crate) incomplete: AtomicU32,
     /// The tasks of the last attempt and of the timer. They are aborted when this value is dropped.
     task: ArcSwapOption<AbortHandle>,
     timer: ArcSwapOption<AbortHandle>,
-    /// When the timer last ran, in milliseconds of the monotonic clock. The timer may be on a
-    /// runtime that is no longer polled.
+    /// When the timer last ran, in milliseconds of the monotonic clock. This shows whether the
+    /// timer still runs: it may be on a runtime that is no longer polled.
     pub(crate) timer_ran_at: AtomicU64,
-    /// Why the seed is not used, until this was reported.
+    /// The reason why the seed is not used. `None` if the seed is used, or if the reason was
+    /// already reported.
     ignored_seed: ArcSwapOption<&'static str>,
 }
 
@@ -64,7 +67,8 @@ pub(crate) struct KeySettings {
     pub(crate) freshness: FreshnessSettings,
     /// The time limit of an attempt, if it differs from the default.
     pub(crate) deadline: Option<Duration>,
-    /// Whether the set is fetched whenever a fetch is due, without waiting for a request.
+    /// Whether, after the first fetch, a timer fetches the set whenever a fetch is due, even if no
+    /// request arrives.
     pub(crate) keep_warm: bool,
     /// The receiver of events.
     pub(crate) stream: Stream,
@@ -74,12 +78,13 @@ pub(crate) struct KeySettings {
 
 /// The result of looking for a key.
 pub(crate) enum Look {
-    /// Use it at once and do not store it: it borrows the snapshot, which is cheaper than cloning
-    /// the `Arc`.
+    /// Use the guard at once and do not store it: a guard borrows the snapshot, which is cheaper
+    /// than cloning the `Arc`.
     Found(Guard<Option<Arc<Snapshot>>>, Candidates),
     /// There is no such key. The token is at fault.
     Unknown,
-    /// There may be such a key, but the issuer does not answer. The token is not at fault.
+    /// It is not known whether there is such a key, for example because the issuer does not answer.
+    /// The token is not at fault.
     Unavailable { retry_after: Duration },
     /// A fetch may return the key.
     Wait(Wait),
@@ -106,6 +111,7 @@ impl RemoteKeys {
             freshness: Freshness::new(settings.freshness).with_deadline(deadline),
             ended: watch::Sender::new(()),
             last_error: ArcSwapOption::empty(),
+            incomplete: AtomicU32::new(0),
             task: ArcSwapOption::empty(),
             timer: ArcSwapOption::empty(),
             timer_ran_at: AtomicU64::new(0),
@@ -121,8 +127,8 @@ impl RemoteKeys {
         keys
     }
 
-    /// Takes over the set of an engine that fetched from the same place, if the set is usable. The
-    /// accepted algorithms may have changed, so the set is parsed again.
+    /// Takes over the usable set of another engine that fetches from the same place. The accepted
+    /// algorithms may have changed, so the set is parsed again.
     pub(crate) fn take_over(&self, other: &Self) {
         let Some(set) = other.snapshot.load_full().filter(|_| other.is_usable()) else { return };
         if let Ok(keys) = self.source.parse(&set.document, self.accepted) {
@@ -137,20 +143,20 @@ impl RemoteKeys {
         }
     }
 
-    /// Takes over the report about the unused seed of another engine.
+    /// Takes over the report that the seed of another engine is not used.
     pub(crate) fn note_seed_of(&self, other: &Self) {
         self.ignored_seed.store(other.ignored_seed.swap(None));
     }
 
-    /// Reports, once, that a seed is not used. Called when the engine is already in use, because an
-    /// observer may call back.
+    /// Reports that the seed is not used, if that is so and was not reported yet. Call this only
+    /// after the engine is in use, because an observer may call the API from its callback.
     pub(crate) fn tell_of_seed(&self) {
         if let Some(reason) = self.ignored_seed.swap(None) {
             self.emit(|issuer| Event::SeedIgnored { issuer, reason: &reason });
         }
     }
 
-    /// From now on, fetches the set whenever a fetch is due, without waiting for a request.
+    /// From now on, a timer fetches the set whenever a fetch is due, even if no request arrives.
     pub(crate) fn keep_warm(self: &Arc<Self>) {
         if !self.keep_warm.swap(true, Ordering::Relaxed)
             && let Ok(runtime) = runtime::current()
@@ -165,7 +171,7 @@ impl RemoteKeys {
     }
 
     /// Looks for a key, without blocking. `since` is the first attempt that began after the request
-    /// arrived. The request may wait if `may_wait` is set.
+    /// arrived. `may_wait` says whether the request may wait for a fetch.
     pub(crate) fn look(
         self: &Arc<Self>,
         (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
@@ -214,10 +220,11 @@ impl RemoteKeys {
         }
     }
 
-    /// Whether this kid can only be refused: the set is fresh and does not have the kid, and no
-    /// fetch is allowed now.
+    /// Whether a token with this kid can only be refused: the set is fresh and has no key for the
+    /// kid, and no fetch is allowed now.
     pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
-        // There is rarely a flood. Reading one flag is enough to know, without reading the clock.
+        // A flood is rare, and this flag shows that there is none. So usually the clock is not
+        // read.
         if !self.freshness.flood_was_reported() {
             return false;
         }
@@ -229,8 +236,8 @@ impl RemoteKeys {
         })
     }
 
-    /// Called when a signature failed with a known kid. The key may have been replaced. No request
-    /// waits for the fetch.
+    /// Called when a signature with a known kid failed, because the key may have been replaced.
+    /// Starts a fetch if the budget allows it. No request waits for this fetch.
     pub(crate) fn signature_failed(self: &Arc<Self>) {
         let now = self.clock.monotonic();
         let view = self.freshness.view();
@@ -239,7 +246,7 @@ impl RemoteKeys {
         }
     }
 
-    /// Starts an attempt if one is due. Returns the attempt in progress.
+    /// Starts an attempt if one is due. Returns the attempt in progress, if there is one.
     pub(crate) fn wake(self: &Arc<Self>) -> Option<Attempt> {
         let now = self.clock.monotonic();
         let view = self.freshness.view();
@@ -254,7 +261,8 @@ impl RemoteKeys {
         }
     }
 
-    /// Runs an attempt as its own task. Returns `false` if there is no runtime for it.
+    /// Runs an attempt as a separate task. Returns `false` if there is no runtime, or if the
+    /// runtime has no timer.
     fn launch(self: &Arc<Self>, ticket: Ticket, now: Duration) -> bool {
         let runtime = match runtime::current() {
             Ok(runtime) => runtime,
@@ -266,14 +274,15 @@ impl RemoteKeys {
                 return false;
             }
             Err(unfit @ Unfit::WithoutTimer) => {
-                // Counts as a failure, so that the back-off limits how often this is tried.
+                // This counts as a failure, so that the back-off limits how often an attempt is
+                // started.
                 self.attempt_ended(ticket, Ended::Done(Err(unfit.problem().into())), None);
                 return false;
             }
         };
         self.freshness.launched();
-        // Requests may wait for an attempt that this one replaced. Wake them so that they look
-        // again.
+        // Some requests may wait for an attempt that this attempt replaced. Wake these requests so
+        // that they look again.
         self.ended.send_replace(());
         let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
         let (for_unknown_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
@@ -314,7 +323,7 @@ impl RemoteKeys {
             Some(keys.due_in())
         });
         let timer = runtime.spawn(timer).abort_handle();
-        // If two threads come here at the same time, one of the timers is aborted.
+        // If two threads start a timer at the same time, one of the timers is aborted.
         if let Some(other) = self.timer.swap(Some(Arc::new(timer))) {
             other.abort();
         }
@@ -326,7 +335,7 @@ impl RemoteKeys {
         self.timer_ran_at.store(now, Ordering::Relaxed);
     }
 
-    /// Whether the timer ran recently.
+    /// Whether the timer ran recently, so that it does not count as lost.
     fn timer_ran_recently(&self, now: Duration) -> bool {
         let timer_ran_at = Duration::from_millis(self.timer_ran_at.load(Ordering::Relaxed));
         now.saturating_sub(timer_ran_at) < timer::LOST_AFTER

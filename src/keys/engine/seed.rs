@@ -1,4 +1,4 @@
-//! The last good key set, for the next process.
+//! A seed: the last good key set, for the next process.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,11 +19,11 @@ const MAX_SKEW: Duration = Duration::from_secs(60);
 /// The version of the JSON format. A seed with another version is ignored.
 const VERSION: u8 = 1;
 
-/// The last good key set of an issuer, to start from while the issuer is down.
+/// The last good key set of an issuer. A new process can start with it while the issuer is down.
 ///
-/// A seed is used until the first fetch succeeds. It is used no longer than the process that
-/// fetched it would have used it. A seed must be stored safely: whoever can write to that place can
-/// add keys to it.
+/// A seed is used until the first fetch succeeds, but only as long as a set of its age may be used:
+/// the seed does not make the keys newer. Store the seed safely: anyone who can change the stored
+/// seed can add keys.
 ///
 /// ```
 /// use tower_resource_server::keys::KeySeed;
@@ -36,44 +36,52 @@ pub struct KeySeed {
     issuer: String,
     /// Seconds since the Unix epoch.
     fetched_at: u64,
-    /// Seconds.
+    /// The length of the freshness period, in seconds.
     freshness: u64,
+    /// The end of an incomplete set, in seconds since the Unix epoch. Some of its keys may be older than
+    /// the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usable_until: Option<u64>,
     document: String,
 }
 
-/// The text is not a seed.
+/// The error of [`KeySeed::from_json`]: the text is not a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidSeed(());
 
 impl KeySeed {
-    /// `wall` and `now` are the times of the two clocks. The wall clock may have been changed since
-    /// the set was fetched, so the age of the set is measured with the monotonic clock.
+    /// `wall` and `now` are the current times of the wall clock and the monotonic clock. The wall
+    /// clock may have been changed since the set was fetched, so the age of the set is measured
+    /// with the monotonic clock.
     pub(crate) fn of(
         issuer: &str,
         snapshot: &Snapshot,
         (wall, now): (Duration, Duration),
     ) -> Option<Self> {
-        let fetched_at = wall.saturating_sub(snapshot.life.age(now));
+        let life = &snapshot.life;
+        let fetched_at = wall.saturating_sub(life.age(now));
+        let usable_until = wall.saturating_add(life.usable_for(now).unwrap_or_default());
         Some(Self {
             version: VERSION,
             issuer: issuer.to_owned(),
             fetched_at: fetched_at.as_secs(),
-            freshness: snapshot.life.freshness().as_secs(),
+            freshness: life.freshness().as_secs(),
+            usable_until: (!life.is_whole()).then_some(usable_until.as_secs()),
             document: String::from_utf8(snapshot.document.to_vec()).ok()?,
         })
     }
 
-    /// The seed as JSON text.
+    /// Returns the seed as JSON text.
     pub fn to_json(&self) -> Vec<u8> {
-        // Only numbers and strings, so serialization cannot fail.
+        // The seed has only numbers and strings, so serialization cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads the JSON text of [`to_json`](Self::to_json).
+    /// Parses the JSON text that [`to_json`](Self::to_json) returned.
     ///
     /// # Errors
-    /// Fails if the text is not a seed. The issuer and the age of the seed are checked where the
-    /// seed is used.
+    /// Fails if the text is not a seed. The version, issuer, age and keys of the seed are checked
+    /// later, when the seed is used.
     pub fn from_json(text: &[u8]) -> Result<Self, InvalidSeed> {
         serde_json::from_slice(text).map_err(|_| InvalidSeed(()))
     }
@@ -88,8 +96,8 @@ impl KeySeed {
         Duration::from_secs(self.fetched_at)
     }
 
-    /// Parses the seed's key set, or says why it cannot be used. `wall` and `now` are the times of
-    /// the two clocks.
+    /// Parses the seed's key set. Returns an error with the reason if the seed cannot be used.
+    /// `wall` and `now` are the current times of the wall clock and the monotonic clock.
     pub(crate) fn adopt(
         &self,
         issuer: &str,
@@ -111,12 +119,20 @@ impl KeySeed {
             return Err("fetched in the future; compare the clocks");
         }
         let age = wall.saturating_sub(fetched_at);
-        let life = freshness
-            .seeded(now, age, Duration::from_secs(self.freshness))
-            .ok_or("too old to be used")?;
+        let too_old = "too old to be used";
+        let life =
+            freshness.seeded(now, age, Duration::from_secs(self.freshness)).ok_or(too_old)?;
+        let life = match self.usable_until.map(Duration::from_secs) {
+            None => life,
+            Some(until) => {
+                let rest = until.checked_sub(wall).filter(|rest| !rest.is_zero());
+                life.as_partial(Some(now.saturating_add(rest.ok_or(too_old)?)))
+            }
+        };
         let keys = KeySet::parse(self.document.as_bytes(), accepted).map_err(|_| "no key set")?;
         let document = self.document.clone().into();
-        // Without an ETag: otherwise a "not modified" answer would keep a manipulated seed alive.
+        // The snapshot has no ETag. With one, a "not modified" answer could confirm a manipulated
+        // seed.
         Ok(Snapshot { keys: keys.into(), life, document, validator: None, seed: true })
     }
 }

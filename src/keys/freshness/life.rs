@@ -4,31 +4,34 @@ use std::time::Duration;
 
 use super::attempts::{Attempt, Ticket};
 
-/// How long a set is fresh if its server does not say. This is short enough to see a rotation with
-/// overlapping keys long before the old key is removed.
+/// How long a set is fresh if its server does not set a time. This is short enough to fetch a new key
+/// long before the server removes the old key, if both are published for a while.
 pub(crate) const FRESHNESS: Duration = Duration::from_secs(5 * 60);
 
 /// The minimum freshness that a server can set, so that `max-age=0` does not cause a fetch for each
 /// request.
 pub(crate) const MIN_FRESHNESS: Duration = Duration::from_secs(60);
 
-/// The maximum freshness that a server can set, so that a withdrawn key is removed within an hour.
+/// The maximum freshness that a server can set, so that a withdrawn key is removed within an hour while
+/// the server answers.
 pub(crate) const MAX_FRESHNESS: Duration = Duration::from_secs(60 * 60);
 
-/// Default for how long a set is used past its freshness while its server fails. With it, an outage
-/// of 50 minutes refuses no request. An attacker who blocks the fetch can keep a compromised key
-/// alive no longer than this.
+/// The default for how long a set is used past its freshness while its server fails (stale-if-error).
+/// With this value, an outage of 50 minutes does not affect requests with known keys. An attacker who
+/// blocks the fetches can keep a compromised key in use for no longer than this time past its
+/// freshness.
 pub(crate) const STALE_IF_ERROR: Duration = Duration::from_secs(60 * 60);
 
-/// The maximum for that setting. A key that was withdrawn because it leaked must not be used for
-/// longer than a day, even if the operator prefers availability.
+/// The maximum for the setting `stale_if_error`. A key that was withdrawn because it leaked must not be
+/// used for longer than a day, even if the operator prefers availability.
 pub(crate) const MAX_STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The part of its freshness after which a set is fetched again, before any request has to wait.
+/// The part of the freshness period after which a set is fetched again, so that no request has to wait
+/// for the fetch.
 const REFRESH_AHEAD: f64 = 0.8;
 
-/// Jitter of the refresh, as a part of the freshness: the refresh is up to this much earlier, at
-/// random. So instances that started together do not fetch together.
+/// The jitter of the refresh, as a part of the freshness period. The refresh is earlier by a random
+/// time up to this maximum, so that instances that started together do not fetch together.
 const JITTER: f64 = 0.1;
 
 /// The settings.
@@ -39,7 +42,7 @@ pub(crate) struct FreshnessSettings {
 }
 
 impl FreshnessSettings {
-    /// Describes an invalid setting, with its name and value.
+    /// Describes the invalid setting with its name and value. `None` if the settings are valid.
     pub(crate) fn problem(&self) -> Option<String> {
         let Self { stale_if_error } = *self;
         (stale_if_error > MAX_STALE_IF_ERROR).then(|| {
@@ -47,8 +50,8 @@ impl FreshnessSettings {
         })
     }
 
-    /// The time until which a set that was requested at `requested_at` is used if no other set replaces
-    /// it.
+    /// The time until which a set that was requested at `requested_at` may be used, if no newer set
+    /// replaces it.
     #[cfg_attr(
         not(feature = "http-client"),
         allow(dead_code, reason = "only used with several places")
@@ -101,10 +104,11 @@ impl Stage {
 pub(crate) struct Life {
     /// The attempt that fetched the set. `None` for a seed.
     attempt: Option<Attempt>,
-    /// Whether the set has all keys of its server. Only then is it certain that the server does not
-    /// have a key that is missing here.
+    /// Whether the set has all keys of its server. Only then does a missing key mean that the server
+    /// does not have this key.
     is_whole: bool,
-    /// When the set was requested. The answer may be as old as the request for it.
+    /// When the set was requested. The age of the set counts from this time, because the server may
+    /// have read the keys at this time already.
     requested_at: Duration,
     /// The age of the set when it arrived. Zero unless it is a seed.
     age: Duration,
@@ -138,7 +142,7 @@ impl Life {
         }
     }
 
-    /// The life of a set that was fetched `age` ago, perhaps by another process. The set is always
+    /// The life of a set that was fetched `age` ago, usually by another process. The set counts as
     /// stale, so that the first request starts a fetch. Returns `None` if the set is too old to be
     /// used.
     pub(crate) fn seeded(
@@ -170,8 +174,8 @@ impl Life {
         Self { attempt: None, ..self }
     }
 
-    /// The life of an incomplete set: a part of it could not be fetched. The replacement for that
-    /// part, if there is one, is used until `cap`.
+    /// The life of an incomplete set: one part of the set could not be fetched. If older keys replace
+    /// this part, they are used until `cap`.
     pub(crate) fn as_partial(self, cap: Option<Duration>) -> Self {
         let cap = cap.unwrap_or(Duration::MAX);
         Self {
@@ -183,17 +187,23 @@ impl Life {
         }
     }
 
+    /// Whether the set has all keys of its server.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Whether the whole set was fetched by the attempt `first` or by a later one.
     pub(crate) fn is_from(&self, first: Attempt) -> bool {
         self.is_whole && self.attempt.is_some_and(|own| own.is_from(first))
     }
 
-    /// Whether this is a server's whole set, and the server was asked at most `time` ago.
+    /// Whether this is a server's whole set that was requested at most `time` ago.
     pub(crate) fn was_requested_within(&self, time: Duration, now: Duration) -> bool {
         self.is_whole && self.attempt.is_some() && now.saturating_sub(self.requested_at) <= time
     }
 
-    /// Whether a later attempt fetched this set than `other`.
+    /// Whether this set is newer than `other`: a later attempt fetched this set. A fetched set is newer
+    /// than a seed.
     pub(crate) fn is_newer(&self, other: &Self) -> bool {
         match (self.attempt, other.attempt) {
             (Some(own), Some(other)) => own.is_from(other.next()),
@@ -218,7 +228,7 @@ impl Life {
         now.saturating_sub(self.requested_at).saturating_add(self.age)
     }
 
-    /// The length of the freshness period.
+    /// The length of the freshness period of the set.
     pub(crate) fn freshness(&self) -> Duration {
         self.freshness
     }
