@@ -1,7 +1,7 @@
-//! A second scheme beside this crate's: clients have access tokens (`Authorization: Bearer ..`), and
-//! partners have keys (`Authorization: ApiKey ..`), on the same routes.
+//! A second scheme on the same routes: clients send access tokens (`Authorization: Bearer ..`), which this
+//! crate checks, and partners send API keys (`Authorization: ApiKey ..`).
 //!
-//! `cargo run --example api_key`, then run the lines that it prints.
+//! `cargo run --example api_key`, then run the lines that the program prints.
 
 use std::sync::Arc;
 
@@ -25,15 +25,15 @@ use tower_resource_server::{AccessToken, ResourceServer, scope};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_env_filter("tower_resource_server=info,api_key=info").init();
 
-    // The authorization server. Yours is Keycloak, Entra ID, Auth0, ...
+    // The authorization server. In production, it is Keycloak, Entra ID, Auth0, ...
     let issuer = TestIssuer::start().await?;
 
     let api = ResourceServer::builder()
         .issuer(issuer.url())
         .audience("https://api.example.com")
-        // A 401 names both schemes, so a client learns what it can use.
+        // A 401 names both schemes, so that a client knows which schemes it can use.
         .other_challenge(r#"ApiKey realm="partners""#)
-        .allow_http_loopback() // only because this issuer speaks http, on this machine
+        .allow_http_loopback() // because the issuer of this example uses http on this machine
         .build()?;
 
     let shop = Shop {
@@ -46,9 +46,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let app = Router::new()
         .route("/orders", get(list).put(edit))
-        // A request with another scheme, or with none, passes as anonymous. So each handler takes a
-        // `Caller`: a handler without one is open to everyone. A bad token and several `Authorization`
-        // lines do not pass.
+        // A request with another scheme, or without `Authorization`, passes as anonymous. So each handler
+        // takes a `Caller`: a handler without a `Caller` is open to everyone. A request with a bad token or
+        // with several `Authorization` lines is refused.
         .layer(api.optional_layer())
         .with_state(Arc::new(shop));
 
@@ -82,8 +82,8 @@ struct Partner {
 impl Shop {
     /// Finds the partner with this key.
     ///
-    /// The comparison takes the same time for each key of any length. Between hashes that matters little: a
-    /// client can't choose the hash of its guess byte by byte. But it costs nothing.
+    /// The comparison is in constant time. For hashes, this matters little, because a client can't choose the
+    /// hash of its guess byte by byte. But it costs nothing.
     fn partner(&self, key: &str) -> Option<&Partner> {
         let hash = sha256(key);
         let is_same =
@@ -98,7 +98,7 @@ fn sha256(text: &str) -> [u8; 32] {
     hash
 }
 
-/// Who calls: never both, since a request has one `Authorization` line.
+/// The caller of a request: a client or a partner, never both, because a request has one `Authorization` line.
 enum Caller {
     Token(AccessToken),
     Partner(Partner),
@@ -108,7 +108,7 @@ impl FromRequestParts<Arc<Shop>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, shop: &Arc<Shop>) -> Result<Self, Refusal> {
-        // The layer has checked the token, and has refused a bad one.
+        // The layer has checked this token. It refuses requests with a bad token.
         if let Some(token) = parts.extract::<Option<AccessToken>>().await? {
             return Ok(Self::Token(token));
         }
@@ -118,13 +118,13 @@ impl FromRequestParts<Arc<Shop>> for Caller {
             }
             tracing::info!("request refused: no partner has this API key"); // never log the key
         }
-        // Neither: the extractor of the token makes the 401, which names both schemes.
+        // Neither a token nor a key: the extractor of the token makes the 401, which names both schemes.
         parts.extract::<AccessToken>().await.map(Self::Token)
     }
 }
 
-/// The API key of a request. The key is in `Authorization`, and not in a header of its own: so the layer
-/// also refuses a request with a key and a token.
+/// The API key of a request. The key is in `Authorization`, not in its own header, so that the layer refuses a
+/// request with both a key and a token.
 fn api_key(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("ApiKey").then_some(key) // RFC 9110, section 11.1
@@ -135,7 +135,7 @@ impl Caller {
     #[allow(clippy::result_large_err, reason = "axum's own type for a refused request")]
     fn may(&self, requirement: &Requirement, partner_may: impl Fn(&Partner) -> bool) -> Result<()> {
         match self {
-            // The same answer as that of `api.require(..)`.
+            // The response is the same as with `api.require(..)`.
             Self::Token(token) => Ok(token.require(requirement)?),
             Self::Partner(partner) if partner_may(partner) => Ok(()),
             Self::Partner(_) => Err(StatusCode::FORBIDDEN.into()),

@@ -1,9 +1,9 @@
 //! Tokens that are bound to a key of the client (DPoP, RFC 9449). An issuer, an API, and a client with a key, in one
 //! process: `cargo run --example dpop --features dpop`.
 //!
-//! The client sends its requests straight to the router. The program prints each response, and the API's log says why a
-//! request was refused. A proof is good for one request and for a minute, so there are no curl lines to copy. To try
-//! a client of your own, run the example `api` with `--dpop`.
+//! The client calls the router directly. The program prints each response, and the API's log shows why a request was
+//! refused. A proof is accepted for one request and for one minute, so there are no curl lines to copy. To try your
+//! own client, run the example `api` with `--dpop`.
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
@@ -19,7 +19,7 @@ use tower_resource_server::{AccessToken, Issuer, ResourceServer};
 
 type Problem = Box<dyn std::error::Error>;
 
-/// The URL of the API as clients write it. Proofs name it.
+/// The URL of the API, as clients write it in proofs.
 const API: &str = "https://api.example.com";
 
 #[tokio::main]
@@ -32,17 +32,17 @@ async fn main() -> Result<(), Problem> {
         ResourceServer::builder()
             .issuer(Issuer::new(issuer.url()).jwks(issuer.jwks()))
             .audience(API)
-            // The store is in this process, so it is right for one process only.
+            // The store of used proofs is in this process. Several processes need a shared store.
             .dpop(Dpop::optional(API, Replay::in_process()).nonces(nonces))
             .build()
     };
     let (api, with_nonces) = (server(Nonces::off())?, server(Nonces::always())?);
     let app = Router::new()
         .route("/notes", get(notes))
-        // Also refuses tokens that are not bound.
+        // This route also refuses tokens that are not bound to a key.
         .route("/secrets", get(notes).route_layer(api.require(dpop_bound())))
         .layer(api.layer())
-        // Nonces are a setting of a whole server, so this route has another one.
+        // Nonces are a setting of a whole `ResourceServer`, so this route has its own.
         .merge(Router::new().route("/payments", get(notes)).layer(with_nonces.layer()));
 
     // The key never leaves the client. The issuer writes the key's thumbprint into the token.

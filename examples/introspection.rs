@@ -1,5 +1,5 @@
-//! An API whose tokens are opaque, and the authorization server that it asks about them, in one
-//! process: `cargo run --example introspection`, then run the lines that it prints.
+//! An API whose tokens are opaque, and the authorization server that introspects them, in one
+//! process: `cargo run --example introspection`, then run the lines that the program prints.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use tower_resource_server::{AccessToken, Issuer, ResourceServer, scope};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_env_filter("tower_resource_server=info").init();
 
-    // The authorization server, which answers this API alone.
+    // The authorization server. Only this API may introspect tokens.
     let issuer = TestIssuer::start().await?;
     issuer.register_client(TestClient::secret("notes-api", "a-secret"));
 
     let auth = ClientAuth::client_secret_basic("notes-api", "a-secret");
     let introspection = Introspection::new(auth)
-        // Each request asks, so that a revoked token is refused at once. Leave it out, and an
-        // answer is good for 60 s, which spares the authorization server most of the calls.
+        // Introspect for each request, so that a revoked token is refused at once. Without this
+        // line, an answer is cached for 60 s, and the authorization server gets far fewer calls.
         .cache_ttl(Duration::ZERO);
     let api = ResourceServer::builder()
         .issuer(Issuer::new(issuer.url()).introspection(introspection))
         .audience("https://api.example.com")
-        .allow_http_loopback() // only because this issuer speaks http, on this machine
+        .allow_http_loopback() // because the issuer of this example uses http on this machine
         .build()?;
 
     let app = Router::new()

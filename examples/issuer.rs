@@ -1,5 +1,5 @@
-//! The bundled issuer as a program of its own, for trying the other examples: it gives a token to
-//! whoever asks.
+//! The bundled issuer as a separate program, to try the other examples. It gives a token to every
+//! caller.
 //!
 //! `cargo run --example issuer -- 127.0.0.1:9000`
 

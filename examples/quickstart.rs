@@ -1,5 +1,5 @@
 //! A protected API and an authorization server for it, in one process: `cargo run --example
-//! quickstart`, then run the lines that it prints.
+//! quickstart`, then run the lines that the program prints.
 
 use axum::routing::{get, put};
 use axum::{Json, Router};
@@ -13,13 +13,13 @@ use tower_resource_server::{AccessToken, ResourceServer, scope};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_env_filter("tower_resource_server=info").init();
 
-    // The authorization server. Yours is Keycloak, Entra ID, Auth0, ...
+    // The authorization server. In production, it is Keycloak, Entra ID, Auth0, ...
     let issuer = TestIssuer::start().await?;
 
     let api = ResourceServer::builder()
         .issuer(issuer.url())
         .audience("https://api.example.com")
-        .allow_http_loopback() // only because this issuer speaks http, on this machine
+        .allow_http_loopback() // because the issuer of this example uses http on this machine
         .build()?;
 
     let app = Router::new()

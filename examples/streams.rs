@@ -1,6 +1,6 @@
-//! Long responses that end with their token: server-sent events, and WebSockets with the token in a
-//! subprotocol or in the first message. `cargo run --example streams`, then run the lines that it prints.
-//! An argument is the address to listen on; the default is 127.0.0.1:3000, or any free port.
+//! Long responses that end when their token expires: server-sent events, and WebSockets with the token in a
+//! subprotocol or in the first message. `cargo run --example streams`, then run the lines that the program
+//! prints. The optional argument is the address to listen on. The default is 127.0.0.1:3000, or any free port.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -33,15 +33,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .resource("https://api.example.com")
         .websocket_token("api.example.com")
         .leeway(Duration::ZERO) // so that a stream ends at `exp`; an API in production keeps the default
-        .allow_http_loopback() // only because this issuer speaks http, on this machine
+        .allow_http_loopback() // because the issuer of this example uses http on this machine
         .build()?;
 
     let closed =
         Router::new().route("/events", get(events)).route("/ws", get(ws)).layer(api.layer());
     let by_message = Router::new().route("/by-message", get(by_message)).with_state(api.clone());
-    // Stands for the login of the user.
+    // This route replaces the login of the user.
     let login = Router::new().route("/token/{seconds}", get(token)).with_state(issuer.clone());
-    // The document that the challenges name. Scripts of every origin may read it.
+    // The challenges name this document. Scripts of every origin may read it.
     let metadata = api.metadata().build()?.into_router();
     // A script of another origin may send a token, and may read the challenge of a refusal.
     let cors = CorsLayer::new()
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A token that is valid for so many seconds.
+/// A token that is valid for the given number of seconds.
 async fn token(State(issuer): State<TestIssuer>, Path(seconds): Path<u32>) -> String {
     issuer.token().subject("alice").expires_in(seconds.into()).sign()
 }
@@ -73,7 +73,8 @@ async fn events(token: AccessToken) -> Sse<impl Stream<Item = Result<Event, Infa
         sleep(Duration::from_millis(200)).await;
         Some((Ok(Event::default().data(count.to_string())), count + 1))
     });
-    // The client then gets a new token, and connects again. `EventSource` ignores an event without data.
+    // After the last event, the client gets a new token and connects again. The last event has data, because
+    // `EventSource` ignores an event without data.
     Sse::new(
         token
             .stream_until_expiry(ticks)
@@ -81,7 +82,7 @@ async fn events(token: AccessToken) -> Sse<impl Stream<Item = Result<Event, Infa
     )
 }
 
-/// The layer has read the token, and has removed its subprotocol. The answer is the other one.
+/// The layer has read the token, and has removed its subprotocol. The server selects the other subprotocol.
 async fn ws(token: AccessToken, upgrade: WebSocketUpgrade) -> Response {
     upgrade.protocols(["echo.v1"]).on_upgrade(move |socket| echo(socket, token))
 }
@@ -129,8 +130,8 @@ async fn echo(mut socket: WebSocket, token: AccessToken) {
 async fn close(mut socket: WebSocket, reason: &'static str) {
     let frame = CloseFrame { code: close_code::POLICY, reason: reason.into() };
     let _ = socket.send(Message::Close(Some(frame))).await;
-    // Until the client has answered (RFC 6455 §7.1.1). If the connection ended with unread messages, the client
-    // might not get the frame.
+    // Read until the client has answered (RFC 6455 §7.1.1). If the connection ended with unread messages, the
+    // client might not get the frame.
     let answered = async { while let Some(Ok(_)) = socket.recv().await {} };
     let _ = timeout(Duration::from_secs(1), answered).await;
 }

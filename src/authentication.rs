@@ -11,8 +11,8 @@ use crate::token::{AccessToken, AnyToken, RawToken, Thumbprint};
 #[cfg(feature = "http-client")]
 use crate::users::{AnyUser, LoadedUser};
 
-/// The result of a layer for a request. It replaces the result of an outer layer, so that a request
-/// carries at most one result.
+/// The result of a layer for a request. It replaces the result of an outer layer, so that a request has
+/// at most one result.
 #[derive(Clone)]
 pub(crate) struct Authentication {
     /// The server of the layer that stored this result.
@@ -21,15 +21,15 @@ pub(crate) struct Authentication {
     pub(crate) generation: u64,
     /// The token, or `None` for an anonymous request behind an optional layer.
     pub(crate) token: Option<AnyToken>,
-    /// The token as the client sent it. A route with `introspected_now` needs it, to ask the
-    /// authorization server about it, and so does `load_user`, whose cache has it as its key.
+    /// The token as the client sent it. A route with `introspected_now` sends its text to the
+    /// authorization server. `load_user` uses its text as the key of the user cache.
     pub(crate) presented: Presented,
     /// Whether the authorization server was asked about the token after the request arrived.
     pub(crate) asked_now: bool,
 }
 
-/// The keys whose proofs were confirmed and used up for a request, one for each server. If a server validates the
-/// token again for the same request, it does not judge the proof again.
+/// The keys whose proofs were confirmed and stored as used for a request, one for each server. If a server validates
+/// the token again for the same request, the server does not check the proof again.
 #[derive(Clone, Default)]
 pub(crate) struct ConfirmedKeys(Vec<(ServerId, Thumbprint)>);
 
@@ -44,7 +44,7 @@ impl ConfirmedKeys {
     }
 }
 
-/// The token as the client presented it, with the method and the URI of the request.
+/// The token as the client presented it, with the parts of the request that a new validation needs.
 #[derive(Clone)]
 pub(crate) enum Presented {
     /// The presented token is not kept, because no route of the server needs it.
@@ -79,9 +79,8 @@ impl RawToken {
     }
 }
 
-/// The users that were loaded for the token of a request, one for each type. They belong to the server of
-/// the token: the layer of another server inside authenticates the request again, perhaps with another
-/// token.
+/// The users that were loaded for the token of a request, one for each type. They belong to one server,
+/// because an inner layer of another server authenticates the request again, perhaps with another token.
 #[cfg(feature = "http-client")]
 #[derive(Clone)]
 pub(crate) struct LoadedUsers {
@@ -91,7 +90,7 @@ pub(crate) struct LoadedUsers {
 
 #[cfg(feature = "http-client")]
 impl LoadedUsers {
-    /// Stores a user in the request's extensions. It replaces an earlier user of its type.
+    /// Stores a user in the request's extensions. The user replaces an earlier user of the same type.
     pub(crate) fn note(extensions: &mut Extensions, server: &ServerId, user: AnyUser) {
         if let Some(loaded) = extensions.get_mut::<Self>()
             && loaded.server == *server

@@ -1,19 +1,20 @@
-//! Rate limits: a budget of fetches, and the back-off after a failure.
+//! Rate limits: a budget of fetches or calls, and the back-off after a failure.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A token bucket in one atomic, for the remaining budget of fetches.
+/// A rate limit as a token bucket in one atomic. "Fetch" also stands for other calls, such as calls
+/// of a resolver.
 ///
-/// If the bucket is empty, a request reads one number and writes nothing. So a flood does not slow
-/// down other requests.
+/// If the bucket is empty, a request only reads atomics; only the first such request also writes a
+/// flag. So a flood does not slow down other requests.
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// The time in nanoseconds at which the bucket is full (the theoretical arrival time of GCRA).
     full_at: AtomicU64,
     burst: u64,
     period: u64,
-    /// Whether the empty bucket was reported, since it was last full.
+    /// Whether it was reported, since the bucket was last full, that the bucket is empty.
     reported: AtomicBool,
 }
 
@@ -21,15 +22,15 @@ pub(crate) struct Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Granted,
-    /// The budget is spent. `first` is set once after the bucket was full, so that a flood is
-    /// reported as one event.
+    /// The budget is spent. `first` is `true` once, until the bucket is full again, so that a flood
+    /// is reported as one event.
     Spent {
         first: bool,
     },
 }
 
 impl Budget {
-    /// Allows `burst` fetches at once, and one more every `period`.
+    /// Allows a burst of `burst` fetches, and then one fetch every `period`.
     pub(crate) fn new(burst: u32, period: Duration) -> Self {
         Self {
             full_at: AtomicU64::new(0),
@@ -57,7 +58,7 @@ impl Budget {
         }
     }
 
-    /// Whether the budget is spent and this was reported. Takes nothing from the budget.
+    /// Whether the budget is spent and this was already reported. Takes nothing from the budget.
     pub(crate) fn is_spent(&self, now: Duration) -> bool {
         let full_at = self.full_at.load(Ordering::Acquire);
         self.was_reported() && full_at > nanos(now).saturating_add(self.allowance())
@@ -67,25 +68,26 @@ impl Budget {
         self.reported.load(Ordering::Relaxed)
     }
 
-    /// How far `full_at` may be ahead of now.
+    /// How far `full_at` may be ahead of the current time.
     fn allowance(&self) -> u64 {
         self.period.saturating_mul(self.burst.saturating_sub(1))
     }
 
-    /// Returns one fetch that was taken and not used.
+    /// Puts back one fetch that was taken and not used.
     pub(crate) fn give_back(&self) {
         self.full_at.fetch_sub(self.period, Ordering::AcqRel);
     }
 }
 
-/// The maximum pause after `failures_before` failures in a row: `least` at first, doubled each
-/// time, but at most `most`. The caller takes a random part of it (jitter), so that the instances
-/// of a fleet spread out.
+/// The maximum pause after a failure that follows `failures_before` failures in a row (back-off):
+/// `least` after the first failure, doubled after each further failure, but at most `most`. The
+/// caller uses a random part of this pause (jitter), so that the instances of a fleet spread out.
 pub(crate) fn backoff(failures_before: u32, least: Duration, most: Duration) -> Duration {
     least.saturating_mul(1 << failures_before.min(16)).min(most)
 }
 
-/// Sets a flag. Returns `true` if this call set it. A flag that is already set is only read.
+/// Sets a flag. Returns `true` if this call has set the flag. If the flag is already set, it is
+/// only read.
 pub(crate) fn first(flag: &AtomicBool) -> bool {
     !flag.load(Ordering::Relaxed) && !flag.swap(true, Ordering::Relaxed)
 }

@@ -1,8 +1,8 @@
 //! `WWW-Authenticate` with the grammar of RFC 9110 §11.6.1 and the parameters of RFC 6750 §3.
 //!
-//! All content of a challenge comes from the configuration. So every value is built and checked
-//! once, when the server or a route is created. A request only selects one of them. No part of a
-//! token can get into a challenge.
+//! All content of a challenge comes from the configuration. So every challenge is built and checked once, when the
+//! server or a route is created. A request only selects prepared challenges. No part of a token can get into a
+//! challenge. (Only a requirement that a handler checks itself builds its challenges at the request.)
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::token::ScopeToken;
 pub(crate) enum Code {
     /// No credentials: no error code.
     None,
-    /// A refusal that no other token would heal: no error code.
+    /// A refusal for which RFC 6750 has no error code: access is denied for another reason than scope.
     Denied,
     InvalidRequest,
     InvalidToken,
@@ -79,7 +79,7 @@ pub(crate) struct ChallengeConfig {
     pub(crate) resource_metadata: Option<String>,
     /// Further auth-params: name and text.
     pub(crate) params: Vec<(String, String)>,
-    /// Challenges of other schemes, for each 401.
+    /// Challenges of other schemes, for each 401 that is not about a DPoP proof.
     pub(crate) others: Vec<HeaderValue>,
     /// The settings for the scheme `DPoP`, if it is accepted.
     pub(crate) dpop: Option<DpopChallenge>,
@@ -90,7 +90,7 @@ pub(crate) struct ChallengeConfig {
 pub(crate) struct DpopChallenge {
     /// The names of the algorithms of proofs, separated by spaces.
     pub(crate) algs: String,
-    /// Whether `Bearer` is not offered, since every token must be bound to a key.
+    /// Whether only `DPoP` is offered, because every token must be bound to a key.
     pub(crate) alone: bool,
 }
 
@@ -147,11 +147,11 @@ struct Used {
     use_nonce: Arc<Prepared>,
 }
 
-/// The prepared challenges for a token that lacks what one branch of a policy asks for.
+/// The prepared challenges for a token that lacks the scope or the login that one branch of a policy requires.
 #[derive(Clone, Debug)]
 pub(crate) struct BranchChallenges {
     insufficient_scope: ByScheme<Arc<Prepared>>,
-    /// `None` if the branch asks for no login.
+    /// `None` if the branch has no requirement for the login.
     insufficient_user_authentication: Option<ByScheme<Arc<Prepared>>>,
 }
 
@@ -176,10 +176,10 @@ impl BranchChallenges {
     }
 }
 
-/// The challenges of one response, and the response headers with them. A request only copies them.
+/// The challenges of one response, and the headers that contain them. A response only copies the headers.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// One challenge for each accepted scheme. RFC 9110 §11.6.1 allows several.
+    /// One challenge for each scheme that is offered. RFC 9110 §11.6.1 allows several.
     pub(crate) challenges: Box<[HeaderValue]>,
     /// `WWW-Authenticate` with these challenges, and `Cache-Control`.
     pub(crate) headers: HeaderMap,
@@ -223,15 +223,15 @@ impl Challenges {
     /// Whether the challenges for a request without a token name this scope.
     pub(crate) fn name_scope(&self, scope: &str) -> bool {
         self.none.challenges.iter().any(|challenge| {
-            // A `"` inside of another parameter is escaped.
+            // Inside the text of another parameter, a `"` is escaped.
             let text = challenge.to_str().unwrap_or_default().split_once(" scope=\"");
             let scopes = text.and_then(|(_, text)| text.split('"').next()).unwrap_or_default();
             scopes.split(' ').any(|own| own == scope)
         })
     }
 
-    /// The challenges for a refusal with this code, of a request that used this scheme. `branch` has those for
-    /// a lack of scope or login.
+    /// The challenges for a refusal with this code. `scheme` is the scheme that the request used. `branch` has the
+    /// challenges for a missing scope or login.
     pub(crate) fn of<'a>(
         &'a self,
         code: Code,
@@ -256,8 +256,8 @@ impl Challenges {
     }
 }
 
-/// The challenges of one response. `used` is the scheme that the request used. Only its challenge has an error
-/// code (RFC 9449 §7.2).
+/// The challenges of one response. `used` is the scheme that the request used. Only the challenge of that scheme has an
+/// error code (RFC 9449 §7.2).
 fn prepared(
     config: &ChallengeConfig,
     scope: &[ScopeToken],
@@ -308,7 +308,7 @@ fn challenge(
             params.push(("error_uri", uri.clone()));
         }
     }
-    // A malformed request or proof says nothing about scope, so the response does not either.
+    // A malformed request or proof has nothing to do with scope, so the response names no scope.
     let is_malformed = matches!(code, Code::InvalidRequest | Code::InvalidProof | Code::UseNonce);
     if !scope.is_empty() && !is_malformed {
         let scope: Vec<_> = scope.iter().map(ScopeToken::as_str).collect();
@@ -364,7 +364,7 @@ pub(crate) fn quoted(text: &str) -> Option<String> {
     Some(quoted)
 }
 
-/// Reads the challenge of another scheme. Only its scheme and its characters are checked.
+/// Reads the challenge of another scheme. Only the name of the scheme and the characters are checked.
 ///
 /// # Errors
 /// The problem, as a fixed text.

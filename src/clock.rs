@@ -3,27 +3,27 @@
 //! There are two clocks for two purposes. Claims contain calendar times, so `exp` and `nbf` are
 //! compared with the **wall** clock. Ages and waits of this crate are elapsed times: the age of a
 //! key set, the time until the next fetch. They use the **monotonic** clock, which neither an
-//! administrator nor NTP can change. On Linux, the monotonic clock also counts the time that the
+//! administrator nor NTP can set. On Linux, the monotonic clock also counts the time that the
 //! machine is suspended, so that keys and cached answers have their real age afterwards. On other
-//! systems it may stop during that time, as [`Instant`](std::time::Instant) does.
+//! systems, the clock may stop during that time, as [`Instant`](std::time::Instant) does.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A source of time. [`ResourceServer`](crate::ResourceServer) uses the system's clocks unless a
-/// test configures a [`TestClock`].
+/// A source of time. [`ResourceServer`](crate::ResourceServer) uses the system's clocks unless
+/// [`Builder::clock`](crate::builder::Builder::clock) sets another one, such as a [`TestClock`].
 pub trait Clock: Send + Sync + 'static {
     /// The time since the Unix epoch, by the wall clock.
     fn wall(&self) -> Duration;
 
-    /// The time since some fixed moment of this clock. It never goes back. Ages are measured with
-    /// it, so it counts the time that the machine is suspended if the system supports that.
+    /// The time since some fixed moment. It must never go back. Ages are measured with this clock,
+    /// so it should also count the time that the machine is suspended.
     fn monotonic(&self) -> Duration;
 }
 
-/// Real time, for waits that tokio's timers end. A test clock does not change it.
+/// The real time, for waits with tokio's timers. A test clock does not change it.
 #[cfg(feature = "http-client")]
 pub(crate) fn real_time() -> std::time::Instant {
     std::time::Instant::now()
@@ -63,8 +63,8 @@ type Moment = Duration;
 #[cfg(not(target_os = "linux"))]
 type Moment = std::time::Instant;
 
-/// `CLOCK_BOOTTIME`. It counts suspended time, unlike `CLOCK_MONOTONIC`, the clock behind
-/// `Instant`. Both are read without a system call.
+/// Reads `CLOCK_BOOTTIME`, which counts suspended time. `Instant` reads `CLOCK_MONOTONIC`, which
+/// does not. Both clocks are usually read without a system call.
 #[cfg(target_os = "linux")]
 fn moment() -> Moment {
     use rustix::time::{ClockId, clock_gettime};
@@ -80,14 +80,15 @@ fn moment() -> Moment {
     std::time::Instant::now()
 }
 
-/// A clock that is set before 1970 reads as the end of time, so that every token has expired.
-/// Reading it as 0 would accept tokens of any age that have neither `nbf` nor `iat`.
+/// The time since the Unix epoch. If the clock is set before 1970, returns the maximum, so that
+/// every token has expired. With 0 instead, expired tokens without `nbf` and `iat` would be
+/// accepted.
 fn since_epoch(now: SystemTime) -> Duration {
     now.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX)
 }
 
-/// A clock that only moves when a test moves it. Tests can check expiry, outages and key rotation
-/// without waiting.
+/// A clock that moves only when a test moves it. With this clock, tests check expiry, outages and
+/// key rotation without waiting.
 ///
 /// ```
 /// use std::time::Duration;
@@ -130,7 +131,7 @@ impl TestClock {
         monotonic.store(next, Ordering::SeqCst);
     }
 
-    /// Sets only the wall clock, as an administrator or NTP could. It may go back.
+    /// Sets only the wall clock, as an administrator or NTP could. The new time may be earlier.
     pub fn set_wall(&self, unix_seconds: u64) {
         *self.shared.wall.lock().unwrap_or_else(PoisonError::into_inner) =
             Duration::from_secs(unix_seconds);

@@ -15,8 +15,9 @@ impl ConfigError {
         Self { problems: vec![problem] }
     }
 
-    /// One problem, for a rule of [`require_with`](crate::ResourceServer::require_with) that cannot make a
-    /// requirement, for example because a header is missing. The text is for the log.
+    /// Creates an error with one problem. Use it if a rule of
+    /// [`require_with`](crate::ResourceServer::require_with) cannot make a requirement, for example
+    /// because a header is missing. The text is for the log.
     ///
     /// ```
     /// use tower_resource_server::ConfigError;
@@ -28,7 +29,7 @@ impl ConfigError {
         Self::one(problem.into())
     }
 
-    /// The problems, each in one line.
+    /// The problems, one text for each.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
@@ -43,7 +44,8 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// So that `?` works where scopes and other parts of a policy come from outside the program.
+/// With this conversion, a function that reads scopes and other parts of a policy at run time can
+/// use `?`.
 impl From<InvalidScope> for ConfigError {
     fn from(error: InvalidScope) -> Self {
         Self::one(error.to_string())

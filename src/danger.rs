@@ -1,6 +1,6 @@
 //! Every setting that weakens a check, and the risk of each.
 //!
-//! Some of these settings are methods of other types, since many servers need them:
+//! Some of these settings are methods of other types, because many servers need them:
 //!
 //! | setting | what it gives up |
 //! |---|---|
@@ -32,7 +32,8 @@ use crate::sender::Replay;
 /// What it gives up: a revoked token may be accepted for that time. An attacker can cause this by
 /// disturbing the endpoint, for example with a flood of tokens. Use this setting for an API that must
 /// serve known clients during an outage. The answer must have an `exp`, and is never used after its
-/// `exp`. The answer is also never used after the server has said that the token is not active.
+/// `exp`. The answer is also never used after the authorization server has said that the token is not
+/// active.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,11 +50,11 @@ pub fn accept_stale_answers(mut introspection: Introspection, at_most: Duration)
     introspection
 }
 
-/// Allows `http://` to these hosts for the requests to this issuer: its metadata, its keys, its
+/// Allows `http://` to these hosts for the requests to this issuer: its metadata, its keys and its
 /// introspection endpoint. A host is one exact name or address as in the URL, without scheme, port or
 /// wildcard. All other hosts still need https.
 ///
-/// What it gives up: an attacker on the network path, or with control over the host's name, can
+/// What it gives up: an attacker on the network path, or an attacker who controls the host's name, can
 /// replace the keys and then sign any token. The attacker can also read client credentials, the bearer
 /// token for the key server, and introspected tokens. Use this setting only in a private network, such
 /// as the network of a compose file. `build` logs a warning for each host.
@@ -80,10 +81,10 @@ pub fn allow_http_hosts<T: Into<String>>(
     issuer
 }
 
-/// Stores no used proofs (DPoP). It needs [`Nonces::always`](crate::sender::Nonces::always).
+/// Stores no used proofs (DPoP). This setting requires [`Nonces::always`](crate::sender::Nonces::always).
 ///
-/// What it gives up: anyone who records a request can send it again, with the same token and proof, for as long as
-/// the nonce is accepted, 60 to 120 s. The request has the same method and URL, but may have another body. Use this
+/// What it gives up: anyone who records a request can send its token and proof again while the nonce is accepted
+/// (60 to 120 s). The new request must have the same method and URL, but may have another query and body. Use this
 /// setting only if a repeated request does no harm.
 ///
 /// ```
@@ -108,11 +109,11 @@ pub fn without_replay_store() -> Replay {
     Replay::none()
 }
 
-/// Uses a Redis for used proofs even if it drops entries to save memory: with a `maxmemory-policy` other than
-/// `noeviction`, or if entries were dropped.
+/// Uses a Redis for used proofs even if Redis may evict entries to save memory: its `maxmemory-policy` is not
+/// `noeviction`, or it has evicted entries.
 ///
-/// What it gives up: a proof whose entry was dropped can be used again, while it is young enough. An attacker with
-/// bound tokens can cause this by filling the memory.
+/// What it gives up: a proof whose entry was evicted can be used again until the proof is too old. An attacker who
+/// has bound tokens can cause evictions by filling the memory.
 ///
 /// ```
 /// use tower_resource_server::danger;
@@ -130,14 +131,14 @@ pub fn accept_evictions(store: RedisReplay) -> RedisReplay {
     store.accept_evictions()
 }
 
-/// Treats every token as a user's token if its `sub` is not the client. Only a rule that the profile
-/// itself sets can still show that a client acts. With this setting, two more kinds of tokens count as a
-/// user's: tokens that do not show whether a user or a client acts, and tokens with only a well-known
-/// sign of a client.
+/// Treats every token whose `sub` is not the client as a user's token. Only a rule of the profile itself
+/// can still show that a client acts. With this setting, two more kinds of tokens count as users' tokens:
+/// tokens that do not show whether a user or a client acts, and tokens with a well-known sign of a client
+/// that the profile does not name.
 ///
-/// What it gives up: [`user`](crate::policy::user()) no longer refuses all machines. A client's own token
-/// passes if the client's claim has another name than the profile says, or if its `sub` is a service
-/// account. Use this setting only if the authorization server never issues a client its own token.
+/// What it gives up: [`user`](crate::policy::user()) no longer refuses all machines. A token that a client
+/// got for itself passes if the claim that names the client is not the one in the profile, or if `sub` is
+/// a service account. Use this setting only if the authorization server never issues such tokens.
 ///
 /// ```
 /// use tower_resource_server::{Issuer, Profile, danger};

@@ -1,20 +1,21 @@
-//! Single flight: at most one attempt per key runs at a time. All tasks that need its result wait
-//! for that attempt.
+//! Single flight: for each key, at most one attempt is in progress. All tasks that need the result
+//! wait for this attempt.
 //!
 //! Decides:
 //!
-//! - what runs: [`launch`] starts a detached task with a deadline. No request can cancel it. It
-//!   reports its end exactly once ([`Ended`]): finished, timed out, panicked, or dropped together
-//!   with its runtime. The last case does not count as a failure of the server;
+//! - what runs: [`launch`] starts a detached task with a deadline. No request can cancel it. The
+//!   task reports exactly once how it ended ([`Ended`]): finished, timed out, panicked, or dropped
+//!   (aborted, or dropped together with its runtime). The last case does not count as a failure of
+//!   the server;
 //! - who waits: [`Flights`] holds the attempts in progress by key and gives each caller a
 //!   [`Waiter`];
 //! - how long an attempt counts as in progress: until it completes, and **never longer than its
-//!   deadline plus a margin, measured by the crate's own clock**. A task on a runtime that is no
-//!   longer polled neither ends nor is dropped. After that time the next caller begins another
-//!   attempt.
+//!   deadline plus a margin, measured by the crate's own clock**. The reason: a task on a runtime
+//!   that is no longer polled neither ends nor is dropped. After the deadline plus the margin, the
+//!   next caller begins another attempt.
 //!
-//! What it does not do: limits, budgets, pauses and caches. They belong to the owner, who keeps
-//! them next to the flights and under the same lock. [`Flights`] is pure and takes `now`, so that
+//! Limits, budgets, pauses and caches are not part of this module. The owner of the [`Flights`]
+//! keeps them under the same lock. [`Flights`] is pure and takes the current time as `now`, so that
 //! the owner decides everything in one critical section:
 //!
 //! ```text
@@ -26,9 +27,9 @@
 //! waiter.outcome().await                   -> None: it ended without an outcome; ask again
 //! ```
 //!
-//! Call [`launch`] without holding a lock: a runtime that shuts down drops the task at once, and
-//! the task then reports from within [`launch`]. For the same reason the report must not hold a
-//! lock while it calls user code.
+//! Do not hold the lock when you call [`launch`]: a runtime that shuts down drops the task at once,
+//! and then the report runs inside [`launch`] and takes the lock. The report must not hold the lock
+//! while it calls user-supplied code, because that code may need the same lock.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -46,8 +47,8 @@ use tokio::task::AbortHandle;
 
 use crate::runtime;
 
-/// How long an attempt still counts as in progress after its deadline. A task that is polled
-/// reports within this time, also on a busy machine.
+/// How long an attempt still counts as in progress after its deadline. If its task is polled, the
+/// task reports within this time, even on a busy machine.
 pub(crate) const MARGIN: Duration = Duration::from_secs(1);
 
 /// How an attempt ended.
@@ -62,7 +63,7 @@ pub(crate) enum Ended<T> {
 }
 
 impl<T> Ended<T> {
-    /// The result, or the reason of the failure in fixed words, for a log.
+    /// The result, or the reason of the failure as a fixed text for a log.
     pub(crate) fn done(self) -> Result<T, &'static str> {
         match self {
             Self::Done(value) => Ok(value),
@@ -73,8 +74,8 @@ impl<T> Ended<T> {
     }
 }
 
-/// Runs `work` as a separate task for at most `deadline` of real time, and reports how it ended.
-/// The report does not run during unwinding, unless dropping `work` panics.
+/// Runs `work` as a separate task for at most `deadline` of real time, and calls `report` with the
+/// way it ended. `report` does not run during unwinding, unless dropping `work` panics.
 pub(crate) fn launch<T, W, R>(
     runtime: &Handle,
     deadline: Duration,
@@ -118,7 +119,7 @@ pub(crate) async fn caught<W: Future>(work: W) -> Result<W::Output, Panicked> {
     .await
 }
 
-/// Calls the report exactly once, at the latest when it is dropped.
+/// Calls the report exactly once, at the latest when this value is dropped.
 struct Report<T, R: FnOnce(Ended<T>)> {
     report: Option<R>,
     of: PhantomData<fn(T)>,
@@ -184,7 +185,8 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
         }
     }
 
-    /// Joins the attempt in progress. Returns `None` if there is none, or if it is overdue.
+    /// Joins the attempt in progress. Returns `None` if there is no attempt, or if the attempt is
+    /// overdue.
     pub(crate) fn join(&self, key: &K, now: Duration) -> Option<Waiter<V>> {
         let flight = self.in_progress.get(key).filter(|flight| !self.is_overdue(flight, now))?;
         Some(flight.waiter())
@@ -201,9 +203,9 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
         (Completion { number, outcome: sender }, waiter)
     }
 
-    /// Ends an attempt, and returns whether it still counted as in progress. It did not if it was
-    /// given up or if another attempt for the key began since; the owner freed its slot at that
-    /// time.
+    /// Ends an attempt. Returns whether the attempt still counted as in progress. Returns `false` if
+    /// the attempt was given up or if another attempt for the key has begun since. In both cases,
+    /// the owner has already freed the slot of the attempt.
     pub(crate) fn complete(&mut self, key: &K, completion: &Completion<V>) -> bool {
         let present = self.in_progress.get(key).is_some_and(|own| own.number == completion.number);
         if present {
@@ -212,7 +214,7 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
         present
     }
 
-    /// An attempt enters a later stage, which has the whole deadline again.
+    /// Called when an attempt enters a later stage. The later stage has the whole deadline again.
     pub(crate) fn renew(&mut self, key: &K, completion: &Completion<V>, now: Duration) {
         if let Some(own) =
             self.in_progress.get_mut(key).filter(|own| own.number == completion.number)
@@ -221,12 +223,12 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
         }
     }
 
-    /// How many waiters the attempt in progress has, for an owner that limits them.
+    /// How many waiters the attempt in progress has, for an owner that limits the number of waiters.
     pub(crate) fn waiting(&self, key: &K) -> usize {
         self.in_progress.get(key).map_or(0, |flight| Arc::strong_count(&flight.waiting) - 1)
     }
 
-    /// Removes the attempts that are overdue, and returns their number, for an owner that counts
+    /// Removes (gives up) the overdue attempts. Returns their number, for an owner that counts
     /// attempts.
     pub(crate) fn give_up_overdue(&mut self, now: Duration) -> usize {
         let before = self.in_progress.len();
@@ -235,13 +237,13 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Flights<K, V, S> {
         before - self.in_progress.len()
     }
 
-    /// The number of attempts, including overdue ones that were not given up.
+    /// The number of attempts in progress, including overdue attempts that were not given up.
     pub(crate) fn len(&self) -> usize {
         self.in_progress.len()
     }
 
     /// How many attempts were begun. Later attempts have this [number](Waiter::number) or a higher
-    /// one. A caller uses it to find out whether an attempt began after its own question.
+    /// number. So a caller can find out whether an attempt began after this call.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
     }
@@ -259,8 +261,8 @@ impl<V> Flight<V> {
 }
 
 impl<V> Completion<V> {
-    /// Wakes the waiters. Call it after [`Flights::complete`], so that a waiter that looks again
-    /// after this outcome can begin another attempt.
+    /// Wakes the waiters. Call this after [`Flights::complete`], so that a waiter that is not
+    /// satisfied with this outcome can begin another attempt.
     pub(crate) fn send(self, outcome: V) {
         self.outcome.send_replace(Some(outcome));
     }
@@ -279,8 +281,8 @@ impl<V> Waiter<V> {
 }
 
 impl<V: Clone> Waiter<V> {
-    /// Waits for the outcome. Returns `None` if the attempt ended without one. It may never return
-    /// if the task is no longer polled, so the caller needs its own deadline.
+    /// Waits for the outcome. Returns `None` if the attempt ended without an outcome. If the task is
+    /// no longer polled, this function may never return, so the caller needs its own deadline.
     pub(crate) async fn outcome(&mut self) -> Option<V> {
         self.outcome.wait_for(Option::is_some).await.ok()?.clone()
     }

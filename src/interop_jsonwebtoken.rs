@@ -1,8 +1,8 @@
-//! Conversions from the types of the `jsonwebtoken` crate, for programs that have them already:
+//! Conversions from the types of the `jsonwebtoken` crate, for programs that already use them:
 //! [`Issuer::jwk_set`], and `TryFrom` for [`Algorithm`].
 //!
-//! They give this crate configuration and nothing else: no token is ever read or verified by
-//! `jsonwebtoken`, and none of its cryptography is compiled in.
+//! The conversions are only for configuration. `jsonwebtoken` never reads or verifies a token, and
+//! this crate compiles none of its cryptography.
 
 use jsonwebtoken::Algorithm as Theirs;
 use jsonwebtoken::jwk::JwkSet;
@@ -14,10 +14,12 @@ use crate::issuer::Issuer;
 impl TryFrom<Theirs> for Algorithm {
     type Error = ConfigError;
 
-    /// Their `EdDSA` is [`Algorithm::Ed25519`], the only one of its curves that either crate has.
+    /// Converts `EdDSA` to [`Algorithm::Ed25519`], because both crates support only this curve of
+    /// EdDSA.
     ///
     /// # Errors
-    /// For an algorithm that a later version of `jsonwebtoken` adds and this crate does not know.
+    /// Fails for an algorithm that this crate does not know. A later version of `jsonwebtoken` may
+    /// add one.
     fn try_from(algorithm: Theirs) -> Result<Self, ConfigError> {
         Ok(match algorithm {
             Theirs::HS256 => Self::HS256,
@@ -32,19 +34,21 @@ impl TryFrom<Theirs> for Algorithm {
             Theirs::PS384 => Self::PS384,
             Theirs::PS512 => Self::PS512,
             Theirs::EdDSA => Self::Ed25519,
-            // Theirs may grow; a guess by its name could take a new one for another.
+            // A later version of `jsonwebtoken` may add algorithms. A guess by name could be wrong.
             other => return Err(ConfigError::one(format!("algorithm {other:?}: not known here"))),
         })
     }
 }
 
 impl Issuer {
-    /// Uses a fixed set of keys that `jsonwebtoken` has read; it needs the feature `jsonwebtoken`.
+    /// Uses a fixed set of keys that `jsonwebtoken` has parsed. This method needs the feature
+    /// `jsonwebtoken`.
     ///
-    /// Where the text is at hand, [`jwks`](Self::jwks) is better: a `JwkSet` has dropped what that
-    /// crate does not know. A key whose `alg` it has no name for (`ES512`, `Ed25519`, ML-DSA) can't
-    /// be told from any other such key, and is not used. A member `issuer` (Entra ID) is lost, and
-    /// so is any sign of a private key. Secrets in the set are never used.
+    /// If the JSON text is available, use [`jwks`](Self::jwks) instead: a `JwkSet` does not contain
+    /// what `jsonwebtoken` does not know. For example, it replaces each `alg` that it does not know
+    /// (`ES512`, `Ed25519`, ML-DSA) by one and the same value, so keys with such an `alg` are not
+    /// used. The member `issuer` (Entra ID) and the members of a private key are lost. Secrets in
+    /// the set are never used.
     ///
     /// ```
     /// use jsonwebtoken::jwk::JwkSet;
@@ -67,7 +71,7 @@ impl Issuer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn jwk_set(self, keys: &JwkSet) -> Self {
-        // What can't be written is left empty, which `build` refuses as no key set.
+        // If the set cannot be written as JSON, the text is empty, and `build` refuses it.
         self.jwks(serde_json::to_vec(keys).unwrap_or_default())
     }
 }

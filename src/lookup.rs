@@ -1,4 +1,4 @@
-//! Lookups by the API's own code: waits for the async checks of a requirement, and maps the failure of a
+//! Lookups by user-supplied code: waits for the async checks of a requirement, and maps the failure of a
 //! lookup to an error.
 
 use std::time::Duration;
@@ -10,14 +10,15 @@ use crate::policy::Lookup;
 use crate::runtime;
 use crate::token::Excerpt;
 
-/// How long all async checks of one request may take, in real time. It is short, because the request has
-/// already waited for its keys or its introspection, and a client waits for it.
+/// How long the async checks of one requirement may take together, in real time. The time is short,
+/// because a client waits, and the request may already have waited for keys or introspection.
 pub(crate) const LOOKUPS_DEADLINE: Duration = Duration::from_secs(2);
 
-/// When a client may try again.
+/// The `Retry-After` of the response if a lookup is unavailable.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Waits for each lookup in turn. The first one that does not succeed decides.
+/// Waits for one lookup after the other. The first lookup that does not succeed ends the wait with its
+/// error.
 pub(crate) async fn all(lookups: Vec<Lookup>) -> Result<(), Error> {
     let each = async {
         for lookup in lookups {

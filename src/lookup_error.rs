@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a lookup of the API refuses a request. An async check of a requirement returns it, and so does a
-/// loader of users.
+/// Why a lookup by the API's own code refuses a request. The async check of a requirement returns
+/// this error, and so does a loader of users.
 ///
 /// ```
 /// use tower_resource_server::policy::LookupError;
@@ -16,19 +16,21 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LookupError {
-    /// The answer is no: the client gets 403. The text is for the log, and must not quote a claim.
+    /// The lookup found a reason to refuse: the client gets 403. The text is for the log, and must
+    /// not quote a claim.
     Refused(Cow<'static, str>),
-    /// There is no answer: the client gets 503 and may try again. The text is for the log.
+    /// The lookup failed, for example because a database is down: the client gets 503 and may try
+    /// again. The text is for the log.
     Unavailable(Cow<'static, str>),
 }
 
 impl LookupError {
-    /// The answer is no.
+    /// Creates [`Refused`](Self::Refused).
     pub fn refused(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Refused(reason.into())
     }
 
-    /// There is no answer.
+    /// Creates [`Unavailable`](Self::Unavailable).
     pub fn unavailable(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Unavailable(reason.into())
     }

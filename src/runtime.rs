@@ -1,9 +1,9 @@
-//! The caller's tokio runtime: tasks run on it, and its timer ends waits.
+//! The caller's tokio runtime. Tasks run on this runtime, and its timer ends waits.
 //!
-//! A runtime that is built by hand may have no timer. tokio reports this only by a panic. The panic
-//! is caught here, so that requests on such a runtime are refused and the connection does not
-//! break. The panic's message, which is on stderr, names the fix. (A program with `panic = "abort"`
-//! aborts.)
+//! A runtime from `tokio::runtime::Builder` may have no timer. tokio reports this only with a
+//! panic. This module catches the panic, so that requests on such a runtime are refused and their
+//! connections do not break. The message of the panic is on stderr and names the fix. A program
+//! with `panic = "abort"` aborts.
 
 use std::panic::catch_unwind;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) enum Unfit {
 }
 
 impl Unfit {
-    /// For the log.
+    /// The problem, for the log.
     pub(crate) fn problem(self) -> &'static str {
         match self {
             Self::Absent => "there is no tokio runtime",
@@ -34,23 +34,24 @@ impl Unfit {
 /// The runtime of the caller.
 ///
 /// # Errors
-/// When there is no runtime, or when it has no timer for deadlines.
+/// Fails if there is no runtime, or if the runtime has no timer for deadlines.
 pub(crate) fn current() -> Result<Handle, Unfit> {
     let runtime = Handle::try_current().map_err(|_| Unfit::Absent)?;
-    // Creating a `Sleep` already needs the timer; it is never polled.
+    // Creating a `Sleep` already needs the timer. This `Sleep` is never polled.
     match catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))) {
         Ok(()) => Ok(runtime),
         Err(_) => Err(Unfit::WithoutTimer),
     }
 }
 
-/// Which runtime is the caller's. `None` if there is none.
+/// The ID of the caller's runtime. `None` if there is no runtime.
 pub(crate) fn id() -> Option<Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
-/// Waits for `future` for at most `limit`. Returns `None` if it takes longer. This is real time,
-/// also under a test's clock, so that every wait ends. Without a timer it returns `None` at once.
+/// Waits for `future` for at most `limit`. Returns `None` if the future takes longer. The limit is
+/// real time, even if a test has its own clock, so that every wait ends. Without a runtime or
+/// timer, returns `None` at once.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     current().ok()?;
     tokio::time::timeout(limit, future).await.ok()
@@ -67,11 +68,12 @@ pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
     pub(crate) fn after(limit: Duration) -> Self {
-        // Only its deadline is used; it is never polled.
+        // Only the deadline of this `Sleep` is used. The `Sleep` is never polled.
         Self(current().ok().map(|_| tokio::time::sleep(limit).deadline()))
     }
 
-    /// Waits for `future` for at most `limit`, and not beyond the deadline.
+    /// Waits for `future` for at most `limit`, and not beyond the deadline. Returns `None` if the
+    /// future takes longer.
     pub(crate) async fn within<F: Future>(self, limit: Duration, future: F) -> Option<F::Output> {
         let future = tokio::time::timeout_at(self.0?, future);
         within(limit, future).await?.ok()

@@ -3,7 +3,7 @@
 /// The scheme with which a token was presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
-    /// RFC 6750 §2.1.
+    /// For bearer tokens (RFC 6750 §2.1).
     Bearer,
     /// For tokens that are bound to a key (RFC 9449 §7.1).
     Dpop,

@@ -1,4 +1,4 @@
-//! The identity of a server, and what a token needs of its server when it is judged later.
+//! The identity of a server, and the settings that later checks of a token need.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::observe::Stream;
 use crate::sender::Checker;
 use crate::token::{NumericDate, ScopeHierarchy};
 
-/// The identity of one server. It is equal only to its clones: it compares the allocation.
+/// The identity of one server. It is equal only to its clones, because `==` compares the
+/// allocation.
 #[derive(Clone)]
 pub(crate) struct ServerId(Arc<Identity>);
 
@@ -18,9 +19,9 @@ pub(crate) struct ServerId(Arc<Identity>);
 pub(crate) struct Identity {
     /// The server's own challenges.
     pub(crate) challenges: Challenges,
-    /// The same without scopes, for a lack that no scope heals.
+    /// The server's own challenges without scopes, for a refusal that no scope would prevent.
     pub(crate) without_scope: Challenges,
-    /// The settings for the challenges of its routes.
+    /// The settings for the challenges of the server's routes.
     pub(crate) challenge: ChallengeConfig,
     /// The stream that reports events of the server.
     pub(crate) stream: Stream,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-/// The boxed future of a source, resolver or store behind a trait object.
+/// The boxed future of a source, resolver or store that is used as a trait object.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
 
 /// The error of a [`KeySource`](crate::keys::KeySource), an [`IssuerResolver`](crate::issuer::IssuerResolver), a

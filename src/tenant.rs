@@ -1,18 +1,18 @@
 //! The tenant in a name with a placeholder: `https://login.example.com/{tenantid}/v2.0`.
 //!
-//! Decides which part of `iss` is the tenant. Such a name may be that of an issuer, or the issuer
-//! that a key set gives for one of its keys.
+//! Decides which part of `iss` is the tenant. The name with the placeholder is the name of an
+//! issuer, or the member `issuer` of a key in a key set.
 
 /// The placeholder for the tenant, in the name of an issuer or of a key in its set.
 pub(crate) const TENANT: &str = "{tenantid}";
 
-/// A tenant for checking the name as a URL. It does not begin with a hexadecimal digit, so that it
-/// can't complete a percent escape before it.
+/// A sample tenant, to check a name with the placeholder as a URL. It does not begin with a
+/// hexadecimal digit, so that it cannot complete a percent escape before it.
 pub(crate) const PLACEHOLDER: &str = "the-tenant";
 
-/// The tenant in `iss`, if it fits the template: letters, digits, `-`, `_` and `.`, and not a dot
-/// segment. If the template is in normal form and the placeholder is in the path, every such tenant
-/// gives a URL in normal form.
+/// The tenant in `iss`, if `iss` fits the template. A tenant has letters, digits, `-`, `_` and `.`,
+/// and is not a dot segment. So if the template is in normal form and the placeholder is in the
+/// path, a URL with any such tenant is in normal form.
 pub(crate) fn tenant_of<'a>(template: &str, iss: &'a str) -> Option<&'a str> {
     let (before, after) = template.split_once(TENANT)?;
     let tenant = iss.strip_prefix(before)?.strip_suffix(after)?;

@@ -1,9 +1,9 @@
-//! Decides which URLs may be used: https, and http to this machine or to named hosts if that is
-//! enabled.
+//! Decides which URLs may be used: https URLs, and if enabled, http URLs of this machine or of
+//! named hosts.
 //!
-//! `url::Url` is the only parser, because the HTTP client fetches the URL that it parses. Other
-//! readers of the same text (an allow rule, another server, a person) must not see another host or
-//! path. So a URL that the parser would rewrite is refused:
+//! `url::Url` is the only parser, because the HTTP client fetches the URL as `url::Url` parses it.
+//! Other readers of the same text (an allow rule, another server, a person) must not see another
+//! host or path. So a URL that the parser would rewrite is refused:
 //!
 //! - The name of an issuer in a token ([`is_normal`]) must be exactly in normal form.
 //! - A URL from the configuration or from metadata ([`check_url`], [`check_issuer`]) may differ
@@ -27,7 +27,7 @@ const MAX_AUTHORITY: usize = 253 + ":65535".len();
 pub(crate) struct UrlFault {
     /// Fixed text for the log.
     pub(crate) problem: &'static str,
-    /// The URL to write instead. It contains neither a user name nor a query, because both may be
+    /// The URL to write instead. It contains no user name, query or fragment, because they may be
     /// secret.
     normal: Option<String>,
 }
@@ -62,8 +62,8 @@ pub(crate) fn check_url<'a>(
     })
 }
 
-/// Whether the text is exactly one host name or address, as in a normal URL. A port or a `*` is not
-/// allowed. A `*` would only match itself.
+/// Whether the text is exactly one host name or address, as in a URL in normal form. A port is not
+/// allowed. A `*` is not allowed either, because it would match only itself.
 #[cfg(feature = "http-client")]
 pub(crate) fn is_exact_host(text: &str) -> bool {
     let url = format!("http://{text}");
@@ -73,11 +73,11 @@ pub(crate) fn is_exact_host(text: &str) -> bool {
         && Text::divide(&url).is_some_and(|url| url.authority == text && url.host() == text)
 }
 
-/// Checks the URL of an issuer whose metadata is fetched. It must not have a query. All other rules
-/// are those of [`check_url`].
+/// Checks the URL of an issuer whose metadata is fetched. The URL must not have a query. All other
+/// rules are those of [`check_url`].
 ///
 /// # Errors
-/// As [`check_url`].
+/// Fails as [`check_url`] does, or if the URL has a query.
 pub(crate) fn check_issuer<'a>(
     text: &str,
     plain_http: impl Into<PlainHttp<'a>>,
@@ -91,11 +91,11 @@ pub(crate) fn check_issuer<'a>(
     }
 }
 
-/// Checks the URL that issuers' names in tokens are compared with. It must be exactly in normal
-/// form.
+/// Checks the URL of an issuer. Names of issuers in tokens are compared with this URL, so it must be
+/// exactly in normal form.
 ///
 /// # Errors
-/// As [`check_issuer`].
+/// Fails as [`check_issuer`] does, or if the URL is not in normal form.
 pub(crate) fn check_normal<'a>(
     text: &str,
     plain_http: impl Into<PlainHttp<'a>>,
@@ -110,10 +110,10 @@ pub(crate) fn check_normal<'a>(
 }
 
 /// Checks a resource identifier (RFC 8707 §2, RFC 9728 §1.2). It must be in normal form, because clients
-/// compare it code point by code point with the URL that they use. An empty path stays empty.
+/// compare it code point by code point with the URL that they use. An empty path is allowed.
 ///
 /// # Errors
-/// As [`check_url`].
+/// Fails as [`check_url`] does, or if the URL is not in normal form.
 pub(crate) fn check_resource<'a>(
     text: &str,
     plain_http: impl Into<PlainHttp<'a>>,
@@ -130,8 +130,8 @@ pub(crate) fn check_resource<'a>(
 /// Whether the name of an issuer in a token is in normal form, so that the rule for trusted issuers
 /// checks exactly the URL that would be fetched.
 pub(crate) fn is_normal<'a>(text: &str, plain_http: impl Into<PlainHttp<'a>>) -> bool {
-    // Check the characters first. That is cheap and refuses most text that is made to confuse the
-    // parser.
+    // Check the characters first. This is cheap, and refuses most texts that are made to confuse
+    // the parser.
     is_rfc3986(text)
         && read(text, plain_http.into()).is_ok_and(|url| {
             let root = url.path() == "/" && url.as_str().strip_suffix('/') == Some(text);
@@ -196,7 +196,8 @@ fn read(text: &str, plain_http: PlainHttp<'_>) -> Result<Url, &'static str> {
     if parts.authority.contains('@') || !url.username().is_empty() || url.password().is_some() {
         return Err("must have no user name");
     }
-    // Check the text of the host: the parser reads `2130706433` as 127.0.0.1, but few people do.
+    // Check the text of the host, not the parsed host: the parser reads `2130706433` as 127.0.0.1,
+    // but most people do not.
     if url.scheme() == "http" && !plain_http.hosts.iter().any(|own| own == parts.host()) {
         if !is_loopback(parts.host()) {
             return Err("must be https");
@@ -225,10 +226,10 @@ fn read(text: &str, plain_http: PlainHttp<'_>) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Checks that all readers see the same path segments. Servers decode at different times. So a
-/// segment is ambiguous if it decodes to a delimiter, to a dot segment, or to text that could be
-/// decoded again. A dot segment before a parameter counts too, because some servers remove the
-/// parameter first.
+/// Checks that all readers see the same path segments. Some servers decode a path before they split
+/// it, others after. So a segment is refused if its decoded text contains a delimiter, is a dot
+/// segment, or could be decoded again. A dot segment with a parameter (`..;x`) is also refused,
+/// because some servers remove the parameter first.
 fn check_path(path: &str) -> Result<(), &'static str> {
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -278,8 +279,9 @@ fn is_rfc3986(text: &str) -> bool {
     })
 }
 
-/// The normal form of the text according to the parser, without secret parts. The final slash of an
-/// empty path is kept if the text has one.
+/// The normal form of the text according to the parser, without query and fragment. Returns `None`
+/// for a URL with a user name or a password. If the path is only `/`, the slash is kept if the text
+/// ends with a slash.
 fn normal_form(text: &str) -> Option<String> {
     let mut url = Url::parse(text).ok()?;
     let plain = url.username().is_empty() && url.password().is_none();
@@ -308,7 +310,7 @@ pub(crate) fn origin_of(text: &str) -> Option<String> {
 }
 
 #[cfg(feature = "http-client")]
-/// Whether the client certificate is sent to this URL: only over TLS.
+/// Whether the scheme is https. A client certificate can be sent only over TLS.
 pub(crate) fn is_https(url: &str) -> bool {
     url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }

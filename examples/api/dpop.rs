@@ -17,8 +17,8 @@ type Server = ResourceServer<Claims, ProblemJson>;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Tokens that are bound to a key (DPoP)")]
 pub struct Proofs {
-    /// Whether tokens must be bound to a key. Adds GET /api/dpop, for bound tokens only, and GET /api/nonce, where each
-    /// proof also needs a nonce.
+    /// Whether tokens must be bound to a key. Adds GET /api/dpop, for bound tokens only, and GET /api/nonce, where a
+    /// nonce in each proof is also required.
     #[arg(long, value_enum, value_name = "WHETHER", requires = "public_url")]
     pub dpop: Option<Whether>,
     /// The URL of this API as clients write it, before `/api`: https://api.example.com
@@ -28,7 +28,7 @@ pub struct Proofs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Whether {
-    /// Accept tokens that are bound to a key, and others.
+    /// Accept tokens that are bound to a key, and tokens that are not.
     Optional,
     /// Accept only tokens that are bound to a key.
     Required,
@@ -45,7 +45,7 @@ impl Proofs {
         builder.dpop(dpop.nonces(nonces))
     }
 
-    /// What will be checked, a line each.
+    /// The checks that will be made, one line for each.
     pub fn described(&self, scope: &str) -> Vec<String> {
         let Some((whether, url)) = self.dpop.zip(self.public_url.as_ref()) else {
             return vec![
@@ -64,8 +64,8 @@ impl Proofs {
     }
 }
 
-/// The routes for bound tokens. Whether proofs need a nonce is a setting of a whole server. So the route whose proofs
-/// need one has a server of its own.
+/// The routes for bound tokens. Whether proofs need a nonce is a setting of a whole `ResourceServer`. So the route
+/// that requires nonces has its own `ResourceServer`.
 pub fn routes(api: &Server, with_nonces: &Server, scope: &Policy) -> Router {
     let bound = all_of([scope.clone(), dpop_bound()]);
     Router::new()

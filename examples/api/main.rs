@@ -1,12 +1,13 @@
-//! A small API to point at any authorization server, to find out in a minute whether its tokens
-//! will do. It prints at start what it checks, and explains each refused request on the terminal.
+//! A small API for a quick test with any authorization server: does this crate accept its tokens? At
+//! start, the program prints what it checks. It explains each refused request on the terminal.
 //!
 //! `cargo run --example api -- --issuer https://as.example.com --audience https://api.example.com`
 //!
-//! With `--provider keycloak` and the like it takes what that product sends; with `--client-id` and a
-//! secret, the authorization server is asked about opaque tokens. With the feature `mtls`, `--mtls-header`
-//! reads the client's certificate from a header of a proxy. With the feature `dpop`, `--dpop` accepts tokens that are
-//! bound to a key. `--help` lists the rest.
+//! - `--provider`, for example `--provider keycloak`, accepts the tokens of that product.
+//! - `--client-id` and a secret: opaque tokens are introspected.
+//! - `--mtls-header` (feature `mtls`) reads the client's certificate from a header of a proxy.
+//! - `--dpop` (feature `dpop`) accepts tokens that are bound to a key.
+//! - `--help` lists all options.
 
 #[cfg(feature = "dpop")]
 mod dpop;
@@ -43,7 +44,7 @@ use trust::Problems;
 async fn main() -> ExitCode {
     let log = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "tower_resource_server=debug,api=info".into());
-    // Colours are for a terminal whose user has not asked for none (no-color.org).
+    // Use colours only on a terminal, and not if `NO_COLOR` is set (no-color.org).
     let asked_for_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = stdout().is_terminal() && !asked_for_none;
     tracing_subscriber::fmt().with_env_filter(log).with_ansi(colours).init();
@@ -58,11 +59,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(mut options: Options) -> Result<(), Problems> {
-    // Where a client stands for the audience, the builder gets one all the same.
+    // With --allowed-client, there is no audience, but the builder requires one. So use the client ids.
     let clients = &options.of_provider.allowed_client;
     let mut audiences =
         if options.audience.is_empty() { clients } else { &options.audience }.clone();
-    // The first name is the realm of challenges.
+    // The first audience is the realm of challenges.
     if let Some(resource) = &options.resource {
         audiences.retain(|audience| audience != resource);
         audiences.insert(0, resource.clone());
@@ -93,7 +94,7 @@ async fn run(mut options: Options) -> Result<(), Problems> {
     if options.resource.is_some() {
         let metadata = api.metadata().requirement(read).requirement(write).build()?;
         metadata_url = Some(metadata.url().to_owned());
-        // Outside of `protect`: the document needs no token.
+        // Merged outside of `protect`, because the document needs no token.
         app = app.merge(metadata.into_router());
     }
     let app = app.layer(from_fn(logged));
@@ -106,7 +107,7 @@ async fn run(mut options: Options) -> Result<(), Problems> {
         .map_err(|error| format!("--listen {}: {error}", options.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     println!("listening on http://{address}");
-    // With the address of the peer, which tells a trusted proxy from a client.
+    // With the address of the peer, to distinguish a trusted proxy from a client.
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).await.map_err(|error| error.to_string())?;
     Ok(())
@@ -136,8 +137,8 @@ fn builder(
     Ok(builder.refusal_body(ProblemJson))
 }
 
-/// Puts the method and the path before each line about a request. The query stays out: a client may
-/// have put a token there.
+/// Adds the method and the path to each log line about a request. The query is not logged, because it may
+/// contain a token.
 async fn logged(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let span = info_span!("request", method = %request.method(), path);
@@ -171,7 +172,7 @@ async fn echo(token: AccessToken) -> Json<Value> {
     Json(answer)
 }
 
-/// What this token lacks under the profile, although it passed.
+/// Warnings about an accepted token: what the profile does not find in it.
 fn missing(token: &AccessToken, who: &str) -> Vec<&'static str> {
     let mut missing = Vec::new();
     if token.client_id().is_none() {

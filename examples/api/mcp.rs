@@ -1,4 +1,4 @@
-//! `POST /mcp`: a stateless MCP server with one tool, which says who calls.
+//! `POST /mcp`: a stateless MCP server with one tool, which returns the caller.
 
 use std::sync::Arc;
 
@@ -69,14 +69,16 @@ pub fn route() -> MethodRouter {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        // A web page needs a token like every other client.
+        // The check of the host name is not needed, because a web page needs a token like every
+        // other client.
         .disable_allowed_hosts();
     let manager = Arc::new(NeverSessionManager::default());
     let service = StreamableHttpService::new(|| Ok(WhoAmI), manager, config);
     axum::routing::any_service(service).layer(from_fn(accept))
 }
 
-/// For requests by hand: clients of MCP name both types, as rmcp requires.
+/// Adds `Accept` to requests by hand, for example with curl. MCP clients name both types, as rmcp
+/// requires.
 async fn accept(mut request: Request, next: Next) -> Response {
     let accepts = request.headers().get(ACCEPT).map(HeaderValue::as_bytes);
     if matches!(accepts, None | Some(b"*/*")) {

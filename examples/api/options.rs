@@ -1,4 +1,4 @@
-//! What the command line takes.
+//! The options of the command line.
 
 use std::net::SocketAddr;
 
@@ -6,16 +6,16 @@ use clap::{Parser, ValueEnum};
 use tower_resource_server::keys::Algorithm;
 
 /// Protects GET /api/read, POST /api/write, GET /api/whoami, and the MCP server at POST /mcp; GET /open is open.
-// Not `Debug`: it has a secret.
+// Not `Debug`, because it contains a secret.
 #[derive(Parser)]
 pub struct Options {
-    /// The authorization server, exactly as it spells itself in `iss`.
+    /// The URL of the authorization server, exactly as in `iss`.
     #[arg(long, value_name = "URL")]
     pub issuer: Option<String>,
-    /// Another name that it has in `iss`; may be given more than once.
+    /// Another name of the authorization server in `iss`; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub alias: Vec<String>,
-    /// Who this API is in `aud`; may be given more than once. Not with --allowed-client.
+    /// The name of this API in `aud`; may be given more than once. Not with --allowed-client.
     #[arg(
         long,
         value_name = "AUD",
@@ -23,26 +23,26 @@ pub struct Options {
         conflicts_with = "allowed_client"
     )]
     pub audience: Vec<String>,
-    /// The URL that clients use for this API: another name in `aud`. Serves the metadata of RFC 9728 for it,
-    /// and names the metadata in each challenge.
+    /// The URL that clients use for this API: another name in `aud`. Serves the metadata of this resource (RFC
+    /// 9728), and names the metadata in each challenge.
     #[arg(long, value_name = "URL")]
     pub resource: Option<String>,
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// Where the keys are, for a server without metadata; may be given more than once.
+    /// The URL of the keys, for an authorization server without metadata; may be given more than once.
     #[arg(long, value_name = "URL")]
     pub jwks_uri: Vec<String>,
     /// The algorithms to accept, separated by commas.
     #[arg(long, value_name = "ALG", value_delimiter = ',')]
     pub algorithms: Vec<Algorithm>,
-    /// By how many seconds the clocks of the two servers may differ: at most 300.
+    /// How many seconds the clocks of the authorization server and this API may differ: at most 300.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub leeway: u64,
-    /// The scope that GET /api/read and POST /mcp ask for.
+    /// The scope that GET /api/read and POST /mcp require.
     #[arg(long, value_name = "SCOPE", default_value = "read")]
     pub scope_read: String,
-    /// The scope that POST /api/write asks for.
+    /// The scope that POST /api/write requires.
     #[arg(long, value_name = "SCOPE", default_value = "write")]
     pub scope_write: String,
     /// Accept an issuer at http://127.0.0.1, http://[::1] or http://localhost.
@@ -63,17 +63,17 @@ pub struct Options {
     pub proofs: crate::dpop::Proofs,
 }
 
-/// The vendor of the authorization server, and what its function in `providers` asks for.
+/// The product of the authorization server, and the arguments of its function in `providers`.
 #[derive(clap::Args)]
 #[command(next_help_heading = "A known server")]
 pub struct OfProvider {
-    /// The server's product: one of the functions in `providers`.
+    /// The product: one of the functions in `providers`.
     #[arg(long, value_enum, value_name = "NAME")]
     pub provider: Option<Provider>,
     /// auth0: the tenant's domain.
     #[arg(long, value_name = "HOST", requires = "provider")]
     pub domain: Option<String>,
-    /// entra-*: the tenant's id, a GUID; for entra-v2-multitenant more than once.
+    /// entra-*: the tenant's id, a GUID; with entra-v2-multitenant, may be given more than once.
     #[arg(long, value_name = "GUID", requires = "provider")]
     pub tenant_id: Vec<String>,
     /// entra-b2c: the first label of the tenant's host name.
@@ -85,17 +85,17 @@ pub struct OfProvider {
     /// cognito: the id of the user pool.
     #[arg(long, value_name = "ID", requires = "provider")]
     pub user_pool: Option<String>,
-    /// cognito, spring-authorization-server, rauthy: a client that may call this API, since `aud`
-    /// names the client; may be given more than once.
+    /// cognito, spring-authorization-server, rauthy: a client that may call this API, because tokens
+    /// name the client and not the API; may be given more than once.
     #[arg(long, value_name = "ID", requires = "provider")]
     pub allowed_client: Vec<String>,
-    /// fusionauth: the server's URL; `--issuer` is the tenant's issuer then.
+    /// fusionauth: the server's URL. Then `--issuer` is the tenant's issuer.
     #[arg(long, value_name = "URL", requires = "provider")]
     pub server_url: Option<String>,
     /// github-actions: the id of an owner of repositories; may be given more than once.
     #[arg(long, value_name = "ID", requires = "provider")]
     pub owner_id: Vec<String>,
-    /// gitlab-ci: the id of a group or user with projects; may be given more than once.
+    /// gitlab-ci: the id of a group or user that owns projects; may be given more than once.
     #[arg(long, value_name = "ID", requires = "provider")]
     pub namespace_id: Vec<String>,
     /// google-service-accounts: the unique id of an account; may be given more than once.
@@ -103,29 +103,29 @@ pub struct OfProvider {
     pub account_id: Vec<String>,
 }
 
-/// How the server writes its tokens, where it is none of the known ones.
+/// The form of the tokens, if the authorization server is not a known product.
 #[derive(clap::Args)]
 #[command(next_help_heading = "How tokens are written (not with --provider)")]
 pub struct Written {
-    /// What kind of access tokens they are.
+    /// The kind of the access tokens.
     #[arg(long, value_enum, default_value_t = ProfileName::Rfc9068, conflicts_with = "provider")]
     pub profile: ProfileName,
     /// The claim that names the client, instead of `client_id`.
     #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
     pub client_claim: Option<String>,
-    /// The claim with the scope, a string, instead of `scope`.
+    /// The claim that has the scope as a string, instead of `scope`.
     #[arg(long, value_name = "CLAIM", conflicts_with_all = ["provider", "scope_array_claim"])]
     pub scope_claim: Option<String>,
-    /// The claim with the scope, an array.
+    /// The claim that has the scope as an array.
     #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
     pub scope_array_claim: Option<String>,
-    /// The claim that plays the part of `aud`.
+    /// The claim that names the audience, instead of `aud`.
     #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
     pub audience_claim: Option<String>,
-    /// A claim that RFC 9068 requires and this server leaves out; may be given more than once.
+    /// A claim that RFC 9068 requires, but that this server leaves out; may be given more than once.
     #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
     pub claim_optional: Vec<String>,
-    /// A claim that every token has to have; may be given more than once.
+    /// A claim that every token must have; may be given more than once.
     #[arg(long, value_name = "CLAIM", conflicts_with = "provider")]
     pub require_claim: Vec<String>,
 }
@@ -134,41 +134,41 @@ pub struct Written {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Introspection")]
 pub struct Asked {
-    /// Who this API is to the authorization server, which it asks about opaque tokens.
+    /// The client id of this API at the authorization server, for the introspection of opaque tokens.
     #[arg(long, value_name = "ID", requires = "client_secret")]
     pub client_id: Option<String>,
-    /// The secret for that. Other users of this machine see a command line; an environment variable
-    /// they don't.
+    /// The client secret. Other users of this machine can see a command line, so prefer the
+    /// environment variable.
     #[arg(long, value_name = "SECRET", env = "CLIENT_SECRET", hide_env_values = true)]
     pub client_secret: Option<String>,
     /// How the secret is sent.
     #[arg(long, value_enum, default_value_t = SecretIn::Basic, requires = "client_id")]
     pub client_secret_in: SecretIn,
-    /// Where to ask, for a server whose metadata does not tell.
+    /// The URL of the introspection endpoint, if it is not in the server's metadata.
     #[arg(long, value_name = "URL", requires = "client_id")]
     pub introspection_endpoint: Option<String>,
-    /// Ask about JWTs as well, after they were validated here, so that revoked ones are refused.
+    /// Validate JWTs here, and also introspect them, so that revoked tokens are refused.
     #[arg(long, requires = "client_id")]
     pub jwt_and_introspect: bool,
-    /// Ask about every token, JWTs too, and let the server alone judge it.
+    /// Introspect every token, including JWTs: only the authorization server validates it.
     #[arg(long, requires = "client_id", conflicts_with = "jwt_and_introspect")]
     pub introspect_only: bool,
-    /// Accept answers that name no audience: only the scope then tells for whom a token is.
+    /// Accept answers without an audience: a token of another API may then be accepted.
     #[arg(long, requires = "client_id")]
     pub audience_optional: bool,
-    /// Ask for signed answers, and accept no other (RFC 9701).
+    /// Request signed answers (RFC 9701), and accept no other answers.
     #[arg(long, requires = "client_id")]
     pub signed_answers: bool,
-    /// For how many seconds an answer is good.
+    /// How many seconds an answer is cached.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "client_id")]
     pub introspection_ttl: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProfileName {
-    /// JWT access tokens by RFC 9068.
+    /// JWT access tokens as defined in RFC 9068.
     Rfc9068,
-    /// Access tokens with typ `JWT` or none.
+    /// JWT access tokens that do not follow RFC 9068: `typ` is `at+jwt`, `JWT` or absent.
     Jwt,
 }
 
@@ -176,9 +176,9 @@ pub enum ProfileName {
 pub enum SecretIn {
     /// In the Authorization field, form-encoded (client_secret_basic).
     Basic,
-    /// In the Authorization field without an encoding, for a server that does not decode it.
+    /// In the Authorization field, not form-encoded, for a server that does not form-decode it.
     BasicAsIs,
-    /// In the form (client_secret_post).
+    /// In the body (client_secret_post).
     Post,
 }
 

@@ -8,13 +8,13 @@ use tower_resource_server::sender::{ProxyHeader, TrustedPeers};
 #[derive(clap::Args)]
 #[command(next_help_heading = "Client certificates in a header of a proxy")]
 pub struct Proxy {
-    /// The form of the header. A token that is bound to a certificate is accepted with that certificate.
+    /// The form of the header. Tokens that are bound to a certificate are then accepted with that certificate.
     #[arg(long, value_enum, value_name = "FORM", requires = "trusted_proxy")]
     pub mtls_header: Option<Form>,
     /// The addresses of the proxies that may send the header; may be given more than once.
     #[arg(long, value_name = "CIDR", requires = "mtls_header")]
     pub trusted_proxy: Vec<String>,
-    /// xfcc: the number of trusted proxies in a row, each of which appends an element to the header; 1 if not given.
+    /// xfcc: the number of trusted proxies in a row, each of which adds an element to the header. The default is 1.
     #[arg(long, value_name = "N", requires = "mtls_header")]
     pub mtls_hops: Option<usize>,
 }

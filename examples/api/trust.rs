@@ -1,4 +1,4 @@
-//! From the command line to the issuer that is trusted, and a text that says what it comes to.
+//! Builds the trusted issuer from the command line, and describes the checks as text.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tower_resource_server::{ConfigError, Issuer, Profile, providers};
 
 use crate::options::{Asked, OfProvider, Options, ProfileName, Provider, SecretIn, Written};
 
-/// What keeps the API from starting, a line each.
+/// The problems that prevent the API from starting, one line for each.
 pub struct Problems(pub Vec<String>);
 
 impl From<ConfigError> for Problems {
@@ -47,8 +47,8 @@ pub fn issuer(options: &mut Options) -> Result<Issuer, Problems> {
     })
 }
 
-/// What the function of a provider needs is taken out of the options. What is left there was given for
-/// nothing, which is told.
+/// Calls the function of a provider. Its arguments are taken out of the options. Options that are
+/// left have no effect, so they are reported as problems.
 fn known(
     provider: Provider,
     issuer: &mut Option<String>,
@@ -206,7 +206,7 @@ fn introspection(asked: &Asked) -> Option<Introspection> {
     Some(introspection)
 }
 
-/// What will be checked, a line each.
+/// The checks that will be made, one line for each.
 pub fn described(options: &Options, audiences: &[String]) -> Vec<String> {
     let Written { profile, client_claim, scope_claim, scope_array_claim, .. } = &options.written;
     let mut lines = Vec::new();

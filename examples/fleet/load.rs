@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Time is counted in tenths of a second.
+/// The number of time slots per second. Fetches are counted per slot.
 const TENTHS: usize = 10;
 
 #[derive(Default)]
@@ -18,14 +18,15 @@ struct Tenth {
     not_modified: u32,
 }
 
-/// The load in a stretch of time.
+/// The load in a period of time.
 pub(crate) struct Window {
-    /// Fetches a second.
+    /// The mean number of fetches per second.
     pub(crate) mean: f64,
-    /// The most fetches in any second, and in any 10 seconds.
+    /// The maximum number of fetches in any second.
     pub(crate) in_1s: u32,
+    /// The maximum number of fetches in any 10 seconds.
     pub(crate) in_10s: u32,
-    /// The part of the answers that is 304, where the issuer gives an ETag.
+    /// The share of the good answers that would be 304 if the issuer sends an ETag.
     pub(crate) not_modified: f64,
 }
 

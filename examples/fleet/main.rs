@@ -1,10 +1,11 @@
-//! The load of a fleet on its issuer's key set, by simulation: `cargo run --release --example fleet`
-//! takes a minute or two, nearly all of it for the 100,000; other sizes go behind `--`.
+//! Simulates how many requests a fleet of API instances sends to its issuer for the key set.
+//! `cargo run --release --example fleet` takes one or two minutes, mostly for the fleet of 100,000
+//! instances. To simulate fleets of other sizes, write the sizes after `--`.
 //!
-//! Each instance is the crate's own state machine of freshness, on virtual time; what surrounds it
-//! here, the set and the fetch, does as the key engine does. Each scenario runs twice: as the crate
-//! is, and with a constant where the crate draws a random number. The seed is fixed, so that each
-//! run gives the same numbers. The manual's page on keys draws the conclusions.
+//! Each instance runs the crate's own state machine of freshness, in virtual time. The key set and
+//! the fetches are simulated, and behave as in the key engine. Each scenario runs twice: with the
+//! random numbers of the crate (jitter), and with a constant instead. The seed is fixed, so each
+//! run gives the same numbers. The conclusions are in the manual's page on keys.
 
 mod load;
 mod scenarios;

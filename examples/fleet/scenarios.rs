@@ -1,4 +1,4 @@
-//! What is played, and what is measured of it.
+//! The scenarios, and what is measured in each.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::simulation::Fleet;
 
 const HOUR: u64 = 3_600;
 
-/// A part of a scenario, and what was found of it.
+/// A part of a scenario, and its measurement.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) found: Found,
@@ -19,7 +19,7 @@ pub(crate) enum Found {
     Seconds(u64),
 }
 
-/// What is played: a fleet, and the rows that it brings.
+/// Runs a scenario with a fleet, and returns the rows of the result.
 pub(crate) type Scenario = fn(&mut Fleet) -> Vec<Row>;
 
 pub(crate) const SCENARIOS: [Scenario; 10] = [
@@ -35,7 +35,7 @@ pub(crate) const SCENARIOS: [Scenario; 10] = [
     cdn,
 ];
 
-/// A fleet that was started within one second and left alone for half an hour.
+/// Starts a fleet within one second, and runs it for half an hour. Returns the time in seconds.
 fn settle(fleet: &mut Fleet) -> u64 {
     fleet.start();
     fleet.run_until(HOUR / 2);
@@ -56,20 +56,20 @@ fn steady(fleet: &mut Fleet) -> Vec<Row> {
     ]
 }
 
-/// It answers a twentieth of the fleet a second, and 503 to the rest.
+/// Each second, the issuer answers fetches of a twentieth of the fleet. Other fetches get 503.
 fn busy_issuer(fleet: &mut Fleet) -> Vec<Row> {
     fleet.issuer.capacity = Some((fleet.size() / 20).max(1));
     healing("cold start, an issuer that is small", fleet)
 }
 
-/// The same, where its 503 has Retry-After.
+/// As [`busy_issuer`], but the 503 has Retry-After.
 fn busy_issuer_that_asks(fleet: &mut Fleet) -> Vec<Row> {
     fleet.issuer.retry_after = Some(30);
     fleet.issuer.capacity = Some((fleet.size() / 20).max(1));
     healing("the same with Retry-After: 30", fleet)
 }
 
-/// A cold start, until all have keys.
+/// A cold start, until all instances have keys.
 fn healing(name: &'static str, fleet: &mut Fleet) -> Vec<Row> {
     fleet.start();
     while !fleet.all_have_keys() && fleet.seconds() < HOUR {
@@ -94,7 +94,8 @@ fn outage(fleet: &mut Fleet) -> Vec<Row> {
     ]
 }
 
-/// The cap is set to 2 minutes, or most of the time would go into the hour before it.
+/// An outage that is longer than the cap of `stale_if_error`. The cap is 2 minutes here. With the
+/// default of one hour, most of the simulated time would be before the cap.
 fn outage_beyond_the_cap(fleet: &mut Fleet) -> Vec<Row> {
     fleet.set_cap(Duration::from_secs(120));
     let from = settle(fleet);
@@ -110,7 +111,7 @@ fn outage_beyond_the_cap(fleet: &mut Fleet) -> Vec<Row> {
     ]
 }
 
-/// The issuer signs with a new key as soon as it is published.
+/// The issuer signs with a new key as soon as the key is published.
 fn rotation_without_notice(fleet: &mut Fleet) -> Vec<Row> {
     let at = settle(fleet);
     fleet.issuer.publish();
@@ -122,7 +123,7 @@ fn rotation_without_notice(fleet: &mut Fleet) -> Vec<Row> {
     ]
 }
 
-/// The new key was published for as long as a set is fresh.
+/// The issuer publishes a new key before it signs with the key, for as long as a key set is fresh.
 fn rotation_with_notice(fleet: &mut Fleet) -> Vec<Row> {
     let at = settle(fleet) + 300;
     fleet.issuer.publish();
@@ -135,7 +136,7 @@ fn rotation_with_notice(fleet: &mut Fleet) -> Vec<Row> {
     ]
 }
 
-/// Each instance gets one forged token a second.
+/// Each instance gets one forged token per second.
 fn flood(fleet: &mut Fleet) -> Vec<Row> {
     let at = settle(fleet);
     fleet.flood();
@@ -143,7 +144,7 @@ fn flood(fleet: &mut Fleet) -> Vec<Row> {
     vec![row("forged kids, 1/s an instance: 60 s", fleet, at, at + 60)]
 }
 
-/// The issuer asks for the longest freshness there is.
+/// The issuer's `max-age` is one hour, the maximum.
 fn an_hour_of_freshness(fleet: &mut Fleet) -> Vec<Row> {
     fleet.issuer.max_age = Some(HOUR);
     fleet.start();
@@ -151,7 +152,7 @@ fn an_hour_of_freshness(fleet: &mut Fleet) -> Vec<Row> {
     vec![row("max-age=3600: the second hour", fleet, HOUR, 2 * HOUR)]
 }
 
-/// The set comes from a cache that says how old its copy is.
+/// The key set comes from a cache that sends the `Age` of its copy.
 fn cdn(fleet: &mut Fleet) -> Vec<Row> {
     fleet.issuer.max_age = Some(300);
     fleet.issuer.cdn = true;

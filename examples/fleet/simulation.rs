@@ -1,4 +1,4 @@
-//! A fleet, its issuer and the queue of what happens next.
+//! A fleet, its issuer, and the queue of the next events.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,16 +7,16 @@ use std::time::Duration;
 use crate::freshness::{self, Freshness, FreshnessSettings, Life, Phase, RequestState, Ticket};
 use crate::load::Load;
 
-/// Requests with a good token that an instance gets a second, on average.
+/// The average number of requests with a good token that an instance gets per second.
 const REQUESTS: f64 = 10.0;
 
-/// The time between forged tokens of a flood on one instance.
+/// In a flood, the time between two forged tokens at one instance.
 const FORGED_PERIOD: Duration = Duration::from_secs(1);
 
-/// A fetch takes from 20 to 80 ms.
+/// The minimum and the maximum duration of a fetch, in seconds.
 const LATENCY: (f64, f64) = (0.02, 0.08);
 
-/// The number of a key: the issuer's first is 1.
+/// The number of a key. The issuer's first key has the number 1.
 type Kid = u32;
 
 pub(crate) struct Fleet {
@@ -35,20 +35,21 @@ enum Event {
     Answer,
     /// A request with a good token.
     Request,
-    /// One with a forged kid.
+    /// A request with a forged kid.
     Forged,
 }
 
 struct Instance {
     machine: Freshness,
     life: Option<Life>,
-    /// The newest key of the set at hand.
+    /// The newest key in this instance's key set. 0 before the first fetch.
     has: Kid,
     flight: Option<(Ticket, Outcome)>,
-    /// The one request in the queue that counts.
+    /// The time of the next request. Other requests in the queue are outdated and are skipped.
     request_at: Duration,
-    /// Forged tokens that wait for the fetch under way: all, and those that joined it.
+    /// The number of requests that joined the fetch in progress and wait for it.
     waiting: u32,
+    /// The number of requests that are checked again after the fetch. Equal to `waiting`.
     joined: u32,
 }
 
@@ -61,16 +62,17 @@ enum Outcome {
 
 pub(crate) struct Issuer {
     pub(crate) up: bool,
-    /// Fetches that it answers in a second; the rest gets 503, with Retry-After if that is set.
+    /// The maximum number of fetches that the issuer answers per second. Other fetches get 503,
+    /// with Retry-After if `retry_after` is set.
     pub(crate) capacity: Option<u32>,
     pub(crate) retry_after: Option<u64>,
-    /// The freshness that it asks for.
+    /// The `max-age` of its responses.
     pub(crate) max_age: Option<u64>,
-    /// Whether there is a cache in front of it, which states the Age of its copy.
+    /// Whether a cache is in front of the issuer. The cache sends the `Age` of its copy.
     pub(crate) cdn: bool,
     published: Kid,
     signs_with: Kid,
-    /// The present second, and the fetches in it.
+    /// The current second, and the number of fetches in it.
     second: (u64, u32),
     /// When the cache got its copy.
     cached_at: Duration,
@@ -144,25 +146,26 @@ impl Fleet {
         self.instances.len() as u32
     }
 
-    /// How long past its freshness a set is used; before the start.
+    /// Sets how long a stale key set is used. Call this before [`start`](Self::start).
     pub(crate) fn set_cap(&mut self, stale_if_error: Duration) {
         for instance in &mut self.instances {
             instance.machine = Freshness::new(FreshnessSettings { stale_if_error });
         }
     }
 
-    /// Starts all instances, within a second.
+    /// Starts all instances within one second.
     pub(crate) fn start(&mut self) {
         self.within_a_second(Self::expect_request);
     }
 
-    /// Tokens of a new key reach all instances, within a second.
+    /// From now on, tokens are signed with the newest key. They reach all instances within one
+    /// second.
     pub(crate) fn sign_with_the_new_key(&mut self) {
         self.issuer.signs_with = self.issuer.published;
         self.within_a_second(Self::request_at);
     }
 
-    /// Begins a flood, which reaches all instances within a second.
+    /// Starts a flood of forged tokens. It reaches all instances within one second.
     pub(crate) fn flood(&mut self) {
         self.within_a_second(|fleet, index, at| {
             fleet.queue.push(Reverse((at, index, Event::Forged)));
@@ -204,12 +207,13 @@ impl Fleet {
         self.now = end;
     }
 
-    /// A request with a good token. Those that can change nothing are left out: while the set is
-    /// fresh, while a fetch is under way, and in the pause after one that failed.
+    /// Handles a request with a good token, and schedules the next one. Requests without any effect
+    /// are not simulated: while the key set is fresh, while a fetch is in progress, and during the
+    /// pause after a failed fetch.
     fn request(&mut self, index: u32) {
         let known = self.instances[index as usize].has >= self.issuer.signs_with;
         if self.ask(index, known) {
-            // The answer will see to the next one.
+            // The answer to the fetch schedules the next request.
             return;
         }
         let now = self.now;
@@ -225,7 +229,7 @@ impl Fleet {
         self.expect_request(index, now + wait);
     }
 
-    /// Asks the machine; whether that started a fetch.
+    /// Passes a request to the state machine. Returns whether this started a fetch.
     fn ask(&mut self, index: u32, known: bool) -> bool {
         let instance = &mut self.instances[index as usize];
         let request = RequestState { known, since: None, may_wait: true };
@@ -251,7 +255,7 @@ impl Fleet {
 
     fn answered(&mut self, index: u32) {
         let now = self.now;
-        // The constant is the mean of what it stands for.
+        // The constant is the mean of the random number that it replaces.
         let random = if self.jitter { self.random.unit() } else { 0.5 };
         let instance = &mut self.instances[index as usize];
         let Some((ticket, outcome)) = instance.flight.take() else { return };
@@ -269,14 +273,14 @@ impl Fleet {
         for _ in 0..std::mem::take(&mut instance.waiting) {
             instance.machine.wait_ended();
         }
-        // Who joined a fetch looks again, and may ask for another.
+        // Requests that joined the fetch are checked again, and may start another fetch.
         for _ in 0..std::mem::take(&mut instance.joined) {
             self.ask(index, false);
         }
         self.request(index);
     }
 
-    /// The next request after a moment that makes a difference.
+    /// Schedules the next request, at a random time after `from`.
     fn expect_request(&mut self, index: u32, from: Duration) {
         let gap = -(1.0 - self.random.unit()).ln() / REQUESTS;
         self.request_at(index, from + Duration::from_secs_f64(gap));
@@ -288,11 +292,11 @@ impl Fleet {
     }
 }
 
-/// SplitMix64.
+/// A random number generator: SplitMix64.
 struct Random(u64);
 
 impl Random {
-    /// From 0 up to 1.
+    /// A number from 0 (inclusive) to 1 (exclusive).
     fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -8,7 +8,7 @@ use tonic::{Request, Status};
 
 use crate::proto::{Filter, Note, NoteId, NotesClient};
 
-/// `arguments`: the URL, the method, an id for `get` and `delete`, and a token or nothing.
+/// `arguments`: the URL, the method, an id for `get` and `delete`, and optionally a token.
 pub async fn call(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let [url, method, rest @ ..] = arguments else {
         return Err("usage: grpc call URL METHOD [ID] [TOKEN]".into());

@@ -1,7 +1,7 @@
 //! A gRPC service with tonic: one table has the requirement of each method, and a handler checks the owner of
-//! a note. A refusal is a gRPC status. `cargo run --example grpc`, then run the lines that it prints.
+//! a note. A refusal is a gRPC status. `cargo run --example grpc`, then run the lines that the program prints.
 //!
-//! With `--outage`, the authorization server does not answer, and calls get `UNAVAILABLE`.
+//! With `--outage`, the authorization server does not respond, and calls get `UNAVAILABLE`.
 
 mod call;
 mod notes;
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(outage: bool) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_env_filter("tower_resource_server=info").init();
 
-    // The authorization server. Yours is Keycloak, Entra ID, Auth0, ...
+    // The authorization server. In production, it is Keycloak, Entra ID, Auth0, ...
     let issuer = TestIssuer::start().await?;
     if outage {
         issuer.stop();
@@ -40,7 +40,7 @@ async fn serve(outage: bool) -> Result<(), Box<dyn Error>> {
     let api = ResourceServer::builder()
         .issuer(issuer.url())
         .audience("https://api.example.com")
-        .allow_http_loopback() // only because this issuer speaks http, on this machine
+        .allow_http_loopback() // because the issuer of this example uses http on this machine
         .build()?;
 
     // The path of a call is `/package.Service/Method`. A method that is not in the table is refused.

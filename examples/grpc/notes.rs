@@ -18,7 +18,8 @@ impl Notes for MyNotes {
         let id = &request.get_ref().id;
         let note = all().into_iter().find(|note| note.id == *id);
         let note = note.ok_or_else(|| Status::not_found("no such note"))?;
-        // Only the handler knows the owner. The refusal is the same as a refusal of the layer.
+        // Only the handler knows the owner. This refusal has the same form as a refusal of the
+        // layer.
         let owner = Requirement::from(subject(token.issuer(), &note.owner));
         token.require(&owner).map_err(status)?;
         Ok(Response::new(note))
@@ -54,7 +55,7 @@ fn token<T>(request: &Request<T>) -> Result<AccessToken, Status> {
         .ok_or_else(|| Status::internal("no layer around this service"))
 }
 
-/// A refusal as the status of a call.
+/// Converts a refusal to the status of a call.
 fn status(refusal: Refusal) -> Status {
     Status::from_header_map(&refusal.grpc_headers()).expect("it has `grpc-status`")
 }

@@ -1,5 +1,5 @@
-//! The layer without axum: any `tower::Service` over HTTP works, here on hyper. One table has the
-//! requirement of each route.
+//! The layer without axum, here with hyper: it works with any `tower::Service` of HTTP requests.
+//! One table has the requirement of each route.
 //!
 //! `cargo run --example hyper` starts an issuer, too, and prints requests to try. With a real authorization
 //! server: `cargo run --example hyper -- https://as.example.com https://api.example.com`.

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use tower_resource_server::policy::Routes;
 use tower_resource_server::{AccessToken, Claims, scope};
 
-/// What each route requires. The layer refuses a request to any other route.
+/// The requirement of each route. The layer refuses a request to any other route.
 pub fn requirements() -> Routes {
     Routes::for_raw_paths()
         .get("/", scope("notes:read"))
@@ -17,7 +17,7 @@ pub fn requirements() -> Routes {
         .delete("/notes/{id}", scope("notes:write"))
 }
 
-/// Answers a request that the layer has let pass.
+/// Answers a request that the layer has accepted.
 pub async fn answer<B>(request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     let segments: Vec<&str> = request.uri().path().split('/').skip(1).collect();
     let text = match (request.method().as_str(), segments.as_slice()) {

@@ -20,7 +20,7 @@ struct Options {
     /// The authorization server. Without it, the example starts an issuer of its own.
     #[arg(long)]
     issuer: Option<String>,
-    /// The URL of this MCP server, as clients know it. By default its own address.
+    /// The URL of this MCP server, as clients know it. The default is the address that it listens on.
     #[arg(long)]
     resource: Option<String>,
     /// Accepts http URLs of this machine.
@@ -28,7 +28,7 @@ struct Options {
     allow_http_loopback: bool,
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: String,
-    /// What is around the MCP server. The last two are for comparisons.
+    /// How the MCP server is protected. The last two values are for comparisons.
     #[arg(long, value_enum, default_value = "protect")]
     layer: Around,
 }

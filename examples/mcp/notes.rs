@@ -1,5 +1,5 @@
-//! The MCP server: rmcp's handler, and what it requires. It knows the caller from the token that the layer puts into
-//! the extensions of the HTTP request.
+//! The MCP server: rmcp's handler, and its requirements. The handler finds the caller in the token that the layer puts
+//! into the extensions of the HTTP request.
 
 use http::request::Parts;
 use rmcp::handler::server::ServerHandler;
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use tower_resource_server::policy::{McpCall, McpPolicy, Policy, Requirement, authenticated};
 use tower_resource_server::{AccessToken, Claims, ConfigError, scope};
 
-/// What the server requires.
+/// The requirements of the server.
 pub fn policy() -> McpPolicy {
     McpPolicy::new()
         .require(scope("notes"))
         .tool("whoami", authenticated())
         .tool("list_notes", authenticated())
         .tool("delete_note", scope("notes:delete"))
-        // This tool decides by itself: see `archive`.
+        // This tool checks the scope itself: see `archive`.
         .tool("archive_note", authenticated())
         .resource("config://app", scope("notes:admin"))
         .resource_with("note://{id}", |call: &McpCall, _: &AccessToken<Claims>| {
@@ -52,7 +52,7 @@ fn needed_to_archive(id: &str) -> Result<Requirement, ConfigError> {
     Ok(Policy::try_all_of([scope("notes"), own])?.into())
 }
 
-/// Whether a note is archived depends on data that only this tool has. So the tool asks for the scope, and its
+/// Whether a note is archived depends on data that only this tool has. So the tool itself requires the scope. Its
 /// refusal becomes the response: 403 with the complete challenge.
 fn archive(context: &RequestContext<RoleServer>, id: &str) -> Result<String, ErrorData> {
     let head = head(context)?;

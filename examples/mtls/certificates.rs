@@ -22,7 +22,8 @@ pub fn authority() -> Result<Authority, Problem> {
     Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
 }
 
-/// Asks each client for a certificate, and also accepts clients without one.
+/// The TLS configuration. It requests a certificate from each client, and also accepts clients
+/// without one.
 pub fn tls(authority: &Authority) -> Result<Arc<ServerConfig>, Problem> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
@@ -41,7 +42,7 @@ pub fn tls(authority: &Authority) -> Result<Arc<ServerConfig>, Problem> {
     Ok(Arc::new(config))
 }
 
-/// What curl needs.
+/// The files that curl needs.
 pub struct Files {
     pub ca: PathBuf,
     pub own: PathBuf,
@@ -54,7 +55,7 @@ pub struct Files {
 /// folder.
 pub fn files(authority: &Authority) -> Result<Files, Problem> {
     let folder = std::env::temp_dir().join(format!("mtls-example-{}", std::process::id()));
-    // It has private keys, so only this user may open it.
+    // The folder contains private keys, so only this user may open it.
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

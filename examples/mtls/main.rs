@@ -1,8 +1,8 @@
 //! Tokens that are bound to the client's certificate (mutual TLS, RFC 8705). This program accepts the TLS
-//! connections itself: `cargo run --example mtls --features mtls`, then run the lines that it prints.
+//! connections itself: `cargo run --example mtls --features mtls`, then run the lines that the program prints.
 //!
-//! The connections are accepted with tokio-rustls (`with_tokio_rustls.rs`); after `-- --axum-server`, with
-//! axum-server (`with_axum_server.rs`).
+//! By default, the program uses tokio-rustls (`with_tokio_rustls.rs`). With `-- --axum-server` at the end of the
+//! command, it uses axum-server (`with_axum_server.rs`).
 
 mod certificates;
 mod with_axum_server;
@@ -31,11 +31,11 @@ async fn main() -> Result<(), Problem> {
     let api = ResourceServer::builder()
         .issuer(issuer.url())
         .audience(AUDIENCE)
-        .allow_http_loopback() // only because this issuer speaks http, on this machine
+        .allow_http_loopback() // because the issuer of this example uses http on this machine
         .build()?;
     let app = Router::new()
         .route("/notes", get(notes))
-        // Also refuses tokens that are not bound.
+        // This route also refuses tokens that are not bound.
         .route("/secrets", get(notes).route_layer(api.require(sender_constrained())))
         .layer(api.layer());
 

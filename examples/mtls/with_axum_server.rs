@@ -19,7 +19,8 @@ pub async fn serve(
     tls: Arc<ServerConfig>,
     app: Router,
 ) -> Result<(), Problem> {
-    // The last layer runs first: before the layer that checks the token.
+    // The layer that is added last runs first, so this layer runs before the layer that checks the
+    // token.
     let app = app.layer(map_request(with_certificate));
     let listener = listener.into_std()?;
     from_tcp_rustls(listener, RustlsConfig::from_config(tls))?
@@ -30,7 +31,8 @@ pub async fn serve(
 
 async fn with_certificate(mut request: Request) -> Request {
     let info = request.extensions().get::<Arc<TlsInfo>>();
-    // The first certificate is the client's own. The handshake has shown that it has the key.
+    // The first certificate is the client's own. The handshake has shown that the client has its
+    // key.
     if let Some(own) = info.and_then(|info| info.peer_certificates.first()) {
         let own = ClientCertificate::from_der(own);
         request.extensions_mut().insert(own);

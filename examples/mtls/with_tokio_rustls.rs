@@ -26,7 +26,7 @@ pub async fn serve(
 ) -> Result<(), Problem> {
     let acceptor = TlsAcceptor::from(tls);
     loop {
-        // A failed connection, or too many open files, must not end the program.
+        // A failed connection or too many open files must not end the program.
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -38,7 +38,7 @@ pub async fn serve(
         let (acceptor, app) = (acceptor.clone(), app.clone());
         tokio::spawn(async move {
             let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
-            // The first certificate is the client's own. The handshake has shown that it has the key.
+            // The first certificate is the client's own. The handshake has shown that the client has its key.
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let app = match chain.first() {
                 Some(own) => app.layer(Extension(ClientCertificate::from_der(own))),

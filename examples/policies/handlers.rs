@@ -1,4 +1,4 @@
-//! The handlers. What the table asks for is already checked when a handler runs.
+//! The handlers. When a handler runs, the requirement in the table is already checked.
 
 use axum::Json;
 use axum::extract::Path;
@@ -39,13 +39,13 @@ pub async fn list(Scopes(scopes): Scopes) -> Json<Value> {
     Json(json!({ "notes": NOTES, "scope": scopes }))
 }
 
-/// The handler's own demand: who owns a note is known only after the note is read.
+/// The handler checks the owner itself, because the owner is known only after the note is read.
 ///
-/// `axum::response::Result` takes both errors: the refusal, which is the same answer as that of a layer, and
-/// the 404.
+/// `axum::response::Result` accepts both errors: the refusal, which is the same response as that of a layer,
+/// and the 404.
 pub async fn edit(Path(id): Path<u32>, token: AccessToken, text: String) -> Result<Json<Value>> {
     let note = find(id)?;
-    // This API trusts one issuer. With several, store the issuer beside the owner: a subject is unique only
+    // This API trusts one issuer. With several issuers, also store the owner's issuer: a subject is unique only
     // within its issuer.
     token.require(&Requirement::from(subject(token.issuer(), note.owner)))?;
     Ok(Json(json!({ "edited": id, "text": text })))

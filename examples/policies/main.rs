@@ -1,7 +1,7 @@
-//! Who may do what, in one API with its own issuer: scopes, roles, claims, a recent login, the tenant in
+//! Authorization in one API with its own issuer: scopes, roles, claims, a recent login, the tenant in
 //! the path, the owner of a note, the API's own users, and the OpenAPI document.
 //!
-//! `cargo run --example policies`, then run the lines that it prints.
+//! `cargo run --example policies`, then run the lines that the program prints.
 
 mod commands;
 mod handlers;
@@ -27,26 +27,26 @@ use handlers::{User, delete, drafts, edit, export, list, list_of_tenant, me, pub
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_env_filter("tower_resource_server=info").init();
 
-    // The authorization server. Yours is Keycloak, Entra ID, Auth0, ...
+    // The authorization server. In production, it is Keycloak, Entra ID, Auth0, ...
     let issuer = TestIssuer::start().await?;
 
     let api = ResourceServer::builder()
         .issuer(issuer.url())
         .audience("https://api.example.com")
-        // A token with the scope `notes` has both others, too. Without this line, a name means nothing.
+        // A token with the scope `notes` also has the other two scopes. Without this line, it has only `notes`.
         .scope_implies("notes", ["notes:read", "notes:write"])
-        .allow_http_loopback() // only because this issuer speaks http, on this machine
+        .allow_http_loopback() // because the issuer of this example uses http on this machine
         .build()?;
 
-    // One table makes the checks, the challenges and the document, so they always agree.
+    // The checks, the challenges and the document come from one table, so they always agree.
     let table = requirements();
     let document = openapi::document(&api, &table)?;
     let routes =
         table.into_iter().fold(Routes::for_axum(), |routes, (method, path, requirement)| {
             routes.route(method, path, requirement)
         });
-    // Only editors learn that there are drafts. For others, `/drafts` is a path that does not exist: it is
-    // not in the document, and it answers 404, as each path that is not listed.
+    // Only editors can see that there are drafts. For others, `/drafts` does not exist: the document does not
+    // list it, and the response is 404, as for every unknown path.
     let routes = routes.get("/drafts", Requirement::from(role("editor")).hidden()).hide_unlisted();
 
     let app = Router::new()
@@ -56,15 +56,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/notes/{id}/share", post(share))
         .route("/export", get(export))
         .route("/drafts", get(drafts))
-        // These two ask for more than the table says: see `own_tenant` and `load_user`.
+        // These two routes require more than the table says: see `own_tenant` and `load_user`.
         .route(
             "/tenants/{tenant}/notes",
             get(list_of_tenant).route_layer(api.require_with(own_tenant)),
         )
         .route("/me", get(me).route_layer(api.load_user(load_user)))
-        // A route above that is not in the table is refused, so none is open by mistake.
+        // A request to a route above that is not in the table is refused, so no route is open by mistake.
         .layer(api.protect_routes(routes))
-        // After the layer, so everyone can read the document.
+        // This route comes after the layer, so everyone can read the document.
         .route("/openapi.json", get(|| async { Json(document) }));
 
     let listener = match TcpListener::bind("127.0.0.1:3000").await {
@@ -78,16 +78,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 type Row = (Method, &'static str, Requirement);
 
-/// What each route asks for.
+/// The requirement of each route.
 fn requirements() -> Vec<Row> {
     let read = scope("notes:read");
     let write = all_of(["notes:read", "notes:write"]);
     vec![
         (Method::GET, "/notes", any_of([read.clone(), role("auditor")]).into()),
-        // The handler also asks for the owner, whom it finds in the note.
+        // The handler also requires that the user is the owner of the note.
         (Method::PUT, "/notes/{id}", write.clone().into()),
-        // Step-up: a second factor, and a login in the last hour. If not, the client gets 401 and sends the
-        // user to the login page.
+        // Step-up authentication: a second factor, and a login in the last hour. Otherwise, the client gets 401
+        // and sends the user to the login page.
         (
             Method::DELETE,
             "/notes/{id}",
@@ -106,20 +106,20 @@ fn requirements() -> Vec<Row> {
 /// The rule reads text from the client, so it uses only the `try_` forms: they return an error (403),
 /// where `claim(..)` and `scope(..)` would panic.
 fn own_tenant(parts: &Parts, _: &AccessToken) -> Result<Requirement, ConfigError> {
-    // The path as the client wrote it. axum decodes `%61` for the handler, and this rule does not. So the
-    // rule takes no `%`: otherwise the rule and the handler could see two different tenants.
+    // This is the path as the client wrote it. axum decodes `%61` for the handler, but this rule does not decode
+    // it. So the rule refuses `%`. Otherwise the rule and the handler could see two different tenants.
     let tenant = parts.uri.path().split('/').nth(2).filter(|tenant| !tenant.contains('%'));
-    // `one_of` nothing refuses every token.
+    // If `tenant` is `None`, `one_of` has no values and refuses every token.
     Ok(Claim::try_named("tenant")?.one_of(tenant).into())
 }
 
-/// Asks a policy service, after the scopes were found to suffice.
+/// Asks a policy service. This check runs only if the scopes are sufficient.
 fn may_share(
     parts: &Parts,
     token: &AccessToken,
 ) -> impl Future<Output = Result<(), LookupError>> + Send + use<> {
-    // The future lives longer than the request's head, so it owns what it needs. The id is read as the
-    // handler reads it. An id that the handler would decode first (`%31`) is not a number here.
+    // The future lives longer than the request's head, so the future owns its data. This check must see the
+    // same id as the handler. An id that the handler would decode first (`%31`) is not a number here.
     let note: Option<u32> = parts.uri.path().split('/').nth(2).and_then(|id| id.parse().ok());
     let user = token.subject().map(str::to_owned);
     async move {
@@ -131,7 +131,7 @@ fn may_share(
     }
 }
 
-/// Finds the API's own user of a token: in production, a query to the database by `token.principal()`. The
+/// Finds the API's own user for a token. In production, this is a database query by `token.principal()`. The
 /// user is cached for a minute.
 async fn load_user(token: AccessToken) -> Result<User, LookupError> {
     match token.subject() {

@@ -14,10 +14,10 @@ use crate::Row;
 /// The name of the security scheme in the document.
 const SCHEME: &str = "login";
 
-/// The document. Roles, claims and logins are not in it, since OpenAPI has no place for them. So a route
-/// that a role is enough for has an entry without a scope.
+/// The document. It does not contain roles, claims and logins, because OpenAPI has no place for
+/// them. So if a role alone is enough for a route, the route has an entry without a scope.
 pub fn document(api: &ResourceServer, table: &[Row]) -> Result<OpenApi, serde_json::Error> {
-    // What this crate says serializes as OpenAPI asks, so utoipa can read it.
+    // The scheme serializes as OpenAPI requires, so utoipa can read it.
     let scheme: SecurityScheme = convert(api.openapi_scheme())?;
     let mut components = Components::new();
     components.add_security_scheme(SCHEME, scheme);
@@ -34,7 +34,7 @@ fn paths(table: &[Row]) -> Result<Paths, serde_json::Error> {
         let security: Vec<SecurityRequirement> = convert(requirement.openapi_security(SCHEME))?;
         let mut operation =
             OperationBuilder::new().securities(Some(security)).response("200", Response::new("OK"));
-        // axum and OpenAPI write parameters of a path in the same way.
+        // axum and OpenAPI use the same syntax for path parameters.
         for name in
             path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
         {

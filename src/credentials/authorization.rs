@@ -50,14 +50,14 @@ pub(super) fn from_header(
     Ok(Credentials { token, scheme, placement: Placement::Header })
 }
 
-/// The rest of a line that begins with the letters of a scheme.
+/// The rest of a line after the name of the scheme, if the line begins with this name.
 #[inline]
 fn after<'a>(line: &'a [u8], (name, scheme): &Name) -> Option<(&'a [u8], Scheme)> {
     let (own, rest) = line.split_at_checked(name.len())?;
     own.eq_ignore_ascii_case(name).then_some((rest, *scheme))
 }
 
-/// The scheme that a request with malformed credentials seems to use, for its challenge.
+/// The scheme that a request with malformed credentials seems to use. The challenge is for this scheme.
 #[cold]
 pub(super) fn scheme_of(headers: &HeaderMap, accepts_dpop: bool) -> Scheme {
     let line = headers.get(AUTHORIZATION).map_or(&b""[..], |line| line.as_bytes());
@@ -65,10 +65,9 @@ pub(super) fn scheme_of(headers: &HeaderMap, accepts_dpop: bool) -> Scheme {
     found.map_or(Scheme::Bearer, |(_, scheme)| scheme)
 }
 
-/// Classifies a line that does not begin with one of our schemes. Over HTTP/2, the line may have
-/// white space around it, although the sender must not send it (RFC 9113 §8.2.1). A proxy may have
-/// joined two lines with a comma (RFC 9110 §5.3). Another reader could find a token in such a line,
-/// so it must not pass as anonymous.
+/// Classifies a line that does not begin with one of our schemes. Over HTTP/2, the line may have white space around it,
+/// although the sender must not send it (RFC 9113 §8.2.1). A proxy may have joined two lines with a comma (RFC 9110
+/// §5.3). Another reader could find a token in such a line, so the request must not pass as anonymous.
 #[inline]
 fn another_scheme(line: &[u8], schemes: &[Name]) -> Error {
     let begins_with_a_scheme = line.first().is_some_and(u8::is_ascii_alphabetic);
@@ -76,7 +75,7 @@ fn another_scheme(line: &[u8], schemes: &[Name]) -> Error {
     if hides_a_token { Error::MalformedCredentials } else { Error::UnsupportedScheme }
 }
 
-/// Works in blocks, as for a token68.
+/// Works in blocks, as the check of a token68 does.
 #[inline]
 fn has_comma(line: &[u8]) -> bool {
     let any = |block: &[u8]| block.iter().fold(false, |any, byte| any | (*byte == b','));
@@ -85,7 +84,7 @@ fn has_comma(line: &[u8]) -> bool {
     blocks.iter().fold(false, |found, block| found | any(block)) | any(last)
 }
 
-/// Whether any element of the list may be a token of one of our schemes, after leading characters that cannot be
+/// Whether any element of the comma-separated list begins with one of our schemes. Leading characters that cannot be
 /// part of a scheme are skipped.
 #[cold]
 fn hides_a_token(line: &[u8], schemes: &[Name]) -> bool {

@@ -1,4 +1,4 @@
-//! Step 1 of the walk: finds the token that the request presents.
+//! Step 1 of a request: finds the token that the request presents.
 //!
 //! Decides, in this order:
 //!
@@ -6,15 +6,16 @@
 //!   9110 §11.6.2).
 //! - No line, or a scheme other than `Bearer` (case-insensitive): no credentials for this server
 //!   (RFC 6750 §3.1). `DPoP` (RFC 9449 §7.1) is read only if it is enabled.
-//! - The scheme, one or more spaces, one token68: the token (RFC 6750 §2.1). Anything else after
-//!   the scheme is malformed: 400.
-//! - The scheme at a place where another reader could find it, after white space or a comma:
-//!   malformed, 400.
-//! - A token by two methods: 400, even if both tokens are equal (RFC 6750 §2).
+//! - The scheme, one or more spaces, and one token68: this is the token (RFC 6750 §2.1). Anything else
+//!   after the scheme is malformed: 400.
+//! - The scheme in another place where another reader could find it, such as after white space or a
+//!   comma: malformed, 400.
+//! - A token by two methods, such as header and query: 400, even if both tokens are equal (RFC 6750 §2).
 //!
-//! Tokens in the query or the form are ignored unless enabled (OAuth 2.1 §5.1). An accepted query
-//! token is removed from the URI and stored with the request for the inner layers. The same holds for the
-//! token in a subprotocol of a WebSocket handshake. The content of the token is not read here.
+//! Tokens in the query, the form or a WebSocket subprotocol are ignored unless this method is enabled
+//! (OAuth 2.1 §5.1). An accepted query token is removed from the URI and stored with the request for the
+//! inner layers. The same holds for the token in a subprotocol of a WebSocket handshake. The content of
+//! the token is not read here.
 mod authorization;
 mod form;
 mod presentation;
@@ -51,7 +52,7 @@ pub(crate) struct Methods<'a> {
     pub(crate) websocket: Option<WebSocket<'a>>,
 }
 
-/// The scheme that the challenge to a request with malformed credentials is for.
+/// The scheme for the challenge, if the credentials of a request are malformed.
 pub(crate) fn used_scheme(headers: &HeaderMap, accepts_dpop: bool) -> Scheme {
     scheme_of(headers, accepts_dpop)
 }
@@ -77,7 +78,8 @@ fn find<'a>(
     let mut others = [form.map(from_form), from_query(query), websocket].into_iter().flatten();
     match (header, others.next(), others.next()) {
         (header, None, _) => header,
-        // Credentials with another scheme do not count as a method of presenting a token.
+        // Credentials with another scheme present no token to this server, so they do not count as a
+        // method.
         (Err(Error::MissingCredentials | Error::UnsupportedScheme), Some(other), None) => other,
         (Err(error @ Error::RepeatedCredentials), ..) => Err(error),
         _ => Err(Error::SeveralMethods),

@@ -18,7 +18,7 @@ pub(crate) enum Placement {
     Query,
     /// In a subprotocol of a WebSocket handshake.
     WebSocket,
-    /// The token's text came alone, without a request.
+    /// Nowhere: the caller passed only the text of the token, without a request.
     Alone,
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum ProofField<'a> {
     One(Cow<'a, [u8]>),
     /// There are several lines. None of them may be preferred.
     Several,
-    /// The proof was confirmed before, by an outer layer of the same server. The client has this key.
+    /// An outer layer of the same server has already confirmed the proof: the client has this key.
     Confirmed(Thumbprint),
 }
 
@@ -62,7 +62,7 @@ impl<'a> ProofField<'a> {
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
-    /// The URI before routers removed parts of its path, if it is known.
+    /// The URI before routers removed parts of its path, if that URI is known.
     pub(crate) original_uri: Option<&'a Uri>,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -73,15 +73,15 @@ pub(crate) struct Head<'a> {
 pub(crate) enum Certificate {
     /// There is none.
     Absent,
-    /// There is none. A peer that is not trusted sent this header, which is not read.
+    /// There is none. A peer that is not trusted sent this header, so the header is not read.
     Ignored(HeaderName),
-    /// The second field is the header in which a proxy sent it. `None` if the TLS connection has it.
+    /// The second field is the header in which a proxy sent the certificate. `None` if the certificate comes from the
+    /// TLS connection.
     Present(Thumbprint, Option<HeaderName>),
 }
 
-/// A token as presented, with the parts of the request that may be checked against it. It is
-/// borrowed. It is cloned only if the request has to wait, or
-/// if the server keeps the text of tokens.
+/// A token as presented, with the parts of the request that may be checked against it. These values are borrowed. They
+/// are cloned only if the request must wait, or if the server keeps the text of tokens.
 #[derive(Clone)]
 pub(crate) struct Presentation<'a> {
     pub(crate) token: Token68<'a>,
@@ -97,7 +97,7 @@ pub(crate) struct Presentation<'a> {
 #[derive(Clone)]
 #[cfg_attr(not(feature = "dpop"), allow(dead_code))]
 enum Target<'a> {
-    /// The last field is the URI before routers removed parts of its path, if it is known.
+    /// The last field is the URI before routers removed parts of its path, if that URI is known.
     Borrowed(&'a Method, &'a Uri, Option<&'a Uri>),
     Owned(Arc<(Method, Uri, Option<Uri>)>),
     /// The token came without a request, so no proof can name one.
@@ -128,7 +128,7 @@ impl<'a> Presentation<'a> {
         }
     }
 
-    /// The same, with a proof that was confirmed before for this request.
+    /// The same, with the key of a proof that was already confirmed for this request. `None` changes nothing.
     pub(crate) fn confirmed_by(mut self, key: Option<Thumbprint>) -> Self {
         if let Some(key) = key
             && self.scheme == Scheme::Dpop
@@ -138,7 +138,7 @@ impl<'a> Presentation<'a> {
         self
     }
 
-    /// The method of the request, its URI, and its URI before routers removed parts of its path, if that is known.
+    /// The method of the request, its URI, and, if known, its URI before routers removed parts of the path.
     #[cfg(feature = "dpop")]
     pub(crate) fn target(&self) -> Option<(&Method, &Uri, Option<&Uri>)> {
         match &self.target {

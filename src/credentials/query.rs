@@ -13,9 +13,10 @@ use crate::scheme::Scheme;
 
 /// The name of the parameter in a query or a form (RFC 6750 §2.2, §2.3).
 pub(crate) const ACCESS_TOKEN: &str = "access_token";
-/// The query token of a request. It is stored in the request's extensions after it was removed from
-/// the URI. It belongs to the request and not to one server: every server that accepts query tokens
-/// must see it. Otherwise, a request with a token would pass an optional layer as anonymous.
+/// The query token of a request. A layer removes the token from the URI and stores it in the
+/// request's extensions. The token belongs to the request and not to one server: every server that
+/// accepts query tokens must see it. Otherwise, a request with a token would pass an optional layer
+/// as anonymous.
 #[derive(Clone)]
 pub(crate) struct QueryToken(Arc<[u8]>);
 
@@ -42,7 +43,7 @@ pub(super) fn from_query(query: Query<'_>) -> Option<Result<Credentials<'_>, Err
             let token = Token68(Cow::Borrowed(kept));
             Some(Ok(Credentials { token, scheme: Scheme::Bearer, placement: Placement::Query }))
         }
-        // A middleware restored the URI. A different token in it counts as a second token.
+        // A middleware restored the URI. If the URI has a different token, this is a second token.
         (Some(Ok(uri)), Some(kept)) if uri.token.as_bytes() != kept => {
             Some(Err(Error::RepeatedCredentials))
         }

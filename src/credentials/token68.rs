@@ -44,13 +44,13 @@ fn is_token68(bytes: &[u8]) -> bool {
 /// The number of octets of a token that are checked together.
 const BLOCK: usize = 16;
 
-/// No early exit within the block.
+/// Does not end early within the block.
 #[inline(always)]
 fn is_of_token68(block: &[u8; BLOCK]) -> bool {
     block.iter().fold(true, |good, byte| good & is_token68_char(*byte))
 }
 
-/// No branches.
+/// Without branches (conditional jumps).
 #[inline(always)]
 fn is_token68_char(byte: u8) -> bool {
     let letter = (byte | 0x20).wrapping_sub(b'a') < 26;

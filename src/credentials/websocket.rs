@@ -1,7 +1,7 @@
 //! The token in the subprotocols of a WebSocket handshake.
 //!
-//! A browser cannot set `Authorization` on a WebSocket handshake, but a script chooses the subprotocols
-//! (RFC 6455 §1.9). So a client sends its token as a subprotocol:
+//! A browser cannot set `Authorization` on a WebSocket handshake, but a script chooses the subprotocols (RFC
+//! 6455 §1.9). So a client sends its token in a subprotocol:
 //! `base64url.bearer.authorization.<name>.<base64url of the token, without padding>`.
 //!
 //! Decides, in this order:
@@ -10,12 +10,14 @@
 //!   `CONNECT` with a scheme, RFC 8441 §4): the field is not read.
 //! - No subprotocol contains the text up to `<name>.`: no token.
 //! - Several do: 400.
-//! - The subprotocol does not begin with this text exactly, or its rest is not the base64url of a token: 400.
-//! - No other subprotocol is beside it: 400. A server answers with one of the client's subprotocols, or the
-//!   browser closes the connection. The answer must not contain the token.
+//! - The subprotocol does not begin exactly with this text, or the rest of the subprotocol is not the base64url
+//!   of a token: 400.
+//! - There is no other subprotocol: 400. A server must answer with one of the client's subprotocols, or the
+//!   browser closes the connection. The response must not contain the token, so the server needs another
+//!   subprotocol.
 //!
-//! An accepted token is removed from the field and stored with the request for the inner layers. So no
-//! handler can answer with it.
+//! An accepted token is removed from the field and stored with the request for the inner layers. So no handler
+//! can choose the subprotocol with the token as its answer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,13 +35,13 @@ use crate::scheme::Scheme;
 
 const START: &str = "base64url.bearer.authorization.";
 
-/// The subprotocol with a server's token, up to the token.
+/// The text of the subprotocol for a server, up to the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TokenProtocol(Arc<str>);
 
 impl TokenProtocol {
     /// # Errors
-    /// If the name is not made of characters that a subprotocol may have.
+    /// If the name is empty or has a character that a subprotocol must not have.
     pub(crate) fn new(name: &str) -> Result<Self, &'static str> {
         // RFC 6455 §4.1: a subprotocol is an HTTP token.
         if name.is_empty() || !name.bytes().all(is_tchar) {
@@ -48,8 +50,8 @@ impl TokenProtocol {
         Ok(Self(format!("{START}{name}.").into()))
     }
 
-    /// Whether a reader could take the subprotocol for one with a token. The comparison ignores case and
-    /// the place, so that no other spelling passes as anonymous.
+    /// Whether a reader could find a token of this server in the subprotocol. The text is found at any position
+    /// and in any letter case, so that a request with another spelling does not pass as anonymous.
     fn is_in(&self, protocol: &[u8]) -> bool {
         let own = self.0.as_bytes();
         protocol.windows(own.len()).any(|text| text.eq_ignore_ascii_case(own))
@@ -70,8 +72,9 @@ pub(crate) struct WebSocket<'a> {
     pub(crate) kept: Option<&'a WebSocketTokens>,
 }
 
-/// The tokens of a handshake that layers removed from the field, each with the subprotocol of its server. As
-/// a query token, they belong to the request: every server with the same name must see its token.
+/// The tokens of a handshake that layers removed from the field, each with the subprotocol of its server. Like
+/// a query token, these tokens belong to the request: every server with the same subprotocol must see its
+/// token.
 #[derive(Clone, Default)]
 pub(crate) struct WebSocketTokens(Vec<(TokenProtocol, Arc<[u8]>)>);
 
@@ -80,7 +83,8 @@ impl WebSocketTokens {
         self.0.iter().find(|(own, _)| own == protocol).map(|(_, token)| &**token)
     }
 
-    /// Moves the token of a server from the field to here. The other subprotocols stay in their order.
+    /// Moves the token of a server from the field to this value. The other subprotocols stay in the field, in
+    /// the same order.
     pub(crate) fn take_from(&mut self, headers: &mut HeaderMap, protocol: &TokenProtocol) {
         let mut lines = Vec::new();
         for line in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
@@ -120,7 +124,7 @@ pub(super) fn from_websocket<'a>(
     let found = is_handshake(head).then(|| from_field(head.headers, protocol)).flatten();
     let token = match (found, kept) {
         (None, kept) => Ok(Token68::parse(kept?)?),
-        // A middleware restored the field. A different token in it counts as a second token.
+        // A middleware restored the field. If the field has a different token, this is a second token.
         (Some(Ok(found)), Some(kept)) if found.as_bytes() != kept => {
             Err(Error::RepeatedCredentials)
         }
@@ -165,7 +169,7 @@ fn from_field(
     })
 }
 
-/// The elements of a list (RFC 9110 §5.6.1). Empty ones do not count.
+/// The elements of a list (RFC 9110 §5.6.1). Empty elements do not count.
 fn protocols(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     let elements = line.as_bytes().split(|byte| *byte == b',');
     elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())

@@ -47,7 +47,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm this crate can verify.
+    /// Every algorithm whose signatures this crate can verify.
     pub const ALL: &'static [Self] = &[
         Self::RS256,
         Self::RS384,
@@ -89,8 +89,8 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm with a registered name, compared exactly (RFC 7515 §4.1.1). `EdDSA` is the
-    /// older name of `Ed25519` (RFC 9864 §4.1.2). No other algorithm has an alias.
+    /// The algorithm with this registered name. The name is compared exactly (RFC 7515 §4.1.1).
+    /// `EdDSA` is the older name of `Ed25519` (RFC 9864 §4.1.2). No other algorithm has an alias.
     pub fn from_name(name: &str) -> Option<Self> {
         if name == EDDSA {
             return Some(Self::Ed25519);
@@ -134,8 +134,8 @@ pub(crate) struct AlgorithmSet(u32);
 impl AlgorithmSet {
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// The algorithms that every resource server accepts by default. HMAC is not among them (RFC
-    /// 8725 §3.2). ML-DSA is not among them because it must be enabled explicitly.
+    /// The algorithms that a resource server accepts by default: neither HMAC (RFC 8725 §3.2) nor
+    /// ML-DSA. Both must be configured.
     pub(crate) const DEFAULT: Self = Self(
         1 << Algorithm::RS256 as u32
             | 1 << Algorithm::RS384 as u32

@@ -15,7 +15,7 @@ pub(crate) fn sha256(text: &[u8]) -> [u8; 32] {
 /// same input.
 #[cfg(feature = "dpop")]
 pub(crate) fn sha256_of(parts: &[&[u8]]) -> [u8; 32] {
-    // One buffer costs less than a digest in steps.
+    // One digest over a single buffer costs less than a digest that is updated in steps.
     let length: usize = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
     let mut text = Vec::with_capacity(length);
     for part in parts {
@@ -25,7 +25,7 @@ pub(crate) fn sha256_of(parts: &[&[u8]]) -> [u8; 32] {
     sha256(&text)
 }
 
-/// Whether two texts are equal. The time tells their lengths, and nothing else.
+/// Whether two texts are equal. The run time depends only on the lengths of the texts.
 #[cfg(any(feature = "dpop", feature = "mtls"))]
 pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(one, other).is_ok()

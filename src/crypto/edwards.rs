@@ -1,8 +1,8 @@
 //! Checks that 32 octets are a point of edwards25519 (RFC 8032 §5.1.3, steps 1 to 3).
 //!
 //! At import, the cryptography library only checks the length of a key. It notices a bad point when
-//! it verifies a signature. But an import must reject a key that can verify nothing: otherwise it
-//! would count as a key of its issuer, and every token would fail with it.
+//! it verifies a signature. But an import must reject a key that can verify nothing. Otherwise,
+//! such a key would count as a key of its issuer, and no token could be verified with it.
 //!
 //! The input is a public key, so the run time may depend on it.
 
@@ -24,7 +24,8 @@ const D: Field = Field([
 
 /// Whether the encoded point is on the curve and its y is below p.
 ///
-/// The sign of x is not checked. It only matters for x = 0, and those two points have small order.
+/// The sign of x is not checked. The sign can be invalid only if x is 0, and the two points with
+/// this x have small order.
 pub(super) fn is_point(encoded: &[u8; 32]) -> bool {
     let mut y = [0; 4];
     for (digit, octets) in y.iter_mut().zip(encoded.chunks_exact(8)) {

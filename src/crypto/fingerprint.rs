@@ -18,10 +18,11 @@ use crate::crypto::random_octets;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64, u64);
 
-/// Computes fingerprints. All use one key and one context.
+/// Computes fingerprints. All fingerprints use the same key and the same context.
 pub(crate) struct Fingerprints(SipHasher13);
 
-/// A hasher for maps of fingerprints. Fingerprints are already as good as random.
+/// A hasher for maps with fingerprints as keys. It does not hash again, because fingerprints are
+/// already as good as random.
 pub(crate) type BuildFingerprintHasher = BuildHasherDefault<TakeFirst>;
 
 impl Fingerprints {
@@ -41,8 +42,8 @@ impl Fingerprints {
         self.within(&[], token)
     }
 
-    /// The fingerprint of a token within a further context, for a place whose context changes.
-    /// Compare only fingerprints whose contexts have equally many parts.
+    /// The fingerprint of a token within a further context, for a cache whose context changes.
+    /// Compare only fingerprints whose contexts have the same number of parts.
     pub(crate) fn within(&self, context: &[&[u8]], token: &[u8]) -> Fingerprint {
         let mut hasher = self.0;
         for part in context {
@@ -76,7 +77,8 @@ impl Hasher for TakeFirst {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // A fingerprint writes one u64. Any other value would only be distributed less evenly.
+        // Not used: a fingerprint writes one `u64`. Other values would also work, but would be
+        // distributed less evenly.
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }

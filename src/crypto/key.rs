@@ -11,8 +11,8 @@ use aws_lc_rs::{constant_time, hmac};
 
 use crate::crypto::{Algorithm, AlgorithmSet, edwards, roca};
 
-/// Allowed sizes of an RSA modulus in bits. RFC 7518 §3.3 requires at least 2048. Above 8192, a
-/// check takes milliseconds, and the library does not support it.
+/// Allowed sizes of an RSA modulus in bits. RFC 7518 §3.3 requires at least 2048. Above 8192, the
+/// library does not support keys, and a check would take milliseconds.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// Maximum size of an RSA exponent in bits. 65537 has 17 bits. A large exponent only slows down the
@@ -29,7 +29,7 @@ pub(crate) struct VerificationKey {
 
 enum Prepared {
     Public(ParsedPublicKey),
-    /// In a box, because it is twenty times larger.
+    /// Boxed, because a prepared secret is twenty times larger than a public key.
     Secret(Box<hmac::Key>),
 }
 
@@ -95,7 +95,7 @@ impl VerificationKey {
         Self::single(algorithm, point.get(..1 + 2 * length).unwrap_or_default(), accepted)
     }
 
-    /// An Ed25519 key (RFC 8037 §2). It must be a point of the curve and must not have small order.
+    /// An Ed25519 key (RFC 8037 §2). The key must be a point of the curve and must not have small order.
     /// With a key of small order, anyone can make signatures without a private key.
     pub(crate) fn ed25519(x: &[u8], accepted: AlgorithmSet) -> Result<Self, KeyFault> {
         let x: &[u8; 32] = x.try_into().map_err(|_| KeyFault("Ed25519 key has not 32 octets"))?;
@@ -127,7 +127,7 @@ impl VerificationKey {
         Self::single(algorithm, public, accepted)
     }
 
-    /// A shared secret for one HMAC algorithm. It must be at least as long as the hash (RFC 7518
+    /// A shared secret for one HMAC algorithm. The secret must be at least as long as the hash (RFC 7518
     /// §3.2).
     pub(crate) fn secret(secret: &[u8], algorithm: Algorithm) -> Result<Self, KeyFault> {
         let (mac, length) = match algorithm {
@@ -143,7 +143,7 @@ impl VerificationKey {
         Ok(Self { prepared: vec![(algorithm, Prepared::Secret(key))] })
     }
 
-    /// One of the algorithms that the key supports. It identifies the kind of key.
+    /// One of the algorithms that the key supports. The algorithm shows the kind of key.
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         self.prepared.first().map(|(own, _)| *own)
     }
@@ -162,7 +162,8 @@ impl VerificationKey {
         Ok(())
     }
 
-    /// Whether `signature` is a signature of `input` by this key. Returns `false` in case of doubt.
+    /// Whether `signature` is a signature over `input` by this key. Returns `false` if the key does not
+    /// support `algorithm`.
     pub(crate) fn verify(&self, algorithm: Algorithm, input: &[u8], signature: &[u8]) -> bool {
         match self.prepared.iter().find(|(own, _)| *own == algorithm) {
             None => false,
@@ -185,7 +186,7 @@ impl VerificationKey {
         }
         let key = ParsedPublicKey::new(parameters, public);
         let key = key.map_err(|_| KeyFault("no valid public key"))?;
-        // Exactly one element: each new client brings a key of its own.
+        // A `Vec` with a capacity of one, to save memory: with DPoP, each client has its own key.
         Ok(Self { prepared: vec![(algorithm, Prepared::Public(key))] })
     }
 
@@ -241,9 +242,9 @@ fn parameters(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm
     })
 }
 
-/// Whether `x` is a point of order 1, 2, 4 or 8, in any encoding and without the sign bit. `x` is
-/// the y of RFC 8032 §5.1.2, little-endian. The numbers 0 and 1 have a second encoding: p and p + 1,
-/// with p = 2^255 - 19.
+/// Whether `x` encodes a point of order 1, 2, 4 or 8. All encodings are found, and the sign bit is
+/// ignored. `x` is the coordinate y of RFC 8032 §5.1.2, little-endian. The numbers 0 and 1 have a second
+/// encoding: p and p + 1, with p = 2^255 - 19.
 fn is_small_order(x: &[u8; 32]) -> bool {
     /// 2^255 - 19 + `offset`, for -1, 0 and 1.
     fn near_p(offset: i8) -> [u8; 32] {

@@ -30,7 +30,8 @@ impl MacKey {
         tag
     }
 
-    /// Whether `tag` is the hash of all parts. The time says nothing about the octets that differ.
+    /// Whether `tag` is the start of the hash of all parts. The run time does not depend on which octets
+    /// differ.
     pub(crate) fn is_tag<const N: usize>(&self, parts: &[&[u8]], tag: &[u8; N]) -> bool {
         are_equal(&self.tag::<N>(parts), tag)
     }

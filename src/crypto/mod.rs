@@ -1,8 +1,9 @@
-//! Step 5 of the walk: verifies the signature. Only this module and the test issuer use a
+//! Step 5 of a request: verifies the signature. Only this module and the test issuer use a
 //! cryptography crate.
 //!
-//! Decides whether a signature was made over a text with a key. It does not select the key, and it
-//! does not parse tokens. A key is prepared once, when it is loaded, and not for each request.
+//! This module decides whether a signature over a text was made with a certain key. The module does
+//! not select the key and does not parse tokens. A key is prepared once, when it is loaded, and not
+//! for each request.
 
 mod algorithm;
 mod digest;

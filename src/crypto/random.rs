@@ -2,8 +2,8 @@
 
 use aws_lc_rs::rand;
 
-/// A random number in `0.0..1.0`, to spread points in time. If the system has no randomness, the
-/// result is 0.5. Then the points are not spread, but nothing else fails.
+/// A random number in `0.0..1.0`, for jitter: it spreads points in time. If the system has no
+/// randomness, the result is 0.5. Then there is no jitter, but nothing else fails.
 pub(crate) fn random_unit() -> f64 {
     let mut bytes = [0; 4];
     match rand::fill(&mut bytes) {

@@ -3,7 +3,7 @@
 //!
 //! The library made primes of the form k·M + (65537^a mod M). M is a product of small primes. So
 //! the modulus is a power of 65537 modulo each of these small primes. For a random modulus, the
-//! probability of this is below 2^-27.
+//! probability of this property is below 2^-27.
 
 /// The odd primes up to 167. M contains at least these for keys of 2048 bits or more.
 const PRIMES: [u32; 38] = [
@@ -11,10 +11,10 @@ const PRIMES: [u32; 38] = [
     101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// The generator of these residues.
+/// The number whose powers are the residues.
 const GENERATOR: u32 = 65_537;
 
-/// Whether a big-endian modulus has this fingerprint.
+/// Whether a big-endian modulus has this property.
 pub(crate) fn has_fingerprint(modulus: &[u8]) -> bool {
     PRIMES.iter().all(|prime| {
         let residue =

@@ -1,9 +1,10 @@
 //! Names and encrypts entries of a store that others can read and write.
 //!
 //! One secret yields a key for the names and, for each name, a key for its entry (HKDF, RFC 5869).
-//! A name is a keyed hash, so it says nothing about its token without the secret. An entry can only
-//! be decrypted under its own name, so that it cannot replace another entry. Each entry has its own
-//! key, so random nonces are far from the number at which they could repeat (NIST SP 800-38D §8.3).
+//! A name is a keyed hash, so without the secret it reveals nothing about its token. An entry can
+//! only be decrypted under its own name, so an attacker cannot put it in the place of another
+//! entry. Each name has its own key. So the number of random nonces for one key stays far below the
+//! number at which a nonce could repeat (NIST SP 800-38D §8.3).
 
 use std::fmt;
 
@@ -19,11 +20,11 @@ pub(crate) const SECRET: usize = 32;
 pub(crate) const OVERHEAD: usize = NONCE_LEN + 16;
 
 /// The purposes of the keys (RFC 5869 §3.2). They contain a version of the format of names and
-/// entries. After a change of the format and the version, old entries are not found.
+/// entries. If the format changes, the version must change too. Then old entries are not found.
 const NAMES: &[u8] = b"tower-resource-server introspection answers 1: names";
 const ENTRIES: &[u8] = b"tower-resource-server introspection answers 1: entries";
 
-/// Names and seals entries, with one secret and one context.
+/// Computes names and seals (encrypts) entries, with one secret and one context.
 pub(crate) struct Sealer {
     names: hmac::Context,
     entries: hkdf::Prk,
@@ -61,7 +62,7 @@ impl Sealer {
         Some([nonce.as_ref().as_slice(), &entry].concat())
     }
 
-    /// Opens an entry that was sealed under this name. Returns `None` for anything else.
+    /// Opens (decrypts) an entry that was sealed under this name. Returns `None` for anything else.
     pub(crate) fn open(&self, name: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, entry) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut entry = entry.to_vec();

@@ -3,7 +3,7 @@
 //! The result has the same parts as a JWK of the same key, so that a key passes the same checks in
 //! every format. The whole `AlgorithmIdentifier` decides the kind of key and is compared octet by
 //! octet. The following are therefore refused: curves given by parameters instead of by name
-//! (CVE-2020-0601), RSA keys with RSASSA-PSS parameters, and all other kinds.
+//! (CVE-2020-0601), RSA keys with RSASSA-PSS parameters, and all other kinds of key.
 
 use crate::crypto::key::{KeyFault, VerificationKey};
 use crate::crypto::{Algorithm, AlgorithmSet};
@@ -73,7 +73,7 @@ fn rsa_numbers(key: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn unsigned(integer: &[u8]) -> Option<&[u8]> {
     match integer {
-        // The sign octet is only allowed if the first bit of the number is set.
+        // The sign octet is allowed only if the first bit of the number is set.
         [0, number @ ..] if number.first().is_some_and(|first| *first >= 0x80) => Some(number),
         [1..0x80, ..] => Some(integer),
         _ => None,

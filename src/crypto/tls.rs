@@ -1,8 +1,8 @@
 //! TLS for clients: HTTPS and Redis.
 //!
 //! The cryptography provider is set explicitly, so that the default provider of the process is not
-//! used. The system's root certificates are read once for each configuration, because reading them
-//! takes many milliseconds. Connections and clients share the result.
+//! used. The system's root certificates are read once for each configuration, because this takes
+//! many milliseconds. Connections and clients share the configuration.
 
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub(crate) enum Roots {
     Only(Vec<CertificateDer<'static>>),
 }
 
-/// The certificates in a PEM text. Each must be usable as a trusted root.
+/// The certificates in a PEM text. `None` if there are none, or if one of them cannot be used as a
+/// trusted root.
 pub(crate) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
     let are_usable = found.iter().all(|root| webpki::anchor_from_trusted_cert(root).is_ok());

@@ -1,8 +1,8 @@
 //! The reason for a refused request: facts for the operator, never a token, a key or a proof.
 //!
-//! An [`Error`] says what was found and what was expected. `rejection/mod.rs` maps it to a response,
-//! in one match. Text from the token or the network is escaped and truncated (see [`Excerpt`]). An
-//! error never contains `sub`, `jti`, `client_id` or other claims about people.
+//! An [`Error`] tells what was found and what was expected. `rejection/mod.rs` maps it to a response, in one match.
+//! Text from the token or the network is escaped and truncated (see [`Excerpt`]). An error never contains `sub`, `jti`,
+//! `client_id` or other claims about people.
 
 mod code;
 mod display;
@@ -58,7 +58,7 @@ pub enum Error {
     MissingCredentials,
     /// The scheme of the credentials is not one that this server accepts (RFC 6750 §3.1).
     UnsupportedScheme,
-    /// The `Authorization` field is not a scheme and one token68 (RFC 6750 §2.1, RFC 9449 §7.1).
+    /// The `Authorization` field is not a scheme followed by one token68 (RFC 6750 §2.1, RFC 9449 §7.1).
     MalformedCredentials,
     /// The request has several `Authorization` lines, several `access_token` parameters, or several
     /// WebSocket subprotocols with a token.
@@ -116,7 +116,7 @@ pub enum Error {
         /// The token's algorithm.
         algorithm: Algorithm,
     },
-    /// The signature does not verify with the key that the token names.
+    /// The signature is not valid for any key that fits the token's `kid` and `alg`.
     BadSignature {
         /// The token's algorithm.
         algorithm: Algorithm,
@@ -132,8 +132,8 @@ pub enum Error {
         /// The claim's name.
         claim: Cow<'static, str>,
     },
-    /// A claim has none of the values that the issuer's profile requires. Or another claim replaces
-    /// `aud`, and it does not name this API.
+    /// A claim has none of the values that the issuer's profile requires. Or the profile reads the audience from this
+    /// claim instead of `aud`, and the claim does not name this API.
     UnacceptedValue {
         /// The claim's name.
         claim: Cow<'static, str>,
@@ -165,7 +165,7 @@ pub enum Error {
         /// The leeway, in seconds.
         leeway: u64,
     },
-    /// A time is after the year 5000, so it seems to be in milliseconds. RFC 7519 §2 requires seconds.
+    /// A time is after the year 5000, so it is probably in milliseconds. RFC 7519 §2 requires seconds.
     TimeInMilliseconds {
         /// The claim's name.
         claim: &'static str,
@@ -187,18 +187,19 @@ pub enum Error {
         /// The claim that does not fit. The text contains neither its value nor a name inside it.
         problem: Excerpt,
     },
-    /// The token is bound to a key (`cnf`, RFC 7800), and this server cannot confirm that the client has
-    /// it. Or nothing in `cnf` is known to this crate.
+    /// The token is bound to a key (`cnf`, RFC 7800), and this server can't confirm that the client has this key. Or
+    /// this crate knows nothing of what is in `cnf`.
     UnconfirmedSender,
     /// The token is bound to a client certificate (`x5t#S256`, RFC 8705 §3.1), and no certificate of the
     /// client is known.
     MissingCertificate,
-    /// The same, and a peer that is not trusted sent the configured header. The header is not read.
+    /// The token is bound to a client certificate, and a peer that is not trusted sent the configured header. The
+    /// header is not read.
     UntrustedProxy {
         /// The name of the header.
         header: Excerpt,
     },
-    /// The token is bound to another client certificate than that of the client (RFC 8705 §3).
+    /// The token is bound to a client certificate, and the client has another one (RFC 8705 §3).
     ForeignCertificate,
     /// A trusted proxy sent a header with the client's certificate that is malformed or repeated.
     MalformedCertificate {
@@ -207,10 +208,10 @@ pub enum Error {
         /// The problem, as a fixed text.
         problem: &'static str,
     },
-    /// The token is bound to a key (`jkt`, RFC 9449 §6.1), and was sent with the scheme `Bearer`, as a thief
-    /// without the key would send it (§7.2).
+    /// The token is bound to a key (`jkt`, RFC 9449 §6.1), but was sent with the scheme `Bearer`, as by a thief who
+    /// does not have the key (§7.2).
     BoundTokenAsBearer,
-    /// The token was sent with the scheme `DPoP`, and is not bound to a key (RFC 9449 §7.1).
+    /// The token was sent with the scheme `DPoP`, but is not bound to a key (RFC 9449 §7.1).
     UnboundToken,
     /// The token was sent with the scheme `DPoP`, without a proof (RFC 9449 §7.1).
     MissingProof,
@@ -234,7 +235,7 @@ pub enum Error {
         now: NumericDate,
         /// How old a proof may be, in seconds.
         past: u64,
-        /// How far in the future it may be, in seconds.
+        /// How far in the future a proof may be, in seconds.
         ahead: u64,
     },
     /// The proof needs a fresh nonce of this server (RFC 9449 §9).
@@ -244,7 +245,7 @@ pub enum Error {
     },
     /// The proof was used before (RFC 9449 §11.1).
     ReplayedProof,
-    /// The proof is valid, and its key is not the one that the token is bound to (RFC 9449 §4.3).
+    /// The proof is valid, but the token is bound to another key (RFC 9449 §4.3).
     ForeignProofKey,
     /// A validator of the API refused the token.
     Refused {
@@ -266,8 +267,7 @@ pub enum Error {
         required: ScopeSet,
         /// The token's scope.
         found: ScopeSet,
-        /// A possible mistake in the configuration: the token has its scope in another claim than the
-        /// profile reads.
+        /// A possible mistake in the configuration: the token has its scope in a claim that the profile does not read.
         hint: Option<&'static str>,
     },
     /// The token does not meet a condition of the route, for a reason other than scope or login.
@@ -297,49 +297,50 @@ pub enum Error {
     SenderNotConstrained,
     /// The server, the issuer or the route requires a token that is bound to a key (DPoP).
     KeyNotBound,
-    /// The route requires a user, and the token does not show whether a user or a client acts.
+    /// The route requires a user, but the token does not show whether it was issued to a user or to a client.
     UnknownPrincipal {
-        /// A claim that seems to name the client, and that the issuer's profile does not read.
+        /// A claim that seems to name the client, but that the issuer's profile does not read.
         claim: Option<&'static str>,
     },
 
-    /// No usable keys of the issuer are available, and the issuer does not answer.
+    /// No usable keys of the issuer are available, and none could be fetched.
     KeysUnavailable {
         /// The issuer's name, from the configuration.
         issuer: Excerpt,
         /// Why the last fetch failed, if there was one.
         problem: Option<Excerpt>,
-        /// When to try again.
+        /// How long the client should wait before it tries again.
         retry_after: Duration,
     },
     /// The resolver could not resolve the issuer of a tenant.
     IssuerUnavailable {
         /// The `iss` found.
         issuer: Excerpt,
-        /// When to try again.
+        /// How long the client should wait before it tries again.
         retry_after: Duration,
     },
-    /// The introspection endpoint did not answer, or its answer cannot be trusted.
+    /// The introspection endpoint did not answer, its answer can't be trusted, or the call was not made, for example
+    /// because the circuit breaker is open.
     IntrospectionUnavailable {
         /// The issuer's name, from the configuration.
         issuer: Excerpt,
         /// The problem.
         problem: Excerpt,
-        /// When to try again.
+        /// How long the client should wait before it tries again.
         retry_after: Duration,
     },
 
-    /// The store of used proofs did not answer, is full, or cannot be relied on.
+    /// The store of used proofs did not answer, is full, or can't be relied on.
     ReplayStoreUnavailable {
         /// The problem.
         problem: Excerpt,
-        /// When to try again.
+        /// How long the client should wait before it tries again.
         retry_after: Duration,
     },
 
     /// The client has used its share of the store of used proofs. Other clients are not affected.
     TooManyProofs {
-        /// When to try again.
+        /// How long the client should wait before it tries again.
         retry_after: Duration,
     },
 
@@ -347,7 +348,7 @@ pub enum Error {
     LookupUnavailable {
         /// The problem, in the API's words.
         problem: Excerpt,
-        /// When to try again.
+        /// How long the client should wait before it tries again.
         retry_after: Duration,
     },
 
@@ -364,7 +365,7 @@ pub enum Error {
         /// The origin found. Empty if there are several.
         found: Excerpt,
     },
-    /// The body of the request is not a message that every program reads in the same way (MCP).
+    /// The body of the request is not a message, or programs could read it in different ways (MCP).
     MalformedMessage {
         /// The problem, as a fixed text.
         problem: &'static str,

@@ -29,16 +29,16 @@ impl<B: Body> BodyUntilExpiry<B> {
         Self { body: Some(body), end: End::new(expired), last: None }
     }
 
-    /// Also ends the body when `stop` is ready, for example when the API learns that the user has logged
+    /// Also ends the body when the future `stop` is ready, for example when the API learns that the user has logged
     /// out. A second call adds another future.
     pub fn or_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.end.or_when(stop);
         self
     }
 
-    /// Sends one more frame at the end: data, such as a last event, or trailers, such as the `grpc-status` of
-    /// a gRPC stream. If the inner body ends by itself, the frame is not sent. Trailers reach a client of
-    /// HTTP/1.1 only if it has asked for them (`TE: trailers`, RFC 9110 §6.5.1).
+    /// Sends one more frame at the end: data, such as a last event, or trailers, such as the `grpc-status` of a gRPC
+    /// stream. If the inner body ends by itself, the frame is not sent. Over HTTP/1.1, a client gets trailers only if
+    /// it has asked for them (`TE: trailers`, RFC 9110 §6.5.1).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -96,7 +96,7 @@ impl<B: Body> Body for BodyUntilExpiry<B> {
         let Some(body) = this.body.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        // First, so that no frame is sent after the end, however fast the inner body is.
+        // Check the end first, so that no frame is sent after it, however fast the inner body is.
         if let Poll::Ready(ended) = this.end.poll(cx) {
             this.body.set(None);
             return Poll::Ready(this.last.take().map(|last| Ok(last(ended))));

@@ -13,11 +13,11 @@ use crate::expiry::expired::Expired;
 pub enum Ended {
     /// The token expired.
     Expired,
-    /// A future that the API passed to `or_when` was ready.
+    /// A future that the API passed to `or_when` became ready.
     Stopped,
 }
 
-/// What ends a response: the expiry of the token, or a future of the API.
+/// What ends a response: the expiry of the token, or a future that the API passed to `or_when`.
 pub(super) struct End {
     expired: Expired,
     stops: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,

@@ -12,18 +12,18 @@ use crate::runtime;
 use crate::server_id::ServerId;
 use crate::token::Facts;
 
-/// The longest time between two looks at the clock. A timer of tokio counts neither a change of the wall
-/// clock nor the time that the machine is suspended.
+/// The longest time between two readings of the clock. A tokio timer notices neither a change of the wall clock nor the
+/// time for which the machine is suspended.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// A future that is ready when an access token expires.
-/// [`AccessToken::expired`](crate::AccessToken::expired) creates it. After it was ready, it stays ready.
+/// A future that becomes ready when an access token expires, and then stays ready.
+/// [`AccessToken::expired`](crate::AccessToken::expired) creates it.
 #[must_use = "futures do nothing unless polled"]
 pub struct Expired {
-    /// `exp` and the leeway, in seconds since the epoch. `None` if the token never expires.
+    /// `exp` plus the leeway, in seconds since the epoch. `None` if the token never expires.
     at: Option<f64>,
     server: ServerId,
-    /// The timer, and the runtime that drives it. A timer panics when it is polled after its runtime has ended.
+    /// The timer, and the id of its runtime. A timer panics if it is polled after its runtime has ended.
     timer: Option<(Option<runtime::Id>, Pin<Box<Sleep>>)>,
     is_over: bool,
 }
@@ -34,10 +34,10 @@ impl Expired {
         Self { at, server, timer: None, is_over: false }
     }
 
-    /// Until when to wait before the next look at the clock. `None` if the token has expired.
+    /// How long to wait before the clock is read again. `None` if the token has expired.
     fn wait(&self, at: f64) -> Option<Duration> {
         let left = at - self.server.now().as_secs_f64();
-        // `exp` is far from the limits of a double. If not, a NaN would end the wait.
+        // `exp` is far from the limits of a double. Otherwise `left` might be NaN, which counts as expired.
         (left > 0.0)
             .then(|| Duration::try_from_secs_f64(left).unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN))
     }
@@ -58,7 +58,7 @@ impl Future for Expired {
             if this.timer.as_ref().is_none_or(|(of, _)| *of != own) {
                 this.timer = runtime::sleep(wait).map(|timer| (own, Box::pin(timer)));
             }
-            // Without a timer, nothing would wake this task at the end.
+            // Without a timer, nothing would wake this task at the end, so the response ends now.
             let Some((_, timer)) = &mut this.timer else { break };
             ready!(timer.as_mut().poll(cx));
             this.timer = None;

@@ -9,19 +9,19 @@
 //!
 //! # When a response ends
 //!
-//! A response ends at `exp` plus the [leeway](crate::builder::Builder::leeway) of the issuer, by the clock of
-//! this server. At this moment, a new request with the token would be refused too. An end at `exp` itself
-//! would be too early: a client such as `EventSource` connects again at once with the same token, is accepted
-//! within the leeway, and would loop until the leeway is over. With a leeway of zero, a response ends
-//! exactly at `exp`. A token without `exp` never ends a response. Only an opaque token can be without `exp`.
+//! A response ends at `exp` plus the [leeway](crate::builder::Builder::leeway) of the issuer, by the clock of this
+//! server. From this moment on, a new request with the token is refused, too. An end at `exp` itself would be too
+//! early: a client such as `EventSource` connects again at once with the same token, is accepted within the leeway, and
+//! would loop until the leeway is over. With a leeway of zero, a response ends exactly at `exp`. A token without `exp`
+//! never ends a response. Only an opaque token can be without `exp`.
 //!
-//! The clock is read before each frame or item, and at least every 30 s. So an administrator who changes
-//! the clock, or a machine that was suspended, delays the end of an idle response by 30 s at most, and no
-//! data is sent after the end. On a tokio runtime without a timer (`enable_time`), or outside of a runtime,
-//! nothing could end an idle response. So there the response ends at once.
+//! The clock is read before each frame or item, and at least every 30 s. So if the clock is changed or the machine was
+//! suspended, an idle response ends at most 30 s late, and no data is sent after the end. On a tokio runtime without a
+//! timer (`enable_time`), or outside of a runtime, nothing could end an idle response. So there the response ends at
+//! once.
 //!
-//! The end does not depend on a revocation: nobody asks the authorization server about the token while the
-//! response lasts. If the API learns of a revocation or of a logout, it ends the response with `or_when`.
+//! A revocation does not end a response: this crate does not ask the authorization server about the token while the
+//! response lasts. If the API learns of a revocation or a logout, it can end the response with `or_when`.
 //!
 //! # Example
 //!
@@ -72,8 +72,8 @@ pub use expired::Expired;
 pub use stream::StreamUntilExpiry;
 
 impl<C> AccessToken<C> {
-    /// A future that is ready when the token expires. See [`expiry`](crate::expiry) for the exact moment.
-    /// It holds neither the token nor its claims.
+    /// Returns a future that becomes ready when the token expires. See [`expiry`](crate::expiry) for the exact moment.
+    /// The future holds neither the token nor its claims.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

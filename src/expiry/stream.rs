@@ -29,7 +29,7 @@ impl<S: Stream> StreamUntilExpiry<S> {
         Self { stream: Some(stream), end: End::new(expired), last: None }
     }
 
-    /// Also ends the stream when `stop` is ready, for example when the API learns that the user has logged
+    /// Also ends the stream when the future `stop` is ready, for example when the API learns that the user has logged
     /// out. A second call adds another future.
     pub fn or_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.end.or_when(stop);
@@ -52,7 +52,7 @@ impl<S: Stream> Stream for StreamUntilExpiry<S> {
         let Some(stream) = this.stream.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        // First, so that no item is sent after the end, however fast the inner stream is.
+        // Check the end first, so that no item is sent after it, however fast the inner stream is.
         if let Poll::Ready(ended) = this.end.poll(cx) {
             this.stream.set(None);
             return Poll::Ready(this.last.take().map(|last| last(ended)));

@@ -1,5 +1,5 @@
-//! The axum extractors `AccessToken<C>` and `Option<AccessToken<C>>`. The doc of [`AccessToken`] says
-//! what they return.
+//! The axum extractors `AccessToken<C>` and `Option<AccessToken<C>>`. The documentation of
+//! [`AccessToken`] says what they return.
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};

@@ -1,8 +1,9 @@
-//! What axum handlers can take as arguments, beside [`AccessToken`](crate::AccessToken): a part of the
-//! token, or the API's own user.
+//! What axum handlers can take as arguments, besides [`AccessToken`](crate::AccessToken): a part of the token,
+//! or the API's own user.
 //!
-//! Each extractor needs a layer of this crate around the handler. Without the layer, the answer is 500, and
-//! the log names the fix. For an anonymous request behind an optional layer, the answer is 401.
+//! Each extractor needs a layer of this crate around the handler. Without the layer, the response is 500, and
+//! the log says how to fix it. For an anonymous request behind an optional layer, the response is 401; an
+//! `Option` is `None`.
 //!
 //! | extractor | what the handler gets |
 //! |---|---|

@@ -42,8 +42,8 @@ pub struct Claims<C>(pub C);
 #[derive(Clone, Debug)]
 pub struct Scopes(pub ScopeSet);
 
-/// The subject of the token, with the issuer in which the subject is unique. It may be the subject of a
-/// client: see [`AccessToken::principal`](crate::AccessToken::principal).
+/// The subject of the token, with its issuer. A subject is unique only within its issuer. The subject
+/// may be a client: see [`AccessToken::principal`](crate::AccessToken::principal).
 ///
 /// ```
 /// use tower_resource_server::extract::Subject;

@@ -1,5 +1,5 @@
-//! The axum extractors `LoadedUser<U>` and `Option<LoadedUser<U>>`. The doc of [`LoadedUser`] says what
-//! they return.
+//! The axum extractors `LoadedUser<U>` and `Option<LoadedUser<U>>`. The documentation of [`LoadedUser`]
+//! says what they return.
 
 use std::any::type_name;
 

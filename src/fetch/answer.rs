@@ -1,4 +1,4 @@
-//! An HTTP answer: how much of it is read, and what its fields say.
+//! An HTTP answer: how much of the body is read, and what the headers say.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::fetch::document::without_mark;
 use crate::fetch::error::FetchError;
 use crate::token::Excerpt;
 
-/// No content coding (RFC 9110 §12.5.3): documents are small, and a size limit is simplest to apply
-/// to the octets that are sent.
+/// The value of `Accept-Encoding` for no content coding (RFC 9110 §12.5.3). Documents are small,
+/// and a size limit is simplest if the sent octets are the document.
 pub(super) const IDENTITY: &str = "identity";
 
 /// An answer with status 200, or 304 to a conditional request.
@@ -31,19 +31,19 @@ pub(crate) struct FormAnswer {
 }
 
 impl FormAnswer {
-    /// Whether the status says that this is an answer to the form, and not an error.
+    /// Whether the status is that of a successful answer.
     pub(crate) fn is_answer(&self) -> bool {
         is_answer(self.status)
     }
 }
 
-/// Whether a status is that of an answer. Some servers answer 201.
+/// Whether a status is that of a successful answer to a form. Some servers answer 201.
 pub(super) fn is_answer(status: u16) -> bool {
     [200, 201].contains(&status)
 }
 
 impl HttpAnswer {
-    /// How long the server asks us to wait before the next request.
+    /// How long the server asks the client to wait before the next request (`Retry-After`).
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         retry_after(&self.headers)
     }
@@ -52,7 +52,7 @@ impl HttpAnswer {
         self.headers.get(ETAG).cloned()
     }
 
-    /// How long the answer is fresh, if it says so.
+    /// How long the answer is fresh. `None` if the headers don't say.
     pub(crate) fn max_age(&self) -> Option<Duration> {
         // RFC 9110 §5.3: several lines of one field form one list.
         let lines = self.headers.get_all(CACHE_CONTROL).iter();
@@ -73,14 +73,14 @@ impl HttpAnswer {
         media_type.is_some_and(|own| own == "application/jwt" || own.ends_with("+jwt"))
     }
 
-    /// The content type of an unusable answer, as a part of an error text.
+    /// Names the content type of an unusable answer, for an error text.
     pub(crate) fn content_type_note(&self) -> String {
         let found = self.media_type().map(|found| Excerpt::of(&found));
         found.map_or_else(String::new, |found| format!("; its content type is {found}"))
     }
 
-    /// Names the content coding of an answer that can't be read because of it, as a part of an
-    /// error text.
+    /// Names the content coding of an answer, for an error text: an answer with a content coding
+    /// can't be read.
     pub(crate) fn coding_note(&self) -> String {
         let found = coding(&self.headers);
         found.map_or_else(String::new, |found| format!("; its content coding is {found}"))
@@ -93,7 +93,7 @@ impl HttpAnswer {
     }
 }
 
-/// The error for an answer that is not the document.
+/// The error for an answer whose status is not that of a document.
 pub(super) fn refusal(status: u16, headers: &HeaderMap) -> FetchError {
     match retry_after(headers) {
         Some(retry_after) if [429, 503].contains(&status) => {
@@ -112,7 +112,8 @@ pub(crate) fn redirect_target(headers: &HeaderMap) -> Option<Excerpt> {
     Some(Excerpt::of_url(&String::from_utf8_lossy(target.as_bytes())))
 }
 
-/// RFC 9110 §10.2.3. The date form is not read: it would need the wall clock, and pauses are short.
+/// RFC 9110 §10.2.3. The value may also be a date. A date is ignored: it would need the wall clock,
+/// and pauses are short.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
@@ -138,7 +139,8 @@ pub(super) async fn read(
     Ok(body.into())
 }
 
-/// The content coding of an answer, by our own name for it: the server's name is untrusted text.
+/// The content coding of an answer, as one of our fixed names, because the server's text is
+/// untrusted.
 fn coding(headers: &HeaderMap) -> Option<&'static str> {
     const CODINGS: [&str; 5] = ["gzip", "br", "deflate", "zstd", "compress"];
     let mut codings = headers.get_all(CONTENT_ENCODING).iter().flat_map(|line| {

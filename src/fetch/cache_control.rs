@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How long an answer is fresh by its headers (RFC 9111 §5.2.2): `max-age` minus `Age`. With
-/// `no-store` or `no-cache` it is zero. Returns `None` if the headers don't say.
+/// How long an answer is fresh according to its headers (RFC 9111 §5.2.2): `max-age` minus `Age`.
+/// With `no-store` or `no-cache`, the time is zero. Returns `None` if the headers don't say.
 pub(crate) fn max_age(cache_control: &str, age: Option<&str>) -> Option<Duration> {
     let mut max_age = None;
     for directive in cache_control.split(',').map(str::trim) {

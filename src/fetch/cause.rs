@@ -1,12 +1,12 @@
-//! Why a connection failed, in fixed words. The errors of the libraries hold names, addresses and
-//! their own wording, but the operator needs to know what to change.
+//! Why a connection failed, in fixed words. The errors of the libraries contain names and addresses
+//! in their own wording. The operator needs to know what to change.
 //!
 //! | cause | how it is known |
 //! |---|---|
 //! | the name is unknown or can't be looked up | our own resolver reports it ([`names`](super::names)) |
 //! | the server refuses the connection, or no route leads to it | the kind of an [`io::Error`] |
 //! | the certificate or the handshake | an error of rustls |
-//! | the proxy | any other tunnel error |
+//! | the proxy | the text of an error begins with `tunnel error: ` |
 
 use std::error::Error;
 use std::fmt;
@@ -47,7 +47,7 @@ pub(crate) enum ConnectFault {
 }
 
 impl ConnectFault {
-    /// Finds the cause of an error of the HTTP client.
+    /// Finds the cause of an error that the HTTP client returned.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         let mut seen = Seen { fault: Self::Other, timed_out: error.is_timeout() };
         if let Some(cause) = error.source() {
@@ -69,8 +69,8 @@ impl ConnectFault {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return Self::of_kind(error.kind());
         }
-        // This error has a private type, so only its text tells. If its text changes, the result is
-        // `Other`.
+        // The error of a proxy has a private type, so only its text identifies it. If a new version
+        // changes this text, the result is `Other`.
         match error.to_string().strip_prefix("tunnel error: ")? {
             "proxy authorization required" => Some(Self::ProxyCredentials),
             _ => Some(Self::Proxy),
@@ -122,7 +122,7 @@ impl ConnectFault {
     }
 }
 
-/// What was found on the way to the innermost error.
+/// The result of the search from the outermost to the innermost error.
 struct Seen {
     fault: ConnectFault,
     timed_out: bool,
@@ -132,7 +132,7 @@ impl Seen {
     fn look(&mut self, error: &(dyn Error + 'static)) {
         if let Some(fault) = ConnectFault::of_cause(error) {
             // The innermost error is the most exact one, unless it only says that the connection
-            // ended.
+            // was closed or that the proxy failed.
             let is_exact = !matches!(fault, ConnectFault::Closed | ConnectFault::Proxy);
             if is_exact || self.fault == ConnectFault::Other {
                 self.fault = fault;
@@ -140,7 +140,8 @@ impl Seen {
         }
         let io = error.downcast_ref::<io::Error>();
         self.timed_out |= io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
-        // `source()` of an `io::Error` skips the error that it wraps and returns that one's source.
+        // `source()` of an `io::Error` skips the wrapped error and returns the source of the
+        // wrapped error.
         match io.and_then(io::Error::get_ref) {
             Some(inner) => self.look(inner),
             None => error.source().into_iter().for_each(|cause| self.look(cause)),

@@ -36,7 +36,7 @@ pub(crate) struct Form {
 
 impl Client {
     /// # Errors
-    /// When no client can be made from the settings. The text is for a `ConfigError`.
+    /// Fails if the settings are invalid. The text is for a `ConfigError`.
     pub(crate) fn new(settings: &ClientSettings) -> Result<Self, String> {
         let pool = Arc::new(Pool::new(settings)?);
         let http_hosts = settings.http_hosts.as_slice().into();
@@ -52,8 +52,8 @@ impl Client {
         self.pool.deadline()
     }
 
-    /// Fetches a small document. With `etag`, 304 is a valid answer, too. `authorization` is
-    /// secret, so it is sent only to `url`.
+    /// Fetches a small document. With `etag`, the status 304 is a valid answer, too.
+    /// `authorization` is secret, so it is sent only to `url`.
     pub(crate) async fn get(
         &self,
         url: &str,
@@ -80,7 +80,7 @@ impl Client {
             if status != 200 && !not_modified {
                 return Err(refusal(status, response.headers()));
             }
-            // RFC 9110 §15.4.5: a 304 has no content; its fields describe the document.
+            // RFC 9110 §15.4.5: a 304 has no content. Its headers describe the document.
             let body = match not_modified {
                 true => Bytes::new(),
                 false => read(&mut response, MAX_DOCUMENT).await?,
@@ -92,7 +92,8 @@ impl Client {
     }
 
     /// Posts a form. The form is secret, so it is sent only to `url`. If the form must be sent
-    /// again, `form` makes a new one: an assertion in it can be used only once (RFC 7523 §3).
+    /// again, `form` makes a new form, because an assertion in a form can be used only once (RFC
+    /// 7523 §3).
     pub(crate) async fn post(
         &self,
         url: &str,
@@ -118,8 +119,8 @@ impl Client {
             let status = response.status().as_u16();
             let body = match read(&mut response, MAX_BODY).await {
                 Ok(body) => body,
-                // If the status says that this is an error, the status is enough, and the body may
-                // be unreadable.
+                // For a status that means an error, the status is enough. The body may be
+                // unreadable.
                 Err(FetchError::Encoded(_) | FetchError::TooLarge(_)) if !is_answer(status) => {
                     Bytes::new()
                 }

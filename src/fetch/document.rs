@@ -1,4 +1,4 @@
-//! What fetched documents of all kinds have in common: limits, and the raw text of their members.
+//! What all kinds of fetched documents have in common: size limits, and the raw text of members.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,13 +6,14 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The largest key set, from any source, or metadata document, in bytes. Real ones have 1 to 20
-/// KiB; a set of 250 keys with their certificates has 400 KiB.
+/// The maximum size in bytes of a metadata document, or of a key set from any source. Real
+/// documents have 1 to 20 KiB. A set of 250 keys with their certificates has 400 KiB.
 pub(crate) const MAX_DOCUMENT: usize = 512 * 1024;
 
 #[cfg(feature = "http-client")]
-/// The largest answer about a token, in bytes. A client can cause such an answer at any time. Real
-/// ones have 1 KiB. Documents, which are fetched rarely, may have up to [`MAX_DOCUMENT`].
+/// The maximum size in bytes of an answer to a form, such as an introspection answer. Real answers
+/// have 1 KiB. The limit is smaller than [`MAX_DOCUMENT`], because documents are fetched rarely,
+/// but a client can cause introspection at any time.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// The document without a byte order mark, which RFC 8259 §8.1 allows a reader to ignore.
@@ -24,9 +25,10 @@ pub(crate) fn without_mark(document: &[u8]) -> &[u8] {
 /// never make the document invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RawMembers<'a, const N: usize> {
-    /// In the order of the names.
+    /// The members in the order of the names that were searched for.
     pub(crate) texts: [Option<&'a str>; N],
-    /// Whether one of these members occurs twice, so that two readers could use different values.
+    /// Whether one of these members occurs more than once, so that two readers could use different
+    /// values.
     pub(crate) repeated: bool,
 }
 

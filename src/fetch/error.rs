@@ -18,7 +18,7 @@ pub(crate) enum FetchError {
     Timeout,
     Transport,
     Status(u16),
-    /// 3xx, with the target as far as it can be shown.
+    /// 3xx, with the target of the redirect in a form that can be logged.
     Redirect {
         status: u16,
         to: Option<Excerpt>,
@@ -30,12 +30,12 @@ pub(crate) enum FetchError {
     },
     /// The body has more than this number of bytes.
     TooLarge(usize),
-    /// The answer has a content coding (RFC 9110 §8.4), although the request asked for none.
+    /// The answer has a content coding (RFC 9110 §8.4), although the request accepts none.
     Encoded(&'static str),
 }
 
 impl FetchError {
-    /// The failure to fetch this document from this URL.
+    /// The failure to fetch `document` from `url`.
     pub(crate) fn of(self, document: &str, url: &str) -> Failure {
         let retry_after = match self {
             Self::Busy { retry_after, .. } => Some(retry_after),
@@ -53,11 +53,12 @@ impl From<UrlFault> for FetchError {
 
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        // The caller enforces the deadline of the exchange, so a timeout here is that of the
-        // connection.
+        // A timeout here is that of the connection, because the caller enforces the deadline of the
+        // exchange.
         match ConnectFault::of(&error) {
             fault if error.is_connect() => Self::Connect(fault),
-            // In TLS 1.3 the server reports this after the handshake (RFC 8446 §4.4.2.4).
+            // In TLS 1.3, the server reports a missing or bad client certificate only after the
+            // handshake (RFC 8446 §4.4.2.4).
             fault @ ConnectFault::ClientCertificate => Self::Connect(fault),
             _ => Self::Transport,
         }
@@ -91,7 +92,7 @@ impl fmt::Display for FetchError {
     }
 }
 
-/// A requested URL, as it is shown in a log.
+/// A requested URL, in the form that is shown in a log.
 pub(crate) fn fetched_url(url: &str) -> String {
     Excerpt::of_url(url).as_str().to_owned()
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 /// Why an attempt failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// For a log: in our own words; text from others is escaped and shortened.
+    /// The text for a log. It is written by this crate; text from others in it is escaped and
+    /// shortened.
     pub(crate) problem: String,
-    /// How long the server asks us to wait.
+    /// How long the server asks the client to wait.
     pub(crate) retry_after: Option<Duration>,
 }
 

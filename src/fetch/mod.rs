@@ -1,10 +1,10 @@
-//! All network access of the crate.
+//! All HTTP requests of the crate.
 //!
 //! Every request has a deadline. Every answer has a size limit, which is checked while the answer
-//! streams in. Redirects are not followed: the source of keys is configured, and a server can't
-//! change it. URLs must be https; http is possible only for this machine or for named hosts, and
-//! only if that is enabled. Requests ask for no content coding, so that the limit applies to the
-//! decoded document.
+//! streams in. Redirects are not followed, because only the configuration and the metadata may
+//! decide where keys come from. URLs must be https. http is possible only to this machine or to
+//! named hosts, and only if the configuration allows it. Requests accept no content coding, so that
+//! the size limit applies to the document itself.
 
 #[cfg(feature = "http-client")]
 mod answer;

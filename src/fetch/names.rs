@@ -1,10 +1,10 @@
 //! Looks up host names with the system's resolver.
 //!
 //! The system's resolver blocks and can't be cancelled. If no name server answers, it may block for
-//! half a minute. On tokio's pool of blocking threads, each request would leave one such thread
-//! behind, until the program could not even read a file; and the program's shutdown would wait for
-//! these threads. So each name is looked up at most once at a time (single flight), on a separate
-//! thread that the shutdown does not wait for.
+//! half a minute. If lookups ran on tokio's pool of blocking threads, each request could block one
+//! of these threads, until none is left, for example to read a file. The shutdown of the program
+//! would also wait for these threads. So each name is looked up at most once at a time (single
+//! flight), on a separate thread that the shutdown does not wait for.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -19,29 +19,30 @@ use tokio::sync::watch;
 
 use crate::clock::real_time;
 
-/// How long a lookup may take. After that no request joins it, and another lookup may begin beside
-/// it. The system's resolver asks a name server again after 5 s, and then the next name server.
+/// How long a lookup may take. After this time, no request joins the lookup, and another lookup of
+/// the same name may begin. The system's resolver repeats a query after 5 s, at the same name
+/// server or at the next.
 const OVERDUE: Duration = Duration::from_secs(10);
 
 /// The maximum number of threads at one time, including those of overdue lookups.
 const MAX_THREADS: usize = 64;
 
-/// How many of them are reserved for names that were found before. Otherwise made-up names of
-/// tenants, for which no name server answers, could take all threads, and no other host could be
-/// connected to.
+/// How many of these threads are reserved for names that were found before. Otherwise made-up names
+/// of tenants, for which no name server answers, could use all threads, and no connection to any
+/// other host would be possible.
 const FOR_KNOWN: usize = 16;
 
-/// The maximum number of names that are remembered as found. When it is reached, all of them are
-/// forgotten.
+/// The maximum number of found names that are stored. When this number is reached, all stored names
+/// are removed.
 const MAX_KNOWN: usize = 4_096;
 
-/// The result of a lookup, without any text of the system.
+/// The result of a lookup: the addresses, or `None` without the error text of the system.
 type Found = Option<Arc<[IpAddr]>>;
 
 type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Why a name lookup failed. `true`: the system's resolver was asked and did not find the name.
-/// `false`: it could not be asked.
+/// Why a name lookup failed. `true`: the system's resolver was called and returned no address.
+/// `false`: the resolver could not be called.
 #[derive(Debug)]
 pub(super) struct NoAddress(pub(super) bool);
 
@@ -57,7 +58,7 @@ impl fmt::Display for NoAddress {
 
 impl std::error::Error for NoAddress {}
 
-/// Looks names up, with one thread for each lookup.
+/// Looks up names, with one thread for each lookup.
 #[derive(Clone)]
 pub(super) struct Names {
     lookup: Arc<Lookup>,
@@ -78,7 +79,7 @@ struct InProgress {
     found: watch::Receiver<Option<Found>>,
 }
 
-/// Cleans up when a thread ends, also by a panic.
+/// Cleans up when a thread ends, also if it panics.
 struct End {
     state: Arc<Mutex<State>>,
     name: Box<str>,
@@ -89,7 +90,7 @@ struct End {
 impl Default for Names {
     fn default() -> Self {
         Self::by(|name| {
-            // The connection adds the port.
+            // The HTTP client adds the port later.
             Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
         })
     }
@@ -129,8 +130,8 @@ impl Names {
             .spawn(move || {
                 let addresses = lookup(&end.name).ok().filter(|addresses| !addresses.is_empty());
                 end.was_found = addresses.is_some();
-                // Remove it from the list first, so that a task that asks again after this answer
-                // begins a new lookup.
+                // First remove the lookup from the list. Then a task that looks up the name again
+                // after this result begins a new lookup.
                 drop(end);
                 sender.send_replace(Some(addresses.map(Into::into)));
             })

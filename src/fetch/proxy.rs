@@ -1,7 +1,7 @@
-//! The proxy for this server's own requests.
+//! The proxy for the HTTP requests of the crate.
 //!
-//! The HTTP client accepts every URL as a proxy. If it can't use the URL, it connects directly.
-//! Here the configuration of a proxy either works or is a `ConfigError`.
+//! The HTTP client accepts every URL as the URL of a proxy. If the HTTP client can't use the URL,
+//! it connects without a proxy. This module refuses such a URL with a `ConfigError`.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use reqwest::Url;
 /// The URL of a proxy, and the credentials for it.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Proxy {
-    /// Without the user name and password.
+    /// The URL without user name and password.
     url: Url,
     /// `Proxy-Authorization` (RFC 9110 §11.7.2), Basic (RFC 7617 §2).
     authorization: Option<HeaderValue>,
@@ -23,14 +23,15 @@ impl Proxy {
     /// Reads a URL with the scheme http or https, and an optional user name and password.
     ///
     /// # Errors
-    /// In fixed words, for a `ConfigError`: the URL may hold a password.
+    /// The text is for a `ConfigError`. It is fixed text, because the URL may contain a password.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let rest = ["http://", "https://"].into_iter().find_map(|scheme| {
             let (own, rest) = text.split_at_checked(scheme.len())?;
             own.eq_ignore_ascii_case(scheme).then_some(rest)
         });
         let rest = rest.ok_or("proxy: must begin with http:// or https://")?;
-        // A URL parser would drop or rewrite these: additional slashes, blanks, and line feeds.
+        // A URL parser would drop or rewrite additional slashes, backslashes, blanks, line feeds
+        // and non-ASCII characters.
         let odd = |byte: u8| byte == b'\\' || !byte.is_ascii_graphic();
         if rest.starts_with('/') || rest.bytes().any(odd) {
             return Err("proxy: is not a URL");
@@ -65,7 +66,7 @@ impl Proxy {
             None
         };
         let bare = url.set_username("").and_then(|()| url.set_password(None));
-        // The client uses this other parser, and connects directly if parsing fails.
+        // The HTTP client uses this other parser, and connects without a proxy if parsing fails.
         let by_client = url.as_str().parse::<Uri>();
         let works = by_client.is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()));
         if bare.is_err() || !works {
@@ -74,8 +75,8 @@ impl Proxy {
         Ok(Self { url, authorization })
     }
 
-    /// The proxy for the HTTP client. Only https requests go through it. An http request stays on
-    /// this machine, and a proxy could read all of it.
+    /// The proxy for the HTTP client. Only https requests go through the proxy. http is allowed
+    /// only to this machine or to named hosts, and a proxy could read the whole http request.
     pub(super) fn to_client(&self) -> Result<reqwest::Proxy, reqwest::Error> {
         let proxy = reqwest::Proxy::https(self.url.clone())?;
         Ok(match &self.authorization {

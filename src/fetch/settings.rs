@@ -1,4 +1,5 @@
-//! The settings of HTTP clients, and the TLS configurations that clients with equal settings share.
+//! The settings of HTTP clients, and their TLS configurations. Clients with equal TLS settings
+//! share one configuration.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,24 +12,24 @@ use crate::fetch::names::Names;
 use crate::fetch::proxy::Proxy;
 use crate::url::PlainHttp;
 
-/// The default deadline of one request in total.
+/// The default deadline of one whole request.
 pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest deadline that can be set: callers have usually given up by then.
+/// The longest deadline that can be set. After this time, callers have usually given up.
 pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The protocols that are offered (RFC 7301), in this order.
+/// The protocols that the TLS handshake offers (ALPN, RFC 7301), in this order.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The settings of a client.
 #[derive(Clone, Default)]
 pub(crate) struct ClientSettings {
     pub(crate) allow_http_loopback: bool,
-    /// Hosts that may be asked over http.
+    /// Hosts that may be reached by http.
     pub(crate) http_hosts: Vec<String>,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) user_agent: Option<HeaderValue>,
-    /// The deadline of a request in total, if it is not the default.
+    /// The deadline of one whole request. `None` for the default.
     pub(crate) deadline: Option<Duration>,
     pub(crate) tls: TlsSettings,
     /// The TLS configurations of the server that the client belongs to.
@@ -40,21 +41,22 @@ pub(crate) struct ClientSettings {
 /// How connections over TLS are made.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct TlsSettings {
-    /// Root certificates (PEM), in addition to those of the system or instead of them.
+    /// Root certificates (PEM). They are trusted in addition to those of the system, or instead of
+    /// those if `only_these_roots` is set.
     pub(crate) root_certificates: Vec<Vec<u8>>,
     pub(crate) only_these_roots: bool,
-    /// Whether any URL is https, which needs root certificates.
+    /// Whether a URL is https. Then root certificates are required.
     pub(crate) is_needed: bool,
-    /// Whether a URL may turn out to be https: metadata that is fetched over http can name such
-    /// URLs.
+    /// Whether a later URL may be https: metadata that is fetched by http can name such URLs.
     pub(crate) is_possible: bool,
     /// A certificate with its private key (PEM), with which the client authenticates itself (RFC
     /// 8705 §2).
     pub(crate) identity: Option<Vec<u8>>,
 }
 
-/// The TLS configurations of one server. Reading the root certificates of the system takes many
-/// milliseconds. With a hundred issuers, that would happen a hundred times.
+/// The TLS configurations of one `ResourceServer`. It takes many milliseconds to read the root
+/// certificates of the system. Without sharing, a server with a hundred issuers would read them a
+/// hundred times.
 #[derive(Default)]
 pub(crate) struct TlsConfigs {
     in_use: Mutex<Vec<(TlsSettings, Weak<TlsConfig>)>>,
@@ -65,23 +67,23 @@ impl ClientSettings {
         PlainHttp { loopback: self.allow_http_loopback, hosts: &self.http_hosts }
     }
 
-    /// Sets the proxy for all issuers that have no exception.
+    /// Sets the proxy for all issuers, except those with `Issuer::no_proxy`.
     ///
     /// # Errors
-    /// In fixed words, for a `ConfigError`.
+    /// Fails if the value is invalid. The text is fixed and is for a `ConfigError`.
     pub(crate) fn set_proxy(&mut self, url: &str) -> Result<(), &'static str> {
         self.proxy = Some(Proxy::parse(url)?);
         Ok(())
     }
 
-    /// Sets the `User-Agent`, with errors as in `set_proxy`.
+    /// Sets the `User-Agent`. The errors are as in `set_proxy`.
     pub(crate) fn set_user_agent(&mut self, text: &str) -> Result<(), &'static str> {
         let value = HeaderValue::from_str(text).ok().filter(|value| !value.is_empty());
         self.user_agent = Some(value.ok_or("user_agent: is not text for a header")?);
         Ok(())
     }
 
-    /// Adds root certificates, with errors as in `set_proxy`.
+    /// Adds root certificates. The errors are as in `set_proxy`.
     pub(crate) fn add_root_certificates(&mut self, pem: Vec<u8>) -> Result<(), &'static str> {
         certificates(&pem).ok_or("root_certificates: no PEM certificates")?;
         self.tls.root_certificates.push(pem);
@@ -90,11 +92,12 @@ impl ClientSettings {
 }
 
 impl TlsConfigs {
-    /// Returns the configuration for these settings. It returns one that is in use, if there is
-    /// one.
+    /// Returns the TLS configuration for these settings. Reuses a configuration that is in use, if
+    /// there is one.
     ///
     /// # Errors
-    /// What is wrong, for a `ConfigError`.
+    /// Fails if a certificate is invalid or the system has no root certificates. The text is for a
+    /// `ConfigError`.
     pub(super) fn get(&self, settings: &TlsSettings) -> Result<Arc<TlsConfig>, String> {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.retain(|(_, config)| config.strong_count() > 0);
@@ -125,7 +128,7 @@ impl TlsSettings {
         let mut config = match with_system {
             Some(Ok(config)) => config,
             Some(Err(problem)) if self.is_needed => return Err(problem),
-            // If TLS is not needed, a machine without root certificates is good enough.
+            // If TLS is only possible, a machine without root certificates is accepted.
             Some(Err(_)) | None => tls_config(Roots::Only(roots), identity)?,
         };
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();

@@ -1,9 +1,10 @@
 //! The answer of an authorization server about a token (RFC 7662 §2.2). Pure.
 //!
-//! Decides only the form: one strict JSON object whose `active` is a JSON boolean. If the token is
-//! not active, no other member is read. The profile judges the members of an active token. An
-//! answer whose members passed once is not judged again, except for its times: the answer does not
-//! change, and each configuration has its own cache. The sender is confirmed at each request.
+//! Checks only the form: one strict JSON object whose `active` is a JSON boolean. If the token is
+//! not active, no other member is read. If the token is active, the profile judges the other
+//! members. It judges them once, except for the times: an answer does not change, and each
+//! configuration has its own cache. At each request, the times are judged, and the sender of a
+//! sender-constrained token is confirmed.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -20,8 +21,9 @@ const IDENTIFYING: [&str; 3] = ["sub", "client_id", "jti"];
 
 /// An answer about an active token.
 pub(crate) struct Answer {
-    /// Its members without `active`. They take the role of a JWT's claims. They are dropped once
-    /// they have passed all checks, because the handler's token then has all that is needed.
+    /// The members of the answer, without `active`. They are used like the claims of a JWT. They
+    /// are dropped once they have passed all checks, because the handler's token then has all that
+    /// is needed.
     members: ArcSwapOption<Object<'static>>,
     expires_at: Option<f64>,
     weight: usize,
@@ -46,7 +48,7 @@ impl Answer {
         Self::of(members)
     }
 
-    /// As [`parse`](Self::parse), from members that were read already.
+    /// The same as [`parse`](Self::parse), for members that were already read.
     pub(crate) fn of(mut members: Object<'_>) -> Result<Option<Self>, AnswerFault> {
         match members.take("active") {
             Some(Value::Bool(false)) => Ok(None),
@@ -72,12 +74,12 @@ impl Answer {
         serde_json::Value::Object(members).to_string().into_bytes()
     }
 
-    /// The members, unless they were [judged](Self::remember).
+    /// The members. `None` after they were [judged](Self::remember).
     pub(crate) fn members(&self) -> Option<Arc<Object<'static>>> {
         self.members.load_full()
     }
 
-    /// A copy of the answer that keeps its members, also if the original is judged meanwhile.
+    /// A copy of the answer that keeps its members, even if the original is judged later.
     pub(crate) fn unjudged(&self) -> Self {
         Self {
             members: ArcSwapOption::new(self.members()),
@@ -92,14 +94,14 @@ impl Answer {
         self.expires_at
     }
 
-    /// The approximate size of the members in memory, in octets. It is at least the length of the
-    /// document.
+    /// The approximate size of the members in memory, in octets.
     pub(crate) fn weight(&self) -> usize {
         self.weight
     }
 
-    /// Compares the answer with the claims of the JWT that it is about. The answer may leave claims
-    /// out, but it must not contradict them. A value of another type is a contradiction.
+    /// Compares the members of an answer with the claims of the JWT that the answer is about. The
+    /// answer may leave claims out, but it must not contradict them. A value of another type is a
+    /// contradiction.
     pub(crate) fn check_against(members: &Object<'_>, claims: &Object<'_>) -> Result<(), Error> {
         let differs = |claim: &&'static str| {
             match (members.get(claim), claims.get(claim)) {
@@ -120,7 +122,7 @@ impl Answer {
         self.judged.get()
     }
 
-    /// Stores that the members passed the profile's checks, and the token for the handler.
+    /// Stores the result of the profile's checks, which the members have passed.
     pub(crate) fn remember(&self, judged: Judged) {
         // Another request may have stored the same result before.
         let _ = self.judged.set(judged);
@@ -129,12 +131,13 @@ impl Answer {
     }
 }
 
-/// Normalizes what servers write to the form of RFC 7662 §2.2:
+/// Converts what servers write to the form of RFC 7662 §2.2:
 ///
 /// - a member that is null counts as absent, except `cnf`: a token that is bound to something
-///   unknown is refused;
-/// - an empty `sub` or `client_id`, which would stand for everybody, and an `aud` that names nobody
-///   count as absent. Without `Introspection::audience_optional`, such an answer is refused;
+///   unknown must be refused;
+/// - an empty `sub` or `client_id`, which could match everybody, counts as absent;
+/// - an empty `aud` counts as absent. Without `Introspection::audience_optional`, an answer without
+///   `aud` is refused;
 /// - a time that is a string of digits counts as that number.
 fn normalize(members: &mut Object<'_>) {
     members.retain(|name, value| match (name, &*value) {
@@ -170,7 +173,7 @@ fn weigh(members: &Object<'_>) -> usize {
     members.iter().map(member).sum()
 }
 
-/// An answer may hold personal data (RFC 7662 §5).
+/// Shows nothing of the answer, because it may hold personal data (RFC 7662 §5).
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Answer(..)")

@@ -26,7 +26,7 @@ use crate::url::{check_url, is_https};
 pub(crate) struct Introspecting {
     pub(crate) engine: Arc<Introspector>,
     pub(crate) jwts: Jwts,
-    /// Whether tokens that name no issuer are introspected here.
+    /// Whether tokens that name no issuer are introspected by this engine.
     pub(crate) opaque: bool,
     pub(crate) audience_optional: bool,
 }
@@ -39,9 +39,10 @@ pub(crate) struct Context<'a> {
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) older_names: bool,
     pub(crate) leeway: Duration,
-    /// This module sets `is_needed` and `identity` of its TLS settings.
+    /// The settings of the HTTP client. This module sets `is_needed` and `identity` of its TLS
+    /// part.
     pub(crate) client: ClientSettings,
-    /// The URL of its metadata, if it is not at the well-known URLs.
+    /// The URL of the issuer's metadata, if the metadata is not at the well-known URLs.
     pub(crate) metadata_url: Option<&'a str>,
     pub(crate) clock: &'a Arc<dyn Clock>,
     pub(crate) stream: &'a Stream,
@@ -208,8 +209,9 @@ impl Introspection {
         headers
     }
 
-    /// The second tier. Its keys depend on everything that an answer depends on besides the token:
-    /// the server that we ask, the client that asks, and whose signature we accept.
+    /// The second cache tier. The keys of its entries are derived from all that an answer depends
+    /// on besides the token: the server that we call, the client that calls, and the signatures
+    /// that we accept.
     fn shared(
         &self,
         context: &Context<'_>,
@@ -252,7 +254,8 @@ impl Introspection {
     }
 
     /// The HTTP client and the endpoint that it calls. Metadata is fetched without our client
-    /// certificate, and only once if the keys are discovered with it, too.
+    /// certificate. If the keys are discovered through the same metadata, it is fetched once for
+    /// both.
     fn clients(&self, context: &Context<'_>) -> Result<(Client, Endpoint), String> {
         let named = context.metadata_url.unwrap_or(context.issuer);
         let url = self.endpoint.as_deref().unwrap_or(named);

@@ -45,7 +45,7 @@ pub struct Introspection {
     pub(crate) deadline: Duration,
 }
 
-/// What is done with a token that is a JWT.
+/// How a token that is a JWT is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Jwts {
     /// It is validated locally, and the authorization server is not asked.
@@ -89,15 +89,15 @@ impl Introspection {
     }
 
     /// Also introspects JWTs, after they were validated locally, so that a revoked JWT is refused
-    /// (RFC 7009 §3). The handler gets the claims of the token. Its scope is what both the token
-    /// and the answer contain.
+    /// (RFC 7009 §3). The handler gets the claims of the token. The scope has only the values that
+    /// are both in the token and in the answer.
     pub fn also_for_jwts(mut self) -> Self {
         self.jwts = Jwts::ValidateAndIntrospect;
         self
     }
 
-    /// Introspects every token of this issuer, also JWTs, and validates none locally. The issuer's
-    /// keys are then used only for [signed answers](Self::require_signed_answers).
+    /// Introspects every token of this issuer, including JWTs, and validates none locally. The
+    /// issuer's keys are then used only for [signed answers](Self::require_signed_answers).
     pub fn only(mut self) -> Self {
         self.jwts = Jwts::Introspect;
         self
@@ -110,9 +110,9 @@ impl Introspection {
         self
     }
 
-    /// Adds a parameter to the posted form, for a server that needs more than RFC 7662 §2.1 has.
-    /// Each name can be set once. The parameters of the token and of the client credentials can't
-    /// be set. `Debug` and logs never show the value.
+    /// Adds a parameter to the posted form, for a server that needs more than RFC 7662 §2.1
+    /// defines. Each name can be set once. The parameters of the token and of the client
+    /// credentials can't be set. `Debug` and logs never show the value.
     pub fn form_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
         self
@@ -120,42 +120,45 @@ impl Introspection {
 
     /// Adds a header to the call, for example a tenant or the subscription key of a gateway. Each
     /// name can be set once. Headers that this crate or HTTP sets can't be set. `Debug` and logs
-    /// never show the value, and it is sent only to the introspection endpoint.
+    /// never show the value. The header is sent only to the introspection endpoint.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
     /// Sets how long one call may take in total: 5 s by default, at most 30 s. A request waits for
-    /// up to this time and one second more.
+    /// at most this time plus one second.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
     /// Sets how long a cached answer is used: 60 s by default, at most 300 s. A revoked token is
-    /// accepted for up to this time (RFC 7662 §4). With zero, every request asks the endpoint and
-    /// never gets an answer to a question that was asked before the request came.
+    /// accepted for up to this time (RFC 7662 §4). With zero, no answer is cached: each request
+    /// gets the answer to a call that began after the request came. Requests with the same token
+    /// may share that call.
     pub fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// Shares answers with other servers, so that together they ask once. An answer is not used for
-    /// longer because of it: [`cache_ttl`](Self::cache_ttl) counts from the question, whichever
-    /// server asked it. (If the clocks of two servers differ by up to the leeway, a store that
-    /// keeps expired values can add that difference.) If two answers differ, the answer to the
-    /// newer question counts, by the clocks of the servers that asked. So keep these clocks
-    /// synchronized. A store that is slow or down delays a request by at most 250 ms. Then it is
-    /// not used until it is back.
+    /// Shares answers with other servers, so that only one of them has to call the endpoint. An
+    /// answer is not used for longer than without sharing: [`cache_ttl`](Self::cache_ttl) counts
+    /// from the call, whichever server made it. (If the clocks of two servers differ by up to the
+    /// leeway, a store that keeps expired values can add that difference.) If two answers differ,
+    /// the answer to the newer call counts, by the clocks of the servers that made the calls. So
+    /// keep these clocks synchronized. A store that is slow or down delays a request by at most
+    /// 250 ms. After 5 failures in a row, a circuit breaker stops using the store until one call to
+    /// it succeeds again.
     pub fn shared_cache(mut self, cache: SharedCache) -> Self {
         self.shared = Some(cache);
         self
     }
 
     /// Requires signed answers (RFC 9701) and accepts no others. An answer must be signed with one
-    /// of the issuer's keys and algorithms, for this server's client id. An answer that was signed
-    /// before the question, by more than the issuer's leeway, is refused as replayed.
+    /// of the issuer's keys and algorithms, and its `aud` must be this server's client id. If an
+    /// answer was signed earlier than the call, by more than the issuer's leeway, it is refused as
+    /// replayed.
     pub fn require_signed_answers(mut self) -> Self {
         self.signed = true;
         self
@@ -171,15 +174,15 @@ impl Introspection {
     /// Accepts answers without an audience, for a server that sends none (RFC 7662 §2.2 makes it
     /// optional). This weakens a check: such a token may be meant for another API of the same
     /// authorization server. Then only its scope, or the fact that the server answers this client
-    /// at all, can show that it is meant for this API. If an answer has an audience, it must still
-    /// be this API's.
+    /// at all, can show that the token is meant for this API. If an answer has an audience, the
+    /// audience must still name this API.
     pub fn audience_optional(mut self) -> Self {
         self.audience_optional = true;
         self
     }
 }
 
-/// The names of settings whose values may be secret.
+/// Only the names: the values may be secret.
 fn names(pairs: &[(String, String)]) -> Vec<&str> {
     pairs.iter().map(|(name, _)| name.as_str()).collect()
 }

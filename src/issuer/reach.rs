@@ -1,5 +1,5 @@
-//! How an issuer is reached: the URL of its metadata, its own root certificates, a token for its
-//! key server, http inside a network.
+//! Transport settings of an issuer: the URL of its metadata, its root certificates, the bearer token for its
+//! key server, the deadline of a request, and no proxy.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::issuer::Issuer;
 
 impl Issuer {
-    /// Fetches the metadata only from this URL. Use this setting if the server has one name inside a
-    /// network and another name in its tokens, or if its metadata is not at a well-known place.
+    /// Fetches the metadata only from this URL. Use this setting if the server has one name inside a network
+    /// and another name in its tokens, or if its metadata is not at a well-known URL.
     ///
-    /// The document's `issuer` must still be exactly the issuer's name. The `iss` of tokens is compared
-    /// with the same name. Nothing is fetched from the name, so the name may be any text.
+    /// The document's `issuer` must still be exactly the issuer's name. The `iss` of tokens is compared with
+    /// the same name. The name is not used as a URL, so it may be any text.
     ///
     /// The URLs in the document are used as they are. If these URLs work only from outside the network,
     /// also set [`jwks_uri`](Self::jwks_uri) and
@@ -45,22 +45,22 @@ impl Issuer {
         self
     }
 
-    /// Sends the token in this file (`Authorization: Bearer`, RFC 6750 §2.1) when the key set is
-    /// fetched. The file is read at each fetch, so a replaced token needs no reload. The file has at
-    /// most 16 KiB, and white space around the token is removed. If the file can't be read, nothing is
-    /// fetched and the cached keys stay.
+    /// Sends the token in this file (`Authorization: Bearer`, RFC 6750 §2.1) when the key set is fetched. The
+    /// file is read at each fetch, so a replaced token needs no reload. The file may have at most 16 KiB. White
+    /// space around the token is removed. If the file can't be read, the fetch fails and the cached keys stay
+    /// in use.
     ///
-    /// The token is sent only to the [`jwks_uri`](Self::jwks_uri) of this issuer, never to a URL
-    /// from metadata or from a redirect. Without a `jwks_uri`, [`build`](crate::builder::Builder::build)
-    /// refuses the setting.
+    /// The token is sent only to the [`jwks_uri`](Self::jwks_uri) or the [`jwks_uris`](Self::jwks_uris) of this
+    /// issuer, never to a URL from metadata or from a redirect. Without one of these two settings,
+    /// [`build`](crate::builder::Builder::build) fails.
     pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.transport.bearer_token_file = Some(path.into());
         self
     }
 
-    /// The deadline of one request for this issuer's metadata or keys: 5 s by default, 30 s at
-    /// most. With a longer deadline, clients do not wait longer: a request waits at most 3 s for keys,
-    /// and later requests find the keys in the cache. For introspection calls, use
+    /// Sets the deadline of one HTTP request to this issuer for metadata or keys. The default is 5 s, the
+    /// maximum is 30 s. A longer deadline does not make clients wait longer: a client's request waits at most 3
+    /// s for keys, and later requests use the keys from the cache. For introspection calls, use
     /// [`Introspection::deadline`](crate::introspection::Introspection::deadline).
     pub fn fetch_deadline(mut self, deadline: Duration) -> Self {
         self.transport.deadline = Some(deadline);

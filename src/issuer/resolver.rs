@@ -7,8 +7,8 @@ use crate::source_error::{Boxed, SourceError};
 
 /// Finds the issuers of tenants at run time.
 ///
-/// A resolver only returns an [`Issuer`]. Tokens are validated as for any other issuer. Set the resolver
-/// with [`Builder::issuer_resolver`](crate::builder::Builder::issuer_resolver).
+/// A resolver only returns an [`Issuer`]. The tokens of this issuer are validated like those of any other
+/// issuer. Set the resolver with [`Builder::issuer_resolver`](crate::builder::Builder::issuer_resolver).
 ///
 /// ```
 /// use tower_resource_server::Issuer;
@@ -35,29 +35,30 @@ use crate::source_error::{Boxed, SourceError};
 /// assert!(!Tenants.allows("https://evil.example/.as.example.com"));
 /// ```
 pub trait IssuerResolver: Send + Sync + 'static {
-    /// Whether a token may name this issuer. `iss` is a URL that comes from an untrusted client.
-    /// Compare the whole URL, including the host, with the names that you trust, and fetch nothing. A
-    /// check of only the beginning and the end is not enough: `https://evil.example/.as.example.com`
-    /// would pass.
+    /// Returns `true` if tokens of this issuer may be accepted. `iss` is a URL that comes from an
+    /// untrusted client. Compare the whole URL, including the host, with the names that you trust, and
+    /// fetch nothing. A check of only the beginning and the end is not enough:
+    /// `https://evil.example/.as.example.com` would pass.
     ///
-    /// The URL is in normal form: https (or http to this machine, if that is allowed), without user
-    /// name, query, fragment, default port, upper case in the host, dot segments, empty segments or
-    /// encoded delimiters. The URL has at most 1,024 bytes. The layer refuses other names before it
-    /// calls this method. So the text that you compare is the URL that is fetched.
+    /// The URL is in normal form: https (or http to this machine, if that is allowed), without user name,
+    /// query, fragment, default port, upper case in the host, dot segments, empty segments or encoded
+    /// delimiters. The URL has at most 1,024 bytes. Tokens with other names are refused without a call of
+    /// this method. So the text that you compare is exactly the URL that is used for fetches.
     ///
-    /// This method is called for every token, even if the tenant is cached. So you can withdraw trust
-    /// from a tenant at once. [`resolve`](Self::resolve) is called again after ten minutes.
+    /// This method is called for every token whose `iss` is not the name of a configured issuer, even if
+    /// the tenant is cached. So you can withdraw trust from a tenant at once. In contrast,
+    /// [`resolve`](Self::resolve) is called for a cached tenant only about every ten minutes.
     fn allows(&self, iss: &str) -> bool;
 
-    /// Returns the issuer of this name, which `allows` has accepted. `None` means that there is no
-    /// such tenant. This result is cached for 10 s.
+    /// Returns the issuer with this name. `allows` has already accepted the name. `None` means that there
+    /// is no such tenant. The result `None` is cached for 10 s.
     ///
-    /// Ten minutes after a tenant was resolved, the next request for this tenant starts another call,
-    /// in the background. If the result is `None`, the tenant is removed. After an error, the tenant
-    /// does not change.
+    /// Nine to ten minutes after a tenant was resolved (the time has jitter), the next request for this
+    /// tenant starts another call, in the background. If the result is `None`, the tenant is removed.
+    /// After an error, the tenant does not change.
     ///
     /// # Errors
-    /// If the resolver can't answer now.
+    /// An error means that the resolver can't answer now. Requests that wait for the answer get 503.
     fn resolve(
         &self,
         iss: &str,

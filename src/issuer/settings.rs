@@ -1,4 +1,4 @@
-//! The settings of an issuer, as the API's code gives them.
+//! The settings of an issuer, as the API's code sets them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,10 +22,9 @@ use crate::url::PlainHttp;
 /// `iss` is compared byte by byte. Write the name exactly as the server writes it into its tokens,
 /// with or without the final slash.
 ///
-/// If metadata is fetched from the name, the name must be a URL that every parser reads in the same
-/// way: https, and a path without dot segments, empty segments or encoded delimiters. The name may
-/// be any text if nothing is fetched from it. This is the case if you set the keys (and the
-/// introspection endpoint, if you use introspection), or `metadata_url`.
+/// If the URL of the metadata is made from the name, the name must be a URL that every parser reads in the same
+/// way: https, and a path without dot segments, empty segments or encoded delimiters. If you set `metadata_url`, or
+/// if you set the keys (and the introspection endpoint, if you use introspection), the name may be any text.
 ///
 /// ```
 /// use tower_resource_server::{Issuer, Profile};
@@ -37,7 +36,7 @@ use crate::url::PlainHttp;
 /// # let _ = issuer;
 /// ```
 ///
-/// `Debug` shows no key and no secret. Of a URL, it shows no user, password, query or fragment.
+/// `Debug` shows no keys and no secrets. It shows URLs without user name, password, query and fragment.
 #[derive(Clone)]
 pub struct Issuer {
     pub(crate) name: String,
@@ -62,7 +61,7 @@ pub struct Issuer {
 #[derive(Clone)]
 pub(crate) enum KeyConfig {
     Discover,
-    /// One URL, or several whose keys count together.
+    /// One or more URLs. The keys of all URLs are used together.
     JwksUris(Vec<String>),
     Jwks(Vec<u8>),
     Pem(Vec<u8>),
@@ -83,7 +82,7 @@ impl KeyConfig {
             (Self::Pem(own), Self::Pem(other)) => own == other,
             (Self::Der(own), Self::Der(other)) => own == other,
             (Self::File(own), Self::File(other)) => own == other,
-            // Building it again costs nothing; secrets are not compared.
+            // Building the key again is cheap, so secrets are not compared.
             (Self::Secret(..), Self::Secret(..)) => false,
             (Self::Source(own), Self::Source(other)) => Arc::ptr_eq(own, other),
             _ => false,
@@ -92,12 +91,12 @@ impl KeyConfig {
 }
 
 impl Issuer {
-    /// An issuer by its name. The `iss` of its tokens is compared with this name.
+    /// Creates an issuer with this name. The `iss` of its tokens is compared with this name.
     ///
-    /// The keys are found through its metadata, by OpenID Connect Discovery 1.0 or RFC 8414. Nothing is
-    /// fetched before the first request needs it. To give the keys instead, call [`jwks_uri`](Self::jwks_uri),
-    /// [`jwks`](Self::jwks), [`pem`](Self::pem), [`der`](Self::der), [`file`](Self::file),
-    /// [`secret`](Self::secret) or [`key_source`](Self::key_source).
+    /// By default, the URL of the keys is found through the issuer's metadata (OpenID Connect Discovery 1.0 or RFC
+    /// 8414). Nothing is fetched before a request or [`ready`](crate::ResourceServer::ready) needs keys. To set the
+    /// keys or their source instead, call [`jwks_uri`](Self::jwks_uri), [`jwks`](Self::jwks), [`pem`](Self::pem),
+    /// [`der`](Self::der), [`file`](Self::file), [`secret`](Self::secret) or [`key_source`](Self::key_source).
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -125,13 +124,13 @@ impl Issuer {
         self.jwks_uris([uri])
     }
 
-    /// Fetches the key sets from several URLs (at most 16) and uses all their keys. This is for a
-    /// server that publishes one set for each policy and uses one `iss` for all of them, such as
-    /// Azure AD B2C. Like [`jwks_uri`](Self::jwks_uri), this setting replaces an earlier key setting.
+    /// Fetches the key sets from several URLs (at most 16) and uses all their keys. Use this setting for a server
+    /// that publishes one set for each policy and uses the same `iss` for all policies, such as Azure AD B2C. Like
+    /// [`jwks_uri`](Self::jwks_uri), this setting replaces an earlier key setting.
     ///
-    /// Each fetch requests all URLs, each with its own `ETag`. If one URL fails and another succeeds,
-    /// the last good keys of the failed URL stay in use, for as long as the keys of a single set would.
-    /// The failed URL is fetched again within a minute.
+    /// Each fetch requests all URLs, each with its own `ETag`. If one URL fails and another succeeds, the last good
+    /// keys of the failed URL stay in use, for as long as the keys of a single set would. The next request after
+    /// about 45 s starts another fetch.
     ///
     /// ```
     /// use tower_resource_server::Issuer;
@@ -154,89 +153,90 @@ impl Issuer {
         self
     }
 
-    /// Uses one fixed public key: PEM text with the label `PUBLIC KEY` (RFC 7468 §13) or
-    /// `CERTIFICATE` (§5). Of a certificate, only the key is used.
+    /// Uses one fixed public key: PEM text with the label `PUBLIC KEY` (RFC 7468 §13) or `CERTIFICATE` (§5). From a
+    /// certificate, only the key is used.
     pub fn pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.keys = KeyConfig::Pem(pem.into());
         self
     }
 
-    /// Uses one fixed public key: a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) or certificate. Of
-    /// a certificate, only the key is used.
+    /// Uses one fixed public key: a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) or certificate. From a
+    /// certificate, only the key is used.
     pub fn der(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.keys = KeyConfig::Der(der.into());
         self
     }
 
-    /// Uses the keys in a file, and reads the file again when it is replaced. The file has at most
-    /// 512 KiB. It contains a JWK set (RFC 7517 §5), or one public key or certificate as PEM or
-    /// DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and [`der`](Self::der). The format is
-    /// recognized from the content.
+    /// Uses the keys in a file, and reads the file again regularly, so a replaced file needs no reload. The file
+    /// may have at most 512 KiB. It contains a JWK set (RFC 7517 §5), or one public key or certificate as PEM or
+    /// DER, as for [`jwks`](Self::jwks), [`pem`](Self::pem) and [`der`](Self::der). The format is recognized from
+    /// the content.
     ///
-    /// The rules are those of a fetched set:
+    /// The file is handled like a key set that is fetched from a server:
     ///
-    /// - The file is read when the first request needs it, again within a minute, and at once for
-    ///   an unknown `kid`. The path is resolved at each read, so the links of a mounted secret
-    ///   work.
-    /// - If the file is missing, half written or contains no key, the last good keys stay in use,
-    ///   for an hour at most.
-    /// - There is one read at a time, on a separate thread. If a mount hangs, nothing else is blocked.
-    ///   A request that waits for a read needs a tokio runtime.
+    /// - The file is read when the first request needs keys. The next request after about 45 s starts another read
+    ///   in the background. An unknown `kid` causes a read at once, within a rate limit. The path is resolved at
+    ///   each read, so the symbolic links of a mounted secret work.
+    /// - If the file is missing, half written or contains no key, the last good keys stay in use, by default for
+    ///   about an hour (see `Builder::stale_if_error`).
+    /// - There is one read at a time, on a separate thread. A mount that hangs blocks nothing else. A tokio runtime
+    ///   is needed to read the file.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys = KeyConfig::File(path.into());
         self
     }
 
-    /// Uses one shared secret. The secret must come from a random source, not from a password, and must
-    /// be at least as long as the hash (RFC 7518 §3.2). Everyone who can verify such tokens can also
-    /// make such tokens.
+    /// Uses one shared secret. The secret must be random, not a password, and at least as long as the output of the
+    /// hash function (RFC 7518 §3.2). Everyone who can verify such tokens can also make such tokens.
     pub fn secret(mut self, secret: impl Into<Vec<u8>>, algorithm: Algorithm) -> Self {
         self.keys = KeyConfig::Secret(secret.into(), algorithm);
         self
     }
 
-    /// Fetches the key set through the API's own code.
+    /// Fetches the key set with your own code.
     pub fn key_source(mut self, source: impl KeySource) -> Self {
         self.keys = KeyConfig::Source(Arc::new(source));
         self
     }
 
-    /// Introspects tokens at this server (RFC 7662): by default those that are not JWTs.
+    /// Introspects tokens at this server (RFC 7662). By default, only tokens that are not JWTs are introspected.
     #[cfg(feature = "http-client")]
     pub fn introspection(mut self, introspection: Introspection) -> Self {
         self.introspection = Some(introspection);
         self
     }
 
-    /// Starts with the key set that another process [exported](crate::ResourceServer::export_keys).
-    /// The seed is used until the first fetch succeeds, so an API can validate tokens even if its issuer
-    /// is down at the start. A seed is ignored if it is too old or belongs to another issuer. An
+    /// Starts with the key set that another process [exported](crate::ResourceServer::export_keys). The seed is
+    /// used until the first fetch succeeds, so an API can validate tokens even if its issuer is down at the start.
+    /// A seed that can't be used is ignored, for example because it is too old or belongs to another issuer. An
     /// [`Event`](crate::observe::Event) reports an ignored seed.
     ///
-    /// A seed is used only for keys that are fetched. Anyone who can change the stored seed can insert
-    /// keys. Protect the seed like the rest of the configuration.
+    /// A seed has no effect if the keys are fixed in code. Anyone who can change the stored seed can add keys.
+    /// Protect the seed like the rest of the configuration.
     pub fn seed(mut self, seed: KeySeed) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Accepts a second name in `iss`, for a server that uses two names, or whose tokens have a
-    /// name that is not a URL. The second name is compared byte by byte, and nothing is fetched from it.
-    /// Tokens with this name are validated like the issuer's other tokens.
-    /// [`AccessToken::issuer`](crate::AccessToken::issuer) returns the issuer's main name.
+    /// Accepts another name in `iss`. Use an alias if the server uses two names, or if the name in its tokens is
+    /// not a URL. The alias is compared byte by byte and is not used as a URL. Tokens with the alias are validated
+    /// like the issuer's other tokens. [`AccessToken::issuer`](crate::AccessToken::issuer) returns the issuer's
+    /// main name.
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.aliases.push(name.into());
         self
     }
 
-    /// Trusts several tenants of one server that signs for all tenants with one key set, such as
-    /// Microsoft Entra ID. The issuer's name contains the word `{tenantid}` in the place of the tenant.
-    /// The name must be a URL in normal form. You must set the keys, because such a name has no
-    /// metadata. A tenant's name has letters, digits, `-`, `_` and `.`, and is not `.` or `..`.
+    /// Trusts several tenants of one server that signs for all tenants with one key set, such as Microsoft Entra
+    /// ID. The issuer's name contains the placeholder `{tenantid}` in the place of the tenant's name. The issuer's
+    /// name must be a URL in normal form. You must set the keys or `metadata_url`, because the URL of the metadata
+    /// can't be made from a name with a placeholder. A tenant's name consists of letters, digits, `-`, `_` and `.`,
+    /// and is not `.` or `..`.
     ///
-    /// `allow` gets the tenant's name from `iss`, before any other check of the token. The token's
-    /// `claim` must name the same tenant. [`AccessToken::issuer`] then returns the tenant's issuer. So
-    /// two users with the same subject in two tenants are different principals.
+    /// `allow` is called with the tenant's name from `iss`, before the signature is verified. It returns whether
+    /// the tenant is trusted. The claim with the name `claim` must name the same tenant. [`AccessToken::issuer`]
+    /// returns the tenant's issuer, without a placeholder. So two users with the same subject in two tenants are
+    /// different principals.
     ///
     /// If tenants have their own keys, use
     /// [`Builder::issuer_resolver`](crate::builder::Builder::issuer_resolver).
@@ -251,7 +251,8 @@ impl Issuer {
         self
     }
 
-    /// The hosts that may be reached by http for this issuer. `loopback` says whether this machine may.
+    /// The hosts that may be reached by http for this issuer. `loopback` says whether http to this machine is
+    /// allowed.
     pub(crate) fn plain_http(&self, loopback: bool) -> PlainHttp<'_> {
         #[cfg(feature = "http-client")]
         return PlainHttp { loopback, hosts: &self.transport.http_hosts };
@@ -259,7 +260,7 @@ impl Issuer {
         loopback.into()
     }
 
-    /// Whether anything is fetched from a URL made of the name.
+    /// Whether the URL of the metadata is made from the name.
     pub(crate) fn is_fetched_from(&self) -> bool {
         #[cfg(feature = "http-client")]
         if self.transport.metadata_url.is_some() {
@@ -272,14 +273,16 @@ impl Issuer {
         matches!(self.keys, KeyConfig::Discover)
     }
 
-    /// Adds an audience for this issuer's tokens. The server's audiences are then not used for them.
+    /// Adds an audience for this issuer's tokens. The audiences of the server then do not apply to this issuer's
+    /// tokens.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// The algorithms accepted from this issuer (RFC 8725 §3.1). The default is every asymmetric
-    /// algorithm of RFC 7518, and Ed25519. ML-DSA is accepted only if it is listed here.
+    /// Sets the algorithms that are accepted from this issuer (RFC 8725 §3.1). The default is every asymmetric
+    /// algorithm of RFC 7518, and Ed25519. With `Builder::fapi2`, the default is PS256, ES256 and Ed25519. With
+    /// [`secret`](Self::secret), it is the algorithm of the secret. ML-DSA is accepted only if it is listed here.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = Some(algorithms.into_iter().collect());
         self
@@ -291,14 +294,14 @@ impl Issuer {
         self
     }
 
-    /// The form of this server's tokens. The default is RFC 9068.
+    /// Sets the profile (the format) of this issuer's tokens. The default is RFC 9068.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
     }
 
-    /// Changes the present profile, for example the one of a function of
-    /// [`providers`](crate::providers). All its other settings stay.
+    /// Changes the current profile, for example a profile that a function of [`providers`](crate::providers) has
+    /// set. All settings of the profile that `change` does not touch stay.
     ///
     /// ```
     /// use tower_resource_server::providers;
@@ -313,16 +316,17 @@ impl Issuer {
         self
     }
 
-    /// How far the clocks of the two servers may differ, for `exp`, `nbf` and `iat`. The default is
-    /// 60 s, the maximum 300 s (RFC 9068 §4 allows "a few minutes").
+    /// Sets how far the clocks of the issuer and the API may differ when `exp`, `nbf` and `iat` are checked. The
+    /// default is 60 s, the maximum is 300 s (RFC 9068 §4 allows "a few minutes").
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(leeway);
         self
     }
 
-    /// Whether the tokens of this issuer are bound to a key of the client (DPoP). The default is
-    /// [`DpopUse::Optional`]. It counts only where the server has [`Builder::dpop`](crate::builder::Builder::dpop),
-    /// and cannot relax [`Dpop::required`](crate::sender::Dpop::required).
+    /// Sets whether the tokens of this issuer must, may or must not be bound to a key of the client (DPoP). The
+    /// default is [`DpopUse::Optional`]. [`DpopUse::Required`] needs
+    /// [`Builder::dpop`](crate::builder::Builder::dpop). [`DpopUse::Off`] cannot be combined with
+    /// [`Dpop::required`](crate::sender::Dpop::required). Otherwise, `build` fails.
     ///
     /// ```
     /// use tower_resource_server::Issuer;

@@ -12,7 +12,7 @@ use crate::tenant::{TENANT, tenant_of};
 use crate::token::json::{Object, Value};
 use crate::url::is_normal;
 
-/// Whether the placeholder is before the path.
+/// Whether the placeholder is in front of the path.
 fn is_in_host(template: &str) -> bool {
     let before = template.split_once(TENANT).map_or(template, |(before, _)| before);
     before.split_once("://").is_none_or(|(_, authority)| !authority.contains('/'))
@@ -29,12 +29,13 @@ impl TenantRule {
     /// Whether `iss` is the issuer name of an allowed tenant.
     pub(crate) fn allows(&self, template: &str, iss: &str) -> bool {
         let Some(tenant) = tenant_of(template, iss) else { return false };
-        // In a host, a tenant can change the case or turn a name into an address.
+        // If the placeholder is in the host, a tenant's name can put upper case into the host or turn
+        // the host into an IP address. So check the whole URL.
         let is_url = !is_in_host(template) || is_normal(iss, false);
         is_url && (self.allow)(tenant)
     }
 
-    /// Whether the token's own claim names the tenant of its `iss`.
+    /// Checks that the claim names the same tenant as `iss`.
     pub(crate) fn check(&self, template: &str, claims: &Object<'_>) -> Result<(), Error> {
         let iss = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
         let tenant = tenant_of(template, iss);

@@ -1,4 +1,4 @@
-//! How one issuer is reached, if this differs from the other issuers.
+//! The transport settings of one issuer.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::observe::shown::{AllShown, Shown};
 
-/// The settings of an issuer's requests, in addition to those of the server.
+/// The settings for requests to one issuer. They take precedence over the settings of the server.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Transport {
-    /// The URL of its metadata, if it is not under the well-known names.
+    /// The URL of the metadata, if the metadata is not at a well-known URL.
     pub(crate) metadata_url: Option<String>,
     /// Hosts that may be reached by http.
     pub(crate) http_hosts: Vec<String>,

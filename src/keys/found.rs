@@ -17,7 +17,8 @@ pub(crate) enum KeyLookup<'a> {
     Found(Found<'a>),
     /// There is no such key. The token is at fault.
     Unknown,
-    /// There may be such a key, but the issuer does not answer. The token is not at fault.
+    /// It is not known whether there is such a key, for example because the issuer does not answer.
+    /// The token is not at fault.
     Unavailable {
         retry_after: Duration,
     },
@@ -28,8 +29,8 @@ pub(crate) enum KeyLookup<'a> {
 /// The keys that a token's header names, and the set that holds them.
 pub(crate) enum Found<'a> {
     Static(&'a KeySet, Candidates),
-    /// Use it at once and do not store it: it borrows the snapshot, which is cheaper than cloning
-    /// the `Arc`.
+    /// Use the guard at once and do not store it: a guard borrows the snapshot, which is cheaper
+    /// than cloning the `Arc`.
     Remote(Guard<Option<Arc<Snapshot>>>, Candidates),
 }
 

@@ -1,9 +1,8 @@
-//! Step 4 of the walk: finds the key that signed a token, and keeps the keys of an issuer up to
-//! date.
+//! Step 4: finds the key that signed a token, and keeps the keys of an issuer up to date.
 //!
-//! Selecting a key is a pure function, in `set/select.rs`. Keys that do not change are a `KeySet`.
-//! Keys of a server are kept fresh by one engine for each issuer, `RemoteKeys`. A pure state
-//! machine over time makes the engine's decisions, in `freshness/`.
+//! `set/select.rs` selects a key with a pure function. Keys that do not change are a `KeySet`. For
+//! keys that are fetched, each issuer has one engine, `RemoteKeys`, which keeps the keys fresh. A
+//! pure state machine in `freshness/` makes the engine's decisions.
 
 mod engine;
 mod found;
@@ -36,13 +35,13 @@ pub use source::{FetchedKeys, KeySource};
 pub(crate) enum Keys {
     /// Configured in code.
     Static(Arc<KeySet>),
-    /// Fetched from a server and kept fresh.
+    /// Fetched, for example from a server or a file, and kept fresh.
     Remote(Arc<RemoteKeys>),
 }
 
 impl Keys {
-    /// Looks for the key that a header names. A request that has already waited for these keys is
-    /// not asked to wait for them a second time.
+    /// Looks for the key that a header names. A request that has already waited for these keys does
+    /// not wait for them a second time.
     pub(crate) fn find(
         &self,
         key: KeyHint<'_>,
@@ -63,7 +62,7 @@ impl Keys {
         }
     }
 
-    /// Returns `true` if the budget for unknown kids is spent and `kid` is an unknown kid: see
+    /// Whether the budget for unknown kids is spent and `kid` is an unknown kid. See
     /// [`Freshness::is_flooded`](freshness::Freshness::is_flooded).
     pub(crate) fn is_flooded_with(&self, kid: &str) -> bool {
         match self {
@@ -90,7 +89,7 @@ impl Keys {
         }
     }
 
-    /// Waits until there are usable keys; see [`RemoteKeys::ready`].
+    /// Waits until there are usable keys. See [`RemoteKeys::ready`].
     pub(crate) async fn ready(&self) {
         match self {
             Self::Static(_) => {}
@@ -98,7 +97,7 @@ impl Keys {
         }
     }
 
-    /// The reason why the last fetch failed.
+    /// The reason why the last fetch, or a part of it, failed. `None` if it succeeded.
     pub(crate) fn last_error(&self) -> Option<Excerpt> {
         match self {
             Self::Static(_) => None,
@@ -121,7 +120,7 @@ impl Keys {
         }
     }
 
-    /// Reports that the seed of another engine cannot be used, as if it were this engine's seed.
+    /// Takes over the report that the seed of another engine is not used: this engine reports it.
     pub(crate) fn note_seed_of(&self, other: &Self) {
         if let (Self::Remote(own), Self::Remote(other)) = (self, other) {
             own.note_seed_of(other);
@@ -136,7 +135,7 @@ impl Keys {
         }
     }
 
-    /// Reports, once, that the seed is not used.
+    /// Reports that the seed is not used, if that is so and was not reported yet.
     pub(crate) fn tell_of_seed(&self) {
         match self {
             Self::Static(_) => {}
@@ -144,7 +143,7 @@ impl Keys {
         }
     }
 
-    /// From now on, fetches the keys whenever a fetch is due, without waiting for a request.
+    /// From now on, a timer fetches the keys whenever a fetch is due, even if no request arrives.
     pub(crate) fn keep_warm(&self) {
         match self {
             Self::Static(_) => {}
@@ -152,7 +151,7 @@ impl Keys {
         }
     }
 
-    /// The current key set, for the next process.
+    /// The current key set as a seed for the next process.
     pub(crate) fn export(&self) -> Option<KeySeed> {
         match self {
             Self::Static(_) => None,
@@ -160,7 +159,7 @@ impl Keys {
         }
     }
 
-    /// The metadata that names the place of the keys.
+    /// The metadata that names the URL of the keys.
     #[cfg(feature = "http-client")]
     pub(crate) fn discovery(&self) -> Option<&Arc<crate::fetch::Discovery>> {
         match self {

@@ -1,18 +1,19 @@
 //! The manual, for topics that concern more than one item:
 //!
 //! - [the defaults](defaults) and their reasons;
-//! - [attacks], and the defence against each attack;
+//! - [attacks], and the defence of this crate against each attack;
 //! - [how keys are kept fresh](keys);
-//! - [opaque and revoked tokens](introspection);
+//! - [opaque and revoked tokens](introspection), which the authorization server validates;
 //! - [gRPC services](grpc): statuses, challenges in metadata, methods, tonic;
-//! - [policies]: scopes, roles, claims, the request, the handler, users;
+//! - [policies]: requirements for scopes, roles and claims, requirements that depend on the request, and users;
 //! - [metadata]: how clients find the authorization server (RFC 9728);
 //! - [MCP servers](mcp);
 //! - [DPoP](dpop): tokens that are bound to a key of the client, and nonces;
-//! - [client certificates](mtls): tokens that are bound to one (mutual TLS), and proxies;
-//! - [streams and WebSockets](streams): tokens in a subprotocol or a message, and responses that end with the token;
+//! - [client certificates](mtls): tokens that are bound to a client certificate (mutual TLS), and proxies;
+//! - [streams and WebSockets](streams): tokens in a subprotocol or a message, and responses that end when the token
+//!   expires;
 //! - [what the crate does not do](non_features);
-//! - [what each vendor's authorization server sends](providers);
+//! - [what the tokens of each vendor look like](providers);
 //! - [a complete axum program](axum#a-complete-program), and the order of layers in axum;
 //! - [the upgrade](upgrade) from before version 0.1.0.
 

@@ -1,4 +1,4 @@
-//! The events that the API's callback hears of: about the keys of an issuer, and about proofs.
+//! The events that the API's callback receives: about the keys of an issuer, and about proofs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ pub(crate) const FOR_ENCRYPTION: [&str; 3] = [USE_IS_NOT_SIG, NO_VERIFY, ALG_ENC
 /// An event about the keys of a trusted issuer, or about proofs of keys (DPoP). It contains facts for the
 /// operator, never a token, a proof or a claim. The log has the same facts.
 ///
-/// A flood of tokens does not cause a flood of events about keys. Such an event that tokens can cause comes once
-/// per flood, or at most at the rate limit of fetches. `ProofAccepted`, `ProofReplayed` and `NonceDemanded` come
-/// once for each request, for metrics.
+/// A flood of tokens does not cause a flood of events about keys: an event about keys that tokens can cause is reported
+/// once per flood, or at most as often as the rate limit allows fetches. `ProofAccepted`, `ProofReplayed` and
+/// `NonceDemanded` are reported for each request, for metrics.
 ///
 /// ```
 /// # #[cfg(not(feature = "http-client"))]
@@ -82,7 +82,7 @@ pub enum Event {
         reason: &'static str,
     },
     /// A fetch failed. The last good set is kept, if there is one. With several
-    /// [`jwks_uris`](crate::Issuer::jwks_uris), some may have answered; the event is about the others.
+    /// [`jwks_uris`](crate::Issuer::jwks_uris), some URLs may have answered; the event is about the others.
     RefreshFailed {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
@@ -114,9 +114,8 @@ pub enum Event {
         /// The kid. It comes from an unverified token, so it may be made up.
         kid: Option<Excerpt>,
     },
-    /// Unknown kids have reached the rate limit of fetches. Either clients send tokens with forged kids,
-    /// or a server signs with keys that it does not publish. Reported once more only after the budget
-    /// was full again.
+    /// Unknown kids have reached the rate limit of fetches. Either clients send tokens with forged kids, or a server
+    /// signs with keys that it does not publish. Reported again only after the budget of fetches was full again.
     BudgetSpent {
         /// The issuer's name, from the configuration.
         issuer: Arc<str>,
@@ -153,7 +152,8 @@ pub enum Event {
         /// The reason, as a fixed text.
         reason: &'static str,
     },
-    /// The store of used proofs failed, so requests with proofs get 503. Reported once until it works again.
+    /// The store of used proofs failed, so requests with proofs get 503. Not reported again until the store has worked
+    /// again.
     ReplayStoreFailed {
         /// The problem.
         problem: Excerpt,

@@ -26,7 +26,7 @@ pub struct ReplayHealth {
     pub entries: Option<usize>,
     /// The maximum number of proofs in the store. `None` if this is not known.
     pub capacity: Option<usize>,
-    /// Why the store cannot be relied on. Requests with proofs get 503.
+    /// Why the store can't be relied on. Requests with proofs may be refused.
     pub problem: Option<Excerpt>,
 }
 
@@ -46,7 +46,7 @@ impl Health {
 pub struct IssuerHealth {
     /// The issuer's name, from the configuration.
     pub issuer: String,
-    /// The freshness of its keys.
+    /// The freshness of the issuer's keys.
     pub keys: KeyStage,
     /// The key IDs of the available keys. Keys without an ID are omitted.
     pub key_ids: Vec<Excerpt>,
@@ -61,7 +61,7 @@ pub struct IssuerHealth {
     pub last_error: Option<Excerpt>,
     /// The number of failed fetches since the last success.
     pub failures: u32,
-    /// The state of its introspection, if it is configured.
+    /// The state of the issuer's introspection, if it is configured.
     pub introspection: Option<IntrospectionHealth>,
 }
 
@@ -70,12 +70,12 @@ pub struct IssuerHealth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IntrospectionHealth {
-    /// Whether the circuit breaker is open, since the endpoint failed for several tokens in a row or
-    /// refused this API's own credentials. Then requests get 503.
+    /// Whether the circuit breaker is open, because the endpoint failed for several tokens in a row or refused this
+    /// API's own credentials. Then requests without a cached answer get 503.
     pub open: bool,
     /// Calls in progress.
     pub in_flight: usize,
-    /// Tokens in the queue for a call.
+    /// Calls that wait in the queue.
     pub queued: usize,
     /// Requests that wait for an answer.
     pub waiting: usize,
@@ -85,7 +85,8 @@ pub struct IntrospectionHealth {
     pub shared_hits: u64,
     /// Calls made.
     pub calls: u64,
-    /// Requests that got 503 without a call.
+    /// How many times a call was needed but not made, for example because the circuit breaker was open. Requests that
+    /// wait for the same answer count once.
     pub held_back: u64,
 }
 
@@ -93,7 +94,7 @@ impl IssuerHealth {
     /// Whether tokens of this issuer can be validated. If it needs keys, they must be usable. If it has
     /// introspection, the circuit breaker must be closed.
     pub fn is_usable(&self) -> bool {
-        // The same rule for all ways to introspect: what some of the tokens need must be available.
+        // The rule does not depend on the setting: even if only some tokens need introspection, it must be available.
         let answers = !self.introspection.as_ref().is_some_and(|health| health.open);
         match self.keys {
             KeyStage::Fixed
@@ -110,9 +111,9 @@ impl IssuerHealth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyStage {
-    /// Given in code. They do not change.
+    /// The keys are given in code. They do not change.
     Fixed,
-    /// Not needed, since every token is introspected.
+    /// No keys are needed, because every token is introspected.
     Unused,
     /// No set has been fetched yet. Requests wait for the first fetch.
     Missing,
@@ -123,7 +124,7 @@ pub enum KeyStage {
     /// Stale, and used until a fetch succeeds or the time of
     /// [`stale_if_error`](crate::builder::Builder::stale_if_error) is over.
     Stale,
-    /// Past that time. Requests get 503 until a fetch succeeds.
+    /// Too old: the time of `stale_if_error` is over. Requests get 503 until a fetch succeeds.
     Expired,
 }
 

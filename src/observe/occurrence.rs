@@ -5,29 +5,29 @@ use crate::observe::event::Event;
 
 /// Something to report. It contains only facts, never a token or a secret.
 pub(crate) enum Occurrence<'a> {
-    /// Something that the API's callback hears of, too.
+    /// An event. The API's callback receives it, too.
     Event(&'a Event),
     /// A request was refused.
     Refused(&'a Error, u16),
     /// The API's resolver failed, or returned an invalid issuer.
     Unresolved { iss: &'a str, problem: &'a str },
-    /// The configuration allows requests to this host by http.
+    /// The configuration allows requests to this host over http.
     #[cfg(feature = "http-client")]
     HttpIsAllowed { issuer: &'a str, host: &'a str },
-    /// A request by http contains a secret, or may contain one.
+    /// A request over http contains a secret, or may contain one.
     #[cfg(feature = "http-client")]
     SecretByHttp { issuer: &'a str, secret: &'static str },
-    /// An occurrence at the introspection of an issuer.
+    /// Something happened in the introspection for an issuer.
     #[cfg(feature = "http-client")]
     Introspection { issuer: &'a str, what: Introspected<'a> },
 }
 
-/// An occurrence at the introspection of an issuer.
+/// What happened in the introspection for an issuer.
 #[cfg(feature = "http-client")]
 pub(crate) enum Introspected<'a> {
-    /// A call failed. Details are in the line about the request that is refused for it.
+    /// A call failed. The line about the refused request has the details.
     Failed(&'a Error),
-    /// Several calls in a row failed, and the circuit breaker opens.
+    /// Several calls in a row failed, or a probe failed, and the circuit breaker opens.
     Down(&'a Error),
     /// The endpoint answers again.
     Back,
@@ -36,11 +36,11 @@ pub(crate) enum Introspected<'a> {
     StandsIn(&'a Error),
     /// The endpoint answered 400 for a token, with this error code.
     RefusedToken(&'static str),
-    /// This many answers so far, and none of them active.
+    /// None of the first answers was "active". The value is their number.
     NeverActive(u32),
     /// A call was due outside a tokio runtime, so it could not run.
     NoRuntime,
-    /// The shared cache fails. Reported once until it works again.
+    /// The shared cache fails. Not reported again until the cache has worked again.
     SharedCacheFailed { does: &'static str, problem: &'a str },
     /// The shared cache works again.
     SharedCacheBack { does: &'static str },

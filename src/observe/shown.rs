@@ -1,8 +1,8 @@
 //! The redaction of URLs: for logs, errors, `Debug` and observers.
 //!
-//! A URL can have a password before its `@`, and a secret in its query or fragment. These parts are
-//! left out. The scheme, host, port and path remain. If a text can be read in two ways, the result
-//! shows only what is safe in both.
+//! A URL can have a password before its `@`, and a secret in its query or fragment. These parts are left out. The
+//! scheme, host, port and path remain. If a text is ambiguous, the result shows only the parts that contain no secret
+//! in any reading.
 //!
 //! | text | shown |
 //! |---|---|
@@ -45,7 +45,7 @@ pub(crate) fn shown(url: &str) -> String {
     Shown(url).to_string()
 }
 
-/// A text, possibly a URL, without its secret parts. It is not escaped.
+/// A text, possibly a URL, without its secret parts. The result is not escaped.
 pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
     if !text.contains(['@', '?', '#']) {
         return Cow::Borrowed(text);
@@ -55,8 +55,8 @@ pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
         _ => (None, text),
     };
     let scheme = scheme.unwrap_or_default();
-    // The authority of the URL. If a `/` or `?` in a password was not escaped, this is a part of the
-    // password, unless it looks like a host.
+    // The authority of the URL. But if a password contains an unescaped `/` or `?`, this text contains the start of the
+    // password.
     let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
     let (authority, behind) = rest.split_at(end);
     let (before, host) = match authority.rsplit_once('@') {
@@ -88,7 +88,7 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Whether the text is a host with an optional port. A user name with the start of a password is not.
+/// Whether the text is a host with an optional port, and not a user name with the start of a password.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         Some((_, port)) => ("[", port.strip_prefix(':')),

@@ -10,10 +10,10 @@ use crate::observe::log;
 use crate::observe::occurrence::Introspected;
 use crate::observe::occurrence::Occurrence;
 
-/// A user-supplied callback for events. It must not block, since it runs where the event happened.
+/// A user-supplied callback for events. It must not block, because it runs in the task that reports the event.
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Reports occurrences. It is never called under a lock, since an observer may call the server.
+/// Reports occurrences. Never call it under a lock, because an observer may call the server.
 #[derive(Clone, Default)]
 pub(crate) struct Stream {
     observer: Option<Observer>,

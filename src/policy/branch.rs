@@ -1,12 +1,13 @@
-//! The branches of a policy: the sets of conditions that each suffice.
+//! The branches of a policy. A branch is a set of conditions that together suffice.
 //!
-//! A refused client is told about one branch, so that it does not ask for more than it needs. Decides
-//! which one, and what heals it:
+//! A refusal is about one branch, so that the client does not request more than it needs. This module
+//! decides which branch, and what the client needs to meet it:
 //!
-//! 1. among the branches that lack scopes only: the one with the fewest missing scopes, then the first;
-//! 2. otherwise the first branch that a login heals, with its scopes (RFC 9470);
-//! 3. otherwise the first branch that another token heals;
-//! 4. otherwise nothing that a client can ask for.
+//! 1. if some branches lack only scopes: the first of those with the fewest missing scopes;
+//! 2. otherwise the first branch that lacks only a login, or a login and scopes. The challenge asks for
+//!    the login (RFC 9470) and also names the scopes of the branch;
+//! 3. otherwise the first branch that another token can meet, for example a token for another audience;
+//! 4. otherwise the first branch. Nothing that the client can request would help.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::error::Error;
 use crate::policy::leaf::{Judged, Leaf, Remedy, insufficient_scope};
 use crate::token::ScopeToken;
 
-/// The largest number of branches of a policy. Each `any_of` in an `all_of` multiplies it.
+/// The largest number of branches of a policy. Each `any_of` in an `all_of` multiplies the number of
+/// branches.
 pub(crate) const MAX_BRANCHES: usize = 64;
 
 /// Conditions that together suffice.
@@ -28,14 +30,14 @@ pub(crate) struct Branch {
 #[derive(Debug)]
 pub(crate) struct Unmet {
     pub(crate) error: Error,
-    /// The branch that the challenge names, for a lack that a scope or a login heals.
+    /// The branch that the challenge names. `None` if scopes and a login would not be enough.
     pub(crate) branch: Option<usize>,
-    /// Whether another login alone would be enough.
+    /// Whether a new login alone would be enough.
     pub(crate) login_is_enough: bool,
 }
 
 impl Unmet {
-    /// An error that no scope and no login heals.
+    /// An error after which neither a scope nor a login would help.
     pub(crate) fn of(error: Error) -> Self {
         Self { error, branch: None, login_is_enough: false }
     }
@@ -55,7 +57,7 @@ impl Branch {
         scopes
     }
 
-    /// The types of `authorization_details` that the branch asks for, each once.
+    /// The types of `authorization_details` that the branch requires, each once.
     pub(crate) fn details_types(&self) -> Vec<&str> {
         let mut types = Vec::new();
         for leaf in &self.leaves {
@@ -68,8 +70,8 @@ impl Branch {
         types
     }
 
-    /// The login that the branch asks for: the values of `acr` that meet all its conditions, and the
-    /// shortest `max_age`. `None` if it asks for none.
+    /// The login that the branch requires: the values of `acr` that meet all conditions on `acr`, and
+    /// the shortest `max_age`. `None` if the branch has no such condition.
     pub(crate) fn step_up(&self) -> Option<StepUp> {
         let mut step_up = None::<StepUp>;
         for leaf in &self.leaves {
@@ -107,8 +109,8 @@ impl Branch {
     }
 }
 
-/// The scopes that a client should ask for before it has a token: those of the branch that a token
-/// without any scope would be told about.
+/// The scopes that a client should request before it has a token: the scopes of the branch that would be
+/// chosen for a token that meets none of the conditions.
 pub(crate) fn invitation(branches: &[Branch]) -> Vec<ScopeToken> {
     let rank = |branch: &&Branch| {
         let remedy = branch.leaves.iter().map(|leaf| leaf.remedy()).max();
@@ -118,7 +120,7 @@ pub(crate) fn invitation(branches: &[Branch]) -> Vec<ScopeToken> {
     branches.iter().min_by_key(rank).map(Branch::scopes).unwrap_or_default()
 }
 
-/// Decides what to tell about a token that meets no branch.
+/// Explains the refusal of a token that meets no branch: see the list at the top of this module.
 pub(super) fn explain(branches: &[Branch], judged: &Judged<'_>) -> Unmet {
     let mut best: Option<(Remedy, usize, usize)> = None;
     for (index, branch) in branches.iter().enumerate() {
@@ -175,8 +177,8 @@ fn step_up(branch: &Branch, judged: &Judged<'_>) -> Error {
     }
 }
 
-/// A policy that refuses has a branch that is not met. If it had none, the token would be refused
-/// without a reason.
+/// The error if no unmet condition is found. This cannot happen: a policy refuses a token only if each
+/// branch has an unmet condition.
 fn denied() -> Error {
     Error::AccessDenied { requires: crate::token::Excerpt::of("another token") }
 }

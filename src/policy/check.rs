@@ -21,7 +21,7 @@ type RequestCheck<T> = dyn Fn(&Parts, &AnyToken) -> Result<T, Error> + Send + Sy
 /// The checks of one request that are in progress.
 pub(crate) struct Lookups {
     pub(crate) lookups: Vec<Lookup>,
-    /// Whether a refusal is answered 404 instead of 403.
+    /// Whether a refusal gets 404 instead of 403.
     pub(crate) hidden: bool,
 }
 
@@ -70,18 +70,18 @@ impl Check {
     }
 }
 
-/// The end of a check that panicked before it had a future.
+/// The result of a check that panicked before it returned its future.
 fn refused_at_once() -> Lookup {
     Box::pin(std::future::ready(Err(LookupError::unavailable("a check panicked"))))
 }
 
-/// The token with its type of claims. The token comes from a server with this type. So the error needs a
-/// bug in this crate, or a requirement that was used with the token of another server.
+/// The token with its type of claims. The server that validated the token usually has the same type. The
+/// error means a bug in this crate, or a requirement that was used with a token of another server.
 pub(crate) fn typed<C: Send + Sync + 'static>(token: &AnyToken) -> Result<AccessToken<C>, Error> {
     token.downcast().ok_or_else(|| wrong_claims_type::<C>(token))
 }
 
-/// The error for a handler or a check that uses another type of claims than the server.
+/// The error for a handler or a check whose type of claims differs from the server's type.
 pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
     let (server, asked) = (public_name(token.claims_type()), public_name(type_name::<C>()));
     Error::Wiring {
@@ -93,7 +93,8 @@ pub(crate) fn wrong_claims_type<C>(token: &AnyToken) -> Error {
     }
 }
 
-/// The name of a type of claims that the API's code can use. [`Claims`] has another path in public.
+/// The name under which the API's code can use a type of claims. The public path of [`Claims`] differs
+/// from its path in this crate.
 fn public_name(name: &'static str) -> &'static str {
     if name == type_name::<Claims>() { "tower_resource_server::Claims" } else { name }
 }

@@ -14,8 +14,9 @@ use crate::token::json::JsonPointer;
 
 /// A claim that a policy tests. [`claim`] and [`claim_at`] create it.
 ///
-/// A null claim counts as absent. Every test but [`absent`](Self::absent) refuses a token without the
-/// claim, and every test refuses a claim of another type.
+/// A null claim counts as absent. Every test except [`absent`](Self::absent) refuses a token without the
+/// claim. [`equals`](Self::equals), [`contains`](Self::contains) and [`one_of`](Self::one_of) also
+/// refuse a claim of another type.
 #[derive(Clone, Debug)]
 #[must_use = "a claim is tested by `equals`, `contains`, `one_of`, `exists` or `absent`"]
 pub struct Claim(ClaimPath);
@@ -70,12 +71,14 @@ impl Claim {
         self.test(Wanted::Equals(value.into()))
     }
 
-    /// The claim is an array that contains this value. A string is not searched.
+    /// The claim is an array that contains this value. A claim that is a string is refused, even if its
+    /// text contains the value.
     pub fn contains(self, value: impl Into<ClaimValue>) -> Policy {
         self.test(Wanted::Contains(value.into()))
     }
 
-    /// The claim is one of these strings, numbers or booleans. Of no values, every token is refused.
+    /// The claim is one of these strings, numbers or booleans. If `values` is empty, every token is
+    /// refused.
     pub fn one_of<V: Into<ClaimValue>>(self, values: impl IntoIterator<Item = V>) -> Policy {
         self.test(Wanted::OneOf(values.into_iter().map(Into::into).collect()))
     }
@@ -85,7 +88,8 @@ impl Claim {
         self.test(Wanted::Exists)
     }
 
-    /// The token does not have the claim. This is the only test that passes without it.
+    /// The token does not have the claim, or the claim is null. No other test accepts a token without
+    /// the claim.
     pub fn absent(self) -> Policy {
         self.test(Wanted::Absent)
     }
@@ -95,7 +99,7 @@ impl Claim {
     }
 }
 
-/// One entry of `authorization_details` that a route asks for (RFC 9396). [`authorization_details`]
+/// One entry of `authorization_details` that a route requires (RFC 9396). [`authorization_details`]
 /// creates it.
 #[derive(Clone)]
 pub struct AuthorizationDetails(Details);
@@ -103,9 +107,10 @@ pub struct AuthorizationDetails(Details);
 /// Requires an entry of `authorization_details` with this `type` (RFC 9396). One entry must grant
 /// everything that this condition names.
 ///
-/// By default, the entry must have only members that are asked for here: a member that nobody reads may
-/// restrict what the entry grants. If the entry has `locations`, it must contain an audience of this API
-/// for tokens of the issuer (RFC 9396 §2.2).
+/// By default, the entry must have only members that this condition names, besides `type` and
+/// `locations`: a member that is not checked may restrict what the entry grants. If the entry has
+/// `locations`, that array must contain one of the audiences that are configured for the issuer (RFC
+/// 9396 §2.2).
 ///
 /// ```
 /// use tower_resource_server::policy::authorization_details;
@@ -141,8 +146,8 @@ impl AuthorizationDetails {
         }
     }
 
-    /// The entry's member `name` is this value, or an array with all of these values. Of no values, every
-    /// entry is refused.
+    /// The entry's member `name` is an array with all of these values. If there is only one value, the
+    /// member may also be the value itself. If `values` is empty, every entry is refused.
     pub fn with<V: Into<ClaimValue>>(
         mut self,
         name: &str,
@@ -158,9 +163,10 @@ impl AuthorizationDetails {
         self
     }
 
-    /// Also judges the entry by a function. The entry is read as the type of its argument. `type`,
-    /// `locations` and the members of [`with`](Self::with) are checked before. All other members are left
-    /// to the function. An entry that does not fit the type grants nothing.
+    /// Also checks the entry with a function. The entry is deserialized into the type of the function's
+    /// argument. `type`, `locations` and the members of [`with`](Self::with) are checked first. The
+    /// function must check all other members: they no longer cause a refusal. An entry that does not fit
+    /// the type grants nothing.
     pub fn matching<T: DeserializeOwned>(
         mut self,
         test: impl Fn(&T) -> bool + Send + Sync + 'static,

@@ -22,7 +22,7 @@ pub(super) enum Wanted {
     Absent,
 }
 
-/// A test of a claim. `holds` is `false` for the negated test.
+/// A test of a claim. If `holds` is `false`, the test is negated.
 #[derive(Clone, Debug)]
 pub(super) struct ClaimTest {
     pub(super) path: ClaimPath,
@@ -31,7 +31,9 @@ pub(super) struct ClaimTest {
 }
 
 impl ClaimTest {
-    /// A claim that is absent, null, or of another type passes neither the test nor its negation.
+    /// A claim that is absent, null, or of another type passes neither the test nor its negation. Only
+    /// `Absent` accepts an absent or null claim, and `Exists` accepts every type. These two are never
+    /// negated.
     pub(super) fn allows(&self, claims: &Object<'_>) -> bool {
         let found = match &self.path {
             ClaimPath::Name(name) => Found::of(claims.get(name)),
@@ -60,8 +62,8 @@ fn any(results: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     results.flatten().reduce(|one, other| one || other)
 }
 
-/// Whether the array has the value. An element of another type can't be compared, so an array with one
-/// does not pass the negated test: nobody knows what else it stands for.
+/// Whether the array has the value. An element of another type can't be compared and may stand for the
+/// value. So an array with such an element does not pass the negated test.
 fn contains(claim: &Value<'_>, value: &ClaimValue, holds: bool) -> Option<bool> {
     let Value::Array(elements) = claim else { return None };
     let found = elements.iter().any(|element| value.is(element) == Some(true));

@@ -1,4 +1,4 @@
-//! `authorization_details` (RFC 9396): what a route asks of one entry.
+//! `authorization_details` (RFC 9396): what a route requires of one entry.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) struct Details {
     pub(super) matcher: Option<Matcher>,
 }
 
-/// The members that RFC 9396 §2.1 and §2.2 give a meaning, and that are judged here.
+/// The claim, and the members of an entry that are always checked (RFC 9396 §2, §2.2).
 pub(super) const AUTHORIZATION_DETAILS: &str = "authorization_details";
 const TYPE: &str = "type";
 const LOCATIONS: &str = "locations";
@@ -34,8 +34,8 @@ impl Details {
         Arc::new(move |entry| entry.to::<T>().is_ok_and(|entry| test(&entry)))
     }
 
-    /// Whether one entry of the claim grants everything that is asked. `audiences` are the names of
-    /// this API.
+    /// Whether one entry of the claim grants everything that is required. `audiences` are the names
+    /// of this API.
     pub(super) fn allows(&self, claims: &Object<'_>, audiences: &[Box<str>]) -> bool {
         // RFC 9396 §2: an array of objects. Anything else grants nothing.
         let Some(Value::Array(entries)) = claims.get(AUTHORIZATION_DETAILS) else { return false };
@@ -54,7 +54,7 @@ impl Details {
             return false;
         }
         let is_granted = |(name, values): &(Box<str>, Vec<ClaimValue>)| {
-            // Of no values nothing is granted, as `one_of` of no values refuses.
+            // An empty list of values refuses the entry, as an empty `one_of` refuses a token.
             let Some(field) = entry.get(name).filter(|_| !values.is_empty()) else { return false };
             values.iter().all(|value| grants(field, value))
         };
@@ -65,7 +65,8 @@ impl Details {
             }
     }
 
-    /// A member that nobody reads may restrict what the entry grants. So it refuses the entry.
+    /// Whether the requirement names the member. An unknown member may restrict what the entry
+    /// grants, so an entry with one is refused.
     fn knows(&self, name: &str) -> bool {
         [TYPE, LOCATIONS].contains(&name)
             || self.fields.iter().any(|(own, _)| **own == *name)

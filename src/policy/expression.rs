@@ -29,8 +29,9 @@ pub fn scope(token: &str) -> Policy {
 /// to the whole policy, as in `all_of(["a", "b"]).and_check(..)`.
 ///
 /// # Panics
-/// If `policies` is empty, if a text is not a scope token, or if the policy has more than 64 branches.
-/// See [`Policy::try_all_of`].
+/// If `policies` is empty, if a text is not a scope token, if two conditions on `acr` have no common value, or
+/// if the policy has more than 64 branches. Each `any_of` inside multiplies the number of branches. See
+/// [`Policy::try_all_of`].
 #[track_caller]
 pub fn all_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy {
     let policies = converted(policies);
@@ -52,14 +53,15 @@ pub fn any_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy 
     expect("any_of", Policy::try_any_of(policies))
 }
 
-/// Requires that `policy` does not hold, for conditions on claims and roles only.
+/// Requires that `policy` does not hold. Only conditions on claims and roles can be negated.
 ///
-/// It denies by default. A claim that is missing or of another type passes neither `claim(..)` nor
-/// `not(claim(..))`. Inside `not`, `all_of` and `any_of` are exchanged: `not(any_of([a, b]))` requires
-/// both `not(a)` and `not(b)`.
+/// `not` denies by default: a claim that is missing or of another type passes neither `claim(..)` nor
+/// `not(claim(..))`. Inside `not`, `all_of` and `any_of` are exchanged: `not(any_of([a, b]))` requires both
+/// `not(a)` and `not(b)`.
 ///
-/// `not(role(..))` needs a complete list of roles. It refuses a token without a claim of roles, one
-/// whose claim has another type, and a JWT whose introspection answer names other roles.
+/// `not(role(..))` needs a complete list of roles. It refuses a token without a claim of roles, a token whose
+/// claim has another type or is a string that may be a list, and a JWT whose introspection answer names other
+/// roles.
 ///
 /// ```
 /// use tower_resource_server::policy::{all_of, claim, not, role};
@@ -74,8 +76,9 @@ pub fn any_of<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Policy 
 /// ```
 ///
 /// # Panics
-/// If `policy` has a condition that is neither on a claim nor on a role, or if it is `exists()` or
-/// `absent()`: write the other one instead. See [`Policy::try_not`].
+/// If `policy` has a condition that is neither on a claim nor on a role, if it contains `exists()` or
+/// `absent()` (write the opposite test instead), or if the negated policy has more than 64 branches. See
+/// [`Policy::try_not`].
 #[track_caller]
 #[allow(clippy::needless_pass_by_value, reason = "it reads as the other constructors do")]
 pub fn not(policy: Policy) -> Policy {
@@ -87,13 +90,13 @@ pub fn authenticated() -> Policy {
     Policy(Node::Authenticated)
 }
 
-/// Requires a token of a user. It refuses a token that a client has on its own behalf (RFC 9068 §5). It
-/// also refuses a token that does not show who acts; then the log names the settings that help.
+/// Requires a token of a user. It refuses a token with which a client acts on its own behalf (RFC 9068 §5). It
+/// also refuses a token that does not show who acts. In this case, the log names the settings that help.
 pub fn user() -> Policy {
     Policy::of(Leaf::User)
 }
 
-/// Requires a token that a client has on its own behalf (RFC 9068 §5). It refuses a token that does not
+/// Requires a token with which a client acts on its own behalf (RFC 9068 §5). It refuses a token that does not
 /// show who acts.
 pub fn client() -> Policy {
     Policy::of(Leaf::Client)
@@ -117,8 +120,8 @@ pub fn role(role: &str) -> Policy {
     expect(&format!("role({role:?})"), Policy::try_role(role))
 }
 
-/// Requires one of these authentication contexts (`acr`), in the order of preference (RFC 9470). A token
-/// with another one, or with none, gets 401 `insufficient_user_authentication`.
+/// Requires one of these authentication contexts (`acr`), in the order of preference (RFC 9470). A token with
+/// another `acr`, or without `acr`, gets 401 `insufficient_user_authentication`.
 ///
 /// # Panics
 /// If `values` is empty, or if a value has a space or another character that a scope token can't have.
@@ -128,38 +131,44 @@ pub fn acr<'a>(values: impl IntoIterator<Item = &'a str>) -> Policy {
     expect("acr", Policy::try_acr(values))
 }
 
-/// Requires that the user logged in at most `age` ago, by the claim `auth_time` (RFC 9470). A token
-/// without it gets 401 `insufficient_user_authentication`. Fractions of a second are cut off. There is no
-/// leeway.
+/// Requires that the user logged in at most `age` ago, by the claim `auth_time` (RFC 9470). A token with an
+/// older login, or without `auth_time`, gets 401 `insufficient_user_authentication`. Fractions of a second in
+/// `age` are cut off. The leeway does not extend `age`. Because clocks differ, `auth_time` may be at most 60
+/// seconds in the future.
 pub fn max_age(age: Duration) -> Policy {
     Policy::of(Leaf::MaxAge(age.as_secs()))
 }
 
-/// Requires a token that was issued at most `age` ago, by the claim `iat`. An older one gets 401
-/// `invalid_token`, since a new token heals it. Fractions of a second are cut off. There is no leeway.
+/// Requires a token that was issued at most `age` ago, by the claim `iat`. An older token, or a token without
+/// `iat`, gets 401 `invalid_token`, so that the client requests a new token. Fractions of a second in `age` are
+/// cut off. The leeway does not extend `age`. Because clocks differ, `iat` may be at most 60 seconds in the
+/// future.
 pub fn token_age(age: Duration) -> Policy {
     Policy::of(Leaf::TokenAge(age.as_secs()))
 }
 
-/// Requires a token for this client (`client_id`) of this issuer, whoever acts with it. A client's name
-/// is unique only within its issuer.
+/// Requires a token that this client (`client_id`) of this issuer requested, for a user or for itself. A
+/// `client_id` is unique only within its issuer.
 pub fn client_id(issuer: &str, client_id: &str) -> Policy {
     Policy::of(Leaf::ClientId { iss: issuer.into(), client_id: client_id.into() })
 }
 
-/// Requires a token of this user of this issuer. A subject is unique only within its issuer. A client
-/// that acts on its own behalf is refused even if its `sub` is the same: see [`user`].
+/// Requires a token of this user of this issuer. A subject is unique only within its issuer. A token of a
+/// client that acts on its own behalf is refused even if it has the same `sub`, and so is a token that does not
+/// show who acts: see [`user`].
 pub fn subject(issuer: &str, subject: &str) -> Policy {
     Policy::of(Leaf::Subject { iss: issuer.into(), sub: subject.into() })
 }
 
-/// Requires a token of this issuer, by its configured name. For a tenant, that is the tenant's name.
+/// Requires a token of this issuer. `name` is the configured name of the issuer. For a tenant, `name` is the
+/// tenant's own issuer name.
 pub fn issuer(name: &str) -> Policy {
     Policy::of(Leaf::Issuer(name.into()))
 }
 
-/// Requires a token whose `aud` contains this text exactly. Another token gets 401 `invalid_token`
-/// (RFC 8707 §3). Use it if a route is a resource of its own, such as the path of a tenant.
+/// Requires a token whose `aud` is exactly this text, or is an array that contains it. Another token gets 401
+/// `invalid_token` (RFC 8707 §3). Use this condition if a route is a separate resource, such as the path of a
+/// tenant.
 pub fn audience(name: &str) -> Policy {
     Policy::of(Leaf::Audience(name.into()))
 }
@@ -180,14 +189,15 @@ pub fn dpop_bound() -> Policy {
 #[track_caller]
 fn converted<P: Into<Policy>>(policies: impl IntoIterator<Item = P>) -> Vec<Policy> {
     let mut converted = Vec::new();
-    // Not `map`: only with a loop is a panic of `into` reported at the caller's line.
+    // A loop instead of `map`, so that a panic of `into` is reported at the caller's line.
     for policy in policies {
         converted.push(policy.into());
     }
     converted
 }
 
-/// A mistake in the API's code ends the program at start-up, as in axum's `route`.
+/// Panics if `result` is an error. A mistake in the API's code should end the program at start-up, as in axum's
+/// `route`.
 #[track_caller]
 #[allow(clippy::panic, reason = "a mistake in the API's code, at start-up, as in axum's `route`")]
 pub(super) fn expect<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> T {
@@ -217,7 +227,7 @@ impl Policy {
     /// As [`all_of`], for policies that depend on something outside the program.
     ///
     /// # Errors
-    /// As [`all_of`] panics.
+    /// The reasons for which [`all_of`] panics.
     pub fn try_all_of(policies: impl IntoIterator<Item = Self>) -> Result<Self, ConfigError> {
         Self(Node::AllOf(All::of(policies.into_iter().map(|policy| policy.0)))).checked()
     }
@@ -225,7 +235,7 @@ impl Policy {
     /// As [`any_of`], for policies that depend on something outside the program.
     ///
     /// # Errors
-    /// As [`any_of`] panics.
+    /// The reasons for which [`any_of`] panics.
     pub fn try_any_of(policies: impl IntoIterator<Item = Self>) -> Result<Self, ConfigError> {
         Self(Node::AnyOf(policies.into_iter().map(|policy| policy.0).collect())).checked()
     }
@@ -233,7 +243,7 @@ impl Policy {
     /// As [`not`], for policies that depend on something outside the program.
     ///
     /// # Errors
-    /// As [`not`] panics.
+    /// The reasons for which [`not`] panics.
     #[allow(clippy::needless_pass_by_value, reason = "it reads as the other constructors do")]
     pub fn try_not(policy: Self) -> Result<Self, ConfigError> {
         Self(policy.0.negated().map_err(mistake)?).checked()
@@ -242,7 +252,7 @@ impl Policy {
     /// As [`role`], for text from outside the program.
     ///
     /// # Errors
-    /// As [`role`] panics.
+    /// The reasons for which [`role`] panics.
     pub fn try_role(role: &str) -> Result<Self, ConfigError> {
         match role {
             "" => Err(mistake("a role is not empty")),
@@ -254,7 +264,7 @@ impl Policy {
     /// As [`acr`], for texts from outside the program.
     ///
     /// # Errors
-    /// As [`acr`] panics.
+    /// The reasons for which [`acr`] panics.
     pub fn try_acr<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         let values: Vec<Box<str>> = values.into_iter().map(Into::into).collect();
         if values.is_empty() {
@@ -270,7 +280,7 @@ impl Policy {
         }
     }
 
-    /// Checks a policy that was made of others.
+    /// Checks a policy that was built from other policies.
     fn checked(self) -> Result<Self, ConfigError> {
         if self.0.is_empty() {
             return Err(mistake(

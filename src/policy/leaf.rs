@@ -43,7 +43,8 @@ pub(super) enum Leaf {
     KeyBound,
 }
 
-/// What heals a condition that is not met. The order is the order in which the response is chosen.
+/// What a client needs to meet a condition. If a branch lacks several conditions, the last remedy in this order
+/// applies. Among branches, the first remedy is preferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Remedy {
     /// A token with more scope.
@@ -56,7 +57,7 @@ pub(super) enum Remedy {
     Nothing,
 }
 
-/// The token that is judged. Parses its claims when the first condition needs them.
+/// A token whose policy is evaluated. The claims are parsed when the first condition needs them.
 pub(super) struct Judged<'a> {
     pub(super) token: &'a AnyToken,
     pub(super) facts: &'a Facts,
@@ -73,8 +74,8 @@ impl<'a> Judged<'a> {
         self.claims.get_or_init(|| self.token.payload().claims())
     }
 
-    /// Whether a condition on the claim `name` holds. If an introspection answer about a JWT has the claim,
-    /// the condition must hold there, too: the answer can only restrict the token.
+    /// Whether a condition on the claim `name` holds. If there is an introspection answer about a JWT and it
+    /// has the claim, the condition must also hold there: the answer can only restrict the token.
     fn holds(&self, name: &str, condition: impl Fn(&Object<'_>) -> bool) -> bool {
         let answer = self.answer.get_or_init(|| self.token.payload().answer());
         condition(self.claims())
@@ -85,11 +86,12 @@ impl<'a> Judged<'a> {
         self.token.server().now()
     }
 
-    /// Whether `time` is at most `seconds` ago, and not in the future.
+    /// Whether `time` is at most `seconds` ago, and at most [`CLOCKS_DIFFER`] seconds in the future. `None` is
+    /// not recent.
     fn is_recent(&self, time: Option<NumericDate>, seconds: u64) -> bool {
         let now = self.now().as_secs_f64();
         time.map(NumericDate::as_secs_f64).is_some_and(|time| {
-            // The time is compared and never used in a sum, since the token may have any number.
+            // The time is only compared and never used in an addition, since it may be any number.
             time >= now - seconds as f64 && time <= now + CLOCKS_DIFFER
         })
     }
@@ -114,7 +116,7 @@ pub(super) const NOT_NEGATABLE: &str = "only conditions on claims and roles can 
 const CLOCKS_DIFFER: f64 = 60.0;
 
 impl Leaf {
-    /// Scopes and roles are judged inline, since most policies have no other condition.
+    /// Scopes and roles are evaluated inline, since most policies have no other conditions.
     #[inline]
     pub(super) fn allows(&self, judged: &Judged<'_>) -> bool {
         match self {
@@ -159,7 +161,8 @@ impl Leaf {
         }
     }
 
-    /// The opposite condition. Neither it nor its opposite holds where the token does not show which.
+    /// The opposite condition. If the token does not show whether a condition holds, neither the condition nor
+    /// its opposite holds.
     ///
     /// # Errors
     /// The problem, as a fixed text.
@@ -195,7 +198,8 @@ impl Leaf {
         }
     }
 
-    /// The error for a token that does not meet the condition, unless its remedy is a scope or a login.
+    /// The error for a token that does not meet the condition. It is used only if the remedy of the condition
+    /// is neither a scope nor a login.
     pub(super) fn error(&self, judged: &Judged<'_>) -> Error {
         let facts = judged.facts;
         match (self, facts.actor) {

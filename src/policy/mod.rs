@@ -1,9 +1,9 @@
 //! Step 8 of a request: decides whether the token may use the route. Pure.
 //!
-//! A [`Policy`] is an expression over conditions on the token: scopes, roles, claims, the login, the user
-//! or client. Each route evaluates its own policy, after the token is validated. Every condition denies by
-//! default: a token without a scope claim has an empty scope. A claim that is missing or of another type
-//! meets neither a condition nor the negated condition. Empty policies are impossible.
+//! A [`Policy`] is an expression over conditions on the token: scopes, roles, claims, the login, the user or client.
+//! Each route evaluates its own policy, after the token is validated. Every condition denies by default: a token
+//! without a scope claim has an empty scope. A claim that is missing or of another type meets neither a condition nor
+//! the negated condition; only [`Claim::absent`] accepts a missing claim. Empty policies are impossible.
 //!
 //! A [`Requirement`] is a policy with user-supplied checks. The checks run last and can only refuse. They
 //! are not part of the expression, so `any_of` cannot use a check to grant access.
@@ -15,8 +15,9 @@
 //! | the method and the route, for a whole service | [`ResourceServer::protect_routes`](crate::ResourceServer::protect_routes) |
 //! | something that only the handler knows | [`AccessToken::require`](crate::AccessToken::require) |
 //!
-//! A refused client learns what is missing in one branch of the policy: the scopes, or the login.
-//! [`Refusal`](crate::refusal::Refusal) has the table of responses.
+//! A branch of a policy is one of the sets of conditions that suffice, such as one alternative of an `any_of`. A
+//! refused client learns what one branch requires: the scopes, or the login. [`Refusal`](crate::refusal::Refusal) has
+//! the table of responses.
 //!
 //! ```
 //! use tower_resource_server::scope;

@@ -18,7 +18,7 @@ pub(super) enum Node {
 #[derive(Clone, Debug)]
 pub(super) struct All {
     nodes: Vec<Node>,
-    /// The scopes among the nodes, which are looked for together. Empty if there are too many.
+    /// The scopes among the nodes. They are searched for together. Empty if there are more than 64.
     scopes: ScopeTokens,
     /// The nodes that are not in `scopes`.
     others: Vec<Node>,
@@ -42,7 +42,8 @@ impl All {
         }
     }
 
-    /// A scope that is only implied is not found at first.
+    /// The common search does not find a scope that another scope implies. If a scope is not found,
+    /// every node is evaluated alone.
     #[inline]
     fn allows(&self, judged: &Judged<'_>) -> bool {
         let nodes = match judged.facts.scope.contains_all(&self.scopes) {
@@ -50,7 +51,7 @@ impl All {
             false => &self.nodes,
         };
         nodes.iter().all(|node| match node {
-            // Without a call of its own for each condition.
+            // Avoids one more function call for each condition.
             Node::Leaf(leaf) => leaf.allows(judged),
             node => node.allows(judged),
         })
@@ -58,7 +59,7 @@ impl All {
 }
 
 impl Node {
-    /// Whether it is `all_of` or `any_of` of nothing.
+    /// Whether this is an empty `all_of` or `any_of`.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Authenticated | Self::Leaf(_) => false,
@@ -97,7 +98,7 @@ impl Node {
         }
     }
 
-    /// The number of branches was checked when the policy was made.
+    /// All branches. Their number was checked when the policy was made.
     pub(super) fn branches(&self) -> Vec<Branch> {
         match self {
             Self::Authenticated => vec![Branch::default()],
@@ -118,7 +119,8 @@ impl Node {
         }
     }
 
-    /// The node for the opposite. Both it and its opposite refuse what can't be decided.
+    /// The opposite node. If the token does not show whether a condition holds, both the node and
+    /// its opposite refuse the token.
     ///
     /// # Errors
     /// The problem, as a fixed text.

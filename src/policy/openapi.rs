@@ -9,11 +9,11 @@ use crate::policy::requirement::Requirement;
 impl Policy {
     /// The `security` of an operation in an OpenAPI document: one entry for each branch of the policy, each
     /// with the scopes of the branch under the name of the security scheme. One of the entries must be
-    /// satisfied. The result is plain data that serializes as OpenAPI asks.
+    /// satisfied. The result is plain data that serializes to the format of OpenAPI.
     ///
-    /// Conditions other than scopes do not appear, since OpenAPI has no place for them. Two branches with
-    /// the same scopes are one entry.
-    /// [`ResourceServer::openapi_scheme`](crate::ResourceServer::openapi_scheme) is the scheme.
+    /// Conditions other than scopes do not appear, since OpenAPI has no place for them. Two branches with the
+    /// same scopes are one entry. [`ResourceServer::openapi_scheme`](crate::ResourceServer::openapi_scheme)
+    /// returns the security scheme itself.
     ///
     /// ```
     /// use serde_json::json;

@@ -17,8 +17,8 @@ use crate::policy::expression::authenticated;
 use crate::policy::leaf::Judged;
 use crate::token::{AccessToken, AnyToken, Claims, Excerpt};
 
-/// A policy with user-supplied checks, for `require` and `protect`. `C` is the server's type of claims,
-/// which the checks read.
+/// A policy with user-supplied checks, for `require` and `protect`. `C` is the server's type of claims. The
+/// checks read claims of this type.
 ///
 /// ```no_run
 /// use tower_resource_server::{AccessToken, ResourceServer, scope};
@@ -66,10 +66,10 @@ pub struct Requirement<C = Claims> {
 /// Requires introspection of the token at each request (RFC 7662). Use this requirement for the few
 /// routes on which a token that was just revoked must not pass.
 ///
-/// A cached answer is not used, and a call that began before the request arrived is not used. The
-/// answer can only restrict the token: the scope is the intersection of both scopes. The issuer needs
-/// [`Issuer::introspection`](crate::Issuer::introspection). Without this setting, the response is 500,
-/// and the log says how to fix it.
+/// Neither a cached answer nor a call that began before the request arrived is used. An answer about a JWT can
+/// only restrict the JWT: the scope is the intersection of both scopes. The issuer needs
+/// [`Issuer::introspection`](crate::Issuer::introspection). Without this setting, the response is 500, and the
+/// log says what to set.
 ///
 /// This requirement is not a part of the policy, so `any_of` cannot make it an alternative to a scope.
 /// [`Policy::and_introspected_now`] adds this requirement to a policy.
@@ -90,10 +90,11 @@ impl<C> Requirement<C> {
     /// (RFC 9110 §15.5.4). The response has no challenge and no `Cache-Control`. The response is equal to
     /// the API's own 404 if both have the same body; see [`RefusalBody`](crate::refusal::RefusalBody).
     ///
-    /// If a new login would be enough, the response is still 401, so that the client can ask the user to
-    /// log in again. A request without a valid token gets 401, as for each path, without the scopes of the
-    /// requirement. axum adds `Allow` to its own 405 outside of this layer: register a hidden path for all
-    /// methods (`any`).
+    /// If a new login would be enough, the response is still 401, so that the client can ask the user to log in
+    /// again. A request without a valid token gets 401, as for each path, without the scopes of the
+    /// requirement. For a method that a route does not have, axum itself answers 405 with `Allow`, outside of
+    /// this layer. Such a response would show that the path exists, so register a hidden path for all methods
+    /// (`any`).
     ///
     /// ```
     /// use tower_resource_server::policy::{Requirement, role};
@@ -118,12 +119,12 @@ impl<C> Requirement<C> {
         Ok(self)
     }
 
-    /// Whether 404 is answered instead of 403.
+    /// Whether a refusal gets 404 instead of 403.
     pub(crate) fn is_hidden(&self) -> bool {
         self.hidden
     }
 
-    /// Whether the authorization server must be asked at each request.
+    /// Whether each request needs introspection of its token.
     pub(crate) fn asks_now(&self) -> bool {
         self.introspected_now
     }
@@ -138,8 +139,9 @@ impl<C> Requirement<C> {
         self.policy.branches()
     }
 
-    /// Evaluates the policy, then the checks. Returns the lookups that come last. The caller must wait
-    /// for them. `branches` are those of the policy, or empty if they were not prepared.
+    /// Evaluates the policy, then the checks. Returns the async checks (lookups) that are in progress. The
+    /// caller must wait for them. `branches` are the branches of the policy, or empty if they were not
+    /// prepared.
     ///
     /// # Errors
     /// What the token lacks.
@@ -163,7 +165,7 @@ impl<C> Requirement<C> {
         }
     }
 
-    /// Runs the checks, the async ones last.
+    /// Runs the checks. Starts the async checks last.
     fn run_checks(
         &self,
         token: &AnyToken,
@@ -182,7 +184,7 @@ impl<C> Requirement<C> {
                 return Err(Unmet::of(Error::AccessDenied { requires: Excerpt::of("its check") }));
             }
         }
-        // Only now, since the API's code may begin to ask before its future is polled.
+        // Async checks start only now, since the API's code may start its work before its future is polled.
         let lookups = self.checks.iter().filter_map(|check| match (check, parts) {
             (Check::Lookup(lookup), Some(parts)) => Some(lookup(parts, token)),
             _ => None,
@@ -219,7 +221,7 @@ impl<C: Send + Sync + 'static> Requirement<C> {
         self
     }
 
-    /// Adds a check that waits for something; see [`Policy::and_check_async`].
+    /// Adds an async check; see [`Policy::and_check_async`].
     pub fn and_check_async<F>(
         mut self,
         check: impl Fn(&Parts, &AccessToken<C>) -> F + Send + Sync + 'static,
@@ -279,9 +281,10 @@ impl Policy {
         Requirement::from(self).and_introspected_now()
     }
 
-    /// Adds a user-supplied check. The check runs after the policy has allowed the token. The check can
-    /// refuse the token with 403, but cannot accept a token that the policy refused. A closure must name
-    /// the type of its argument, because the compiler cannot infer the type of claims.
+    /// Adds a user-supplied check. The check runs after the policy has allowed the token. The check can refuse
+    /// the token with 403 (404 if the requirement is [`hidden`](Requirement::hidden)), but cannot accept a
+    /// token that the policy refused. A closure must name the type of its argument, because the compiler cannot
+    /// infer the type of claims.
     ///
     /// ```
     /// use tower_resource_server::{AccessToken, Claims, scope};
@@ -317,13 +320,13 @@ impl Policy {
         Requirement::from(self).and_check_request(check)
     }
 
-    /// As [`and_check`](Self::and_check), for a check that waits: a policy service, a database. All other
-    /// conditions and checks come first. All async checks of a request together have 2 seconds of real
-    /// time.
+    /// As [`and_check`](Self::and_check), for a check that waits, for example for a policy service or a
+    /// database. All other conditions and checks come first. All async checks of a request together have 2
+    /// seconds of real time.
     ///
-    /// The future cannot borrow the arguments, because the future lives longer than the call. So clone
-    /// what the future needs before `async move`. [`LookupError::Refused`] is 403.
-    /// [`LookupError::Unavailable`], a panic, and a check that takes too long are 503.
+    /// The future cannot borrow the arguments, because the future lives longer than the call. So clone what the
+    /// future needs before `async move`. [`LookupError::Refused`] gets 403. [`LookupError::Unavailable`], a
+    /// panic, and a check that takes too long get 503.
     ///
     /// ```
     /// use http::request::Parts;

@@ -19,7 +19,7 @@ pub(super) enum Scalar {
 }
 
 impl ClaimValue {
-    /// Whether the claim is equal. `None` if it is of another type.
+    /// Whether the claim is equal to this value. `None` if the claim has another type.
     pub(super) fn is(&self, claim: &Value<'_>) -> Option<bool> {
         match (&self.0, claim) {
             (Scalar::Text(own), Value::String(text)) => Some(**own == **text),
@@ -39,8 +39,8 @@ impl ClaimValue {
     }
 }
 
-/// Whether the two numbers are equal, without rounding the integer. No integer of 64 bits is beyond the
-/// range of `i128`, so a double that is cut off there equals none.
+/// Whether the two numbers are equal, without rounding the integer. A double beyond the range of `i128`
+/// becomes the limit of `i128`, which no 64-bit integer equals.
 fn is_double(integer: i128, double: f64) -> bool {
     double.fract() == 0.0 && double as i128 == integer
 }

@@ -9,8 +9,8 @@ use crate::profile::signs::{Sign, Signs};
 ///
 /// A response is read with the names of RFC 7662: `scope`, a string of scope tokens; `client_id`;
 /// `sub`; `aud`. The claim names that a profile sets for JWTs do not apply. Some servers omit
-/// `scope` or `client_id` and use a name of their own. Set that name here. It is only read if the
-/// name of RFC 7662 is absent.
+/// `scope` or `client_id` and use a name of their own. Set that name here. The member with this
+/// name is read only if the member that RFC 7662 defines is absent.
 ///
 /// ```
 /// use tower_resource_server::{Issuer, Profile};
@@ -59,29 +59,32 @@ impl AnswerProfile {
     /// Treats a token as the token of a client that acts on its own behalf, if its response has the
     /// member `name`.
     ///
-    /// Some settings of the profile for clients also apply to responses: a claim with a certain
-    /// value, a `sub` with a certain end, and the presence of a claim that RFC 7662 does not define
-    /// for responses. Settings about the absence of a claim apply only to JWTs.
+    /// Some client settings of the profile also apply to responses: `client_if_value`,
+    /// `client_if_subject_ends`, and `client_if_present` for a claim that RFC 7662 does not define
+    /// for responses. `client_if_not_in_audience` applies to a response about an opaque token. The
+    /// profile's `client_if_absent` applies only to JWTs.
     pub fn client_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_clients.push(Sign::Present(name.into()));
         self
     }
 
-    /// Treats a token as the token of a client that acts on its own behalf, if its response does
-    /// not have the member `name`.
+    /// Treats an opaque token as the token of a client that acts on its own behalf, if its response
+    /// does not have the member `name`. This setting does not apply to a response about a JWT that
+    /// was validated, because such a response may omit any member.
     pub fn client_if_absent(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_clients.push(Sign::Absent(name.into()));
         self
     }
 
-    /// As [`Profile::user_if_present`](crate::Profile::user_if_present), for responses. Note that
-    /// some servers give service accounts a `username` too.
+    /// As [`Profile::user_if_present`](crate::Profile::user_if_present), for responses about opaque
+    /// tokens. Note that some servers give service accounts a `username` too.
     pub fn user_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.signs.of_users.push(Sign::Present(name.into()));
         self
     }
 
-    /// As [`Profile::user_if_value`](crate::Profile::user_if_value), for responses.
+    /// As [`Profile::user_if_value`](crate::Profile::user_if_value), for responses about opaque
+    /// tokens.
     pub fn user_if_value(
         mut self,
         name: impl Into<Cow<'static, str>>,

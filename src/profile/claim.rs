@@ -8,8 +8,8 @@ use crate::profile::expected::Expected;
 use crate::token::json::{Object, Value};
 use crate::token::{Excerpt, NumericDate};
 
-/// Refuses other kinds of JWT by claims that only they have, if `typ` does not identify them (RFC
-/// 8725 §3.12).
+/// Refuses other kinds of JWT that the header's `typ` does not identify: each has a claim that no access
+/// token has (RFC 8725 §3.12).
 pub(super) fn check_kind(
     claims: &Object<'_>,
     access: &[(Cow<'static, str>, Cow<'static, str>)],
@@ -32,8 +32,8 @@ pub(super) fn check_kind(
         }
     }
     check_named_kind(claims, access)?;
-    // Keycloak before 25 copies the `nonce` of the authorization request into the access token. The
-    // claim `typ` of Keycloak distinguishes it from an ID token.
+    // Keycloak before 25 copies the `nonce` of the authorization request into the access token.
+    // Keycloak's claim `typ` distinguishes this access token from an ID token.
     if claims.contains("nonce") && !is_named_access(claims, access) {
         return Err(Error::AnotherKind { sign: "`nonce` is a claim of ID tokens" });
     }
@@ -49,14 +49,14 @@ pub(super) fn check_kind(
 const ACCESS_TYP: [&str; 3] = ["bearer", "dpop", "at+jwt"];
 const ACCESS_USE: [&str; 2] = ["access", "access_token"];
 
-/// Values for other kinds of token, by their beginning. No setting can turn them into access
-/// tokens.
+/// Values for other kinds of token, by their beginning. No setting can make such a token an access
+/// token.
 const OTHER_KINDS: [&str; 4] = ["refresh", "id", "logout", "offline"];
 
-/// Refuses other kinds of token. Some servers name the kind in a claim: Keycloak in `typ`, Cognito
-/// and Hydra in `token_use`, some libraries in `token_type`. Their introspection responses have
-/// this claim too. That matters because a refresh token can be as active as an access token (RFC
-/// 7662 §2.1). `access` has further values that the profile accepts for access tokens.
+/// Refuses other kinds of token. Some servers name the kind in a claim: Keycloak in `typ`, Cognito and
+/// Hydra in `token_use`, some libraries in `token_type`. Their introspection responses have this claim
+/// too. That matters because a refresh token can be as active as an access token (RFC 7662 §2.1).
+/// `access` has further claims and values that the profile accepts for access tokens.
 pub(super) fn check_named_kind(
     claims: &Object<'_>,
     access: &[(Cow<'static, str>, Cow<'static, str>)],
@@ -174,15 +174,15 @@ pub(super) fn date(claims: &Object<'_>, name: &'static str) -> Result<Option<Num
     }
 }
 
-/// When the user logged in. A value of another type is no fulfilment of a requirement (RFC 9470 §6.1),
-/// and no reason to refuse the token elsewhere.
+/// When the user logged in. A value of another type meets no requirement (RFC 9470 §6.1), but is no
+/// reason to refuse the token on a route without such a requirement.
 #[inline]
 pub(super) fn auth_time(claims: &Object<'_>) -> Option<NumericDate> {
     claims.get("auth_time").and_then(Value::as_f64).map(NumericDate::from_secs_f64)
 }
 
-/// A string claim. `null` counts as absent, because some servers write it as the subject in a
-/// client's own token. An empty subject is refused, because all users would share it.
+/// A string claim. `null` counts as absent, because some servers write it as the subject in a client's
+/// own token. An empty text is refused, because all users or clients would share it.
 pub(super) fn text<'a>(claims: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, Error> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),

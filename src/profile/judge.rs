@@ -31,8 +31,8 @@ impl Profile {
         Err(Error::UnexpectedType { found: typ.map(Excerpt::of), hint })
     }
 
-    /// Checks the `typ` of a JWT that only its server validates. It need not be the type of an
-    /// access token, but it must not be the type of anything else.
+    /// Checks the header's `typ` of a JWT that only its authorization server validates. The `typ`
+    /// must be absent, `JWT` or `at+jwt`.
     #[cfg(feature = "http-client")]
     pub(crate) fn check_introspected_type(typ: Option<&str>) -> Result<(), Error> {
         match typ.map(media_type) {
@@ -62,9 +62,9 @@ impl Profile {
         self.facts(claims, Some(exp), times.iat, expected)
     }
 
-    /// Checks the claim that replaces `aud`, and also `aud` itself if it is present: a token with
-    /// an `aud` is only for the audiences in it (RFC 7519 §4.1.3). Returns `None` if the first
-    /// claim is absent.
+    /// Checks the audience claim of the profile. If that claim replaces `aud`, also checks `aud` if
+    /// it is present: a token with an `aud` is only for the audiences in it (RFC 7519 §4.1.3).
+    /// Returns `None` if the audience claim of the profile is absent.
     pub(super) fn check_audience(
         &self,
         claims: &Object<'_>,
@@ -102,7 +102,7 @@ impl Profile {
         match claims.get(name) {
             None | Some(Value::Null) => Err(missing(name)),
             // RFC 9068 §2.2 defines the types of these claims. For any other required claim,
-            // presence is enough. `iat` was read as a time before.
+            // presence is enough. The type of `iat` was checked before.
             Some(Value::String(text)) if !text.is_empty() => Ok(()),
             Some(_) if name != "sub" && name != self.client && name != "jti" => Ok(()),
             Some(_) => Err(malformed(name)),
@@ -188,8 +188,9 @@ impl Profile {
     ) -> Actor {
         let is_user = || of_users.iter().any(|sign| sign.shows_user(claims));
         let Some(subject) = subject else {
-            // Some servers omit `sub` in a client's own token (PingOne, Kinde). A missing `sub`
-            // does not prove that a client acts, if another claim only occurs in tokens of users.
+            // Some servers omit `sub` in a client's own token (PingOne, Kinde). But if the token
+            // has a claim that only tokens of users have, a missing `sub` does not prove that a
+            // client acts.
             return if is_user() { Actor::Unknown(None) } else { Actor::Client };
         };
         let acting = Acting { claims, subject, client, client_claim: &self.client };
@@ -218,8 +219,8 @@ impl Profile {
 pub(super) enum Forms {
     /// A string.
     Words,
-    /// A string or an array of strings. A word in the array has no space, so the two forms cannot
-    /// be confused.
+    /// A string or an array of strings. A word of the array must not have a space, so both forms
+    /// have the same meaning.
     Both,
 }
 

@@ -4,8 +4,9 @@ use crate::error::Error;
 use crate::profile::times::Times;
 use crate::token::{AccessToken, AnyToken, NumericDate};
 
-/// The result of validation, stored with the validated data: the token for the handler, and the
-/// times. Only the times can fail later. It says nothing about the sender.
+/// The result of validation: the token for the handler, and the times. It is stored with the
+/// introspection answer that was validated. Later, only the check of the times can fail. The sender
+/// is not checked here.
 pub(crate) struct Judged {
     times: Times,
     token: AnyToken,

@@ -1,5 +1,5 @@
-//! Step 6 of the walk: checks that the verified claims are those of an access token for this server
-//! at this time.
+//! Step 6 of a request: checks that the verified claims are those of an access token for this
+//! server at this time.
 //!
 //! The checks follow RFC 9068 §4: `typ`; the required claims and their types; `exp`, `nbf`, `iat`;
 //! `aud`. Keys and signatures are checked elsewhere. The code is pure: `now` is an argument.
@@ -50,9 +50,10 @@ const RFC9068_REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 #[derive(Clone, Debug)]
 pub struct Profile {
     strict: bool,
-    /// Claims that RFC 9068 requires, only in JWTs.
+    /// Claims that RFC 9068 requires. They are required only in JWTs.
     required: Vec<Cow<'static, str>>,
-    /// Those of `required` that a JWT may omit. If present, they must have the right type.
+    /// Claims that a JWT may omit although RFC 9068 requires them. If present, they must have the
+    /// right type.
     optional: Vec<Cow<'static, str>>,
     /// Claims that the API requires, also in introspection responses.
     named: Vec<Cow<'static, str>>,
@@ -66,7 +67,7 @@ pub struct Profile {
     audience: Cow<'static, str>,
     client: Cow<'static, str>,
     scope: Cow<'static, str>,
-    /// Whether the scope may be an array, although the rest follows RFC 9068.
+    /// Whether the scope may be an array, even if the rest follows RFC 9068.
     scope_array: bool,
     /// The places with roles.
     roles: Vec<RolePlace>,
@@ -108,9 +109,9 @@ impl Profile {
     /// absent. `iss`, `exp` and `aud` are required.
     ///
     /// This profile is weaker: `typ` no longer distinguishes an access token from an ID token (RFC
-    /// 9068 §5). Only the audience does, and claims that only other kinds of JWT contain. Use an
-    /// audience that is not the id of any client. The meaning of `sub` also differs between such
-    /// servers: see [who acts](crate::manual::providers).
+    /// 9068 §5). Only the audience distinguishes them, and the claims that only other kinds of JWT
+    /// contain. Use an audience that is not the id of any client. The meaning of `sub` also differs
+    /// between such servers: see [who acts](crate::manual::providers).
     pub fn jwt() -> Self {
         Self { strict: false, required: Vec::new(), ..Self::rfc9068() }
     }
@@ -128,8 +129,8 @@ impl Profile {
     }
 
     /// Reads the scope of JWTs from the claim `name`, an array of strings. A string is also
-    /// accepted, because such servers write a string for a single scope. A token is refused if a
-    /// word of the array contains a space.
+    /// accepted, because some of these servers write a string for a single scope. A token is
+    /// refused if a word of the array contains a space.
     pub fn scope_array_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.scope = name.into();
         self.scope_array = true;
@@ -137,15 +138,16 @@ impl Profile {
     }
 
     /// Treats a token as an access token if its claim `name` is the string `value`, ignoring case.
-    /// This is for a server with its own names for the kinds of its tokens, for
-    /// example `access` in `typ`.
+    /// Use this setting for a server that has its own names for the kinds of token, for example
+    /// `access` in the claim `typ`.
     ///
     /// Without this setting, the claim `typ` may be `Bearer`, `DPoP`, `JWT` or `at+jwt`, and
     /// `token_use` may be `access` or `access_token`. Any other value means another kind of token.
     /// A token that declares itself an access token may also have a `nonce`, which otherwise marks
-    /// an ID token. Values for refresh, ID and logout tokens are refused even if they are set here.
-    /// This setting also applies to introspection responses, except to their `token_type`, which
-    /// RFC 7662 defines.
+    /// an ID token. Values for refresh, offline, ID and logout tokens are refused even if they are
+    /// set here. This setting also applies to introspection responses, except to their
+    /// `token_type`, which RFC 7662 defines. With [`rfc9068`](Self::rfc9068), it does not apply to
+    /// JWTs, because the header's `typ` shows their kind.
     ///
     /// ```
     /// use tower_resource_server::Profile;
@@ -179,10 +181,11 @@ impl Profile {
         self
     }
 
-    /// Uses the claim `name` instead of `aud`, for a server whose access tokens have no `aud`. It
-    /// is required and compared with the configured audiences, as `aud` is. If a token has an `aud`
-    /// as well, that must also contain one of the audiences (RFC 7519 §4.1.3). An introspection
-    /// response needs one of the two claims. If it has both, both must match.
+    /// Uses the claim `name` instead of `aud`, for a server whose access tokens have no `aud`. The
+    /// claim is required and compared with the configured audiences, as `aud` is. If a token also
+    /// has an `aud`, the `aud` must also contain one of the audiences (RFC 7519 §4.1.3). An
+    /// introspection response needs one of the two claims. If the response has both, both must
+    /// match.
     pub fn audience_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.audience = name.into();
         self
@@ -194,8 +197,10 @@ impl Profile {
     ///
     /// `iss`, `exp` and the audience stay required, and so do the claims of
     /// [`require_claim`](Self::require_claim). If the claim is present, it must have the right
-    /// type. A token without `sub` belongs to a client ([`Principal::Client`]). Without the client,
-    /// a `sub` alone does not identify a user.
+    /// type. A token without `sub` belongs to a client ([`Principal::Client`]), unless a sign of
+    /// [`user_if_present`](Self::user_if_present) or [`user_if_value`](Self::user_if_value) makes
+    /// the principal unknown. If the token does not name its client, a `sub` alone does not
+    /// identify a user.
     ///
     /// ```
     /// use tower_resource_server::Profile;
@@ -246,11 +251,11 @@ impl Profile {
     /// Treats a token with the claim `name` as the token of a client that acts on its own behalf.
     ///
     /// This method and the next four are for servers that give a client its own `sub`. Such a token
-    /// would look like a user's token (RFC 9068 §5). These methods only ever turn the result into
+    /// would look like a user's token (RFC 9068 §5). These methods can only change the result to
     /// [`Principal::Client`]. If several are set, one match is enough. Well-known signs need no
-    /// setting: `aut`, `gty`, `grant_type`, `idtyp`, `sub_type`, Keycloak's `clientHost` and its
-    /// names with `service-account-`, Auth0's `@clients`, and a `sub` that equals one of the usual
-    /// claims for the client.
+    /// setting, for example: `aut`, `gty`, `grant_type`, `idtyp`, `sub_type`, Keycloak's
+    /// `clientHost` and its names with `service-account-`, Auth0's `@clients`, and a `sub` that
+    /// equals one of the usual claims for the client.
     ///
     /// [`Principal::Client`]: crate::token::Principal::Client
     pub fn client_if_present(mut self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -290,9 +295,9 @@ impl Profile {
         self
     }
 
-    /// Treats a token as the token of a client that acts on its own behalf, if the client is not
-    /// one of its audiences (`aud`). This is for servers that add the client to `aud` only when a
-    /// user signs in.
+    /// Treats a token as the token of a client that acts on its own behalf, if its `aud` does not
+    /// contain the client, or if the token does not name its client. This is for servers that add
+    /// the client to `aud` only when a user signs in.
     pub fn client_if_not_in_audience(mut self) -> Self {
         self.signs.of_clients.push(Sign::ClientNotInAudience);
         self
@@ -302,10 +307,10 @@ impl Profile {
     /// users have. The claim must have a value: null, false, and an empty string, array or object
     /// do not count.
     ///
-    /// This method and the next one are for servers whose tokens do not name the client. They only
-    /// decide if nothing else does. They never make a token a user's token if any sign shows a
-    /// client, if it has no `sub`, or if its `sub` is the client. They apply to JWTs. For
-    /// introspection responses, see [`answers`](Self::answers).
+    /// This method and the next one are for servers whose tokens do not name the client. These
+    /// methods decide only if nothing else shows who acts. A token is never a user's token if any
+    /// sign shows a client, if the token has no `sub`, or if its `sub` is the client. These methods
+    /// apply to JWTs. For introspection responses, see [`answers`](Self::answers).
     ///
     /// Choose a claim that no service account has. Some service accounts have an e-mail address
     /// too.
@@ -348,8 +353,8 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// Lists invalid settings. No token has a claim with an empty name, so such a rule would refuse
-    /// either every token or none.
+    /// Lists invalid settings. In practice, no token has a claim with an empty name. So a rule
+    /// about such a claim would apply either to every token or to none.
     pub(crate) fn problems(&self) -> Vec<String> {
         let names = [
             ("audience_claim", &self.audience),
@@ -376,7 +381,7 @@ impl Profile {
     }
 }
 
-/// The requirements on a token, for making one in a test.
+/// The requirements on a token. A test uses them to make a token that fits.
 #[cfg(feature = "test-issuer")]
 impl Profile {
     pub(crate) fn is_rfc9068(&self) -> bool {
@@ -391,12 +396,12 @@ impl Profile {
         self.scope_array
     }
 
-    /// Claims that need one of these values.
+    /// Claims that must have one of these values.
     pub(crate) fn asked_values(&self) -> impl Iterator<Item = (&str, &[Cow<'static, str>])> {
         self.required_values.iter().map(|(name, values)| (name.as_ref(), values.as_slice()))
     }
 
-    /// Claims that are required.
+    /// Claims that are required, without the usual ones.
     pub(crate) fn asked_names(&self) -> impl Iterator<Item = &str> {
         let usual = ["iss", "sub", "iat", "exp", "jti"];
         let named = self.required.iter().chain(&self.named).map(AsRef::as_ref);

@@ -81,8 +81,8 @@ impl Profile {
         Ok(times)
     }
 
-    /// Checks that a response and what the token is bound to do not contradict each other: the type of a token
-    /// that is bound to a key is DPoP, and of any other token Bearer (RFC 9449 §6.2).
+    /// Checks that the `token_type` of a response does not contradict what the token is bound to: DPoP for a
+    /// token that is bound to a key, and Bearer for any other token (RFC 9449 §6.2).
     pub(crate) fn check_binding(members: &Object<'_>, cnf: Option<&Cnf>) -> Result<(), Error> {
         let is_bound = cnf.is_some_and(|cnf| cnf.key.is_some());
         match token_type(members)? {
@@ -150,8 +150,8 @@ impl Profile {
         }))
     }
 
-    /// Removes from the facts of a JWT what a validated response does not grant. It never adds
-    /// rights: an unknown actor stays unknown or becomes a client.
+    /// Removes from the facts of a JWT what a validated response does not grant. A response never adds rights:
+    /// an unknown actor stays unknown or becomes a client.
     pub(crate) fn narrow(
         &self,
         facts: &mut Facts,
@@ -187,7 +187,7 @@ impl Profile {
         Ok(())
     }
 
-    /// The same for the roles and the login. A response may omit them.
+    /// As [`narrow`](Self::narrow), for the roles and the login. A response may omit them.
     fn narrow_login(&self, facts: &mut Facts, members: &Object<'_>, audiences: &[Box<str>]) {
         let mut granted = Vec::new();
         let list =
@@ -205,8 +205,9 @@ impl Profile {
         }
     }
 
-    /// Checks that a JWT and its response name the same client, each with its own claim names. If
-    /// the profile uses the subject as the client, a JWT does not name its client.
+    /// Checks that a JWT and its response name the same client. The JWT and the response each have their own
+    /// names for this claim. The check is skipped if the JWT does not name its client. That is always so if the
+    /// profile uses the subject as the client.
     fn check_same_client(
         &self,
         facts: &Facts,
@@ -225,7 +226,7 @@ impl Profile {
         for name in said {
             let said = match members.get(name) {
                 None | Some(Value::Null) => continue,
-                // Only this one of the client's names may be an array (RFC 7519 §4.1.3).
+                // `aud` is the only claim for the client that may be an array (RFC 7519 §4.1.3).
                 Some(Value::Array(values)) if name == "aud" => match values.as_slice() {
                     [value] => value.as_str(),
                     _ => None,
@@ -239,8 +240,8 @@ impl Profile {
         Ok(())
     }
 
-    /// The signs that a response is about a client's own token: those of the profile that apply to
-    /// both formats, and those for responses.
+    /// The signs that a response is about a client's own token: the signs for JWTs that also apply to
+    /// responses, and the signs for responses.
     fn answer_signs(&self) -> impl Iterator<Item = &Sign> {
         let carried = self.signs.of_clients.iter().filter(|sign| sign.counts_in_answers());
         carried.chain(&self.answers.signs.of_clients)
@@ -248,8 +249,8 @@ impl Profile {
 }
 
 /// The scheme of the token, by the response's `token_type` (RFC 7662 §2.2, RFC 6749 §5.1), without regard to
-/// case (RFC 6749 §7.1). `None` if the response does not say it. Any other type needs a proof that this crate
-/// cannot check.
+/// case (RFC 6749 §7.1). `None` if the response does not name the scheme. Any other type is refused: it may
+/// need a proof that this crate cannot check.
 fn token_type(members: &Object<'_>) -> Result<Option<Scheme>, Error> {
     let kind = match members.get("token_type") {
         None | Some(Value::Null) => return Ok(None),

@@ -7,7 +7,8 @@ use crate::profile::roles::RolePlace;
 use crate::token::json::JsonPointer;
 
 impl Profile {
-    /// Reads no roles, until [`roles_claim`](Self::roles_claim) or one of the next methods adds a place.
+    /// Removes all places from which roles are read. [`roles_claim`](Self::roles_claim) and the other
+    /// methods for roles then add places.
     ///
     /// Without this setting, [`role`](crate::policy::role) reads the claims `roles`, `groups` and
     /// `entitlements` (RFC 9068 §2.2.3.1).
@@ -17,8 +18,8 @@ impl Profile {
     }
 
     /// Also reads roles from the claim `name`: an array of strings, or one string for one role. An
-    /// element may also be a SCIM object with the role as its `value` (RFC 7643 §4.1.2). All places
-    /// with roles count together.
+    /// element may also be a SCIM object with the role as its `value` (RFC 7643 §4.1.2). The roles from
+    /// all places are combined.
     ///
     /// A string is never split. But a string with a space, `,`, `;` or `|` may be a list that the
     /// server joined. So `not(role(..))` refuses a token with such a string.
@@ -36,8 +37,8 @@ impl Profile {
         self.role_place("roles_claim", name.into(), false)
     }
 
-    /// Also reads roles from the place that a JSON pointer names (RFC 6901), as
-    /// [`roles_claim`](Self::roles_claim) does from a claim.
+    /// Also reads roles from the value that a JSON pointer (RFC 6901) names, in the same forms as
+    /// [`roles_claim`](Self::roles_claim).
     ///
     /// ```
     /// use tower_resource_server::Profile;

@@ -8,7 +8,7 @@ use crate::token::json::{Found, JsonPointer, Object, Value};
 /// The claims with roles that RFC 9068 §2.2.3.1 names.
 pub(super) const RFC9068_ROLES: [&str; 3] = ["roles", "groups", "entitlements"];
 
-/// Stands for the audiences of the server in the name of a claim.
+/// In the name of a claim, this text stands for each configured audience.
 const AUDIENCE: &str = "{audience}";
 
 /// One place with roles.
@@ -31,7 +31,7 @@ enum At {
 }
 
 impl At {
-    /// Whether this claim is the one of an audience.
+    /// Whether this claim belongs to one of the audiences.
     fn is_of_audience(&self, claim: &str, audiences: &[Box<str>]) -> bool {
         let Self::OfAudience { before, after } = self else { return false };
         let between = claim.strip_prefix(&**before).and_then(|rest| rest.strip_suffix(&**after));
@@ -84,7 +84,8 @@ impl RolePlace {
                 members.iter().for_each(|(name, _)| add(name));
                 RoleList::Complete
             }
-            // Some servers write a single role as a string. It is one role, with all its spaces.
+            // Some servers write a single role as a string. The whole string is one role, including its
+            // spaces.
             Value::String(role) if !self.are_names => {
                 add(role);
                 if may_be_list(role) { RoleList::Incomplete } else { RoleList::Complete }
@@ -113,8 +114,8 @@ fn role_of<'v>(value: &'v Value<'_>) -> Option<&'v str> {
     }
 }
 
-/// Whether a string may also be a list: some servers join several roles. It may contain the role that
-/// `not(role(..))` forbids, so it is not a complete list.
+/// Whether a string may be a list of roles: some servers join several roles. The string may contain the
+/// role that `not(role(..))` forbids, so the list of roles is not complete.
 fn may_be_list(text: &str) -> bool {
     text.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'))
 }

@@ -1,4 +1,4 @@
-//! Decides who acts with a token: a user, a client on its own behalf, or unknown. Pure.
+//! Decides who acts with a token: a user, or a client on its own behalf. The result can also be unknown. Pure.
 //!
 //! RFC 9068 §5 requires that a client's own token is never treated as a user's token. According to
 //! RFC 9068 §2.2, `sub` in such a token stands for the client. Many servers do not follow this:
@@ -30,8 +30,8 @@ pub(crate) enum Sign {
 }
 
 impl Signs {
-    /// The settings that the signs were made by, and the claims that they name. The end of a `sub` is
-    /// among them: every `sub` ends in an empty text.
+    /// Each setting that made a sign, with the claim that the sign names. An end of `sub` is listed too,
+    /// because it must not be empty: every `sub` ends with the empty text.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&'static str, &Cow<'static, str>)> {
         let clients = self.of_clients.iter().filter_map(|sign| match sign {
             Sign::Present(name) => Some(("client_if_present", name)),
@@ -55,8 +55,8 @@ pub(crate) struct Acting<'a> {
     pub(crate) claims: &'a Object<'a>,
     pub(crate) subject: &'a str,
     pub(crate) client: Option<&'a str>,
-    /// The profile's name for the client. A sign with a value also matches the client under any
-    /// other name.
+    /// The profile's name for the client. A sign with this name and a value also matches a client that was read
+    /// under another name.
     pub(crate) client_claim: &'a str,
 }
 
@@ -96,7 +96,7 @@ impl Sign {
         }
     }
 
-    /// Whether the sign is the presence of something, and not the absence.
+    /// Whether the sign is the presence of something, not its absence.
     #[cfg(feature = "http-client")]
     pub(super) fn is_positive(&self) -> bool {
         !matches!(self, Self::Absent(_) | Self::ClientNotInAudience)
@@ -157,9 +157,9 @@ fn contains_one_of(own: &Value<'_>, values: &[&str]) -> bool {
 /// Claims in which servers name the client.
 const CLIENT_CLAIMS: [&str; 5] = ["client_id", "azp", "cid", "appid", "clientId"];
 
-/// Whether the token shows, in the way of one of the known servers, that a client acts on its own
-/// behalf. This applies to every profile and only removes rights. So a profile with a wrong client
-/// claim, or with one that is not enough, does not turn a machine into a user.
+/// Whether the token shows, in the way of one of the known servers, that a client acts on its own behalf. This
+/// applies to every profile without `any_subject`, and only removes rights. So a machine is not taken for a
+/// user even if the client claim of the profile is wrong or not sufficient.
 pub(super) fn is_machine(claims: &Object<'_>, subject: &str) -> bool {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let is_subject = |name: &str| text(name) == Some(subject);

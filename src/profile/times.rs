@@ -18,15 +18,15 @@ impl Times {
         Ok(Self { exp: date(claims, "exp")?, nbf: date(claims, "nbf")?, iat: date(claims, "iat")? })
     }
 
-    /// RFC 7519 §4.1.4 to §4.1.6. §4.1.6 does not limit `iat`. Here it must not be further in the
-    /// future than clocks may differ. The leeway is in seconds.
+    /// RFC 7519 §4.1.4 to §4.1.6. §4.1.6 does not limit `iat`. Here, `iat` must not be further in
+    /// the future than the leeway. The leeway is in seconds.
     #[allow(
         clippy::neg_cmp_op_on_partial_ord,
         reason = "a NaN, which JSON cannot write, would fail each comparison closed"
     )]
     pub(crate) fn check(&self, now: NumericDate, leeway: u64) -> Result<(), Error> {
         let seconds = now.as_secs_f64();
-        // The leeway changes our own time, never the number in the token.
+        // The leeway is applied to the current time, never to the number in the token.
         if let Some(exp) = self.exp
             && !(exp.as_secs_f64() > seconds - leeway as f64)
         {

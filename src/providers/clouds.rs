@@ -8,22 +8,21 @@ use crate::providers::{check, pinned};
 
 /// Microsoft Entra ID, v2.0 tokens of one tenant. The argument is the tenant's id.
 ///
-/// It sends `typ: JWT`, the API's own client id in `aud` (a GUID, never its URI), and the client in
-/// `azp`. A user's token has the scopes in `scp`, as a string. An app's own token has no `scp`, so
-/// it has no scope, and its `sub` is not the client. It is recognized by the missing `scp`.
+/// The server sends `typ: JWT`, the API's own client id in `aud` (a GUID, never its URI), and the client in `azp`. A
+/// user's token has the scopes in `scp`, as a string. An app's own token has no `scp`, so it has no scope. Its `sub` is
+/// not the client. The missing `scp` shows that a client acts.
 ///
-/// Roles are in `roles`, the app roles of this API, for users and for apps. They are also in `wids`,
-/// the template ids of the user's directory roles (GUIDs): compare the whole id. Groups are not read,
-/// because a token does not list the groups of a user who has too many of them. To decide by a group,
-/// use `claim("groups").contains("<id>")`.
+/// Roles are read from two claims. `roles` has the app roles of this API, for users and for apps. `wids` has the
+/// template ids of the user's directory roles (GUIDs): compare the whole id. Groups are not read, because a token does
+/// not list the groups of a user who has too many of them. To decide by a group, use
+/// `claim("groups").contains("<id>")`.
 ///
-/// The API's registration (`requestedAccessTokenVersion`) decides the version of the tokens. The
-/// endpoint that the client uses does not. Only Microsoft can verify tokens for its own APIs, such
-/// as Graph. Here they get 401.
+/// The API's registration (`requestedAccessTokenVersion`) decides the version of the tokens. The endpoint that the
+/// client uses does not matter. Only Microsoft can verify tokens for its own APIs, such as Graph. This API refuses such
+/// tokens with 401.
 ///
-/// It gives up `typ`, `client_id` and `jti`. If the API's registration also signs users in, its ID
-/// tokens have the same `aud`. They are kept out because `azp` is required and ID tokens do not
-/// have it.
+/// This function gives up `typ`, `client_id` and `jti`. If the API's registration also signs users in, its ID tokens
+/// have the same `aud`. They are refused because `azp` is required and ID tokens do not have it.
 ///
 /// Source: Microsoft Learn, "Access token claims reference"
 /// (<https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>) and
@@ -44,7 +43,7 @@ pub fn entra_v2(tenant_id: &str) -> Result<Issuer, ConfigError> {
 /// is the API's App ID URI (`api://..`) or its client id, as the client wrote it; the client is in
 /// `appid`. Roles are in the same places. If an API gets both versions, add both issuers to the builder.
 ///
-/// Source: as of [`entra_v2`].
+/// Source: as for [`entra_v2`].
 ///
 /// # Errors
 /// As [`entra_v2`].
@@ -60,10 +59,10 @@ pub fn entra_v1(tenant_id: &str) -> Result<Issuer, ConfigError> {
 /// Microsoft Entra ID, v2.0 tokens of all tenants that `allow` accepts. `allow` gets the tenant's
 /// id.
 ///
-/// As [`entra_v2`], with the key set that all tenants share. A token is bound to its tenant in two
-/// ways: `iss` and `tid` must name the same tenant, and it must match the issuer that the set names
-/// for the key. `allow` gets the GUID from `iss`. Look it up among your customers, and fetch
-/// nothing.
+/// As [`entra_v2`], with the key set that all tenants share. A token is bound to its tenant in two ways: `iss` and
+/// `tid` must name the same tenant, and `iss` must match the issuer that the key set names for the key. `allow` gets
+/// the GUID from `iss`, before the signature is verified. It should look up the GUID among your customers, without a
+/// request to another server.
 ///
 /// ```
 /// use tower_resource_server::{ResourceServer, providers};
@@ -75,7 +74,7 @@ pub fn entra_v1(tenant_id: &str) -> Result<Issuer, ConfigError> {
 /// # let _ = api;
 /// ```
 ///
-/// Source: as of [`entra_v2`], and "Access tokens in the Microsoft identity platform", "Validate the issuer".
+/// Source: as for [`entra_v2`], and "Access tokens in the Microsoft identity platform", "Validate the issuer".
 pub fn entra_v2_multitenant(allow: impl Fn(&str) -> bool + Send + Sync + 'static) -> Issuer {
     Issuer::new("https://login.microsoftonline.com/{tenantid}/v2.0")
         .jwks_uri("https://login.microsoftonline.com/common/discovery/v2.0/keys")
@@ -111,17 +110,16 @@ fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
 /// (the first label of `contoso.b2clogin.com`), its id, and at most 16 policies (`B2C_1_signin`),
 /// as `tfp` spells them.
 ///
-/// It sends `typ: JWT`, the API's own client id in `aud`, the client in `azp`, and scopes in `scp`
-/// as a string. All policies of a tenant share the issuer. Each policy has its own key set, and
-/// `tfp` names the policy. So a token of a policy that is not listed, for example one with weaker
-/// sign-in, is refused. The keys of all `policies` are used together. If one key set can't be
-/// fetched, tokens of the other policies still pass.
+/// The server sends `typ: JWT`, the API's own client id in `aud`, the client in `azp`, and scopes in `scp` as a string.
+/// All policies of a tenant share the issuer. Each policy has its own key set, and `tfp` names the policy. So a token
+/// of a policy that is not listed, for example one with weaker sign-in, is refused. The keys of all `policies` are used
+/// together. If one key set can't be fetched, tokens of the other policies still pass.
 ///
-/// It gives up `typ`, `client_id` and `jti`. ID tokens may have the same `aud`. They are kept out
-/// because `azp` and `scp` are required and ID tokens do not have them. A client's own tokens have
-/// no policy and no `scp`, and are refused.
+/// This function gives up `typ`, `client_id` and `jti`. ID tokens may have the same `aud`. They are refused because
+/// `azp` and `scp` are required and ID tokens do not have them. A client's own tokens have no policy and no `scp`, and
+/// are refused.
 ///
-/// It writes no roles. For a custom claim, add
+/// The server writes no roles. For a custom claim, add
 /// `.map_profile(|profile| profile.roles_claim("extension_roles"))`.
 ///
 /// With a custom domain, or with a policy that writes its name into `acr`, build the issuer
@@ -133,8 +131,8 @@ fn check_tenant(tenant_id: &str) -> Result<(), ConfigError> {
 /// (<https://learn.microsoft.com/azure/active-directory-b2c/tokens-overview>) and "Configure tokens".
 ///
 /// # Errors
-/// If `tenant` is not a label of a host name, `tenant_id` is not a GUID, a policy does not begin
-/// with `B2C_1`, or there are no policies.
+/// If `tenant` is not a label of a host name, if `tenant_id` is not a GUID, if a policy does not begin with `B2C_1` or
+/// has a character that a policy can't have, or if there are no policies.
 pub fn entra_b2c<V: Into<String>>(
     tenant: &str,
     tenant_id: &str,
@@ -174,15 +172,14 @@ pub fn entra_b2c<V: Into<String>>(
 /// Amazon Cognito. The arguments are the id of the user pool (`eu-west-1_ABC123`) and the ids of
 /// the app clients that may call this API.
 ///
-/// It sends no `typ` and no `aud`. Instead of `aud`, `client_id` is checked, and `token_use` must
-/// be `access`. `scope` is a string. Each scope begins with the resource server's identifier
-/// (`https://api.example.com/read`). Roles are the groups of the user in the pool, in
-/// `cognito:groups`. The pool's ID tokens have the
-/// same `iss`, and the client's id in their `aud`. For this reason, both claims are required here.
+/// The server sends no `typ` and no `aud`. Instead of `aud`, `client_id` is checked, and `token_use` must be `access`.
+/// `scope` is a string. Each scope begins with the resource server's identifier (`https://api.example.com/read`). Roles
+/// are the groups of the user in the pool, in `cognito:groups`. The pool's ID tokens have the same `iss`, and the
+/// client's id in `aud`. So both `client_id` and `token_use` are required.
 ///
-/// It gives up `typ` and, most importantly, `aud`: a token says which client got it, not which API
-/// it is for. If two APIs share a client, only the scopes show which API a token is for. If clients
-/// request a resource, use [`cognito_resource_bound`], which gives up less.
+/// This function gives up `typ` and, most importantly, `aud`: a token names the client that got it, not the API. If two
+/// APIs share a client, only the scopes show which API a token is for. If clients request a resource, use
+/// [`cognito_resource_bound`], which gives up less.
 ///
 /// Source: Amazon Cognito Developer Guide, "Understanding the access token"
 /// (<https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html>)
@@ -199,11 +196,11 @@ pub fn cognito<V: Into<String>>(
     Ok(pinned("cognito client_ids", client_ids)?.into_iter().fold(issuer, Issuer::audience))
 }
 
-/// Amazon Cognito, for clients that request this API as their resource (RFC 8707, "resource
-/// binding"). Their access tokens have it in `aud`. No other tokens are accepted. The argument is
-/// the id of the user pool. Roles are in `cognito:groups`.
+/// Amazon Cognito, for clients that request this API as their resource (RFC 8707, "resource binding"). Their access
+/// tokens have the API in `aud`. No other tokens are accepted. The argument is the id of the user pool. Roles are in
+/// `cognito:groups`.
 ///
-/// It gives up only `typ`. ID tokens are kept out by `token_use`.
+/// This function gives up only `typ`. ID tokens are refused because of their `token_use`.
 ///
 /// Source: Amazon Cognito Developer Guide, "Scopes, M2M, and resource servers", "Resource binding".
 ///

@@ -6,36 +6,37 @@ use crate::config_error::ConfigError;
 use crate::issuer::Issuer;
 use crate::providers::kubernetes;
 
-/// The folder of a pod's service account, unless `automountServiceAccountToken` is off.
+/// The folder of a pod's service account. It exists unless `automountServiceAccountToken` is off.
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// The API server, by the name in its certificate.
+/// The key set at the API server. The host name is in the server's certificate.
 const JWKS_URI: &str = "https://kubernetes.default.svc/openid/v1/jwks";
 
 /// The limit of the cluster's CA file in bytes: one certificate, or a few during a rotation.
 const MAX_CA: usize = 256 * 1024;
 
-/// Service accounts of the Kubernetes cluster that this API runs in. It is like
-/// [`kubernetes`](super::kubernetes()), and fetches the keys from the API server as a pod does.
+/// Service accounts of the Kubernetes cluster that this API runs in. This function is like
+/// [`kubernetes`](super::kubernetes()), but the keys are fetched from the API server, with the CA and
+/// the token of the pod.
 ///
 /// This function reads the CA of the cluster (`ca.crt`), which is the only CA that is trusted. The
 /// pod's own token (`token`) is read at each fetch and sent only to the API server. Both are in
 /// `/var/run/secrets/kubernetes.io/serviceaccount`. `issuer` is the `iss` of the cluster's tokens,
 /// usually `https://kubernetes.default.svc.cluster.local`.
 ///
-/// The role `system:service-account-issuer-discovery` allows a pod to read the keys. Clusters give
-/// it to all service accounts by default. If [`Builder::proxy`](crate::builder::Builder::proxy) is set,
-/// requests to the API server also use the proxy. A new CA needs a restart or a
+/// The role `system:service-account-issuer-discovery` allows a pod to read the keys. By default, all
+/// service accounts of a cluster have this role. If [`Builder::proxy`](crate::builder::Builder::proxy)
+/// is set, requests to the API server also use the proxy. A new CA needs a restart or a
 /// [`reload`](crate::ResourceServer::reload).
 ///
-/// It gives up the same checks as [`kubernetes`](super::kubernetes()).
+/// This function gives up the same checks as [`kubernetes`](super::kubernetes()).
 ///
 /// Sources: Kubernetes Docs, "Accessing the Kubernetes API from a Pod"
 /// (<https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>) and "Configure Service
 /// Accounts for Pods", "Service account issuer discovery".
 ///
 /// # Errors
-/// If `ca.crt` can't be read: this is not a pod, or its token is not mounted.
+/// If `ca.crt` can't be read: the program does not run in a pod, or the service account is not mounted.
 pub fn kubernetes_in_cluster(issuer: impl Into<String>) -> Result<Issuer, ConfigError> {
     of_mount(issuer.into(), Path::new(MOUNT))
 }

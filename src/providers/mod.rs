@@ -1,15 +1,16 @@
-//! One function for each known authorization server. It returns an [`Issuer`](crate::Issuer) for
-//! the tokens that the server sends.
+//! One function for each known authorization server. Each function returns an
+//! [`Issuer`](crate::Issuer) for the tokens that the server sends.
 //!
 //! A function only calls the methods of `Issuer` and [`Profile`](crate::Profile). It sets the name,
-//! the place of the keys, the algorithms that the server documents, and the form of its tokens. You
-//! can change the result with the same methods. `.map_profile(..)` changes the profile, and
-//! `.profile(..)` replaces it.
-//! [`manual::providers`](crate::manual::providers) has a table of all functions.
+//! if necessary the URL of the keys, the algorithms that the server documents, and the form of its
+//! tokens. You can change the result with the same methods. `.map_profile(..)` changes the profile,
+//! and `.profile(..)` replaces it. [`manual::providers`](crate::manual::providers) has a table of
+//! all functions.
 //!
 //! If a server's tokens follow RFC 9068, no function is needed: `.issuer("https://..")` is enough.
-//! Each function's documentation says which checks it gives up. Most give up `typ`. Then `aud`, and
-//! the claims that only access tokens have, must keep ID tokens out (RFC 9068 §5).
+//! Each function's documentation says which checks of RFC 9068 the function gives up. Most
+//! functions give up `typ`. Then ID tokens must be refused because of `aud`, or because they lack
+//! claims that only access tokens have (RFC 9068 §5).
 //!
 //! [`role`](crate::policy::role) reads the roles at the places where the server writes them. Each
 //! function's documentation names these places. Add a place with
@@ -67,8 +68,8 @@ fn check(fits: bool, setting: &str, value: &str, wanted: &str) -> Result<(), Con
     Err(ConfigError::one(format!("{setting} `{}`: {wanted}", crate::observe::shown::shown(value))))
 }
 
-/// The values that a claim of the token must have: at least one, and none of them empty. An empty
-/// list would trust everyone at a shared issuer by mistake.
+/// The values of which a claim of the token must have one: at least one value, and none of them
+/// empty. Without a value, a shared issuer would be trusted for all its users by mistake.
 fn pinned<V: Into<String>>(
     setting: &str,
     values: impl IntoIterator<Item = V>,
@@ -81,7 +82,7 @@ fn pinned<V: Into<String>>(
     Ok(values)
 }
 
-/// Whether a text is a host name: labels of letters, digits and hyphens.
+/// Whether a text is a host name: at least two labels of letters, digits and hyphens.
 fn is_host(text: &str) -> bool {
     text.contains('.')
         && text.split('.').all(|label| {

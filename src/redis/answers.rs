@@ -14,20 +14,20 @@ use crate::source_error::SourceError;
 /// Redis or Valkey, for [`SharedCache`](crate::introspection::SharedCache).
 ///
 /// It uses `GETRANGE` and `SET` with keys that begin with `tower-resource-server:introspection:`.
-/// It also uses a script (`EVALSHA`, `EVAL`) that runs only these commands, because comparing and
-/// writing must be one step. A user with only these rights is enough:
+/// It also uses a script (`EVALSHA`, `EVAL`) that runs only these two commands, because comparing
+/// and writing must be one atomic step. A user with only these rights is enough:
 ///
 /// ```text
 /// ACL SETUSER notes-api on >password ~tower-resource-server:introspection:* \
 ///     +getrange +set +evalsha +eval
 /// ```
 ///
-/// Values expire after `cache_ttl` at the latest. If stale answers are accepted, "inactive" ones
-/// are kept longer by that time. A Redis that is used only for caches should evict the least
-/// recently used values (`maxmemory-policy allkeys-lru`). All calls share one connection. It is
-/// made at the first call, and again after it breaks. A background task makes it within 5 s, so
-/// that requests to a distant server do not wait longer than for an answer. `Debug` shows the
-/// address, never a password.
+/// Values expire after `cache_ttl` at the latest. If stale answers are accepted, "inactive" answers
+/// are kept longer by the time for stale answers. A Redis that is used only for caches should evict
+/// the least recently used values (`maxmemory-policy allkeys-lru`). All calls share one connection,
+/// which is made at the first call, and again after it breaks. A background task connects, within
+/// 5 s. A request waits for the connection and the answer together for at most 250 ms. `Debug`
+/// shows the address, never a password.
 ///
 /// ```
 /// use tower_resource_server::introspection::{ClientAuth, Introspection, RedisStore, SharedCache};
@@ -49,8 +49,8 @@ pub struct RedisStore {
 const VERSION: usize = 8;
 
 /// Writes a value unless the stored value has the same version or a higher one. Versions are
-/// compared octet by octet: Lua's numbers are doubles, and Lua compares text by the locale. A
-/// stored value that is too short or of another type is not from this crate, and is replaced.
+/// compared octet by octet, because Lua's numbers are doubles, and Lua compares text by the locale.
+/// A stored value that is too short or of another type is not from this crate, and is replaced.
 const SCRIPT: &str = "\
 local known = redis.pcall('GETRANGE', KEYS[1], 0, 7)
 if type(known) == 'table' then
@@ -96,11 +96,11 @@ impl RedisStore {
 
 impl AnswerStore for RedisStore {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        // Reads at most the largest possible value. For a missing key, Redis returns nothing.
+        // Reads at most the largest possible value. For a missing key, Redis returns an empty text.
         let mut command = redis::cmd("GETRANGE");
         command.arg(key).arg(0).arg(VERSION + MAX_VALUE);
         match self.connection.run(&command).await.map_err(source_error)? {
-            // Only the script uses the version: anyone who can write to Redis can set it.
+            // Skip the version: it is not sealed, so anyone who can write to Redis can set it.
             Value::BulkString(mut stored) => {
                 let value = stored.split_off(stored.len().min(VERSION));
                 Ok(Some(value).filter(|_| !stored.is_empty()))

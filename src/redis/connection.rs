@@ -17,17 +17,18 @@ use crate::flight::{self, Ended, Flights, Waiter};
 use crate::runtime;
 use crate::source_error::SourceError;
 
-/// The deadline for a connection attempt. A separate task connects, so that a distant server can be
-/// used as soon as it is connected. No request waits for a connection longer than it would wait for
-/// an answer.
+/// The deadline for a connection attempt. It is longer than that of a call: a separate task
+/// connects, so the connection to a distant server can still be made after the first call has given
+/// up.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a call waits before its end without an answer says something about the connection: less
-/// than the deadline of any call. A caller that gives up earlier, such as the request of a client that
-/// is gone, must not cost the others their connection.
+/// If a call is dropped without an answer after at least this time, its connection counts as
+/// broken. This is less than the deadline of any call. If a call is dropped earlier, for example
+/// because its client disconnected, the other calls keep the connection.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// The least age of a connection to a replica before the next call looks for the primary again.
+/// A connection to a replica is dropped only from this age on. Then the next call connects again,
+/// to find the primary.
 const REPLICA_AGE: Duration = Duration::from_secs(1);
 
 /// One server and the connection to it. The connection is made at the first call, and again after it
@@ -48,8 +49,8 @@ struct Tls {
 
 struct Slot {
     connection: Option<MultiplexedConnection>,
-    /// The number of connections so far. It identifies the current connection, so that only a
-    /// connection that broke is dropped.
+    /// The number of connections so far. It identifies the current connection, so that a call drops
+    /// only the connection that it used.
     made: u64,
     made_at: Duration,
     connecting: Flights<(), RedisResult<()>>,
@@ -60,7 +61,7 @@ impl Connection {
     /// `store` is the name of the caller's type, for the error.
     pub(super) fn new(store: &str, url: &str, pem: &[u8]) -> Result<Self, ConfigError> {
         let problem = |text: &str| ConfigError::one(format!("{store}: {text}"));
-        // The error shows nothing of the URL: it may hold a password.
+        // The error shows nothing of the URL, because the URL may contain a password.
         let no_url = || problem("not a URL such as rediss://user:password@host:6379/0");
         let (encrypted, plain) = match url.split_once(':') {
             Some(("rediss" | "valkeys", rest)) => (true, format!("redis:{rest}")),
@@ -128,13 +129,13 @@ impl Connection {
         let io = |text: &'static str| RedisError::from(std::io::Error::other(text));
         let connected = self.connecting().map_err(io)?.outcome().await;
         connected.unwrap_or_else(|| Err(io("the connection was given up")))?;
-        // Another call may have found it broken meanwhile.
+        // Another call may have found the connection broken meanwhile.
         let used = self.existing().ok_or_else(|| io("the connection broke"))?;
         Ok((used, false))
     }
 
-    /// Joins the connection attempt in progress, or begins one. It is a task that no caller can
-    /// cancel, because callers have less time than a connection may need.
+    /// Joins the connection attempt in progress, or begins one. The attempt is a task that no
+    /// caller can cancel, because a connection may take longer than the deadline of a call.
     fn connecting(&self) -> Result<Waiter<RedisResult<()>>, &'static str> {
         let runtime = runtime::current().map_err(runtime::Unfit::problem)?;
         let now = self.clock.monotonic();
@@ -201,15 +202,15 @@ async fn connect(client: Client, tls: Option<Arc<Tls>>) -> RedisResult<Multiplex
     Ok(connection)
 }
 
-/// A connection in use. It is dropped if the server did not answer on it for a while: a host that is
-/// gone sends nothing, and the operating system would wait for it for minutes.
+/// A connection in use by one call. If the server does not answer, the connection is closed: a host
+/// that is gone sends nothing, and the operating system would notice that only after minutes.
 struct Used<'a> {
     owner: &'a Connection,
     connection: MultiplexedConnection,
     number: u64,
     age: Duration,
     asked_at: Duration,
-    /// Set by the answer.
+    /// Whether to keep the connection. `None` until there is an answer or an error.
     keep: Option<bool>,
 }
 
@@ -220,7 +221,8 @@ impl Used<'_> {
         let sent = sent.and_then(Value::extract_error);
         self.keep = Some(match &sent {
             Ok(_) => true,
-            // The primary became a replica and stays connected. By now its name may lead to another.
+            // The primary became a replica and stays connected. By now the host name may lead to
+            // the new primary.
             Err(error) if error.code() == Some("READONLY") => self.age < REPLICA_AGE,
             Err(error) => !error.is_unrecoverable_error(),
         });
@@ -240,8 +242,8 @@ impl Drop for Used<'_> {
     }
 }
 
-/// In the client's fixed words and with the server's error code. The server's text may quote what
-/// it was sent.
+/// Shows the server's error code, or fixed words of the client library. The server's own text is
+/// left out, because it may quote the command.
 pub(super) fn source_error(error: RedisError) -> SourceError {
     SourceError::new(match error.code() {
         Some(code) => format!("the server says {}", code.escape_debug()),

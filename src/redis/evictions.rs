@@ -2,39 +2,41 @@
 //!
 //! Decides:
 //!
-//! - whether used proofs may have been evicted: under another policy than `noeviction`, or if the
-//!   number of evicted keys changed. A number that is lower counts as well: the counter was reset, so
-//!   it hides what was evicted before;
-//! - how long an answer of `INFO` is good for: after [`DUE`] it is time for another look, and after
-//!   [`STALE`] nothing is known;
-//! - what is forgotten after evictions: each proof that can have been used before the first look that
-//!   found all in order again.
+//! - whether used proofs may have been evicted: if the policy is not `noeviction`, or if the number
+//!   of evicted keys has changed. A lower number counts as a change, too: the counter was reset,
+//!   which hides earlier evictions;
+//! - how long an answer of `INFO` can be used: after [`DUE`], `INFO` is read again (a "look"), and
+//!   after [`STALE`], nothing is known;
+//! - which proofs are refused after evictions: each proof that can have been used before a look
+//!   found again that nothing is evicted.
 
 use std::time::Duration;
 
-/// The age at which another look begins. Requests do not wait for it.
+/// The age of the last look at which another look begins. Requests do not wait for that one.
 const DUE: Duration = Duration::from_secs(5);
 
-/// The age at which the last look counts no more, so that evictions are seen within this time also if
-/// requests are rare or looks fail.
+/// The age at which the last look no longer counts. So evictions are noticed within this time, even
+/// if requests are rare or looks fail.
 const STALE: Duration = Duration::from_secs(10);
 
-/// A request may have read its clock so long before it looks here: no request waits for longer.
+/// How long before this check a request may have read its clock: no request waits longer for the
+/// store.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// The only policy under which Redis keeps what has not expired.
+/// The only policy with which Redis never drops a key before it expires.
 const POLICY: &str = "noeviction";
 
 /// What `INFO` says about evictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     policy: String,
-    /// Since the server's start, or the last reset of its counters.
+    /// The number of evicted keys since the server's start, or since the last reset of its
+    /// counters.
     evicted: u64,
 }
 
 impl Seen {
-    /// From the sections `memory` and `stats`.
+    /// Reads the sections `memory` and `stats` of `INFO`.
     pub(super) fn parse(memory: &str, stats: &str) -> Result<Self, String> {
         let missing = |name| format!("INFO does not show {name}");
         let policy =
@@ -53,16 +55,18 @@ fn field<'a>(section: &'a str, name: &str) -> Option<&'a str> {
 #[derive(Debug, Default)]
 pub(super) struct Evictions {
     last: Option<Look>,
-    /// Why looks failed since the last one that did not.
+    /// The problem of the last look, if it failed.
     failure: Option<String>,
-    /// The number of evicted keys at the last good look. A process that has not looked yet expects
-    /// none.
+    /// The number of evicted keys at the last look that found the right policy. Zero before the
+    /// first look.
     evicted: u64,
-    /// Data may have been evicted since the last good look.
+    /// Whether the policy was wrong at the last look, so that data may have been evicted.
     lost: bool,
-    /// All is in order again, but [`whole_since`](Self::whole_since) is not yet set.
+    /// Whether a look has found the right policy after possible evictions, but
+    /// [`whole_since`](Self::whole_since) is not yet set.
     healed: bool,
-    /// Since the epoch, by the clock of the caller. What was used before may have been evicted.
+    /// Since the epoch, by the clock of the caller. Proofs used before this time may have been
+    /// evicted.
     whole_since: Duration,
 }
 
@@ -73,7 +77,7 @@ struct Look {
 }
 
 impl Evictions {
-    /// Notes what a look saw that began at `began_at`.
+    /// Records the result of a look that began at `began_at`.
     pub(super) fn saw(&mut self, began_at: Duration, seen: Seen) -> Result<(), String> {
         let verdict = if seen.policy == POLICY {
             self.healed |= self.lost || seen.evicted != self.evicted;
@@ -90,7 +94,7 @@ impl Evictions {
         verdict
     }
 
-    /// Notes that a look failed. The one before still counts until it is too old.
+    /// Records that a look failed. The last successful look counts until it is too old.
     pub(super) fn failed(&mut self, problem: String) -> Result<(), String> {
         let problem = format!("can't check for evictions: {problem}");
         self.failure = Some(problem.clone());
@@ -102,7 +106,7 @@ impl Evictions {
         self.last.as_ref().is_none_or(|look| now.saturating_sub(look.began_at) >= DUE)
     }
 
-    /// What the last look says. `None` if there was none, or if it is too old.
+    /// The verdict of the last look. `None` if there was no look, or if it is too old.
     pub(super) fn verdict(&self, now: Duration) -> Option<Result<(), String>> {
         let last = self.last.as_ref()?;
         (now.saturating_sub(last.began_at) < STALE).then(|| last.verdict.clone())
@@ -117,9 +121,9 @@ impl Evictions {
         earliest < self.whole_since
     }
 
-    /// For health.
+    /// The problem that the health of the server shows.
     pub(super) fn problem(&self, now: Duration) -> Option<String> {
-        // A problem stays until a look finds that it is gone, however rarely somebody asks.
+        // A problem is shown until a look finds that it is gone, however old the last look is.
         match (self.verdict(now), &self.last) {
             (Some(verdict), _) => verdict.err(),
             (None, Some(Look { verdict: Err(problem), .. })) => Some(problem.clone()),

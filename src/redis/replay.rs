@@ -16,31 +16,33 @@ use crate::replay::{Insertion, ReplayStore, UsedProof};
 use crate::runtime;
 use crate::source_error::SourceError;
 
-/// The deadline for a look at `INFO`: as long as a request waits for the store.
+/// The deadline for reading `INFO`. It is the same as the time for which a request waits for the
+/// store.
 const LOOK_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Holds the time since which the data set exists, in milliseconds since the epoch. All keys have the
-/// same hash tag, so that they are in one slot of a cluster.
+/// The key of the start of the data set, in milliseconds since the epoch. All keys have the same
+/// hash tag, so that they are in one slot of a cluster.
 const SINCE: &str = "{tower-resource-server:replay}:since";
 
-/// Before the 32 octets of a proof's id.
+/// The prefix of the key of each proof. The 32 octets of the proof's id follow.
 const PROOF: &str = "{tower-resource-server:replay}:proof:";
 
-/// Times from the year 5138 on are not exact in Lua and would make all later proofs count as
-/// forgotten. So would a clock before 1970, which reads as the end of time.
+/// The latest time in milliseconds, in the year 5138. A later time is not used: it would make all
+/// proofs count as forgotten, and Lua's numbers are doubles. A clock that was set to before 1970
+/// can be read as such a time.
 const MAX_MILLIS: u64 = 100_000_000_000_000;
 
-/// How far the start of the data set may be ahead of this server's clock before that is a problem:
-/// clocks that differ by more make good proofs fail, too.
+/// How far the start of the data set may be ahead of this server's clock, in milliseconds, before
+/// this is reported as a problem. If clocks differ by more, good proofs fail as well.
 const MAX_AHEAD: u64 = 60_000;
 
-/// Inserts a proof. Returns 1 if it is new, 0 if it is known, and the start of the data set if that is
-/// later than the proof.
+/// Inserts a proof. Returns 1 if it is new, and 0 if it is known. If the data set may have started
+/// after the proof was used, returns that start.
 ///
-/// `ARGV[4]` is 1 where the server did not know the script. Then the server was restarted, or another
-/// server took its place, and may have lost the latest proofs although it still has the key with the
-/// start: from a snapshot, or as a replica that lagged. So the start moves to the present, in the same
-/// step in which the server learns the script. It never moves back.
+/// `ARGV[4]` is 1 if the server did not know the script. Then the server was restarted, or another
+/// server replaced it. It may have lost the latest proofs although it still has the key with the
+/// start, from a snapshot or as a replica that lagged. So the start is set to the present, in the
+/// same step in which the server learns the script. The start never moves back.
 const SCRIPT: &str = "\
 local since = redis.call('GET', KEYS[1])
 if not since or ARGV[4] == '1' then
@@ -75,51 +77,56 @@ const SCRIPT_SHA1: &str = "0017073d6f1a47f0959c58dc9ef47ec598409b91";
 /// ```
 ///
 /// **Evictions.** A Redis that evicts keys forgets used proofs. So each policy other than
-/// `noeviction` is a problem, also if memory is not limited. Use a Redis of its own for the proofs: a
+/// `noeviction` is a problem, even if memory is not limited. Use a separate Redis for the proofs: a
 /// cache needs another policy, and Redis may drop the script of this crate if other programs use
-/// hundreds of scripts. While requests arrive, a background task reads `INFO memory` and `INFO stats`
-/// at least every 10 s. The first request waits for it, and so does a request after a longer pause.
-/// So evictions are noticed **within 10 s**. In this time an evicted proof could be used once more.
-/// While the policy is wrong, and if `INFO` fails, requests with a proof are refused with 503. When
-/// the policy is right again, the store works again without a restart. It then refuses each proof
-/// that can have been used before that moment. A server that finds `evicted_keys` above zero when it
-/// starts does the same. `CONFIG RESETSTAT` sets this counter to zero.
+/// hundreds of scripts. While requests arrive, a background task reads `INFO memory` and `INFO
+/// stats` at least every 10 s. A request waits for this task only if the last result is older than
+/// 10 s, or if there is none. So evictions are noticed **within 10 s**. In this time an evicted
+/// proof could be used once more. Requests with a proof are refused with 503 while the policy is
+/// wrong, and if there is no result of `INFO` from the last 10 s. When the policy is right again,
+/// the store works again without a restart. It then refuses each proof that can have been used
+/// before that moment. A server that finds `evicted_keys` above zero when it starts refuses such
+/// proofs, too. `CONFIG RESETSTAT` sets this counter to zero.
 ///
-/// **Memory.** A proof takes some 200 octets for its lifetime, which is 75 s to 90 s with the default
-/// ages, and up to 135 s with nonces: 240 MB for 13,000 requests a second. If Redis is full, it refuses to write, and
-/// requests with a proof are refused with 503. The store in the process limits how many proofs one client can store.
-/// This store does not, so limit the requests of each client before they reach this layer.
+/// **Memory.** A proof takes some 200 octets for its lifetime, which is 75 s to 90 s with the
+/// default ages, and up to 135 s with nonces. Without nonces, 13,000 requests a second need up to
+/// 240 MB. If Redis is full, it refuses to write, and requests with a proof are refused with 503.
+/// The store in the process limits how many proofs one client can store. This store does not, so
+/// apply a rate limit per client before requests reach this layer.
 ///
-/// **Settings.** All servers with the same public URL and the same Redis need the same ages and the same nonces.
-/// Otherwise, one of them may accept a proof that another one has used and does not keep that long.
+/// **Settings.** All servers with the same public URL and the same Redis need the same ages and the
+/// same nonces. Otherwise, a server may accept a used proof that another server stored for a
+/// shorter time.
 ///
 /// **Lost data.** Persistence is not needed. Redis also stores the time since which it has data. A
 /// proof that can have been used before that time is refused ([`Insertion::Forgotten`]). The next
-/// call sets that time to the present if the data is gone (a restart, `FLUSHALL`, an empty replica),
-/// or if Redis does not know the script of this crate (a restart from a snapshot, a replica that was
-/// promoted, `SCRIPT FLUSH`). This is one atomic step. For 15 s after it, every proof without a nonce is refused,
-/// since a client's clock may be ahead by that time. This includes the very first 15 s of an empty Redis. With
-/// nonces, clients are asked for one and continue. Redis before version 7 stores scripts in snapshots
-/// and sends them to replicas, so it would not notice the second kind of loss.
+/// call sets that time to the present if the data is gone (a restart, `FLUSHALL`, an empty
+/// replica), or if Redis does not know the script of this crate (a restart from a snapshot, a
+/// replica that was promoted, `SCRIPT FLUSH`). This is one atomic step. For 15 s after it, every
+/// proof without a nonce is refused, because a client's clock may be ahead by that time. The same
+/// holds for the first 15 s of a new Redis. With nonces, clients are asked for a nonce and
+/// continue. Redis before version 7 stores scripts in snapshots and sends them to replicas, so the
+/// second kind of loss would not be noticed.
 ///
 /// **Replicas.** Redis confirms a write before its replicas have it, and `WAIT` is not used. So the
-/// last proofs are lost if a replica that lags is promoted. A replica that never ran the script does
-/// not know it, so the loss is noticed. If the script ran there before, because this replica was the
-/// primary earlier, the lost proofs can be used once more. If two primaries accept writes at the same
-/// time (a network partition), a proof can be used once at each.
+/// last proofs are lost if a replica that lags is promoted. A replica that never ran the script
+/// does not know it, so the loss is noticed. But if the replica was the primary earlier, it knows
+/// the script, and the lost proofs can be used once more. If two primaries accept writes at the
+/// same time (a network partition), a proof can be used once at each.
 ///
 /// **Clocks.** Each server judges the age of a proof by its own clock. Redis drops the proof after
 /// its lifetime, by the clock of Redis. If that clock is set ahead, proofs are dropped earlier by
 /// that time. The start of the data is the time of Redis or the time of the server that sets it,
-/// whichever is later. If that clock was far ahead, proofs are refused for that long, and
-/// [`problem`](ReplayStore::problem) reports it. Then correct the clock, wait for 2 minutes, and
-/// delete the key `{tower-resource-server:replay}:since`. A nonce has the time of the server that made it. If that
-/// clock is ahead of the others, a proof with the nonce counts as made that much later, and can pass once more if
-/// Redis loses its data within that time. So keep the clocks within some milliseconds.
+/// whichever is later. If the later clock was far ahead, proofs are refused until the real time has
+/// reached that start, and [`problem`](ReplayStore::problem) reports it. Then correct the clock,
+/// wait for 2 minutes, and delete the key `{tower-resource-server:replay}:since`. A nonce has the
+/// time of the server that made it. If the clock of that server is ahead of the others, a proof
+/// with the nonce counts as made that much later, and can pass once more if Redis loses its data
+/// within that time. So keep the differences between the clocks within some milliseconds.
 ///
 /// **Retries.** If a connection breaks before Redis answers, the call is repeated on a new
-/// connection, and may find its own proof. So a good request can be refused, but no proof is accepted
-/// twice. The client then tries again with a new proof.
+/// connection, and may find the proof that it has stored itself. So a good request can be refused,
+/// but no proof is accepted twice. The client then tries again with a new proof.
 ///
 /// ```
 /// use tower_resource_server::sender::{RedisReplay, Replay};
@@ -137,8 +144,8 @@ pub struct RedisReplay {
     connection: Arc<Connection>,
     watch: Arc<Mutex<Watch>>,
     accepts_evictions: bool,
-    /// The start of the data set in milliseconds, if it refused a proof and is far ahead of the clock,
-    /// and 0 otherwise.
+    /// The start of the data set in milliseconds, if it is far ahead of the clock and a proof was
+    /// refused because of it. 0 otherwise.
     ahead: AtomicU64,
     clock: SystemClock,
 }
@@ -177,14 +184,14 @@ impl RedisReplay {
         })
     }
 
-    /// Does not look for evictions.
+    /// Switches the check for evictions off.
     pub(crate) fn accept_evictions(mut self) -> Self {
         self.accepts_evictions = true;
         self
     }
 
-    /// Fails unless a look at most 10 s ago found that Redis evicts nothing. It waits only if there is
-    /// no such look.
+    /// Fails unless a look at most 10 s ago found that Redis evicts nothing. Waits only if there
+    /// was no look in that time.
     async fn evicts_nothing(&self) -> Result<(), SourceError> {
         let now = self.clock.monotonic();
         let (verdict, due) = {
@@ -203,7 +210,7 @@ impl RedisReplay {
         verdict.map_err(SourceError::new)
     }
 
-    /// Joins the look in progress, or begins one. It is a task that no caller can cancel.
+    /// Joins the look in progress, or begins one. The look is a task that no caller can cancel.
     fn look(&self, now: Duration) -> Result<Waiter<Result<(), String>>, &'static str> {
         let runtime = runtime::current().map_err(runtime::Unfit::problem)?;
         let (completion, waiter) = {
@@ -258,7 +265,8 @@ impl RedisReplay {
 
 impl ReplayStore for RedisReplay {
     async fn insert_if_absent(&self, proof: &UsedProof) -> Result<Insertion, SourceError> {
-        // The start of the data set is never before the loss, and a lifetime never too short.
+        // `earliest` is rounded down. `now` and `lifetime` are rounded up, so that the start of the
+        // data set is not before the loss, and the lifetime is not too short.
         let earliest = u64::try_from(proof.earliest().as_millis()).unwrap_or(u64::MAX);
         let (now, lifetime) = (millis(proof.now()), millis(proof.lifetime()));
         if earliest.max(now).max(lifetime) > MAX_MILLIS {
@@ -302,7 +310,8 @@ impl ReplayStore for RedisReplay {
             (evictions.problem(now), evictions.is_due(now))
         };
         if due {
-            // If there is no runtime, the server cannot be asked, and the problem that it had last is reported.
+            // Without a runtime, the server can't be asked. Then the last known problem is
+            // reported.
             let _ = self.look(now);
         }
         problem.or(ahead)

@@ -5,9 +5,9 @@ use http::{HeaderValue, StatusCode};
 
 use crate::rejection::Refusal;
 
-/// Makes the body of a refusal. It cannot change the status or the challenge.
+/// Makes the body of a refusal. It can't change the status or the challenge.
 ///
-/// A function that takes a refusal and returns a content type and a body implements it:
+/// Functions that take a refusal and return a content type and a body implement this trait:
 ///
 /// ```
 /// use http::HeaderValue;
@@ -24,11 +24,10 @@ use crate::rejection::Refusal;
 /// # let _ = builder;
 /// ```
 ///
-/// `B` is the response body of the protected service. A layer inside may have wrapped the body:
-/// tower-http's `TraceLayer` and `CompressionLayer` do that, and so does tonic. Most wrapped bodies
-/// implement neither `From<Bytes>` nor `Default`. So put such layers outside of this one. Or map the
-/// body back, for example with `MapResponseBodyLayer::new(axum::body::Body::new)` of tower-http.
-/// axum's `Router::layer` maps it back by itself.
+/// `B` is the response body of the protected service. A layer inside may wrap the body: tower-http's `TraceLayer` and
+/// `CompressionLayer` do this, and so does tonic. Most wrapped bodies implement neither `From<Bytes>` nor `Default`. So
+/// put such layers outside of the layer of this crate. Or convert the wrapped body, for example with
+/// `MapResponseBodyLayer::new(axum::body::Body::new)` of tower-http. axum's `Router::layer` converts it by itself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't make a refusal's body of type `{B}`",
     label = "refusals of this server can't have the body of the service inside",
@@ -47,7 +46,7 @@ pub trait RefusalBody<B>: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmptyBody;
 
-// So that the compiler shows the message above, and not the bounds of this impl.
+// With this, the compiler shows the message above, and not the bounds of this impl.
 #[diagnostic::do_not_recommend]
 impl<B: Default> RefusalBody<B> for EmptyBody {
     fn body(&self, _: &Refusal) -> (Option<HeaderValue>, B) {
@@ -59,7 +58,7 @@ impl<B: Default> RefusalBody<B> for EmptyBody {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemJson;
 
-// So that the compiler shows the message above, and not the bounds of this impl.
+// With this, the compiler shows the message above, and not the bounds of this impl.
 #[diagnostic::do_not_recommend]
 impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
     fn body(&self, refusal: &Refusal) -> (Option<HeaderValue>, B) {
@@ -79,7 +78,7 @@ impl<B: From<Bytes>> RefusalBody<B> for ProblemJson {
     }
 }
 
-// So that the compiler shows the message above, and not the bounds of this impl.
+// With this, the compiler shows the message above, and not the bounds of this impl.
 #[diagnostic::do_not_recommend]
 impl<B, F> RefusalBody<B> for F
 where

@@ -28,8 +28,8 @@ impl Refusal {
     /// | 500 | 13 `INTERNAL` |
     /// | 503 | 14 `UNAVAILABLE` |
     ///
-    /// This is not the table of the gRPC project for HTTP answers of proxies. That table has `INTERNAL` for
-    /// 400 and `UNIMPLEMENTED` for 404.
+    /// The gRPC project has another table, for HTTP responses of proxies: there, 400 is `INTERNAL` and 404 is
+    /// `UNIMPLEMENTED`.
     pub fn grpc_status(&self) -> i32 {
         status_and_message(self.status, &self.error).map_or(INTERNAL, |(status, _)| status)
     }
@@ -40,8 +40,8 @@ impl Refusal {
     /// - `grpc-message`: a fixed text, without any text of the token or the request;
     /// - `www-authenticate`: one value for each of [`challenges`](Self::challenges);
     /// - `retry-after`, and `grpc-retry-pushback-ms` with the same time in milliseconds, if the status is
-    ///   `UNAVAILABLE`. Other refusals have no pushback. A client whose configuration retries
-    ///   `UNAUTHENTICATED` with a new token may do so;
+    ///   `UNAVAILABLE`. Other refusals have no pushback, so that a client can be configured to retry after
+    ///   `UNAUTHENTICATED`, with a new token;
     /// - `cache-control`.
     ///
     /// With tonic, `Status::from_header_map` makes the status of the call from the result:
@@ -123,7 +123,7 @@ fn insert(headers: &mut HeaderMap, (status, message): (i32, &'static str)) {
     }
 }
 
-/// The time of `Retry-After` in milliseconds, at most what the number can hold: 24 days.
+/// The time of `Retry-After` in milliseconds, limited to the largest `i32`: 24 days.
 fn pushback(retry_after: &HeaderValue) -> Option<i32> {
     let seconds: u64 = retry_after.to_str().ok()?.parse().ok()?;
     Some(i32::try_from(seconds.saturating_mul(1_000)).unwrap_or(i32::MAX))
@@ -131,9 +131,9 @@ fn pushback(retry_after: &HeaderValue) -> Option<i32> {
 
 /// `None` for a status that no refusal has.
 fn status_and_message(status: StatusCode, error: &Error) -> Option<(i32, &'static str)> {
-    // Fixed texts: those of the challenge, where the challenge has an error code. A message is
-    // percent-encoded on the wire ("gRPC over HTTP/2", Percent-Encoded). These texts have only characters
-    // that stand for themselves. A test checks that.
+    // If the challenge has an error code, the message is the fixed text of that code. On the wire, a message is
+    // percent-encoded ("gRPC over HTTP/2", Percent-Encoded). These texts have only characters that are not changed by
+    // that encoding. A test checks this.
     let description = answer(error).1.and_then(|code| code.error()).map(|(_, text)| text);
     Some(match status {
         StatusCode::BAD_REQUEST => (3, description.unwrap_or("The request is malformed")),

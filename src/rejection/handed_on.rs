@@ -6,8 +6,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use crate::rejection::Refusal;
 use crate::rejection::body::RefusalBody;
 
-/// A refusal that a handler or an extractor returned. The layer around it adds the body, since only
-/// the layer knows the server's [`RefusalBody`].
+/// A refusal that a handler or an extractor returned. The layer around it adds the body, because only the layer has the
+/// server's [`RefusalBody`].
 #[derive(Clone)]
 pub(crate) struct HandedOn(Refusal);
 
@@ -17,13 +17,13 @@ impl HandedOn {
         Self(refusal.clone())
     }
 
-    /// Adds the body to a refusal from inside, once. Keeps the status, the headers, and headers that
-    /// other layers have added.
+    /// Adds the body to a refusal from inside, once. Keeps the status and the headers, also those that other layers
+    /// have added.
     pub(crate) fn shape<B>(response: &mut Response<B>, body: &impl RefusalBody<B>) {
         let Some(Self(refusal)) = response.extensions_mut().remove::<Self>() else {
             return;
         };
-        // Another layer has changed the status or added a body.
+        // Then another layer has changed the status or added a body.
         if response.status() != refusal.status() || response.headers().contains_key(CONTENT_TYPE) {
             return;
         }

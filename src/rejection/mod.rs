@@ -21,7 +21,7 @@ pub(crate) use grpc::to_trailers_only;
 pub(crate) use handed_on::HandedOn;
 pub(crate) use unmet::challenges_of;
 
-/// The field with a nonce for the client's next proof (RFC 9449 §8).
+/// The header field with a nonce for the client's next proof (RFC 9449 §8).
 pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// A refused request: the error, and the response to the client.
@@ -38,22 +38,24 @@ pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// | the login does not suffice for the route | 401 | `insufficient_user_authentication`, `acr_values`, `max_age`, the scopes |
 /// | the route asks for another audience, a more recent token, a bound token | 401 | `invalid_token` |
 /// | the token lacks anything else, or a check of the route refuses it | 403 | no error code |
-/// | the same, where the requirement is [`hidden`](crate::policy::Requirement::hidden) | 404 | none |
+/// | the token does not meet a [`hidden`](crate::policy::Requirement::hidden) requirement, and a new login would not be enough | 404 | none |
 /// | the form or the MCP message is larger than the limit | 413 | none |
 /// | the MCP message is malformed, or disagrees with its headers | 400 | `invalid_request` |
 /// | the request to an MCP server comes from a web page of another origin | 403 | no error code |
 /// | the client takes too long to send the MCP message | 408 | none |
 /// | a dependency is unavailable: keys, a tenant's issuer, introspection, the store of used proofs, a lookup of the API | 503, `Retry-After` | none |
+/// | the client has used its share of the store of used proofs | 503, `Retry-After` | none |
 /// | a mistake in the API's code: a missing layer, another type of claims | 500 | none |
 ///
-/// If the server accepts DPoP, a response without an error code has a challenge for each accepted scheme. An
-/// error code is in the challenge of the scheme that the request used (RFC 9449 §7.2).
+/// If the server accepts DPoP, a refusal for missing credentials or with `invalid_token` has a challenge for each
+/// accepted scheme. Other refusals have only the challenge of the scheme that the request used. The error code is only
+/// in that challenge (RFC 9449 §7.2).
 ///
-/// If the server has a [`resource`](crate::builder::Builder::resource), each challenge also has
+/// If the server has a [`resource`](crate::builder::Builder::resource), each challenge of these schemes also has
 /// `resource_metadata` (RFC 9728 §5.1).
 ///
-/// Every refusal but a hidden one has `Cache-Control: no-store`. The client cannot tell the causes of `invalid_token`
-/// apart; the log names the cause. The response carries the [`Error`] in its extensions.
+/// Every refusal except a hidden one has `Cache-Control: no-store`. The client can't distinguish the causes of
+/// `invalid_token`; the log names the cause. The extensions of the response contain the [`Error`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -90,14 +92,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Chooses the status and the headers. `challenges` are those of the server or of the route. `scheme` is the
-    /// one that the request used.
+    /// Chooses the status and the headers. `challenges` are those of the server or of the route. `scheme` is the scheme
+    /// that the request used.
     pub(crate) fn new(error: Error, challenges: &Challenges, scheme: Scheme) -> Self {
         Self::of_branch(error, challenges, scheme, None)
     }
 
-    /// The same for a token that does not meet a policy. `branch` has the challenges for a lack of scope
-    /// or login.
+    /// The same for a token that does not meet a policy. `branch` has the challenges for a missing scope or login.
     pub(crate) fn of_branch(
         error: Error,
         challenges: &Challenges,
@@ -129,8 +130,8 @@ impl Refusal {
         self
     }
 
-    /// Answers 404, as if there were no such resource (RFC 9110 §15.5.4). An outage or a mistake in the API's
-    /// code keeps its status.
+    /// Changes a 401 or 403 to 404, as if there were no such resource (RFC 9110 §15.5.4). Other statuses stay, for
+    /// example those of an outage or of a mistake in the API's code.
     pub(crate) fn hidden(mut self) -> Self {
         if [StatusCode::FORBIDDEN, StatusCode::UNAUTHORIZED].contains(&self.status) {
             self.status = StatusCode::NOT_FOUND;
@@ -139,7 +140,7 @@ impl Refusal {
         self
     }
 
-    /// A refusal for a mistake in the API's code. It belongs to no server and has no challenge.
+    /// A refusal for a mistake in the API's code. It has no challenge, because challenges belong to a server.
     pub(crate) fn wiring(fix: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         let error = Error::Wiring { fix: fix.into() };
         let (status, _) = answer(&error);
@@ -162,8 +163,7 @@ impl Refusal {
         self.status
     }
 
-    /// The values of `WWW-Authenticate` for a 400, 401 or 403, one for each accepted scheme. Empty for
-    /// other statuses.
+    /// The values of `WWW-Authenticate`, one for each challenge. Empty if the status is not 400, 401 or 403.
     pub fn challenges(&self) -> &[HeaderValue] {
         self.challenges.as_ref().map_or(&[], |prepared| &prepared.challenges)
     }

@@ -31,7 +31,7 @@ impl Refusal {
             Some(prepared) => prepared.headers.clone(),
             None => HeaderMap::new(),
         };
-        // A hidden refusal is equal to the response for a resource that does not exist.
+        // A hidden refusal must have the same headers as the API's own 404.
         if self.challenges.is_none() && self.status != StatusCode::NOT_FOUND {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }

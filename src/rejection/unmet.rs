@@ -7,8 +7,8 @@ use crate::scheme::Scheme;
 use crate::server_id::ServerId;
 
 impl Refusal {
-    /// `branch` has the prepared challenges of the branch that the refusal names. Without a branch, the
-    /// challenge has no scope, since a scope would not help.
+    /// `branch` has the prepared challenges of the branch that the refusal names. Without a branch, the challenge names
+    /// no scope, because another scope would not help.
     pub(crate) fn unmet(
         unmet: Unmet,
         server: &ServerId,

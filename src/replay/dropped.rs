@@ -1,10 +1,11 @@
 //! The time buckets that were dropped.
 
-/// How many spans are remembered exactly. Time that flows makes one span, and a clock that jumps
-/// makes another, so this many are never used up in practice.
+/// How many spans are stored exactly. Normal time makes one span, and each jump of the clock makes
+/// another, so this limit is not reached in practice.
 const MAX_SPANS: usize = 8;
 
-/// The numbers of the buckets that were dropped. A proof in one of them may have been used.
+/// The numbers of the buckets that were dropped. A proof that belongs to one of them may have been
+/// used.
 ///
 /// The wall clock can jump ahead and back. Then a bucket may have been dropped although the clock
 /// accepts its proofs again. A bucket that was dropped once stays here, so that a proof is never new
@@ -24,8 +25,8 @@ impl Dropped {
         self.spans.push((number, number));
         self.spans.sort_unstable();
         self.join(1);
-        // Memory is bounded: beyond the limit, the smallest gap counts as dropped, too. That refuses
-        // proofs and never admits one.
+        // The memory is limited: if there are too many spans, the smallest gap between two of them
+        // counts as dropped, too. This can only refuse more proofs, never accept one.
         if self.spans.len() > MAX_SPANS {
             let gap = |pair: &[(u64, u64)]| match pair {
                 [(_, last), (first, _)] => first.saturating_sub(*last),

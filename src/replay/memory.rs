@@ -1,8 +1,9 @@
 //! The used proofs in the memory of this process.
 //!
-//! Proofs are kept in buckets of time, by when they are refused because of their age, and a bucket is
-//! dropped as a whole. A proof is always in the same bucket, so that its second use is found there. A
-//! client is always in the same shard, so that its share is counted under one lock.
+//! Proofs are kept in buckets, by the time from which on they are refused because of their age. A
+//! bucket is dropped as a whole. A proof always belongs to the same bucket, so that its second use
+//! is found there. A client always belongs to the same shard, so that its proofs are counted under
+//! one lock.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,23 +15,23 @@ use super::proof::UsedProof;
 use super::store::Insertion;
 use crate::source_error::SourceError;
 
-/// The width of a bucket. An expired proof stays for up to this time. A narrow bucket saves memory, and
-/// a wide one saves work.
+/// The width of a bucket. An expired proof stays for up to this time. Narrow buckets save memory,
+/// and wide ones save work.
 const BUCKET_SECONDS: u64 = 16;
 
-/// How many locks there are. Requests of different clients rarely meet at one.
+/// The number of locks. Requests of different clients rarely need the same lock at the same time.
 const SHARDS: usize = 64;
 
-/// One client may use a tenth of the capacity, so that no client alone can fill the store and shut
-/// the others out.
+/// One client may use a tenth of the capacity, so that no client alone can fill the store and block
+/// the others.
 const CLIENT_SHARE: usize = 10;
 
-/// The longest lifetime of a proof. A bucket further ahead is from a time at which the clock was
-/// wrong.
+/// The longest lifetime of a proof. If a bucket is further ahead, the clock was wrong when the
+/// bucket was made.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// The first octets of a SHA-256. 128 bits are enough: two proofs with the same ones would only
-/// make the second proof a replay.
+/// The first octets of a SHA-256. 128 bits are enough: if two proofs had the same hash, the second
+/// one would only be refused as a replay.
 type Hash = [u8; 16];
 
 /// The store in the memory of this process.
@@ -39,7 +40,7 @@ pub(super) struct Memory {
     shards: [Mutex<Shard>; SHARDS],
     entries: AtomicUsize,
     capacity: usize,
-    /// Since the epoch. What was used before is not known.
+    /// The start of the store, since the epoch. Which proofs were used before is not known.
     start: Duration,
     /// The bucket of the time at which expired buckets were last dropped.
     swept: AtomicU64,
@@ -54,7 +55,7 @@ struct Shard {
 #[derive(Debug, Default)]
 struct Bucket {
     proofs: HashSet<Hash>,
-    /// How many of the proofs each client has.
+    /// The number of proofs of each client.
     clients: HashMap<Hash, usize>,
 }
 
@@ -109,7 +110,7 @@ impl Memory {
         self.capacity
     }
 
-    /// Why proofs that are not known are refused, as far as it depends on no single client.
+    /// Why new proofs of all clients are refused, if they are.
     pub(super) fn problem(&self) -> Option<String> {
         if self.swept.load(Ordering::Relaxed) < bucket(self.start) {
             return Some(
@@ -130,11 +131,11 @@ impl Memory {
         }
     }
 
-    /// Drops the buckets that have expired, of all shards: a shard whose clients are gone has no calls
-    /// of its own. One call in each [bucket's](BUCKET_SECONDS) time does it.
+    /// Drops the expired buckets of all shards, because a shard may get no calls of its own. Only
+    /// one call in each [bucket's](BUCKET_SECONDS) time does this.
     ///
-    /// If the clock went back, there may be buckets far ahead. They are kept as long as there is space:
-    /// the clock may get there again while their proofs are accepted.
+    /// If the clock went back, there may be buckets far ahead. They are kept while at most half of
+    /// the capacity is used: the clock may reach that time again while their proofs are accepted.
     pub(super) fn sweep(&self, now: Duration) {
         let current = bucket(now);
         if self.swept.load(Ordering::Relaxed) == current
@@ -147,7 +148,7 @@ impl Memory {
             let gone = lock(shard).drop_outside(current, last);
             let proofs = gone.iter().map(|bucket| bucket.proofs.len()).sum();
             self.entries.fetch_sub(proofs, Ordering::Relaxed);
-            // The memory is freed without the lock.
+            // Free the memory without the lock.
             drop(gone);
         }
     }
@@ -180,7 +181,7 @@ impl Shard {
     }
 }
 
-/// Nothing under the lock can panic, so a poisoned lock still holds whole data.
+/// Nothing under the lock can panic, so the data is consistent even if the lock is poisoned.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,8 +8,8 @@ const MIN_LIFETIME: Duration = Duration::from_millis(1);
 
 /// A DPoP proof that passed all other checks and must not be used again, for a [`ReplayStore`].
 ///
-/// It holds hashes and times: a store learns neither the proof nor its URI. `Debug` shows the times
-/// alone.
+/// It holds hashes and times: a store learns neither the proof nor its URI. `Debug` shows only the
+/// times.
 ///
 /// [`ReplayStore`]: crate::sender::ReplayStore
 #[derive(Clone)]
@@ -22,9 +22,9 @@ pub struct UsedProof {
 }
 
 impl UsedProof {
-    /// - `id` names the proof: SHA-256 over the length-prefixed thumbprint of its key, `htm`, `htu`
-    ///   and `jti`;
-    /// - `client` is the thumbprint of its key (RFC 7638): 32 octets;
+    /// - `id` identifies the proof: SHA-256 over the length-prefixed thumbprint of its key, `htm`,
+    ///   `htu` and `jti`;
+    /// - `client` is the thumbprint of the proof's key (RFC 7638): 32 octets;
     /// - `earliest` is the earliest time at which the proof can have been used;
     /// - from `until` on, the proof is refused because of its age;
     /// - `now` is the current time.
@@ -40,14 +40,14 @@ impl UsedProof {
         Self { id, client, earliest, until, now }
     }
 
-    /// The name of the proof: a SHA-256 over the thumbprint of its key, and its `htm`, `htu` and
-    /// `jti` (RFC 9449 §11.1). Two proofs with the same id are the same proof.
+    /// Identifies the proof: a SHA-256 over the thumbprint of its key, and its `htm`, `htu` and
+    /// `jti` (RFC 9449 §11.1). Two proofs with the same id count as the same proof.
     pub fn id(&self) -> &[u8; 32] {
         &self.id
     }
 
-    /// The client: the SHA-256 thumbprint of its key (RFC 7638). A store can use it to limit the
-    /// share of one client.
+    /// Identifies the client: the SHA-256 thumbprint of its key (RFC 7638). A store can use it to
+    /// limit the share of one client.
     pub fn client(&self) -> &[u8; 32] {
         &self.client
     }

@@ -16,8 +16,8 @@ use crate::runtime;
 use crate::source_error::SourceError;
 use crate::token::Excerpt;
 
-/// How long a request waits for the store, in real time. It is short, because a client waits for
-/// it. A store on the same network answers within a millisecond.
+/// How long a request waits for the store, in real time. It is short, because the client waits as
+/// long. A store on the same network answers within a millisecond.
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The replay store of one server.
@@ -29,7 +29,7 @@ enum Kind {
     None,
 }
 
-/// The answer, or the future of it. The store in this process answers at once.
+/// The answer, or a future that returns it. The store in this process answers at once.
 pub(crate) enum Inserted {
     Now(Result<Insertion, SourceError>),
     Later(Pin<Box<dyn Future<Output = Result<Insertion, SourceError>> + Send>>),
@@ -50,8 +50,8 @@ impl Replays {
 
     /// Inserts a proof. Call it last: a proof that another check refuses must not count as used.
     ///
-    /// Any answer but [`Insertion::New`] refuses the request. An error means that nobody knows
-    /// whether the proof was used, and that the client is not at fault.
+    /// The request passes only with [`Insertion::New`]. An error means that it is not known whether
+    /// the proof was used, and that the client is not at fault.
     pub(crate) fn insert(&self, proof: UsedProof) -> Inserted {
         match &self.0 {
             Kind::InProcess(memory) => Inserted::Now(memory.insert(&proof)),
@@ -84,8 +84,8 @@ impl Replays {
 
 const PANICKED: &str = "the replay store panicked";
 
-/// Asks a store, which is code of the user, within the deadline. The deadline does not need a task:
-/// the request itself polls this future.
+/// Calls a user-supplied store, within the deadline. This needs no task: the request itself polls
+/// the future.
 async fn ask(store: Arc<dyn AnyReplayStore>, proof: UsedProof) -> Result<Insertion, SourceError> {
     runtime::current().map_err(|unfit| SourceError::new(unfit.problem()))?;
     let call = async { store.insert_if_absent(&proof).await };

@@ -8,9 +8,8 @@ use super::memory::Memory;
 use super::replays::Replays;
 use super::store::{AnyReplayStore, ReplayStore};
 
-/// How many proofs the store in this process holds, unless
-/// [`in_process_with_capacity`](Replay::in_process_with_capacity) says otherwise. This is enough
-/// for some 13,000 proofs a second.
+/// The default maximum number of proofs in the store in this process. This is enough for some
+/// 13,000 proofs a second.
 const CAPACITY: usize = 1_000_000;
 
 /// Where used DPoP proofs are kept, so that each proof can be used only once (RFC 9449 §11.1).
@@ -43,30 +42,33 @@ pub(super) enum Kind {
 impl Replay {
     /// Keeps used proofs in the memory of this process. Use it only if **one** process serves the API.
     ///
-    /// It holds 1,000,000 proofs, at most a tenth of them of one client. With the default age of
-    /// proofs (60 s in the past, 15 s in the future), an entry stays for 60 s to 76 s, or up to 91 s if
-    /// the client's clock is ahead. So the capacity is enough for some 13,000 requests a second (11,000
-    /// if all clocks are ahead), and for a tenth of that for one client. A used proof is never dropped
-    /// early: if the store is full, new proofs are refused with 503 until older ones have expired. A
-    /// client that has used its tenth is refused in the same way, and the others are not.
+    /// The store holds 1,000,000 proofs, at most a tenth of them of one client. With the default
+    /// age of proofs (60 s in the past, 15 s in the future), an entry stays for 60 s to 76 s, or up
+    /// to 91 s if the client's clock is ahead. So the capacity is enough for some 13,000 requests a
+    /// second (11,000 if all clocks are ahead), of which one client can make a tenth. A used proof
+    /// is never dropped early: if the store is full, new proofs are refused with 503 until older
+    /// ones have expired. If a client has used its tenth, only its new proofs are refused with 503.
     ///
-    /// The memory grows with the number of proofs: 20 to 40 octets for each proof, and in each 16 s
-    /// another 30 to 60 octets for each client. That is 20 MB to 40 MB for 1,000,000 proofs of few
-    /// clients, and at most 100 MB if each proof has its own client.
+    /// The memory grows with the number of proofs: 20 to 40 octets for each proof, plus 30 to
+    /// 60 octets for each client in each period of 16 s. That is 20 MB to 40 MB for 1,000,000
+    /// proofs of few clients, and at most 100 MB if each proof has its own client.
     ///
-    /// The store is empty when the server is built. So a proof that was made before that time is refused, or needs a
-    /// nonce: see [the manual](crate::manual::dpop#the-store-of-used-proofs). If the clock is later set back to a time before the start, proofs are
-    /// refused until the clock has reached the start again, or until the process is restarted. If the
-    /// clock jumps ahead and back, the proofs of about 2 minutes are refused. No proof is accepted
-    /// twice by one server, whatever its clock does. A server that is built anew in the same process begins with an empty store.
+    /// The store is empty when the server is built. So a proof that was made before that time is
+    /// refused, or needs a nonce: see [the manual](crate::manual::dpop#the-store-of-used-proofs).
+    /// If the clock is later set back to a time before the start, proofs are refused until the
+    /// clock has reached the start again, or until the process is restarted. If the clock jumps
+    /// ahead and back, proofs are refused for about 2 minutes. No proof is accepted twice by one
+    /// server, whatever its clock does. If another server is built in the same process, its store
+    /// is empty.
     pub fn in_process() -> Self {
         Self::in_process_with_capacity(CAPACITY)
     }
 
-    /// The same, for at most `proofs` proofs, at most a tenth of them of one client. `build` refuses
-    /// a capacity of zero. For N requests a second with the default ages and without nonces, 76 × N proofs are
-    /// enough, or 91 × N if the clients' clocks are ahead. With nonces, it is up to 136 × N. If one client makes most of
-    /// the requests, such as a backend that serves many users with one key, ten times as many are needed.
+    /// The same, for at most `proofs` proofs, at most a tenth of them of one client. `build`
+    /// refuses a capacity of zero. For N requests a second with the default ages and without
+    /// nonces, a capacity of 76 × N is enough, or 91 × N if the clients' clocks are ahead. With
+    /// nonces, up to 136 × N is needed. If one client makes most of the requests, such as a backend
+    /// that serves many users with one key, ten times as much is needed.
     pub fn in_process_with_capacity(proofs: usize) -> Self {
         Self(Kind::InProcess { capacity: proofs })
     }
@@ -96,7 +98,7 @@ impl Replay {
         matches!(self.0, Kind::InProcess { .. })
     }
 
-    /// What is invalid about the setting, each in one line.
+    /// The problems of the setting, one line each.
     pub(crate) fn problems(&self) -> Vec<String> {
         match self.0 {
             Kind::InProcess { capacity: 0 } => {
@@ -106,8 +108,8 @@ impl Replay {
         }
     }
 
-    /// The store itself, for one server. `now`, since the epoch by the wall clock, is the start of a
-    /// store in this process: it can't know what was used before.
+    /// Makes the store for one server. `now` is the time since the epoch, by the wall clock. A
+    /// store in this process starts at `now`: it does not know which proofs were used before.
     pub(crate) fn start(&self, now: Duration) -> Replays {
         match &self.0 {
             Kind::InProcess { capacity } => Replays::in_process(Memory::new(*capacity, now)),

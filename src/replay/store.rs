@@ -9,33 +9,34 @@ use crate::source_error::{Boxed, SourceError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Insertion {
-    /// The proof was not there, and is there now. Only this answer lets a request pass.
+    /// The proof was not in the store, and is stored now. Only this answer lets a request pass.
     New,
     /// The proof was used before.
     Known,
-    /// The proof is not there, but the store's data begins after
+    /// The proof is not in the store, but the store's data begins after
     /// [`earliest`](UsedProof::earliest). So the store can't know whether the proof was used. The
     /// proof is refused, and the client needs a new one.
     Forgotten,
-    /// The store has space, but too many proofs of this client. The request is refused with 503.
+    /// The store has space, but already holds too many proofs of this client. The request is
+    /// refused with 503.
     OverShare,
 }
 
-/// A store of used proofs, for [`Replay::store`](crate::sender::Replay::store). Several servers can
-/// share it, as they share Redis (`RedisReplay`, feature `redis`).
+/// A store of used proofs that several servers can share, such as Redis (`RedisReplay`, feature
+/// `redis`). For [`Replay::store`](crate::sender::Replay::store).
 ///
 /// A store has three duties:
 ///
-/// - **One atomic step.** Of many calls with one proof, from all servers, exactly one returns
-///   [`New`](Insertion::New).
+/// - **One atomic step.** If several calls, from any servers, insert the same proof, at most one
+///   returns [`New`](Insertion::New).
 /// - **Keep each proof for its [`lifetime`](UsedProof::lifetime).** A store must not drop proofs
 ///   earlier to make space. A full store returns an error.
-/// - **Notice a loss.** A store that can lose its data, for example in a restart, knows since when it
-///   has data, and returns [`Forgotten`](Insertion::Forgotten) if
-///   [`earliest`](UsedProof::earliest) is before that time.
+/// - **Notice a loss.** A store that can lose its data, for example in a restart, must know since
+///   when it has data. If [`earliest`](UsedProof::earliest) is before that time and the proof is
+///   not in the store, it returns [`Forgotten`](Insertion::Forgotten).
 ///
-/// Each call has 1 s of real time. If the store fails, takes longer or panics, the request is refused
-/// with 503.
+/// Each call has a deadline of 1 s, in real time. If the store fails, takes longer or panics, the
+/// request is refused with 503.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -85,8 +86,8 @@ pub enum Insertion {
 /// # let _ = replay;
 /// ```
 pub trait ReplayStore: Send + Sync + 'static {
-    /// Inserts the proof if it is not there, in one atomic step, also with respect to other servers.
-    /// The store must keep the proof for its [`lifetime`](UsedProof::lifetime).
+    /// Inserts the proof if it is not in the store, in one atomic step, also with respect to other
+    /// servers. The store must keep the proof for its [`lifetime`](UsedProof::lifetime).
     ///
     /// # Errors
     /// When the store can't be used or is full. The text is for the log, and must not contain a
@@ -96,8 +97,8 @@ pub trait ReplayStore: Send + Sync + 'static {
         proof: &UsedProof,
     ) -> impl Future<Output = Result<Insertion, SourceError>> + Send;
 
-    /// Why the store can't be relied on at the moment, if it knows. The health of the server shows
-    /// the text. It must return at once. The default is `None`.
+    /// Why the store can't be relied on at the moment, if this is known. The health of the server
+    /// shows the text. The function must return at once. The default is `None`.
     fn problem(&self) -> Option<String> {
         None
     }

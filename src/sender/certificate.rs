@@ -5,12 +5,13 @@ use std::fmt;
 use crate::crypto::sha256;
 use crate::token::Thumbprint;
 
-/// The client's certificate of a TLS connection. The code that accepts connections creates one for each
+/// The client's certificate of a TLS connection. The code that accepts connections creates this value for each
 /// connection, and puts it into the extensions of each request. Then the layers of this crate accept tokens
 /// that are bound to this certificate (RFC 8705 §3).
 ///
-/// The TLS library must have checked the signature of the handshake, so that the client has the private key. The
-/// verifiers of rustls do; a verifier of your own must, too. The certificate may be self-signed: the chain need not be valid (RFC 8705 §6.2).
+/// The TLS library must have checked the signature of the handshake, which proves that the client has the
+/// private key. The verifiers of rustls check the signature. Your own verifier must check it, too. The
+/// certificate may be self-signed: the chain need not be valid (RFC 8705 §6.2).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -50,9 +51,9 @@ use crate::token::Thumbprint;
 pub struct ClientCertificate(Thumbprint);
 
 impl ClientCertificate {
-    /// The certificate whose DER encoding is `der`: the certificate of the client itself, not one of its
-    /// issuers. Only its SHA-256 hash is kept. The octets are not parsed, because the TLS library has done
-    /// so.
+    /// The certificate whose DER encoding is `der`: the certificate of the client itself, not that of an
+    /// issuer. Only the SHA-256 hash is kept. The octets are not parsed here, because the TLS library has
+    /// parsed them.
     pub fn from_der(der: impl AsRef<[u8]>) -> Self {
         Self(Thumbprint::new(sha256(der.as_ref())))
     }

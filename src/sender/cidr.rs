@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// A range of addresses of one version. Addresses are numbers, so that a range has a first and a last one.
+/// A range of addresses of one version. Addresses are stored as numbers, so that a range has a first and a
+/// last number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cidr {
     is_v4: bool,
@@ -11,8 +12,8 @@ pub(super) struct Cidr {
 }
 
 impl Cidr {
-    /// Reads `192.0.2.0/24`, `2001:db8::/32`, or one address. An IPv6 range inside `::ffff:0:0/96` is the
-    /// IPv4 range that it stands for.
+    /// Reads `192.0.2.0/24`, `2001:db8::/32`, or one address. An IPv6 range inside `::ffff:0:0/96`
+    /// (IPv4-mapped addresses) is read as the IPv4 range.
     ///
     /// # Errors
     /// The problem, as a fixed text.
@@ -33,7 +34,7 @@ impl Cidr {
             }
         };
         let (is_v4, number) = number(address);
-        // A range of mapped addresses: 96 of its bits are those of the prefix.
+        // A range of IPv4-mapped addresses: the first 96 bits are those of `::ffff:0:0/96`.
         let (length, most) = match (is_v4, most) {
             (true, 128) if length >= 96 => (length - 96, 32),
             (true, 128) => return Err("covers IPv4 addresses in IPv6: write them as IPv4"),
@@ -49,19 +50,19 @@ impl Cidr {
         Ok(Self { is_v4, first: number, last: number | hosts })
     }
 
-    /// Whether the range has the address. An IPv6 address that stands for an IPv4 address is that address.
+    /// Whether the range contains the address. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         let (is_v4, number) = number(address);
         self.is_v4 == is_v4 && (self.first..=self.last).contains(&number)
     }
 }
 
-/// Whether the ranges together have every address of one version.
+/// Whether the ranges together contain every address of one version.
 pub(super) fn cover_everything(ranges: &[Cidr]) -> bool {
     [(true, u128::from(u32::MAX)), (false, u128::MAX)].into_iter().any(|(is_v4, last)| {
         let mut own: Vec<_> = ranges.iter().filter(|range| range.is_v4 == is_v4).collect();
         own.sort_unstable_by_key(|range| range.first);
-        // The first address that no range so far has.
+        // The first address that is in none of the ranges so far.
         let mut next = Some(0_u128);
         for range in own {
             let Some(at) = next else { break };

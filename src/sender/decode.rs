@@ -9,8 +9,8 @@ use crate::token::Thumbprint;
 /// Maximum length of a certificate in DER, in bytes.
 const MAX_DER: usize = 16 * 1024;
 
-/// Maximum length of the value of a header, in bytes. It allows a certificate of the maximum length, each
-/// character percent-encoded or with its issuers behind it.
+/// Maximum length of the value of a header, in bytes. It allows a certificate of the maximum length with the
+/// usual percent escapes, or with certificates of its issuers after it.
 pub(super) const MAX_VALUE: usize = 64 * 1024;
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -39,7 +39,7 @@ pub(super) fn base64_der(value: &[u8]) -> Result<Thumbprint, Problem> {
     thumbprint(&octets(value)?)
 }
 
-/// PEM text with percent escapes. A plus is a plus.
+/// PEM text with percent escapes. A `+` stands for itself, not for a space.
 pub(super) fn escaped_pem(value: &[u8], count: Count) -> Result<Thumbprint, Problem> {
     let text = without_escapes(value)?;
     let mut rest = text.trim_ascii();
@@ -61,8 +61,8 @@ pub(super) fn escaped_pem(value: &[u8], count: Count) -> Result<Thumbprint, Prob
     leaf.ok_or("it has no certificate")
 }
 
-/// The base64 text of PEM without its first and last lines. Commas separate the certificates, the client's
-/// own first. It may have percent escapes.
+/// The base64 text of PEM without its first and last lines, with or without percent escapes. Commas separate
+/// the certificates. The client's own certificate is first.
 pub(super) fn bare_pem(value: &[u8]) -> Result<Thumbprint, Problem> {
     let text = without_escapes(value)?;
     let mut leaf = None;
@@ -86,7 +86,7 @@ pub(super) fn hex(value: &[u8]) -> Option<Thumbprint> {
     Some(Thumbprint::new(hash))
 }
 
-/// Base64 with its padding, and without white space or unused bits.
+/// Decodes base64. Padding is required. White space and non-zero unused bits are refused.
 fn octets(text: &[u8]) -> Result<Vec<u8>, Problem> {
     if text.len() > MAX_DER.div_ceil(3) * 4 {
         return Err("the certificate is larger than 16 KiB");
@@ -119,7 +119,8 @@ fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Checks the outline of the certificate (RFC 5280 §4.1), so that nothing else is hashed as one.
+/// Checks the outer structure of the certificate (RFC 5280 §4.1), so that no other data is hashed as a
+/// certificate.
 fn thumbprint(der: &[u8]) -> Result<Thumbprint, Problem> {
     if der.len() > MAX_DER {
         return Err("the certificate is larger than 16 KiB");
@@ -130,7 +131,7 @@ fn thumbprint(der: &[u8]) -> Result<Thumbprint, Problem> {
     }
 }
 
-/// Whether the octets are one SEQUENCE of two SEQUENCEs and a BIT STRING, with nothing behind it.
+/// Whether the octets are exactly one SEQUENCE that contains two SEQUENCEs and a BIT STRING.
 fn is_certificate(der: &[u8]) -> Option<bool> {
     const SEQUENCE: u8 = 0x30;
     const BIT_STRING: u8 = 0x03;
@@ -141,7 +142,8 @@ fn is_certificate(der: &[u8]) -> Option<bool> {
     Some(behind.is_empty() && end.is_empty())
 }
 
-/// The content of an element with this tag, and what is behind it. The length has its shortest form.
+/// The content of an element with this tag, and the octets after the element. The length must have its
+/// shortest form.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match der {
         [own, ..] if *own != tag => return None,

@@ -14,14 +14,14 @@ use crate::sender::peers::{PeerAddress, TrustedPeers};
 use crate::sender::xfcc;
 use crate::token::{Excerpt, Thumbprint};
 
-/// A header in which a proxy sends the client's certificate, and its form; for
+/// The name and the form of the header in which a proxy sends the client's certificate, for
 /// [`Builder::client_certificate_header`](crate::builder::Builder::client_certificate_header).
 ///
-/// A certificate has at most 16 KiB. Several lines of the header are malformed, and so is a value with
-/// several certificates, unless the form has the certificates of the issuers behind the client's own.
+/// A certificate has at most 16 KiB in DER. A header with several lines is malformed. A value with several
+/// certificates is also malformed, unless the form allows certificates of issuers after the client's own.
 ///
-/// The proxy must ask each client for a certificate, and must remove or replace the header that the client
-/// sent. The [manual](crate::manual::mtls) has the settings of each proxy.
+/// The proxy must request a certificate from each client, and must remove or replace this header in the
+/// client's request. The [manual](crate::manual::mtls) has the settings of each proxy.
 #[derive(Clone)]
 pub struct ProxyHeader {
     name: String,
@@ -36,7 +36,7 @@ enum Form {
     },
     EscapedPem(Count),
     Base64Der,
-    /// The same. An empty value means that the client has no certificate.
+    /// As `Base64Der`, but an empty value means that the client has no certificate.
     Base64DerOrEmpty,
     BarePem,
 }
@@ -51,9 +51,9 @@ impl ProxyHeader {
         Self::new("client-cert", Form::ByteSequence)
     }
 
-    /// `X-Forwarded-Client-Cert` of Envoy. `hops` is the number of proxies in a row that each append an
-    /// element, and that you trust; it is 1 for a single Envoy. The first of them is the one that the client
-    /// connects to, and its element has the client's certificate, as `Hash`, as `Cert`, or as both.
+    /// `X-Forwarded-Client-Cert` of Envoy. `hops` is the number of trusted proxies in a row, each of which
+    /// adds one element: 1 for a single Envoy. The client connects to the first of these proxies. The element
+    /// of the first proxy has the client's certificate as `Hash`, as `Cert`, or as both.
     ///
     /// The header must have exactly `hops` elements. So the first proxy must replace the client's header
     /// (`SANITIZE_SET`).
@@ -61,13 +61,13 @@ impl ProxyHeader {
         Self::new("x-forwarded-client-cert", Form::Xfcc { hops })
     }
 
-    /// PEM text with percent escapes, as nginx has it in `$ssl_client_escaped_cert`.
+    /// PEM text with percent escapes: the value of nginx's `$ssl_client_escaped_cert`.
     pub fn nginx(name: &str) -> Self {
         Self::new(name, Form::EscapedPem(Count::One))
     }
 
-    /// Base64 of the DER encoding, as HAProxy has it in `%[ssl_c_der,base64]`. An empty value means that the
-    /// client has no certificate, because HAProxy sends an empty value then.
+    /// Base64 of the DER encoding: the value of HAProxy's `%[ssl_c_der,base64]`. If the client has no
+    /// certificate, HAProxy sends an empty value, so an empty value is not malformed.
     pub fn haproxy(name: &str) -> Self {
         Self::new(name, Form::Base64DerOrEmpty)
     }
@@ -85,7 +85,8 @@ impl ProxyHeader {
     }
 
     /// `X-Amzn-Mtls-Clientcert` of an AWS Application Load Balancer that does not verify certificates
-    /// (passthrough): the same form, with the certificates of the issuers behind the client's own.
+    /// (passthrough): the form of [`aws_alb`](Self::aws_alb). Certificates of the issuers may follow the
+    /// client's own.
     pub fn aws_alb_passthrough() -> Self {
         Self::new("x-amzn-mtls-clientcert", Form::EscapedPem(Count::LeafFirst))
     }
@@ -102,7 +103,7 @@ impl fmt::Debug for ProxyHeader {
     }
 }
 
-/// A checked setting.
+/// The checked setting of `client_certificate_header`.
 #[derive(Debug)]
 pub(crate) struct CertificateHeader {
     name: HeaderName,
@@ -110,12 +111,14 @@ pub(crate) struct CertificateHeader {
     peers: TrustedPeers,
 }
 
-/// The rest of a chain (RFC 9440 §2.3). It is not read.
+/// The field with the certificates of the issuers (RFC 9440 §2.3). It is not read.
 const CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 
 impl CertificateHeader {
+    /// Checks the setting.
+    ///
     /// # Errors
-    /// The problems.
+    /// Lists every problem.
     pub(crate) fn new(header: &ProxyHeader, peers: TrustedPeers) -> Result<Self, Vec<String>> {
         let setting = "client_certificate_header";
         let mut problems: Vec<_> =
@@ -155,7 +158,7 @@ impl CertificateHeader {
         self.peers.include(peer, headers, extensions)
     }
 
-    /// The certificate that a trusted peer sent. `None` if it sent none.
+    /// The certificate that a trusted peer sent. Returns `None` if the peer sent no certificate.
     ///
     /// # Errors
     /// If the header is malformed or repeated.
@@ -188,8 +191,8 @@ impl CertificateHeader {
         .map(Some)
     }
 
-    /// Removes what the inner service must not see: the secret, and the header of a peer that is not
-    /// trusted.
+    /// Removes what the inner service must not see: the secret, and the certificate header if the peer is
+    /// not trusted.
     pub(crate) fn hide(
         &self,
         is_trusted: bool,

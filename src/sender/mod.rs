@@ -1,15 +1,15 @@
 //! The sender of a token: proofs of a key (DPoP), and client certificates.
 //!
 //! A token can be bound to a key of the client (DPoP, RFC 9449) or to the client's certificate (mutual TLS,
-//! RFC 8705 §3). Such a token is accepted only from a client that proves that it has the key. So a stolen token is
-//! useless. The manual has pages about [DPoP](crate::manual::dpop) and about
+//! RFC 8705 §3). Such a token is accepted only from a client that proves that it has the private key. So a stolen
+//! token is useless without that key. The manual has pages about [DPoP](crate::manual::dpop) and about
 //! [certificates](crate::manual::mtls).
 
 // Step 7 of a request: confirms that the client has the key or certificate that the token is bound to.
 // Pure.
 //
-// Every token passes this one place: a validated JWT, an introspected JWT, and an opaque token. A token
-// with a cached result passes it too, since a proof belongs to one request.
+// Every token is checked here: a validated JWT, an introspected JWT, and an opaque token. A token with a
+// cached result is checked here too, because a proof belongs to one request.
 
 #[cfg(feature = "mtls")]
 mod certificate;
@@ -56,12 +56,12 @@ use crate::scheme::Scheme;
 use crate::token::{Cnf, Excerpt, Facts, Thumbprint};
 
 /// Confirms the sender of a token (RFC 7800 §3.1, RFC 8705 §3, RFC 9449 §7). `dpop` checks proofs, if this
-/// server accepts them from the issuer of the token. `now` is the wall clock. Returns the proof of a key, which
-/// must still be stored as used.
+/// server accepts them from the issuer of the token. `now` is the time of the wall clock. If the request has a
+/// new proof, returns it. The caller must still store the proof as used.
 ///
 /// # Errors
-/// If the token is bound, and the request does not prove everything that the token is bound to. Or if the
-/// token is not bound, and was sent with the scheme of a bound one.
+/// - If the token is bound, and the request does not prove everything that the token is bound to.
+/// - If the token is not bound to a key, and was sent with the scheme `DPoP`.
 pub(crate) fn confirm(
     facts: &Facts,
     presentation: &Presentation<'_>,
@@ -94,11 +94,11 @@ pub(crate) fn confirm(
     }
 }
 
-/// Confirms the sender of a token whose proof was verified a moment ago, after an introspection answer has bound
-/// the token to more.
+/// Confirms the sender of a token again. The proof of the request is already verified. Since then, an
+/// introspection answer has bound the token to something more, such as a certificate.
 ///
 /// # Errors
-/// As [`confirm`].
+/// If the request does not prove everything that the token is bound to.
 #[cfg_attr(not(feature = "http-client"), allow(dead_code))]
 pub(crate) fn confirm_again(
     facts: &Facts,

@@ -10,18 +10,17 @@ use crate::crypto::are_equal;
 use crate::observe::shown::shown;
 use crate::sender::cidr::{Cidr, cover_everything};
 
-/// The address of the peer that opened the connection: usually a proxy. Put it into the extensions of each
-/// request.
+/// The address of the peer that opened the connection, usually a proxy. Put this value into the extensions of
+/// each request.
 ///
-/// It must be the address of the TCP connection itself. An address from a header, or from the PROXY
-/// protocol, is the client's address, and is wrong here.
+/// Use the address of the TCP connection itself. An address from a header or from the PROXY protocol is wrong
+/// here, because it is the client's address.
 ///
-/// With the feature `axum`, `ConnectInfo<SocketAddr>` of axum is read if a request has no `PeerAddress`.
+/// With the feature `axum`, axum's `ConnectInfo<SocketAddr>` is read if a request has no `PeerAddress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerAddress {
-    /// An IP address. An IPv6 address that stands for an IPv4 address (`::ffff:192.0.2.1`) counts as that
-    /// IPv4 address.
+    /// An IP address. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as the IPv4 address.
     Ip(IpAddr),
     /// The connection came through a Unix socket.
     UnixSocket,
@@ -42,8 +41,8 @@ impl From<SocketAddr> for PeerAddress {
 /// The peers that may send a client's certificate in a header, for
 /// [`Builder::client_certificate_header`](crate::builder::Builder::client_certificate_header).
 ///
-/// A peer without an address is not trusted. The header of a peer that is not trusted is removed and
-/// ignored. `Debug` shows no secret.
+/// If a request has no [`PeerAddress`], its peer is trusted only by [`shared_secret`](Self::shared_secret). If
+/// a peer is not trusted, its certificate header is removed and ignored. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct TrustedPeers {
     kind: Kind,
@@ -63,18 +62,19 @@ struct HopSecret {
     secret: Box<[u8]>,
 }
 
-/// The lines of secrets that layers have removed from the request. Inner layers of this crate check them.
+/// The header lines with secrets that layers have removed from the request. Inner layers of this crate still
+/// check these lines.
 #[derive(Clone, Default)]
 struct RemovedSecrets(HeaderMap);
 
-/// The least length of a shared secret, in bytes.
+/// The minimum length of a shared secret, in bytes.
 const MIN_SECRET: usize = 32;
 
 impl TrustedPeers {
     /// Peers whose IP address is in one of these ranges: `10.1.0.0/16`, `2001:db8::/32`, or one address.
     ///
     /// [`build`](crate::builder::Builder::build) refuses a malformed range, a list without ranges, and ranges
-    /// that together cover all IPv4 or all IPv6 addresses. Everyone who can connect from one of the addresses
+    /// that together cover all IPv4 or all IPv6 addresses. A program that connects from one of the addresses
     /// can claim to be any client, so name only the addresses of proxies.
     pub fn cidrs<T: AsRef<str>>(ranges: impl IntoIterator<Item = T>) -> Self {
         let (mut parsed, mut problems) = (Vec::new(), Vec::new());
@@ -99,11 +99,12 @@ impl TrustedPeers {
         Self { kind: Kind::UnixSocket, problems: Vec::new() }
     }
 
-    /// Peers that send `secret` in the header `header`. Use it if the address of the proxy is not known.
+    /// Peers that send `secret` in the header `header`. Use this rule if the address of the proxy is not known.
     ///
-    /// `secret` is at least 32 printable ASCII characters, without a space at its ends. It is compared in
-    /// constant time. The layers remove the header from each request. The proxy must set the header on each
-    /// request, so that it replaces the client's own. Two lines of the header are not trusted.
+    /// `secret` has at least 32 printable ASCII characters, without a space at its start or end. It is compared
+    /// in constant time. The layers remove the header from each request. The proxy must set the header on each
+    /// request, so that a value from the client is replaced. A request with two lines of the header is not
+    /// trusted.
     pub fn shared_secret(header: &str, secret: impl AsRef<[u8]>) -> Self {
         let secret = secret.as_ref();
         let mut problems = Vec::new();
@@ -126,7 +127,7 @@ impl TrustedPeers {
         &self.problems
     }
 
-    /// The header of the secret, if peers prove themselves by one.
+    /// The name of the header with the secret, if peers are trusted by a secret.
     pub(super) fn secret_header(&self) -> Option<&HeaderName> {
         match &self.kind {
             Kind::Secret(secret) => secret.as_ref().map(|secret| &secret.header),
@@ -151,7 +152,7 @@ impl TrustedPeers {
         }
     }
 
-    /// Removes the secret from the request. Inner layers of this crate can still check it.
+    /// Moves the secret from the headers to the extensions, where inner layers of this crate can check it.
     pub(super) fn hide_secret(&self, headers: &mut HeaderMap, extensions: &mut Extensions) {
         let Some(name) = self.secret_header() else { return };
         let lines: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();

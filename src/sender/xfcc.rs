@@ -1,16 +1,16 @@
 //! Envoy's header `X-Forwarded-Client-Cert`.
 //!
 //! The value is a list. Each proxy that forwards a certificate appends one element. An element has pairs
-//! `key=value`, separated by `;`. A value with `,`, `;` or `=` is between double quotes, in which a
+//! `key=value`, separated by `;`. A value with `,`, `;` or `=` is in double quotes. Inside the quotes, a
 //! backslash escapes the next character.
 
 use crate::sender::decode::{Count, Problem, escaped_pem, hex};
 use crate::token::Thumbprint;
 
-/// The certificate that the first of `hops` proxies has seen.
+/// The certificate of the client that connected to the first of `hops` proxies.
 ///
-/// The list must have exactly one element for each proxy. Another element would come from the client: from
-/// its own header, or from a name in its certificate that contains a comma and is not quoted.
+/// The list must have exactly one element for each proxy. An additional element would come from the client:
+/// from the client's own header, or from a name in its certificate that contains a comma and is not quoted.
 pub(super) fn certificate(value: &[u8], hops: usize) -> Result<Thumbprint, Problem> {
     let mut elements = Vec::new();
     let mut rest = Some(value);
@@ -28,14 +28,14 @@ pub(super) fn certificate(value: &[u8], hops: usize) -> Result<Thumbprint, Probl
     elements.first().ok_or("it has no element")?.thumbprint()
 }
 
-/// The pairs of an element that matter.
+/// The values of an element that this module reads.
 #[derive(Default)]
 struct Element {
     hash: Option<Vec<u8>>,
     certificate: Option<Vec<u8>>,
 }
 
-/// What is behind a value.
+/// What follows a value.
 enum Behind<'a> {
     Pair(&'a [u8]),
     Element(&'a [u8]),
@@ -43,7 +43,7 @@ enum Behind<'a> {
 }
 
 impl Element {
-    /// Reads one element. Also returns the text of the next one.
+    /// Reads one element. Also returns the text after it, if another element follows.
     fn read(text: &[u8]) -> Result<(Self, Option<&[u8]>), Problem> {
         let mut element = Self::default();
         let mut rest = text;

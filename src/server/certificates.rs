@@ -1,7 +1,7 @@
 //! Finds the certificate of the client that sent a request.
 //!
-//! If a header of a proxy is configured, and the peer that sent the request is trusted, the header alone
-//! counts: the TLS connection is the proxy's. Otherwise, the certificate of the TLS connection counts.
+//! If a proxy's header is configured, and the peer that sent the request is trusted, only that header is
+//! read, because the TLS connection is the proxy's. Otherwise, the certificate of the TLS connection is used.
 
 use http::{Extensions, HeaderMap};
 
@@ -19,10 +19,10 @@ pub(crate) struct Certificates {
 
 #[cfg(feature = "mtls")]
 impl Certificates {
-    /// Finds the client's certificate. It must run before [`hide`](Self::hide).
+    /// Finds the client's certificate. Call this method before [`hide`](Self::hide).
     ///
     /// # Errors
-    /// If the header of a trusted peer is malformed or repeated.
+    /// Fails if the header of a trusted peer is malformed or repeated.
     #[inline]
     pub(crate) fn find(
         &self,
@@ -63,7 +63,7 @@ impl Certificates {
         self.header.is_some()
     }
 
-    /// Removes what the inner service must not see.
+    /// Removes the headers that the inner service must not see.
     pub(crate) fn hide(&self, headers: &mut HeaderMap, extensions: &mut Extensions) {
         if let Some(header) = &self.header {
             let is_trusted = self.trusted_header(headers, extensions).is_some();

@@ -25,10 +25,10 @@ use crate::server_id::ServerId;
 use crate::token::{AccessToken, Claims, ScopeToken};
 use crate::trust::TrustSettings;
 
-/// An OAuth 2.0 resource server: a handle to its configuration, keys and caches. Cloning is cheap.
+/// An OAuth 2.0 resource server: a handle to its configuration, keys and caches.
 ///
-/// Handlers get claims of type `C`. `R` makes the bodies of refusals. A clone is a handle to the same
-/// server. Two separately built servers share nothing.
+/// Handlers get claims of type `C`. `R` makes the bodies of refusals. Cloning is cheap, and a clone is a
+/// handle to the same server. Two servers that are built separately share nothing.
 pub struct ResourceServer<C = Claims, R = EmptyBody> {
     pub(super) shared: Arc<Shared<C, R>>,
 }
@@ -55,10 +55,11 @@ pub(crate) struct Shared<C, R> {
 pub struct Authenticated<C = Claims> {
     /// The access token.
     pub token: AccessToken<C>,
-    /// The headers to add to the response: `Cache-Control: private` if the token came in the query
-    /// (RFC 6750 §2.3) or in a WebSocket subprotocol; `DPoP-Nonce` and `Cache-Control: no-store` if the client's
-    /// nonce is old (RFC 9449 §8.2); `Vary` if the token is bound to a certificate that came
-    /// in a header (RFC 9440 §2.4); otherwise none.
+    /// The headers to add to the response. In most cases, there are none.
+    ///
+    /// - If the token came in the query (RFC 6750 §2.3) or in a WebSocket subprotocol: `Cache-Control: private`.
+    /// - If the client's nonce is old (RFC 9449 §8.2): `DPoP-Nonce` and `Cache-Control: no-store`.
+    /// - If the token is bound to a certificate that came in a header (RFC 9440 §2.4): `Vary`.
     pub response_headers: HeaderMap,
 }
 
@@ -67,23 +68,23 @@ impl<C, R> ResourceServer<C, R> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// From now on, each request keeps the text of its token, since a layer needs it:
-    /// `introspected_now`, `load_user`.
+    /// From now on, the text of each request's token is kept, because a layer needs the text
+    /// (`introspected_now`, `load_user`).
     pub(crate) fn keep_tokens(&self) {
         self.shared.keeps_tokens.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the inner service sees no `Authorization` with a token.
+    /// Whether a token in `Authorization` is hidden from the inner service.
     pub(crate) fn strips_authorization(&self) -> bool {
         self.shared.strips_authorization
     }
 
-    /// The subprotocol with the token of a WebSocket handshake, if it is read.
+    /// The subprotocol that contains the token of a WebSocket handshake, if such tokens are accepted.
     pub(crate) fn websocket_protocol(&self) -> Option<&TokenProtocol> {
         self.shared.websocket.as_ref()
     }
 
-    /// Whether each request keeps the text of its token.
+    /// Whether the text of each request's token is kept.
     pub(crate) fn keeps_tokens(&self) -> bool {
         self.shared.keeps_tokens.load(Ordering::Relaxed)
     }
@@ -97,7 +98,7 @@ impl<C, R> ResourceServer<C, R> {
         self.shared.resource.as_ref().map(|resource| resource.identifier.as_str())
     }
 
-    /// The challenges for a request that no scope would help.
+    /// The challenges for a refusal that no scope would prevent.
     pub(crate) fn without_scope(&self) -> &Challenges {
         &self.shared.id.without_scope
     }
@@ -113,7 +114,7 @@ impl<C, R> ResourceServer<C, R> {
             .unwrap_or_else(|_| self.challenges().clone())
     }
 
-    /// Refuses a request that used this scheme, and reports it to the log.
+    /// Refuses a request that used this scheme, and logs the refusal.
     pub(crate) fn refusal(&self, error: Error, challenges: &Challenges, scheme: Scheme) -> Refusal {
         let server = self.id();
         let refusal = Refusal::new(error, challenges, scheme);
@@ -129,7 +130,7 @@ impl<C, R> ResourceServer<C, R> {
         self.id().dpop.is_some()
     }
 
-    /// The same for a mistake in the API's code.
+    /// Refuses a request because of a mistake in the API's code, and logs the refusal.
     pub(crate) fn miswired(&self, fix: &'static str) -> Refusal {
         Refusal::wiring(fix).told(&self.shared.id.stream)
     }
@@ -151,7 +152,7 @@ impl<C, R> ResourceServer<C, R> {
         &self.shared.certificates
     }
 
-    /// Step 1 of a request: finds the credentials. `certificate` is the client's.
+    /// Step 1 of a request: finds the credentials. `certificate` is the client's certificate.
     pub(crate) fn credentials<'a>(
         &'a self,
         head: Head<'a>,
@@ -173,8 +174,8 @@ impl<C, R> ResourceServer<C, R> {
 
 impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// Authenticates the head of a request, for callers outside Tower. The head is not changed: a token
-    /// in the query stays in the URI, and a token in `Sec-WebSocket-Protocol` stays in that field. A client's
-    /// certificate in a header stays there, too, even if the peer is not trusted: do not read that header.
+    /// in the query stays in the URI, and a token in `Sec-WebSocket-Protocol` stays in that field. A header with
+    /// a client's certificate stays, too, even if the peer is not trusted, so do not read that header.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -204,7 +205,7 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// The refusal. [`Refusal::into_response`] converts it to a response.
+    /// Returns the refusal. [`Refusal::into_response`] converts the refusal to a response.
     pub async fn authenticate(&self, parts: &Parts) -> Result<Authenticated<C>, Refusal> {
         let refuse =
             |error| self.refusal(error, self.challenges(), self.used_scheme(&parts.headers));
@@ -237,8 +238,8 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     ///
     /// All checks of [`authenticate`](Self::authenticate) apply, with the same limits: a token has at most
     /// 16 KiB, and the call waits at most 6 s for the network. A token that is bound to its sender (`cnf`) is
-    /// always refused, because there is no request that its proof could name (RFC 7800 §3.1). Limit how long
-    /// a client may stay connected before its first message.
+    /// always refused, because a message outside a request contains no proof of the sender (RFC 7800 §3.1).
+    /// Limit how long a client may stay connected before its first message.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -263,8 +264,8 @@ impl<C: Send + Sync + 'static, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// The refusal, as of a request with this token. A text that is not a token at all is refused as a
-    /// malformed token: 401 `invalid_token`.
+    /// Returns the same refusal as for a request with this token. If the text cannot be a token, the refusal
+    /// is that of a malformed token: 401 `invalid_token`.
     pub async fn authenticate_token(&self, token: &str) -> Result<AccessToken<C>, Refusal> {
         let refuse = |error| self.refusal(error, self.challenges(), Scheme::Bearer);
         let problem = "the text is not a token68 (RFC 9110 section 11.2)";

@@ -1,32 +1,32 @@
-//! What an OpenAPI document says about a server.
+//! The security scheme of a server for an OpenAPI document.
 
 use serde::Serialize;
 
 use crate::issuer::settings::KeyConfig;
 use crate::server::ResourceServer;
 
-/// A security scheme object of an OpenAPI document: plain data that serializes as OpenAPI 3.1 asks.
+/// A security scheme object of an OpenAPI document: plain data that serializes as OpenAPI 3.1 requires.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum SecurityScheme {
     /// Tokens of one authorization server with metadata.
     OpenIdConnect {
-        /// The URL of its metadata.
+        /// The URL of the authorization server's metadata.
         open_id_connect_url: String,
     },
-    /// Bearer tokens (RFC 6750).
+    /// Tokens in the field `Authorization` with this HTTP scheme.
     Http {
-        /// The HTTP scheme: `bearer`.
+        /// The HTTP scheme: `bearer` (RFC 6750), or `dpop` (RFC 9449) if every token must be bound to a key.
         scheme: String,
     },
 }
 
 impl<C, R> ResourceServer<C, R> {
-    /// The security scheme for an OpenAPI document. A server with one issuer that is discovered under its
-    /// well-known name has the type `openIdConnect`, with the URL of that issuer's metadata. Every other server has the type
-    /// `http` with the scheme `bearer`.
-    /// [`Policy::openapi_security`](crate::policy::Policy::openapi_security) is for the operations.
+    /// The security scheme for an OpenAPI document. If the server has exactly one issuer, and discovers that
+    /// issuer at its well-known URL, the type is `openIdConnect`, with the URL of the issuer's metadata. For
+    /// every other server, the type is `http`, with the scheme `bearer`, or `dpop` if `Dpop::required` is set.
+    /// For the operations, see [`Policy::openapi_security`](crate::policy::Policy::openapi_security).
     ///
     /// ```
     /// use serde_json::json;

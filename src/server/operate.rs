@@ -20,7 +20,7 @@ pub struct NotReady {
 }
 
 impl NotReady {
-    /// The names of those issuers.
+    /// The names of the issuers that were not ready.
     pub fn issuers(&self) -> &[String] {
         &self.issuers
     }
@@ -35,7 +35,8 @@ impl fmt::Display for NotReady {
 impl std::error::Error for NotReady {}
 
 impl<C, R> ResourceServer<C, R> {
-    /// The state of each issuer's keys and introspection. This makes no request.
+    /// The state of each issuer's keys and introspection, and of the store of used proofs (DPoP). This method
+    /// makes no request.
     pub fn health(&self) -> Health {
         let trust = self.authenticator().trust.load();
         let tenants = trust.tenants.as_ref().map_or_else(Vec::new, |tenants| tenants.known());
@@ -78,8 +79,8 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// Lists the issuers that are not ready at the deadline. Returns at once outside a tokio runtime, or
-    /// if the runtime has no timer (`enable_time`).
+    /// Lists the issuers that are not ready at the deadline. Outside a tokio runtime, or in a runtime without
+    /// a timer (`enable_time`), this method fetches nothing and does not wait.
     pub async fn ready(&self, deadline: Duration) -> Result<(), NotReady> {
         let all = async {
             loop {
@@ -113,9 +114,9 @@ impl<C, R> ResourceServer<C, R> {
         }
     }
 
-    /// The last good key set of each issuer whose keys are fetched. Pass it to
-    /// [`Issuer::seed`](crate::Issuer::seed) in the next process. That process can then validate tokens
-    /// even if the issuer is down.
+    /// The last good key set of each issuer whose keys are fetched. In the next process, pass each key set
+    /// to the [`Issuer::seed`](crate::Issuer::seed) of its issuer. That process can then validate tokens even
+    /// if the issuer is down.
     pub fn export_keys(&self) -> Vec<KeySeed> {
         let trust = self.authenticator().trust.load();
         trust.issuers.iter().filter_map(|issuer| issuer.keys.export()).collect()

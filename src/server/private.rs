@@ -1,18 +1,19 @@
 //! The headers for the response to a request that passed.
 //!
-//! The response to a request whose client certificate came in a header, and whose token is bound to it,
-//! gets `Vary` with the name of that header (RFC 9440 §2.4). The header itself, `Client-Cert` and
-//! `Client-Cert-Chain` are removed from that response (§2.2, §2.3).
+//! If the token is bound to a client certificate that came in a header, the response gets `Vary` with the
+//! name of that header (RFC 9440 §2.4). The header itself, `Client-Cert` and `Client-Cert-Chain` are removed
+//! from that response (§2.2, §2.3).
 //!
-//! The response to a request whose proof had an old nonce gets a fresh one, in `DPoP-Nonce`, and no cache may
-//! store it (RFC 9449 §8.2).
+//! If the proof of the request has an old nonce, the response gets a fresh nonce in `DPoP-Nonce`, and no cache
+//! may store the response (RFC 9449 §8.2).
 //!
-//! The response to a request with a query token (RFC 6750 §2.3), or with a token in a WebSocket subprotocol,
-//! is made private.
+//! If the token came in the query (RFC 6750 §2.3) or in a WebSocket subprotocol, a successful response is made
+//! private.
 //!
-//! A shared cache stores no response to a request with `Authorization` (RFC 9111 §3.5). This rule does not
-//! cover the other methods. A query token is a part of the URL, and the URL is the key of a cache. So `Cache-Control` is set to
-//! `private`, unless it is already at least as strict:
+//! The reason: a shared cache stores no response to a request with `Authorization`, unless the response allows
+//! it (RFC 9111 §3.5). This rule does not cover tokens in other places. A query token is a part of the URL, and
+//! the URL is the key of a cache. So `Cache-Control` is set to `private`, unless it is already at least as
+//! strict:
 //!
 //! - `private` is strict enough only without an argument: `private="set-cookie"` excludes only that
 //!   field from shared caches (RFC 9111 §5.2.2.7);
@@ -33,7 +34,7 @@ use crate::token::Facts;
 /// Fields that some caches obey instead of `Cache-Control`, in addition to those of RFC 9213.
 const OTHER_FIELDS: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-expires"];
 
-/// The end of the names of fields for one kind of cache (RFC 9213 §2).
+/// How the name of a field for one kind of cache ends (RFC 9213 §2).
 const TARGETED: &str = "-cache-control";
 
 /// The headers for the response to a request that passed.
@@ -43,7 +44,7 @@ pub(crate) struct ResponseHeaders {
     nonce: Option<HeaderValue>,
     /// Whether the response must be private.
     private: bool,
-    /// The header of the request with the client's certificate, if the response depends on it.
+    /// The name of the request's header with the client's certificate, if the response depends on it.
     certificate: Option<HeaderName>,
 }
 
@@ -63,7 +64,8 @@ impl ResponseHeaders {
         Self { nonce: None, private, certificate }
     }
 
-    /// The same for this token: only a bound token makes the response depend on the certificate.
+    /// The headers for a request with this token. Only a token that is bound to a certificate makes the
+    /// response depend on the certificate.
     pub(crate) fn about(mut self, facts: &Facts) -> Self {
         if facts.cnf.is_none_or(|cnf| cnf.certificate.is_none()) {
             self.certificate = None;
@@ -71,7 +73,7 @@ impl ResponseHeaders {
         self
     }
 
-    /// The same with a nonce for the client.
+    /// Adds a nonce for the client.
     pub(crate) fn with_nonce(mut self, nonce: Option<HeaderValue>) -> Self {
         self.nonce = nonce;
         self
@@ -82,7 +84,7 @@ impl ResponseHeaders {
         self.private || self.certificate.is_some() || self.nonce.is_some()
     }
 
-    /// Only a successful response is made private.
+    /// Adds the headers to a response. Only a successful response is made private.
     pub(crate) fn add_to(&self, headers: &mut HeaderMap, is_success: bool) {
         if self.private && is_success {
             add_private(headers);
@@ -106,7 +108,7 @@ impl ResponseHeaders {
 const CERTIFICATES: [HeaderName; 2] =
     [HeaderName::from_static("client-cert"), HeaderName::from_static("client-cert-chain")];
 
-/// Names a header of the request on which the response depends, unless it is named (RFC 9110 §12.5.5).
+/// Adds the name of a request header to `Vary`, unless `Vary` names it already (RFC 9110 §12.5.5).
 fn add_vary(name: &HeaderName, headers: &mut HeaderMap) {
     let is_named = headers.get_all(VARY).iter().any(|line| {
         line.as_bytes().split(|byte| *byte == b',').any(|own| {
@@ -158,7 +160,8 @@ fn private(headers: &HeaderMap) -> Option<HeaderValue> {
     }
     let rest = directives.iter().filter(|one| !for_shared_caches(one)).map(|one| one.text);
     let all: Vec<&[u8]> = std::iter::once(&b"private"[..]).chain(rest).collect();
-    // Parts of valid field values form a valid field value. If not, `private` alone is enough.
+    // The parts come from valid field values, so the new value is valid. If it were not, `private` alone
+    // would be enough.
     Some(
         HeaderValue::from_bytes(&all.join(&b", "[..]))
             .unwrap_or(HeaderValue::from_static("private")),

@@ -1,7 +1,7 @@
 //! A service for the readiness probe of a platform.
 //!
-//! The service requires no credentials. So mount it at a place that only the platform can reach. The
-//! response is:
+//! The service requires no credentials, so mount it where only the platform can reach it. The response
+//! is:
 //!
 //! | state | status | body |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 //! | an issuer has no usable keys, or its introspection does not work | 503 | the same with `"ready":false` |
 //!
 //! Each readiness probe starts the fetches of keys that are due. If an introspection endpoint has
-//! failed, the probe also sends a random text as a token to the endpoint, at most once in each back-off
+//! failed, the probe also sends a random text as a token to that endpoint, at most once per back-off
 //! pause. So an instance becomes ready even if it gets no other requests. Do not use this service for a
 //! liveness probe: a restart does not repair an issuer.
 
@@ -29,7 +29,7 @@ use crate::server::ResourceServer;
 use crate::token::Claims;
 
 /// Answers readiness probes.
-/// [`ResourceServer::readiness_service`](crate::ResourceServer::readiness_service) creates it.
+/// [`ResourceServer::readiness_service`](crate::ResourceServer::readiness_service) creates this service.
 pub struct ReadinessService<B, C = Claims, R = EmptyBody> {
     server: ResourceServer<C, R>,
     body: PhantomData<fn() -> B>,

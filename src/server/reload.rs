@@ -8,9 +8,9 @@ use crate::server::ResourceServer;
 
 impl<C, R> ResourceServer<C, R> {
     /// Replaces all trusted issuers and audiences at once, while requests are served. The other settings
-    /// do not change. So the [`resource`](crate::builder::Builder::resource) of the builder stays an audience
-    /// of the server, because challenges and metadata still name it. For an issuer with audiences of its own, add it
-    /// to them: they replace the audiences of the server.
+    /// do not change. The [`resource`](crate::builder::Builder::resource) of the builder stays an audience
+    /// of the server, because challenges and metadata still name it. If an issuer has its own audiences, they
+    /// replace the audiences of the server. So add the resource to them.
     ///
     /// A request uses either the old configuration or the new configuration, never a mixture. A waiting
     /// request uses the new configuration. It may wait again for new issuers, but its deadline does not
@@ -37,7 +37,8 @@ impl<C, R> ResourceServer<C, R> {
     /// ```
     ///
     /// # Errors
-    /// As [`Builder::build`](crate::builder::Builder::build). After an error, the old configuration stays.
+    /// Fails for the same settings as [`Builder::build`](crate::builder::Builder::build). After an error, the
+    /// old configuration stays.
     pub fn reload<I: Into<Issuer>, A: Into<String>>(
         &self,
         issuers: impl IntoIterator<Item = I>,
@@ -63,8 +64,8 @@ impl<C, R> ResourceServer<C, R> {
                 return Err(ConfigError { problems });
             }
             let next = Arc::new(next);
-            // User-supplied rules were called, so no lock may be held. If another reload was faster,
-            // this reload starts again from the new configuration.
+            // No lock may be held here, because `settings.trust` calls user-supplied rules. If another
+            // reload was faster, this reload starts again from the configuration of that reload.
             if Arc::ptr_eq(&trust.compare_and_swap(&before, Arc::clone(&next)), &before) {
                 next.tell_of_seeds();
                 return Ok(());

@@ -19,7 +19,8 @@ pub(crate) struct Settings {
     pub(crate) query_token: bool,
     /// The audience that is the resource identifier.
     pub(crate) resource: Option<String>,
-    /// The subprotocol with the token of a WebSocket handshake, if it is read.
+    /// The subprotocol that contains the token of a WebSocket handshake, if such tokens are
+    /// accepted.
     pub(crate) websocket: Option<TokenProtocol>,
     pub(crate) certificates: Certificates,
     pub(crate) keep_raw_tokens: bool,
@@ -94,8 +95,8 @@ impl ChallengeSettings {
         let before = problems.len();
         problems.extend(self.realm_problem(&config.realm));
         if problems.len() > before {
-            // Leave out the invalid realm. Otherwise the check of each parameter would report the problem
-            // of the realm.
+            // Leave out the invalid realm. Otherwise the check of each parameter would report the
+            // realm again.
             config.realm.clear();
         }
         for param in &self.config.params {

@@ -15,7 +15,7 @@ use super::fault::Fault;
 
 pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-/// The good response, or the response that the fault replaces it with.
+/// Applies the fault to the good response.
 pub(super) async fn misbehave(fault: Fault, good: Answer) -> Answer {
     let half = |body: &Bytes| body.slice(..body.len() / 2);
     match fault {
@@ -94,7 +94,7 @@ pub(crate) fn typed_answer(content_type: &str, body: String) -> Answer {
     answer
 }
 
-/// An error by RFC 6749 §5.2.
+/// An error response (RFC 6749 §5.2).
 pub(crate) fn error(status: StatusCode, code: &str) -> Answer {
     let mut answer = json_answer(json!({ "error": code }).to_string());
     *answer.status_mut() = status;

@@ -35,7 +35,7 @@ impl TestIssuerBuilder {
         self
     }
 
-    /// The clock for the times in tokens.
+    /// The clock for the times in tokens. The default is the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -50,7 +50,7 @@ impl TestIssuerBuilder {
     /// Starts the HTTP server.
     ///
     /// # Errors
-    /// If the address can't be bound.
+    /// Fails if the address can't be bound.
     pub async fn start(self) -> std::io::Result<TestIssuer> {
         let listener = server::bind(self.bind).await?;
         let address = listener.local_addr()?;
@@ -60,8 +60,8 @@ impl TestIssuerBuilder {
         Ok(issuer)
     }
 
-    /// An issuer with the name `url` and without an HTTP server. Pass its keys to the resource
-    /// server in code.
+    /// Creates an issuer with the name `url` and without an HTTP server. Pass its keys to the
+    /// resource server in code, for example with [`Issuer::jwks`](crate::Issuer::jwks).
     pub fn in_process(self, url: &str) -> TestIssuer {
         self.build(url.to_owned(), None)
     }
@@ -109,7 +109,7 @@ impl TestIssuer {
     /// Starts an issuer with an HTTP server on a free port of this machine.
     ///
     /// # Errors
-    /// If no port can be bound.
+    /// Fails if no port can be bound.
     pub async fn start() -> std::io::Result<Self> {
         Self::builder().start().await
     }
@@ -127,7 +127,7 @@ impl TestIssuer {
     /// Starts the HTTP server again at the same address.
     ///
     /// # Errors
-    /// If the address can't be bound, or the issuer never had an HTTP server.
+    /// Fails if the address can't be bound, or if the issuer never had an HTTP server.
     pub async fn restart(&self) -> std::io::Result<()> {
         let address = self.shared.address.ok_or(std::io::ErrorKind::AddrNotAvailable)?;
         self.stop();

@@ -1,9 +1,9 @@
-//! Client certificates for tests of tokens that are bound to one (RFC 8705).
+//! Client certificates for tests of tokens that are bound to a certificate (RFC 8705).
 
 use std::fmt;
 
-/// A self-signed client certificate with its private key. A client needs no other one: its chain is not checked
-/// (RFC 8705 §6.2).
+/// A self-signed client certificate with its private key. It needs no chain of issuers, because a resource server
+/// need not check the chain (RFC 8705 §6.2).
 ///
 /// ```
 /// use tower_resource_server::test_issuer::{TestCertificate, TestIssuer};
@@ -22,7 +22,8 @@ pub struct TestCertificate {
 }
 
 impl TestCertificate {
-    /// Makes a certificate and its key. `name` is its subject alternative name: a host name, such as `client`.
+    /// Makes a key and a certificate. `name` is the subject alternative name of the certificate: a host name, such
+    /// as `client`.
     ///
     /// # Panics
     /// If `name` is not ASCII.

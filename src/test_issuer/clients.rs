@@ -36,12 +36,13 @@ enum Proof {
 }
 
 impl TestClient {
-    /// A client with a secret. It sends the secret in the header or the form, or signs with it.
+    /// A client with a secret. The client sends the secret in the header or the form, or signs an
+    /// assertion with it.
     pub fn secret(id: &str, secret: &str) -> Self {
         Self { id: Some(id.to_owned()), proof: Proof::Secret(secret.to_owned()) }
     }
 
-    /// A client that signs with the private key of this PEM public key.
+    /// A client that signs assertions. `pem` is its public key.
     pub fn public_key(id: &str, pem: &str) -> Self {
         Self { id: Some(id.to_owned()), proof: Proof::PublicKey(pem.into()) }
     }
@@ -51,8 +52,8 @@ impl TestClient {
         Self { id: None, proof: Proof::Bearer(token.to_owned()) }
     }
 
-    /// A client with a certificate (RFC 8705 §2). A TLS proxy in front of the issuer must have
-    /// checked the certificate; the issuer itself does not see it.
+    /// A client with a certificate (RFC 8705 §2). A TLS proxy in front of the issuer must check the
+    /// certificate. The issuer itself does not see the certificate.
     pub fn certificate(id: &str) -> Self {
         Self { id: Some(id.to_owned()), proof: Proof::Certificate }
     }
@@ -83,8 +84,8 @@ impl Clients {
         self.known.push(client);
     }
 
-    /// The caller, by RFC 6749 §2.3, RFC 7523 §3 and RFC 8705 §2. `None` if there are no
-    /// credentials, or bad ones. `audiences` are the issuer's names in an assertion.
+    /// Authenticates the caller (RFC 6749 §2.3, RFC 7523 §3, RFC 8705 §2). Returns `None` without
+    /// valid credentials. `audiences` are the texts that an assertion may have in `aud`.
     pub(crate) fn authenticate(
         &mut self,
         headers: &HeaderMap,
@@ -155,7 +156,8 @@ impl Clients {
         (verified.is_some() && self.assertions.insert(jti)).then_some(Caller { id, method })
     }
 
-    /// Whether a known client has this id and this proof. If no client is known, all are accepted.
+    /// Whether a known client has this id and these credentials. If no client is known, every
+    /// client is accepted.
     fn knows(&self, id: Option<&str>, proof: impl Fn(&Proof) -> bool) -> bool {
         self.known.is_empty()
             || self.known.iter().any(|client| client.id.as_deref() == id && proof(&client.proof))
@@ -172,7 +174,7 @@ fn verification_key(proof: &Proof, algorithm: Algorithm) -> Option<VerificationK
     }
 }
 
-/// One form-encoded value (RFC 6749 appendix B).
+/// Decodes one form-encoded value (RFC 6749 appendix B).
 fn decode(text: &str) -> Option<String> {
     form_urlencoded::parse(format!("v={text}").as_bytes()).next().map(|(_, value)| value.into())
 }

@@ -28,7 +28,7 @@ pub enum Fault {
     Slow(Duration),
     /// No response at all.
     Hang,
-    /// Another status with the good body.
+    /// This status, with the good body.
     Status(u16),
     /// Status 503 with `Retry-After` in seconds.
     Busy(u32),
@@ -40,9 +40,9 @@ pub enum Fault {
     Garbage,
     /// The first half of the good body.
     Truncated,
-    /// The header fields, then one octet a second.
+    /// The header fields, and then one space per second without an end.
     Trickle,
-    /// Status 200 and JSON of this number of octets.
+    /// Status 200 and a JSON text that is longer than this number of octets.
     Oversize(usize),
     /// Status 200 and this body.
     Body(String),

@@ -1,4 +1,4 @@
-//! The tokens that the issuer minted: whether a token is active, and its claims.
+//! The tokens that the issuer minted. Decides whether a token is active, and finds its claims.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,7 +29,8 @@ impl Tokens {
         self.revoked.insert(token.to_owned());
     }
 
-    /// The claims of an active token (RFC 7662 §2.2): minted here, not revoked, not expired.
+    /// The claims of an active token (RFC 7662 §2.2): a token that this issuer minted, and that is
+    /// neither revoked nor expired.
     pub(crate) fn active(&self, token: &str, now: u64) -> Option<Map<String, Value>> {
         if self.revoked.contains(token) {
             return None;

@@ -17,19 +17,20 @@ use crate::token::{AccessToken, NumericDate, Payload, json as strict};
 use crate::trust::TrustedIssuer;
 
 /// Puts an [`AccessToken`] with these claims into every request, as if `server` had authenticated
-/// it. The server's handlers, [`require`](ResourceServer::require) and layers accept it. This needs
-/// no key, no issuer and no network.
+/// it. The server's handlers, [`require`](ResourceServer::require) and layers accept this token.
+/// The test needs no key, no issuer and no network.
 ///
-/// The claims are a JSON object in the form of the server's issuer. Scope and client are read from
-/// the claims that the issuer's profile names. The API's own claims type is read from the whole
-/// object. If the server has several issuers, `iss` selects one; the default is the first. If you
-/// do not set `iss`, `sub` (`alice`), the audience, the client (`app`), `iat`, `exp` or `jti`, it
-/// is added. To leave one out, set it to `null`.
+/// The claims are a JSON object, with the claim names that the server's issuer uses. Scope and
+/// client are read from the claims that the issuer's profile names. The API's own claims type is
+/// read from the whole object. If the server has several issuers, `iss` selects one of them. The
+/// default is the first. These claims are added if you do not set them: `iss`, `sub` (`alice`), the
+/// audience, the client (`app`), `iat`, `exp` and `jti`. To leave one of them out, set it to
+/// `null`.
 ///
-/// This skips authentication, and so every check of the token: `typ`, times, audience, required
-/// claims, and [validators](crate::builder::Builder::validator). To test these, mint a token with
-/// [`TestIssuer::token`](super::TestIssuer::token). The access token belongs to the server's
-/// current configuration.
+/// `inject` skips authentication, and so every check of the token: `typ`, times, audience, required
+/// claims, and [validators](crate::builder::Builder::validator). To test these checks, mint a token
+/// with [`TestIssuer::token`](super::TestIssuer::token). The access token belongs to the server's
+/// configuration at the time of the call, so call `inject` after a reload.
 ///
 /// ```
 /// # #[cfg(feature = "axum")]
@@ -67,7 +68,7 @@ use crate::trust::TrustedIssuer;
 ///
 /// # Panics
 /// If `claims` is not an object, names an issuer that the server does not trust, or does not fit
-/// the profile or the API's claims type.
+/// the profile or the API's claims type. Also if the server has no issuer, only a resolver.
 #[track_caller]
 pub fn inject<C: Send + Sync + 'static, R>(
     server: &ResourceServer<C, R>,

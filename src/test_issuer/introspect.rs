@@ -31,7 +31,7 @@ pub(crate) fn introspection(issuer: &Arc<Shared>, headers: &HeaderMap, body: &[u
         content_type: text(headers.get(CONTENT_TYPE)),
     });
     let Some(caller) = caller else {
-        // RFC 7662 §2.3 and RFC 9701 §4.
+        // 401 by RFC 7662 §2.3, but 400 for a signed answer (RFC 9701 §4).
         let status = if signed { StatusCode::BAD_REQUEST } else { StatusCode::UNAUTHORIZED };
         return error(status, "invalid_client");
     };
@@ -55,12 +55,12 @@ pub(crate) fn introspection(issuer: &Arc<Shared>, headers: &HeaderMap, body: &[u
     typed_answer(SIGNED, jwt.raw_payload(claims.to_string()).sign())
 }
 
-/// RFC 7662 §2.2.
+/// The members of an introspection response (RFC 7662 §2.2).
 fn answer(claims: Option<Map<String, Value>>) -> Value {
     match claims {
         None => json!({ "active": false }),
         Some(mut claims) => {
-            // RFC 9449 §6.2: a token that is bound to a key has another type.
+            // RFC 9449 §6.2: a token that is bound to a key has another `token_type`.
             let is_bound = claims.get("cnf").is_some_and(|cnf| cnf.get("jkt").is_some());
             let kind = if is_bound { "DPoP" } else { "Bearer" };
             claims.entry("token_type").or_insert_with(|| json!(kind));
@@ -70,7 +70,7 @@ fn answer(claims: Option<Map<String, Value>>) -> Value {
     }
 }
 
-/// RFC 7009 §2: 200, whether or not there is such a token.
+/// Revokes a token. The response is 200, even if there is no such token (RFC 7009 §2).
 pub(crate) fn revocation(issuer: &Arc<Shared>, headers: &HeaderMap, body: &[u8]) -> Answer {
     let (caller, form) = read(issuer, headers, body);
     if caller.is_none() {

@@ -12,7 +12,7 @@ use super::keys::{TestKey, pem};
 use super::state::{Counts, Documents, IntrospectionCall, Shared};
 use crate::crypto::Algorithm;
 
-/// The bundled issuer. All clones are the same issuer. The server stops when the last clone is
+/// The bundled issuer. All clones are the same issuer. The HTTP server stops when the last clone is
 /// dropped.
 #[derive(Clone)]
 pub struct TestIssuer {
@@ -44,23 +44,23 @@ impl TestIssuer {
         self.shared.jwks()
     }
 
-    /// The newest key as PEM text; `None` for a secret.
+    /// The newest public key as PEM text. `None` for an HMAC secret.
     pub fn public_key_pem(&self) -> Option<String> {
         Some(pem("PUBLIC KEY", &self.shared.state().keys.last()?.spki()?))
     }
 
-    /// The newest private key as PEM text, for a client in a test that signs. `None` for a secret
+    /// The newest private key as PEM text, for a test client that signs. `None` for an HMAC secret
     /// and for ML-DSA.
     pub fn private_key_pem(&self) -> Option<String> {
         Some(pem("PRIVATE KEY", &self.shared.state().keys.last()?.pkcs8()?))
     }
 
-    /// The newest key as octets; `None` if it is not a secret.
+    /// The newest key as octets. `None` if the key is not an HMAC secret.
     pub fn secret(&self) -> Option<Vec<u8>> {
         self.shared.state().keys.last()?.secret().map(<[u8]>::to_vec)
     }
 
-    /// Adds a key and returns its kid. The issuer signs with it from now on.
+    /// Adds a key and returns its kid. From now on, the issuer signs with the new key.
     pub fn add_key(&self, algorithm: Algorithm) -> String {
         let mut state = self.shared.state();
         state.minted_keys += 1;
@@ -69,7 +69,8 @@ impl TestIssuer {
         kid
     }
 
-    /// Replaces all keys with a new one of the same algorithm and returns its kid.
+    /// Replaces all keys with one new key, and returns its kid. The new key has the algorithm of
+    /// the newest old key.
     pub fn rotate(&self) -> String {
         let algorithm = self.key_of(None).1;
         self.shared.state().keys.clear();
@@ -90,7 +91,8 @@ impl TestIssuer {
         }
     }
 
-    /// Adds entries to the key set, without any check.
+    /// Sets additional entries of the key set. They are not checked. A second call replaces the
+    /// entries of the first.
     pub fn set_extra_jwks(&self, entries: impl IntoIterator<Item = Value>) {
         self.shared.state().extra_jwks = entries.into_iter().collect();
     }
@@ -110,7 +112,7 @@ impl TestIssuer {
         self.shared.state().cache_control = Some(value.to_owned());
     }
 
-    /// Gives an endpoint a fault, or removes it with [`Fault::None`].
+    /// Sets the fault of an endpoint. [`Fault::None`] removes the fault.
     pub fn set_fault(&self, endpoint: Endpoint, fault: Fault) {
         self.shared.state().faults.insert(endpoint, fault);
     }
@@ -130,13 +132,14 @@ impl TestIssuer {
         format!("{}/introspect", self.shared.url)
     }
 
-    /// Allows a client to introspect and revoke. Without any such client, every caller with some
-    /// credentials may do so.
+    /// Allows a client to introspect and revoke. If no client is registered, every caller that
+    /// sends a secret, a bearer token or only a `client_id` may do so. A signed assertion is
+    /// accepted only from a registered client.
     pub fn register_client(&self, client: TestClient) {
         self.shared.state().clients.register(client);
     }
 
-    /// Revokes a token, like a call of the revocation endpoint (RFC 7009).
+    /// Revokes a token, as a call of the revocation endpoint does (RFC 7009).
     pub fn revoke(&self, token: &str) {
         self.shared.state().tokens.revoke(token);
     }
@@ -154,7 +157,7 @@ impl TestIssuer {
         self.with_key(kid, |key| (key.kid.clone(), key.algorithm))
     }
 
-    /// Whether the key belongs to the family of `algorithm`.
+    /// Whether the key can sign with `algorithm`.
     pub(crate) fn can(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
         let rsa = |algorithm: Algorithm| matches!(&algorithm.name()[..1], "R" | "P");
         self.with_key(kid, |key| {

@@ -45,10 +45,11 @@ impl TestKey {
         Self { kid, algorithm, pair }
     }
 
-    /// Signs with `algorithm`. It may be another algorithm of the key's family.
+    /// Signs with `algorithm`. An RSA key signs with any RSA algorithm, and an HMAC secret with any
+    /// HMAC algorithm. All other keys sign with their own algorithm, whatever `algorithm` is.
     ///
     /// # Panics
-    /// If the key can't sign with it.
+    /// If `algorithm` is not RSA for an RSA key, or not HMAC for a secret.
     pub(crate) fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -77,7 +78,7 @@ impl TestKey {
         }
     }
 
-    /// The public key as a JWK; `None` for a secret, which is never published.
+    /// The public key as a JWK. `None` for a secret, which is never published.
     pub(crate) fn jwk(&self) -> Option<Value> {
         let mut jwk = match &self.pair {
             Pair::Rsa(pair) => json!({
@@ -86,7 +87,7 @@ impl TestKey {
                 "e": encode(pair.public_key().exponent().big_endian_without_leading_zero()),
             }),
             Pair::Ecdsa(pair) => {
-                // Uncompressed point: 4, x, y.
+                // An uncompressed point: the octet 4, then x, then y.
                 let point = pair.public_key().as_ref();
                 let (x, y) = point[1..].split_at((point.len() - 1) / 2);
                 let crv = match self.algorithm {
@@ -153,7 +154,7 @@ pub(crate) fn hmac_with(algorithm: Algorithm, secret: &[u8], input: &[u8]) -> Ve
     hmac::sign(&hmac::Key::new(mac, secret), input).as_ref().to_vec()
 }
 
-/// Random octets, base64url.
+/// Random octets as base64url text.
 pub(crate) fn random_text(octets: usize) -> String {
     encode(random(octets))
 }

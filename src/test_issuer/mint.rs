@@ -130,34 +130,37 @@ impl<'a> TokenBuilder<'a> {
         self
     }
 
-    /// Uses this text as the header, even if it is not valid JSON.
+    /// Uses this text as the header, even if the text is not valid JSON.
     pub fn raw_header(mut self, header: &str) -> Self {
         self.raw_header = Some(header.to_owned());
         self
     }
 
-    /// Uses this text as the claims, even if it is not valid JSON.
+    /// Uses these octets as the claims, even if they are not valid JSON.
     pub fn raw_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
         self.raw_payload = Some(payload.into());
         self
     }
 
-    /// Signs with the key of this kid. The default is the newest key.
+    /// Signs with the issuer's key that has this kid. The default is the newest key.
     pub fn key(mut self, kid: &str) -> Self {
         self.key = Some(kid.to_owned());
         self
     }
 
-    /// Signs with HMAC and these octets as the secret. They may be those of a public key.
+    /// Signs with HMAC and these octets as the secret. The octets may be those of a public key. Also set
+    /// `alg` to an HMAC algorithm with [`header`](Self::header), unless the issuer's key is an HMAC secret.
     pub fn hmac_key(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.secret = Some(secret.into());
         self
     }
 
-    /// Mints the token.
+    /// Mints the token. If the issuer's key can't sign with the `alg` of the header, the key signs with its
+    /// own algorithm.
     ///
     /// # Panics
-    /// If the issuer has no such key, or the key can't sign with the `alg` of the header.
+    /// If the issuer has no such key. Also if [`hmac_key`](Self::hmac_key) is set, and the `alg` of the header
+    /// is an algorithm with a public key.
     pub fn sign(self) -> String {
         let kid = self.key.as_deref();
         let mut header = self.header;
@@ -183,11 +186,11 @@ impl<'a> TokenBuilder<'a> {
         token
     }
 
-    /// Mints an opaque token: a random text, whose meaning only the issuer knows (RFC 7662).
-    /// Settings of the header and the key have no effect.
+    /// Mints an opaque token: a random text whose meaning only the issuer knows (RFC 7662). Settings of
+    /// the header and the key have no effect, and neither has [`raw_payload`](Self::raw_payload).
     pub fn opaque(self) -> String {
-        // 256 bits: RFC 6750 §5.2 requires tokens that can't be guessed, RFC 6749 §10.10 requires
-        // 128 bits.
+        // 256 bits: RFC 6750 §5.2 requires tokens that can't be guessed, and RFC 6749 §10.10 requires at
+        // least 128 bits.
         let handle = keys::random_text(32);
         self.issuer.shared.state().tokens.remember_handle(&handle, self.claims);
         handle

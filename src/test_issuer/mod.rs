@@ -1,19 +1,21 @@
 //! A small authorization server for tests, in process and over HTTP.
 //!
-//! It mints any access token that a test needs, serves its metadata and keys, rotates keys, counts
-//! requests, and simulates faults. It gives a token to every caller, so never use it in production.
+//! The issuer mints any access token that a test needs, serves its metadata and keys, rotates keys,
+//! counts requests, and simulates faults. It gives a token to every caller, so never use it in
+//! production.
 //!
 //! To test only handlers, use [`inject`]: it puts an access token into a request without
 //! authentication.
 //!
-//! [`TestIssuer::token_for`] signs a token for one server, with its audience and its provider's
-//! claims. [`TestIssuer::token`] has the claims of RFC 9068 and the audience
-//! `https://api.example.com`, so a server with another audience refuses it.
+//! [`TestIssuer::token_for`] starts a token for one server, with the server's audience and the
+//! claims of its provider. [`TestIssuer::token`] starts a token with the claims of RFC 9068 and the
+//! audience `https://api.example.com`. A server with another audience refuses such a token.
 //!
 //! A test has two kinds of time:
 //!
-//! - Ages and the times of tokens use the [`Clock`](crate::clock::Clock). To control it, give a
-//!   [`TestClock`](crate::clock::TestClock) to the builders of the server and of the issuer.
+//! - Ages and the times in tokens come from the [`Clock`](crate::clock::Clock). To control the
+//!   clock, give the same [`TestClock`](crate::clock::TestClock) to the builders of the server and
+//!   the issuer.
 //! - Deadlines use tokio's timers. With `#[tokio::test(start_paused = true)]`, tokio jumps to the
 //!   next timer when all tasks are idle. A task that waits for a socket counts as idle. So a fetch
 //!   over HTTP reaches its deadline at once, and the answer is 503.

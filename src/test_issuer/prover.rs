@@ -1,4 +1,4 @@
-//! A client with a key, for tests of tokens that are bound to it (DPoP, RFC 9449).
+//! A client with a key, for tests of tokens that are bound to a key (DPoP, RFC 9449).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +31,8 @@ pub struct TestProver {
 }
 
 impl TestProver {
-    /// A client with a new key for this algorithm. With HMAC, it makes proofs that no server may accept.
+    /// A client with a new key for this algorithm. With an HMAC algorithm, the client makes proofs that every server
+    /// must refuse.
     pub fn generate(algorithm: Algorithm) -> Self {
         Self {
             key: Arc::new(TestKey::generate("proof".to_owned(), algorithm)),
@@ -69,7 +70,7 @@ impl TestProver {
         true
     }
 
-    /// Starts a proof for a request with this method to this URL.
+    /// Starts a proof for a request with this method to this URL. The proof has the remembered nonce, if any.
     pub fn proof(&self, method: &str, url: &str) -> ProofBuilder<'_> {
         let claims = json!({
             "jti": random_text(16),
@@ -97,8 +98,7 @@ impl fmt::Debug for TestProver {
     }
 }
 
-/// Builds a proof; see [`TestProver::proof`]. The default is a good proof, except that the request's token must
-/// be set.
+/// Builds a proof; see [`TestProver::proof`]. For a good proof, only the [`token`](Self::token) must be set.
 #[must_use = "a builder makes nothing until `sign`"]
 pub struct ProofBuilder<'a> {
     prover: &'a TestProver,
@@ -112,7 +112,7 @@ impl ProofBuilder<'_> {
         self.claim("ath", encode(sha256(token.as_bytes())))
     }
 
-    /// Sets the nonce of the server, instead of the one that the client remembers.
+    /// Sets the server's nonce, instead of the nonce that the client remembers.
     pub fn nonce(self, nonce: &str) -> Self {
         self.claim("nonce", nonce)
     }

@@ -21,7 +21,7 @@ use super::issuer::TestIssuer;
 use super::state::{Documents, ServerTask, Shared, TOKEN_LIFETIME};
 use super::{introspect, keys};
 
-/// The limit of a request's body in bytes.
+/// The maximum length of a request's body in bytes.
 const MAX_FORM: usize = 64 * 1024;
 
 pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -36,7 +36,7 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 impl Shared {
-    /// Starts the HTTP server. It runs as long as the issuer lives.
+    /// Starts the HTTP server. It runs until `stop` is called or the issuer is dropped.
     pub(super) fn serve(self: &Arc<Self>, listener: tokio::net::TcpListener) {
         let task = ServerTask(tokio::spawn(accept(listener, Arc::downgrade(self))).abort_handle());
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
@@ -44,7 +44,7 @@ impl Shared {
 }
 
 async fn accept(listener: TcpListener, issuer: Weak<Shared>) {
-    // Dropped with the task, which closes every connection.
+    // When this task ends, `connections` is dropped, which closes every connection.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let issuer = Weak::clone(&issuer);
@@ -145,7 +145,8 @@ fn jwks(issuer: &Shared, request: &Request<Incoming>) -> Answer {
     answer
 }
 
-/// Client credentials (RFC 6749 §4.4). Any client is accepted, because this server is for tests.
+/// The client credentials grant (RFC 6749 §4.4). Any client is accepted, because this server is for
+/// tests.
 async fn token(issuer: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     let Some(body) = form(request.into_body()).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "");

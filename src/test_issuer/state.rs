@@ -14,7 +14,7 @@ use super::handles::Tokens;
 use super::keys::TestKey;
 use crate::clock::Clock;
 
-/// The lifetime of a token from the token endpoint.
+/// The lifetime of a token from the token endpoint, and of an injected token.
 pub(super) const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
 pub(crate) struct Shared {
@@ -53,12 +53,13 @@ impl Drop for ServerTask {
 /// The metadata documents that the issuer serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Documents {
-    /// Both.
+    /// The documents of RFC 8414 and of OpenID Connect Discovery.
     #[default]
     Both,
-    /// Only RFC 8414.
+    /// Only the document of RFC 8414.
     OAuth,
-    /// Only OpenID Connect Discovery, appended to the issuer's path.
+    /// Only the document of OpenID Connect Discovery, whose well-known name follows the issuer's
+    /// path.
     OpenId,
 }
 
@@ -68,7 +69,7 @@ pub enum Documents {
 pub struct Counts {
     /// Requests for metadata documents, including failed ones.
     pub metadata: u32,
-    /// Requests for unknown paths.
+    /// Requests to other paths, and requests for a metadata document that is not served.
     pub not_found: u32,
     /// Requests for the key set.
     pub jwks: u32,
@@ -86,11 +87,11 @@ pub struct Counts {
 pub struct IntrospectionCall {
     /// The client, if its credentials were valid.
     pub client_id: Option<String>,
-    /// Its method of authentication, by its name in the IANA registry.
+    /// The client's method of authentication: a name from the IANA registry, or `bearer`.
     pub method: Option<&'static str>,
-    /// The token.
+    /// The parameter `token`.
     pub token: Option<String>,
-    /// The hint.
+    /// The parameter `token_type_hint`.
     pub token_type_hint: Option<String>,
     /// The `Accept` field.
     pub accept: Option<String>,

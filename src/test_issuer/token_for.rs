@@ -1,4 +1,4 @@
-//! Tokens in the form of an API's authorization server, by the profile that the API uses.
+//! Tokens with the claims that an API's profile requires.
 
 use serde_json::json;
 
@@ -9,9 +9,10 @@ use super::mint::TokenBuilder;
 use crate::server::ResourceServer;
 
 impl TestIssuer {
-    /// Starts a token that `server` accepts. It uses the `typ`, the claim names and the values that
-    /// the profile of the server's issuer of this name requires, and the first of its audiences. A
-    /// test of an API for Keycloak, Okta or Cognito needs no claims by hand.
+    /// Starts a token that `server` accepts. The server must trust an issuer with the name of this
+    /// test issuer. The token has the `typ`, the claim names and the values that the profile of that
+    /// issuer requires, and the first audience of that issuer. So a test of an API for Keycloak, Okta or
+    /// Cognito does not set these claims itself.
     ///
     /// ```
     /// use tower_resource_server::test_issuer::TestIssuer;
@@ -44,7 +45,7 @@ impl TestIssuer {
     /// ```
     ///
     /// # Panics
-    /// If the server trusts no issuer of this name. Issuers that a resolver finds do not count.
+    /// If the server trusts no issuer with this name. Issuers that a resolver finds do not count.
     #[track_caller]
     #[allow(clippy::panic, reason = "a mistake in a test")]
     pub fn token_for<C, R>(&self, server: &ResourceServer<C, R>) -> TokenBuilder<'_> {

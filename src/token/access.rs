@@ -1,4 +1,4 @@
-//! The access token of a request, after every check. Handlers and policies see this type.
+//! The access token of a request, after all checks of the token. Handlers and policies use this type.
 
 use std::any::{Any, type_name};
 use std::fmt;
@@ -11,9 +11,9 @@ use crate::token::{Claims, Facts, NumericDate, Payload, Principal, ScopeSet, Thu
 
 /// A validated access token with claims of type `C`.
 ///
-/// It exists only if signature, issuer, audience, time and profile were checked. Cloning is cheap.
-/// It dereferences to its claims. It does not hold the token's text, so it cannot be logged or
-/// forwarded.
+/// A value exists only if signature, issuer, audience, times and profile were checked, by this crate or, for
+/// introspection, by the authorization server. A value dereferences to its claims. Cloning is cheap. The value does not
+/// contain the token's text, so the text cannot be logged or forwarded.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -134,14 +134,15 @@ impl<C> AccessToken<C> {
         &self.0.facts.scope
     }
 
-    /// When the token expires. A long response, such as an event stream, should end when the token expires:
-    /// see [`expiry`](crate::expiry). It is `None` only for an opaque token whose introspection answer has no `exp`.
+    /// When the token expires. A long response, such as an event stream, should end when the token expires: see
+    /// [`expiry`](crate::expiry). `None` only for an opaque token whose introspection answer has no `exp`.
     pub fn expires_at(&self) -> Option<NumericDate> {
         self.0.facts.expires_at
     }
 
-    /// Whether the token is bound to a key (DPoP, RFC 9449) or to a client certificate (RFC 8705 §3), and the
-    /// client has proven that it has the private key. The policy [`sender_constrained`](crate::policy::sender_constrained) requires this.
+    /// Whether the token is bound to a key (DPoP, RFC 9449) or to a client certificate (RFC 8705 §3). If so, the client
+    /// has proven that it has the private key. The policy [`sender_constrained`](crate::policy::sender_constrained)
+    /// requires such a token.
     pub fn is_sender_constrained(&self) -> bool {
         self.0.facts.cnf.is_some()
     }
@@ -158,7 +159,7 @@ impl<C> AccessToken<C> {
         self.0.facts.cnf.as_ref()?.key.as_ref().map(Thumbprint::octets)
     }
 
-    /// The user or the client that acts with the token.
+    /// Who acts with the token: a user, a client, or unknown.
     pub fn principal(&self) -> Principal<'_> {
         self.0.facts.principal()
     }
@@ -221,7 +222,7 @@ impl AnyToken {
         self.0.facts()
     }
 
-    /// All claims, as text.
+    /// All claims, as JSON text.
     pub(crate) fn payload(&self) -> &Payload {
         self.0.payload()
     }

@@ -1,4 +1,4 @@
-//! The default claims type of a handler.
+//! The default type of the claims that a handler gets.
 
 use std::fmt;
 
@@ -46,8 +46,8 @@ pub struct Claims {
     /// The scope, from the claim that the profile names.
     #[serde(skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
-    /// Every other claim, unchanged. A claim `scope` or `client_id` that the profile does not read
-    /// is not here either.
+    /// Every other claim, unchanged. The claims `scope` and `client_id` are never here, even if the
+    /// profile reads other claims instead.
     #[serde(flatten)]
     pub extra: Map<String, Json>,
 }

@@ -8,16 +8,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::error::Error;
 use crate::token::json::{Object, Value};
 
-/// The confirmation claim (`cnf`, RFC 7800 §3.1). The sender must prove possession of everything that
-/// it names and that this crate knows.
+/// The confirmation claim (`cnf`, RFC 7800 §3.1). The sender must prove possession of everything that the claim
+/// names and that this crate supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cnf {
     /// The client certificate that the token is bound to (`x5t#S256`, RFC 8705 §3.1).
     pub(crate) certificate: Option<Thumbprint>,
     /// The key that the token is bound to (`jkt`, RFC 9449 §6.1).
     pub(crate) key: Option<Thumbprint>,
-    /// Whether the claim, or one of two claims, names nothing that is known. Nobody can prove what it asks
-    /// for.
+    /// Whether the claim names nothing that this crate supports. Then no sender can be confirmed. If a JWT and
+    /// its introspection answer both have the claim, one such claim is enough.
     pub(crate) is_unknown: bool,
 }
 
@@ -47,17 +47,17 @@ impl fmt::Debug for Thumbprint {
     }
 }
 
-/// Members that each describe one key (RFC 7800 §3.2, §3.3, §3.5). A claim has at most one of them
-/// (§3.1). They are not read, and no `jku` is fetched.
+/// Members that each describe one key (RFC 7800 §3.2, §3.3, §3.5). A claim must have at most one of them
+/// (§3.1). The values of these members are not read, and no `jku` is fetched.
 const KEYS: [&str; 3] = ["jwk", "jwe", "jku"];
 
 impl Cnf {
-    /// Reads the claim. Any value binds the token. If no member is known, the token is bound to something
-    /// that nobody can prove here. A member that is not known is ignored beside a known one.
+    /// Reads the claim. Any claim binds the token. If no member is supported, the token is bound to something
+    /// that no client can prove here. Besides a supported member, unsupported members are ignored.
     ///
     /// # Errors
-    /// If the claim is not an object, describes two keys, or has a known member of another form. Null is
-    /// malformed, too.
+    /// If the claim is not an object, for example null, if it describes two keys, or if a supported member is
+    /// malformed.
     pub(crate) fn read(claims: &Object<'_>) -> Result<Option<Self>, Error> {
         let malformed = Error::MalformedClaim { claim: "cnf".into() };
         let members = match claims.get("cnf") {
@@ -79,12 +79,12 @@ impl Cnf {
         Ok(Some(Self { certificate, key, is_unknown: certificate.is_none() && key.is_none() }))
     }
 
-    /// What a token is bound to if the token and an introspection answer about it each have a claim: to
-    /// everything that one of them names. If one of them names nothing that is known, nobody can prove what it
-    /// asks for.
+    /// What a token is bound to, by its own claim and by the claim of an introspection answer about it: to
+    /// everything that one of the two names. If one of the two names nothing that this crate supports, no
+    /// sender can be confirmed.
     ///
     /// # Errors
-    /// If they name two certificates or two keys.
+    /// If the two claims name different certificates or different keys.
     #[cfg(feature = "http-client")]
     pub(crate) fn both(own: Option<Self>, said: Option<Self>) -> Result<Option<Self>, Error> {
         let (Some(one), Some(other)) = (own, said) else { return Ok(own.or(said)) };

@@ -6,18 +6,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Seconds since 1970-01-01T00:00:00Z, without leap seconds, possibly with a fraction
 /// (`NumericDate`, RFC 7519 §2).
 ///
-/// The number comes from outside and may be any double. It is only compared and never used in an
-/// addition, so that no token can cause an overflow.
+/// The number comes from outside and may be any double. So this crate compares the number but adds
+/// nothing to it, and no token can cause an overflow.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct NumericDate(f64);
 
-/// 5000-01-01T00:00:00Z. The current time in milliseconds, read as seconds, is about 50,000 years
-/// after the year 1970.
+/// 5000-01-01T00:00:00Z. The current time in milliseconds, if read as seconds, is in about the year
+/// 56,000.
 const YEAR_5000: f64 = 95_617_584_000.0;
 
 impl NumericDate {
-    /// Whether the number is too large to be in seconds. Some servers write milliseconds. Their
-    /// tokens would never expire.
+    /// Whether the number is too large to be in seconds. Some servers write milliseconds. If these
+    /// were read as seconds, the tokens would practically never expire.
     pub(crate) fn is_in_milliseconds(self) -> bool {
         self.0 > YEAR_5000
     }
@@ -45,7 +45,8 @@ impl NumericDate {
 
 impl fmt::Display for NumericDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Operators compare whole seconds. Display of f64 would write 1e300 with all its digits.
+        // A very large number is written with an exponent. `Display` of `f64` would write 1e300
+        // with all its digits.
         if self.0.abs() < 1e15 { write!(f, "{}", self.0) } else { write!(f, "{:e}", self.0) }
     }
 }

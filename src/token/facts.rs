@@ -1,4 +1,4 @@
-//! What the walk learns about a token, independent of the type of its claims.
+//! What the validation learns about a token. It does not depend on the type of the claims.
 
 #[cfg(feature = "http-client")]
 use std::collections::HashSet;
@@ -13,17 +13,18 @@ use crate::token::{Cnf, NumericDate, Principal, ScopeSet};
 pub(crate) struct Facts {
     /// The configured name of the issuer, even if the token contains an alias.
     pub(crate) issuer: Arc<str>,
-    /// The names of this API for tokens of the issuer, in the configuration that accepted the token.
+    /// The names of this API for tokens of the issuer, from the configuration that accepted the token.
     pub(crate) audiences: Arc<[Box<str>]>,
     /// Who acts, as decided by the profile.
     pub(crate) actor: Actor,
     pub(crate) scope: ScopeSet,
-    /// If the claim that the profile reads is absent: another claim that seems to have the scope.
+    /// Another claim that seems to have the scope, if the token has no scope in the claim that the
+    /// profile reads.
     pub(crate) other_scope: Option<OtherScope>,
     pub(crate) expires_at: Option<NumericDate>,
     /// The allowed difference between the clocks of the issuer and this server, in seconds.
     pub(crate) leeway: u64,
-    /// The key that the token is bound to.
+    /// The key or certificate that the token is bound to.
     pub(crate) cnf: Option<Cnf>,
     /// When the token was issued (`iat`).
     pub(crate) issued_at: Option<NumericDate>,
@@ -33,7 +34,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// The scheme with which a token is accepted: `DPoP` if it is bound to a key.
+    /// The scheme with which the token must be sent: `DPoP` if the token is bound to a key.
     pub(crate) fn scheme(&self) -> Scheme {
         match self.cnf.and_then(|cnf| cnf.key) {
             Some(_) => Scheme::Dpop,
@@ -85,13 +86,13 @@ pub(crate) enum Actor {
     Unknown(Option<&'static str>),
 }
 
-/// The texts of a token that are read often: the subject, the client, the authentication context
-/// (`acr`) and the roles. They are in one text, one after the other, to save allocations.
+/// The texts of a token that are read often: the subject, the client, the authentication context (`acr`)
+/// and the roles. One text contains all of them, one after the other, to save allocations.
 #[derive(Clone, Default)]
 pub(crate) struct Names {
     text: Box<str>,
-    /// Where the subject, the client and `acr` end, in bytes. The rest are the roles, each with
-    /// [`ROLE_END`] behind it.
+    /// Where the subject, the client and `acr` end, in bytes. The roles follow, each with [`ROLE_END`]
+    /// after it.
     ends: [usize; 3],
     has_subject: bool,
     has_client: bool,
@@ -99,7 +100,8 @@ pub(crate) struct Names {
     roles: RoleList,
 }
 
-/// The character behind each role. A role that contains it is not stored, and matches nothing.
+/// The character after each role. A role that contains this character is not stored, and matches
+/// nothing.
 const ROLE_END: char = '\0';
 
 /// What is known about the roles of a token.
@@ -110,7 +112,7 @@ pub(crate) enum RoleList {
     Absent,
     /// All roles of the token were read.
     Complete,
-    /// A claim with roles has another type, so the token may have roles that were not read.
+    /// A claim with roles could not be read completely, so the token may have other roles.
     Incomplete,
 }
 
@@ -132,8 +134,8 @@ impl Names {
         Self::with_roles(subject, client, None, |_| RoleList::Absent)
     }
 
-    /// `roles` calls its argument for each role. It is called twice, since the length of the text must
-    /// be known first.
+    /// `roles` calls its argument for each role. `roles` may be called twice, since the length of the
+    /// text must be known first.
     #[inline]
     pub(crate) fn with_roles(
         subject: Option<&str>,
@@ -203,7 +205,7 @@ impl Names {
 }
 
 impl Facts {
-    /// Stores where else the scope may be. `other` is only called for a token without a scope.
+    /// Stores which other claim may have the scope. `other` is called only for a token without a scope.
     pub(crate) fn with_other_scope(mut self, other: impl FnOnce() -> Option<OtherScope>) -> Self {
         if self.scope.as_str().is_empty() {
             self.other_scope = other();
@@ -236,8 +238,9 @@ impl Facts {
 
     /// Removes the roles that are not in `granted`, and `acr` unless `keep_acr`.
     ///
-    /// If the lists differ or `granted` is not complete, the remaining list is not complete: nothing
-    /// is known about a role that only one of them has.
+    /// If the token's roles differ from `granted`, or if `granted` is not complete, the remaining list
+    /// counts as incomplete: it is not known whether the token has a role that only one of the lists
+    /// has.
     #[cfg(feature = "http-client")]
     pub(crate) fn retain(&mut self, keep_acr: bool, granted: Option<(RoleList, &[String])>) {
         let own = &self.names;

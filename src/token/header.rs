@@ -6,10 +6,11 @@ use crate::token::Excerpt;
 use crate::token::json::{self, Fault, Object, Value};
 use crate::token::memo::Memo;
 
-/// Maximum length of a `kid` in bytes. Real ones have 10 to 90.
+/// Maximum length of a `kid` in bytes. A real `kid` has 10 to 90 bytes.
 const MAX_KID: usize = 1024;
 
-/// Characters of a thumbprint. A SHA-256 has 43; WSO2 encodes its hexadecimal form, which has 86.
+/// Maximum number of characters of a thumbprint. The base64url of a SHA-256 hash has 43 characters. WSO2
+/// encodes the hexadecimal form of the hash, so it writes 86 characters.
 const MAX_THUMBPRINT: usize = 128;
 
 /// What a JOSE header says.
@@ -20,12 +21,12 @@ pub(crate) struct Header {
     pub(crate) legacy_name: bool,
     pub(crate) typ: Option<Box<str>>,
     pub(crate) kid: Option<Box<str>>,
-    /// The thumbprints of the key's certificate, of a header without a `kid`.
+    /// The thumbprints of the key's certificate. Read only from a header without a `kid`.
     thumbprints: Thumbprints,
 }
 
-/// How a header identifies its key (RFC 7515 §4.1.4, §4.1.7, §4.1.8). It only selects keys of the
-/// issuer's trusted set. The `kid` is used. If there is none, a certificate's thumbprint is used.
+/// How a header identifies its key (RFC 7515 §4.1.4, §4.1.7, §4.1.8). A hint only selects among the issuer's
+/// trusted keys. The `kid` is used. If there is no `kid`, the thumbprint of a certificate is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyHint<'a> {
     Kid(&'a str),
@@ -57,8 +58,8 @@ impl<'a> KeyHint<'a> {
     }
 }
 
-/// The thumbprint of a certificate, without padding and in the URL-safe alphabet. Servers use both
-/// alphabets.
+/// The thumbprint of a certificate, without padding and in the URL-safe alphabet. Servers use both base64
+/// alphabets, so the text is converted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Thumbprint {
     /// `x5t`
@@ -67,12 +68,13 @@ pub(crate) enum Thumbprint {
     Sha256(Box<str>),
 }
 
-/// Those of one certificate by either hash: a server may write both in a token and one in its set.
+/// The thumbprints of one certificate, by SHA-256 and by SHA-1: a server may write both in a token, but only
+/// one in its key set.
 pub(crate) type Thumbprints = [Option<Thumbprint>; 2];
 
 impl Thumbprint {
-    /// Those of a header or a key; a member of another type, of no characters or of
-    /// more than any hash has is none.
+    /// Reads the thumbprints of a header or a key. A member is ignored if it is not a string, if it is empty,
+    /// or if it is longer than any thumbprint.
     pub(crate) fn read_all(members: &Object<'_>) -> Thumbprints {
         let text = |name: &str| {
             let text = members.get(name)?.as_str()?.trim_end_matches('=');
@@ -94,7 +96,8 @@ impl Header {
         KeyHint::new(self.kid.as_deref(), &self.thumbprints)
     }
 
-    /// An empty cache of headers of tokens. Issuers seldom change their keys, so headers are seldom replaced.
+    /// An empty cache of headers of tokens. Issuers seldom change their keys, so cached headers need to be
+    /// replaced only seldom.
     pub(crate) fn memo() -> Memo<Self> {
         const REPLACE_ONE_IN: u64 = 1024;
         let nothing = Self {

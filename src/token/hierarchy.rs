@@ -1,12 +1,12 @@
-//! Which scope tokens imply others.
+//! Which scope tokens imply other scope tokens.
 
 #[cfg(feature = "http-client")]
 use std::collections::HashSet;
 
 use crate::token::scope::{ScopeSet, ScopeToken};
 
-/// The rules of the API: a scope token implies others. RFC 6749 §3.3 gives scope tokens no structure,
-/// so nothing implies anything without a rule.
+/// The rules of the API: a scope token implies other scope tokens. RFC 6749 §3.3 gives scope tokens no
+/// structure. So without a rule, no scope token implies another.
 ///
 /// The rules are transitive: if `a` implies `b` and `b` implies `c`, then `a` implies `c`.
 #[derive(Clone, Debug, Default)]

@@ -1,10 +1,9 @@
-//! Step 2 of the walk: parses a compact JWS into an [`UnverifiedJwt`]. Only its key can turn that
-//! into a [`VerifiedJwt`].
+//! Step 2 of a request: parses a compact JWS into an [`UnverifiedJwt`]. Only the verification of the signature can turn
+//! it into a [`VerifiedJwt`].
 //!
-//! Checks the form only (RFC 7515 §5.2, RFC 7519 §7.2): size, three parts, canonical base64url, one
-//! JSON object each in header and claims, `alg`, `typ`, `kid`, `crit`. Keys, times and
-//! configuration are checked elsewhere. The value that is parsed here, before the signature check,
-//! is the same value that is validated after it.
+//! This module checks only the form (RFC 7515 §5.2, RFC 7519 §7.2): size, three parts, canonical base64url, one JSON
+//! object each in header and claims, `alg`, `typ`, `kid`, `crit`. Keys, times and configuration are checked elsewhere.
+//! The value that is parsed here, before the signature check, is the same value that is validated after it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,12 +14,12 @@ use crate::token::header::{Header, malformed};
 use crate::token::json::{self, Fault, Object};
 use crate::token::memo::{Memo, Seen};
 
-/// Maximum length of a token in bytes. Real ones have 0.5 to 8 KiB. HTTP servers accept up to 16 KiB
-/// for all headers together.
+/// Maximum length of a token in bytes. Real tokens have 0.5 to 8 KiB. HTTP servers accept up to 16 KiB for all headers
+/// together.
 pub(crate) const MAX_TOKEN: usize = 16 * 1024;
 
-/// A well-formed JWT whose signature was not verified. `H` is its header. The header of a proof has more members than
-/// that of a token.
+/// A well-formed JWT whose signature was not verified. `H` is the type of its header, because the header of a proof has
+/// more members than the header of a token.
 pub(crate) struct UnverifiedJwt<'a, H = Header> {
     pub(crate) header: Seen<H>,
     pub(crate) claims: Object<'a>,
@@ -31,7 +30,8 @@ pub(crate) struct UnverifiedJwt<'a, H = Header> {
     signature: &'a [u8],
 }
 
-/// A JWT whose signature was verified: with a key of its issuer or, for a proof, with the key in its header.
+/// A JWT whose signature was verified with a key of its issuer. The signature of a proof was verified with the key in
+/// the header of the proof.
 pub(crate) struct VerifiedJwt<'a, H = Header> {
     pub(crate) claims: Object<'a>,
     length: usize,
@@ -55,8 +55,8 @@ impl<'a> JwtHead<'a> {
 }
 
 impl<'a, H> JwtHead<'a, H> {
-    /// Parses the header of a JWT of at most `limit` bytes. `known` is the cache of parsed headers. `read`
-    /// checks a header that is not in the cache, and gets all its members.
+    /// Parses the header of a JWT of at most `limit` bytes. `known` is the cache of parsed headers. `read` checks a
+    /// header that is not in the cache. It gets all members of the header.
     pub(crate) fn parse_with(
         limit: usize,
         jwt: &'a [u8],
@@ -79,7 +79,7 @@ impl<'a, H> JwtHead<'a, H> {
     /// Parses the rest. `decoded` is the buffer that the result borrows from.
     pub(crate) fn open(self, decoded: &'a mut Vec<u8>) -> Result<UnverifiedJwt<'a, H>, Error> {
         let Self { header, jws } = self;
-        // One buffer for both parts: each part gets shorter when it is decoded.
+        // One buffer is enough for payload and signature: a part gets shorter when it is decoded.
         decoded.resize(jws.payload.len() + jws.signature.len(), 0);
         let (payload, signature) = decoded.split_at_mut(jws.payload.len());
         let payload = decode_into(jws.payload, payload)?;
@@ -146,7 +146,7 @@ impl<'a> CompactJws<'a> {
             2 => return Err(Error::EncryptedToken),
             _ => return Err(Error::NotAJwt),
         }
-        // The positions of the dots come from this text.
+        // This cannot panic: the positions of the dots come from this text.
         let (signing_input, signature) = token.split_at(second);
         let (header, payload) = signing_input.split_at(first);
         let [_, payload @ ..] = payload else { return Err(Error::NotAJwt) };
@@ -173,10 +173,10 @@ pub(crate) fn claims_of<'a>(jwt: &[u8], decoded: &'a mut Vec<u8>) -> Result<Obje
     parse_claims(decoded)
 }
 
-/// Whether a token is a JWT, well-formed or not: it has three parts, and a lenient decoder finds
-/// JSON in the first one. Such a token is either validated here or refused. It is not sent to
-/// introspection as an opaque token. Otherwise this server would trust the answer of a server that
-/// may read the token differently, and would not check its type, algorithm and signature.
+/// Whether a token is a JWT, well-formed or not: it has three parts, and a lenient decoder finds the start of a JSON
+/// object in the first part. Such a token is parsed as a JWT or refused. It is not sent to introspection as an opaque
+/// token. Otherwise, this server would not check the type and the algorithm of the token, and would trust an answer
+/// about a token that the authorization server may read differently.
 ///
 /// Every other token is opaque. This includes tokens with five parts: some servers encrypt tokens
 /// that only they read.

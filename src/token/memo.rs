@@ -1,4 +1,5 @@
-//! A cache of parsed headers: an issuer and a client send the same header again and again.
+//! A cache of parsed headers. All tokens of one key usually have the same header, and so do all DPoP proofs of one
+//! client.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -8,16 +9,17 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 /// Number of slots. An issuer has one header for each of its keys, and a server with a hundred tenants has a few
-/// hundred. An API with bound tokens can have more clients than slots: then only the headers of some clients are cached.
+/// hundred. An API with bound tokens can have more clients than slots. Then only the headers of some clients are
+/// cached.
 const SLOTS: usize = 1024;
 const _: () = assert!(SLOTS.is_power_of_two(), "a hash and `^ 1` choose slots");
 
-/// A cache of the headers of verified JWTs, by their text in the JWT. `T` is a parsed header.
+/// A cache of the headers of verified JWTs. The key is the text of the header in the JWT. `T` is a parsed header.
 ///
-/// The same text always has the same meaning, so the cache changes no decision. Only headers of tokens with a good
-/// signature are stored, and headers of good proofs for such tokens. So a client without a token cannot fill the cache.
-/// A client with a token that is bound to a key can fill a cache of proofs, because it chooses their headers. The server
-/// then parses the headers of other clients again.
+/// The same text always has the same meaning, so the cache changes no decision. Only the headers of tokens with a valid
+/// signature, and of valid proofs for such tokens, are stored. So a client without a token cannot fill the cache. A
+/// client with a token that is bound to a key can fill the cache for proofs, because the client chooses the headers of
+/// its proofs. The server must then parse the headers of other clients again.
 ///
 /// A header has two adjacent slots, chosen by a hash of its text. The number of slots is fixed, so the cache does not
 /// grow with the number of keys.
@@ -37,11 +39,12 @@ pub(crate) struct Remembered<T> {
 const NO_HEADER: &[u8] = b".";
 
 impl<T> Memo<T> {
-    /// An empty cache. `nothing` is the content of the empty slots, which is never found.
+    /// An empty cache. `nothing` is the content of empty slots. It is never returned.
     ///
     /// If both slots of a verified header are taken, the header replaces one of them with a probability of 1 in
-    /// `replace_one_in`. So the headers of old keys are replaced over time, and headers that share a slot do not replace
-    /// each other all the time. Every thread reads the slots, and a write slows them all down.
+    /// `replace_one_in`. So the headers of old keys are replaced over time, but headers that share a slot do not
+    /// replace each other all the time. Writes should be rare, because all threads read the slots, and a write slows
+    /// down all of them.
     pub(crate) fn new(replace_one_in: u64, nothing: T) -> Self {
         let nothing = Arc::new(Remembered { text: NO_HEADER.into(), header: nothing });
         let slots = (0..SLOTS).map(|_| ArcSwap::new(Arc::clone(&nothing))).collect();
@@ -55,7 +58,7 @@ impl<T> Memo<T> {
         if *remembered.text == *text {
             return Some(Seen::Known(remembered));
         }
-        // The second slot is only used after the first, and slots are never emptied.
+        // The second slot is filled only after the first, and slots are never emptied.
         if *remembered.text == *NO_HEADER {
             return None;
         }
@@ -71,7 +74,8 @@ impl<T> Memo<T> {
         else {
             return;
         };
-        // Each slot is loaded once. So two requests that store the same header at the same time choose the same slot.
+        // Each slot is loaded once. So two requests that store the same header at the same time usually choose the same
+        // slot.
         let (in_first, in_second) = (first.load(), second.load());
         if *in_first.text == *text || *in_second.text == *text {
             return;
@@ -81,8 +85,8 @@ impl<T> Memo<T> {
         } else if *in_second.text == *NO_HEADER {
             second
         } else {
-            // The seed makes the hash of a new signature as good as random. If a JWT is sent again, the result is the
-            // same again. The higher bits depend on all octets.
+            // The seed makes the hash of a new signature as good as random. If the same JWT is sent again, the result
+            // is the same. The higher bits are used because they depend on all octets.
             let chance = self.hash(signature) >> 32;
             if !chance.is_multiple_of(self.replace_one_in) {
                 return;
@@ -94,7 +98,7 @@ impl<T> Memo<T> {
     }
 
     /// The first slot of a header. A sender does not know the seed, so it cannot choose the slot of another client. It
-    /// can choose headers that share a slot with each other, which slows down only itself.
+    /// can choose headers that share a slot with each other, but this slows down only itself.
     fn slot_of(&self, text: &[u8]) -> usize {
         (self.hash(text) >> (64 - SLOTS.ilog2())) as usize
     }
@@ -106,7 +110,8 @@ impl<T> Memo<T> {
         let (words, _) = octets.as_chunks::<8>();
         let start = self.seed ^ octets.len() as u64;
         let hash = words.iter().fold(start, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-        // The last octets. Some of them may already be hashed.
+        // The last eight octets, some of which may already be hashed. A shorter text has no such block: its octets are
+        // not hashed, and only its length is.
         let last = octets.last_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
         mix(hash, last)
     }

@@ -1,4 +1,5 @@
-//! Tokens: their parts, and the types for what is known about them after each step.
+//! Tokens: their parts, and for each step a type that shows what is known about the token after the
+//! step.
 
 pub(crate) mod access;
 pub(crate) mod claims;

@@ -4,12 +4,12 @@
 use crate::token::json::Value;
 use crate::token::json::{self, Object};
 
-/// The JSON text of the claims of a token, after all checks. A handler's type may have only a part of
-/// the claims; a policy can read all of them.
+/// The JSON text of the claims of a token, after all checks. A handler's type may contain only some of
+/// the claims, but a policy can read all of them.
 #[derive(Clone, Default)]
 pub(crate) struct Payload {
     claims: Vec<u8>,
-    /// The members of the introspection answer about a JWT that was validated, too.
+    /// The members of the introspection answer about a JWT that was also validated.
     answer: Option<Box<[u8]>>,
 }
 
@@ -33,8 +33,8 @@ impl Payload {
         self
     }
 
-    /// Parses the claims. The text was parsed before, so this can't fail. If it did, there would be no
-    /// claims, and every rule about them would refuse the token.
+    /// Parses the claims. The text was parsed before, so this can't fail. If parsing failed, there would
+    /// be no claims, and every condition on a claim, except `absent()`, would refuse the token.
     pub(crate) fn claims(&self) -> Object<'_> {
         json::parse(&self.claims).unwrap_or_default()
     }

@@ -6,11 +6,10 @@ use crate::observe::shown::Shown;
 
 /// Who acts with a token.
 ///
-/// A client that acts on its own behalf is never treated as a user, although RFC 9068 §2.2 lets
-/// `sub` contain its `client_id` (§5). A user is identified by `iss` and `sub` together, because
-/// two issuers can use the same `sub`. If nothing shows whether a user or a client acts, the result
-/// is [`Unknown`](Self::Unknown). [`manual::providers`](crate::manual::providers) explains the
-/// rules.
+/// A client that acts on its own behalf is never treated as a user (RFC 9068 §5), although RFC 9068 §2.2
+/// lets `sub` contain its `client_id`. A user is identified by `iss` and `sub` together, because two
+/// issuers can use the same `sub`. If nothing shows whether a user or a client acts, the result is
+/// [`Unknown`](Self::Unknown). [`manual::providers`](crate::manual::providers) explains the rules.
 ///
 /// `Debug` shows only the issuer, because `sub` and `client_id` must not be logged (RFC 9068 §6).
 ///
@@ -37,7 +36,7 @@ pub enum Principal<'a> {
         sub: &'a str,
     },
     /// A client on its own behalf. The token has no `sub`, its `sub` is the client, or another sign
-    /// shows it.
+    /// shows that the client acts.
     Client {
         /// The issuer.
         iss: &'a str,
@@ -49,7 +48,7 @@ pub enum Principal<'a> {
     Unknown {
         /// The issuer.
         iss: &'a str,
-        /// The subject within that issuer: a user or a client.
+        /// The subject within that issuer, which is a user or a client, if the token has one.
         sub: Option<&'a str>,
         /// The client that requested the token, if the token names it.
         client_id: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! The text of a token, for the few that need it.
+//! The text of a token, for the few APIs that need it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 /// token exchange (RFC 8693). It exists only with
 /// [`Builder::keep_raw_tokens`](crate::builder::Builder::keep_raw_tokens).
 ///
-/// `Debug` does not show it. [`expose`](Self::expose) is the only way to read it.
+/// `Debug` does not show the text. [`expose`](Self::expose) is the only way to read the text.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

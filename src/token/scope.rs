@@ -87,7 +87,7 @@ impl ScopeSet {
     }
 
     /// Builds the set from the words of an array, for servers that do not follow RFC 9068 §2.2.3.
-    /// Returns `None` if a word contains a space, because it would become two scope tokens.
+    /// Returns `None` if a word contains a space, because the word would become two scope tokens.
     pub(crate) fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut text = String::new();
         for word in words {
@@ -140,17 +140,18 @@ impl ScopeSet {
     }
 }
 
-/// Scope tokens that are looked for together.
+/// Scope tokens that are searched for together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScopeTokens {
-    /// Each with a bit of its own.
+    /// Each token has its own bit.
     tokens: Vec<(u64, ScopeToken)>,
     bits: u64,
-    /// The lengths of the tokens, as a set of bits. Most words of a scope differ in their length.
+    /// The lengths of the tokens, as a set of bits. Most words of a scope have another length than
+    /// the wanted tokens, so they need no comparison.
     lengths: u64,
 }
 
-/// The lengths that differ by 64 share a bit.
+/// The bit for a length. Lengths that differ by a multiple of 64 share a bit.
 #[inline(always)]
 const fn length_bit(length: usize) -> u64 {
     1 << (length % 64)

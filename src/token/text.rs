@@ -8,8 +8,8 @@ use crate::observe::shown::redacted;
 /// Maximum length of text from outside in a log line, in bytes.
 const MAX_EXCERPT: usize = 128;
 
-/// Text from a token or a server, escaped and cut at 128 bytes. A log line with it stays one line
-/// of printable characters.
+/// Text from a token or a server, escaped and cut at 128 bytes. So a log line that contains the
+/// text stays one line of printable characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Excerpt(Arc<str>);
 
@@ -32,8 +32,9 @@ impl Excerpt {
         Self(excerpt.into())
     }
 
-    /// Text of this crate. Text from outside in it must already be escaped. It is stored unchanged,
-    /// so that nothing is escaped twice. Use this only for text with a bounded length.
+    /// Text that this crate wrote. If it contains text from outside, that part must already be
+    /// escaped. The text is stored unchanged, so that nothing is escaped twice. Use this only for
+    /// text with a bounded length.
     pub(crate) fn of_own(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }

@@ -1,16 +1,16 @@
-//! Words in a text, found without allocation and without calls. Policies look for scopes and roles in
-//! each request.
+//! Finds words in a text without allocation and without function calls. Policies search for scopes and
+//! roles in each request.
 
 /// The octets that are compared at once.
 const BLOCK: usize = size_of::<u64>();
 
-/// A block of which each octet is this.
+/// A block in which each octet is `octet`.
 const fn all(octet: u8) -> u64 {
     u64::from_le_bytes([octet; BLOCK])
 }
 
-/// Calls `is_last` with each word of a text, until it returns `true`. Returns whether it did. Each word
-/// ends with the octet `end`, except that the last word may also end with the text.
+/// Calls `is_last` with each word of a text until `is_last` returns `true`. Returns `false` if it never
+/// does. Each word ends with the octet `end`, except that the last word may also end with the text.
 #[inline]
 pub(super) fn any_word(text: &[u8], end: u8, mut is_last: impl FnMut(&[u8]) -> bool) -> bool {
     let mut rest = text;
@@ -26,13 +26,14 @@ pub(super) fn any_word(text: &[u8], end: u8, mut is_last: impl FnMut(&[u8]) -> b
     }
 }
 
-/// The number of octets before `end`.
+/// The number of octets before the first `end`, or of the whole text if there is none.
 #[inline(always)]
 fn length_of_word(text: &[u8], end: u8) -> usize {
     let mut rest = text;
     while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
         let different = u64::from_le_bytes(*block) ^ all(end);
-        // The top bit of the first octet that is `end`. Bits behind it may be wrong.
+        // The lowest bit that is set is the top bit of the first octet that equals `end`. Higher bits
+        // may be wrong.
         let found = different.wrapping_sub(all(1)) & !different & all(0x80);
         if found != 0 {
             return text.len() - rest.len() + found.trailing_zeros() as usize / BLOCK;
@@ -49,7 +50,7 @@ pub(super) fn has_word(text: &[u8], word: &[u8], end: u8) -> bool {
     !word.is_empty() && any_word(text, end, |own| is_same(own, word))
 }
 
-/// Whether two words are equal. Most words are short, and differ in their length.
+/// Whether two words are equal. Most words are short, and most of them have different lengths.
 #[inline(always)]
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len()

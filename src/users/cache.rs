@@ -1,7 +1,7 @@
-//! The cache of users. Pure: it takes `now`.
+//! The cache of users. It is pure: the current time is the argument `now`.
 //!
-//! An entry ends at the first of these times: the set time after its load began, and the `exp` of the
-//! token. The clocks of this crate decide this each time an entry is read.
+//! An entry expires at the earlier of two times: `cache_for` after the start of its load, and the `exp`
+//! of the token. Each time an entry is read, its expiry is checked with the clocks of this crate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,9 @@ pub(super) struct UserCache<U> {
 
 struct Entry<U> {
     user: Arc<U>,
-    /// The end by the monotonic clock.
+    /// When the entry expires, by the monotonic clock.
     until: Duration,
-    /// The end by the wall clock.
+    /// When the token expires, by the wall clock.
     exp: Option<NumericDate>,
 }
 
@@ -34,12 +34,13 @@ pub(super) struct Now {
 }
 
 impl<U: Send + Sync + 'static> UserCache<U> {
-    /// With a time of zero, or for zero entries, nothing is cached.
+    /// If `cache_for` or `max_entries` is zero, nothing is cached.
     pub(super) fn new(cache_for: Duration, max_entries: usize) -> Self {
         let is_on = !cache_for.is_zero() && max_entries > 0;
         let entries = is_on.then(|| {
-            // The library drops unused entries after this time, by its own clock, so that personal
-            // data is not kept for longer than needed. It evicts the least recently used entry.
+            // moka removes each entry after this time, by its own clock, so that personal data is not
+            // kept for longer than needed. If the cache is full, moka evicts the least recently used
+            // entry.
             Cache::builder()
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(cache_for)
@@ -67,7 +68,8 @@ impl<U: Send + Sync + 'static> UserCache<U> {
     ) {
         let Some(entries) = &self.entries else { return };
         let until = began_at.saturating_add(self.cache_for);
-        // By the monotonic clock, too, so that a wall clock that goes back does not extend the entry.
+        // `exp` also limits the time by the monotonic clock, so that the entry does not last longer if
+        // the wall clock is set back.
         let until_exp = exp.map_or(Duration::MAX, |exp| {
             let left = exp.as_secs_f64() - now.wall.as_secs_f64();
             now.monotonic.saturating_add(Duration::try_from_secs_f64(left).unwrap_or_default())

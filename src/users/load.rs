@@ -1,8 +1,8 @@
 //! Loads a user: calls the API's loader in a separate task, and lets requests wait for the result.
 //!
-//! A client that disconnects does not cancel the load, because other requests may wait for it. No user
-//! code runs under the lock: a user that is dropped is user code, too, so the cache is used without the
-//! lock.
+//! If a client disconnects, the load continues, because other requests may wait for it. No user-supplied
+//! code runs under the lock. When the cache drops a user, user-supplied code may run, too (`Drop`). So
+//! the cache is used without the lock.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,15 +18,16 @@ use crate::token::{AccessToken, AnyToken, NumericDate};
 use crate::users::{AnyUser, Loads, UserFound, Users};
 
 /// The maximum number of requests that wait for users. Further requests are refused with 503. Each
-/// waiting request takes some KiB. The limits are those for introspection.
+/// waiting request uses some KiB of memory. This limit and the next two have the same values as for
+/// introspection.
 const MAX_WAITING: usize = 8_192;
 
-/// The maximum number of requests that wait for one user, so that one token does not use up the limit
-/// for all others.
+/// The maximum number of requests that wait for one load, so that one token does not use up the limit for
+/// all other tokens.
 const MAX_WAITING_FOR_ONE: usize = 4_096;
 
-/// The maximum number of loads in progress. A load whose clients have disconnected still counts, so a
-/// client with many tokens cannot start more.
+/// The maximum number of loads in progress. A load still counts after its clients have disconnected, so
+/// that a client with many tokens cannot start more loads by disconnecting.
 const MAX_LOADS: usize = 1_024;
 
 const LATE: &str = "the loader of users took too long";
@@ -44,7 +45,7 @@ struct Load<U> {
     exp: Option<NumericDate>,
 }
 
-/// What a request does whose user is not cached.
+/// What a request does if its user is not cached.
 enum Turn<U> {
     /// Waits for the load that another request has started.
     Joined(Waiter<Outcome<U>>),
@@ -71,8 +72,8 @@ impl<U: Send + Sync + 'static, C: Send + Sync + 'static> Users<U, C> {
         let waiter = match turn {
             Turn::Joined(waiter) => waiter,
             Turn::Begins(load, waiter) => {
-                // Another load may have ended after the first look into the cache. It has cached its user
-                // before it ended.
+                // Another load of this user may have ended after the cache was read. That load cached the
+                // user before it ended, so read the cache once more.
                 if let Some(user) = self.cache.get(&key, self.now()) {
                     self.end(load, Ok(Arc::clone(&user)));
                     return UserFound::Cached(user);
@@ -89,7 +90,8 @@ impl<U: Send + Sync + 'static, C: Send + Sync + 'static> Users<U, C> {
         UserFound::Wait(Box::pin(wait(waiter, self.settings.deadline, place)))
     }
 
-    /// Decides in one critical section. The second value is the request's place among those that wait.
+    /// Decides in one critical section whether the request joins a load, starts a load or is refused. The
+    /// second value counts the request as waiting until this value is dropped.
     fn turn(
         &self,
         key: Fingerprint,
@@ -97,7 +99,7 @@ impl<U: Send + Sync + 'static, C: Send + Sync + 'static> Users<U, C> {
     ) -> Result<(Turn<U>, Arc<()>), &'static str> {
         let now = self.clock.monotonic();
         let mut loads = self.loads();
-        // One clone is the owner's.
+        // One of the clones belongs to `self`.
         if Arc::strong_count(&self.places) > MAX_WAITING {
             return Err("too many requests wait for users");
         }
@@ -128,7 +130,8 @@ impl<U: Send + Sync + 'static, C: Send + Sync + 'static> Users<U, C> {
             Ended::Panicked => Err(unavailable(PANICKED)),
             Ended::Gone => Err(unavailable(GONE)),
         };
-        // First cache the user, then end the load: a later request finds one of the two.
+        // First cache the user, then end the load. So a later request finds either the load or the cached
+        // user.
         if let Ok(user) = &outcome {
             self.cache.put(load.key, user, load.exp, load.began_at, self.now());
         }
@@ -141,8 +144,9 @@ impl<U: Send + Sync + 'static, C: Send + Sync + 'static> Users<U, C> {
         load.completion.send(outcome);
     }
 
-    /// Loads a user for this request only, because the request has not kept the text of its token. A
-    /// test has injected the token, or the first `load_user` was added after the request had arrived.
+    /// Loads a user for this request only, without the cache, because the request has not kept the text
+    /// of its token. This happens if a test has injected the token, or if the first `load_user` layer was
+    /// created after the request arrived.
     pub(super) fn load_uncached(self: &Arc<Self>, token: &AnyToken) -> UserFound {
         let token: AccessToken<C> = match typed(token) {
             Ok(token) => token,
@@ -165,7 +169,7 @@ impl<U: Send + Sync + 'static, C: Send + Sync + 'static> Users<U, C> {
     }
 }
 
-/// Waits for a load. It has a deadline of its own, because the task of the load may be on a runtime that
+/// Waits for a load. The wait has its own deadline, because the task of the load may be on a runtime that
 /// is no longer polled.
 async fn wait<U: Send + Sync + 'static>(
     mut waiter: Waiter<Outcome<U>>,

@@ -1,11 +1,12 @@
-//! The user of a request, for handlers.
+//! The user record of a request, for handlers.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The API's own user of a request, as [`load_user`](crate::ResourceServer::load_user) loaded it. It
-/// dereferences to the user. Cloning is cheap. `Debug` does not show the user.
+/// The user record of a request, which [`load_user`](crate::ResourceServer::load_user) has loaded.
+/// `LoadedUser<U>` dereferences to `U`. Cloning is cheap, even if `U` is not `Clone`. `Debug` does
+/// not show the record.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -53,7 +54,7 @@ use std::sync::Arc;
 /// | without a `load_user` that loads a `U` | 500 | 500 |
 /// | without a layer of a server | 500 | 500 |
 ///
-/// A 500 means a mistake in the API's code. The log names the fix.
+/// A 500 means a mistake in the API's code. The log describes the fix.
 ///
 /// ```
 /// # #[cfg(not(feature = "axum"))]

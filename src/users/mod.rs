@@ -1,13 +1,14 @@
-//! The API's own users: finds the user of an access token.
+//! User records: finds the API's own record of the user of an access token.
 //!
 //! Decides:
 //!
 //! - whether a cached user may be used ([`cache`]);
 //! - when the API's loader is called: at most once for a token at a time (single flight), with a
 //!   deadline, and independent of the requests that wait for it ([`load`]);
-//! - which error a load without a user is.
+//! - which error the request gets if the loader returns no user.
 //!
-//! A loader can only refuse: it gets a token that was validated, and its user adds to the request.
+//! A loader can refuse a request, but cannot accept an invalid token: it gets only tokens that were
+//! already validated.
 
 mod cache;
 mod load;
@@ -31,20 +32,21 @@ use crate::users::cache::{Now, UserCache};
 
 pub use loaded::LoadedUser;
 
-/// How long a user is cached if the API sets nothing else. A change of the user takes effect after this
-/// time.
+/// How long a user is cached by default. A change of the user's data takes effect after this time at
+/// the latest.
 const DEFAULT_CACHE_FOR: Duration = Duration::from_secs(60);
 
-/// How long a load may take if the API sets nothing else. It is short, because a client waits for it.
+/// The default deadline of a load. It is short, because a client waits for the load.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How many users are cached if the API sets nothing else: as many as answers of introspection.
+/// How many users are cached by default. The cache of introspection answers has the same default.
 const DEFAULT_MAX_ENTRIES: usize = 10_000;
 
 /// The longest time for which a user can be cached.
 pub(crate) const MAX_CACHE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest deadline that can be set. Requests wait for it, and waiting requests use memory.
+/// The longest deadline that can be set. Requests may wait until the deadline, and waiting requests
+/// use memory.
 pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A user without its type.
@@ -55,20 +57,22 @@ pub(crate) type UserWait = Pin<Box<dyn Future<Output = Result<AnyUser, Error>> +
 
 type Loading<U> = Pin<Box<dyn Future<Output = Result<U, LookupError>> + Send>>;
 
-/// The loader of the API.
+/// The user-supplied loader.
 pub(crate) type Loader<U, C> = Arc<dyn Fn(AccessToken<C>) -> Loading<U> + Send + Sync>;
 
-/// The users of one layer.
+/// The users of one layer and its clones.
 pub(crate) struct Users<U, C> {
     loader: Loader<U, C>,
     settings: UserSettings,
-    /// `None` if the system has no randomness. Then no user is found.
+    /// `None` if the system has no source of random numbers. Then requests whose token text is kept
+    /// get 503.
     fingerprints: Option<Fingerprints>,
     clock: Arc<dyn Clock>,
     cache: UserCache<U>,
     /// The loads in progress.
     loads: Mutex<Loads<U>>,
-    /// Each request that waits has a clone.
+    /// Each waiting request holds a clone, so the number of clones is the number of waiting
+    /// requests.
     places: Arc<()>,
 }
 
@@ -92,7 +96,7 @@ pub(crate) struct UserQuestion<'a> {
     pub(crate) generation: u64,
 }
 
-/// The result of a search.
+/// The result of the search for a user.
 pub(crate) enum UserFound {
     Cached(AnyUser),
     Wait(UserWait),
@@ -101,7 +105,7 @@ pub(crate) enum UserFound {
 
 /// Finds users, without their type.
 pub(crate) trait FindUser: fmt::Debug + Send + Sync {
-    /// Returns a cached user at once.
+    /// Returns a cached user, a wait for the load, or an error. Does not block.
     fn find(self: Arc<Self>, question: UserQuestion<'_>) -> UserFound;
 }
 

@@ -9,11 +9,11 @@ use crate::token::Excerpt;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MetadataFault {
     NotJson,
-    /// A member that is read occurs twice, so two readers could use different values.
+    /// A member that is read occurs more than once, so two readers could use different values.
     Repeated,
     /// The `issuer` of the document, if it has one.
     AnotherIssuer(Option<Excerpt>),
-    /// It is the issuer's document, but it has no URL that is used here.
+    /// The document is the issuer's, but it has no URL that this crate uses.
     NoUrls,
 }
 
@@ -23,14 +23,14 @@ pub(crate) struct Metadata {
     pub(crate) jwks_uri: Option<String>,
     /// RFC 8414 §2.
     pub(crate) introspection_endpoint: Option<String>,
-    /// The same for a client with a certificate (RFC 8705 §5).
+    /// The introspection endpoint for a client with a certificate (RFC 8705 §5).
     pub(crate) mtls_introspection_endpoint: Option<String>,
 }
 
 /// Reads the metadata of `issuer`.
 ///
 /// # Errors
-/// When the document is not that metadata.
+/// Fails if the document is not the metadata of `issuer`.
 pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, MetadataFault> {
     let text = std::str::from_utf8(document).map_err(|_| MetadataFault::NotJson)?;
     let document = raw_members(text, &MEMBERS).ok_or(MetadataFault::NotJson)?;
@@ -50,18 +50,19 @@ pub(super) fn parse(document: &[u8], issuer: &str) -> Result<Metadata, MetadataF
         introspection_endpoint: endpoint.and_then(string),
         mtls_introspection_endpoint: mtls_endpoint.and_then(string),
     };
-    // A document that is useless here is fetched again soon, and not cached for an hour.
+    // A document without a usable URL is an error, so that it is fetched again soon and not cached
+    // for an hour.
     if metadata.jwks_uri.is_none() && metadata.introspection_endpoint.is_none() {
         return Err(MetadataFault::NoUrls);
     }
     Ok(metadata)
 }
 
-/// The members that are read, in the metadata and in the object that is the last of them.
+/// The members that are read. The last of them is an object, in which the same members are read.
 const MEMBERS: [&str; 4] =
     ["issuer", "jwks_uri", "introspection_endpoint", "mtls_endpoint_aliases"];
 
-/// The text of a JSON string. Any other value, including null, counts as absent.
+/// The text of a JSON string. Any other value, including null, counts as an absent member.
 fn string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }

@@ -1,6 +1,7 @@
 //! Authorization server metadata: RFC 8414 and OpenID Connect Discovery 1.0.
 //!
-//! It is looked for at these URLs, in this order, until one answers 200 with JSON of this issuer:
+//! The metadata is searched for at these URLs, in this order, until one of them answers 200 with
+//! the metadata of this issuer:
 //!
 //! | issuer | URLs |
 //! |---|---|
@@ -9,21 +10,25 @@
 //!
 //! If [`Issuer::metadata_url`](crate::Issuer::metadata_url) is set, only that URL is used.
 //!
-//! The first document whose `issuer` is the configured one, byte for byte, is used alone: members
-//! of two documents are never mixed. A document with another `issuer` is not used, because it
-//! describes another server (RFC 8414 §3.3). Some servers answer an unknown URL with the document
-//! of their root, with an error page or with `null`. So after such an answer, or after a server
-//! error, the search continues with the next URL. It fails only if no URL has the document.
+//! The first document whose `issuer` is exactly the configured name is the only document that is
+//! used. If it has no usable URL, the search fails. Members of two documents are never mixed. A
+//! document with another `issuer` is not used, because it describes another server (RFC 8414 §3.3).
+//! Some servers answer a request for an unknown URL with the metadata of another issuer on the same
+//! host, with an error page or with `null`. So after such an answer, or after a server error, the
+//! search continues with the next URL.
 //!
 //! The parser is as lenient as it can be without accepting anything wrong. It accepts any content
 //! type, a byte order mark, and any content in members that are not read, even if they occur twice.
-//! A member that is read must occur once.
+//! A member that is read must not occur twice.
 //!
-//! All URLs have the same host, so three things end the search: the connection fails; the host does
-//! not answer in time; or the host asks for a pause (429, or 503 with `Retry-After`). The pause
-//! applies to the whole host. One URL must not block the others forever. So the next search begins
-//! with the URL after the one that ended the search. It begins with that same URL if earlier URLs
-//! had left it less than the whole time of a search.
+//! All URLs have the same host, so three kinds of failure end the search: the connection fails; the
+//! host does not answer in time; or the host asks for a pause (429, or 503 with `Retry-After`). The
+//! pause applies to the whole host.
+//!
+//! One URL must not block the others forever. So if a URL ended the search because it did not
+//! answer in time or asked for a pause, the next search begins with the URL after it. There is one
+//! exception: if earlier URLs had used a part of the deadline and the URL did not answer in the
+//! remaining time, the next search begins with that same URL.
 
 mod metadata;
 mod well_known;
@@ -46,28 +51,30 @@ use well_known::well_known_urls;
 /// How long metadata is fresh. Endpoints change even less often than keys.
 const METADATA_FRESHNESS: Duration = Duration::from_secs(60 * 60);
 
-/// How long metadata may be used after that while the network fails (stale-if-error).
+/// How long metadata may be used past its freshness while fetches fail (stale-if-error).
 const USABLE_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The longest pause that a server can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long older metadata is used after an attempt to fetch it again began. This protects a server
-/// that fails, and a request that needs an endpoint does not wait for that server.
+/// How long older metadata is used after the start of an attempt to fetch it again. This limits the
+/// load on a server that fails, and requests do not wait for such a server each time.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// How long a request waits for new metadata if older metadata is available. An introspection call
-/// has 5 s for this and everything else.
+/// has 5 s in total, including this wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often a token can cause a new fetch of the metadata, by a `kid` that the key set lacks.
+/// The minimum time between two fetches of the metadata that are caused by a `kid` that the key set
+/// does not have.
 const DOUBT_PERIOD: Duration = Duration::from_secs(60);
 
-/// The metadata of one issuer. It is fetched when it is needed, as a single flight.
+/// The metadata of one issuer. It is fetched when it is needed, at most once at a time (single
+/// flight).
 pub(crate) struct Discovery(Arc<Shared>);
 
-/// The part that a search shares. It does not keep the [`Discovery`] alive: when that is dropped,
-/// the search is aborted.
+/// The state that a search shares with its [`Discovery`]. This state does not keep the `Discovery`
+/// alive: when the `Discovery` is dropped, the search is aborted.
 struct Shared {
     issuer: String,
     /// The URL of the metadata, if it is not at the well-known URLs.
@@ -77,13 +84,13 @@ struct Shared {
 }
 
 struct State {
-    /// The search in progress. All requests without metadata wait for it.
+    /// The search in progress. All requests without usable metadata wait for this search.
     searches: Flights<(), Result<Metadata, Failure>>,
     task: Option<AbortHandle>,
     cached: Option<Cached>,
     /// The end of the pause that the server asked for.
     busy_until: Duration,
-    /// When a token last caused a new fetch.
+    /// When an unknown `kid` last caused a new fetch.
     doubted_at: Option<Duration>,
     /// The URL that ended the last search, because it did not answer or asked for a pause.
     last_end: Option<LastEnd>,
@@ -94,23 +101,24 @@ struct Cached {
     metadata: Metadata,
     url: String,
     fetched_at: Duration,
-    /// When to fetch again: at once if a URL in the metadata no longer exists.
+    /// When the metadata is due to be fetched again. Zero if its `jwks_uri` may be outdated.
     due_at: Duration,
 }
 
 #[derive(Clone)]
 struct LastEnd {
     url: String,
-    /// Whether it had the whole time of a search, or ended the search itself.
+    /// Whether the URL was the first of the search, and so had the whole deadline, or ended the
+    /// search before the deadline.
     had_whole_time: bool,
 }
 
 /// What is available without a wait.
 enum Found {
     Fresh(Metadata),
-    /// The server asked for a pause; this is the time that is left.
+    /// The server asked for a pause. The value is the rest of the pause.
     Busy(Duration),
-    /// A search is in progress. The second value is present if this call began it.
+    /// A search is in progress. The second value is present if this call must launch the search.
     Searching(Waiter<Result<Metadata, Failure>>, Option<NewSearch>),
     Unfit(&'static str),
 }
@@ -124,7 +132,8 @@ struct NewSearch {
 }
 
 impl Discovery {
-    /// For the metadata of `issuer`, at `url` or at the well-known URLs.
+    /// Searches for the metadata of `issuer` at `url`, or, if `url` is `None`, at the well-known
+    /// URLs.
     pub(crate) fn new(issuer: &str, url: Option<&str>, client: Client) -> Self {
         let state = State {
             searches: Flights::new(client.deadline()),
@@ -139,13 +148,13 @@ impl Discovery {
         Self(Arc::new(Shared { issuer, url, client, state }))
     }
 
-    /// The metadata. It comes from the last fetch while that is fresh, and then from the network.
-    /// While the network fails, it comes from the last fetch for another hour. While a fetch is in
-    /// progress, other requests use older metadata if it is available; otherwise they wait for the
-    /// same search.
+    /// Returns the metadata: fresh metadata from the cache, or new metadata from the network. If
+    /// the fetch fails, older metadata is used for another hour. While a fetch is in progress,
+    /// other requests use older metadata if it is available. Otherwise they wait for the same
+    /// search.
     pub(crate) async fn metadata(&self, now: Duration) -> Result<Metadata, Failure> {
-        // A search that ended with its runtime says nothing about the server, so one more attempt
-        // is allowed.
+        // If a search ended because its runtime shut down, this says nothing about the server. So
+        // one more search is allowed.
         for _ in 0..2 {
             let (usable, found) = self.look(now);
             let limit = if usable.is_some() { PATIENCE } else { self.0.client.deadline() + MARGIN };
@@ -174,7 +183,7 @@ impl Discovery {
         Err("metadata: the fetch was aborted".into())
     }
 
-    /// Returns older metadata, which may be used if everything else fails, and what is available
+    /// Returns older metadata, if it may be used in case the fetch fails, and what is available
     /// now.
     fn look(&self, now: Duration) -> (Option<Metadata>, Found) {
         // Without the lock: tokio may panic here, and then a user-supplied panic hook runs.
@@ -186,7 +195,8 @@ impl Discovery {
                 return (None, Found::Fresh(cached.metadata.clone()));
             }
             Some(cached) if now < cached.fetched_at + METADATA_FRESHNESS + USABLE_FOR => {
-                // One attempt settles a doubt, whatever its result is.
+                // After one attempt, the metadata counts as fresh again for some time, even if the
+                // attempt fails.
                 let fresh_until = cached.fetched_at + METADATA_FRESHNESS;
                 cached.due_at = fresh_until.max(now + RETRY_AFTER);
                 (usable, known) = (Some(cached.metadata.clone()), Some(cached.url.clone()));
@@ -221,8 +231,8 @@ impl Discovery {
         self.0.state().task = Some(task);
     }
 
-    /// This `jwks_uri` no longer exists. The metadata that names it is fetched again when it is
-    /// next needed.
+    /// Called when this `jwks_uri` no longer exists. The metadata that names this URL is fetched
+    /// again when it is next needed.
     pub(crate) fn doubt(&self, jwks_uri: &str) {
         if let Some(cached) = &mut self.0.state().cached
             && cached.metadata.jwks_uri.as_deref() == Some(jwks_uri)
@@ -231,9 +241,9 @@ impl Discovery {
         }
     }
 
-    /// This `jwks_uri` answers but has no key for a token, so its URL may be outdated. Returns
-    /// whether the metadata is fetched again. That happens once a minute at most, and not if the
-    /// metadata was fetched within the last minute.
+    /// Called when this `jwks_uri` answers but does not have the needed key, so the URL may be
+    /// outdated. Returns whether the metadata must be fetched again: at most once a minute, and not
+    /// if the metadata was fetched within the last minute.
     pub(crate) fn may_doubt(&self, jwks_uri: &str, now: Duration) -> bool {
         let state = &mut *self.0.state();
         let Some(cached) = &mut state.cached else { return false };
@@ -250,7 +260,8 @@ impl Discovery {
 
 impl Drop for Discovery {
     fn drop(&mut self) {
-        // The task reports at once and takes the lock for it, so the lock must be free here.
+        // An aborted task may report at once, and the report takes the lock. So the lock must be
+        // free here.
         let task = self.0.state().task.take();
         if let Some(task) = task {
             task.abort();
@@ -269,7 +280,7 @@ impl Shared {
         let mut state = self.state();
         let is_present = state.searches.complete(&(), &completion);
         let fetched = match ended {
-            // The dropped completion tells the waiters.
+            // Dropping the completion wakes the waiters.
             Ended::Gone => return,
             Ended::Done(fetched) => fetched,
             Ended::Late => Err("metadata: no answer in time".into()),
@@ -277,7 +288,8 @@ impl Shared {
         };
         let outcome = match fetched {
             Ok((metadata, url)) => {
-                // A search that was given up may end after a later one.
+                // A search that was given up may end after a later search. Then it must not replace
+                // the result of the later search.
                 if is_present || state.cached.is_none() {
                     let due_at = now + METADATA_FRESHNESS;
                     let metadata = metadata.clone();
@@ -307,8 +319,8 @@ impl Shared {
             Some(url) => vec![("metadata_url", url.clone())],
             None => well_known_urls(&self.issuer),
         };
-        // The order rotates, so that two such URLs can't alternate and keep a third one from being
-        // tried.
+        // The order of the URLs rotates. Otherwise two URLs that end the search could alternate,
+        // and the third URL would never be requested.
         let mut known_first = known.is_some();
         if let Some(LastEnd { url: last, had_whole_time }) = &last_end
             && let Some(ended_at) = urls.iter().position(|(_, url)| url == last)
@@ -316,14 +328,14 @@ impl Shared {
             urls.rotate_left(ended_at + usize::from(*had_whole_time));
             known_first &= *had_whole_time && known != Some(last);
         }
-        // The URL at which it was found last time comes first.
+        // The URL at which the metadata was found last time comes first.
         if known_first {
             urls.sort_by_key(|(_, url)| Some(url.as_str()) != known);
         }
         let mut problems = String::from("metadata: ");
         for (place, (name, url)) in urls.into_iter().enumerate() {
-            // Stored before the request: the deadline may end the search during the wait for the
-            // answer.
+            // This is stored before the request, because the deadline may end the search while it
+            // waits for the answer.
             let end = |had_whole_time| LastEnd { url: url.clone(), had_whole_time };
             self.state().last_end = Some(end(place == 0));
             let answer = self.client.get(&url, "application/json", None, None).await;
@@ -332,7 +344,7 @@ impl Shared {
             let problem = match answer {
                 Ok(answer) => match parse(answer.json(), &self.issuer) {
                     Ok(metadata) => return Ok((metadata, url)),
-                    // Searching on would mix another document with this one.
+                    // A further search would mix another document with this document.
                     Err(fault @ MetadataFault::NoUrls) => {
                         return Err(format!("metadata: {fault} ({})", fetched_url(&url)).into());
                     }
@@ -362,7 +374,8 @@ impl fmt::Debug for Discovery {
     }
 }
 
-/// Whether the next URL on the same host would not be answered either, or should not be requested.
+/// Whether the host would not answer at the next URL either, or the next URL must not be requested
+/// now.
 fn ends_the_search(error: &FetchError) -> bool {
     matches!(error, FetchError::Timeout | FetchError::Busy { .. } | FetchError::Status(429))
 }

@@ -3,7 +3,7 @@
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
-/// The URLs at which an issuer's metadata may be, each with its name for a log.
+/// The URLs at which an issuer's metadata may be. Each URL has a name for the log.
 pub(super) fn well_known_urls(issuer: &str) -> Vec<(&'static str, String)> {
     // RFC 8414 §3.1 and OpenID Connect Discovery §4.1: a final slash of the issuer is dropped.
     let issuer = issuer.strip_suffix('/').unwrap_or(issuer);

@@ -1,4 +1,4 @@
-//! One call of the introspection endpoint (RFC 7662 §2).
+//! One call to the introspection endpoint (RFC 7662 §2).
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::token::json::{self, Value};
 use crate::token::{Excerpt, NumericDate};
 use crate::url::is_https;
 
-/// The default deadline of one call in total: the metadata, the call, and the keys for its
-/// signature. The wait for a turn has the same deadline.
+/// The default deadline of one call in total. This includes fetching the metadata, and the keys for
+/// a signed answer. The wait for a turn has a separate deadline of the same length.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The longest error code that is shown. Registered codes have at most 26 letters.
@@ -45,8 +45,8 @@ pub(crate) struct IntrospectionClient {
 /// Where the endpoint is.
 pub(crate) enum Endpoint {
     Url(String),
-    /// The endpoint in the issuer's metadata. With `mutual_tls`, its alias for mutual TLS (RFC 8705
-    /// §5).
+    /// The endpoint in the issuer's metadata. With `mutual_tls`, the alias for mutual TLS if the
+    /// metadata has one (RFC 8705 §5).
     Discovered {
         discovery: Arc<Discovery>,
         mutual_tls: bool,
@@ -58,7 +58,7 @@ pub(crate) enum Endpoint {
 pub(crate) enum CallAnswer {
     Active(Answer),
     Inactive,
-    /// The server refused to read the token (400), with this error code.
+    /// The server answered 400 with this error code, which says that the token is bad.
     Refused(&'static str),
 }
 
@@ -66,17 +66,17 @@ pub(crate) enum CallAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallFault {
     pub(crate) blames: Blames,
-    /// In fixed words, for the log.
+    /// For the log. It never contains the token.
     pub(crate) problem: String,
     /// How long the server asked us to wait (RFC 9110 §10.2.3).
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// What caused a failed call. Only failures that no token can cause by itself may count against the
-/// endpoint. Otherwise one client with odd tokens could block all others.
+/// What caused a failed call. A failure counts against the endpoint only if no token can cause it
+/// by itself. Otherwise one client with unusual tokens could block all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blames {
-    /// The server, before it was asked: there is no connection, or no metadata.
+    /// The call could not be made: there is no connection, no metadata, or no credentials of ours.
     Connection,
     /// The server: it did not answer in time.
     Silence,
@@ -84,13 +84,14 @@ pub(crate) enum Blames {
     Server,
     /// Our own credentials: the server answered `invalid_client`.
     Credentials,
-    /// Our own credentials, if other tokens get the same answer: 401 without a reason.
+    /// Our own credentials, if other tokens get the same answer: 401 with a code other than
+    /// `invalid_client`, or without a code.
     Unauthorized,
     /// The rate of calls: 429.
     Rate,
     /// This token: other tokens may get another answer.
     Token,
-    /// Unknown: the connection broke. An odd token can cause this, and so can a server that
+    /// Unknown: the connection broke. An unusual token can cause this, and so can a server that
     /// restarts.
     Accident,
     /// Nothing: the call did not finish.
@@ -120,10 +121,12 @@ impl From<FetchError> for CallFault {
 }
 
 impl IntrospectionClient {
-    /// Asks about a token. `has_answered` says whether the endpoint has answered 200 before.
+    /// Asks about a token. `has_answered` says whether the endpoint has given a usable answer
+    /// before.
     ///
     /// # Errors
-    /// What failed on our side or on the server's side. The token is not at fault.
+    /// When the call failed or the answer is not usable. This does not show whether the token is
+    /// active.
     pub(crate) async fn ask(
         &self,
         token: &str,
@@ -145,7 +148,7 @@ impl IntrospectionClient {
         token: &str,
         has_answered: bool,
     ) -> Result<CallAnswer, CallFault> {
-        // Taken just before the call: a new answer can't have been signed earlier.
+        // Read the clock just before the call: an answer to this call can't be signed earlier.
         let asked = NumericDate::now(self.clock.wall());
         let answer = self.http.post(url, || self.form(token, bearer)).await?;
         if !answer.is_answer() {
@@ -214,7 +217,8 @@ impl IntrospectionClient {
     ) -> Result<Option<Answer>, AnswerFault> {
         let answer = &answer.answer;
         match &self.signed {
-            // RFC 7662 §2.2 answers with JSON, and parsing it decides. Nobody asked for a JWT.
+            // RFC 7662 §2.2: the answer is JSON, whatever its content type says. But a JWT gets an
+            // error that names the setting.
             None if answer.says_jwt() => {
                 Err(AnswerFault("the answer is a JWT; see `Introspection::require_signed_answers`"))
             }
@@ -229,7 +233,7 @@ impl IntrospectionClient {
     }
 }
 
-/// Interprets an answer whose status is not 200.
+/// Interprets an answer whose status is neither 200 nor 201.
 fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<CallAnswer, CallFault> {
     let status = answer.status;
     let body = json::parse(answer.answer.json()).ok();
@@ -241,8 +245,8 @@ fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<CallA
         (400, Some("unsupported_token_type")) => {
             return Ok(CallAnswer::Refused("unsupported_token_type"));
         }
-        // Servers send this for a token that they can't read and for a call that lacks something.
-        // Once one call was good, the form of all calls is good.
+        // Servers send this for a token that they can't read, and for a form that lacks a
+        // parameter. Once a call was answered, the form is known to be complete.
         (400, Some("invalid_request")) if has_answered => {
             return Ok(CallAnswer::Refused("invalid_request"));
         }
@@ -269,7 +273,7 @@ fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<CallA
         }
         (300..=399, _) => {
             let target = redirect_target(&answer.answer.headers);
-            // A server may copy what it was sent into its own URL. That must not reach the log.
+            // A server may copy the token into the URL of a redirect. It must not reach the log.
             let target = target.filter(|target| !shares_text(target.as_str(), token));
             (Blames::Token, FetchError::Redirect { status, to: target }.to_string())
         }
@@ -280,7 +284,7 @@ fn refusal(answer: &FormAnswer, token: &str, has_answered: bool) -> Result<CallA
     Err(CallFault { blames, problem, retry_after })
 }
 
-/// A status, and the server's code if it has the form of one (RFC 6749 §5.2).
+/// The status, and the server's error code if it is well-formed (RFC 6749 §5.2).
 fn status_text(status: u16, code: Option<&str>) -> String {
     let is_code = |code: &&str| {
         code.len() <= MAX_CODE && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'))
@@ -291,7 +295,8 @@ fn status_text(status: u16, code: Option<&str>) -> String {
     }
 }
 
-/// Whether a text contains a piece of the token, or all of a token that is shorter than a piece.
+/// Whether a text contains any 8 consecutive octets of the token, or the whole token if it is
+/// shorter.
 fn shares_text(text: &str, token: &str) -> bool {
     const PIECE: usize = 8;
     token

@@ -52,10 +52,10 @@ impl ClientAuth {
         Self::of(Method::Basic { client_id, secret, encoded: true })
     }
 
-    /// `client_secret_basic` without form-encoding, as in RFC 7617 and against RFC 6749. Use it for
-    /// a server that does not decode the values, if one of them has a character other than letters,
-    /// digits, `-`, `.`, `_` and `*`. The client id must then have no colon, and neither value may
-    /// have a control character.
+    /// `client_secret_basic` without form-encoding: as in RFC 7617, but contrary to RFC 6749. Use
+    /// it for a server that does not decode the values, if one of them has a character other than
+    /// letters, digits, `-`, `.`, `_` and `*`. The client id must not have a colon, and neither
+    /// value may have a control character.
     pub fn client_secret_basic_as_is(
         client_id: impl Into<String>,
         secret: impl Into<String>,
@@ -94,16 +94,16 @@ impl ClientAuth {
         Self::of(Method::Bearer { token: token.into() })
     }
 
-    /// The access token in this file, as Bearer. The file is read for each call, so a token that is
-    /// replaced in time needs no reload. The file may have at most 16 KiB. White space around the
+    /// The access token in this file, as Bearer. The file is read for each call, so a new token in
+    /// the file is used without a reload. The file may have at most 16 KiB. White space around the
     /// token is removed. If the file can't be read, no call is made, and requests get 503.
     pub fn bearer_token_file(path: impl Into<PathBuf>) -> Self {
         Self::of(Method::BearerFile { path: path.into() })
     }
 
     /// An access token from `source`, as Bearer. The source is called for each introspection call,
-    /// within the call's deadline, and can keep its token for as long as it wants. White space
-    /// around the token is removed. If the source fails, no call is made, and requests get 503.
+    /// within the call's deadline, and can cache its token. White space around the token is
+    /// removed. If the source fails, no call is made, and requests get 503.
     pub fn bearer_token_from(source: impl TokenSource) -> Self {
         Self::of(Method::BearerFrom { source: Arc::new(source) })
     }
@@ -121,8 +121,8 @@ impl ClientAuth {
         self
     }
 
-    /// Sets the `aud` of the assertion. The default is the issuer. Older servers want the URL of
-    /// this endpoint or of their token endpoint.
+    /// Sets the `aud` of the assertion. The default is the issuer. Some older servers require the
+    /// URL of the introspection endpoint or of the token endpoint.
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
         self.assertion_audience = Some(audience.into());
         self
@@ -169,8 +169,8 @@ impl ClientAuth {
         }
     }
 
-    /// Lists the values that were not filled in. With an empty secret, every start would make
-    /// failed attempts at the server.
+    /// Lists the settings that are empty. Otherwise an empty secret would be noticed only when the
+    /// server refuses calls.
     pub(crate) fn unfilled(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.client_id() == Some("") {
@@ -194,7 +194,7 @@ impl ClientAuth {
     /// Checks and prepares the credentials. `issuer` is the default audience of an assertion.
     ///
     /// # Errors
-    /// In fixed words, for a `ConfigError`.
+    /// The problem, for a `ConfigError`. It contains no secret.
     pub(crate) fn prepare(&self, issuer: &str) -> Result<Credentials, String> {
         let client_id = self.client_id().map(str::to_owned);
         if let Method::Basic { client_id, secret, encoded: false } = &self.method {
@@ -267,7 +267,8 @@ impl ClientAuth {
         })
     }
 
-    /// The method's name in the IANA registry (RFC 7591 §2).
+    /// The name of the method: for the first four, the one in the IANA registry (RFC 7591 §2); for
+    /// the others, the name of the constructor.
     fn name(&self) -> &'static str {
         match &self.method {
             Method::Basic { .. } => "client_secret_basic",

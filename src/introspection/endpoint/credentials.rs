@@ -14,7 +14,8 @@ use serde_json::json;
 use crate::crypto::{SigningKey, random_octets};
 use crate::introspection::endpoint::token_source::AnyTokenSource;
 
-/// The lifetime of an assertion in seconds. It is made for one call and used at once (RFC 7523 §3).
+/// The lifetime of an assertion in seconds. Each is made for one call and used at once (RFC 7523
+/// §3).
 const ASSERTION_LIFETIME: u64 = 60;
 
 /// `client_assertion_type` of a JWT (RFC 7523 §2.2).
@@ -37,7 +38,8 @@ pub(crate) struct Assertion {
 }
 
 impl Credentials {
-    /// Adds them to the form, or returns the header that holds them.
+    /// Adds the credentials to the form, or returns the header that contains them. Does neither for
+    /// renewable tokens.
     ///
     /// # Errors
     /// When the system provides no randomness for an assertion.
@@ -48,7 +50,7 @@ impl Credentials {
     ) -> Result<Option<HeaderValue>, &'static str> {
         match self {
             Self::Header(value) => return Ok(Some(value.clone())),
-            // These are renewable, so the caller has read the current token already.
+            // The caller reads the current token, because reading it may have to wait.
             Self::BearerFile(_) | Self::BearerFrom(_) => {}
             Self::Form { client_id, secret } => {
                 form.append_pair("client_id", client_id);

@@ -1,7 +1,7 @@
 //! Signed answers (RFC 9701): a JWT from the authorization server about a token.
 //!
-//! The JWT has its own times, besides those of the token inside it. An answer that was signed
-//! before the question was asked is refused: it may be a recorded answer from before the token was
+//! The JWT has its own times, besides those of the token that it describes. An answer that was
+//! signed before the question was asked is refused: it may have been recorded before the token was
 //! revoked.
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(crate) struct SignedAnswers {
 
 impl SignedAnswers {
     /// Reads the answer to a question that was asked at `asked`. Returns `None` if the token is not
-    /// active. It waits if keys must be fetched.
+    /// active. Waits if keys must be fetched.
     pub(crate) async fn open(
         &self,
         jwt: &[u8],
@@ -77,8 +77,8 @@ impl SignedAnswers {
         self.keys.find(header.key(), header.algorithm, &self.issuer, waited)
     }
 
-    /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: only this type is accepted, because otherwise any JWT
-    /// of the server would be. Only an algorithm of the issuer's list is accepted.
+    /// RFC 9701 §5, RFC 8725 §3.1 and §3.11: only this type is accepted. Otherwise any other JWT of
+    /// the server would count as an answer. Only algorithms of the issuer's list are accepted.
     fn check_header(&self, header: &Header) -> Result<(), AnswerFault> {
         if !header.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(TYPE)) {
             return Err(AnswerFault("`typ` of the signed answer is not `token-introspection+jwt`"));
@@ -92,7 +92,7 @@ impl SignedAnswers {
 
     /// RFC 9701 §5: `iss`, `aud` and `iat` describe the answer. So do `exp` and `nbf` if they are
     /// present (RFC 7519 §4.1.4, §4.1.5). The claims of the token are inside `token_introspection`.
-    /// No other claim outside it is read.
+    /// All other claims of the JWT are ignored.
     fn read(
         &self,
         mut claims: Object<'_>,
@@ -141,6 +141,7 @@ impl SignedAnswers {
             return Err(AnswerFault("`iat` of the signed answer is missing"));
         };
         // Servers write whole seconds, so an answer may seem up to one second older than it is.
+        // That is why the time of the question is rounded down.
         if iat < asked.as_secs_f64().floor() - self.leeway.as_secs_f64() {
             return Err(AnswerFault("`iat` of the signed answer is before the question"));
         }

@@ -1,4 +1,4 @@
-//! Where this server's own access token comes from, for calls that authenticate with one.
+//! The source of this server's own access token, for calls that authenticate with one.
 
 use std::future::Future;
 
@@ -7,8 +7,8 @@ use crate::source_error::{Boxed, SourceError};
 /// Provides this server's own access token, for
 /// [`ClientAuth::bearer_token_from`](crate::introspection::ClientAuth::bearer_token_from).
 ///
-/// It is called for each introspection call, so a source should keep its token until shortly before
-/// the token expires.
+/// The source is called for each introspection call, so it should cache its token until shortly
+/// before the token expires.
 ///
 /// ```
 /// use tower_resource_server::introspection::{ClientAuth, TokenSource};

@@ -1,4 +1,4 @@
-//! Decides which call may begin now, which one waits for its turn, and which one is held back.
+//! Decides whether a call may begin now, waits for its turn, or is held back.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, Weak};
@@ -14,7 +14,7 @@ use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome, R
 use crate::introspection::engine::state::{HeldBack, State, Waiting};
 use crate::introspection::engine::turns::Grant;
 
-/// The problem of a call that gets no turn and no place in the queue.
+/// The problem of a call that gets neither a turn nor a place in the queue.
 const BUSY: &str = "too many calls are under way";
 
 impl Introspector {
@@ -33,17 +33,17 @@ impl Introspector {
         let owner: Weak<dyn CallOwner> = Arc::<Self>::downgrade(self);
         if state.breaker.is_probe_due(now.monotonic) {
             state.check_rate_limit(known || self.is_probe(key), now.monotonic)?;
-            // If there is no free call for the probe, the breaker is not asked for one.
+            // Take a turn before asking the breaker: `ask` would count the probe as in progress.
             let turn =
                 if self.is_probe(key) { state.turns.take_first(now.monotonic) } else { None };
             let turn = turn.ok_or(HeldBack { problem: BUSY, retry_after: RETRY_AFTER })?;
-            // A probe is held back only if all calls are. A 429 for it says nothing about tokens
-            // that were active before.
+            // The rate limit holds a probe back only if it holds all calls back. A 429 for the
+            // probe counts only for new tokens, because the text of the probe was never active.
             let call = Call { known: false, ..self.begin_call(state, turn, true, now)? };
             return Ok(Turn::Now(Running::new(owner, key, call)));
         }
         if state.breaker.is_open() {
-            // No probe is due, so this fails with the time that is left.
+            // No probe is due, so this fails, and the error has the time that is left.
             state.ask_breaker(now.monotonic)?;
         }
         state.check_rate_limit(known, now.monotonic)?;
@@ -59,7 +59,7 @@ impl Introspector {
         }
     }
 
-    /// Begins the call that has this turn, unless calls to the endpoint are held back.
+    /// Begins the call that has this turn. If calls are held back, ends the turn.
     fn begin_call(
         &self,
         state: &mut State,
@@ -80,7 +80,7 @@ impl Introspector {
         }
     }
 
-    /// Takes a turn for a question that has already begun.
+    /// Takes a turn for a question whose task is already running.
     pub(crate) fn turn(self: &Arc<Self>, key: QuestionKey) -> Result<Turn, Error> {
         let now = self.now();
         let known = self.known.contains_key(&key.fingerprint);
@@ -96,7 +96,7 @@ impl Introspector {
         turn.map_err(|held| self.held_back(held.problem, held.retry_after))
     }
 
-    /// A question got its turn: its call has the whole deadline again.
+    /// A question got its turn. From now on, its call has the whole deadline.
     pub(crate) fn renew(
         &self,
         key: QuestionKey,
@@ -114,12 +114,12 @@ impl Introspector {
                 given.push((waiting, self.begin_call(&mut state, turn, known, now)));
             }
             drop(state);
-            // Without the lock, because this wakes tasks.
+            // Send without the lock, because this wakes tasks.
             let mut left = Vec::new();
             for (Waiting { sender, owner, key }, call) in given {
                 let turn = call.map(|call| Running::new(owner, key, call));
                 let turn = turn.map_err(|held| self.held_back(held.problem, held.retry_after));
-                // A question that waited too long no longer receives it.
+                // A question that waited too long no longer receives its call.
                 let unused = sender.send(turn).err().and_then(Result::ok);
                 left.extend(unused.map(Running::into_call));
             }

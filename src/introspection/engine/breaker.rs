@@ -7,8 +7,8 @@
 //!    +------------------------------------ it succeeds --------------------+
 //! ```
 //!
-//! While the breaker is open, the server gets no calls, and requests are answered with 503 at once
-//! and not after the deadline. Times are from the monotonic clock. Randomness is an argument.
+//! While the breaker is open, the server gets no calls, so requests get 503 at once and not only
+//! after the deadline. Times are from the monotonic clock. Randomness is an argument.
 //!
 //! [`Evidence`] decides what counts as a failure. A failure that one token causes counts once,
 //! however often the token is sent.
@@ -26,17 +26,18 @@ pub(crate) const OPENS_AFTER: u32 = 5;
 /// The first pause. It doubles with each probe that fails.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause. It is short, so that a server that is back is used soon.
+/// The longest pause. It is short, so that a server is used again soon after it has recovered.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// The state of one endpoint's breaker.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Breaker {
     /// How long a probe counts as in progress: the deadline of the call plus a margin. After that
-    /// another probe may be sent, because the first may be on a runtime that is no longer polled.
+    /// time another probe may be sent, because the first may be on a runtime that is no longer
+    /// polled.
     probe_lasts: Duration,
     failures: u32,
-    /// How often it opened since the last success.
+    /// How many times the breaker has opened since the last success.
     opened: u32,
     state: State,
 }
@@ -58,7 +59,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Call,
-    /// The one call that shows whether the endpoint is back. Its end must be reported.
+    /// The one call that shows whether the endpoint has recovered. Its end must be reported.
     Probe,
     /// The call is held back.
     Wait {
@@ -101,8 +102,8 @@ impl Breaker {
         *self = Self { failures: 0, opened: 0, state: State::Closed, ..*self };
     }
 
-    /// The probe was answered, and the answer concerns only its text. So the server is up, and
-    /// calls continue. If they fail, the next pause is still longer than the last.
+    /// The probe was answered with an error that may be caused by its text. So the server is up,
+    /// and calls continue. If they fail, the next pause is still longer than the last.
     pub(crate) fn probe_was_answered(&mut self) {
         if let State::HalfOpen { .. } = self.state {
             self.state = State::Closed;
@@ -162,13 +163,13 @@ pub(crate) fn within_cap(asked: Option<Duration>) -> Duration {
 pub(crate) struct Evidence {
     /// At most as many as open the breaker.
     failed: Vec<Fingerprint>,
-    /// The first token that was answered 401 without a reason.
+    /// The first token that was answered 401 without the code `invalid_client`.
     unauthorized: Option<Fingerprint>,
 }
 
 impl Evidence {
-    /// A call about this token failed, and the server or our credentials are to blame. Returns
-    /// whether this is the first failure of this token.
+    /// A call about this token failed because of the server or our credentials. Returns whether
+    /// this is the first failure of this token since the last good answer.
     pub(crate) fn failed(&mut self, token: Fingerprint) -> bool {
         let is_new = !self.failed.contains(&token);
         if is_new && self.failed.len() < OPENS_AFTER as usize {
@@ -177,8 +178,8 @@ impl Evidence {
         is_new
     }
 
-    /// A call about this token was answered 401. Returns how many failures that counts as. One
-    /// token proves nothing; two different tokens show that our credentials are refused.
+    /// A call about this token was answered 401. Returns how many failures this counts as. A 401
+    /// for one token proves nothing; a 401 for two tokens shows that our credentials are refused.
     pub(crate) fn unauthorized(&mut self, token: Fingerprint) -> u32 {
         match self.unauthorized {
             None => {

@@ -1,10 +1,10 @@
 //! The cache of introspection answers.
 //!
-//! An entry says that the authorization server vouched for a token. It never says what the token
-//! allows. Times and policy are judged at each use. All other checks run once per entry, because
-//! only one configuration ever sees the entry. The key of an entry is the [`Fingerprint`] of the
-//! token and nothing else. Whether an entry is still valid is decided when it is read, by the
-//! clocks of this crate.
+//! An entry says that a token is active, or inactive, according to the authorization server. It
+//! does not decide what the token allows. Times and policy are judged at each use. All other checks
+//! run once per entry, because only one configuration ever sees the entry. The key of an entry is
+//! the [`Fingerprint`] of the token and nothing else. Whether an entry is still valid is decided
+//! when it is read, by the clocks of this crate.
 //!
 //! Inactive tokens have a separate pool, so that a flood of them evicts no active token.
 //!
@@ -31,22 +31,22 @@ pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(60);
 /// The longest lifetime of an answer that can be set.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(300);
 
-/// The longest time that a stale answer can be set to be used past its ttl. Keys are used for as
-/// long while their server fails.
+/// The longest time that can be set for using a stale answer past its ttl. It is the same as the
+/// default for stale keys (`stale_if_error`).
 pub(crate) const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 
-/// How long an inactive token is refused from the cache. It is long enough to answer a client that
+/// How long an inactive token is refused from the cache. This is long enough for a client that
 /// keeps retrying. It is short because a server whose replicas lag may give another answer later.
 pub(crate) const INACTIVE_TTL: Duration = Duration::from_secs(5);
 
 /// The maximum number of entries in each pool.
 pub(crate) const MAX_ENTRIES: u64 = 10_000;
 
-/// The maximum size of all cached answers in memory, in octets. This bounds answers of the largest
-/// length.
+/// The maximum size of all cached answers in memory, in octets. It matters for large answers:
+/// [`MAX_ENTRIES`] bounds the number of small ones.
 pub(crate) const MAX_WEIGHT: u64 = 64_000_000;
 
-/// The minimum weight of an answer, so that the number of answers has a bound, too.
+/// The minimum weight of an answer. It bounds the number of answers to [`MAX_ENTRIES`].
 const LEAST_WEIGHT: u64 = MAX_WEIGHT / MAX_ENTRIES;
 
 /// The two pools.
@@ -55,7 +55,7 @@ pub(crate) struct AnswerCache {
     stale: Duration,
     active: Pool<ActiveEntry>,
     inactive: Pool<InactiveEntry>,
-    /// Locked for writing, because both pools decide which answer is newer.
+    /// Held while an answer is stored, because both pools are read to find the newer answer.
     writing: Mutex<()>,
 }
 
@@ -74,9 +74,9 @@ struct ActiveEntry {
 
 #[derive(Clone, Copy)]
 struct InactiveEntry {
-    /// The token is refused without a question until this time.
+    /// Until this time, the token is refused from the cache.
     refused_until: Duration,
-    /// As in [`ActiveEntry`].
+    /// The same as in [`ActiveEntry`].
     until: Duration,
 }
 
@@ -97,11 +97,12 @@ impl AnswerCache {
     /// With a `ttl` of zero nothing is cached. `stale` is how much longer an answer may be used if
     /// no new answer is available.
     pub(crate) fn new(ttl: Duration, stale: Duration) -> Self {
-        // An answer that is older than an "inactive" can't be used for longer than this.
         let weigh = |_: &Fingerprint, held: &ActiveEntry| {
             let weight = held.answer.as_ref().map_or(0, |answer| answer.weight() as u64);
             u32::try_from(weight.max(LEAST_WEIGHT)).unwrap_or(u32::MAX)
         };
+        // After `ttl + stale`, no answer that is older than an entry can be used, so the entry is
+        // no longer needed.
         let active = pool(ttl + stale).max_capacity(MAX_WEIGHT).weigher(weigh);
         let active = active.build_with_hasher(BuildFingerprintHasher::default());
         let inactive = pool(ttl + stale).max_capacity(MAX_ENTRIES);
@@ -129,8 +130,8 @@ impl AnswerCache {
         (now.monotonic < inactive.refused_until).then_some(CachedAnswer::Inactive)
     }
 
-    /// A stale answer: past its ttl, and still within the time for which stale answers may be used.
-    /// It must have an `exp`, because otherwise only that time would end it.
+    /// A stale answer: one that is past its ttl, but within the time for which stale answers may be
+    /// used. It must have an `exp`, because otherwise only that time would limit its use.
     pub(crate) fn stale(&self, token: &Fingerprint, now: Now) -> Option<Arc<Answer>> {
         if self.stale.is_zero() || !self.is_on() {
             return None;
@@ -177,8 +178,8 @@ impl AnswerCache {
             let known = if is_past { held.until_at_least } else { held.until };
             known > until
         });
-        // An answer past its `exp` itself says that the token is not active, so the newest possible
-        // time counts for it.
+        // An answer past its `exp` means that the token is not active, so it is compared by its
+        // newest possible time.
         let new_at_least = if is_past { until } else { until_at_least };
         if newer_is_active || self.inactive_until(&token) >= Some(new_at_least) {
             return false;
@@ -212,13 +213,14 @@ impl AnswerCache {
         true
     }
 
-    /// How much longer a token is refused that was not active `age` ago. No entry is valid for
-    /// longer than the ttl.
+    /// If a token was not active `age` ago: how much longer it is refused from the cache. No entry
+    /// is valid for longer than the ttl.
     pub(crate) fn refused_for(&self, age: Duration) -> Duration {
         self.ttl.min(INACTIVE_TTL).saturating_sub(age)
     }
 
-    /// Whether a question no older than `age` found the token inactive or past its `exp`.
+    /// Whether the answer to a question asked at most `age` ago says that the token is inactive or
+    /// past its `exp`.
     pub(crate) fn is_inactive_since(&self, token: &Fingerprint, now: Now, age: Duration) -> bool {
         self.is_on() && self.inactive_until(token) >= Some(self.until(now, age))
     }
@@ -230,24 +232,25 @@ impl AnswerCache {
         held.map(|held| held.until).max(inactive)
     }
 
-    /// Exact for every usable answer: none is older than the ttl or than this process.
+    /// The end of the ttl. It is exact for every answer that is younger than the ttl. For an older
+    /// one, the subtraction may saturate.
     fn until(&self, now: Now, age: Duration) -> Duration {
         (now.monotonic + self.ttl).saturating_sub(age)
     }
 }
 
-/// Whether it is past its `exp`. Without the leeway, because the server that set the time can be
-/// asked.
+/// Whether the answer is past its `exp`. The leeway is not added, because the server that set `exp`
+/// can be asked again.
 pub(crate) fn is_past(answer: &Answer, wall: NumericDate) -> bool {
     answer.expires_at().is_some_and(|exp| wall.as_secs_f64() >= exp)
 }
 
-/// Evicts the least recently used entry. So the newest answer is always kept, which the library's
-/// default policy does not guarantee, and a token in use stays cached.
+/// A full pool evicts its least recently used entry. So a token in use stays cached, and a new
+/// answer is always stored. The library's default policy does not guarantee this.
 ///
 /// The library drops entries after `past_use`, by its own clock, so that personal data is not kept
-/// for longer than needed (RFC 7662 §5). The code never relies on this to decide whether an answer
-/// is still valid.
+/// for longer than needed (RFC 7662 §5). This crate does not rely on that to decide whether an
+/// answer is still valid.
 fn pool<V: Clone + Send + Sync + 'static>(
     past_use: Duration,
 ) -> CacheBuilder<Fingerprint, V, Cache<Fingerprint, V>> {

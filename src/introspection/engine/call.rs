@@ -1,4 +1,4 @@
-//! A call of the endpoint that has its turn, and its result.
+//! A call to the endpoint that has its turn, and the result of the call.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::introspection::endpoint::client::{Blames, CallAnswer, CallFault};
 use crate::introspection::engine::cache::Now;
 use crate::introspection::engine::question_key::{QuestionKey, QuestionOutcome};
 
-/// A call of the endpoint that has its turn.
+/// A call to the endpoint that has its turn.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) asked: Now,
@@ -37,7 +37,7 @@ pub(crate) struct FetchedAnswer {
 /// Why a question has no answer.
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    /// It took too long. Requests that joined late may ask again.
+    /// Whether the question took too long. Requests that joined late may then begin another one.
     pub(crate) late: bool,
 }
 
@@ -47,14 +47,14 @@ impl From<Error> for Failed {
     }
 }
 
-/// Gives turns, and learns how the calls ended.
+/// Gives turns to calls. Each call reports to it how it ended.
 pub(crate) trait CallOwner: Send + Sync {
     fn now(&self) -> Now;
 
-    /// Whether the endpoint has ever answered 200.
+    /// Whether the endpoint has ever given a usable answer.
     fn has_answered(&self) -> bool;
 
-    /// Evaluates how a call ended, and lets the next call begin.
+    /// Evaluates how a call ended, and lets waiting calls begin.
     fn call_ended(
         &self,
         key: QuestionKey,
@@ -66,16 +66,16 @@ pub(crate) trait CallOwner: Send + Sync {
 /// When a call may begin.
 pub(crate) enum Turn {
     Now(Running),
-    /// Waits in the queue. Receives the call, or why there is none.
+    /// The call waits in the queue. The receiver gets the call, or the reason why there is none.
     Later(oneshot::Receiver<Result<Running, Error>>),
     /// After a probe has shown that the server is back.
     AfterProbe(Waiter<QuestionOutcome>),
 }
 
-/// A call that has its turn; it exists before its task starts. However it ends, it gives the turn
-/// back, for which it takes the lock. Never drop it while the lock is held.
+/// A call that has its turn. It may be created before its task starts. When it ends or is dropped,
+/// it takes the lock to give the turn back. So never drop it while the lock is held.
 pub(crate) struct Running {
-    /// `None` after it ended.
+    /// `None` after the call has ended.
     owner: Option<Weak<dyn CallOwner>>,
     key: QuestionKey,
     pub(crate) call: Call,
@@ -86,12 +86,12 @@ impl Running {
         Self { owner: Some(owner), key, call }
     }
 
-    /// Whether the endpoint has ever answered 200. `None` if the server was dropped.
+    /// Whether the endpoint has ever given a usable answer. `None` if the engine was dropped.
     pub(crate) fn has_answered(&self) -> Option<bool> {
         Some(self.owner.as_ref()?.upgrade()?.has_answered())
     }
 
-    /// The call alone, for an owner that gives the turn back itself.
+    /// Only the call, for an owner that gives the turn back itself.
     pub(crate) fn into_call(mut self) -> Call {
         self.owner = None;
         self.call
@@ -124,7 +124,7 @@ impl Drop for Running {
     }
 }
 
-/// The server was dropped, so nobody sees this error.
+/// The engine was dropped with its server, so nobody sees this error.
 pub(crate) fn gone() -> Error {
     Error::Wiring { fix: "the server is gone".into() }
 }

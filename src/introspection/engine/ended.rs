@@ -20,17 +20,18 @@ use crate::introspection::shared::record::SharedAnswer;
 use crate::observe::Introspected;
 
 /// How long the engine remembers that the endpoint gave no usable answer about a token. A client
-/// that keeps retrying causes one call in that time.
+/// that keeps retrying causes at most one call in this time.
 const SAID_TTL: Duration = Duration::from_secs(1);
 
-/// After how many answers, all "inactive", a warning says that the cause may not be the tokens. The
-/// number is small, so that developers see the warning while they set an API up.
+/// If the first answers are all "inactive", a warning is logged after this many: the cause may not
+/// be the tokens. The number is small, so that developers see the warning while they set up an API.
 const SUSPICIOUS: u32 = 3;
 
 impl Introspector {
-    /// The usable part of an answer from the shared cache. An answer that may be older than a
-    /// revocation seen here is ignored. If the token was already inactive some time ago, or has
-    /// expired, the answer is not returned, but it still overrides older answers.
+    /// Returns the answer from the shared cache if it may be used. An answer that may be older than
+    /// a revocation that this server saw is ignored. An "inactive" answer that is no longer
+    /// repeated to clients, or the answer about an expired token, is not returned, but it still
+    /// overrides older answers.
     pub(crate) fn usable(&self, key: QuestionKey, shared: SharedAnswer) -> Option<FetchedAnswer> {
         let (token, now) = (key.fingerprint, self.now());
         let SharedAnswer { answer, age, age_at_most } = shared;
@@ -44,8 +45,8 @@ impl Introspector {
                 None
             }
             Some(_) if self.cache.is_inactive_since(&token, now, age_at_most) => {
-                // Either the store does not compare versions, or clocks differ, or someone wrote an
-                // old value back.
+                // Either the store does not compare versions, or clocks differ, or someone restored
+                // an old value.
                 let reason = "it may be older than a revocation seen here";
                 self.report(Introspected::SharedAnswerUnusable(reason));
                 None
@@ -54,9 +55,9 @@ impl Introspector {
         }
     }
 
-    /// Records the result of a question, and returns whether it is the newest answer about the
-    /// token. If a later question was answered before it, the answer is given to the waiting
-    /// requests and is not cached: the token may be known to be inactive.
+    /// Records the result of a question. Also returns whether it is the newest answer about the
+    /// token. If the answer to a later question came first, the waiting requests still get this
+    /// answer, but it is not cached: the token may be known to be inactive.
     pub(crate) fn record(
         &self,
         key: QuestionKey,
@@ -65,7 +66,7 @@ impl Introspector {
     ) -> (AnswerResult, bool) {
         let now = self.now();
         let mut state = self.state();
-        // If it is overdue, another question of its kind may have replaced it.
+        // If the question is overdue, another one with the same key may have replaced it.
         let present = state.flights.complete(&key, completion);
         let overtaken_by = if present { state.overtaken.remove(&key) } else { None };
         let FetchedAnswer { answer, age, age_at_most, call } = match result {
@@ -85,7 +86,8 @@ impl Introspector {
                 let is_latest = overtaken_by.is_none_or(|other| other < asked)
                     && self.cache.put_shared(key.fingerprint, &answer, now, age, age_at_most);
                 if self.has_expired(&answer, now) {
-                    // Its `exp` refuses it, so the endpoint need not be asked again at once.
+                    // The token is refused because of its `exp`. So the endpoint need not be asked
+                    // again at once.
                     self.cache.put_inactive(key.fingerprint, now, age);
                 } else {
                     self.known.insert(key.fingerprint, ());
@@ -100,13 +102,14 @@ impl Introspector {
         }
     }
 
-    /// Whether it is past its `exp` plus the leeway, so that no request is served by it.
+    /// Whether the answer is past its `exp` plus the leeway, so that each request with it is
+    /// refused.
     fn has_expired(&self, answer: &Answer, now: Now) -> bool {
         let leeway = self.leeway.as_secs_f64();
         answer.expires_at().is_some_and(|exp| now.wall.as_secs_f64() >= exp + leeway)
     }
 
-    /// A question ended without an answer about the token.
+    /// Removes a question that ended without a result.
     pub(crate) fn forget(&self, key: QuestionKey, completion: &Completion<QuestionOutcome>) {
         let mut state = self.state();
         if state.flights.complete(&key, completion) {
@@ -178,7 +181,7 @@ impl CallOwner for Introspector {
                     CallAnswer::Refused(code) => Ok((None, Some(code))),
                 }
             }
-            // A call that ends after it was given up no longer counts.
+            // A failed call does not count if it had been given up as overdue.
             Err(fault) => {
                 if counted {
                     (counts, opened) = state.failed(token, call, &fault, now.monotonic, random);
@@ -187,7 +190,7 @@ impl CallOwner for Introspector {
             }
         };
         if counts && !opened && state.turns.running() > 0 {
-            // The server may hang. The end of the next call shows whether more calls should begin.
+            // The server may be hanging. The end of the next call decides whether more calls begin.
             drop(state);
         } else {
             self.give_turns(state, now);

@@ -1,17 +1,17 @@
-//! The engine of one endpoint: at most one question per token at a time, and a limited number of
-//! calls in flight.
+//! The engine of one endpoint: at most one question of each kind per token at a time, and a limited
+//! number of calls in flight.
 //!
-//! A request never waits while an answer is cached. A question is one detached task
-//! ([`flight`](crate::flight)). No request can cancel it, and all requests with the same token wait
-//! for it. A client can harm only its own requests:
+//! A request never waits while an answer is cached. A question is one detached task, a single
+//! flight ([`flight`](crate::flight)). No request can cancel it, and all requests with the same
+//! token wait for it. A client can harm only its own requests:
 //!
 //! - an unusable answer of the endpoint about one token is remembered for that token only;
-//! - only failures that different tokens saw count against the endpoint
+//! - repeated failures of one token count only once against the endpoint
 //!   ([`Evidence`](super::breaker::Evidence));
 //! - new tokens can't use the calls that are reserved for tokens that were active before
 //!   ([`Turns`](super::turns::Turns)).
 //!
-//! Nothing logs or reads a clock while the lock is held: both may run user-supplied code.
+//! The code never logs or reads a clock while it holds the lock: both may run user-supplied code.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -35,11 +35,12 @@ use crate::introspection::shared::SharedAnswers;
 use crate::observe::{Introspected, IntrospectionHealth, Stream};
 use crate::token::{Excerpt, NumericDate};
 
-/// The size of two caches: tokens with an unusable answer, and tokens that were active before.
+/// The maximum number of entries in each of two caches: tokens with an unusable answer, and tokens
+/// that were active before.
 const MAX_TOKENS: u64 = 10_000;
 
-/// How long a token counts as active before, from the last time it was active. It is longer than
-/// the ttl of answers, so that the token still has its reserved calls at its next question.
+/// How long the engine remembers that a token was active. This is longer than the ttl of answers,
+/// so that the next question about the token can still use a reserved call.
 const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// Asks one endpoint and caches its answers.
@@ -60,16 +61,17 @@ pub(crate) struct Introspector {
     pub(super) state: Mutex<State>,
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) has_answered: AtomicBool,
-    /// The number of answers so far while none was "active"; `u32::MAX` once one was.
+    /// The number of answers so far, while all are "inactive". `u32::MAX` after the first "active".
     pub(super) never_active: AtomicU32,
-    /// The text that a probe asks about. It is not a client's token, because a call about such a
-    /// token may fail for reasons of that token.
+    /// The text that a probe asks about. It is not a client's token, because a call about a
+    /// client's token may fail because of that token.
     pub(super) probe: Token68<'static>,
     pub(super) probe_fingerprint: Fingerprint,
     pub(super) counters: Counters,
 }
 
-/// What went wrong with a call about one token, and until when no other call about it is made.
+/// The problem of the last call about one token. Until the time `until`, no other call about this
+/// token is made.
 #[derive(Clone)]
 pub(super) struct TokenFault {
     pub(super) problem: Arc<str>,
@@ -133,7 +135,7 @@ impl Introspector {
         }
     }
 
-    /// By how much its deadline is longer than the default.
+    /// By how much the deadline of a call is longer than the default.
     pub(crate) fn longer_calls(&self) -> Duration {
         self.client.deadline.saturating_sub(CALL_DEADLINE)
     }
@@ -185,7 +187,7 @@ impl Introspector {
         self.stream.tell_of_introspection(&self.issuer, what);
     }
 
-    /// Whether the circuit breaker holds calls back.
+    /// Whether the circuit breaker is open or half-open.
     pub(crate) fn is_open(&self) -> bool {
         self.state().breaker.is_open()
     }
@@ -216,8 +218,7 @@ fn random_text() -> Option<Box<str>> {
     Some(text.into())
 }
 
-/// The library drops entries after `past_use`, by its own clock. The code never relies on this to
-/// decide whether an entry is still valid.
+/// The library drops entries after `past_use`, by its own clock.
 fn tokens<V: Clone + Send + Sync + 'static>(
     past_use: Duration,
 ) -> Cache<Fingerprint, V, BuildFingerprintHasher> {

@@ -1,4 +1,4 @@
-//! One question per token at a time: a request joins the question in progress or begins one.
+//! Single flight: a request joins the question in progress about its token, or begins one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::introspection::engine::turns::MAX_QUEUED_KNOWN;
 use crate::observe::Introspected;
 use crate::runtime;
 
-/// The maximum number of tokens that are looked up in a shared cache at the same time, including
-/// those whose call is in progress. It is enough for a process that starts with an empty cache, and
-/// it bounds what a flood of tokens can pile up.
+/// The maximum number of questions in progress, if a shared cache is configured. This is enough for
+/// a process that starts with an empty cache, and it limits the tasks that a flood of tokens can
+/// start.
 pub(crate) const MAX_LOOKUPS: usize = 1024;
 
 /// How often a task that waits for the endpoint checks whether a probe is due.
@@ -30,7 +30,7 @@ pub(crate) enum Joined {
     Cached(CachedAnswer),
     Flight {
         waiter: Waiter<QuestionOutcome>,
-        /// Whether the question was asked late enough for this request to use its answer.
+        /// Whether this request may use the answer: the question was not asked too early for it.
         fresh: bool,
         /// How many questions had begun when this request joined.
         begun: u64,
@@ -42,8 +42,9 @@ pub(crate) enum Joined {
 
 impl Introspector {
     /// Joins the question about this token that is in progress, or begins one. `came_at` is the
-    /// number of questions that had begun when the request came. If it is set and the request
-    /// accepts no older answer, only the answer to a later question is fresh.
+    /// number of questions that had begun when the request came. If the request accepts only new
+    /// answers, the answer to a joined question is fresh only if `came_at` is set and the question
+    /// began after that.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: QuestionKey,
@@ -52,9 +53,10 @@ impl Introspector {
     ) -> Result<Joined, Error> {
         let now = self.now();
         let known = self.known.contains_key(&key.fingerprint);
-        // Without the lock: tokio may panic here, and then a user-supplied panic hook runs.
+        // Call this without the lock: tokio may panic here, and then a user-supplied panic hook
+        // runs.
         let runtime = runtime::current();
-        // The answer of another server is good enough, whether or not the endpoint can be called.
+        // If the shared cache is looked up first, no probe is needed yet.
         let asks_shared = self.shared.is_some() && !key.asks_now;
         let probe = if asks_shared { None } else { self.probe_before(key, now) };
         let mut state = self.state();
@@ -102,7 +104,8 @@ impl Introspector {
             Err(held) => {
                 drop(state);
                 drop(overdue);
-                // The room is for those who wait, even if this request gets none of it.
+                // The turns of overdue calls go to waiting questions, even if this request is
+                // refused.
                 if has_room {
                     self.give_turns(self.state(), now);
                 }
@@ -134,7 +137,7 @@ impl Introspector {
             .ok_or_else(|| self.held_back("too many requests wait", RETRY_AFTER))
     }
 
-    /// The error of the last call about this token, if it was a moment ago.
+    /// The error of the last call about this token, if no other call may be made yet.
     fn token_fault(&self, token: &Fingerprint, now: Now) -> Option<Error> {
         let fault = self.token_faults.get(token)?;
         let left = fault.until.checked_sub(now.monotonic).filter(|left| !left.is_zero())?;
@@ -142,8 +145,7 @@ impl Introspector {
     }
 
     /// Sends a probe if one is due. Readiness checks call this, because without other traffic
-    /// nothing else would show that the endpoint is back. The probe asks about a random text of
-    /// this crate.
+    /// nothing else would show that the endpoint has recovered. The probe asks about a random text.
     pub(crate) fn probe(self: &Arc<Self>) -> Option<Waiter<QuestionOutcome>> {
         self.probe_if_due(self.now())
     }
@@ -185,8 +187,8 @@ impl Introspector {
         present.is_some_and(|present| present.number() == waiter.number())
     }
 
-    /// Returns when the endpoint may be called. That is at once unless it failed. The caller has a
-    /// deadline.
+    /// Waits until the circuit breaker is closed, and sends probes when they are due. The caller
+    /// sets the deadline.
     pub(crate) async fn ready(self: &Arc<Self>) {
         while self.is_open() {
             if let Some(mut waiter) = self.probe() {

@@ -17,7 +17,7 @@ use crate::token::jwt::MAX_TOKEN;
 pub(crate) enum AnswerLookup {
     Active(Arc<Answer>),
     Refused(Error),
-    /// A question is in progress; the request has to wait for it.
+    /// A question is in progress, and the request has to wait for its answer.
     Wait(AnswerWait),
 }
 
@@ -32,15 +32,15 @@ impl From<CachedAnswer> for AnswerLookup {
 
 impl Introspector {
     /// Looks up the answer about a token without waiting. `now` is the time at which the request is
-    /// judged. With `asks_now`, only an answer to a question asked from now on is accepted, and no
-    /// stale answer replaces it.
+    /// judged. With `asks_now`, only the answer to a question that is asked from now on is
+    /// accepted: no cached answer, and no stale answer if the endpoint fails.
     pub(crate) fn lookup(
         self: &Arc<Self>,
         token: &Token68<'_>,
         now: NumericDate,
         asks_now: bool,
     ) -> AnswerLookup {
-        // A text that is too long to be a token is not worth a call.
+        // A text that is too long to be a token causes no call.
         if token.as_bytes().len() > MAX_TOKEN {
             return AnswerLookup::Refused(Error::TokenTooLarge {
                 size: token.as_bytes().len(),

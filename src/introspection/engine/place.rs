@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The maximum number of requests that wait for one endpoint; more are refused at once. Each
-/// waiting request takes some KiB.
+/// The maximum number of requests that wait for one endpoint. Further requests are refused at once.
+/// Each waiting request takes some KiB.
 pub(crate) const MAX_WAITING: usize = 8_192;
 
-/// The maximum number of requests that wait for one question, so that one token does not use up the
-/// limit for all others.
+/// The maximum number of requests that wait for one question, so that one token can't use up the
+/// limit of all waiting requests.
 pub(crate) const MAX_WAITING_FOR_ONE: usize = 4_096;
 
 /// The permit of one waiting request. It is released on drop.

@@ -1,5 +1,5 @@
-//! One question about a token. It looks in the shared cache first, if one is configured and its
-//! answer would be accepted. Then it waits for its turn and calls the endpoint.
+//! One question about a token. It looks in the shared cache first, if one is configured and the
+//! request accepts an answer from it. Then it waits for its turn and calls the endpoint.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct Question {
     pub(crate) token: Token68<'static>,
     pub(crate) client: Arc<IntrospectionClient>,
     pub(crate) shared: Option<Arc<SharedAnswers>>,
-    /// Set if no shared cache is looked up first.
+    /// `None` if the shared cache is looked up first. The question then takes its turn later.
     pub(crate) turn: Option<Turn>,
 }
 
@@ -112,7 +112,7 @@ impl Question {
         match turn {
             Turn::Now(running) => Ok(Some(running)),
             Turn::Later(turn) => Ok(turn.await.ok().transpose()?),
-            // The probe had no result, and another one is due.
+            // The probe ended without a result, and another probe is due. Do not wait again.
             Turn::AfterProbe(_) => Ok(None),
         }
     }
@@ -132,8 +132,8 @@ fn complete(
 ) {
     let Some(introspector) = introspector.upgrade() else { return };
     let result = match ended {
-        // It ended with its runtime, which says nothing about the token. The waiters may ask again
-        // on another runtime.
+        // The task ended with its runtime. This says nothing about the token. The waiting requests
+        // may begin another question on another runtime.
         Ended::Gone => return introspector.forget(key, &completion),
         Ended::Done(result) => result,
         ended @ (Ended::Late | Ended::Panicked) => {
@@ -142,8 +142,8 @@ fn complete(
         }
     };
     let late = result.as_ref().is_err_and(|failed| failed.late);
-    // Copy the answer before other requests can see it: as soon as its members passed all checks
-    // for one of them, the members are dropped.
+    // Copy the answer before a request can see it: once its members have passed all checks for one
+    // request, they are dropped.
     let to_share = result.as_ref().ok().and_then(|FetchedAnswer { answer, call, .. }| {
         let answer = answer.as_ref().map(|answer| Arc::new(answer.unjudged()));
         call.map(|call| (answer.ok_or(Error::Inactive), call))

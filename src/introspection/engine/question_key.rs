@@ -7,7 +7,7 @@ use crate::crypto::Fingerprint;
 use crate::error::Error;
 use crate::introspection::answer::Answer;
 
-/// The `Retry-After` when nothing better is known.
+/// The default of `Retry-After`, and its minimum after a failed call.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The key of a question: the token, and whether the endpoint itself must be asked from now on. The
@@ -30,7 +30,7 @@ impl QuestionKey {
 #[derive(Clone)]
 pub(crate) struct QuestionOutcome {
     pub(crate) result: AnswerResult,
-    /// It took too long.
+    /// Whether the question took too long.
     pub(crate) late: bool,
 }
 

@@ -18,14 +18,14 @@ use crate::introspection::engine::turns::{MAX_IN_FLIGHT, Turns};
 /// The state of the engine. Each decision is made in one critical section.
 pub(crate) struct State {
     pub(crate) flights: Flights<QuestionKey, QuestionOutcome>,
-    /// When a question of the other kind about the same token was asked, if that one was answered
-    /// while this one is in progress.
+    /// For a question in progress: if a question of the other kind about the same token was
+    /// answered meanwhile, the time at which that other question was asked.
     pub(crate) overtaken: HashMap<QuestionKey, Duration>,
     pub(crate) turns: Turns<Waiting>,
     pub(crate) breaker: Breaker,
     pub(crate) evidence: Evidence,
-    /// After a 429: until when the endpoint is not asked about tokens that were never active, and
-    /// until when it is not asked about any token.
+    /// After a 429: the endpoint is not asked about tokens that were never active until
+    /// `busy_for_new`, and about no token until `busy_for_all`.
     pub(crate) busy_for_new: Duration,
     pub(crate) busy_for_all: Duration,
 }
@@ -56,7 +56,7 @@ impl State {
         }
     }
 
-    /// Fails if the endpoint asked for fewer calls (429).
+    /// Fails while the endpoint wants fewer calls, after it answered 429.
     pub(crate) fn check_rate_limit(&self, known: bool, now: Duration) -> Result<(), HeldBack> {
         let busy_until =
             if known { self.busy_for_all } else { self.busy_for_all.max(self.busy_for_new) };
@@ -119,9 +119,9 @@ impl State {
         (failures > 0, opened)
     }
 
-    /// Removes what is overdue. Drop the returned questions without the lock, because that wakes
-    /// tasks. The second value says whether this made room for calls. The owner then has to give
-    /// turns to waiting questions: the overdue calls will not do it when they end.
+    /// Removes overdue calls and questions. Drop the returned questions without the lock, because
+    /// this wakes tasks. If the second value is true, turns of overdue calls became free. The owner
+    /// then has to give turns to waiting questions, because an overdue call may never end.
     pub(crate) fn give_up_overdue(&mut self, now: Duration) -> (Vec<Waiting>, bool) {
         if self.flights.len() >= MAX_IN_FLIGHT {
             self.flights.give_up_overdue(now);

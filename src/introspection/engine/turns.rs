@@ -1,23 +1,23 @@
 //! Limits the calls in flight to one endpoint. Pure.
 //!
 //! The number of calls in flight is limited. Some of them are reserved for tokens that were active
-//! before. Further questions wait in a queue, first in, first out, whose length is limited. So a
-//! flood of made-up tokens can delay other new tokens, but not tokens that were active before.
+//! before. Further questions wait in a queue of limited length (first in, first out). So a flood of
+//! forged tokens can delay other new tokens, but can't take the reserved calls.
 //!
 //! An overdue call no longer counts: its task may be on a runtime that is no longer polled.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The maximum number of calls in flight to one endpoint: what an authorization server can take
-/// from one of its clients.
+/// The maximum number of calls in flight to one endpoint: a load that an authorization server can
+/// handle from one of its clients.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 
 /// How many of these calls are reserved for tokens that were active before.
 pub(crate) const RESERVED: usize = 16;
 
-/// The maximum number of questions that wait for their turn. With 64 calls of 50 ms each, the last
-/// one gets its turn after 0.8 s.
+/// The maximum number of questions that wait for their turn. New tokens have 48 calls at a time: if
+/// each call takes 50 ms, the last question gets its turn after 1.1 s.
 pub(crate) const MAX_QUEUED: usize = 1024;
 
 /// Additional queue entries for tokens that were active before, so that a flood of new tokens can't
@@ -29,7 +29,7 @@ pub(crate) const MAX_QUEUED_KNOWN: usize = 256;
 pub(crate) struct Turns<T> {
     overdue_after: Duration,
     running: Vec<Running>,
-    /// The queue of tokens that were never active, and that of tokens that were.
+    /// Two queues: `new` for tokens that were never active, `known` for tokens that were.
     new: VecDeque<Queued<T>>,
     known: VecDeque<Queued<T>>,
     count: u64,
@@ -75,7 +75,7 @@ impl<T> Turns<T> {
         self.new.len() + self.known.len()
     }
 
-    /// Whether the limit allows another call now.
+    /// Whether the limits allow another call now.
     pub(crate) fn is_free(&self, known: bool) -> bool {
         let new = self.running.iter().filter(|running| !running.known).count();
         self.running.len() < MAX_IN_FLIGHT && (known || new < MAX_IN_FLIGHT - RESERVED)
@@ -97,12 +97,13 @@ impl<T> Turns<T> {
         Grant::Queued
     }
 
-    /// Begins a call ahead of the queue, for a probe. Returns `None` if the limit is reached.
+    /// Begins a call before those in the queue, for a probe. Returns `None` if the limit is
+    /// reached.
     pub(crate) fn take_first(&mut self, now: Duration) -> Option<u64> {
         self.is_free(true).then(|| self.begin(true, now))
     }
 
-    /// A call ended. Returns whether it still counted.
+    /// A call ended. Returns `false` if it no longer counted, because it was overdue.
     pub(crate) fn end(&mut self, number: u64) -> bool {
         let found = self.running.iter().position(|running| running.number == number);
         found.map(|at| self.running.swap_remove(at)).is_some()
@@ -131,7 +132,7 @@ impl<T> Turns<T> {
         queues.into_iter().flatten().map(|queued| queued.value)
     }
 
-    /// Removes overdue calls, and removes and returns queue entries that have waited for as long.
+    /// Removes overdue calls. Also removes and returns the queue entries that have waited too long.
     pub(crate) fn give_up_overdue(&mut self, now: Duration) -> Vec<T> {
         let limit = self.overdue_after;
         let is_overdue = |since: Duration| now.saturating_sub(since) >= limit;

@@ -1,4 +1,4 @@
-//! A request waits for an answer.
+//! How a request waits for an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use crate::introspection::engine::question_key::{
 };
 use crate::runtime::{self, Deadline};
 
-/// How long a request waits in total. This includes the question that it began or joined, and
-/// another question if the first does not answer it. After a reload of the configuration it may
-/// wait once more for as long.
+/// How long a request waits in total: for the question that it began or joined, and for another
+/// question if the first gives no answer that it may use. After a reload of the configuration, the
+/// request may wait once more for the same time.
 fn wait(call: Duration) -> Duration {
     call + Duration::from_secs(1)
 }
 
-/// If a request has waited less than this when the call reaches its deadline, it joined the call
-/// late and may begin one of its own.
+/// If a request has waited less than this when the call reaches its deadline, the request joined
+/// late and may begin another call.
 fn joined_late(call: Duration) -> Duration {
     call / 2
 }
 
-/// How often a request that waits for longer checks whether the question still counts as in
-/// progress. The task of the question may be on a runtime that is no longer polled.
+/// After that time, how often a request checks whether the question still counts as in progress.
+/// The task of the question may be on a runtime that is no longer polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// How often a request may start over if the question that it joined had no result.
+/// How many times a request may begin or join another question after one without a usable result.
 const REPEATS: u32 = 2;
 
 /// A wait for an answer.
@@ -48,7 +48,7 @@ pub(crate) struct AnswerWait {
 }
 
 impl AnswerWait {
-    /// The generation of the configuration under which the server is asked.
+    /// The generation of the configuration that the question belongs to.
     pub(crate) fn generation(&self) -> u64 {
         self.introspector.generation()
     }
@@ -71,7 +71,7 @@ impl AnswerWait {
                 None => (self.later_outcome().await, false),
             };
             match outcome {
-                // The question began before this request came.
+                // The question began before this request came, so its answer is too old.
                 Some(_) if !self.fresh => {}
                 Some(outcome) if !(outcome.late && self.joined && soon && repeats > 0) => {
                     return outcome.result;
@@ -94,13 +94,14 @@ impl AnswerWait {
         }
     }
 
-    /// Waits further. Returns `None` also if the question is overdue and ends without an outcome.
+    /// Continues to wait. Returns `None` if the question ends without an outcome or is overdue.
     async fn later_outcome(&mut self) -> Option<QuestionOutcome> {
         let mut in_progress = true;
         loop {
             match runtime::within(LOOK_AGAIN, self.waiter.outcome()).await {
                 Some(outcome) => return outcome,
-                // A question that has just completed still sends its outcome.
+                // A question that has just completed still sends its outcome, so this waits once
+                // more before it gives up.
                 None if !in_progress => return None,
                 None => in_progress = self.introspector.is_in_progress(&self.key, &self.waiter),
             }

@@ -1,8 +1,8 @@
 //! The second cache tier: answers that other servers got, looked up before the endpoint is asked.
 //!
-//! Nothing here can accept a token that the endpoint did not vouch for, and nothing here delays a
-//! request for long. If the store fails, or if a stored value is unusable, the token counts as
-//! unknown, and the endpoint is asked as if there were no store.
+//! The store can't make a token valid: only sealed answers of the endpoint are used. It delays a
+//! request by at most 250 ms. If the store fails, or if a stored value is unusable, the token
+//! counts as unknown, and the endpoint is asked as if there were no store.
 
 pub(super) mod record;
 pub(super) mod store;
@@ -26,7 +26,7 @@ use store::AnyAnswerStore;
 
 pub use store::{AnswerStore, SharedCache};
 
-/// The deadline of a store call: a store that is slower than the endpoint is no help. A store in
+/// The deadline of a store call: a store that is slower than the endpoint does not help. A store in
 /// the same data centre answers within a few milliseconds.
 const STORE_DEADLINE: Duration = Duration::from_millis(250);
 
@@ -44,7 +44,7 @@ pub(crate) struct SharedAnswers {
     store: Arc<dyn AnyAnswerStore>,
     sealer: Sealer,
     ttl: Duration,
-    /// How much longer a stale answer may be used.
+    /// How long after its ttl a stale answer may be used.
     stale: Duration,
     leeway: Duration,
     clock: Arc<dyn Clock>,
@@ -120,12 +120,13 @@ impl SharedAnswers {
     }
 
     /// Shares the answer to a question that was asked at `asked`; `None` means that the token is
-    /// not active. It replaces an older answer but never a newer one, whichever is written first.
+    /// not active. The answer replaces an older one but never a newer one, in whatever order they
+    /// are written.
     pub(crate) async fn put(&self, token: &str, answer: Option<&Answer>, asked: Now) {
         let now = self.clock.monotonic();
         let mut left = match answer {
             Some(_) => self.ttl,
-            // For as long as any server could use an older answer.
+            // It must be stored for as long as any server could use an older answer.
             None => self.ttl + self.stale,
         };
         left = left.saturating_sub(now.saturating_sub(asked.monotonic));
@@ -133,7 +134,7 @@ impl SharedAnswers {
         // If the clock is out of range, the answer gets the greatest possible age, and no server
         // uses it.
         let asked = Duration::try_from_secs_f64(asked.wall.as_secs_f64()).unwrap_or_default();
-        // An `f64` of today's time is off by up to 120 ns, which must not shift the millisecond.
+        // Today's time as an `f64` is off by up to 120 ns, which must not change the millisecond.
         let asked = asked.saturating_add(Duration::from_nanos(500));
         let version = record::version(answer.is_some(), asked);
         let record = record::write(answer, asked);
@@ -148,8 +149,8 @@ impl SharedAnswers {
         format!("{PREFIX}{}", self.sealer.name(token.as_bytes()))
     }
 
-    /// One call of the store, within its deadline. Returns `None` if it failed, or if calls are
-    /// held back.
+    /// Calls the store, within the deadline. Returns `None` if the call failed, or if the circuit
+    /// breaker is open.
     async fn call<'a, T>(
         &self,
         direction: &Direction,
@@ -192,8 +193,8 @@ impl fmt::Debug for SharedAnswers {
     }
 }
 
-/// Reports how a call of the store ended. It also reports if the call is dropped, because otherwise
-/// the next probe would wait until this one is overdue.
+/// Reports how a store call ended, also if it is dropped. Otherwise, after a dropped probe, the
+/// next probe would have to wait until this one is overdue.
 struct Report<'a> {
     shared: &'a SharedAnswers,
     direction: &'a Direction,
@@ -243,7 +244,8 @@ impl Drop for Report<'_> {
                     .report(Introspected::SharedCacheFailed { does: self.direction.does, problem });
             }
         } else if self.probe {
-            // It ended with its runtime, which says nothing about the store.
+            // The call was dropped, for example with its runtime. This says nothing about the
+            // store.
             let now = self.shared.clock.monotonic();
             self.direction.state().breaker.probe_was_lost(now);
         }

@@ -3,27 +3,27 @@
 //! ```text
 //! 1 octet     0: not active; 1: active
 //! 8 octets    when the server was asked, in milliseconds since the epoch, big endian
-//! the rest    of an active one: its members, a JSON object
+//! the rest    if active: the answer, a JSON object; otherwise nothing
 //! ```
 //!
-//! The first two fields are the record's version, and they are sealed with the rest. Of two
-//! records, the one about the newer question wins; if both were asked at the same time, "not
-//! active" wins. The store also gets the version, to compare records. The version that the store
-//! returns is never trusted.
+//! The first two fields give the record's version, and they are sealed with the rest. Of two
+//! records, the one about the newer question wins; if both questions were asked at the same time,
+//! "not active" wins. The store also gets the version, to compare records. A server that reads a
+//! record uses only the sealed version.
 //!
 //! Two servers have two clocks. The time that another server wrote is compared with our clock, as
 //! the times of claims are. An answer that is further in the future than the leeway is not used. An
 //! answer that is less far in the future counts as new. So an answer lives no longer than ttl plus
 //! leeway, whatever either clock shows.
 //!
-//! "Not active" is repeated to clients for 5 s. It overrides older answers for as long as one of
-//! them could be used.
+//! Clients get "not active" from the cache for 5 s. It overrides older answers for as long as one
+//! of them could be used.
 
 use std::time::Duration;
 
 use crate::introspection::answer::Answer;
 
-/// The number of octets before the members.
+/// The number of octets before the JSON object.
 const HEAD: usize = 9;
 
 /// An answer that may be used.
@@ -48,7 +48,7 @@ pub(crate) enum Unusable {
     Over,
 }
 
-/// The version of a record, by which a store finds out which of two is newer: the time of the
+/// The version of a record. Of two records, the newer one has the higher version: the time of the
 /// question in milliseconds since the epoch, times two, plus one for a token that is not active.
 pub(crate) fn version(is_active: bool, asked: Duration) -> u64 {
     millis(asked).saturating_mul(2).saturating_add(u64::from(!is_active))
@@ -70,8 +70,8 @@ pub(crate) fn write(answer: Option<&Answer>, asked: Duration) -> Vec<u8> {
 
 /// Reads a record and decides whether it is valid at `now`, by the wall clock. A record that says
 /// "not active" is valid for as long as older answers can be used: the ttl plus `stale`. This
-/// function does not check whether the token has expired, because such a record also overrides
-/// older answers.
+/// function does not check whether the token has expired, because the record of an expired token
+/// also overrides older answers.
 pub(crate) fn read(
     record: &[u8],
     now: Duration,

@@ -13,12 +13,12 @@ use crate::source_error::{Boxed, SourceError};
 ///
 /// The store learns nothing about tokens: a key is a keyed hash, and a value is sealed. A value
 /// that can't be opened counts as absent. The store also decides nothing: the server that reads an
-/// answer decides whether it is still valid. Each call has 250 ms. A store that fails is not called
-/// for a while, and requests continue without it.
+/// answer decides whether it is still valid. Each call has a deadline of 250 ms. After 5 failures
+/// in a row, the store is not called for a while, and requests continue without it.
 ///
-/// A store has one duty: a late write must not undo a newer one. An "active" answer from before the
-/// token was revoked may be written after the "inactive" answer to a later question. So each value
-/// has a version, and the store must compare versions and write in one atomic step.
+/// A store has one duty: an older value must not replace a newer one. An "active" answer from
+/// before the token was revoked may be written after the "inactive" answer to a later question. So
+/// each value has a version, and the store must compare versions and write in one atomic step.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -66,13 +66,13 @@ use crate::source_error::{Boxed, SourceError};
 /// # }
 /// ```
 pub trait AnswerStore: Send + Sync + 'static {
-    /// Returns the last value that was put under `key`, if the store still has it.
+    /// Returns the value that is stored under `key`, if there is one.
     ///
     /// # Errors
     /// When the store can't be used.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, SourceError>> + Send;
 
-    /// Puts `value` under `key`. If there is already a value with the same or a higher version, it
+    /// Stores `value` under `key`. If there is already a value with the same or a higher version,
     /// does nothing and returns `Ok`. Comparing and writing must be one atomic step, also with
     /// respect to other servers. After `ttl` the value is useless and should be dropped together
     /// with its version. A store may drop values earlier, as caches do. Then an older value may be
@@ -80,11 +80,11 @@ pub trait AnswerStore: Send + Sync + 'static {
     ///
     /// The version is the time at which the authorization server was asked: milliseconds since the
     /// epoch, times two, plus one for a token that is not active, so that "inactive" wins a tie.
-    /// The version is also sealed in the value, and a reading server uses only the sealed one. The
-    /// time comes from the wall clock of the server that asked. If the clocks of two servers
-    /// differ, an answer can count as newer than it is by that difference. So keep the clocks
-    /// synchronized: if the clock of a server is behind, a revocation that it saw may not reach the
-    /// other servers before the ttl ends.
+    /// The version is also sealed in the value, and a server that reads the value uses only the
+    /// sealed version. The time comes from the wall clock of the server that asked. If the clocks
+    /// of two servers differ, an answer can count as newer than it is by that difference. So keep
+    /// the clocks synchronized: if the clock of a server is behind, a revocation that this server
+    /// saw may not reach the other servers before the ttl ends.
     ///
     /// # Errors
     /// When the store can't be used.

@@ -1,5 +1,6 @@
-//! Keeps the key set of one issuer up to date. It is fetched when it is needed and refreshed before
-//! it is stale. It is used for some time longer if the issuer does not answer (stale-if-error).
+//! The engine that keeps the key set of one issuer up to date. It fetches the set when a request
+//! needs keys, and refreshes the set before it is stale. If the issuer does not answer, the engine
+//! uses the stale set for some time (stale-if-error).
 
 pub(super) mod ended;
 #[cfg(test)]

@@ -11,16 +11,17 @@ use crate::runtime;
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 impl RemoteKeys {
-    /// Waits until there is a usable set. If there is none, it fetches one and retries after each
-    /// pause. It has no time limit of its own.
+    /// Waits until there is a usable set. If there is none, starts a fetch, and after a failure
+    /// retries when the pause is over. There is no time limit, so the caller needs its own
+    /// deadline.
     ///
-    /// Returns at once if there is no tokio runtime or the runtime has no timer, because then
+    /// Returns at once if there is no tokio runtime, or if the runtime has no timer: in both cases
     /// nothing can be fetched.
     pub(crate) async fn ready(self: &Arc<Self>) {
         while !self.is_usable() && runtime::current().is_ok() {
             match self.wake() {
-                // Wait at most as long as an attempt can last: an attempt that never reports wakes
-                // nobody.
+                // Wait at most as long as an attempt can last, because an attempt that never
+                // reports does not end this wait.
                 Some(attempt) => {
                     runtime::within(self.freshness.lost_after(), self.ended(attempt)).await;
                 }

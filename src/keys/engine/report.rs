@@ -1,4 +1,4 @@
-//! Reports about the keys of an issuer, outside of a request.
+//! The state of an issuer's keys and the exported set, for callers outside of a request.
 
 use crate::keys::engine::remote::RemoteKeys;
 use crate::keys::freshness::Stage;
@@ -31,8 +31,8 @@ impl RemoteKeys {
         }
     }
 
-    /// The current set, for the next process. Returns `None` if there is no set. Also returns
-    /// `None` for a file, because the next process can read the file itself.
+    /// The current set as a seed for the next process. `None` if there is no set, or if the set
+    /// comes from a file: the next process can read the file itself.
     pub(crate) fn export(&self) -> Option<KeySeed> {
         if matches!(*self.source, Source::File(_)) {
             return None;

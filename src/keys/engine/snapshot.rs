@@ -1,5 +1,5 @@
-//! The set in use and all data about it. Both are published together, so that the data always
-//! belongs to this set.
+//! The set in use and the data about this set. Both are published together, so that they always
+//! belong together.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::keys::source::fetched::Validator;
 pub(crate) struct Snapshot {
     pub(crate) keys: Arc<KeySet>,
     pub(crate) life: Life,
-    /// The set as received, for seeds and to detect whether the next set differs.
+    /// The document of the set as received. It is needed for seeds, and to detect whether the next
+    /// document differs.
     pub(crate) document: Bytes,
     pub(crate) validator: Option<Validator>,
     /// Whether the set is a seed that no fetch of this process has confirmed.

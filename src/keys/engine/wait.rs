@@ -8,9 +8,9 @@ use crate::keys::freshness::{Attempt, Wait};
 use crate::runtime::Deadline;
 use crate::token::header::{KeyHint, Thumbprints};
 
-/// The maximum number of attempts in one wait: one that began before the wait, one that the wait
-/// started, and two that may end because their runtime shuts down. Without this limit, a request on
-/// such a runtime would start attempts for ever.
+/// The maximum number of attempts in one wait: one attempt that began before the wait, one that the
+/// wait started, and two that may end because their runtime shuts down. Without this limit, a
+/// request on a runtime that shuts down would start attempts without end.
 const ATTEMPTS: u32 = 4;
 
 /// A wait for keys. It ends at its limit at the latest.
@@ -23,7 +23,7 @@ pub(crate) struct KeyWait {
     iss: Box<str>,
 }
 
-/// Records that a request has waited for the keys of one engine.
+/// A record: a request has waited for the keys of one engine.
 #[derive(Clone, Debug)]
 pub(crate) struct KeysWaited {
     keys: Arc<RemoteKeys>,
@@ -32,12 +32,12 @@ pub(crate) struct KeysWaited {
 
 impl KeysWaited {
     /// The first attempt that began after the request arrived, if the request has waited for these
-    /// keys. Keys that replaced them in a reload are different keys.
+    /// keys. The keys of a new engine after a reload are different keys.
     pub(crate) fn since(&self, keys: &Arc<RemoteKeys>) -> Option<Attempt> {
         Arc::ptr_eq(&self.keys, keys).then_some(self.since)
     }
 
-    /// Whether both are for the same keys.
+    /// Whether both records are for the keys of the same engine.
     pub(crate) fn is_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.keys, &other.keys)
     }
@@ -53,25 +53,27 @@ impl KeyWait {
         Self { keys, wait, kid, thumbprints, algorithm, iss: iss.into() }
     }
 
-    /// The record to keep once the wait is [done](Self::done).
+    /// The record to keep after the wait is [done](Self::done).
     pub(crate) fn waited(&self) -> KeysWaited {
         KeysWaited { keys: Arc::clone(&self.keys), since: self.wait.since }
     }
 
-    /// Returns when there is more to know, or when the limit is reached. The caller then looks
-    /// again. If an attempt ended without an answer to this request, it waits for the next one:
-    /// that attempt began before the request, or its runtime shut down.
+    /// Waits until the key can be found or refused, or until the limit or the deadline is reached.
+    /// The caller then looks for the key once more. If an attempt cannot answer this request,
+    /// because it began before the request or its runtime shut down, this function also waits for
+    /// the next attempt.
     pub(crate) async fn done(mut self, deadline: Deadline) {
         let limit = self.wait.limit;
         let end = async {
             for _ in 0..ATTEMPTS {
                 self.keys.ended(self.wait.attempt).await;
-                // Leave first, so that all waiting requests can wait once more.
+                // First stop counting this wait. Otherwise the limit could refuse the next wait of
+                // the same requests.
                 self.leave();
                 let key = KeyHint::new(self.kid.as_deref(), &self.thumbprints);
                 let sought = (key, self.algorithm, &*self.iss);
                 match self.keys.look(sought, Some(self.wait.since), true) {
-                    // Its place is this wait's now.
+                    // If the new wait is counted, this value now reports its end.
                     Look::Wait(again) => self.wait = again,
                     Look::Found(..) | Look::Unknown | Look::Unavailable { .. } => return,
                 }

@@ -1,60 +1,65 @@
-//! Attempts to fetch: at most one at a time, with back-off after a failure.
+//! Attempts to fetch a set: at most one at a time (single flight), with back-off after a failure.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::budget::backoff;
 
-/// The maximum of the first pause after a failure. Each further failure doubles it.
+/// The maximum length of the pause after a first failure. Each further failure in a row doubles
+/// this maximum.
 pub(crate) const MIN_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The maximum pause between attempts, so that an issuer that has recovered is used soon.
+/// The maximum length of any pause between attempts, so that an issuer that has recovered is used
+/// again soon.
 pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// The minimum time from the end of a failed attempt to the next attempt. Without it, several small
-/// random numbers in a row would overload a server that is already in trouble.
+/// The minimum time from the end of a failed attempt to the next attempt. Without this minimum,
+/// several small random numbers in a row would overload a server that is already in trouble.
 pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The maximum pause that a server can ask for with Retry-After. A random time of up to half of it
-/// is added. Otherwise all instances that received the same value would come back in the same
-/// second. The value is two thirds of the maximum pause, so that the sum stays within that maximum.
+/// The maximum pause that a server can ask for with `Retry-After`. A random time of up to half of
+/// the pause is added (jitter), because otherwise all instances that received the same value would
+/// retry in the same second. The limit is two thirds of [`MAX_BACKOFF`], so that the sum is never
+/// longer than `MAX_BACKOFF`.
 const MAX_ASKED: Duration = Duration::from_secs(20);
 
-/// Default time limit of an attempt. The metadata and the keys are allowed 5 s each. No request
-/// waits this long; the attempt serves later requests.
+/// The default deadline of an attempt: 5 s for the metadata and 5 s for the keys. No request waits
+/// this long. The attempt continues for later requests.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long after its start an attempt counts as ended, even if it did not report: its deadline and
-/// a margin. The task may be on a runtime that is no longer polled. Then it never reports.
+/// How long after its start an attempt counts as ended, even if it did not report: the default
+/// deadline plus a margin. An attempt never reports if its task is on a runtime that is no longer
+/// polled.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(12);
 
-/// Number of bits that hold a time in milliseconds. They cover 557 years, because a clock may count
-/// from the Unix epoch. A time that did not fit would look like a pause that is already over.
+/// The number of bits that hold a time in milliseconds. They cover 557 years, which is enough for a
+/// clock that counts from the Unix epoch. A longer time would be cut to the maximum, and a pause
+/// until that time would seem to be over.
 const TIME_BITS: u32 = 44;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 const IN_PROGRESS: u64 = 1 << TIME_BITS;
 const FAILED: u64 = 1 << (TIME_BITS + 1);
-/// The attempt's number is above these bits. It wraps after a quarter of a million attempts. At two
-/// attempts a second, that takes a day and a half. A number is only compared with numbers of the
-/// hours around it.
+/// The bits above these hold the number of the attempt. The number wraps after a quarter of a
+/// million attempts. At two attempts a second, that takes a day and a half. Only numbers of
+/// attempts within a few hours are compared.
 const NUMBER_SHIFT: u32 = TIME_BITS + 2;
 const NUMBER_MASK: u64 = u64::MAX >> NUMBER_SHIFT;
 
 /// The state of all attempts in one word: the number of the last attempt, whether it is in
 /// progress, whether the last attempt that ended had failed, and a time. While an attempt is in
 /// progress, the time is when it counts as ended. After that, it is when the next attempt may
-/// start. Readers only load the word. Starting and ending an attempt write it.
+/// start. Readers only load the word. Only the start and the end of an attempt write the word.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     word: AtomicU64,
-    /// Failures in a row. Only the holder of the ticket writes it.
+    /// The number of failures in a row. Only the attempt that has just ended writes this number.
     failures: AtomicU32,
     /// How long after its start an attempt counts as ended.
     lost_after: Duration,
 }
 
-/// The state of the attempts at one moment. Load this before the set. If a set is published in
-/// between, the word has changed.
+/// The state of the attempts at one moment. Load the view before you load the set. If a set is
+/// published after the view was loaded, the word changes, and the view is out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct View(u64);
 
@@ -98,7 +103,7 @@ pub(crate) enum Phase {
 }
 
 /// The right to make one attempt, and the duty to report how it ended. There is no other ticket
-/// until this one is returned.
+/// until this ticket is returned or the attempt counts as ended.
 #[derive(Debug)]
 #[must_use = "an attempt that is not reported as ended blocks all others"]
 pub(crate) struct Ticket {
@@ -122,7 +127,7 @@ impl Ticket {
         self.started_at
     }
 
-    /// Whether the attempt counts as ended by now because it did not report in time.
+    /// Whether the attempt counts as ended at `now`, because it did not report in time.
     pub(crate) fn is_late(&self, now: Duration) -> bool {
         now >= moment(self.word)
     }
@@ -132,8 +137,8 @@ impl View {
     pub(crate) fn phase(self, now: Duration) -> Phase {
         let until = moment(self.0);
         if now >= until {
-            // This also applies to an attempt in progress: it did not report in time, so another
-            // may start.
+            // This also applies to an attempt that did not report in time: another attempt may
+            // start.
             Phase::Idle
         } else if self.0 & IN_PROGRESS != 0 {
             Phase::InProgress(self.last())
@@ -174,7 +179,8 @@ impl Attempts {
         View(self.word.load(Ordering::Acquire))
     }
 
-    /// Starts an attempt, unless another attempt has started or ended since `seen`.
+    /// Starts an attempt. Returns `None` if another attempt has started or ended since `seen` was
+    /// loaded.
     pub(crate) fn begin(&self, seen: View, now: Duration, cause: Cause) -> Option<Ticket> {
         let attempt = seen.last().next();
         let lost_at = millis(now.saturating_add(self.lost_after));
@@ -191,8 +197,8 @@ impl Attempts {
         self.view().0 == ticket.word
     }
 
-    /// Ends an attempt as a success. Returns how many attempts had failed before it, or 0 if it was
-    /// given up.
+    /// Ends an attempt as a success. Returns the number of failures in a row before this attempt,
+    /// or 0 if this attempt was given up.
     pub(crate) fn succeeded(&self, ticket: &Ticket) -> u32 {
         if self.end(ticket, false, Duration::ZERO) {
             self.failures.swap(0, Ordering::Relaxed)
@@ -204,10 +210,11 @@ impl Attempts {
     /// Ends an attempt as a failure. Returns how many attempts have failed in a row, or `None` if
     /// the attempt was given up.
     ///
-    /// The back-off has full jitter: the pause is a random time up to the doubled bound, so that
-    /// the instances of a fleet spread out. The pause counts from the start of the attempt, because
-    /// an attempt that hung was already a pause. `asked` is the pause that the server asked for. It
-    /// is granted up to a limit, with jitter.
+    /// The back-off has full jitter: the pause is a random time between zero and a bound that
+    /// doubles with each failure, so that the instances of a fleet spread out. The pause counts
+    /// from the start of the attempt, because the time of an attempt that hung was already a pause.
+    /// `asked` is the pause that the server asked for. It is limited to `MAX_ASKED` and has jitter.
+    /// In all cases, the next attempt starts at least [`LEAST_PAUSE`] after `now`.
     pub(crate) fn failed(
         &self,
         ticket: &Ticket,
@@ -243,8 +250,8 @@ impl Attempts {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Ends an attempt. Returns `true` if it was still the one in progress. Nothing else writes the
-    /// word during an attempt.
+    /// Ends an attempt. Returns `true` if it was still the attempt in progress. During an attempt,
+    /// nothing else writes the word, until the attempt is overdue and another attempt replaces it.
     fn end(&self, ticket: &Ticket, failed: bool, not_before: Duration) -> bool {
         let failed = if failed { FAILED } else { 0 };
         let word = (ticket.attempt.0 << NUMBER_SHIFT) | failed | millis(not_before);
@@ -252,7 +259,8 @@ impl Attempts {
     }
 }
 
-/// A time as stored in the word. It is rounded up, so that a pause is never shorter than intended.
+/// Converts a time to the form in the word. The time is rounded up, so that a pause is never
+/// shorter than intended.
 fn millis(moment: Duration) -> u64 {
     let millis = moment.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).unwrap_or(u64::MAX).min(TIME_MASK)

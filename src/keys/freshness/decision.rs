@@ -1,4 +1,4 @@
-//! The input for a decision about a request, and the decision.
+//! The decision about a request, and the input for this decision.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ pub(crate) enum Outcome {
     Serve,
     /// There is no such key. The token is at fault.
     Unknown,
-    /// There may be such a key, but the issuer does not answer. The token is not at fault.
+    /// It is not known whether there is such a key, for example because the issuer does not answer.
+    /// The token is not at fault.
     Unavailable {
         retry_after: Duration,
     },
@@ -43,7 +44,7 @@ pub(crate) struct Wait {
     pub(crate) counted: bool,
 }
 
-/// An outcome, and what to do before it is returned.
+/// An outcome, and what to do before the outcome is returned.
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub(crate) outcome: Outcome,
@@ -57,7 +58,7 @@ pub(crate) struct Decision {
 pub(crate) enum Note {
     /// An unknown kid starts a fetch. The small budget makes this rare.
     UnknownKid,
-    /// The budget for unknown kids is spent. Reported once until the budget is full again.
+    /// The budget for unknown kids is spent. This is reported once until the budget is full again.
     BudgetSpent,
 }
 
@@ -73,6 +74,6 @@ pub(crate) struct Setback {
     pub(crate) failures: u32,
     /// How long the last good set will still be used. `None` if requests are answered 503.
     pub(crate) usable_for: Option<Duration>,
-    /// Whether the set is now past its freshness and this was not yet reported.
+    /// Whether the set is stale and this was not reported yet.
     pub(crate) turned_stale: bool,
 }

@@ -1,5 +1,5 @@
 //! Decides whether a key set is fresh, whether it may be fetched now, and what happens to a
-//! request. This state machine makes all decisions of the engine. It does no I/O.
+//! request. This state machine makes all decisions of the engine, without I/O.
 //!
 //! ```text
 //! fetched ....... refresh_at ..... fresh_until ............ usable_until ....
@@ -8,19 +8,19 @@
 //! ```
 //!
 //! - A failure postpones the next attempt. It never removes keys.
-//! - A request whose key is in a usable set is served at every stage.
-//! - A request without a key waits for the attempt in progress, or starts an attempt if the budget
-//!   allows one.
-//! - An unknown key is refused with 401 only if a recent attempt succeeded without it. Recent means
-//!   that the attempt began after the request arrived, or at most one refill of the budget ago.
-//!   Otherwise the answer is 503, for example because the set is stale or missing, the last attempt
-//!   failed, or too many requests are waiting.
-//! - An attempt that does not report within its deadline and a margin counts as ended, even if its
+//! - A request whose key is in a usable set continues at once, even if the set is stale.
+//! - A request whose key is not in a usable set waits for the attempt in progress. If there is
+//!   none, the request starts an attempt, if the schedule or the budget allows one.
+//! - A request with an unknown key gets 401 only if a recent attempt succeeded and did not return
+//!   the key. An attempt is recent if it began after the request arrived, or at most one refill
+//!   period of the budget ago. Otherwise the request gets 503, for example because the set is stale
+//!   or missing, the last attempt failed, or too many requests are waiting.
+//! - An attempt that does not report within its deadline plus a margin counts as ended, even if its
 //!   task still exists.
 //!
-//! The code is pure. Times of the monotonic clock and random numbers are arguments. Only `std` is
-//! used, so that a simulation can include these files unchanged. The state is a few atomics. A
-//! request that is served only reads them.
+//! The code is pure. The times (of the monotonic clock) and the random numbers are arguments. Only
+//! `std` is used, so that a simulation can include these files unchanged. The state is a few
+//! atomics. A request that finds its key only reads them.
 
 mod attempts;
 mod decision;
@@ -43,24 +43,24 @@ pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 use crate::budget::{Budget, Taken, first};
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};
 
-/// How long a request waits for a key set if there is no usable one.
+/// How long a request waits for a key set if there is no usable key set.
 pub(crate) const NEEDED_WAIT: Duration = Duration::from_secs(3);
 
 /// How long a request waits for a kid that the current set does not have.
 pub(crate) const UNKNOWN_KID_WAIT: Duration = Duration::from_secs(2);
 
-/// Budget of fetches for unknown kids: two at once, and one more every 10 s. A flood of forged kids
-/// then delays a genuine rotation by at most one refill.
+/// The budget of fetches for unknown kids: a burst of two, then one fetch every 10 s. So a flood of
+/// forged kids delays the discovery of a genuine new key by at most one refill.
 const UNKNOWN_KID_BURST: u32 = 2;
 const UNKNOWN_KID_PERIOD: Duration = Duration::from_secs(10);
 
-/// Budget of fetches for signatures that fail with a known kid: one a minute, because most such
+/// The budget of fetches after a signature with a known kid failed: one a minute, because most such
 /// signatures are forged.
 const BAD_SIGNATURE_PERIOD: Duration = Duration::from_secs(60);
 
-/// Limit of requests that wait for an attempt that another request started. Further requests are
-/// answered 503 at once, so that forged tokens cannot fill the memory with waiting requests. The
-/// limit is high enough for a key rotation under load.
+/// The maximum number of requests that wait for an attempt that they did not start. Further
+/// requests get 503 at once, so that forged tokens cannot fill the memory with waiting requests.
+/// The limit is high enough for a key rotation under load.
 pub(crate) const MAX_WAITING: u32 = 4_096;
 
 /// The state machine.
@@ -70,11 +70,11 @@ pub(crate) struct Freshness {
     attempts: Attempts,
     unknown_kid: Budget,
     bad_signature: Budget,
-    /// Number of requests that wait for an attempt that another request started.
+    /// The number of requests that wait for an attempt that they did not start.
     waiting: AtomicU32,
-    /// Whether it was reported that the set is stale, since the set was last renewed.
+    /// Whether it was reported, since the last successful fetch, that the set is stale.
     stale_reported: AtomicBool,
-    /// Whether it was reported that there is no runtime, since an attempt last started.
+    /// Whether it was reported, since the last start of an attempt, that there is no runtime.
     no_runtime_reported: AtomicBool,
 }
 
@@ -101,7 +101,7 @@ impl Freshness {
         self.attempts.lost_after()
     }
 
-    /// The state of the attempts. Take it before loading the set that the decision is about.
+    /// The state of the attempts. Call this function before you load the set for the decision.
     pub(crate) fn view(&self) -> View {
         self.attempts.view()
     }
@@ -172,9 +172,9 @@ impl Freshness {
         Ok(Decision { outcome: Outcome::Wait(wait), start: Some(ticket), note })
     }
 
-    /// Whether an unknown kid is refused with 401 without a fetch, after this was reported to the
-    /// operator. That is the case if the set is fresh, the server answered recently, no attempt is
-    /// in progress, and the budget is spent.
+    /// Whether an unknown kid is refused with 401 without a fetch. That is the case if the set is
+    /// fresh, the server answered recently, no attempt is in progress, and the budget is spent.
+    /// Returns `true` only after the spent budget was reported to the operator.
     pub(crate) fn is_flooded(&self, view: View, life: &Life, now: Duration) -> bool {
         life.stage(now) == Stage::Fresh
             && view.phase(now) == Phase::Idle
@@ -187,7 +187,8 @@ impl Freshness {
         self.unknown_kid.was_reported()
     }
 
-    /// The outcome for a request that cannot wait after all, when the server could not be asked.
+    /// The outcome for a request that should wait for a fetch but cannot, because there is no
+    /// runtime or timer.
     pub(crate) fn unavailable(&self, now: Duration) -> Outcome {
         unavailable(self.view().phase(now), now)
     }
@@ -205,30 +206,33 @@ impl Freshness {
             .is_ok()
     }
 
-    /// Called when a signature failed with a known kid. Returns a ticket if a fetch may find out
-    /// whether the key was replaced.
+    /// Called when a signature with a known kid failed. Returns a ticket if a fetch is allowed that
+    /// finds out whether the key was replaced.
     pub(crate) fn signature_failed(&self, view: View, now: Duration) -> Option<Ticket> {
         if view.phase(now) != Phase::Idle || self.bad_signature.take(now) != Taken::Granted {
             return None;
         }
-        // The view was out of date: another attempt has started or ended. It fetches the same set.
+        // If the view is out of date, another attempt has started or ended, and that attempt
+        // fetches the same set.
         let ticket = self.begin(view, now, Cause::BadSignature);
         ticket.inspect_err(|ViewOutdated| self.bad_signature.give_back()).ok()
     }
 
-    /// Starts an attempt if the schedule asks for one, independent of requests.
+    /// Starts an attempt if the schedule requires one and no pause forbids it. No request is
+    /// needed.
     pub(crate) fn due(&self, view: View, life: Option<&Life>, now: Duration) -> Option<Ticket> {
         let due = Stage::of(life, now) != Stage::Fresh && view.phase(now) == Phase::Idle;
         if due { self.begin(view, now, Cause::Schedule).ok() } else { None }
     }
 
-    /// The time until the schedule asks for an attempt.
+    /// The time until [`due`](Self::due) can start an attempt.
     pub(crate) fn due_in(&self, view: View, life: Option<&Life>, now: Duration) -> Duration {
         let scheduled = life.map_or(now, Life::refresh_at);
         let allowed = match view.phase(now) {
             Phase::Idle => now,
             Phase::Paused { until } => until,
-            // The attempt may fail. This is the earliest time for the next one.
+            // The attempt in progress may fail. Then this is the earliest time for the next
+            // attempt.
             Phase::InProgress(_) => now.saturating_add(LEAST_PAUSE),
         };
         scheduled.max(allowed).saturating_sub(now)
@@ -250,14 +254,15 @@ impl Freshness {
     }
 
     /// Called when the attempt cannot run because there is no runtime. The server is not at fault,
-    /// so this does not count as a failure. Returns `true` for the first of several in a row.
+    /// so this does not count as a failure. Returns `true` for the first of several such calls in a
+    /// row.
     pub(crate) fn could_not_start(&self, ticket: Ticket) -> bool {
         self.cancelled(ticket);
         first(&self.no_runtime_reported)
     }
 
     /// Called when the attempt has ended and its result says nothing about the server: its runtime
-    /// shut down, or it reported too late. Returns what the attempt took from the budget.
+    /// shut down, or it reported too late. Puts back what the attempt took from the budget.
     #[allow(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
     pub(crate) fn cancelled(&self, ticket: Ticket) {
         if self.attempts.cancel(&ticket) {
@@ -269,7 +274,7 @@ impl Freshness {
         }
     }
 
-    /// Whether the attempt is still the one in progress and was not replaced by another.
+    /// Whether this attempt is still the current attempt: no other attempt has replaced it.
     pub(crate) fn is_current(&self, ticket: &Ticket) -> bool {
         self.attempts.is_current(ticket)
     }
@@ -285,16 +290,17 @@ impl Freshness {
     }
 
     /// Called when an attempt has succeeded. Publish the set before this call: a thread that sees
-    /// the attempt as ended must also see its set. Returns how many attempts had failed before it.
+    /// that the attempt has ended must also see its set. Returns the number of failed attempts in a
+    /// row before this attempt.
     #[allow(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
     pub(crate) fn succeeded(&self, ticket: Ticket) -> u32 {
         self.stale_reported.store(false, Ordering::Relaxed);
         self.attempts.succeeded(&ticket)
     }
 
-    /// Called when an attempt has failed. `life` describes the current set; `asked` is the pause
-    /// that the server asked for. Returns `None` if the attempt already counted as ended: such a
-    /// late failure says nothing about the server.
+    /// Called when an attempt has failed. `life` describes the current set. `asked` is the pause
+    /// that the server asked for. Returns `None` if the attempt already counted as ended, because
+    /// such a late failure says nothing about the server.
     pub(crate) fn failed(
         &self,
         ticket: Ticket,
@@ -330,16 +336,17 @@ fn wait_for_new(ticket: &Ticket, stage: Stage, since: Option<Attempt>) -> Wait {
     Wait { attempt, limit: limit(stage), since, counted: false }
 }
 
-/// Whether an attempt that began after the request arrived has succeeded without returning its key.
+/// Whether an attempt that began after the request arrived has succeeded, and its set is still
+/// fresh. If the request's key is not in this set, the key is unknown.
 fn fetched_since(life: Option<&Life>, stage: Stage, since: Option<Attempt>) -> bool {
     // A set that arrived too late to be fresh does not describe the server's current keys.
     matches!(stage, Stage::Fresh | Stage::Ahead)
         && life.zip(since).is_some_and(|(life, first)| life.is_from(first))
 }
 
-/// Whether the server was asked at most one refill of the budget ago, and answered. Then a flood of
-/// forged kids is refused with 401 until the refill. A key that was published within this time is
-/// refused too.
+/// Whether the last fetch succeeded and began at most one refill period of the budget ago. Then a
+/// flood of forged kids is refused with 401 until the refill. A key that was published within this
+/// time is refused, too.
 fn fetched_recently(view: View, life: &Life, now: Duration) -> bool {
     !view.has_failed() && life.was_requested_within(UNKNOWN_KID_PERIOD, now)
 }
@@ -352,7 +359,7 @@ fn refusal(view: View, life: Option<&Life>, now: Duration) -> Outcome {
     }
 }
 
-/// The outcome if there is no key and the server could not be asked.
+/// The outcome if there is no key and it is not known whether the server has one.
 fn unavailable(phase: Phase, now: Duration) -> Outcome {
     let retry_after = match phase {
         Phase::Paused { until } => until.saturating_sub(now),

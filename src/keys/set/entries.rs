@@ -13,7 +13,8 @@ use crate::fetch::{raw_members, without_mark};
 /// has about 30, and the set of a server that signs for many tenants has about 100.
 pub(crate) const MAX_KEYS: usize = 250;
 
-/// Why a document is not a usable key set. The text is this crate's own, and kids are escaped.
+/// Why a document is not a usable key set. The text is written by this crate; kids in it are
+/// escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
 
@@ -22,7 +23,7 @@ pub(crate) struct KeySetFault(pub(crate) Cow<'static, str>);
 pub(crate) struct Entries<'a> {
     /// The first [`MAX_KEYS`] entries.
     pub(crate) texts: Vec<&'a str>,
-    /// Whether there are more entries.
+    /// Whether the document has more entries.
     pub(crate) has_more: bool,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct Entries<'a> {
 /// Fails if the document is not a JSON object with exactly one array `keys`.
 pub(crate) fn entries(document: &[u8]) -> Result<Entries<'_>, KeySetFault> {
     let text = std::str::from_utf8(without_mark(document)).map_err(|_| NO_OBJECT)?;
-    // Another reader could use the other one of two.
+    // If there were two members `keys`, another reader could use the other one.
     let members = raw_members(text, &["keys"]).filter(|members| !members.repeated);
     let [keys] = members.ok_or(NO_OBJECT)?.texts;
     let array = keys.filter(|text| text.starts_with('['));

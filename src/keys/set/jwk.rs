@@ -1,4 +1,5 @@
-//! Parses one JSON Web Key (RFC 7517 §4) into a prepared key, or says why it cannot be used.
+//! Parses one JSON Web Key (RFC 7517 §4) into a prepared key, or returns the reason why the key
+//! cannot be used.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -14,9 +15,9 @@ use crate::token::json::{Object, Value};
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) kid: Option<Box<str>>,
-    /// The thumbprints of its certificate, as the set has them (RFC 7517 §4.8, §4.9).
+    /// The thumbprints of its certificate, if the set lists them (RFC 7517 §4.8, §4.9).
     pub(crate) thumbprints: Thumbprints,
-    /// The issuer that the key serves, where the set says so (Microsoft Entra ID).
+    /// The issuer that the key may be used for, if the set names one (as Microsoft Entra ID does).
     pub(crate) issuer: Option<Box<str>>,
     pub(crate) prepared: VerificationKey,
 }
@@ -40,7 +41,8 @@ impl Key {
             None => None,
             Some(name) => Some(Algorithm::from_name(name).ok_or_else(|| unknown_algorithm(name))?),
         };
-        // RFC 7517 §4.7: a certificate next to the key's own members repeats the same key.
+        // RFC 7517 §4.7: if the JWK also has the members of the key, its certificate contains the
+        // same key.
         let has_own = ["n", "e", "x", "y", "pub"].iter().any(|name| member(jwk, name).is_some());
         let mut prepared = match string(jwk, "kty")? {
             kty if !has_own && member(jwk, "x5c").is_some() => {
@@ -81,8 +83,8 @@ impl Key {
     }
 }
 
-/// The reason for a key of an unknown algorithm. A key for encryption (RFC 7518 §4.1) is not a
-/// mistake.
+/// The reason why a key with an unknown algorithm cannot be used. A key for encryption (RFC 7518
+/// §4.1) is not a mistake.
 fn unknown_algorithm(name: &str) -> KeyFault {
     let encrypts = ["RSA-OAEP", "RSA1_5", "ECDH-ES", "A128", "A192", "A256", "PBES2"];
     KeyFault(match encrypts.iter().any(|start| name.starts_with(start)) {
@@ -114,7 +116,7 @@ fn check_use(jwk: &Object<'_>) -> Result<(), KeyFault> {
 
 /// The key of the first certificate in `x5c`, for a JWK without key members of its own. As for PEM
 /// and DER, the issuer and the validity period of the certificate are not checked. The set is
-/// trusted, and it could also contain the key without a certificate.
+/// trusted, so the key could as well be in the set without a certificate.
 fn certified(
     jwk: &Object<'_>,
     kty: Option<&str>,
@@ -156,7 +158,8 @@ fn kind(algorithm: Algorithm) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// A member that is present and not null. Some servers write null for a missing value.
+/// The value of a member. `None` if the member is absent or null, because some servers write null
+/// for a missing value.
 fn member<'a, 'b>(jwk: &'a Object<'b>, name: &str) -> Option<&'a Value<'b>> {
     jwk.get(name).filter(|value| **value != Value::Null)
 }
@@ -169,14 +172,16 @@ fn string<'a>(jwk: &'a Object<'_>, name: &'static str) -> Result<Option<&'a str>
     }
 }
 
-/// Octets whose length is fixed: those of a curve or of ML-DSA.
+/// The octets of a member whose length is fixed: a coordinate of a curve, or an Ed25519 or ML-DSA
+/// key.
 fn octets(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
     let text = string(jwk, name)?.ok_or(KeyFault("a member of the key is missing"))?;
     lenient(text).ok_or(KeyFault("a member of the key is not in base64"))
 }
 
-/// An unsigned number. Some libraries put a zero octet before it to mark it as not negative, and
-/// some use the wrong base64 alphabet. Both are accepted, although RFC 7518 §6.3.1 forbids them.
+/// The octets of an unsigned number. Some libraries put a zero octet in front to mark the number as
+/// not negative, and some use the wrong base64 alphabet. Both are accepted, although RFC 7518
+/// §6.3.1 forbids both.
 fn number(jwk: &Object<'_>, name: &'static str) -> Result<Vec<u8>, KeyFault> {
     let text = string(jwk, name)?.ok_or(KeyFault("a member of the key is missing"))?;
     let mut octets = lenient(text).ok_or(KeyFault("a number of the key is not base64"))?;

@@ -1,7 +1,8 @@
 //! A key set. It is parsed and prepared once. After that, it is only read.
 //!
-//! The document is parsed strictly, its entries leniently (RFC 7517 §5): one key of an unknown kind
-//! or with invalid JSON must not remove the other keys.
+//! The document must be valid JSON. An entry that cannot be used is skipped, so that it does not
+//! remove the other keys (RFC 7517 §5). For example, its type is unknown, or one of its members
+//! occurs twice.
 
 pub(super) mod entries;
 pub(super) mod jwk;
@@ -27,7 +28,7 @@ pub(crate) use pem::{der, pem};
 pub(crate) use select::Candidates;
 pub use thumbprint::jwk_thumbprint;
 
-/// The maximum number of entries that the error lists with a reason when no entry can be used.
+/// The maximum number of entries that the error lists with a reason if no entry can be used.
 const MAX_TOLD: usize = 5;
 
 /// The prepared keys of one issuer.
@@ -58,7 +59,7 @@ impl KeySet {
         let mut set = Self::empty();
         let entries = entries(document)?;
         for entry in entries.texts {
-            // As strict as for a token, with the same limits.
+            // An entry is parsed as strictly as a token, with the same limits.
             let read = json::parse(entry.as_bytes());
             let read = read.map_err(|_| KeyFault("not one strict JSON object"));
             let kid = read.as_ref().ok().and_then(kid_of);
@@ -77,8 +78,8 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Parses a file. Its first bytes decide what it is: a JWK set, or one public key or
-    /// certificate as PEM or DER.
+    /// Parses a file: a JWK set, or one public key or certificate as PEM or DER. The content
+    /// decides which of these formats it is.
     ///
     /// # Errors
     /// Fails as [`parse`](Self::parse) does, and if the file has none of these formats.
@@ -119,13 +120,13 @@ impl KeySet {
         Self { keys: vec![Key::nameless(prepared)], skipped: Vec::new() }
     }
 
-    /// The keys that a token's header names. Empty if the header names no key of this set.
+    /// The keys that may have signed a token with this header. Empty if the set has no such key.
     pub(crate) fn find(&self, key: KeyHint<'_>, algorithm: Algorithm, iss: &str) -> Candidates {
         select::candidates(&self.keys, key, algorithm, iss)
     }
 
-    /// Whether a token with this kid may mean a key of this set: a key that has this kid, or a key
-    /// that has none.
+    /// Whether a key of this set may fit a token with this kid: the key has this kid, or it has no
+    /// kid.
     pub(crate) fn may_have(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref().is_none_or(|own| own == kid))
     }
@@ -153,7 +154,7 @@ impl KeySet {
         self.keys.iter().filter_map(|key| key.kid.as_deref()).map(Excerpt::of).collect()
     }
 
-    /// The kids that `other` does not have.
+    /// The kids of this set that `other` does not have.
     pub(crate) fn kids_beyond(&self, other: &Self) -> Vec<Excerpt> {
         let kids = self.keys.iter().filter_map(|key| key.kid.as_deref());
         let has = |kid| other.keys.iter().any(|key| key.kid.as_deref() == Some(kid));

@@ -19,7 +19,7 @@ pub(crate) fn pem(pem: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey,
     let key =
         keys.next().ok_or(KeyFault("no PEM block with the label PUBLIC KEY or CERTIFICATE"))?;
     if keys.next().is_some() {
-        // Without a kid, it is unclear which of the keys a token names.
+        // The keys have no kid, so it would be unclear which of them a token names.
         return Err(KeyFault("more than one key; use a JWK set with a kid for each key"));
     }
     key
@@ -28,7 +28,8 @@ pub(crate) fn pem(pem: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey,
 /// Parses a DER SubjectPublicKeyInfo or certificate.
 pub(crate) fn der(der: &[u8], accepted: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
     VerificationKey::spki(der, accepted).or_else(|fault| {
-        // The two formats differ, so at most one of the two parsers succeeds.
+        // The two formats differ, so at most one of the two parsers succeeds. Return the reason of
+        // the parser whose format was recognized.
         certificate(der, accepted).map_err(|other| match other {
             NO_CERTIFICATE => fault,
             other => other,

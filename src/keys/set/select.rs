@@ -1,26 +1,30 @@
-//! Step 4 of the walk: selects the keys of a set that may have signed this token. Pure functions.
+//! Step 4: selects the keys of a set that may have signed a token. Pure functions.
 //!
 //! A `kid` only selects keys of the trusted set (RFC 7515 §4.1.4). The rules, in this order:
 //!
-//! - If the token has a `kid`: all keys with this `kid` that support the token's algorithm. Two
-//!   keys may share a `kid` (RFC 7517 §4.5).
-//! - If there is none: the key without a `kid` that supports the algorithm, if there is exactly
-//!   one.
-//! - If the token has a certificate's thumbprint and no `kid`: the keys with this certificate (RFC
-//!   7515 §4.1.7). If there are none: the keys for which the set names no certificate.
-//! - If the token has neither: the keys that support its algorithm. A server that names no keys has
-//!   two of them during each rotation.
+//! - If the token has a `kid`: all keys with this `kid`. Two keys may share a `kid` (RFC 7517
+//!   §4.5).
+//! - If there is no key with this `kid`: the key without a `kid`, if there is exactly one.
+//! - If the token has a certificate's thumbprint and no `kid`: the keys with this thumbprint (RFC
+//!   7515 §4.1.7). If there are none: the keys for which the set lists no thumbprint of the same
+//!   hash algorithm.
+//! - If the token has neither: all keys. A server that gives its keys no names has two keys during
+//!   each rotation.
 //!
-//! At most four keys are tried, so that a forged token cannot cause a check with every key of the
-//! set.
+//! Only keys that support the token's algorithm count. If the set names an issuer for a key, the
+//! key is used only for tokens of this issuer.
+//!
+//! At most four keys are tried, so that a forged token does not cost one signature check for each
+//! key of the set.
 
 use crate::crypto::Algorithm;
 use crate::keys::set::jwk::Key;
 use crate::tenant::tenant_of;
 use crate::token::header::{KeyHint, Thumbprint};
 
-/// The maximum number of keys that are tried for one token. A rotation may have two keys with one
-/// kid. More is a mistake that must not multiply the cost of a forged token.
+/// The maximum number of keys that are tried for one token. During a rotation, a set may have two
+/// keys with the same kid. More such keys are a mistake, which must not multiply the cost of a
+/// forged token.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
 /// Positions of keys in their set.
@@ -53,7 +57,8 @@ pub(crate) fn candidates(
     algorithm: Algorithm,
     iss: &str,
 ) -> Candidates {
-    // Up to four keys that are meant and support the algorithm.
+    // Up to four keys for which `is_meant` is true and that may be used for the algorithm and the
+    // issuer.
     fn all(
         keys: &[Key],
         (algorithm, iss): (Algorithm, &str),
@@ -98,8 +103,8 @@ pub(crate) fn candidates(
     }
 }
 
-/// Whether a key that is published for `issuer` may be used for `iss`. `issuer` may have a
-/// placeholder for the tenant.
+/// Whether a key that is published for `issuer` may be used for tokens of `iss`. `issuer` may
+/// contain a placeholder for the tenant.
 fn serves(issuer: &str, iss: &str) -> bool {
     issuer == iss || tenant_of(issuer, iss).is_some()
 }

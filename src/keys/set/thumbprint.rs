@@ -6,9 +6,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::crypto::sha256;
 use crate::token::json::{self, Value};
 
-/// The SHA-256 thumbprint of a JWK (RFC 7638 §3) in base64url. It identifies a key and depends only
-/// on the key itself. Returns `None` if `jwk` is not a key with the `kty` RSA, EC, OKP, oct or AKP,
-/// or if a required member is missing.
+/// The SHA-256 thumbprint of a JWK (RFC 7638 §3) in base64url. The thumbprint depends only on the
+/// key itself, not on members such as `kid`. Returns `None` if `jwk` is not a JSON object, if its
+/// `kty` is not RSA, EC, OKP, oct or AKP, or if a required member is missing.
 ///
 /// ```
 /// use tower_resource_server::keys::jwk_thumbprint;

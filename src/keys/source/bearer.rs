@@ -10,8 +10,8 @@ use crate::keys::source::file::Reader;
 /// Maximum size of a token file in bytes. The token of a service account has about 1 KiB.
 const MAX_TOKEN_FILE: usize = 16 * 1024;
 
-/// A file with a token. It is read again for each fetch, because the platform that mounts it
-/// replaces it.
+/// A file with a token. The file is read again for each fetch, because the platform that mounts the
+/// file replaces it regularly.
 pub(crate) struct BearerFile(Reader);
 
 impl BearerFile {
@@ -23,7 +23,8 @@ impl BearerFile {
     /// logged.
     ///
     /// # Errors
-    /// The message shows nothing of the file's content.
+    /// Fails if the file can't be read or does not contain a valid token. The message shows nothing
+    /// of the file's content.
     pub(crate) async fn authorization(&self) -> Result<HeaderValue, String> {
         let content = self.0.read().await;
         let content = content.map_err(|problem| format!("bearer token file: {problem}"))?;
@@ -32,8 +33,8 @@ impl BearerFile {
     }
 }
 
-/// `Authorization: Bearer` and a token, if it is a valid b64token (RFC 6750 §2.1). Anything else is
-/// not sent to any server.
+/// `Authorization: Bearer` and a token. Returns `None` if the text is not a valid b64token (RFC
+/// 6750 §2.1): other text must not be sent to any server.
 pub(crate) fn bearer(token: &[u8]) -> Option<HeaderValue> {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     if token.is_empty() || !token.iter().all(is_token) {

@@ -18,24 +18,24 @@ pub(crate) struct Fetched {
     pub(crate) document: Option<Bytes>,
     pub(crate) validator: Option<Validator>,
     pub(crate) max_age: Option<Duration>,
-    /// What is missing, if there are several places and not all of them answered.
+    /// The missing part, if there are several places and some of them failed.
     pub(crate) partial: Option<Partial>,
 }
 
-/// A part of the set could not be fetched.
+/// The part of a set that could not be fetched.
 #[cfg_attr(
     not(feature = "http-client"),
     allow(dead_code, reason = "only a server has several places")
 )]
 pub(crate) struct Partial {
-    /// For the log.
+    /// Why the part could not be fetched, for the log.
     pub(crate) problem: String,
-    /// How long the replacement for the missing part may be used, if there is one.
+    /// The time until which older keys replace the missing part, if there are such keys.
     pub(crate) usable_until: Option<Duration>,
 }
 
-/// The validator to ask whether a set has changed (RFC 9110 §8.8). It belongs to the URL it came
-/// from: the same ETag from another server stands for another document.
+/// The validator for conditional requests (RFC 9110 §8.8). It is valid only for the URL that sent
+/// it, because the same ETag at another URL stands for another document.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Validator {
     uri: String,
@@ -43,7 +43,8 @@ pub(crate) struct Validator {
 }
 
 #[cfg(feature = "http-client")]
-/// Requests the key set at one URL. With a validator, asks whether it has changed.
+/// Requests the key set at one URL. With a validator of this URL, the request is conditional: the
+/// server sends the set only if it has changed.
 pub(crate) async fn get(
     client: &Client,
     uri: &str,

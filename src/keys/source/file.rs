@@ -1,8 +1,8 @@
-//! Small files that others write: mounted keys and tokens.
+//! Reads small files that other programs write, such as mounted keys and tokens.
 //!
 //! The path is resolved again at each read, so that a replaced symbolic link leads to the new file.
-//! Only regular files are read. A directory, a device or a FIFO is an error, and the read does not
-//! wait for it.
+//! Only regular files are read. A directory, a device or a FIFO causes an error and does not block
+//! the read.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -14,9 +14,10 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// A file that is read repeatedly. A read may block, for example on a network file system.
 ///
-/// A blocked read cannot be stopped. So there is at most one read at a time, on its own thread. It
-/// uses none of tokio's blocking threads, and a runtime that shuts down does not wait for it. The
-/// next read waits for the end of this one, even if the caller of this one has stopped waiting.
+/// A blocked read cannot be stopped. So there is at most one read at a time, on its own thread.
+/// This thread is not one of tokio's blocking threads, so a runtime that shuts down does not wait
+/// for it. The next read starts only after this read has ended, even if the caller of this read no
+/// longer waits.
 pub(crate) struct Reader {
     path: Arc<Path>,
     limit: usize,
@@ -25,7 +26,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads at most `limit` bytes.
+    /// A file that may have at most `limit` bytes.
     pub(crate) fn new(path: &Path, limit: usize) -> Self {
         let one_at_a_time = Arc::new(Semaphore::new(1));
         Self { path: path.into(), limit, read: read_now, one_at_a_time }
@@ -48,7 +49,7 @@ impl Reader {
         let (answer, answered) = oneshot::channel();
         let work = move || {
             let content = read(&path, limit);
-            // The permit is held by the thread, not by the caller that waits.
+            // The thread, not the waiting caller, holds the permit until the read has ended.
             drop(place);
             // An error means that the caller no longer waits.
             let _ = answer.send(content);
@@ -66,12 +67,13 @@ impl Reader {
 pub(crate) fn read_now(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
     let failed = |problem: &str| format!("{problem}: {}", path.display());
     let open = || {
-        // Opening a FIFO blocks until its other end is opened, so check the type of the file first.
+        // Opening a FIFO blocks until another process opens the other end. So check the type of the
+        // file first.
         if !fs::metadata(path)?.is_file() {
             return Ok(None);
         }
         let file = File::open(path)?;
-        // The file may have been replaced in between.
+        // The file may have been replaced after the first check.
         Ok(file.metadata()?.is_file().then_some(file))
     };
     let broken = |error: std::io::Error| failed(&error.to_string());

@@ -40,12 +40,13 @@ pub use user::{FetchedKeys, KeySource};
 /// allows.
 const FILE_FRESHNESS: Duration = Duration::from_secs(60);
 
-/// Time limit for fetching the metadata and the keys once more, after the keys at the known place
-/// did not help. An attempt has 10 s in all, and the request that causes it waits at most 2 s.
+/// The maximum time for a second fetch of the metadata and the keys in the same attempt, if the
+/// keys at the known URL did not help. By default, an attempt has 10 s in total. The request that
+/// causes the attempt waits at most 2 s.
 #[cfg(feature = "http-client")]
 const SECOND_LOOK: Duration = Duration::from_secs(4);
 
-/// A place that the engine fetches from.
+/// The place that the engine fetches a key set from.
 pub(crate) enum Source {
     /// The `jwks_uri` of the issuer's metadata.
     #[cfg(feature = "http-client")]
@@ -58,7 +59,7 @@ pub(crate) enum Source {
     JwksUris { client: Client, places: JwksPlaces, bearer: Option<BearerFile> },
     /// A local file.
     File(Reader),
-    /// Code of the API's own.
+    /// User-supplied code.
     User(Arc<dyn AnyKeySource>),
 }
 
@@ -76,7 +77,7 @@ pub(crate) struct FetchContext<'a> {
     pub(crate) accepted: AlgorithmSet,
 }
 
-/// The text of an error. This text comes from user-supplied code, so it is escaped and cut.
+/// The text of an error from user-supplied code. It is untrusted, so it is escaped and shortened.
 fn foreign(problem: &str) -> String {
     Excerpt::of(problem).as_str().to_owned()
 }
@@ -87,7 +88,7 @@ impl Source {
         Self::File(Reader::new(path, MAX_DOCUMENT))
     }
 
-    /// The metadata of the issuer, if the set is found through it.
+    /// The metadata of the issuer, if the URL of the set comes from the metadata.
     #[cfg(feature = "http-client")]
     pub(crate) fn discovery(&self) -> Option<&Arc<Discovery>> {
         match self {
@@ -96,8 +97,8 @@ impl Source {
         }
     }
 
-    /// Parses a fetched document. A server answers with a media type and in one format. A file has
-    /// no media type and several formats.
+    /// Parses a fetched document. A server or user-supplied code returns a JWK set. A file may have
+    /// one of several formats.
     pub(crate) fn parse(
         &self,
         document: &[u8],
@@ -113,7 +114,7 @@ impl Source {
         }
     }
 
-    /// Fetches the set. If a set is in use, the result may be that it has not changed.
+    /// Fetches the set. If a set is in use, the result may be that this set has not changed.
     pub(crate) async fn fetch(&self, context: FetchContext<'_>) -> Result<Fetched, Failure> {
         #[cfg(feature = "http-client")]
         let (now, validator) = (context.now, context.validator());
@@ -182,9 +183,9 @@ impl FetchContext<'_> {
         self.known.and_then(|known| known.validator.as_ref())
     }
 
-    /// Whether an answer does not help: it is not a key set, or a new `kid` is needed and the
-    /// answer has no new one. A server may still answer like this at the old URL after the keys
-    /// have moved.
+    /// Whether an answer does not help: it is not a usable key set, or the fetch is for an unknown
+    /// `kid` and the answer has no new `kid`. After the keys have moved to another URL, a server
+    /// may still answer in this way at the old URL.
     fn finds_nothing_in(&self, fetched: &Fetched) -> bool {
         let Some(document) = &fetched.document else { return self.for_unknown_kid };
         match self.known {
@@ -200,7 +201,7 @@ impl FetchContext<'_> {
     }
 }
 
-/// Fetches the set from another URL, if the metadata now names one.
+/// Fetches the set from another URL, if the metadata now names another URL.
 #[cfg(feature = "http-client")]
 async fn moved(
     client: &Client,

@@ -1,13 +1,14 @@
-//! The key sets of an issuer that publishes several, merged into one set (Azure AD B2C publishes
-//! one for each policy).
+//! Fetches several key sets of one issuer and merges them into one set. For example, Azure AD B2C
+//! publishes one set for each policy.
 //!
 //! - All places are requested at the same time, each with its own `ETag`.
-//! - If one place fails and another answers, the last good set of the failed place is still used.
-//!   It is used for as long as a set may be used while its server fails. The merged set is used no
-//!   longer than that, and it is fetched again as soon as the schedule allows. It does not prove
-//!   that a `kid` is unknown: the place that failed may have the key.
-//! - Entries are taken from the sets in turn, so that a set with many keys does not push out the
-//!   keys of another set.
+//! - If one place fails and another answers, the last good set of the failed place stays in use,
+//!   for as long as a set may be used while its server fails (stale-if-error). The merged set is
+//!   used no longer than this last good set. All places are requested again as soon as the schedule
+//!   allows. Such a merged set does not prove that a `kid` is unknown, because the failed place may
+//!   have the key.
+//! - The entries of the sets are taken in turn (round-robin), so that a set with many keys does not
+//!   use up the limit for the keys of another set.
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
@@ -26,8 +27,8 @@ use crate::keys::set::entries::{MAX_KEYS, entries};
 use crate::keys::set::{KeySet, KeySetFault};
 use crate::keys::source::fetched::{Fetched, Partial, Validator, get};
 
-/// Maximum number of places of one issuer. A server with many policies has about a dozen, and each
-/// fetch requests all of them.
+/// The maximum number of places of one issuer. Each fetch requests all places. A server with many
+/// policies has about a dozen.
 pub(crate) const MAX_PLACES: usize = 16;
 
 /// The places of the sets, and the last good set of each.
@@ -60,7 +61,7 @@ impl JwksPlaces {
         Self { places: uris.iter().map(place).collect(), accepted, settings }
     }
 
-    /// Requests the set of every place, at `now`.
+    /// Requests the sets of all places. `now` is the time of the request.
     ///
     /// # Errors
     /// Fails if no place has a good answer.
@@ -115,7 +116,8 @@ impl JwksPlaces {
         Ok(Fetched {
             document: Some(merged(&sets)),
             validator: None,
-            // The minimum, if a place has to be requested again.
+            // If a place failed, the merged set gets the minimum freshness, so that the place is
+            // requested again soon.
             max_age: sets
                 .iter()
                 .map(fresh_for)
@@ -125,7 +127,8 @@ impl JwksPlaces {
         })
     }
 
-    /// The answer of a place, if it is good. Only a good set replaces a good set.
+    /// The set that a place returned or confirmed. Fails if the set has no usable key: only a good
+    /// set replaces a good set.
     fn read(
         &self,
         fetched: Fetched,
@@ -161,7 +164,7 @@ impl Place {
     }
 }
 
-/// One set with the entries of all sets, taken in turn.
+/// Merges the entries of all sets, taken in turn, into one set.
 fn merged(sets: &[Good]) -> Bytes {
     // Each document was parsed before.
     let sets: Vec<_> = sets.iter().filter_map(|set| entries(&set.document).ok()).collect();

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crate::source_error::{Boxed, SourceError};
 
-/// Fetches the key set of one issuer, for servers that need custom access.
+/// Fetches the key set of one issuer with your own code. Use a key source if the keys are not at a
+/// URL that the crate can fetch.
 ///
-/// The engine that keeps the keys fresh calls it: one call at a time, with a deadline of 10 s, and
-/// within a budget that no request can exceed. The source decides neither when it is called nor how
-/// its answer is used. At most 512 KiB of the answer are read. A panic counts as a failed fetch.
+/// The crate caches the keys and decides when to call the source: one call at a time, with a
+/// deadline (10 s by default, otherwise twice the `fetch_deadline` of the issuer), and with a rate
+/// limit that requests cannot exceed. A panic or a document of more than 512 KiB counts as a failed
+/// fetch.
 ///
 /// ```
 /// use tower_resource_server::issuer::SourceError;
@@ -26,14 +28,14 @@ use crate::source_error::{Boxed, SourceError};
 /// # let _ = Vault;
 /// ```
 pub trait KeySource: Send + Sync + 'static {
-    /// Fetches the present key set.
+    /// Fetches the current key set.
     ///
     /// # Errors
-    /// Why it could not; the last good set stays.
+    /// An error means that the fetch failed. The last good set stays in use.
     fn fetch(&self) -> impl Future<Output = Result<FetchedKeys, SourceError>> + Send;
 }
 
-/// The same for any source.
+/// A [`KeySource`] as a trait object.
 pub(crate) trait AnyKeySource: Send + Sync {
     fn fetch(&self) -> Boxed<'_, FetchedKeys>;
 }
@@ -52,12 +54,13 @@ pub struct FetchedKeys {
 }
 
 impl FetchedKeys {
-    /// A JWK set (RFC 7517 §5) as JSON text.
+    /// Takes a JWK set (RFC 7517 §5) as JSON text.
     pub fn new(document: impl Into<Vec<u8>>) -> Self {
         Self { document: document.into(), max_age: None }
     }
 
-    /// Sets how long the set is fresh. The value is limited to between 60 s and 1 h.
+    /// Sets how long the set is fresh. A value below 60 s counts as 60 s, and a value above 1 h as
+    /// 1 h. The default is 5 min.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self

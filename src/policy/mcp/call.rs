@@ -5,7 +5,7 @@ use std::fmt;
 /// One message to an MCP server, for the rules of [`McpPolicy`](crate::policy::McpPolicy): `tool_with`,
 /// `resource_with`, `prompt_with`.
 ///
-/// All of it is text of the client. Make a policy from it only with the `try_` forms, such as
+/// Everything in a call comes from the client. To make a policy from it, use only the `try_` forms, such as
 /// [`Policy::try_scope`](crate::policy::Policy::try_scope).
 #[derive(Clone, PartialEq)]
 pub struct McpCall {
@@ -26,22 +26,23 @@ impl McpCall {
         &self.name
     }
 
-    /// The text that stands for a variable of the resource template, as the URI has it: percent escapes are
-    /// not decoded. `None` if there is no such variable, and for the completion of an argument
-    /// (`completion/complete`), which names the template itself.
+    /// The text in the URI at the place of a variable of the resource template. Percent escapes are not
+    /// decoded. `None` if the template has no such variable, if the query of the URI omits it, and for a
+    /// completion (`completion/complete`), which names the template itself.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let mut variables = self.variables.iter();
         variables.find(|(own, _)| **own == *name).map(|(_, value)| value.as_str())
     }
 
-    /// The arguments of the tool or prompt. `None` if the message has none. Names differ if their letter case
-    /// differs, so `Folder` is not `folder`; a message with both is refused.
+    /// The arguments of the tool or prompt. `None` if the message has none, and for a completion
+    /// (`completion/complete`). Names are case-sensitive, so `Folder` is not `folder`. A message with both is
+    /// refused.
     pub fn arguments(&self) -> Option<&serde_json::Value> {
         self.arguments.as_ref()
     }
 }
 
-/// Without the values of the client, which may be personal.
+/// Does not show the name, the arguments and the values of variables, because they may be personal data.
 impl fmt::Debug for McpCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variables: Vec<_> = self.variables.iter().map(|(name, _)| name).collect();

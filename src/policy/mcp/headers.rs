@@ -1,8 +1,8 @@
 //! Compares the headers `Mcp-Method` and `Mcp-Name` with the message (MCP 2026-07-28, streamable HTTP, server
 //! validation).
 //!
-//! The client chooses the version of the protocol, so the headers can only refuse. The requirement is always
-//! that of the body.
+//! The client chooses the version of the protocol. So the headers can only cause a refusal, and the requirement
+//! always depends on the body.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,10 +10,10 @@ use http::HeaderMap;
 
 use crate::policy::mcp::message::Message;
 
-/// The version whose requests have the headers.
+/// The version of the protocol whose requests must have these headers.
 const VERSION: &str = "2026-07-28";
 
-/// Encodes a name that a header cannot have as it is.
+/// What encloses a base64-encoded name in a header. A client encodes a name that a header cannot contain.
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 
 /// Compares the headers with each message.
@@ -21,7 +21,7 @@ const ENCODED: (&str, &str) = ("=?base64?", "?=");
 /// # Errors
 /// The name of the header that differs.
 pub(crate) fn compare(headers: &HeaderMap, messages: &[Message<'_>]) -> Result<(), &'static str> {
-    // Without the version, with several, or with another one: the body alone decides.
+    // If there is no version, several versions, or another version, the body alone decides.
     if single(headers, "mcp-protocol-version") != Ok(Some(VERSION)) {
         return Ok(());
     }
@@ -31,11 +31,11 @@ pub(crate) fn compare(headers: &HeaderMap, messages: &[Message<'_>]) -> Result<(
 fn compare_one(headers: &HeaderMap, message: &Message<'_>) -> Result<(), &'static str> {
     const METHOD: &str = "mcp-method";
     const NAME: &str = "mcp-name";
-    // A response.
+    // A response has no method. No header is checked.
     let Some(method) = message.method() else { return Ok(()) };
     match single(headers, METHOD) {
         Ok(Some(found)) if found == method => {}
-        // The first request of a client that does not know the server's version yet.
+        // The client's first request: it does not know the server's version yet.
         Ok(None) if method == "initialize" => {}
         _ => return Err(METHOD),
     }
@@ -52,10 +52,10 @@ fn compare_one(headers: &HeaderMap, message: &Message<'_>) -> Result<(), &'stati
     }
 }
 
-/// The text of the only line with this name.
+/// The text of the only line with this name. `None` if there is no line.
 ///
 /// # Errors
-/// If there are several lines, or if a line is not ASCII.
+/// If there are several lines, or if the line is not visible ASCII.
 fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
     let mut lines = headers.get_all(name).iter();
     match (lines.next(), lines.next()) {

@@ -1,8 +1,8 @@
 //! Reads the body of a request to an MCP server: JSON-RPC 2.0 messages.
 //!
-//! The layer and the MCP server must read a message in the same way. So a message that two programs could
-//! read differently is refused: a member that decides occurs twice, or its name differs from a known name in
-//! the letter case only. Values that do not decide, such as the arguments of a tool, are not parsed.
+//! The layer and the MCP server must read a message in the same way. So a message that two programs could read
+//! differently is refused: for example, if a member occurs twice, or if its name differs from a known name only
+//! in letter case. The arguments of a tool or prompt are parsed only if a rule reads them.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,21 +13,22 @@ use serde_json::value::RawValue;
 
 use crate::token::json::{self, Members, Value};
 
-/// The most messages of one body. Only old versions of the protocol have several messages in a body.
+/// The largest number of messages in one body. Only old versions of the protocol have several messages in a
+/// body.
 const MAX_MESSAGES: usize = 100;
 
-/// The largest size of all arguments of one body that rules read, in bytes. A parsed value needs up to a
-/// hundred times the memory.
+/// The largest total size of the arguments in one body that rules read, in bytes. A parsed value needs up to a
+/// hundred times as much memory as its text.
 pub(super) const MAX_ARGUMENTS: usize = 64 * 1024;
 
 /// The largest nesting depth of arguments that a rule reads. serde_json, which MCP servers in Rust use,
 /// allows 127.
 const MAX_ARGUMENTS_DEPTH: u32 = 100;
 
-/// The longest id that is repeated in an answer, in bytes.
+/// The longest id that is repeated in a response, in bytes.
 const MAX_ID: usize = 256;
 
-/// The members that decide.
+/// The members that this module reads.
 const KNOWN_MEMBERS: [&str; 12] = [
     "id",
     "method",
@@ -64,8 +65,8 @@ const KNOWN_METHODS: [&str; 17] = [
     "subscriptions/listen",
 ];
 
-/// The beginnings of these methods. Another method with such a beginning is of a later revision, and may
-/// name its target in another way.
+/// The prefixes of these methods. A method with such a prefix that is not in the list comes from a later
+/// revision, and may name its target in another way.
 const KNOWN_PREFIXES: [&str; 6] =
     ["tools/", "prompts/", "completion/", "resources/", "tasks/", "subscriptions/"];
 
@@ -83,7 +84,7 @@ pub(super) enum Target<'a> {
     Tool(Cow<'a, str>),
     Prompt(Cow<'a, str>),
     Resource(Cow<'a, str>),
-    /// The text of a template, in a question about the values of its variables.
+    /// The text of a template, in a request to complete one of its variables.
     Template(Cow<'a, str>),
 }
 
@@ -114,7 +115,7 @@ impl<'a> Message<'a> {
             return Ok(Self { object, method: None, params: None });
         };
         let method = string(method).ok_or("the method is not a string")?;
-        // Programs differ about invisible characters at the ends.
+        // Programs treat invisible characters at the ends differently.
         if !method.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("the method is not printable ASCII");
         }
@@ -135,7 +136,7 @@ impl<'a> Message<'a> {
         self.method.as_deref()
     }
 
-    /// The id, if it can be repeated in an answer: a short text or a number.
+    /// The id, if it can be repeated in a response: a short text or a number.
     pub(crate) fn id(&self) -> Option<&'a str> {
         let id = self.object.get("id")?;
         let is_simple =
@@ -148,7 +149,7 @@ impl<'a> Message<'a> {
         string(self.params.as_ref()?.get(name)?)
     }
 
-    /// Whether the method is of a later revision, and may name a tool, a prompt or a resource.
+    /// Whether the method comes from a later revision and may name a tool, a prompt or a resource.
     pub(super) fn is_of_later_revision(&self) -> bool {
         self.method().is_some_and(|method| {
             let folded = fold(method);
@@ -194,7 +195,7 @@ impl<'a> Message<'a> {
         }
         let mut targets = Vec::new();
         let param = |name| self.params.as_ref().and_then(|params| params.get(name));
-        // Any method that names a resource, so that a method of a later version needs the same.
+        // Any method with a `uri` needs the requirement of the resource, also a method of a later revision.
         match (param("uri"), method) {
             (Some(uri), _) => {
                 targets.push(Target::Resource(string(uri).ok_or("the URI is not a string")?));
@@ -224,7 +225,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// An array of at most [`MAX_MESSAGES`] values. A longer one is not read to its end.
+/// An array of at most [`MAX_MESSAGES`] values. A longer array is an error, and is not read to its end.
 struct Few<'a>(Vec<&'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Few<'a> {
@@ -265,7 +266,8 @@ fn subscriptions(text: &str) -> Result<Vec<Cow<'_, str>>, &'static str> {
     }
 }
 
-/// Parses an object. A program that ignores the letter case must find the same members.
+/// Parses an object. Refuses an object in which a program that ignores letter case could find other known
+/// members.
 fn object<'a>(text: &'a str, fault: &'static str) -> Result<Members<'a>, &'static str> {
     let members = json::members(text).ok_or(fault)?;
     let is_at_end = |character: Option<char>| character.is_none_or(|end| end.is_ascii_graphic());
@@ -280,7 +282,7 @@ fn object<'a>(text: &'a str, fault: &'static str) -> Result<Members<'a>, &'stati
     Ok(members)
 }
 
-/// Whether all names of each object differ for a program that ignores the letter case.
+/// Whether all names within each object differ, even for a program that ignores letter case.
 fn has_distinct_spellings(value: &Value<'_>) -> bool {
     match value {
         Value::Object(object) => {
@@ -311,9 +313,9 @@ fn is_another_spelling(known: &[&str], text: &str) -> bool {
     known.iter().any(|known| known.eq_ignore_ascii_case(&folded))
 }
 
-/// What a lenient program reads: it ignores the letter case, blanks and control characters at the ends, and
-/// everything from a NUL on. Both letter cases, because some letters of other alphabets have an ASCII letter
-/// in one of them only.
+/// The text as a lenient program reads it: the program ignores letter case, blanks and control characters at
+/// the ends, and everything from a NUL on. The text is converted to upper case and then to lower case, because
+/// some non-ASCII letters become an ASCII letter in only one of the two conversions.
 pub(super) fn fold(text: &str) -> String {
     let text = text.split('\0').next().unwrap_or_default();
     let is_ignored = |character: char| character.is_whitespace() || character.is_control();

@@ -24,30 +24,30 @@ use uri::Template;
 /// What an MCP server requires: for every request, and for single tools, resources and prompts. Use it with
 /// [`ResourceServer::protect_mcp`](crate::ResourceServer::protect_mcp), which has a complete example.
 ///
-/// - [`require`](Self::require) sets what every request needs. Its scopes are also in the challenge of a 401.
-/// - If one tool is listed, an unlisted tool is refused with 403, unless
-///   [`other_tools`](Self::other_tools) lists all others. The same holds for resources and for prompts. If
-///   no tool is listed, each tool needs only what every request needs.
-/// - The requirement of a tool is added to that of every request. So a challenge names all scopes of the
+/// - [`require`](Self::require) sets what every request needs. The challenge of a 401 also names these scopes.
+/// - If at least one tool is listed, an unlisted tool is refused with 403, unless [`other_tools`](Self::other_tools)
+///   lists all others. The same holds for resources and for prompts. If no tool is listed, each tool needs only what
+///   every request needs.
+/// - The requirement of a tool is added to the requirement of every request. So a challenge names all scopes of the
 ///   operation at once.
-/// - The completion of an argument (`completion/complete`) and a subscription to a resource need the same as
-///   the prompt or the resource.
+/// - The completion of an argument (`completion/complete`) has the requirement of its prompt or resource. A
+///   subscription to a resource has the requirement of the resource.
 ///
-/// The body of a request decides. The layer reads the body after authentication, up to 4 MiB, and passes it on
-/// unchanged. With version 2026-07-28 of the protocol, the headers `Mcp-Method` and `Mcp-Name` must agree with the
-/// body.
+/// The body of a request decides which requirements apply. The layer reads the body only if a method, tool, prompt or
+/// resource is listed. It reads the body after authentication, up to 4 MiB, and passes the body on unchanged. With
+/// version 2026-07-28 of the protocol, the headers `Mcp-Method` and `Mcp-Name` must then agree with the body.
 ///
 /// # Resources
-/// A resource is listed by its URI, or by a template: `{name}` stands for one segment, and `{+name}` at the end for
-/// one or more segments. The most specific template decides. `{?a,b}` at the end allows a query with these variables;
-/// without it, a URI with a query is refused. So is a URI that two programs could read differently: with a fragment,
-/// with empty or dot segments, with a percent-encoded letter. If one URI of a scheme is listed, no other URI of this
-/// scheme counts as another resource, since a URI has many spellings. A template without a scheme, or with a
-/// variable in a part of a segment, is a `ConfigError`.
+/// A resource is listed by its URI, or by a template: `{name}` stands for one segment, and `{+name}` at the end for one
+/// or more segments. The most specific template decides. `{?a,b}` at the end allows a query with these variables;
+/// without it, a URI with a query is refused. A URI that two programs could read differently is also refused, for
+/// example a URI with a fragment, with empty or dot segments, or with a percent-encoded letter. If a resource of a
+/// scheme is listed, [`other_resources`](Self::other_resources) applies to no URI of this scheme, since a URI has many
+/// spellings. A template without a scheme, or with a variable in a part of a segment, is a `ConfigError`.
 ///
 /// # Not covered
-/// The layer cannot know which tool has started a task (`tasks/get`, `tasks/result`, `tasks/cancel`). Bind a task to
-/// the user of the token in the tool, or list the method with [`method`](Self::method).
+/// The layer cannot know which tool has started a task (`tasks/get`, `tasks/result`, `tasks/cancel`). The tool should
+/// bind a task to the user of the token. Or list the method with [`method`](Self::method).
 ///
 /// ```
 /// use tower_resource_server::policy::{McpCall, McpPolicy, Policy, authenticated};
@@ -104,8 +104,8 @@ impl<C> McpPolicy<C> {
         self
     }
 
-    /// Lists a JSON-RPC method, such as `tools/list`. The requirement is added to that of the tool, resource or
-    /// prompt.
+    /// Lists a JSON-RPC method, such as `tools/list`. The requirement is added to that of every request, and to that of
+    /// the tool, resource or prompt that the message names.
     pub fn method(mut self, method: &str, requirement: impl Into<Requirement<C>>) -> Self {
         let demand = Demand::Fixed(requirement.into());
         let result = self.operations.methods.insert(method, demand);
@@ -118,10 +118,10 @@ impl<C> McpPolicy<C> {
         self.note("tool", name, result)
     }
 
-    /// Lists a tool whose requirement depends on the call, for example on an argument. If `rule` returns an
-    /// error, the response is 403, and the log has the error. So `rule` should return an error if an argument is
-    /// missing. It cannot return `introspected_now`: list the tool without a rule, or require it for every
-    /// request.
+    /// Lists a tool whose requirement depends on the call, for example on an argument. If `rule` returns an error, the
+    /// response is 403, and the log has the error. So `rule` should return an error if an argument is missing. A rule
+    /// cannot require `introspected_now`, because this must be known before the rule runs: list the tool without a
+    /// rule, or require `introspected_now` for every request.
     pub fn tool_with(
         mut self,
         name: &str,
@@ -190,12 +190,12 @@ impl<C> McpPolicy<C> {
         self
     }
 
-    /// Accepts requests of web pages from another origin, such as `https://app.example.com`. Browsers send the
-    /// origin of a page in `Origin`. The server must check it (MCP, streamable HTTP, security warning), so
-    /// that a web page cannot reach a server inside a private network.
+    /// Accepts requests of web pages from another origin, such as `https://app.example.com`. Browsers send the origin
+    /// of a page in `Origin`. The server must check `Origin` (MCP, streamable HTTP, security warning), so that a web
+    /// page cannot reach a server inside a private network.
     ///
-    /// A request without `Origin`, and one from the origin of the resource itself, always passes this check. All
-    /// others get 403, before their token is read.
+    /// A request without `Origin`, and a request from the origin of the resource itself, always pass this check. All
+    /// other requests get 403 before their token is read.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.push(origin.into());
         self
@@ -211,7 +211,7 @@ impl<C> McpPolicy<C> {
         let result = Template::parse(text).and_then(|template| {
             let pattern = template.pattern.clone();
             let result = self.operations.resources.insert(None, &pattern, (template, demand));
-            // The table has its own spelling of a template, which the caller does not know.
+            // The error of the table contains the table's own spelling of the template, which the caller does not know.
             result.map_err(|problem| match problem.split_once("can't be: ") {
                 Some((_, problem)) => problem.to_owned(),
                 None => {
@@ -230,7 +230,7 @@ impl<C> McpPolicy<C> {
         self
     }
 
-    /// The problems that setters have found.
+    /// The problems that the setters found.
     pub(crate) fn problems(&self) -> &[String] {
         &self.problems
     }

@@ -1,11 +1,11 @@
-//! Tools or prompts by name.
+//! Tools, prompts or methods by name.
 
 use std::collections::BTreeMap;
 
 use crate::policy::mcp::message::fold;
 
-/// Values by name. A name that differs from a listed name in the letter case, or in blanks at its ends, is
-/// found as [`Found::Doubtful`]. So is a name with characters beyond printable ASCII, unless it is listed.
+/// Values by name. A name that differs from a listed name only in letter case, or in blanks at its ends, is
+/// found as [`Found::Doubtful`]. An unlisted name with characters beyond printable ASCII is doubtful too.
 #[derive(Clone)]
 pub(crate) struct Names<T> {
     by_fold: BTreeMap<String, (Box<str>, T)>,
@@ -29,7 +29,7 @@ impl<T> Names<T> {
     }
 
     /// # Errors
-    /// The listed name that this name is, or could be taken for.
+    /// If the name is empty, or if a lenient program could take it for a listed name.
     pub(super) fn insert(&mut self, name: &str, value: T) -> Result<(), String> {
         let key = fold(name);
         if key.is_empty() {

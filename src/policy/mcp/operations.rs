@@ -23,7 +23,7 @@ pub(crate) struct Asked<'a, T> {
     pub(crate) value: &'a T,
     name: String,
     variables: Vec<(Box<str>, String)>,
-    /// Whether the message has arguments for it: it is a tool or a prompt.
+    /// Whether the message may have arguments: the value is for a listed tool or prompt.
     has_arguments: bool,
 }
 
@@ -77,7 +77,7 @@ impl<T> Operations<T> {
     /// The values for a message. All of them apply.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why the message is refused.
     pub(crate) fn of(&self, message: &Message<'_>) -> Result<Vec<Asked<'_, T>>, Unfound> {
         let mut all = Vec::new();
         let Some(method) = message.method() else { return Ok(all) };
@@ -89,7 +89,7 @@ impl<T> Operations<T> {
         if self.has_only_methods() {
             return Ok(all);
         }
-        // It may name its target in another way.
+        // A method of a later revision may name its target in another way.
         if all.is_empty() && message.is_of_later_revision() {
             return Err(Unfound::Unlisted("a known or listed method"));
         }
@@ -149,7 +149,7 @@ impl<T> Operations<T> {
         if self.leaves_resources_open() {
             return Ok(None);
         }
-        // Without variables, it is a resource.
+        // A template without variables is the URI of a resource.
         if !text.contains('{') {
             return self.resource(text);
         }
@@ -191,7 +191,7 @@ impl<'a, T> Asked<'a, T> {
         Self { value, name: name.to_owned(), variables: Vec::new(), has_arguments: false }
     }
 
-    /// What a rule reads. `budget` is what rules may still read of this body.
+    /// What a rule reads. `budget` is how much rules may still read from this body.
     ///
     /// # Errors
     /// The problem, for the log.
@@ -204,7 +204,7 @@ impl<'a, T> Asked<'a, T> {
             .names
             .checked_sub(self.name.len())
             .ok_or("the names and URIs have more than 1 KiB, and a rule reads them")?;
-        // A question about the values of an argument has no arguments of its own.
+        // A request to complete an argument has no arguments of its own.
         let is_call = matches!(message.method(), Some("tools/call" | "prompts/get"));
         let arguments = match self.has_arguments && is_call {
             true => message.arguments(&mut budget.arguments)?,
@@ -219,15 +219,15 @@ impl<'a, T> Asked<'a, T> {
     }
 }
 
-/// What rules may still read of one body, in bytes.
+/// How much rules may still read from one body, in bytes.
 pub(crate) struct Budget {
     names: usize,
     arguments: usize,
 }
 
 impl Budget {
-    /// A rule may make scopes of names and URIs. The scopes are then in a header of the response, and servers and
-    /// proxies accept headers of a few KiB.
+    /// A rule may make scopes from names and URIs. The challenge, a header of the response, then contains the scopes,
+    /// and clients and proxies accept only a few KiB of headers.
     const NAMES: usize = 1024;
 
     pub(crate) fn new() -> Self {

@@ -1,4 +1,4 @@
-//! URIs of resources, and templates of URIs (RFC 6570), as paths of a table of routes.
+//! Converts URIs of resources, and templates of URIs (RFC 6570), to paths for a table of routes.
 //!
 //! A table of routes already finds the most specific pattern, and refuses a text that two programs could
 //! read differently. So the scheme and the authority of a URI become the first segments of a path:
@@ -44,7 +44,7 @@ impl<'a> ResourceUri<'a> {
             (Some(path), ..) => format!("/{scheme}:=/{path}"),
             (_, Some(authority_and_path), _) => format!("/{scheme}:/{authority_and_path}"),
             (_, _, Some(path)) => format!("/{scheme}:@/{path}"),
-            // A slash would be read as a colon.
+            // Colons become slashes below, so a real slash would look like a colon.
             (None, None, None) if rest.contains('/') => return None,
             (None, None, None) => format!("/{scheme}:+/{}", rest.replace(':', "/")),
         };
@@ -69,7 +69,7 @@ pub(super) struct Template {
 struct Variable {
     name: Box<str>,
     segment: usize,
-    /// Whether it has all segments from there on.
+    /// Whether the variable stands for all segments from `segment` to the end.
     is_rest: bool,
 }
 
@@ -118,8 +118,9 @@ impl Template {
         Ok(Self { scheme, authority, pattern, query, variables })
     }
 
-    /// Whether every program finds the same host. A user or a port is allowed only where the template writes it:
-    /// a program that parses the URI finds another host name than this text.
+    /// Whether every program finds the same host. An authority with a user or a port is allowed only if the template
+    /// has exactly this authority: a program that parses the URI finds a host name that differs from the text of the
+    /// authority.
     pub(super) fn allows_authority(&self, authority: &str) -> bool {
         !authority.contains(['@', ':']) || *self.authority == *authority
     }
@@ -138,7 +139,7 @@ impl Template {
         })
     }
 
-    /// The values of the variables in a path that matches, and in a query that the template allows.
+    /// The values of the variables. The path must match the template, and the template must allow the query.
     pub(super) fn values(&self, path: &str, query: Option<&str>) -> Vec<(Box<str>, String)> {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let value = |variable: &Variable| {
@@ -155,7 +156,7 @@ impl Template {
     }
 }
 
-/// A name of a variable (RFC 6570 §2.3, without its rarer forms).
+/// Whether a text is the name of a variable (RFC 6570 §2.3, without the rarer forms).
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -24,10 +24,10 @@ pub(crate) use table::{Entry, Reading, Table};
 /// [`protect_routes`](crate::ResourceServer::protect_routes), which has complete examples.
 ///
 /// - A route or a method that is not listed is refused: 401 without a valid token, 403 with a valid token.
-/// - `authenticated()` lists a route for every valid token.
+/// - A route with the requirement `authenticated()` accepts every valid token.
 /// - `HEAD` has the requirement of `GET`, unless `HEAD` is listed (RFC 9110 §9.3.2).
-/// - First the most specific pattern is chosen, then the method. `GET /notes/export` is not listed if only
-///   `POST /notes/export` and `GET /notes/{id}` are.
+/// - First the most specific pattern is chosen, then the method. If only `POST /notes/export` and
+///   `GET /notes/{id}` are listed, `GET /notes/export` is not listed.
 ///
 /// `{name}` in a pattern stands for one segment that is not empty, and `{*rest}` for one or more segments at
 /// the end. A literal segment is more specific than `{name}`, and `{name}` is more specific than `{*rest}`.
@@ -44,16 +44,16 @@ pub(crate) use table::{Entry, Reading, Table};
 ///
 /// # Raw paths
 ///
-/// [`Routes::for_raw_paths`] compares a path byte for byte, and before any decoding. A path that two
-/// programs could read differently counts as not listed:
+/// [`Routes::for_raw_paths`] compares a path byte for byte, before any decoding. A path counts as not listed if
+/// two programs could read it differently. That is a path with:
 ///
-/// - empty segments (`//`), the segments `.` and `..`, a backslash, `;`, and all other characters that
-///   RFC 3986 does not allow in a path;
-/// - `%` without two hexadecimal digits, a percent-encoded unreserved character (`%61`, `%2e`), control
-///   character, `/`, `\`, `%`, `;`, `?` or `#`, and octets that are not UTF-8;
-/// - a path that would match another entry for a program that decodes it, or that ignores letter case,
-///   blanks, or dots and slashes at the end: `/notes/EXPORT`, where `/notes/export` and `/notes/{id}` are
-///   listed;
+/// - an empty segment (`//`), a segment `.` or `..`, a `;`, or a character that RFC 3986 does not allow in a
+///   path, such as a backslash;
+/// - a `%` without two hexadecimal digits, a percent-encoded unreserved character (`%61`, `%2e`), a
+///   percent-encoded control character, `/`, `\`, `%`, `;`, `?` or `#`, or percent-encoded octets that are not
+///   UTF-8;
+/// - a different entry for a program that decodes the path, or that ignores letter case, blanks, or dots and
+///   slashes at the end, such as `/notes/EXPORT` if `/notes/export` and `/notes/{id}` are listed;
 /// - a slash at the end, unless the pattern ends with a slash or with `{*rest}`.
 ///
 /// A layer that changes the method or the path, such as one for `X-HTTP-Method-Override`, must be around
@@ -81,7 +81,7 @@ pub struct Routes<C = Claims> {
 }
 
 impl<C> Routes<C> {
-    /// An empty table for a service that is not an axum router. It is asked for the raw path.
+    /// An empty table for a service that is not an axum router. The raw path is looked up in the table.
     ///
     /// The table must list every route of the service that is more specific than another listed route.
     /// Otherwise, `GET /notes/export` has the requirement of `GET /notes/{id}`. So do not use this table for
@@ -90,14 +90,14 @@ impl<C> Routes<C> {
         Self::of(Reading::Path)
     }
 
-    /// An empty table for an axum `Router`. It is asked for axum's
-    /// [`MatchedPath`](axum::extract::MatchedPath): the pattern that the router itself has matched. So the
-    /// text of a pattern must be equal to the text in the router, including the names of parameters and the
-    /// prefix of `nest`.
+    /// An empty table for an axum `Router`. axum's [`MatchedPath`](axum::extract::MatchedPath) is looked up in
+    /// the table: the pattern that the router itself has matched. So the text of a pattern must be equal to the
+    /// text in the router, including the names of parameters and the prefix of `nest`.
     ///
-    /// Add the layer with `Router::layer`, after the last route and the fallback: what is added later is
-    /// open. A request without a matched path is not listed. That is a request to a fallback, a request to
-    /// a path below a `nest_service`, and every request if the layer is around the router (`layer(app)`).
+    /// Add the layer with `Router::layer`, after the last route and the fallback: a route that is added later
+    /// is not protected. A request without a matched path is not listed. That is a request to a fallback, a
+    /// request to a path below a `nest_service`, and every request if the layer is around the router
+    /// (`layer(app)`).
     ///
     /// For a router in `nest_service("/in", ..)`, add the layer to that router, and list its patterns with
     /// the prefix: `/in/{id}`, and `/in/` for its route `/`.
@@ -126,7 +126,7 @@ impl<C> Routes<C> {
         expect("Routes", self.try_route(method, pattern, requirement))
     }
 
-    /// Lists all methods of a route that are not listed by name.
+    /// Lists a route for all methods that are not listed by name for this route.
     ///
     /// # Panics
     /// As [`route`](Self::route).
@@ -162,13 +162,14 @@ impl<C> Routes<C> {
         self.insert(None, pattern, requirement.into())
     }
 
-    /// Lets CORS preflight requests pass without a token, because browsers send them without credentials
-    /// (Fetch §4.8). Use it if the service inside the layer answers preflight requests. If `CorsLayer` is
-    /// around the layer, it is not needed.
+    /// Lets CORS preflight requests pass without a token, because browsers send them without credentials (Fetch
+    /// §4.8). Use this setting if the service inside the layer answers preflight requests. If `CorsLayer` is
+    /// around the layer, the setting is not needed.
     ///
     /// Only this request passes: `OPTIONS`, with exactly one `Origin` and exactly one
-    /// `Access-Control-Request-Method`, to a path of the table that does not list `OPTIONS` by name. Its
-    /// credentials are not read. For the inner service, the request is anonymous.
+    /// `Access-Control-Request-Method`, to a route of the table that does not list `OPTIONS` by name and has no
+    /// [`hidden`](Requirement::hidden) requirement. Its credentials are not read. For the inner service, the
+    /// request is anonymous.
     ///
     /// A client can send such a request by hand. So a handler for all methods (axum's `any`) must not do
     /// anything for `OPTIONS`.

@@ -18,8 +18,8 @@ pub(in crate::policy) fn has_one_reading(path: &str) -> bool {
     !path.contains('%') || decoded(path).is_some()
 }
 
-/// An octet that may stand for itself in a segment: `pchar` of RFC 3986 §3.3. The semicolon is not among
-/// them, because some servers remove it and what follows from a segment.
+/// An octet that may stand for itself in a segment: `pchar` of RFC 3986 §3.3 without the semicolon. Some
+/// servers cut off a segment at a semicolon.
 pub(super) fn is_plain(byte: u8) -> bool {
     is_unreserved(byte) || b"!$&'()*+,=:@".contains(&byte)
 }
@@ -36,7 +36,8 @@ pub(super) fn folded(segment: &str) -> Cow<'_, str> {
         return Cow::Borrowed(segment.trim_end_matches(is_ignored));
     }
     let decoded = decoded(segment).unwrap_or_else(|| segment.to_owned());
-    // Both ways, because some letters of other alphabets have an ASCII letter on one way only.
+    // To upper case and then to lower case, because some non-ASCII letters become an ASCII letter in only one
+    // of the two conversions.
     let folded = decoded.to_uppercase().to_lowercase();
     Cow::Owned(folded.trim_start().trim_end_matches(is_ignored).to_owned())
 }
@@ -55,9 +56,9 @@ fn decoded(text: &str) -> Option<String> {
     (!decoded.chars().any(char::is_control)).then_some(decoded)
 }
 
-/// The octet of `%` and two hexadecimal digits. RFC 3986 §6.2.2.2: programs may decode the unreserved
-/// characters at any time. The other refused octets would be delimiters, or a second encoding, for a program
-/// that decodes before it splits.
+/// The octet that two hexadecimal digits after `%` stand for. `None` for an octet that must not be encoded. RFC
+/// 3986 §6.2.2.2: programs may decode unreserved characters at any time. A program that decodes before it
+/// splits would read the other refused octets as delimiters, or as a second encoding.
 fn encoded(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let octet = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;

@@ -25,7 +25,7 @@ pub(super) enum End {
     Rest,
 }
 
-/// How two patterns relate.
+/// The relation of two patterns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Relation {
     /// No path matches both, or one of them is more specific.
@@ -66,7 +66,7 @@ impl Pattern {
         }
     }
 
-    /// Compares byte for byte.
+    /// Whether the pattern matches the path, byte for byte.
     pub(super) fn matches(&self, path: &str) -> bool {
         let mut tail = path.strip_prefix('/');
         for own in &self.segments {
@@ -91,7 +91,8 @@ impl Pattern {
         }
     }
 
-    /// Two literals are the same if a lenient program could take one for the other.
+    /// How this pattern relates to another. Two literals count as the same if a lenient program
+    /// could take one for the other.
     pub(super) fn relation(&self, other: &Self) -> Relation {
         let (mut more, mut less) = (false, false);
         let mut position = 0;

@@ -24,10 +24,10 @@ pub(crate) struct Entry<T> {
     methods: Vec<(Option<Method>, T)>,
 }
 
-/// The text that a table is asked for.
+/// The text that is looked up in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// The pattern that a router has matched.
+    /// The pattern that the router has matched.
     #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "only axum names its pattern"))]
     MatchedPattern,
     /// The raw path.
@@ -168,8 +168,9 @@ fn malformed(pattern: &str, problem: &str) -> String {
     format!("the route `{}` can't be: {problem}", pattern.escape_debug())
 }
 
-/// A pattern of a router is compared as text, so that its grammar is the router's. These forms are those
-/// of older routers, and no path would ever match them.
+/// Checks a pattern for a router. Such a pattern is only compared as text, so the router defines its
+/// grammar. Patterns of older routers (`:name`, `*rest`) are refused, because the router would never
+/// match them.
 fn check_matched(pattern: &str) -> Result<(), &'static str> {
     let mut segments = pattern.split('/');
     if segments.next() != Some("") || pattern.is_empty() {

@@ -1,13 +1,13 @@
-//! Finds the pattern of a raw path, as a lenient program would: it decodes, and it ignores letter case,
-//! blanks, and dots and slashes at the end. [`Table`](super::Table) then compares the pattern byte for byte.
-//! If the two readings differ, the path is refused.
+//! Finds the pattern of a raw path as a lenient program would: such a program decodes the path and ignores
+//! letter case, blanks, and dots and slashes at the end. [`Table`](super::Table) then compares the path with
+//! this pattern byte for byte. If the two results differ, the path is refused.
 
 use std::collections::BTreeMap;
 
 use crate::policy::routes::path::folded;
 use crate::policy::routes::pattern::{End, Pattern, Segment};
 
-/// The patterns below one place. A number is the position of a pattern in the table.
+/// One node of the tree, with the patterns below it. A number is the position of a pattern in the table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     literals: BTreeMap<Box<str>, Node>,
@@ -20,7 +20,7 @@ pub(super) struct Node {
 enum Found {
     One(usize),
     None,
-    /// A program could take the path for one of a pattern that does not match it exactly.
+    /// A lenient program could find a pattern that does not match the path exactly.
     Doubtful,
 }
 
@@ -43,8 +43,8 @@ impl Node {
         *end = Some(position);
     }
 
-    /// The pattern of a path that has one reading. Each node is visited at most once, so that a long path
-    /// does not cost more than the table is large.
+    /// The pattern of a path that has one reading. Each node is visited at most once, so the size of the table
+    /// limits the cost of a long path.
     pub(super) fn find(&self, path: &str) -> Option<usize> {
         match self.below(path.strip_prefix('/')) {
             Found::One(position) => Some(position),
@@ -52,7 +52,8 @@ impl Node {
         }
     }
 
-    /// `tail` is the path behind this place: `None` at the end, and empty behind a slash at the end.
+    /// Searches below this node. `tail` is the rest of the path after this node: `None` at the end of the path,
+    /// and empty after a slash at the end.
     fn below(&self, tail: Option<&str>) -> Found {
         let text = match tail {
             None => return self.end(self.nothing, false),
@@ -79,8 +80,8 @@ impl Node {
         self.rest.map_or(Found::None, Found::One)
     }
 
-    /// A path ends here. Programs differ about a slash at the end, and about an empty rest or segment
-    /// behind it.
+    /// The result for a path that ends at this node. Programs treat a slash at the end differently. Some read
+    /// an empty segment, or an empty rest, after the slash.
     fn end(&self, own: Option<usize>, slash: bool) -> Found {
         let others = self.nothing.or(self.slash).or(self.rest).is_some();
         match own {

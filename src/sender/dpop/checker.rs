@@ -20,23 +20,22 @@ use crate::token::{Excerpt, NumericDate, Thumbprint};
 /// How old a proof may be by default, by its `iat`.
 pub(super) const DEFAULT_PAST: Duration = Duration::from_secs(60);
 
-/// The longest setting: RFC 9449 §11.1 wants a short time, and the store keeps each proof that long.
+/// The maximum of `max_age`: RFC 9449 §11.1 requires a short time, and the store keeps each proof for that time.
 pub(super) const MAX_PAST: Duration = Duration::from_secs(300);
 
-/// The shortest setting: clients write whole seconds.
+/// The minimum of `max_age`: clients write `iat` in whole seconds.
 pub(super) const MIN_PAST: Duration = Duration::from_secs(1);
 
-/// How far in the future the `iat` of a proof may be, since clocks differ.
+/// How far in the future the `iat` of a proof may be, because clocks differ.
 const AHEAD: Duration = Duration::from_secs(15);
 
-/// How much longer than necessary the store keeps a proof, since the clocks of servers that share a store
-/// differ.
+/// How much longer a shared store keeps a proof, because the clocks of the servers that share the store differ.
 const SKEW: Duration = Duration::from_secs(15);
 
-/// How long the store of used proofs must not have failed until it counts as recovered, in seconds.
+/// The store of used proofs counts as recovered after this time without a failure, in seconds.
 const RECOVERED_AFTER: u64 = 10;
 
-/// When to try again if a client has used its share of the store: some of its proofs have ended then.
+/// When to try again if a client has used its share of the store: by then, some of its proofs have expired.
 const SPACE_AFTER: Duration = Duration::from_secs(30);
 
 /// When to try again if the store of used proofs fails.
@@ -56,7 +55,7 @@ pub(crate) struct Checker {
     /// Whether the store of used proofs is in this process.
     pub(super) in_process: bool,
     pub(super) nonces: Option<NonceMaker>,
-    /// When the store failed last, in seconds since the epoch. 0 if it works.
+    /// When the store last failed, in seconds since the epoch. 0 if the store works.
     pub(super) last_failure: AtomicU64,
 }
 
@@ -82,11 +81,11 @@ impl Proven {
     }
 }
 
-/// When a proof was made, as far as it is known.
+/// When a proof can have been made, and how long it is kept.
 struct Made {
-    /// The earliest possible time.
+    /// The earliest time at which the proof can have been made, since the epoch.
     earliest: Duration,
-    /// The time from which it is refused.
+    /// The time from which the proof is refused, since the epoch. The store keeps the proof until then.
     until: Duration,
     wants_nonce: bool,
 }
@@ -107,11 +106,11 @@ impl Checker {
         self.replays.health(now)
     }
 
-    /// Checks the proof of a request whose token is bound to `key`. Returns `None` if this very proof was
-    /// confirmed before, by an outer layer.
+    /// Checks the proof of a request whose token is bound to `key`. Returns `None` if an outer layer has already
+    /// confirmed the proof of this request.
     ///
     /// # Errors
-    /// If there is no proof, or the proof does not pass.
+    /// If there is no proof, or if a check of the proof fails.
     pub(crate) fn confirm(
         &self,
         key: &Thumbprint,
@@ -145,7 +144,7 @@ impl Checker {
         Ok(Some(Proven { used, key: *key, wants_nonce, clock_offset }))
     }
 
-    /// Judges when a proof was made: by its nonce, or else by the client's clock (RFC 9449 §4.3, §11.1).
+    /// Determines when a proof was made: by its nonce, or without a nonce by its `iat` (RFC 9449 §4.3, §11.1).
     fn made(&self, proof: &Proof, now: Duration) -> Result<Made, Error> {
         let Some(maker) = &self.nonces else { return self.made_by_clock(proof, now) };
         let demand = |problem| Error::NonceRequired { problem };
@@ -180,9 +179,10 @@ impl Checker {
             past: self.past.as_secs(),
             ahead: AHEAD.as_secs(),
         })?;
-        // If the client's clock is ahead, it has made the proof before its `iat`. So in the first seconds of a store,
-        // every proof without a nonce is refused. Only for a store in the process, and without nonces, this would be
-        // an outage after each start, so a gap remains, which the manual describes.
+        // If the client's clock is ahead, the client made the proof before the time in `iat`. Such a proof may be
+        // older than a new store. So for `AHEAD` after the start of a store, every proof without a nonce is refused.
+        // For a store in this process and without nonces, that would be an outage after each start. So there, such
+        // proofs are accepted, which leaves a gap that the manual describes.
         let has_gap = self.in_process && self.nonces.is_none();
         let ahead = if has_gap { Duration::ZERO } else { AHEAD };
         Ok(Made {
@@ -192,21 +192,22 @@ impl Checker {
         })
     }
 
-    /// How much longer than necessary a proof is kept.
+    /// How much longer the store keeps a proof because of other servers' clocks.
     fn skew(&self) -> Duration {
         if self.in_process { Duration::ZERO } else { SKEW }
     }
 
-    /// Stores a proof as used. This is the last step: nothing else may refuse the request after it, and no
-    /// other request may pass with the same proof.
+    /// Stores a proof as used. This is the last step of authentication, so that a token that is refused for another
+    /// reason does not use up its proof. No other request passes with the same proof.
     pub(crate) fn use_up(&self, proven: &Proven) -> Inserted {
         self.replays.insert(proven.used.clone())
     }
 
-    /// What the store's answer means. `issuer` is the issuer of the token.
+    /// Accepts or refuses the proof by the store's answer, and reports the events. `issuer` is the issuer of the
+    /// token.
     ///
     /// # Errors
-    /// If the proof was used before, or if the store cannot tell.
+    /// If the proof was used before, if the store cannot tell, or if the client has used its share of the store.
     pub(crate) fn judge(
         &self,
         inserted: Result<Insertion, SourceError>,
@@ -237,8 +238,8 @@ impl Checker {
         judged
     }
 
-    /// The event about the store, if its state has changed. A store that fails now and then is down until it has not
-    /// failed for some time.
+    /// The event about the store, if its state has changed. A store that fails from time to time counts as failed
+    /// until there was no failure for [`RECOVERED_AFTER`].
     fn outage(&self, judged: &Result<(), Error>, failed: bool, now: Duration) -> Option<Event> {
         let now = now.as_secs().max(1);
         let last = match failed {

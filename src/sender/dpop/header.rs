@@ -14,10 +14,11 @@ use crate::token::memo::Seen;
 /// The type of a proof (RFC 9449 §4.2).
 const TYPE: &str = "dpop+jwt";
 
-/// Clients have new keys often, for example at each login. So a new key must soon find a slot in a full cache.
+/// Clients often use new keys, for example one for each login. So even in a full cache, a new key must soon get a
+/// slot.
 const REPLACE_ONE_IN: u64 = 16;
 
-/// The header of a proof. It passed all checks that need no more than the header.
+/// The header of a proof. It passed all checks that need only the header.
 pub(super) struct ProofHeader {
     algorithm: Algorithm,
     key: VerificationKey,
@@ -25,7 +26,7 @@ pub(super) struct ProofHeader {
 }
 
 impl ProofHeader {
-    /// Checks a header with these members. `algorithms` are those that the server accepts.
+    /// Checks a header with these members. `algorithms` are the algorithms that the server accepts.
     fn read(
         header: &Header,
         members: &Object<'_>,
@@ -45,14 +46,14 @@ impl ProofHeader {
         Ok(Self { algorithm: header.algorithm, key, thumbprint })
     }
 
-    /// Whether the signature over `input` is that of the key.
+    /// Whether the key verifies the signature over `input`.
     pub(super) fn verify(&self, input: &[u8], signature: &[u8]) -> bool {
         self.key.verify(self.algorithm, input, signature)
     }
 }
 
-/// Reads the headers of proofs, and caches those of verified ones. A client sends the same header with each proof, so
-/// its key is usually imported and hashed once.
+/// Reads the headers of proofs, and caches the headers of verified proofs. A client sends the same header with each
+/// proof, so its key is usually imported and hashed only once.
 ///
 /// A full cache has at most 12 MB: 1,024 headers of at most 4 KiB, each with a key of at most 8192 bits.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ pub(super) struct ProofHeaders {
 }
 
 impl ProofHeaders {
-    /// `algorithms` are those that the server accepts.
+    /// `algorithms` are the algorithms that the server accepts.
     pub(super) fn new(algorithms: AlgorithmSet) -> Self {
         let nothing = ProofHeader {
             algorithm: Algorithm::ES256,
@@ -86,7 +87,8 @@ impl ProofHeaders {
         })
     }
 
-    /// Stores the header of a verified proof. Its time is not checked yet, and it may have been used before.
+    /// Caches the header of a verified proof. The time of the proof is not checked yet, and the proof may have been
+    /// used before.
     pub(super) fn remember(&self, proof: VerifiedJwt<'_, ProofHeader>) {
         proof.remember(&self.memo);
     }

@@ -25,8 +25,8 @@ pub(super) fn read(
     }
     let only = AlgorithmSet::EMPTY.with(algorithm);
     let text = |name| jwk.get(name).and_then(Value::as_str).ok_or("a member of `jwk` is missing");
-    // Every text of a thumbprint was decoded from base64url, or is the name of a curve, which `ec` has checked. So
-    // JSON has no other way to write it.
+    // Each text in `canonical` is valid base64url, or is the name of a curve that `ec` checks. So none of them needs
+    // an escape in JSON.
     let (key, thumbprint) = match text("kty")? {
         "EC" => {
             let (crv, x, y) = (text("crv")?, text("x")?, text("y")?);
@@ -63,7 +63,7 @@ const COORDINATE: usize = 66;
 const MODULUS: usize = 1024;
 const EXPONENT: usize = 5;
 
-/// The octets of a member. They are on the stack, since this runs for each header that is not cached.
+/// The octets of a member. They are on the stack, because each header that is not cached is read in this way.
 struct Octets<const N: usize>([u8; N], usize);
 
 impl<const N: usize> Octets<N> {

@@ -1,9 +1,9 @@
 //! Tokens that are bound to a key of the client (DPoP, RFC 9449).
 //!
-//! Decides, in the order of RFC 9449 §4.3, whether the proof beside a token shows that the client has the
-//! key: exactly one `DPoP` field, one well-formed JWT with all members, `typ`, `alg`, a public key, the
-//! signature, the method, the URL, the token's hash, the token's key, and the time. Last, the proof is
-//! stored as used.
+//! Decides whether the proof that comes with a token shows that the client has the key. The checks of RFC 9449
+//! §4.3 are made in this order: exactly one `DPoP` field, one well-formed JWT with all required members, `typ`,
+//! `alg`, a public key, the signature, the method, the URL, the token's hash, the token's key, and the nonce or
+//! the time. Last, the proof is stored as used.
 
 mod checker;
 mod header;

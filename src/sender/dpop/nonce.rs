@@ -12,11 +12,11 @@ use http::HeaderValue;
 
 use crate::crypto::{MacKey, random_octets};
 
-/// The length of a step. A nonce is accepted in the step in which it was made, in the next one, and in the one
-/// before: the clock of another server may be ahead. So a nonce is accepted for 60 to 120 s.
+/// The length of a step. A nonce is accepted in the step in which it was made and in the next step, so for 60 to
+/// 120 s. It is also accepted in the step before, because the clock of the server that made it may be ahead.
 const STEP: Duration = Duration::from_secs(60);
 
-/// The minimum length of a key in octets: that of the hash (RFC 2104 §3).
+/// The minimum length of a key in octets: the length of the hash (RFC 2104 §3).
 pub(super) const MIN_KEY: usize = 32;
 
 /// The lengths of the parts of a nonce, in octets. The time is in milliseconds since the epoch. 128 bits of
@@ -33,19 +33,19 @@ const PURPOSE: &[u8] = b"tower-resource-server DPoP nonce 1";
 pub(crate) struct NonceMaker {
     /// The first key makes nonces. All keys check them.
     keys: Vec<MacKey>,
-    /// The public URL of the API: an API does not accept the nonces of another one with the same key.
+    /// The public URL of the API, so that an API does not accept the nonces of another API with the same key.
     context: Box<str>,
 }
 
 /// A nonce that this server, or another one with the same key, made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Nonce {
-    /// When it was made, since the epoch.
+    /// When the nonce was made, since the epoch.
     pub(super) made: Duration,
 }
 
 impl NonceMaker {
-    /// Without keys, a random key is made. It is `None` if the system has no randomness.
+    /// Creates a random key if `keys` is empty. Returns `None` if the system has no randomness.
     pub(super) fn new(keys: &[Vec<u8>], context: &str) -> Option<Self> {
         let keys = match keys {
             [] => vec![MacKey::new(&random_octets::<MIN_KEY>()?)],
@@ -65,7 +65,7 @@ impl NonceMaker {
         HeaderValue::from_str(&nonce).ok()
     }
 
-    /// Reads a nonce. `None` if no server with one of the keys made it.
+    /// Reads a nonce. Returns `None` if it was not made with one of the keys.
     pub(super) fn read(&self, nonce: &str) -> Option<Nonce> {
         let mut octets = [0; TIME + RANDOM + TAG];
         let length = URL_SAFE_NO_PAD.decode_slice(nonce, &mut octets).ok()?;
@@ -94,7 +94,7 @@ impl Nonce {
         self.step() < step(now)
     }
 
-    /// The time from which the nonce is not accepted, since the epoch.
+    /// The time from which the nonce is no longer accepted, since the epoch.
     pub(super) fn until(self) -> Duration {
         STEP.saturating_mul(u32::try_from(self.step().saturating_add(2)).unwrap_or(u32::MAX))
     }

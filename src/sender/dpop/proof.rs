@@ -1,4 +1,4 @@
-//! One proof: parses it, and verifies all that does not depend on the time (RFC 9449 §4.3).
+//! Parses one proof, and makes all checks of RFC 9449 §4.3 that do not depend on the time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,20 +10,21 @@ use crate::sender::dpop::target::is_target;
 use crate::token::json::{Object, Value};
 use crate::token::{Excerpt, Thumbprint};
 
-/// The maximum length of a proof in bytes. A proof with an RSA key of 8192 bits has some 3,600.
+/// The maximum length of a proof in bytes. A proof with an RSA key of 8192 bits has about 3,600
+/// bytes.
 pub(super) const MAX_PROOF: usize = 4 * 1024;
 
-/// The maximum length of a `jti` in bytes. Real ones have 16 to 36.
+/// The maximum length of a `jti` in bytes. Real clients send 16 to 36 bytes.
 const MAX_JTI: usize = 256;
 
-/// What a proof must be about.
+/// The request that a proof must fit.
 #[derive(Clone, Copy)]
 pub(super) struct About<'a> {
     /// The method of the request.
     pub(super) method: &'a str,
-    /// The client's URL, in normal form.
+    /// The URL that the client used, in normal form.
     pub(super) target: &'a str,
-    /// Whether the path of the request is that of the API alone.
+    /// Whether the path of the request is `/` or empty: the root of the API.
     pub(super) is_root: bool,
     /// The text of the access token.
     pub(super) token: &'a [u8],
@@ -31,12 +32,13 @@ pub(super) struct About<'a> {
     pub(super) key: &'a Thumbprint,
 }
 
-/// A proof whose signature, method, URL, token and key were checked. Its time was not.
+/// A proof whose signature, method, URL, token and key were checked. Its nonce and its time are not
+/// checked yet.
 #[derive(Debug)]
 pub(super) struct Proof {
     /// The hash that identifies the proof among those of all clients.
     pub(super) id: [u8; 32],
-    /// When the client made it, in seconds since the epoch. Any finite number.
+    /// When the client made the proof, in seconds since the epoch: any finite number.
     pub(super) iat: f64,
     pub(super) nonce: Option<Box<str>>,
 }
@@ -77,10 +79,11 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Verifies a proof, in the order of RFC 9449 §4.3. Members that are not known are ignored.
+/// Makes the checks of RFC 9449 §4.3, except those of the nonce and the time. Unknown members are
+/// ignored.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The first check that fails.
 pub(super) fn verify(
     proof: &[u8],
     headers: &ProofHeaders,
@@ -104,7 +107,7 @@ pub(super) fn verify(
             expected: Excerpt::of_url(about.target),
         });
     }
-    // RFC 9449 §4.2: of the text of the token, without its scheme.
+    // RFC 9449 §4.2: `ath` is the hash of the token's text, without the scheme.
     let mut ath = [0; 33];
     let length = URL_SAFE_NO_PAD.decode_slice(claims.ath, &mut ath).unwrap_or_default();
     if !are_equal(ath.get(..length).unwrap_or_default(), &sha256(about.token)) {
@@ -113,7 +116,8 @@ pub(super) fn verify(
     if thumbprint != *about.key {
         return Err(Error::ForeignProofKey);
     }
-    // The URL in normal form: another spelling of it must not make the same proof a new one.
+    // The id contains the URL in normal form, so that a proof with another spelling of the URL has
+    // the same id.
     let parts = [
         &thumbprint.octets()[..],
         claims.htm.as_bytes(),
@@ -126,7 +130,7 @@ pub(super) fn verify(
     Ok(proof)
 }
 
-/// An error about a JWT, for a proof.
+/// Converts an error about a JWT to an error about a proof.
 fn as_proof(error: Error) -> Error {
     Error::InvalidProof {
         problem: match error {

@@ -15,9 +15,9 @@ use crate::sender::dpop::target::PublicUrl;
 /// The settings for tokens that are bound to a key of the client (DPoP, RFC 9449), for
 /// [`Builder::dpop`](crate::builder::Builder::dpop).
 ///
-/// A client sends such a token with the scheme `DPoP`. Beside it, the client sends a proof: a short-lived JWT
-/// that it has signed with the key, and that names the method and the URL of the request. So a stolen token is
-/// useless without the key.
+/// A client sends such a token with the scheme `DPoP`. With each request, the client also sends a proof: a
+/// short-lived JWT that is signed with the key, and that names the method and the URL of the request. So a stolen
+/// token is useless without the key.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -74,11 +74,11 @@ impl Dpop {
     /// Accepts bound tokens, and tokens that are not bound.
     ///
     /// `public_url` is the URL of this API as clients write it: `https://api.example.com`, or
-    /// `https://example.com/api` behind a proxy that removes `/api`. The paths of requests are added to it. It is
-    /// never taken from the request.
+    /// `https://example.com/api` behind a proxy that removes `/api`. The path of each request is appended to this
+    /// URL. The host is never taken from the request.
     ///
-    /// `replay` is the store of used proofs. A proof is accepted once, so all instances of an API need one
-    /// store: see [`Replay`].
+    /// `replay` is the store of used proofs. A proof is accepted only once, so all instances of an API must share
+    /// one store: see [`Replay`].
     pub fn optional(public_url: impl Into<String>, replay: Replay) -> Self {
         Self {
             public_url: public_url.into(),
@@ -93,21 +93,21 @@ impl Dpop {
 
     /// Accepts only tokens that are bound to a key. Other tokens get 401 `invalid_token`.
     ///
-    /// To require it from one issuer, see [`Issuer::dpop`](crate::Issuer::dpop); on one route,
-    /// [`dpop_bound`](crate::policy::dpop_bound).
+    /// To require this only for the tokens of one issuer, see [`Issuer::dpop`](crate::Issuer::dpop). To require it
+    /// only on one route, see [`dpop_bound`](crate::policy::dpop_bound).
     pub fn required(public_url: impl Into<String>, replay: Replay) -> Self {
         Self { required: true, ..Self::optional(public_url, replay) }
     }
 
-    /// The algorithms of proofs. By default, all algorithms with a public key that this crate supports, but not
-    /// ML-DSA, whose proofs would be longer than the limit of 4 KiB.
+    /// The accepted algorithms of proofs. The default is every algorithm with a public key that this crate supports,
+    /// except ML-DSA. ML-DSA proofs would be longer than the limit of 4 KiB.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = Some(algorithms.into_iter().collect());
         self
     }
 
-    /// How old a proof may be, by its `iat`. The default is 60 s, and the maximum is 300 s. A proof may be up to
-    /// 15 s in the future, since clocks differ.
+    /// How old a proof may be, by its `iat`: 1 s to 300 s. The default is 60 s. Because clocks differ, the `iat` may
+    /// also be up to 15 s in the future.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.past = age;
         self
@@ -119,11 +119,11 @@ impl Dpop {
         self
     }
 
-    /// The whole path that the program removes from each request before this service sees it. It is added between the
-    /// public URL and the path that this service sees. Example: `/v1`.
+    /// The whole path prefix that the program removes from each request before this service sees the request, for
+    /// example `/v1`. The prefix is added between the public URL and the path that this service sees.
     ///
-    /// Nesting in axum needs no setting (feature `axum`): axum's `OriginalUri` has the whole path. With this setting,
-    /// `OriginalUri` is not read.
+    /// Nesting in axum (feature `axum`) does not need this setting, because axum's `OriginalUri` has the whole path.
+    /// With this setting, `OriginalUri` is not read.
     pub fn mounted_at(mut self, path: impl Into<String>) -> Self {
         self.mounted_at = Some(path.into());
         self
@@ -136,7 +136,7 @@ impl Dpop {
     /// The names of the algorithms, as challenges and metadata have them.
     pub(crate) fn algorithm_names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.accepted().iter().map(Algorithm::name).collect();
-        // Clients look for the name that they know (RFC 9864 §4.1.2).
+        // Older clients know only the name `EdDSA` (RFC 9864 §4.1.2).
         if names.contains(&Algorithm::Ed25519.name()) {
             names.push(EDDSA);
         }
@@ -156,7 +156,7 @@ impl Dpop {
         self.accepted().iter().filter(|own| !allowed.contains(*own)).collect()
     }
 
-    /// Checks all settings, and makes what checks the proofs. `now` is the start of a store in this process.
+    /// Checks all settings, and builds the checker of proofs. `now` is the start time of a store in this process.
     pub(crate) fn build(
         &self,
         allow_http_loopback: bool,
@@ -171,7 +171,7 @@ impl Dpop {
         });
         let mounted_at = self.mounted_at.as_deref().unwrap_or_default().trim_end_matches('/');
         let is_path = mounted_at.is_empty() || mounted_at.starts_with('/');
-        // Another character cannot be in the path of a request, so no proof would pass.
+        // The path of a request has no other characters. With another character here, no proof would pass.
         let is_path = is_path && mounted_at.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_path || mounted_at.contains(['?', '#', '%', '\\']) || mounted_at.contains("/.") {
             problem(format!("mounted_at `{}`: must be a path in normal form", shown(mounted_at)));
@@ -219,7 +219,8 @@ impl Dpop {
             }
         };
         let public_url = url.ok().filter(|_| problems.len() == before)?;
-        // Clients write whole seconds. Without nonces, a proof of the second in which the store starts must pass.
+        // Clients write `iat` in whole seconds. Without nonces, a proof from the second in which the store starts
+        // must pass.
         let start = if nonces.is_some() { now } else { Duration::from_secs(now.as_secs()) };
         Some(Checker {
             public_url,
@@ -236,18 +237,18 @@ impl Dpop {
     }
 }
 
-/// Whether proofs need a nonce of this server (RFC 9449 §9). A nonce shows that a proof is fresh without the
-/// client's clock, and cannot be made in advance.
+/// Whether proofs need a nonce of this server (RFC 9449 §9). A nonce shows that a proof is fresh, even if the
+/// client's clock is wrong. A proof with a nonce cannot be made in advance.
 ///
-/// A nonce is accepted for 60 to 120 s. The server stores nothing. The response to a proof without a good nonce
-/// is 401 with `error="use_dpop_nonce"` and a fresh nonce in `DPoP-Nonce`. The response to a proof with an older
-/// nonce also has a fresh one.
+/// A nonce is accepted for 60 to 120 s. The server does not store nonces. If a proof lacks a nonce that it needs,
+/// or if its nonce is not accepted, the response is 401 with `error="use_dpop_nonce"` and a fresh nonce in
+/// `DPoP-Nonce`. If the nonce is accepted but is no longer new, the response also has a fresh nonce.
 ///
-/// A proof with a good nonce may have any `iat`: the nonce shows when it was made.
+/// A proof with an accepted nonce may have any `iat`, because the nonce shows how old the proof can be.
 #[derive(Clone)]
 pub struct Nonces {
     mode: Mode,
-    /// `None` means a random key.
+    /// `None` means one random key.
     keys: Option<Vec<Vec<u8>>>,
 }
 
@@ -266,11 +267,11 @@ impl Nonces {
         Self { mode: Mode::Off, keys: None }
     }
 
-    /// Demands a nonce only for a proof that is wrong in its time alone, and for one that the store of used proofs is
-    /// too new to judge. So a client with a wrong clock can continue.
+    /// Demands a nonce in two cases: only the time of a proof is wrong, or a proof may be older than the store of
+    /// used proofs. So a client with a wrong clock can continue.
     ///
-    /// For 15 s after the start of a store, every proof without a nonce gets the demand, since a client's clock may
-    /// be ahead by that time.
+    /// For 15 s after the start of a store, a nonce is demanded for every proof without one, because the client's
+    /// clock may be up to 15 s ahead.
     pub fn on_clock_skew() -> Self {
         Self { mode: Mode::OnClockSkew, keys: None }
     }
@@ -282,10 +283,10 @@ impl Nonces {
 
     /// The keys of nonces: at least 32 random octets each. All instances of an API need the same keys, so that each
     /// instance accepts the nonces of the others. The first key makes nonces, and every key checks them. To rotate,
-    /// add the new key as the second one everywhere, then exchange the two, then remove the old one.
+    /// add the new key in the second place on all instances, then swap the two keys, then remove the old key.
     ///
-    /// Without this setting, the key is random. That is enough for one process, so with a store that several
-    /// processes can share, `build` asks for keys.
+    /// Without this setting, each process uses its own random key. If nonces are used and the store of used proofs
+    /// can be shared by several processes, `build` requires this setting.
     pub fn keys<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.keys = Some(keys.into_iter().map(Into::into).collect());
         self
@@ -305,10 +306,11 @@ impl fmt::Debug for Nonces {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DpopUse {
-    /// Tokens of this issuer that are bound to a key are refused, as without [`Builder::dpop`](crate::builder::Builder::dpop).
+    /// Tokens of this issuer that are bound to a key are refused, as without
+    /// [`Builder::dpop`](crate::builder::Builder::dpop).
     Off,
-    /// Tokens of this issuer may be bound, or not.
+    /// Tokens of this issuer may be bound to a key, but need not be.
     Optional,
-    /// Tokens of this issuer must be bound.
+    /// Tokens of this issuer must be bound to a key.
     Required,
 }

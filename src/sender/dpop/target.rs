@@ -7,7 +7,8 @@
 //! - no dot segments;
 //! - query and fragment are ignored.
 //!
-//! Nothing else is equal: neither the case of a path, nor a slash at its end, nor `%2F` and `/`.
+//! Nothing else is normalized: two paths differ if they differ in case, in a final slash, or in `%2F` instead of
+//! `/`.
 //!
 //! The client's URL comes from the configuration, never from `Host` or `X-Forwarded-Host`. Only its path
 //! comes from the request.
@@ -16,7 +17,7 @@ use std::borrow::Cow;
 
 use crate::url::check_resource;
 
-/// The public URL of an API: how clients write the URL at which the paths of its requests begin.
+/// The public URL of an API, as clients write it. The path of each request is appended to this URL.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicUrl {
     /// In normal form, without a slash at the end.
@@ -37,11 +38,12 @@ impl PublicUrl {
         Ok(Self { text: normal.trim_end_matches('/').into() })
     }
 
-    /// The client's URL for a request with this path, in normal form. `mounted_at` is the path before it.
-    /// `None` if the path is not absolute (`OPTIONS *`).
+    /// The URL that the client used for a request with this path, in normal form. `mounted_at` is the prefix
+    /// between the public URL and this path. Returns `None` if the path is not absolute (`OPTIONS *`), or if
+    /// programs could read it differently.
     pub(super) fn target(&self, mounted_at: &str, path: &str) -> Option<String> {
         let is_good = (path.is_empty() || path.starts_with('/')) && is_readable(path);
-        // Only the path of the request is normalized: its dot segments must not remove what is before it.
+        // Normalize only the path of the request: its dot segments must not remove a part of the prefix.
         is_good.then(|| [&*self.text, mounted_at, &normal_path(path)].concat())
     }
 
@@ -53,15 +55,15 @@ impl PublicUrl {
 
 /// Whether `htu` is the URL `target`, which is in normal form.
 ///
-/// A proxy that removes the path of the public URL sends `/` for that path alone, with a slash at the end or
-/// without. So both are equal to the root of the API.
+/// If the client requests only the path of the public URL, a proxy that removes this path sends `/`, whether
+/// the client wrote a final slash or not. So at the root of the API, both spellings are accepted.
 pub(super) fn is_target(htu: &str, target: &str, is_root: bool) -> bool {
     let is = |htu: &str| htu == target || is_root && target.strip_suffix('/') == Some(htu);
     is(htu) || normal(htu).is_some_and(|htu| is(&htu))
 }
 
-/// A URL in normal form, without query and fragment. `None` if it is not an absolute http or https URL
-/// that every program reads in the same way.
+/// A URL in normal form, without query and fragment. Returns `None` if the text is not an absolute http or
+/// https URL that every program reads in the same way.
 fn normal(url: &str) -> Option<String> {
     let url = url.split(['?', '#']).next()?;
     let (scheme, rest) = url.split_once("://")?;
@@ -95,13 +97,13 @@ fn normal(url: &str) -> Option<String> {
     Some(normal)
 }
 
-/// Whether all programs agree on the segments of a path. Some take a backslash for a slash, and some
+/// Whether all programs read the same segments in a path. Some programs read a backslash as a slash, and some
 /// remove control characters.
 fn is_readable(path: &str) -> bool {
     path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
-/// Whether a path is in normal form for sure.
+/// Whether a path is certainly in normal form.
 fn is_plain(path: &str) -> bool {
     !path.contains('%') && !path.contains("/.")
 }
@@ -114,7 +116,7 @@ fn normal_path(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// RFC 3986 §6.2.2.1, §6.2.2.2. A `%` without two digits stays.
+/// Normalizes percent escapes (RFC 3986 §6.2.2.1, §6.2.2.2). A `%` without two hexadecimal digits stays.
 fn normal_escapes(path: &str) -> String {
     let mut normal = String::with_capacity(path.len());
     let mut rest = path;
@@ -137,7 +139,7 @@ fn normal_escapes(path: &str) -> String {
     normal
 }
 
-/// RFC 3986 §5.2.4, for an absolute path.
+/// Removes the dot segments of an absolute path (RFC 3986 §5.2.4).
 fn without_dot_segments(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();

@@ -47,7 +47,7 @@ pub struct NeedsAudience(());
 #[derive(Clone, Copy, Debug)]
 pub struct Ready(());
 
-/// Builds a [`ResourceServer`]. Set an issuer first and then an audience. The method `build` exists only
+/// Builds a [`ResourceServer`]. Set an issuer first and then an audience. A call of `build` compiles only
 /// after both are set.
 ///
 /// ```
@@ -138,8 +138,8 @@ impl<C, R> Builder<NeedsAudience, C, R> {
     /// use the metadata to find the authorization server. To serve the metadata, see
     /// [`ResourceServer::metadata`].
     ///
-    /// A server has one resource identifier. [`build`](Self::build) refuses a second one. If two path
-    /// prefixes of an API are two resources, build one `ResourceServer` for each.
+    /// A server has one resource identifier. [`build`](Self::build) refuses a second one. If an API has two
+    /// resources, each under its own path prefix, build one `ResourceServer` for each.
     ///
     /// ```
     /// use tower_resource_server::ResourceServer;
@@ -229,10 +229,10 @@ impl<S, C, R> Builder<S, C, R> {
     /// - A token with a repeated name, at any depth, is refused.
     /// - A map key that is a number or a boolean has only the spelling that Rust prints: `1`, but not
     ///   `+1`, `01` or `1.0`. A key of another type may have two spellings for one value (an alias of a
-    ///   variant, an `IpAddr`). In this case, the last entry is used, as everywhere in serde. To avoid
+    ///   variant, an `IpAddr`). If both are present, the last entry is used, as in `serde_json`. To avoid
     ///   this, use `String` as the type of the key.
-    /// - An integer of more than 64 bits is read as a double. `serde_json::value::RawValue` fits no
-    ///   claim.
+    /// - An integer of more than 64 bits is read as a double.
+    /// - No claim can be read as a `serde_json::value::RawValue`.
     /// - The name of a variant must be a string. `serde_json` also accepts a number for a variant of a
     ///   tagged enum inside `flatten` and `untagged`, where serde buffers its input.
     /// - `()`, a unit struct and `PhantomData` accept any claims.

@@ -18,8 +18,8 @@ use crate::token::ScopeToken;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
-    /// Every token is introspected: the `Issuer::introspection` of each issuer has
-    /// `also_for_jwts` or `only`. A revocation counts when the cached answer has ended, after 60 s by default.
+    /// Every token is introspected: the `Issuer::introspection` of each issuer has `also_for_jwts` or `only`.
+    /// A revoked token is refused when the cached answer expires, by default after at most 60 s.
     Introspection,
 }
 
@@ -38,33 +38,34 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// The `scope` in the challenge of a 401, so that a client knows which scope to request (RFC 6750
-    /// §3). [`ResourceServer::protect`](crate::ResourceServer::protect) does the same for a route.
+    /// §3). [`ResourceServer::protect`](crate::ResourceServer::protect) sets the `scope` for one route.
     pub fn challenge_scope<T: Into<String>>(mut self, scope: impl IntoIterator<Item = T>) -> Self {
         self.settings.challenge.scope.extend(scope.into_iter().map(Into::into));
         self
     }
 
-    /// Removes the `Authorization` field, and the `DPoP` field, after a layer has accepted their token. The inner service, its logs
-    /// and the services that it calls then do not see the token. Inner layers of the same server still
-    /// work. A layer of another server inside does not see the token either.
+    /// Removes the fields `Authorization` and `DPoP` after a layer has accepted a token in `Authorization`.
+    /// Then the token is hidden from the inner service, its logs and the services that it calls. Inner layers
+    /// of the same server still work. An inner layer of another server does not see the token either.
     pub fn strip_authorization(mut self) -> Self {
         self.settings.strip_authorization = true;
         self
     }
 
-    /// Keeps the text of each token, for an API that calls another API on behalf of the client. Read it
-    /// through [`RawToken`](crate::token::RawToken).
+    /// Keeps the text of each token, for an API that calls another API on behalf of the client. Read the
+    /// text through [`RawToken`](crate::token::RawToken).
     pub fn keep_raw_tokens(mut self) -> Self {
         self.settings.keep_raw_tokens = true;
         self
     }
 
-    /// Adds a rule: a token with `scope` also has the scopes `implies`. The rule counts wherever a policy
-    /// asks for a scope. Without a rule, no scope implies another one, whatever their names are (RFC 6749
+    /// Adds a rule: a token with `scope` also has the scopes `implies`. The rule applies wherever a policy
+    /// requires a scope. Without a rule, no scope implies another one, whatever their names are (RFC 6749
     /// §3.3).
     ///
-    /// Rules are transitive. A challenge names the scopes of the policy as written.
-    /// [`AccessToken::scope`](crate::AccessToken::scope) shows the scopes of the token as written.
+    /// Rules are transitive. A challenge names the scopes that the policy names, without implied ones.
+    /// [`AccessToken::scope`](crate::AccessToken::scope) returns the scopes that the token names, without
+    /// implied ones.
     ///
     /// ```
     /// use tower_resource_server::ResourceServer;
@@ -132,13 +133,14 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// Omits `error_description`. It is a fixed text for each error code.
+    /// Omits `error_description` from challenges. By default, it is a fixed text for each error code.
     pub fn without_error_descriptions(mut self) -> Self {
         self.settings.challenge.config.descriptions = false;
         self
     }
 
-    /// Allows `http://` for issuers and endpoints on this machine, for tests and development.
+    /// Allows `http://` in URLs of this machine, for tests and development: issuers, endpoints, the resource
+    /// identifier and other public URLs of the API.
     pub fn allow_http_loopback(mut self) -> Self {
         self.settings.trust.allow_http_loopback = true;
         self
@@ -158,7 +160,7 @@ impl<S, C, R> Builder<S, C, R> {
     /// The URL begins with `http://` or `https://`. A percent-encoded user name and password in it are
     /// sent to the proxy as Basic credentials (RFC 7617). [`build`](Self::build) refuses any other URL,
     /// such as SOCKS, so that no request bypasses a misconfigured proxy. Two kinds of requests do not
-    /// use the proxy: requests by `http://`, which go to this machine or to a private network, and
+    /// use the proxy: requests to `http://` URLs, which are on this machine or in a private network, and
     /// requests to an issuer with [`Issuer::no_proxy`](crate::Issuer::no_proxy).
     #[cfg(feature = "http-client")]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
@@ -176,8 +178,8 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// Also accepts tokens in the query parameter `access_token` (RFC 6750 §2.3). The handler sees the
-    /// URI without the token. The response gets `Cache-Control: private`. Fields that some caches obey
-    /// instead, such as `CDN-Cache-Control`, are removed. OAuth 2.1 §5.1 dropped tokens in the query,
+    /// URI without the token. A successful response gets `Cache-Control: private`, and loses the fields that
+    /// some caches obey instead, such as `CDN-Cache-Control`. OAuth 2.1 §5.1 dropped tokens in the query,
     /// because URLs are logged. Use this setting only for clients that cannot send a header.
     pub fn query_token(mut self) -> Self {
         self.settings.query_token = true;
@@ -189,11 +191,11 @@ impl<S, C, R> Builder<S, C, R> {
     /// HTTP token, such as `api.example.com`.
     ///
     /// A client offers the subprotocol `base64url.bearer.authorization.<name>.<base64url of the token,
-    /// without padding>`, and at least one other subprotocol, with which the server answers. The token's
-    /// subprotocol is removed before the inner service runs, so no handler sees it or answers with it. A token
-    /// by a second method, a repeated token, a malformed token, or a token without another subprotocol is
-    /// refused with 400. A successful response without an upgrade gets `Cache-Control: private`. The
-    /// [manual](crate::manual::streams) has a complete program.
+    /// without padding>`, and at least one other subprotocol, which the server selects in its response. The
+    /// token's subprotocol is removed before the inner service runs, so no handler can see it or select it. The
+    /// response is 400 if the token is malformed or repeated, if the request has a second token elsewhere, or
+    /// if the client offers no other subprotocol. A successful response without an upgrade gets
+    /// `Cache-Control: private`. The [manual](crate::manual::streams) has a complete program.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -243,12 +245,12 @@ impl<S, C, R> Builder<S, C, R> {
     /// | the peer | the header | the request |
     /// |---|---|---|
     /// | is one of `peers` | has a certificate | has that certificate |
-    /// | is one of `peers` | is absent | has no certificate, even if the TLS connection has one: it is the proxy's |
-    /// | is one of `peers` | is malformed or repeated | is refused with 400 `invalid_request`, whatever its token |
+    /// | is one of `peers` | is absent | has no certificate; a certificate of the TLS connection is the proxy's |
+    /// | is one of `peers` | is malformed or repeated | is refused with 400 `invalid_request`, with any token |
     /// | is another one | is removed and ignored | has the certificate of its TLS connection, if any |
     ///
     /// A token that is bound to a certificate is refused without that certificate. A token that is not bound
-    /// passes in any case but the third.
+    /// to a certificate passes in the first, second and fourth case.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -298,8 +300,8 @@ impl<S, C, R> Builder<S, C, R> {
     /// Accepts tokens that are bound to a key of the client (DPoP, RFC 9449), with the scheme `DPoP`. Without this
     /// setting, such tokens are refused. See [`Dpop`] and the [manual](crate::manual::dpop).
     ///
-    /// What a token is bound to is always checked: a token that is bound to a key is refused with the scheme
-    /// `Bearer`, and a token that is not bound to a key is refused with the scheme `DPoP`.
+    /// The scheme must fit the token: a token that is bound to a key is refused with the scheme `Bearer`, and a
+    /// token that is not bound to a key is refused with the scheme `DPoP`.
     #[cfg(feature = "dpop")]
     pub fn dpop(mut self, dpop: Dpop) -> Self {
         if self.settings.dpop.replace(dpop).is_some() {
@@ -342,9 +344,10 @@ impl<S, C, R> Builder<S, C, R> {
     /// - tokens and proofs are signed with PS256, ES256 or Ed25519;
     /// - the `typ` of a JWT is `at+jwt`;
     /// - tokens come in the field `Authorization` only;
-    /// - revocation is checked, as `revocation` says.
+    /// - revocation is checked in the way that `revocation` selects.
     ///
-    /// [`build`](Self::build) reports every setting that does not fit. To accept proofs, also set `dpop`.
+    /// [`build`](Self::build) reports every setting that violates this profile. To accept tokens that are bound
+    /// to a key, also set `dpop`.
     ///
     /// ```
     /// use tower_resource_server::builder::Revocation;
@@ -377,8 +380,8 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// How long stale keys are used while their issuer does not answer. The default is 1 h, the maximum
-    /// 24 h. A longer time covers longer outages. But an attacker who blocks the fetch can use a leaked
-    /// and withdrawn key for that time.
+    /// 24 h. A longer time covers longer outages. But during this time, an attacker who blocks the fetch can
+    /// still use a leaked key that the issuer has withdrawn.
     pub fn stale_if_error(mut self, time: Duration) -> Self {
         self.settings.trust.stale_if_error = time;
         self
@@ -386,8 +389,8 @@ impl<S, C, R> Builder<S, C, R> {
 
     /// Also refreshes keys by a timer, not only when requests arrive. Use this setting if the API gets so
     /// few requests that its keys would expire between two requests. The timer starts with the first
-    /// fetch and ends with the server. The timer also refreshes the keys of a resolver's tenants that had
-    /// a valid token.
+    /// fetch and ends with the server. For an issuer resolver, the timer also refreshes the keys of each tenant
+    /// that had a valid token.
     pub fn keep_warm(mut self) -> Self {
         self.settings.trust.keep_warm = true;
         self
@@ -405,9 +408,9 @@ impl<S, C, R> Builder<S, C, R> {
         self
     }
 
-    /// Registers a callback for key events, for example for metrics or alerts. The log has the same
-    /// facts. `observer` may run inside a request, so it must not block. No lock is held while the
-    /// callback runs, so it may read the health of the server or reload the server. A second call
+    /// Registers a callback for events about keys and proofs (DPoP), for example for metrics or alerts. The
+    /// log has the same facts. `observer` may run inside a request, so it must not block. No lock is held
+    /// while `observer` runs, so it may read the health of the server or reload the server. A second call
     /// replaces the first callback.
     ///
     /// ```

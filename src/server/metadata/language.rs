@@ -1,7 +1,7 @@
 //! Language tags (BCP 47).
 
 /// Whether the text is a well-formed language tag (RFC 5646 §2.1). The irregular tags of that section,
-/// such as `i-klingon`, are not: each of them has a modern replacement.
+/// such as `i-klingon`, are not accepted: most of them have a modern replacement.
 pub(super) fn is_language_tag(tag: &str) -> bool {
     let subtags: Vec<_> = tag.split('-').collect();
     let mut rest = Subtags(&subtags);

@@ -9,8 +9,8 @@ use crate::server::metadata::language::is_language_tag;
 use crate::token::ScopeToken;
 use crate::url::{check_issuer, check_url};
 
-/// The members of RFC 9728 §2, and the claim that signed metadata adds. They have their own settings or
-/// follow the configuration, so they cannot be set as further members.
+/// The members of RFC 9728 §2, and the claim `iss` of signed metadata. Their values come from their own
+/// settings or from the configuration, so [`set_other`](Members::set_other) refuses these names.
 const OWN_MEMBERS: [&str; 16] = [
     "resource",
     "authorization_servers",
@@ -43,7 +43,7 @@ impl Members {
         self.problems.push(format!("{name} `{}`: {fault}", value.escape_debug()));
     }
 
-    /// Sets a member, once.
+    /// Sets a member. Setting it twice is a problem.
     fn set(&mut self, name: &str, value: Value) {
         // The case of a language tag makes no difference (RFC 5646 §2.1.1).
         if self.map.keys().any(|own| own.eq_ignore_ascii_case(name)) {
@@ -87,7 +87,7 @@ impl Members {
         }
     }
 
-    /// Sets a member of the API's own.
+    /// Sets a member that this crate does not know.
     pub(super) fn set_other(&mut self, name: &str, value: Value) {
         let plain = name.split('#').next().unwrap_or_default();
         let is_own = OWN_MEMBERS.iter().any(|own| own.eq_ignore_ascii_case(plain));
@@ -120,7 +120,7 @@ impl Members {
         }
     }
 
-    /// Checks a value of a list that may be any text but an empty one.
+    /// Checks a value of a list: any text that is not empty.
     pub(super) fn check_word(&mut self, name: &str, word: &str) {
         if word.is_empty() {
             self.problem(name, word, &"must not be empty");
@@ -137,10 +137,10 @@ impl Members {
     }
 }
 
-/// The text of an object, with its members in the order of their names. Another crate of the program may turn on
-/// the feature of serde_json that keeps another order.
+/// The JSON text of an object, with its members sorted by name. The order of a `Map` is not always sorted:
+/// another crate in the program may turn on the feature `preserve_order` of serde_json.
 pub(super) fn sorted(members: &Map<String, Value>) -> String {
     let members: BTreeMap<_, _> = members.iter().collect();
-    // Texts and values of serde_json can always be written.
+    // This cannot fail: a `Value` can always be written as JSON.
     serde_json::to_string(&members).unwrap_or_default()
 }

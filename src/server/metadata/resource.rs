@@ -1,20 +1,20 @@
-//! The identifier of a resource, and the place of its metadata.
+//! The identifier of a resource, and the URL of its metadata.
 
 use crate::observe::shown::shown;
 use crate::url::check_resource;
 
-/// RFC 9728 §3.
+/// The well-known path of the metadata (RFC 9728 §3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// The identifier of a resource, and the place of its metadata (RFC 9728 §3.1).
+/// The identifier of a resource, and the URL of its metadata (RFC 9728 §3.1).
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(crate) identifier: String,
     /// The URL of the metadata.
     pub(crate) metadata_url: String,
-    /// The path in this URL.
+    /// The path of `metadata_url`.
     pub(super) path: String,
-    /// The query in this URL.
+    /// The query of `metadata_url`.
     pub(super) query: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl Resource {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (rest, None),
         };
-        // RFC 9728 §3.1: a slash directly behind the host is removed if nothing else is in the path.
+        // RFC 9728 §3.1: if the path is only a slash, the slash is removed.
         let path = format!("{WELL_KNOWN}{}", if path == "/" { "" } else { path });
         let mut metadata_url = format!("{scheme}://{authority}{path}");
         if let Some(query) = &query {

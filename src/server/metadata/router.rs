@@ -9,8 +9,8 @@ impl MetadataService {
     /// this crate, so that the route needs no token.
     ///
     /// If the application has a route with the same path, axum panics in [`Router::merge`], when the
-    /// application starts. Its message has the path. A wildcard route of the application, such as
-    /// `/{*path}`, is not in conflict: axum prefers the exact path.
+    /// application starts. The panic message has the path. A wildcard route of the application, such as
+    /// `/{*path}`, does not conflict: axum prefers the exact path.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -40,7 +40,7 @@ impl MetadataService {
     /// ```
     pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         let path = self.path().to_owned();
-        // The path is a URL's, not a pattern. `:` and `*` in it have no other meaning.
+        // The path is the path of a URL, not a pattern of axum 0.7: `:` and `*` are ordinary characters.
         Router::new().without_v07_checks().route_service(&path, self)
     }
 }

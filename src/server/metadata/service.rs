@@ -3,12 +3,12 @@
 //! | request | status | response |
 //! |---|---|---|
 //! | `GET` of exactly the metadata URL's path and query | 200 | the document, `Cache-Control: max-age=..` |
-//! | `HEAD` of the same | 200 | the same without a body |
-//! | `OPTIONS` of the same | 204 | `Allow`, and the answer to a CORS preflight request |
+//! | `HEAD` of this URL | 200 | the same without a body |
+//! | `OPTIONS` of this URL | 204 | `Allow`; for a CORS preflight request, also the CORS fields |
 //! | another method | 405 | `Allow` |
 //! | another path or query | 404 | nothing |
 //!
-//! The service requires no credentials and reads no host name. Every response has
+//! The service requires no credentials and does not read the host name of the request. Every response has
 //! `Access-Control-Allow-Origin: *`, because the document is public.
 
 use std::convert::Infallible;
@@ -34,8 +34,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 /// Serves the metadata of one resource. [`ResourceMetadata::build`](crate::server::ResourceMetadata::build)
 /// creates this service. Cloning is cheap.
 ///
-/// Mount the service at [`path`](Self::path), without authentication. The service answers 404 to any
-/// other path.
+/// Mount the service at [`path`](Self::path), without authentication. For any other path, the response is
+/// 404.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -84,8 +84,8 @@ impl MetadataService {
         Self(Arc::new(Document { resource, json, bytes, cache_control, max_age }))
     }
 
-    /// The path of the metadata, for a router: `/.well-known/oauth-protected-resource`, and behind it the
-    /// path of the resource identifier.
+    /// The path of the metadata, for a router: `/.well-known/oauth-protected-resource`, followed by the path
+    /// of the resource identifier.
     pub fn path(&self) -> &str {
         &self.0.resource.path
     }
@@ -105,8 +105,7 @@ impl MetadataService {
         let mut response = Response::new(MetadataBody::default());
         let own = response.headers_mut();
         own.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        // RFC 9728 §3.3: a client discards the document of another resource, also if only the query is
-        // different.
+        // RFC 9728 §3.3: a client discards the document of another resource, even if only the query differs.
         if uri.path() != resource.path || uri.query() != resource.query.as_deref() {
             *response.status_mut() = StatusCode::NOT_FOUND;
             return response;

@@ -22,7 +22,7 @@ use crate::url::{PlainHttp, check_issuer};
 /// How long a client may cache the document, in seconds.
 const MAX_AGE: u64 = 3_600;
 
-/// RFC 9728 §2.
+/// A member of RFC 9728 §2.
 const BOUND_TO_CERTIFICATES: &str = "tls_client_certificate_bound_access_tokens";
 
 /// The metadata of a protected resource (RFC 9728 §2). [`ResourceServer::metadata`] creates this value.
@@ -106,7 +106,8 @@ impl<C, R> ResourceServer<C, R> {
     /// [`reload`](Self::reload) does not change the document.
     pub fn metadata(&self) -> ResourceMetadata<C> {
         let allow_http_loopback = self.shared.trust.allow_http_loopback;
-        // Neither a template nor a name that is not a URL is an issuer identifier (RFC 8414 §2).
+        // Only issuer identifiers are published (RFC 8414 §2). A template is not an issuer identifier, and
+        // neither is a name that is not a URL.
         let trust = self.authenticator().trust.load();
         let issuers = trust.issuers.iter().filter(|issuer| {
             #[cfg(feature = "http-client")]
@@ -145,14 +146,14 @@ impl<C, R> ResourceServer<C, R> {
 }
 
 impl<C> ResourceMetadata<C> {
-    /// Lists the scopes and the types of `authorization_details` that a route requires, in all branches of
-    /// its policy. A [hidden](Requirement::hidden) requirement adds nothing.
+    /// Lists the scopes and the types of `authorization_details` in a route's requirement, from all branches
+    /// of its policy. A [hidden](Requirement::hidden) requirement adds nothing.
     pub fn requirement(mut self, requirement: impl Into<Requirement<C>>) -> Self {
         self.add(&requirement.into());
         self
     }
 
-    /// As [`requirement`](Self::requirement), for all routes of a table.
+    /// Does the same as [`requirement`](Self::requirement), for all routes of a table.
     pub fn routes(mut self, routes: &Routes<C>) -> Self {
         routes.table.values().for_each(|requirement| self.add(requirement));
         self
@@ -174,7 +175,7 @@ impl<C> ResourceMetadata<C> {
         self
     }
 
-    /// Leaves a scope out, whichever requirement lists it. `scopes_supported` may be incomplete (RFC 9728
+    /// Leaves a scope out, even if a requirement lists it. `scopes_supported` may be incomplete (RFC 9728
     /// §2).
     pub fn without_scope(mut self, scope: impl Into<String>) -> Self {
         self.left_out.push(scope.into());
@@ -191,8 +192,8 @@ impl<C> ResourceMetadata<C> {
     }
 
     /// Lists these authorization servers instead of the configured issuers. Each is an issuer identifier:
-    /// an https URL without a query (RFC 8414 §2). Use it for the tenants of a template or of a resolver:
-    /// they are not listed by themselves.
+    /// an https URL without a query (RFC 8414 §2). Use this setting for the tenants of a template or of a
+    /// resolver, because tenants are not listed automatically.
     pub fn authorization_servers<T: Into<String>>(
         mut self,
         issuers: impl IntoIterator<Item = T>,
@@ -202,15 +203,16 @@ impl<C> ResourceMetadata<C> {
         self
     }
 
-    /// Leaves `authorization_servers` out. The member is optional, for an API whose authorization servers
-    /// cannot be listed (RFC 9728 §2). Clients then need another way to find them. MCP requires the member.
+    /// Leaves `authorization_servers` out. The member is optional, because some APIs cannot list their
+    /// authorization servers (RFC 9728 §2). Clients then need another way to find them. MCP requires the
+    /// member.
     pub fn without_authorization_servers(mut self) -> Self {
         self.authorization_servers = AuthorizationServers::None;
         self
     }
 
-    /// Adds `body` to `bearer_methods_supported`. Call it if a
-    /// [`form_token_layer`](crate::ResourceServer::form_token_layer) is around the API.
+    /// Adds `body` to `bearer_methods_supported`. Call this method if the API has a
+    /// [`form_token_layer`](crate::ResourceServer::form_token_layer).
     pub fn form_tokens(mut self) -> Self {
         self.bearer_methods.push("body");
         self
@@ -222,15 +224,15 @@ impl<C> ResourceMetadata<C> {
         self
     }
 
-    /// The URL of the API's own keys, with which it signs responses: `jwks_uri`, an https URL. If the set
-    /// has keys for signatures and for encryption, each key must have `use` (RFC 9728 §2).
+    /// Sets `jwks_uri`: the https URL of the keys with which the API signs its responses. If the key set
+    /// also has keys for encryption, each key must have `use` (RFC 9728 §2).
     pub fn jwks_uri(mut self, url: impl AsRef<str>) -> Self {
         self.members.set_page("jwks_uri", None, url.as_ref());
         self
     }
 
-    /// The algorithms with which the API signs responses: `resource_signing_alg_values_supported`. `none`
-    /// is an error of [`build`](Self::build).
+    /// Sets `resource_signing_alg_values_supported`: the algorithms with which the API signs its responses.
+    /// [`build`](Self::build) refuses `none`.
     pub fn resource_signing_algorithms<T: Into<String>>(
         mut self,
         algorithms: impl IntoIterator<Item = T>,
@@ -242,14 +244,14 @@ impl<C> ResourceMetadata<C> {
     }
 
     /// Publishes `tls_client_certificate_bound_access_tokens`: the API accepts tokens that are bound to a client
-    /// certificate (RFC 8705 §3). Call it if the API's own TLS connections have client certificates. If the server
-    /// reads certificates from a proxy's header, this is already published.
+    /// certificate (RFC 8705 §3). Call this method if clients send their certificates in the API's own TLS
+    /// connections. If the server reads certificates from a proxy's header, the member is already published.
     pub fn certificate_bound_tokens(mut self) -> Self {
         self.members.map.insert(BOUND_TO_CERTIFICATES.to_owned(), true.into());
         self
     }
 
-    /// Adds a member that this crate does not know. It cannot replace a member of RFC 9728.
+    /// Adds a member that this crate does not know. [`build`](Self::build) refuses a member of RFC 9728.
     pub fn member(mut self, name: impl AsRef<str>, value: impl Into<Value>) -> Self {
         self.members.set_other(name.as_ref(), value.into());
         self
@@ -279,8 +281,8 @@ impl<C> ResourceMetadata<C> {
     /// Builds the service that serves the document.
     ///
     /// # Errors
-    /// Lists every problem: the server has no resource identifier, no authorization server can be listed,
-    /// a setting is invalid or set twice, or the signer failed.
+    /// Lists every problem: the server has no resource identifier, no authorization server can be listed, or
+    /// a setting is invalid or set twice. If there is no such problem, reports a failure of the signer.
     pub fn build(self) -> Result<MetadataService, ConfigError> {
         let Self { resource, mut members, signer, max_age, .. } = self;
         match (self.authorization_servers, self.issuers) {
@@ -308,7 +310,7 @@ impl<C> ResourceMetadata<C> {
         let name = "authorization_details_types_supported";
         types.iter().for_each(|kind| members.check_word(name, kind));
         members.set_list(name, types);
-        // RFC 9728 §2: only for this member, an empty array has a meaning.
+        // RFC 9728 §2: an empty array has a meaning only for this member.
         let methods: Vec<_> =
             self.bearer_methods.iter().map(|method| (*method).to_owned()).collect();
         let Members { mut map, mut problems, .. } = members;

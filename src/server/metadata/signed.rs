@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use crate::server::metadata::members::sorted;
 use crate::token::json;
 
-/// Signs the text of claims. Returns a compact JWS.
+/// A function that signs the claims, as JSON text, and returns a compact JWS.
 pub(super) type Signer = Box<dyn FnOnce(&str) -> Result<String, Box<dyn Error>> + Send>;
 
-/// Signs the members, with `iss` as the party that attests to them.
+/// Signs the members and the claim `iss`, which names the party that attests to them.
 ///
 /// # Errors
 /// The problem, as a sentence.

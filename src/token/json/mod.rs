@@ -1,9 +1,9 @@
 //! Strict parsing of JSON from the network.
 //!
-//! RFC 7515 §4 and RFC 7519 §4 let a parser refuse duplicate member names or use the last one. This
-//! crate refuses them at every depth, so that two parsers in one program cannot read the same token
-//! differently. The depth is limited while parsing. The number of members is limited only by the
-//! size of the document, which the caller must limit.
+//! RFC 7515 §4 and RFC 7519 §4 let a parser refuse duplicate member names or use the last one. This crate
+//! refuses them at every depth, so that two parsers in one program cannot read the same token differently. The
+//! nesting depth is limited while parsing. Only the size of the document limits the number of members, so the
+//! caller must limit the size.
 
 mod name;
 #[cfg(test)]
@@ -51,8 +51,8 @@ pub(crate) fn parse_value(bytes: &[u8], depth: u32) -> Result<Value<'_>, Fault> 
         .map_err(|_| budget.fault().unwrap_or(Fault::Form))
 }
 
-/// Distinguishes a lone surrogate from other faults of form. This is only for the log: the document
-/// is refused in both cases.
+/// Distinguishes a lone surrogate from other faults of form. The difference matters only for the log: the
+/// document is refused in both cases.
 #[cold]
 fn surrogate_or_form(text: &str) -> Fault {
     let mut rest = text.as_bytes();

@@ -7,8 +7,8 @@ use serde::forward_to_deserialize_any;
 /// The name of a member. It is read as text, or as a number or a boolean if the map has such keys.
 pub(super) struct Name<'de>(pub(super) &'de str);
 
-/// A key must have the form that Rust prints. Otherwise `+1`, `01` and `1` would be the same key of
-/// a map, and the last one would win.
+/// A key must have the form in which Rust prints its value. Otherwise `+1`, `01` and `1` would be
+/// the same key of a map, and the last value would replace the others.
 macro_rules! canonical {
     ($($method:ident $visit:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -83,8 +83,8 @@ impl<'de> Deserializer<'de> for Name<'de> {
     }
 }
 
-/// The same rule for a key with a fraction. -0 is refused because it equals 0. Keys that are not
-/// finite are refused because JSON does not have them.
+/// The same rule for a key that is a floating-point number. -0 is refused because it equals 0.
+/// Infinity and NaN are refused because JSON does not have them.
 fn is_canonical(key: f64, printed: &dyn ToString, text: &str) -> bool {
     key.is_finite() && text != "-0" && printed.to_string() == text
 }

@@ -25,8 +25,8 @@ impl JsonPointer {
         Ok(Self { text: text.into(), names })
     }
 
-    /// The pointer to the member with the last of these names, inside the objects with the names
-    /// before.
+    /// The pointer with these names, from the outermost member to the innermost. The names are not
+    /// escaped.
     pub(crate) fn of<const N: usize>(names: [&str; N]) -> Self {
         // RFC 6901 §4: `~` first, so that the `~` of `~1` is not escaped again.
         let escaped = names.map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")));
@@ -42,7 +42,7 @@ impl JsonPointer {
                 Value::Object(object) => object.get(name),
                 Value::Array(values) => match index(name) {
                     Some(index) => values.get(index),
-                    // A name of a member, where the token has an array.
+                    // The name is no index, but the token has an array here.
                     None => return Found::Undecided,
                 },
                 Value::Null => None,
@@ -56,18 +56,19 @@ impl JsonPointer {
         Found::Value(value)
     }
 
-    /// The name of the top-level claim in which the pointer ends.
+    /// The name of the top-level claim that contains the target of the pointer.
     pub(crate) fn claim(&self) -> &str {
         self.names.first().map_or("", |name| name)
     }
 }
 
-/// What a pointer leads to.
+/// The result of looking up a pointer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Found<'v, 'a> {
     Value(&'v Value<'a>),
     Absent,
-    /// On the way there is a value of another type, so the token does not show whether it has the claim.
+    /// A value on the path of the pointer has another type than expected, so the token does not show
+    /// whether the target exists.
     Undecided,
 }
 

@@ -8,15 +8,16 @@ use serde_json::value::RawValue;
 
 use crate::token::json::strict::Name;
 
-/// The most members of an object that is parsed here. The names are compared one by one.
+/// The largest number of members of an object that is parsed here. The limit is low because each name is
+/// compared with all others.
 const MAX_MEMBERS: usize = 64;
 
 /// The members of an object, each with the text of its value. Each name occurs once.
 #[derive(Debug)]
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// Parses the text of one object. `None` if it is not an object, if a name occurs twice, or if there are more
-/// than 64 members.
+/// Parses the text of one object. `None` if the text is not an object, if a name occurs twice, or if there are
+/// more than 64 members.
 pub(crate) fn members(text: &str) -> Option<Members<'_>> {
     serde_json::from_str(text).ok()
 }

@@ -17,20 +17,21 @@ pub(crate) const MAX_DEPTH: u32 = 32;
 /// Why a document is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is nested deeper than [`MAX_DEPTH`].
+    /// The document is nested deeper than the limit, usually [`MAX_DEPTH`].
     Depth,
     /// An object has two members with the same name.
     Duplicate,
     /// A string has half of a surrogate pair (`\ud800`), which is not a character. RFC 8259 §8.2
-    /// calls the behavior of parsers unpredictable: some replace it, some drop it, some keep it.
-    /// Ignoring such a member could ignore a `cnf` as well as a display name.
+    /// calls the behavior of parsers unpredictable: some replace it, some drop it, some keep it. To
+    /// ignore only the affected member would not be safe: it could be a display name, but also a
+    /// `cnf`.
     Surrogate,
     /// The text is not one JSON object, or it is not UTF-8.
     Form,
 }
 
-/// Up to this number, names are compared one by one. For the dozen names of a token, this is
-/// cheaper than hashing.
+/// Up to this number of members, names are compared one by one. For the dozen names of a token,
+/// this is cheaper than hashing.
 const LINEAR_NAMES: usize = 24;
 
 /// Capacity for the members of a typical object, reserved in one allocation.
@@ -38,7 +39,7 @@ const USUAL_MEMBERS: usize = 16;
 
 /// With the feature `arbitrary_precision`, `serde_json` presents a number as a map with only this
 /// member name. Any crate of a program can enable that feature. No document may contain this name:
-/// otherwise a `serde_json::Value` or a number made from such a claim would depend on the feature.
+/// otherwise, the feature would decide which `serde_json::Value` or number such a claim becomes.
 const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
 /// With the feature `raw_value`, `serde_json` presents raw text as a map with only this member
@@ -46,7 +47,7 @@ const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 /// contain the parsed text, which no check has seen.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// The error for a document with either name.
+/// The error for a document with one of these two names.
 const RESERVED: &str = "reserved member name";
 
 /// The remaining depth while one document is parsed, and the fault that was found.
@@ -61,7 +62,7 @@ impl Budget {
         Self { deepest: depth, depth: Cell::new(depth), fault: Cell::new(None) }
     }
 
-    /// The fault that ended the parsing, unless it is a fault of form.
+    /// The fault that ended the parsing. `None` for a fault of form.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.fault.get()
     }
@@ -147,8 +148,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut next = map.next_key()?;
-        // A number that `serde_json` presents as a map. It is treated as a number: it adds no depth
-        // and has no members.
+        // `serde_json` may present a number as a map. Such a map is treated as a number: it adds no
+        // depth and has no members.
         if let Some(Name(name)) = &next
             && name == ARBITRARY_PRECISION
         {
@@ -174,8 +175,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if duplicate {
                 return Err(self.0.refuse(Fault::Duplicate));
             }
-            // Only for the outermost object. Inner objects are usually small. Otherwise an attacker
-            // could send many inner objects and cause a hundred times the memory of the document.
+            // Only for the outermost object: inner objects are usually small. If memory were
+            // reserved for each inner object, an attacker could send many of them, and the result
+            // would need a hundred times the memory of the document.
             if members.is_empty() && self.0.is_outermost() {
                 members.reserve_exact(USUAL_MEMBERS);
             }
@@ -188,8 +190,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 }
 
-/// One of 64 bits, chosen by the length and the ends of a name. Names with different bits are
-/// different.
+/// One of 64 bits, chosen by the length, the first and the last byte of a name. Equal names have
+/// the same bit, so names with different bits are different.
 fn mark(name: &str) -> u64 {
     let (first, last) = match name.as_bytes() {
         [] => (0, 0),
@@ -199,7 +201,7 @@ fn mark(name: &str) -> u64 {
     1 << ((name.len() as u64 ^ u64::from(first) ^ (u64::from(last) << 2)) & 63)
 }
 
-/// Parses a number that `serde_json` passes as text. The result is the same as without
+/// Parses a number that `serde_json` passes as text. The result is the same as without the feature
 /// `arbitrary_precision`: a number beyond the range of a double is an error, and the integer -0
 /// becomes a double.
 pub(super) fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>, E> {
@@ -218,7 +220,8 @@ pub(super) fn number<'a, E: serde::de::Error>(digits: &str) -> Result<Value<'a>,
 }
 
 /// The text of a number from `serde_json`. `serde_json` passes a `String` with digits that it has
-/// checked. The text of a member comes as a `str` and is not a number.
+/// checked. If a document itself contains the reserved name, `serde_json` passes the text of the
+/// value as a `str`. Such text is refused.
 struct Digits(String);
 
 impl<'de> Deserialize<'de> for Digits {
@@ -243,7 +246,7 @@ impl<'de> Deserialize<'de> for Digits {
     }
 }
 
-/// The name of a member. It is borrowed if the text has no escapes.
+/// The name of a member. The name is borrowed if it has no escapes in the document.
 pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {

@@ -26,9 +26,10 @@ impl<'a> Object<'a> {
 
 /// A value as a serde deserializer.
 ///
-/// A type asks for a kind of value. It gets a value of that kind or an error, as with `serde_json`.
-/// Passing any kind of value would be wrong. For example, the name of a variant or a field is text,
-/// but a visitor of names also accepts a number, as the position in the list of names.
+/// A type requests a kind of value. The type gets a value of that kind or an error, as with
+/// `serde_json`. To pass any other kind of value would be wrong. For example, the name of a variant
+/// or a field is text, but serde's visitor for names also accepts a number: the position in the
+/// list of names.
 #[derive(Clone, Copy)]
 pub(crate) enum Node<'de> {
     /// The whole document. A type without content ignores it. For example, an API that reads no
@@ -88,7 +89,7 @@ impl<'de> Node<'de> {
     }
 }
 
-/// The methods that ask for one kind of value.
+/// The methods that request one kind of value.
 macro_rules! only {
     ($($is:ident: $($method:ident)*;)*) => {
         $($(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -246,12 +247,13 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 }
 
-/// Whether serde asks for a value to keep in a buffer. It does so for `flatten` and `untagged` and
-/// reads the name of a variant from the buffer later. In the buffer, serde accepts a `u64` as the
-/// position of a variant, but not an `i64`. An `i64` also works for every type of number.
+/// Whether serde requests a value for its buffer. For `flatten` and `untagged`, serde first stores
+/// a value in a buffer, and later may read the name of a variant from the buffer. In the buffer,
+/// serde accepts a `u64` as the position of a variant, but not an `i64`. An `i64` also works for
+/// every type of number.
 ///
-/// The type of the buffer is private, so only its name identifies it. If serde renames it, values
-/// are read as `serde_json` reads them, and a test fails.
+/// The type of the buffer is private, so this function can recognize it only by its name. If serde
+/// renames the type, values are read as `serde_json` reads them, and a test fails.
 fn is_buffer<T>() -> bool {
     std::any::type_name::<T>().contains("::content::Content")
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// A JSON value. It borrows its text if the text has no escapes.
+/// A JSON value. A string is borrowed if it has no escapes in the document.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'a> {
     Null,
@@ -23,7 +23,7 @@ impl Value<'_> {
         }
     }
 
-    /// A number of any size. Numbers beyond 2^53 lose their last digits.
+    /// The value as a double, if it is a number. Integers beyond 2^53 may be rounded.
     pub(crate) fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Unsigned(number) => Some(*number as f64),
@@ -84,8 +84,8 @@ impl<'a> Object<'a> {
         Self { members, marks }
     }
 
-    /// Inlined, so that the mark of a constant name is computed at compile time. Most names are
-    /// absent.
+    /// Inlined, so that the mark of a constant name is computed at compile time. For most names
+    /// that are looked up, the mark alone shows that they are absent.
     #[inline]
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
         if self.marks & mark(name) == 0 {
@@ -135,8 +135,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// One of 64 marks. The set of marks quickly shows that a name is absent, as most names are that
-/// are looked up in a token.
+/// One of 64 bits, the mark of a name. If the set of marks of an object lacks the mark of a name,
+/// the object does not have this name. Most names that are looked up in a token are absent.
 #[inline]
 fn mark(name: &str) -> u64 {
     let first = name.as_bytes().first().copied().unwrap_or_default();
