@@ -223,10 +223,15 @@ impl Challenges {
     /// Whether the challenges for a request without a token name this scope.
     pub(crate) fn name_scope(&self, scope: &str) -> bool {
         self.none.challenges.iter().any(|challenge| {
-            // Inside the text of another parameter, a `"` is escaped.
-            let text = challenge.to_str().unwrap_or_default().split_once(" scope=\"");
-            let scopes = text.and_then(|(_, text)| text.split('"').next()).unwrap_or_default();
-            scopes.split(' ').any(|own| own == scope)
+            // Without escaped characters, each second `"` ends the text of a parameter.
+            let text = challenge.to_str().unwrap_or_default();
+            let text = text.replace(r"\\", "").replace(r#"\""#, "");
+            let parameters: Vec<_> = text.split('"').collect();
+            let is_scope = |name: &str| name.ends_with(" scope=");
+            parameters.chunks_exact(2).any(|pair| match pair {
+                [name, scopes] => is_scope(name) && scopes.split(' ').any(|own| own == scope),
+                _ => false,
+            })
         })
     }
 

@@ -127,7 +127,7 @@ async fn why_there_is_no_connection_is_told_with_the_setting_that_helps() {
         let server = from_url(&url).root_certificates(own.pem()).build().unwrap();
         api(server.layer()).bearer(&token).await.assert_unavailable(name);
         let lines = log.told();
-        for line in ["keys could not be fetched", "request refused by our outage"] {
+        for line in ["keys could not be fetched", "request refused: a dependency is unavailable"] {
             let texts: Vec<_> = texts.iter().copied().chain([line, "can't connect: "]).collect();
             assert_told(name, &lines, &texts, &token);
         }

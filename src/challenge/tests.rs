@@ -35,6 +35,21 @@ fn challenges() {
 }
 
 #[test]
+fn a_scope_is_found_whatever_the_realm_says() {
+    for realm in ["notes", "x scope=", r#"x" scope="offline"#, r"x\", r#"a scope="offline""#, ""] {
+        let config = ChallengeConfig { realm: realm.into(), ..config() };
+        let scope = ["read", "write"].map(|scope| ScopeToken::parse(scope).unwrap());
+        let challenges = Challenges::build(&config, &scope).unwrap();
+        for (scope, named) in [("read", true), ("write", true), ("rea", false), ("offline", false)]
+        {
+            assert_eq!(challenges.name_scope(scope), named, "{scope} with the realm {realm}");
+        }
+        let none = Challenges::build(&config, &[]).unwrap();
+        assert!(!none.name_scope("offline") && !none.name_scope("read"), "{realm}");
+    }
+}
+
+#[test]
 fn metadata_is_named_whatever_the_code_and_by_our_scheme_alone() {
     let url = "https://api.example.com/.well-known/oauth-protected-resource/v1";
     let others = vec![parse_other("ApiKey").unwrap()];

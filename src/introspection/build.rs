@@ -220,8 +220,13 @@ impl Introspection {
         let Some(cache) = &self.shared else { return Ok(None) };
         let (method, client) = self.auth.caller();
         let algorithms = format!("{:?} {}", context.algorithms, context.older_names);
-        let mut parts = vec![context.issuer.as_bytes(), method.as_bytes(), client.as_bytes()];
-        parts.push(self.endpoint.as_deref().unwrap_or("discovered").as_bytes());
+        let mut parts = vec![context.issuer.as_bytes(), method.as_bytes(), client];
+        let endpoint = match (&self.endpoint, context.metadata_url) {
+            (Some(url), _) => ["configured", url],
+            (None, Some(metadata_url)) => ["discovered at", metadata_url],
+            (None, None) => ["discovered", ""],
+        };
+        parts.extend(endpoint.map(str::as_bytes));
         for (kind, pairs) in [("parameter", &self.parameters), ("header", &self.headers)] {
             for (name, value) in pairs {
                 parts.extend([kind.as_bytes(), name.as_bytes(), value.as_bytes()]);

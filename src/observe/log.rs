@@ -61,7 +61,7 @@ fn introspection(issuer: &str, what: &Introspected<'_>) {
             tracing::error!(target: TARGET, issuer, "the issuer can't be asked outside a tokio runtime");
         }
         Introspected::SharedCacheFailed { does, problem } => {
-            tracing::warn!(target: TARGET, issuer, does, problem, "the shared cache fails, requests do without it");
+            tracing::warn!(target: TARGET, issuer, does, problem, "the shared cache fails, requests are answered without it");
         }
         Introspected::SharedCacheBack { does } => {
             tracing::info!(target: TARGET, issuer, does, "the shared cache is back");
@@ -84,7 +84,7 @@ fn refused(error: &Error, status: u16) {
         | Error::LookupUnavailable { .. }
         | Error::ReplayStoreUnavailable { .. }
         | Error::IntrospectionUnavailable { .. } => {
-            tracing::warn!(target: TARGET, status, reason = %error, "request refused by our outage");
+            tracing::warn!(target: TARGET, status, reason = %error, "request refused: a dependency is unavailable");
         }
         Error::MissingCredentials | Error::UnsupportedScheme => {
             tracing::debug!(target: TARGET, status, reason = %error, "request refused");

@@ -286,7 +286,7 @@ impl ReplayStore for RedisReplay {
                 let since = since.filter(|since: &u64| *since > now.saturating_add(MAX_AHEAD));
                 (Insertion::Forgotten, since.unwrap_or(0))
             }
-            _ => return Err(SourceError::new("the server's answer is none of the script's")),
+            _ => return Err(SourceError::new("the server's answer is not one of the script")),
         };
         self.ahead.store(ahead, Ordering::Relaxed);
         Ok(insertion)

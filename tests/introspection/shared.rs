@@ -375,6 +375,17 @@ async fn only_the_same_question_finds_an_answer() {
         ask(&server, &token).await.assert_ok(name);
         assert_eq!(world.calls() - calls, u32::from(!shared), "{name}");
     }
+    // The metadata names the endpoint, so other metadata may name another server.
+    let metadata = format!("{}/.well-known/oauth-authorization-server", world.issuer.url());
+    for (name, shared) in [("metadata at another URL", false), ("the same metadata", true)] {
+        let own = new(secret()).shared_cache(shelf.cache());
+        let issuer = trusted(&world, own).metadata_url(&metadata);
+        let (server, calls) = (serve(issuer, &world.clock), world.calls());
+        ask(&server, &token).await.assert_ok(name);
+        assert_eq!(world.calls() - calls, u32::from(!shared), "{name}");
+        // The first answer, six of the table, and this one.
+        shelf.has(8).await;
+    }
 }
 
 #[tokio::test]

@@ -104,6 +104,10 @@ impl ClientAuth {
     /// An access token from `source`, as Bearer. The source is called for each introspection call,
     /// within the call's deadline, and can cache its token. White space around the token is
     /// removed. If the source fails, no call is made, and requests get 503.
+    ///
+    /// The crate cannot see which client the source is for. So if you set
+    /// [`Introspection::shared_cache`](crate::introspection::Introspection::shared_cache), all servers
+    /// that share the secret of the cache must be the same client.
     pub fn bearer_token_from(source: impl TokenSource) -> Self {
         Self::of(Method::BearerFrom { source: Arc::new(source) })
     }
@@ -146,17 +150,17 @@ impl ClientAuth {
 
     /// The client as the server sees it: the method, and the client id or a value that stands for
     /// it. The server's answers may depend on it. The value may be secret.
-    pub(crate) fn caller(&self) -> (&'static str, &str) {
+    pub(crate) fn caller(&self) -> (&'static str, &[u8]) {
         let caller = match &self.method {
-            Method::Bearer { token } => token,
+            Method::Bearer { token } => token.as_bytes(),
             // A renewed token belongs to the same client.
-            Method::BearerFile { path } => path.to_str().unwrap_or_default(),
-            Method::BearerFrom { .. } => "",
+            Method::BearerFile { path } => path.as_os_str().as_encoded_bytes(),
+            Method::BearerFrom { .. } => b"",
             Method::Basic { client_id, .. }
             | Method::Post { client_id, .. }
             | Method::PrivateKeyJwt { client_id, .. }
             | Method::SecretJwt { client_id, .. }
-            | Method::MutualTls { client_id, .. } => client_id,
+            | Method::MutualTls { client_id, .. } => client_id.as_bytes(),
         };
         (self.name(), caller)
     }

@@ -15,7 +15,7 @@ use crate::introspection::engine::state::{HeldBack, State, Waiting};
 use crate::introspection::engine::turns::Grant;
 
 /// The problem of a call that gets neither a turn nor a place in the queue.
-const BUSY: &str = "too many calls are under way";
+const BUSY: &str = "too many calls are in progress";
 
 impl Introspector {
     /// Begins a call, or queues the question.

@@ -97,7 +97,7 @@ impl Question {
             }
             // The turn was given up, or the wait took too long.
             None => {
-                let problem = "too many calls are under way";
+                let problem = "too many calls are in progress";
                 Err(Failed { error: introspector.held_back(problem, RETRY_AFTER), late: true })
             }
         }

@@ -72,7 +72,7 @@ impl State {
             Admission::Call => Ok(false),
             Admission::Probe => Ok(true),
             Admission::Wait { retry_after } => {
-                let problem = "it failed several times in a row and is left alone";
+                let problem = "it failed several times in a row, so it is not called for some time";
                 Err(HeldBack { problem, retry_after })
             }
         }
