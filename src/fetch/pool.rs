@@ -35,8 +35,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// If an attempt ends without an answer after at least this time, or at its own deadline if that is earlier, the
-/// connection counts as hung. A
+/// If an attempt ends without an answer after at least this time, or after half of its deadline if that is
+/// less, the connection counts as hung. A
 /// shorter attempt may have been dropped for another reason, for example because its `ResourceServer` was
 /// dropped.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
@@ -230,10 +230,11 @@ impl Attempt {
 }
 
 /// If the caller's own deadline is earlier, the caller drops the attempt. So an attempt that lasted at
-/// least [`HUNG_AFTER`], or until its deadline, without an answer is detected when it is dropped.
+/// least [`HUNG_AFTER`], or half of its deadline, without an answer is detected when it is dropped.
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let hung_after = HUNG_AFTER.min(self.pool.deadline);
+        // A caller's deadline may be a little earlier than that of the attempt.
+        let hung_after = HUNG_AFTER.min(self.pool.deadline / 2);
         if !self.ended && real_time().saturating_duration_since(self.began) >= hung_after {
             self.pool.renew(self.number);
         }

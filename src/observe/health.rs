@@ -59,7 +59,7 @@ pub struct IssuerHealth {
     pub next_refresh: Option<Duration>,
     /// The reason why the last fetch failed. `None` if it succeeded.
     pub last_error: Option<Excerpt>,
-    /// The number of failed fetches since the last success.
+    /// The number of fetches in a row that failed, in whole or in part.
     pub failures: u32,
     /// The state of the issuer's introspection, if it is configured.
     pub introspection: Option<IntrospectionHealth>,

@@ -256,17 +256,41 @@ async fn the_failures_of_one_set_are_counted_until_it_answers_again() {
     });
     let world = World { server: server.build().unwrap(), ..world };
     world.ask(1).await.assert_ok("warm");
+    let heard = async |count: usize| {
+        for _ in 0..2_000 {
+            if events.lock().unwrap().len() >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{count} events: {:?}", events.lock().unwrap());
+    };
+    let failures = || world.server.health().issuers[0].failures;
     world.pass(290);
     world.breaks(1);
-    for _ in 0..3 {
+    for count in 1..=3 {
         world.refreshed().await;
+        heard(count).await;
+        assert_eq!(failures(), count as u32);
         world.pass(61);
     }
+    // Both fail, and then one of them again.
+    world.breaks(0);
+    world.refreshed().await;
+    heard(4).await;
+    assert_eq!(failures(), 4);
+    world.publish(0);
+    world.pass(61);
+    world.refreshed().await;
+    heard(6).await;
+    world.pass(61);
     world.publish(1);
     world.refreshed().await;
-    world.pass(290);
-    world.refreshed().await;
-    assert_eq!(*events.lock().unwrap(), ["failed 1", "failed 2", "failed 3", "recovered 3"]);
+    heard(7).await;
+    assert_eq!(failures(), 0);
+    let expected =
+        ["failed 1", "failed 2", "failed 3", "failed 4", "recovered 1", "failed 4", "recovered 4"];
+    assert_eq!(*events.lock().unwrap(), expected);
 }
 
 /// Some keys of an incomplete set are older than the set. A process that starts with it uses them no longer.

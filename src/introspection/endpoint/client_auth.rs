@@ -97,6 +97,10 @@ impl ClientAuth {
     /// The access token in this file, as Bearer. The file is read for each call, so a new token in
     /// the file is used without a reload. The file may have at most 16 KiB. White space around the
     /// token is removed. If the file can't be read, no call is made, and requests get 503.
+    ///
+    /// With [`Introspection::shared_cache`](crate::introspection::Introspection::shared_cache), the
+    /// path stands for the client: all servers that share the secret of the cache and use the same
+    /// path must be the same client.
     pub fn bearer_token_file(path: impl Into<PathBuf>) -> Self {
         Self::of(Method::BearerFile { path: path.into() })
     }

@@ -46,13 +46,15 @@ impl RemoteKeys {
                 // set.
                 self.publish(&snapshot);
                 self.last_error.store(missing.clone().map(Arc::new));
+                // The failures of a part are counted until the set is complete again. Count them
+                // before another attempt may begin.
+                let before_this = self.incomplete.load(Ordering::Relaxed);
+                let incomplete = if missing.is_some() { before_this.saturating_add(1) } else { 0 };
+                self.incomplete.store(incomplete, Ordering::Relaxed);
                 let failures = self.freshness.succeeded(ticket);
                 self.ended.send_replace(());
-                // The failures of a part are counted until the set is complete again.
-                let failures = failures.saturating_add(self.incomplete.load(Ordering::Relaxed));
-                let incomplete = if missing.is_some() { failures.saturating_add(1) } else { 0 };
-                self.incomplete.store(incomplete, Ordering::Relaxed);
-                let recovered_from = if missing.is_some() { 0 } else { failures };
+                let ended = if missing.is_some() { 0 } else { before_this };
+                let recovered_from = failures.saturating_add(ended);
                 self.report_success(before.as_deref(), &snapshot, recovered_from);
                 if let Some(problem) = missing {
                     let usable_for = snapshot.life.usable_for(now);
@@ -74,7 +76,9 @@ impl RemoteKeys {
                 }
                 self.ended.send_replace(());
                 let Some(setback) = setback else { return };
-                let (failures, usable_for) = (setback.failures, setback.usable_for);
+                let usable_for = setback.usable_for;
+                let failures =
+                    setback.failures.saturating_add(self.incomplete.load(Ordering::Relaxed));
                 self.emit(|issuer| Event::RefreshFailed { issuer, problem, failures, usable_for });
                 if let (true, Some(usable_for)) = (setback.turned_stale, usable_for) {
                     self.emit(|issuer| Event::Stale { issuer, usable_for });

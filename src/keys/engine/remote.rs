@@ -140,6 +140,9 @@ impl RemoteKeys {
                 seed: set.seed,
             };
             self.snapshot.store(Some(Arc::new(taken)));
+            // The next complete set is then reported as a recovery.
+            self.incomplete.store(other.failures(), Ordering::Relaxed);
+            self.last_error.store(other.last_error.load_full());
         }
     }
 

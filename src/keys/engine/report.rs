@@ -1,5 +1,7 @@
 //! The state of an issuer's keys and the exported set, for callers outside of a request.
 
+use std::sync::atomic::Ordering;
+
 use crate::keys::engine::remote::RemoteKeys;
 use crate::keys::freshness::Stage;
 use crate::keys::{KeySeed, Source};
@@ -26,7 +28,7 @@ impl RemoteKeys {
             age: set.map(|set| set.life.age(now)),
             next_refresh: Some(self.due_in()),
             last_error: self.last_error.load().as_deref().cloned(),
-            failures: self.freshness.failures(),
+            failures: self.failures(),
             introspection: None,
         }
     }
@@ -38,6 +40,12 @@ impl RemoteKeys {
             return None;
         }
         let now = (self.clock.wall(), self.clock.monotonic());
-        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?, now)
+        let settings = self.freshness.settings();
+        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?, &settings, now)
+    }
+
+    /// The number of fetches in a row that failed, in whole or in part.
+    pub(crate) fn failures(&self) -> u32 {
+        self.freshness.failures().saturating_add(self.incomplete.load(Ordering::Relaxed))
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::AlgorithmSet;
 use crate::fetch::MAX_DOCUMENT;
 use crate::keys::engine::snapshot::Snapshot;
-use crate::keys::freshness::Freshness;
+use crate::keys::freshness::{Freshness, FreshnessSettings};
 use crate::keys::set::KeySet;
 use crate::observe::shown::Shown;
 
@@ -38,10 +38,6 @@ pub struct KeySeed {
     fetched_at: u64,
     /// The length of the freshness period, in seconds.
     freshness: u64,
-    /// The end of an incomplete set, in seconds since the Unix epoch. Some of its keys may be older than
-    /// the set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    usable_until: Option<u64>,
     document: String,
 }
 
@@ -56,17 +52,24 @@ impl KeySeed {
     pub(crate) fn of(
         issuer: &str,
         snapshot: &Snapshot,
+        settings: &FreshnessSettings,
         (wall, now): (Duration, Duration),
     ) -> Option<Self> {
         let life = &snapshot.life;
-        let fetched_at = wall.saturating_sub(life.age(now));
-        let usable_until = wall.saturating_add(life.usable_for(now).unwrap_or_default());
+        let fetched_at = match life.is_whole() {
+            true => wall.saturating_sub(life.age(now)),
+            // Some keys of an incomplete set may be older than the set. The time is that of a set
+            // with the same end.
+            false => wall
+                .saturating_add(life.usable_for(now).unwrap_or_default())
+                .saturating_sub(life.freshness())
+                .saturating_sub(settings.stale_if_error),
+        };
         Some(Self {
             version: VERSION,
             issuer: issuer.to_owned(),
             fetched_at: fetched_at.as_secs(),
             freshness: life.freshness().as_secs(),
-            usable_until: (!life.is_whole()).then_some(usable_until.as_secs()),
             document: String::from_utf8(snapshot.document.to_vec()).ok()?,
         })
     }
@@ -91,7 +94,8 @@ impl KeySeed {
         &self.issuer
     }
 
-    /// When the set was fetched, as time since the Unix epoch.
+    /// When the set was fetched, as time since the Unix epoch. If one of several key sets could not be
+    /// fetched, the time is earlier, because some keys are older.
     pub fn fetched_at(&self) -> Duration {
         Duration::from_secs(self.fetched_at)
     }
@@ -119,16 +123,9 @@ impl KeySeed {
             return Err("fetched in the future; compare the clocks");
         }
         let age = wall.saturating_sub(fetched_at);
-        let too_old = "too old to be used";
-        let life =
-            freshness.seeded(now, age, Duration::from_secs(self.freshness)).ok_or(too_old)?;
-        let life = match self.usable_until.map(Duration::from_secs) {
-            None => life,
-            Some(until) => {
-                let rest = until.checked_sub(wall).filter(|rest| !rest.is_zero());
-                life.as_partial(Some(now.saturating_add(rest.ok_or(too_old)?)))
-            }
-        };
+        let life = freshness
+            .seeded(now, age, Duration::from_secs(self.freshness))
+            .ok_or("too old to be used")?;
         let keys = KeySet::parse(self.document.as_bytes(), accepted).map_err(|_| "no key set")?;
         let document = self.document.clone().into();
         // The snapshot has no ETag. With one, a "not modified" answer could confirm a manipulated

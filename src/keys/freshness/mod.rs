@@ -284,6 +284,10 @@ impl Freshness {
         Life::fetched(ticket, max_age, random, &self.settings)
     }
 
+    pub(crate) fn settings(&self) -> FreshnessSettings {
+        self.settings
+    }
+
     /// The life of a set that another process fetched `age` ago.
     pub(crate) fn seeded(&self, now: Duration, age: Duration, freshness: Duration) -> Option<Life> {
         Life::seeded(now, age, freshness, &self.settings)
