@@ -75,6 +75,20 @@ impl World {
         panic!("nobody was asked");
     }
 
+    /// The second set fails, and its keys are used all the while. 3,890 s pass; its freshness of 300 s and the hour are
+    /// over after 3,900.
+    async fn fails_for_almost_an_hour(&self) {
+        self.ask(1).await.assert_ok("warm");
+        self.breaks(1);
+        self.pass(290);
+        for _ in 0..60 {
+            self.refreshed().await;
+            self.ask(1).await.assert_ok("within the hour");
+            self.pass(60);
+        }
+        self.refreshed().await;
+    }
+
     fn asked(&self) -> [usize; 2] {
         PATHS.map(|path| self.host.asked(path))
     }
@@ -176,16 +190,7 @@ async fn an_unknown_kid_is_401_where_every_set_was_looked_at() {
 #[tokio::test]
 async fn a_set_that_fails_is_used_for_an_hour() {
     let world = World::start().await;
-    world.ask(1).await.assert_ok("warm");
-    world.breaks(1);
-    world.pass(290);
-    for _ in 0..60 {
-        world.refreshed().await;
-        world.ask(1).await.assert_ok("within the hour");
-        world.pass(60);
-    }
-    // 3,890 s by now; the freshness of 300 s and the hour are over after 3,900.
-    world.refreshed().await;
+    world.fails_for_almost_an_hour().await;
     world.ask(1).await.assert_ok("at the end of the hour");
     world.pass(10);
     world.ask(1).await.assert_unavailable("past it");
@@ -297,15 +302,7 @@ async fn the_failures_of_one_set_are_counted_until_it_answers_again() {
 #[tokio::test]
 async fn a_seed_makes_the_keys_of_a_set_that_fails_no_newer() {
     let world = World::start().await;
-    world.ask(1).await.assert_ok("warm");
-    world.breaks(1);
-    world.pass(290);
-    for _ in 0..60 {
-        world.refreshed().await;
-        world.pass(60);
-    }
-    // 3,890 s by now; the freshness of 300 s and the hour are over after 3,900.
-    world.refreshed().await;
+    world.fails_for_almost_an_hour().await;
     let text = world.server.export_keys()[0].to_json();
     world.breaks(0);
     let uris = PATHS.map(|path| format!("{}{path}", world.host.url));
