@@ -18,6 +18,8 @@ use crate::replay::{Inserted, Replay};
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+/// How long a proof is kept: longer than the slowest test.
+const LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// The variable that tells the other process of a test what to do.
 const TASK: &str = "REPLAY_TASK";
@@ -36,7 +38,7 @@ fn wall() -> Duration {
 fn made(id: u64, made: Duration) -> UsedProof {
     let mut octets = [0; 32];
     octets[..8].copy_from_slice(&id.to_be_bytes());
-    UsedProof::new(octets, [1; 32], made, made + MINUTE, wall())
+    UsedProof::new(octets, [1; 32], made, made + LIFE, wall())
 }
 
 fn fresh(id: u64) -> UsedProof {
@@ -108,7 +110,8 @@ async fn a_proof_is_new_once_and_goes_when_it_is_refused_for_its_age() {
     let key = [PROOF.as_bytes(), proof.id()].concat();
     let mut connection = redis.connect().await;
     let left: i64 = ::redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
-    assert!((50_000..=60_000).contains(&left), "{left}");
+    let life = i64::try_from(LIFE.as_millis()).unwrap();
+    assert!((life - 60_000..=life).contains(&left), "{left}");
     let size: usize =
         ::redis::cmd("MEMORY").arg("USAGE").arg(&key).query_async(&mut connection).await.unwrap();
     assert!(size <= 200, "{size} octets");
@@ -172,34 +175,57 @@ async fn present(store: Arc<RedisReplay>, ids: std::ops::Range<u64>, base: Durat
     new
 }
 
-const SHARED: u64 = 20_000;
+/// How often the two processes meet, and how many proofs both present each time.
+const MEETINGS: u64 = 200;
+const SHARED: u64 = 50;
+
+/// Waits until both processes have come to this meeting, so that neither is far ahead of the other.
+async fn meet(connection: &mut MultiplexedConnection, meeting: u64) {
+    let key = format!("meeting:{meeting}");
+    ::redis::cmd("INCR").arg(&key).exec_async(connection).await.unwrap();
+    while ::redis::cmd("GET").arg(&key).query_async::<u64>(connection).await.unwrap() < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Presents the proofs of all meetings, and returns those that were new.
+async fn present_at_meetings(url: &str, store: RedisReplay, base: Duration) -> Vec<u64> {
+    let client = ::redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let store = Arc::new(store);
+    let mut new = Vec::new();
+    for meeting in 0..MEETINGS {
+        meet(&mut connection, meeting).await;
+        let ids = meeting * SHARED..(meeting + 1) * SHARED;
+        new.extend(present(Arc::clone(&store), ids, base).await);
+    }
+    new
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_processes_with_one_proof_one_passes() {
     let Some(redis) = Redis::start().await else { return };
-    let store = Arc::new(redis.store());
+    let store = redis.store();
     begin(&store).await;
     let base = Duration::from_secs(wall().as_secs() + 1);
     let task = format!("{} {}", redis.address, base.as_secs());
     let child = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["redis::replay::tests::the_other_process", "--exact", "--ignored", "--nocapture"])
         .env(TASK, task)
+        .kill_on_drop(true)
         .output();
-    let child = tokio::spawn(child);
-    while redis.number(&["EXISTS", "ready"]).await == 0 {
-        tokio::time::sleep(5 * MILLI).await;
-    }
-    redis.run(&["SET", "go", ""]).await;
-    let own = present(store, 0..SHARED, base).await;
-    let done = child.await.unwrap().unwrap();
+    let url = redis.url();
+    let both = async { tokio::join!(present_at_meetings(&url, store, base), child) };
+    let (own, done) = tokio::time::timeout(2 * MINUTE, both).await.expect("both processes end");
+    let done = done.unwrap();
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success() && said.contains("1 passed"), "{said}");
     let line = said.lines().find_map(|line| line.strip_prefix("new:")).unwrap();
     let other: Vec<u64> = line.split_whitespace().map(|id| id.parse().unwrap()).collect();
-    assert!(own.len() > 100 && other.len() > 100, "both: {} and {}", own.len(), other.len());
     let all: HashSet<u64> = own.iter().chain(&other).copied().collect();
     assert_eq!(all.len(), own.len() + other.len(), "none twice");
-    assert_eq!(all.len() as u64, SHARED, "each once");
+    assert_eq!(all.len() as u64, MEETINGS * SHARED, "each once");
+    assert!(!own.is_empty() && !other.is_empty(), "both: {} and {}", own.len(), other.len());
 }
 
 /// What `of_two_processes_with_one_proof_one_passes` runs as a process of its own.
@@ -209,15 +235,9 @@ async fn the_other_process() {
     let Ok(task) = std::env::var(TASK) else { return };
     let [address, base] = task.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let url = format!("redis://{address}");
-    let client = ::redis::Client::open(url.as_str()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let store = Arc::new(RedisReplay::new(&url).unwrap());
-    ::redis::cmd("SET").arg("ready").arg("").exec_async(&mut connection).await.unwrap();
-    while !::redis::cmd("EXISTS").arg("go").query_async::<bool>(&mut connection).await.unwrap() {
-        tokio::time::sleep(MILLI).await;
-    }
     let base = Duration::from_secs(base.parse().unwrap());
-    let new = present(store, 0..SHARED, base).await;
+    let store = RedisReplay::new(&url).unwrap();
+    let new = present_at_meetings(&url, store, base).await;
     let new: Vec<_> = new.iter().map(u64::to_string).collect();
     println!("\nnew:{}", new.join(" "));
 }
@@ -230,10 +250,10 @@ async fn redis_killed_and_restarted_admits_no_proof_twice() {
         let stores = [Arc::new(redis.store()), Arc::new(redis.store())];
         begin(&stores[0]).await;
         let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let failed = Arc::new(AtomicUsize::new(0));
+        let [passed, failed] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
         let load = |task: usize| {
             let (stop, next) = (Arc::clone(&stop), Arc::clone(&next));
-            let failed = Arc::clone(&failed);
+            let (passed, failed) = (Arc::clone(&passed), Arc::clone(&failed));
             let stores = stores.clone();
             tokio::spawn(async move {
                 let (mut new, mut proofs) = (Vec::new(), Vec::new());
@@ -246,7 +266,10 @@ async fn redis_killed_and_restarted_admits_no_proof_twice() {
                     for (n, (id, at)) in [own, older].into_iter().enumerate() {
                         let store = &stores[(task + n) % 2];
                         match store.insert_if_absent(&made(id, at)).await {
-                            Ok(Insertion::New) => new.push((id, wall())),
+                            Ok(Insertion::New) => {
+                                new.push(id);
+                                passed.fetch_add(1, Ordering::Relaxed);
+                            }
                             Ok(_) => {}
                             Err(_) => {
                                 failed.fetch_add(1, Ordering::Relaxed);
@@ -258,37 +281,44 @@ async fn redis_killed_and_restarted_admits_no_proof_twice() {
                 // Each of all its proofs once more.
                 for (id, at) in proofs {
                     if store_ok(&stores[task % 2], id, at).await {
-                        new.push((id, wall()));
+                        new.push(id);
                     }
                 }
                 new
             })
         };
         let tasks: Vec<_> = (0..8).map(load).collect();
-        tokio::time::sleep(300 * MILLI).await;
+        until_more(&passed, 100).await;
         if snapshot {
             redis.run(&["SAVE"]).await;
-            tokio::time::sleep(300 * MILLI).await;
+            until_more(&passed, 100).await;
         }
         redis.kill();
-        let killed = wall();
-        tokio::time::sleep(100 * MILLI).await;
+        until_more(&failed, 8).await;
         redis.restart().await;
         if snapshot {
             assert!(redis.number(&["EXISTS", SINCE]).await == 1, "the old start is there again");
         }
-        tokio::time::sleep(500 * MILLI).await;
+        until_more(&passed, 100).await;
         stop.store(true, Ordering::Relaxed);
         let mut all = Vec::new();
         for task in tasks {
             all.extend(task.await.unwrap());
         }
-        let ids: HashSet<u64> = all.iter().map(|(id, _)| *id).collect();
+        let ids: HashSet<u64> = all.iter().copied().collect();
         assert_eq!(ids.len(), all.len(), "snapshot {snapshot}: a proof passed twice");
-        let (before, after): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, at)| *at < killed);
-        assert!(before.len() > 50 && after.len() > 50, "{} {}", before.len(), after.len());
-        assert!(failed.load(Ordering::Relaxed) > 0, "some were refused while it was down");
     }
+}
+
+/// Waits until `count` has grown by at least `more`.
+async fn until_more(count: &AtomicUsize, more: usize) {
+    let aim = count.load(Ordering::Relaxed) + more;
+    let grown = async {
+        while count.load(Ordering::Relaxed) < aim {
+            tokio::time::sleep(5 * MILLI).await;
+        }
+    };
+    tokio::time::timeout(2 * MINUTE, grown).await.expect("the load goes on");
 }
 
 async fn store_ok(store: &RedisReplay, id: u64, at: Duration) -> bool {
