@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_resource_server::clock::TestClock;
-use tower_resource_server::keys::KeySeed;
+use tower_resource_server::keys::{Algorithm, KeySeed};
 use tower_resource_server::observe::Event;
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{Issuer, ResourceServer};
@@ -62,12 +62,16 @@ impl World {
 
     /// Lets a refresh that is due happen.
     async fn refreshed(&self) {
-        let before = self.asked();
-        for _ in 0..400 {
+        let outcome = || {
+            let health = self.server.health().issuers.remove(0);
+            (health.age, health.failures)
+        };
+        let (before, outcome_before) = (self.asked(), outcome());
+        for _ in 0..2_000 {
             self.ask(0).await;
             self.ask(1).await;
-            if self.asked()[0] > before[0] && self.asked()[1] > before[1] {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            let was_asked = self.asked()[0] > before[0] && self.asked()[1] > before[1];
+            if was_asked && outcome() != outcome_before {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -93,8 +97,16 @@ impl World {
         PATHS.map(|path| self.host.asked(path))
     }
 
+    fn uris(&self) -> [String; 2] {
+        PATHS.map(|path| format!("{}{path}", self.host.url))
+    }
+
     fn last_error(&self) -> Option<String> {
-        self.server.health().issuers[0].last_error.as_ref().map(ToString::to_string)
+        self.last_error_of(&self.server)
+    }
+
+    fn last_error_of(&self, server: &ResourceServer) -> Option<String> {
+        server.health().issuers[0].last_error.as_ref().map(ToString::to_string)
     }
 }
 
@@ -248,8 +260,7 @@ async fn the_failures_of_one_set_are_counted_until_it_answers_again() {
     let world = World::start().await;
     let events: Arc<Mutex<Vec<String>>> = Arc::default();
     let seen = Arc::clone(&events);
-    let uris = PATHS.map(|path| format!("{}{path}", world.host.url));
-    let server = builder(Issuer::new(ISSUER).jwks_uris(uris)).allow_http_loopback();
+    let server = builder(Issuer::new(ISSUER).jwks_uris(world.uris())).allow_http_loopback();
     let server = server.clock(world.clock.clone()).on_event(move |event| match event {
         Event::RefreshFailed { failures, .. } => {
             seen.lock().unwrap().push(format!("failed {failures}"));
@@ -305,9 +316,8 @@ async fn a_seed_makes_the_keys_of_a_set_that_fails_no_newer() {
     world.fails_for_almost_an_hour().await;
     let text = world.server.export_keys()[0].to_json();
     world.breaks(0);
-    let uris = PATHS.map(|path| format!("{}{path}", world.host.url));
     let seed = KeySeed::from_json(&text).unwrap();
-    let issuer = Issuer::new(ISSUER).jwks_uris(uris).seed(seed);
+    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).seed(seed);
     let next = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
     let world = World { server: next, ..world };
     world.ask(1).await.assert_ok("within the hour");
@@ -316,6 +326,96 @@ async fn a_seed_makes_the_keys_of_a_set_that_fails_no_newer() {
     world.publish(1);
     world.pass(61);
     world.ask(1).await.assert_ok("back");
+}
+
+/// The same place with other algorithms has another engine. It begins with the set of each place.
+#[tokio::test]
+async fn a_reload_with_other_algorithms_keeps_the_keys_of_a_set_that_fails() {
+    let world = World::start().await;
+    world.ask(1).await.assert_ok("warm");
+    world.breaks(1);
+    world.pass(290);
+    world.refreshed().await;
+    for (algorithms, passes) in
+        [(&[Algorithm::ES256, Algorithm::RS256][..], true), (&[Algorithm::RS256], false)]
+    {
+        let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).algorithms(algorithms.to_vec());
+        world.server.reload([issuer], [AUDIENCE]).unwrap();
+        assert_eq!(world.server.health().issuers[0].failures, u32::from(passes), "they go on");
+        world.pass(61);
+        if passes {
+            world.refreshed().await;
+            world.ask(0).await.assert_ok("the one that answers");
+            world.ask(1).await.assert_ok("the one that fails");
+        } else {
+            world.ask(0).await.assert_invalid_token("an algorithm that is not accepted");
+        }
+    }
+}
+
+/// The first fetch of the next process finds one set failing. It uses the keys that the seed has of it, and those
+/// alone: a key that another set no longer has is gone.
+#[tokio::test]
+async fn a_seed_has_the_keys_of_a_set_that_fails() {
+    let world = World::start().await;
+    world.ask(1).await.assert_ok("warm");
+    let withdrawn = world.policies[0].token().expires_in(100_000).sign();
+    let text = world.server.export_keys()[0].to_json();
+    let shown = String::from_utf8(text.clone()).unwrap();
+    assert!(!shown.contains("signin") && !shown.contains("http://"), "no URL: {shown}");
+    (0..8).for_each(|_| drop(world.policies[0].rotate()));
+    world.publish(0);
+    world.breaks(1);
+    let next = |seed: &[u8]| {
+        let issuer = Issuer::new(ISSUER).jwks_uris(world.uris());
+        let issuer = issuer.seed(KeySeed::from_json(seed).unwrap());
+        builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap()
+    };
+    let server = next(&text);
+    let before = world.asked();
+    let fails = world.policies[1].token().expires_in(100_000).sign();
+    for _ in 0..400 {
+        ask(&server, &fails).await.assert_ok("the keys of the set that fails");
+        if world.last_error_of(&server).is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(world.last_error_of(&server).unwrap().contains("key set 2: status 500"));
+    assert_eq!(world.asked(), before.map(|count| count + 1), "each was asked");
+    ask(&server, &fails).await.assert_ok("the keys of the set that fails, after the fetch");
+    let own = world.policies[0].token().expires_in(100_000).sign();
+    ask(&server, &own).await.assert_ok("the new key of the set that answers");
+    assert!(!ask(&server, &withdrawn).await.ran, "a withdrawn key of the set that answers");
+    // Without a seed, nobody knows the keys of the set that fails.
+    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris());
+    let cold = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
+    ask(&cold, &fails).await.assert_unavailable("no seed");
+    // The seed ends like a single set: after the freshness of 300 s and an hour.
+    world.pass(3_900);
+    ask(&server, &fails).await.assert_unavailable("past the hour");
+}
+
+/// A document may have 512 KiB. So the seed of several documents may have more.
+#[tokio::test]
+async fn a_seed_of_several_large_sets_is_used() {
+    let world = World::start().await;
+    for (path, policy) in PATHS.iter().zip(&world.policies) {
+        // An entry that is no key, and then the keys.
+        let filler = format!(r#""keys":[{{"x":"{}"}},"#, "y".repeat(400 * 1024));
+        let large = policy.jwks().replace(r#""keys":["#, &filler);
+        world.host.set_json(path, &large);
+    }
+    world.ask(1).await.assert_ok("warm");
+    let text = world.server.export_keys()[0].to_json();
+    assert!(text.len() > 800 * 1024, "{}", text.len());
+    (0..2).for_each(|at| world.breaks(at));
+    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris());
+    let issuer = issuer.seed(KeySeed::from_json(&text).unwrap());
+    let next = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
+    let world = World { server: next, ..world };
+    world.ask(0).await.assert_ok("the first");
+    world.ask(1).await.assert_ok("the second");
 }
 
 #[tokio::test]

@@ -127,6 +127,7 @@ impl RemoteKeys {
             },
             document,
             validator: fetched.validator,
+            parts: fetched.parts,
             seed: false,
         })
     }

@@ -26,6 +26,7 @@ use crate::keys::freshness::{
     Ticket, Wait,
 };
 use crate::keys::set::Candidates;
+use crate::keys::source::merge::with_usable_keys;
 use crate::keys::source::{FetchContext, Source};
 use crate::observe::shown::redacted;
 use crate::observe::{Event, Occurrence, Stream};
@@ -137,6 +138,7 @@ impl RemoteKeys {
                 life: set.life.for_another_engine(),
                 document: set.document.clone(),
                 validator: set.validator.clone(),
+                parts: with_usable_keys(&set.parts, self.accepted),
                 seed: set.seed,
             };
             self.snapshot.store(Some(Arc::new(taken)));

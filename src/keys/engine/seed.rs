@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::AlgorithmSet;
@@ -10,6 +11,8 @@ use crate::fetch::MAX_DOCUMENT;
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::freshness::{Freshness, FreshnessSettings};
 use crate::keys::set::KeySet;
+use crate::keys::source::fetched::Part;
+use crate::keys::source::merge::{merged, with_usable_keys};
 use crate::observe::shown::Shown;
 
 /// How far in the future the time in a seed may be. The seed may come from another machine, whose
@@ -38,6 +41,18 @@ pub struct KeySeed {
     fetched_at: u64,
     /// The length of the freshness period, in seconds.
     freshness: u64,
+    /// Empty if there are parts.
+    document: String,
+    /// The key sets that the set is merged from, if the issuer publishes several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<SeedPart>,
+}
+
+/// One of several key sets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct SeedPart {
+    /// See [`Part::place`].
+    place: String,
     document: String,
 }
 
@@ -65,12 +80,18 @@ impl KeySeed {
                 .saturating_sub(life.freshness())
                 .saturating_sub(settings.stale_if_error),
         };
+        let text = |document: &Bytes| String::from_utf8(document.to_vec()).ok();
+        let part = |part: &Part| {
+            Some(SeedPart { place: part.place.clone(), document: text(&part.document)? })
+        };
+        let parts: Vec<_> = snapshot.parts.iter().map(part).collect::<Option<_>>()?;
         Some(Self {
             version: VERSION,
             issuer: issuer.to_owned(),
             fetched_at: fetched_at.as_secs(),
             freshness: life.freshness().as_secs(),
-            document: String::from_utf8(snapshot.document.to_vec()).ok()?,
+            document: if parts.is_empty() { text(&snapshot.document)? } else { String::new() },
+            parts,
         })
     }
 
@@ -115,7 +136,8 @@ impl KeySeed {
         if self.issuer != issuer {
             return Err("of another issuer");
         }
-        if self.document.len() > MAX_DOCUMENT {
+        let documents = self.parts.iter().map(|part| &part.document).chain([&self.document]);
+        if documents.map(String::len).max() > Some(MAX_DOCUMENT) {
             return Err("larger than a key set may be");
         }
         let fetched_at = self.fetched_at();
@@ -126,11 +148,22 @@ impl KeySeed {
         let life = freshness
             .seeded(now, age, Duration::from_secs(self.freshness))
             .ok_or("too old to be used")?;
-        let keys = KeySet::parse(self.document.as_bytes(), accepted).map_err(|_| "no key set")?;
-        let document = self.document.clone().into();
         // The snapshot has no ETag. With one, a "not modified" answer could confirm a manipulated
         // seed.
-        Ok(Snapshot { keys: keys.into(), life, document, validator: None, seed: true })
+        let validator = None;
+        let usable_until = now.saturating_add(life.usable_for(now).unwrap_or_default());
+        let part = |SeedPart { place, document }: &SeedPart| {
+            let (place, document) = (place.clone(), document.clone().into());
+            Part { place, document, validator: None, max_age: None, usable_until }
+        };
+        let parts: Vec<_> = self.parts.iter().map(part).collect();
+        let parts = with_usable_keys(&parts, accepted);
+        let document = match &*parts {
+            [] => self.document.clone().into(),
+            parts => merged(parts),
+        };
+        let keys = KeySet::parse(&document, accepted).map_err(|_| "no key set")?;
+        Ok(Snapshot { keys: keys.into(), life, document, validator, parts, seed: true })
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::keys::freshness::Life;
 use crate::keys::set::KeySet;
-use crate::keys::source::fetched::Validator;
+use crate::keys::source::fetched::{Part, Validator};
 
 pub(crate) struct Snapshot {
     pub(crate) keys: Arc<KeySet>,
@@ -16,6 +16,8 @@ pub(crate) struct Snapshot {
     /// document differs.
     pub(crate) document: Bytes,
     pub(crate) validator: Option<Validator>,
+    /// The last good set of each place, if the set was merged from several places.
+    pub(crate) parts: Arc<[Part]>,
     /// Whether the set is a seed that no fetch of this process has confirmed.
     pub(crate) seed: bool,
 }

@@ -1,5 +1,6 @@
 //! The result of a fetch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub(crate) struct Fetched {
     pub(crate) max_age: Option<Duration>,
     /// The missing part, if there are several places and some of them failed.
     pub(crate) partial: Option<Partial>,
+    /// The last good set of each place, if there are several places.
+    pub(crate) parts: Arc<[Part]>,
 }
 
 /// The part of a set that could not be fetched.
@@ -42,6 +45,22 @@ pub(crate) struct Validator {
     etag: HeaderValue,
 }
 
+/// The last good key set of one of several places.
+#[cfg_attr(
+    not(feature = "http-client"),
+    allow(dead_code, reason = "only a server has several places")
+)]
+#[derive(Clone)]
+pub(crate) struct Part {
+    /// The SHA-256 hash of the place's URL in base64url. A seed has it, too, and the URL may hold a
+    /// secret.
+    pub(crate) place: String,
+    pub(crate) document: Bytes,
+    pub(crate) validator: Option<Validator>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) usable_until: Duration,
+}
+
 #[cfg(feature = "http-client")]
 /// Requests the key set at one URL. With a validator of this URL, the request is conditional: the
 /// server sends the set only if it has changed.
@@ -60,5 +79,6 @@ pub(crate) async fn get(
         max_age: answer.max_age(),
         document: (!answer.not_modified).then_some(answer.body),
         partial: None,
+        parts: Arc::default(),
     })
 }

@@ -4,6 +4,7 @@
 pub(super) mod bearer;
 pub(super) mod fetched;
 pub(super) mod file;
+pub(super) mod merge;
 #[cfg(feature = "http-client")]
 pub(super) mod places;
 mod user;
@@ -20,7 +21,7 @@ use crate::fetch::{Failure, MAX_DOCUMENT};
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::set::{KeySet, KeySetFault};
 #[cfg(feature = "http-client")]
-use crate::keys::source::fetched::{Validator, get};
+use crate::keys::source::fetched::{Part, Validator, get};
 use crate::keys::source::file::Reader;
 #[cfg(feature = "http-client")]
 use crate::runtime;
@@ -156,13 +157,20 @@ impl Source {
                     Some(bearer) => Some(bearer.authorization().await?),
                     None => None,
                 };
-                places.fetch(client, authorization.as_ref(), now).await
+                let (known, accepted) = (context.parts(), context.accepted);
+                places.fetch(client, authorization.as_ref(), known, accepted, now).await
             }
             Self::File(file) => {
                 let content = file.read().await;
                 let content = content.map_err(|problem| format!("key file: {problem}"))?;
                 let (document, max_age) = (Some(content.into()), Some(FILE_FRESHNESS));
-                Ok(Fetched { document, validator: None, max_age, partial: None })
+                Ok(Fetched {
+                    document,
+                    validator: None,
+                    max_age,
+                    partial: None,
+                    parts: Arc::default(),
+                })
             }
             Self::User(source) => {
                 let keys = source.fetch().await.map_err(|error| foreign(&error.into_problem()))?;
@@ -171,7 +179,13 @@ impl Source {
                 }
                 let document = Some(keys.document.into());
                 let max_age = keys.max_age;
-                Ok(Fetched { document, validator: None, max_age, partial: None })
+                Ok(Fetched {
+                    document,
+                    validator: None,
+                    max_age,
+                    partial: None,
+                    parts: Arc::default(),
+                })
             }
         }
     }
@@ -181,6 +195,10 @@ impl Source {
 impl FetchContext<'_> {
     fn validator(&self) -> Option<&Validator> {
         self.known.and_then(|known| known.validator.as_ref())
+    }
+
+    fn parts(&self) -> &[Part] {
+        self.known.map_or(&[], |known| &known.parts)
     }
 
     /// Whether an answer does not help: it is not a usable key set, or the fetch is for an unknown

@@ -69,9 +69,7 @@ impl TrustSettings {
             }
             KeyConfig::File(path) => Ok(remote(Source::file(path))),
             KeyConfig::Source(source) => Ok(remote(Source::User(Arc::clone(source)))),
-            KeyConfig::Discover | KeyConfig::JwksUris(_) => {
-                self.remote_source(issuer, algorithms).map(remote)
-            }
+            KeyConfig::Discover | KeyConfig::JwksUris(_) => self.remote_source(issuer).map(remote),
         };
         if let (Ok(keys), Some(known)) = (&keys, known) {
             keys.take_over(&known.keys);
@@ -86,11 +84,7 @@ impl TrustSettings {
     }
 
     #[cfg(feature = "http-client")]
-    fn remote_source(
-        &self,
-        issuer: &Issuer,
-        accepted: AlgorithmSet,
-    ) -> Result<Source, Vec<String>> {
+    fn remote_source(&self, issuer: &Issuer) -> Result<Source, Vec<String>> {
         let mut settings = self.client(issuer);
         let plain_http = issuer.plain_http(self.allow_http_loopback);
         if let KeyConfig::JwksUris(uris) = &issuer.keys {
@@ -115,7 +109,7 @@ impl TrustSettings {
             if let [uri] = uris.as_slice() {
                 return Ok(Source::JwksUri { client, uri: uri.clone(), bearer });
             }
-            let places = JwksPlaces::new(uris, accepted, self.stale_if_error);
+            let places = JwksPlaces::new(uris, self.stale_if_error);
             return Ok(Source::JwksUris { client, places, bearer });
         }
         let metadata_url = issuer.transport.metadata_url.as_deref();
@@ -131,7 +125,7 @@ impl TrustSettings {
     }
 
     #[cfg(not(feature = "http-client"))]
-    fn remote_source(&self, _: &Issuer, _: AlgorithmSet) -> Result<Source, Vec<String>> {
+    fn remote_source(&self, _: &Issuer) -> Result<Source, Vec<String>> {
         let text = "the keys must be fetched: turn on the feature `http-client`, or pass in the keys in code";
         Err(vec![text.to_owned()])
     }
