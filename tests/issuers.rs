@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::{AUDIENCE, Counted, ISSUER, api, builder, issuer, trusting};
 use tower_resource_server::clock::TestClock;
 use tower_resource_server::issuer::{IssuerResolver, SourceError};
-use tower_resource_server::keys::{FetchedKeys, KeySource};
+use tower_resource_server::keys::{Algorithm, FetchedKeys, KeySource};
 use tower_resource_server::test_issuer::TestIssuer;
 use tower_resource_server::{Issuer, ResourceServer};
 
@@ -1285,4 +1285,28 @@ fn a_runtime_without_a_timer_is_an_outage_and_no_panic() {
         api(server.layer()).bearer(&unknown).await.assert_unavailable("no fetch for a new kid");
     });
     assert_eq!(fetches.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_test_token_with_a_secret_has_an_hmac_algorithm() {
+    let issuer = issuer();
+    let secret = [7_u8; 64];
+    for algorithm in [Algorithm::HS256, Algorithm::HS512] {
+        let trusted = Issuer::new(ISSUER).secret(secret, algorithm);
+        let api = api(builder(trusted).build().unwrap().layer());
+        let by_default = issuer.token().hmac_key(secret).sign();
+        let named = issuer.token().header("alg", algorithm.name()).hmac_key(secret).sign();
+        api.bearer(&named).await.assert_ok("with its name");
+        match algorithm {
+            Algorithm::HS256 => api.bearer(&by_default).await.assert_ok("HS256"),
+            _ => api.bearer(&by_default).await.assert_invalid_token("HS256"),
+        }
+        let other = issuer.token().header("alg", algorithm.name()).hmac_key([8; 64]).sign();
+        api.bearer(&other).await.assert_invalid_token("another secret");
+    }
+    // The issuer's own key is a secret: the default is its algorithm.
+    let issuer = TestIssuer::builder().algorithm(Algorithm::HS512).in_process(ISSUER);
+    let trusted = Issuer::new(ISSUER).secret(secret, Algorithm::HS512);
+    let api = api(builder(trusted).build().unwrap().layer());
+    api.bearer(&issuer.token().hmac_key(secret).sign()).await.assert_ok("HS512");
 }

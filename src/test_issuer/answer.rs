@@ -27,7 +27,7 @@ pub(super) async fn misbehave(fault: Fault, good: Answer) -> Answer {
         Fault::Hang => std::future::pending().await,
         Fault::Status(status) => {
             let mut answer = good;
-            *answer.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+            *answer.status_mut() = status_of(status);
             answer
         }
         Fault::Busy(seconds) => {
@@ -68,9 +68,7 @@ pub(super) async fn misbehave(fault: Fault, good: Answer) -> Answer {
         }
         Fault::Body(body) => json_answer(body),
         Fault::Typed(content_type, body) => typed_answer(&content_type, body),
-        Fault::Error(status, code) => {
-            error(StatusCode::from_u16(status).unwrap_or_default(), &code)
-        }
+        Fault::Error(status, code) => error(status_of(status), &code),
         Fault::ContentType(content_type) => {
             let mut answer = good;
             answer.headers_mut().remove(CONTENT_TYPE);
@@ -80,6 +78,11 @@ pub(super) async fn misbehave(fault: Fault, good: Answer) -> Answer {
             answer
         }
     }
+}
+
+/// The status with this number. A number that is no status must not become a good response.
+fn status_of(number: u16) -> StatusCode {
+    StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 pub(crate) fn json_answer(body: String) -> Answer {

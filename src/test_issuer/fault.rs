@@ -28,7 +28,7 @@ pub enum Fault {
     Slow(Duration),
     /// No response at all.
     Hang,
-    /// This status, with the good body.
+    /// This status, with the good body. A number that is not from 100 to 999 counts as 500.
     Status(u16),
     /// Status 503 with `Retry-After` in seconds.
     Busy(u32),
@@ -48,7 +48,7 @@ pub enum Fault {
     Body(String),
     /// Status 200, this content type and this body.
     Typed(String, String),
-    /// This status and this error code (RFC 6749 §5.2).
+    /// This status and this error code (RFC 6749 §5.2). A number that is not from 100 to 999 counts as 500.
     Error(u16, String),
     /// The good body with this content type. An empty text means no content type.
     ContentType(String),

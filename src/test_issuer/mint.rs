@@ -148,8 +148,8 @@ impl<'a> TokenBuilder<'a> {
         self
     }
 
-    /// Signs with HMAC and these octets as the secret. The octets may be those of a public key. Also set
-    /// `alg` to an HMAC algorithm with [`header`](Self::header), unless the issuer's key is an HMAC secret.
+    /// Signs with HMAC and these octets as the secret. The octets may be those of a public key. The default of
+    /// `alg` is then the algorithm of the issuer's key if this key is an HMAC secret, and HS256 otherwise.
     pub fn hmac_key(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.secret = Some(secret.into());
         self
@@ -159,8 +159,8 @@ impl<'a> TokenBuilder<'a> {
     /// own algorithm.
     ///
     /// # Panics
-    /// If the issuer has no such key. Also if [`hmac_key`](Self::hmac_key) is set, and the `alg` of the header
-    /// is an algorithm with a public key.
+    /// If the issuer has no such key. Also if [`hmac_key`](Self::hmac_key) is set, and [`header`](Self::header)
+    /// sets `alg` to an algorithm with a public key.
     pub fn sign(self) -> String {
         let kid = self.key.as_deref();
         let mut header = self.header;
@@ -169,7 +169,11 @@ impl<'a> TokenBuilder<'a> {
             None => self.issuer.sign_with(kid, algorithm, input),
         };
         let (own_kid, own_algorithm) = self.issuer.key_of(kid);
-        header.entry("alg").or_insert_with(|| json!(own_algorithm.name()));
+        let default = match &self.secret {
+            Some(_) if !own_algorithm.is_hmac() => Algorithm::HS256,
+            _ => own_algorithm,
+        };
+        header.entry("alg").or_insert_with(|| json!(default.name()));
         header.entry("kid").or_insert_with(|| json!(own_kid));
         let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::from_name);
         header.retain(|_, value| !value.is_null());

@@ -388,6 +388,31 @@ async fn only_the_same_question_finds_an_answer() {
     }
 }
 
+/// Each token file stands for a client, also if its name is not UTF-8.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn token_files_whose_names_are_not_utf_8_are_different_clients() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let shelf = Shelf::default();
+    let world = world(&shelf).await;
+    let token = world.issuer.token().opaque();
+    world.issuer.register_client(TestClient::bearer("own-token"));
+    let folder = std::env::temp_dir().join(format!("trs-token-files-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, calls) in [(&b"\xfe"[..], 1), (b"\xff", 1), (b"\xfe", 0)] {
+        let path = folder.join(std::ffi::OsStr::from_bytes(name));
+        std::fs::write(&path, "own-token").unwrap();
+        let own = Introspection::new(ClientAuth::bearer_token_file(&path));
+        let own = own.shared_cache(shelf.cache());
+        let (server, before) = (serve(trusted(&world, own), &world.clock), world.calls());
+        ask(&server, &token).await.assert_ok("live");
+        assert_eq!(world.calls() - before, calls, "{}", name.escape_ascii());
+        // One answer of each file.
+        shelf.has(if name == b"\xfe" && calls == 1 { 1 } else { 2 }).await;
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[tokio::test]
 async fn signed_answers_are_shared_once_their_signature_was_checked() {
     let shelf = Shelf::default();

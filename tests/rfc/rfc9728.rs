@@ -152,6 +152,31 @@ fn id_9728_2_2_authorization_servers_are_the_names_of_the_issuers() {
     problems(unlisted().authorization_servers([""; 0]));
 }
 
+/// The tenants of a server in the cluster, which has no TLS.
+#[cfg(feature = "http-client")]
+#[test]
+fn id_9728_2_2_a_listed_server_may_have_the_http_url_that_the_configuration_allows() {
+    let template = Issuer::new("http://keycloak/{tenantid}").jwks(issuer().jwks());
+    let template = template.tenants("tid", |_| true);
+    let template = tower_resource_server::danger::allow_http_hosts(template, ["keycloak"]);
+    let server = ResourceServer::builder().issuer(template).resource(RESOURCE).build().unwrap();
+    for (listed, good) in [
+        ("http://keycloak/t1", true),
+        ("http://keycloak2/t1", false),
+        ("http://127.0.0.1/t1", false),
+        ("https://keycloak2/t1", true),
+    ] {
+        let result = server.metadata().authorization_servers([listed]).build();
+        assert_eq!(result.is_ok(), good, "{listed}");
+    }
+    problems(
+        server
+            .metadata()
+            .authorization_servers(["http://keycloak/t1"])
+            .jwks_uri("http://keycloak/keys"),
+    );
+}
+
 #[test]
 fn id_9728_2_3_scopes_are_those_of_the_requirements_but_hidden_ones() {
     let supported = |metadata: ResourceMetadata| built(metadata).get("scopes_supported").cloned();
@@ -196,6 +221,12 @@ fn id_9728_2_4_bearer_methods_follow_what_is_accepted() {
         ("none", query().without_bearer_methods(), json!([])),
     ] {
         assert_eq!(built(metadata)["bearer_methods_supported"], expected, "{name}");
+    }
+    for metadata in [
+        header().form_tokens().without_bearer_methods(),
+        header().without_bearer_methods().form_tokens(),
+    ] {
+        assert_eq!(problems(metadata), ["form_tokens: not with `without_bearer_methods`"]);
     }
 }
 

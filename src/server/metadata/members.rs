@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::observe::shown::shown;
 use crate::server::metadata::language::is_language_tag;
 use crate::token::ScopeToken;
-use crate::url::{check_issuer, check_url};
+use crate::url::{PlainHttp, check_issuer, check_url};
 
 /// The members of RFC 9728 §2, and the claim `iss` of signed metadata. Their values come from their own
 /// settings or from the configuration, so [`set_other`](Members::set_other) refuses these names.
@@ -34,6 +34,8 @@ const OWN_MEMBERS: [&str; 16] = [
 #[derive(Debug, Default)]
 pub(super) struct Members {
     pub(super) allow_http_loopback: bool,
+    /// The hosts of authorization servers that may have an http URL.
+    pub(super) http_hosts: Vec<String>,
     pub(super) map: Map<String, Value>,
     pub(super) problems: Vec<String>,
 }
@@ -109,7 +111,8 @@ impl Members {
 
     /// Checks an issuer identifier (RFC 8414 §2).
     pub(super) fn check_authorization_server(&mut self, issuer: &str) {
-        if let Err(fault) = check_issuer(issuer, self.allow_http_loopback) {
+        let plain_http = PlainHttp { loopback: self.allow_http_loopback, hosts: &self.http_hosts };
+        if let Err(fault) = check_issuer(issuer, plain_http) {
             self.problem("authorization_servers", &shown(issuer), &fault);
         }
     }

@@ -79,7 +79,9 @@ pub struct ResourceMetadata<C = Claims> {
     /// The names of the configured issuers that can be published.
     issuers: Vec<String>,
     authorization_servers: AuthorizationServers,
-    bearer_methods: Vec<&'static str>,
+    query_token: bool,
+    form_tokens: bool,
+    without_bearer_methods: bool,
     scopes: Vec<String>,
     left_out: Vec<String>,
     details_types: Vec<String>,
@@ -118,11 +120,11 @@ impl<C, R> ResourceServer<C, R> {
             issuer.tenants.is_none() && check_issuer(&issuer.name, plain_http).is_ok()
         });
         let issuers = issuers.map(|issuer| issuer.name.to_string()).collect();
-        let mut bearer_methods = vec!["header"];
-        if self.shared.query_token {
-            bearer_methods.push("query");
-        }
         let mut members = Members { allow_http_loopback, ..Members::default() };
+        #[cfg(feature = "http-client")]
+        for issuer in &trust.issuers {
+            members.http_hosts.extend(issuer.transport.http_hosts.iter().cloned());
+        }
         if let Some(DpopChallenge { algs, alone }) = &self.id().challenge.dpop {
             let algs = algs.split(' ').map(str::to_owned).collect();
             members.set_list("dpop_signing_alg_values_supported", algs);
@@ -133,7 +135,9 @@ impl<C, R> ResourceServer<C, R> {
             resource: self.shared.resource.clone(),
             issuers,
             authorization_servers: AuthorizationServers::Issuers,
-            bearer_methods,
+            query_token: self.shared.query_token,
+            form_tokens: false,
+            without_bearer_methods: false,
             scopes: Vec::new(),
             left_out: Vec::new(),
             details_types: Vec::new(),
@@ -192,7 +196,8 @@ impl<C> ResourceMetadata<C> {
     }
 
     /// Lists these authorization servers instead of the configured issuers. Each is an issuer identifier:
-    /// an https URL without a query (RFC 8414 §2). Use this setting for the tenants of a template or of a
+    /// an https URL without a query (RFC 8414 §2), or an http URL if the configuration allows http for its
+    /// host. Use this setting for the tenants of a template or of a
     /// resolver, because tenants are not listed automatically.
     pub fn authorization_servers<T: Into<String>>(
         mut self,
@@ -214,13 +219,14 @@ impl<C> ResourceMetadata<C> {
     /// Adds `body` to `bearer_methods_supported`. Call this method if the API has a
     /// [`form_token_layer`](crate::ResourceServer::form_token_layer).
     pub fn form_tokens(mut self) -> Self {
-        self.bearer_methods.push("body");
+        self.form_tokens = true;
         self
     }
 
     /// Publishes an empty `bearer_methods_supported`: the API accepts no bearer tokens (RFC 9728 §2).
+    /// [`build`](Self::build) refuses this together with [`form_tokens`](Self::form_tokens).
     pub fn without_bearer_methods(mut self) -> Self {
-        self.bearer_methods.clear();
+        self.without_bearer_methods = true;
         self
     }
 
@@ -310,11 +316,20 @@ impl<C> ResourceMetadata<C> {
         let name = "authorization_details_types_supported";
         types.iter().for_each(|kind| members.check_word(name, kind));
         members.set_list(name, types);
-        // RFC 9728 §2: an empty array has a meaning only for this member.
-        let methods: Vec<_> =
-            self.bearer_methods.iter().map(|method| (*method).to_owned()).collect();
         let Members { mut map, mut problems, .. } = members;
-        map.insert("bearer_methods_supported".to_owned(), once_each(methods).into());
+        let accepted = !self.without_bearer_methods;
+        if self.form_tokens && !accepted {
+            problems.push("form_tokens: not with `without_bearer_methods`".to_owned());
+        }
+        let methods = [
+            ("header", accepted),
+            ("query", accepted && self.query_token),
+            ("body", self.form_tokens),
+        ];
+        let methods =
+            methods.into_iter().filter_map(|(name, is_accepted)| is_accepted.then_some(name));
+        // RFC 9728 §2: an empty array has a meaning only for this member.
+        map.insert("bearer_methods_supported".to_owned(), methods.collect());
         let Some(resource) = resource else {
             problems.push("resource: the server has none; see `Builder::resource`".to_owned());
             return Err(ConfigError { problems });
