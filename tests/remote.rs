@@ -486,7 +486,7 @@ async fn id_7517_5_1_and_7_answers_that_are_no_key_set_take_no_keys_away() {
     for fault in [
         Fault::Status(500),
         Fault::Status(404),
-        // No status of HTTP.
+        // Not a status.
         Fault::Status(0),
         Fault::Error(1_000, "server_error".into()),
         Fault::Html,

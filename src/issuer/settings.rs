@@ -129,8 +129,9 @@ impl Issuer {
     /// [`jwks_uri`](Self::jwks_uri), this setting replaces an earlier key setting.
     ///
     /// Each fetch requests all URLs, each with its own `ETag`. If one URL fails and another succeeds, the last good
-    /// keys of the failed URL stay in use, for as long as the keys of a single set would. The next request after
-    /// about 45 s starts another fetch.
+    /// keys of the failed URL stay in use, for as long as the keys of a single set would. This also holds for the
+    /// keys that a reload or a [seed](Self::seed) has taken over. The next request after about 45 s starts another
+    /// fetch.
     ///
     /// ```
     /// use tower_resource_server::Issuer;
@@ -208,6 +209,7 @@ impl Issuer {
 
     /// Starts with the key set that another process [exported](crate::ResourceServer::export_keys). The seed is
     /// used until the first fetch succeeds, so an API can validate tokens even if its issuer is down at the start.
+    /// With several key sets, each set of the seed is used until this set is fetched.
     /// A seed that can't be used is ignored, for example because it is too old or belongs to another issuer. An
     /// [`Event`](crate::observe::Event) reports an ignored seed.
     ///

@@ -27,7 +27,7 @@ pub(crate) use set::{KeySet, KeySetFault, der, pem};
 pub(crate) use source::AnyKeySource;
 pub(crate) use source::Source;
 #[cfg(feature = "http-client")]
-pub(crate) use source::{BearerFile, JwksPlaces, MAX_PLACES, bearer, read_file};
+pub(crate) use source::{BearerFile, JwksPlaces, MAX_SETS, bearer, read_file};
 pub use source::{FetchedKeys, KeySource};
 
 /// The keys of one issuer.

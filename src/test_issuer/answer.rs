@@ -80,7 +80,7 @@ pub(super) async fn misbehave(fault: Fault, good: Answer) -> Answer {
     }
 }
 
-/// The status with this number. A number that is no status must not become a good response.
+/// The status with this number. An invalid number must not become a good response.
 fn status_of(number: u16) -> StatusCode {
     StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

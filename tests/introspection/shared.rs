@@ -388,7 +388,7 @@ async fn only_the_same_question_finds_an_answer() {
     }
 }
 
-/// Each token file stands for a client, also if its name is not UTF-8.
+/// Each token file stands for a client, even if its name is not UTF-8.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn token_files_whose_names_are_not_utf_8_are_different_clients() {

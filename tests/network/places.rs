@@ -1,7 +1,11 @@
 //! Several key sets of one issuer, as of a server that has one for each policy.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use tower_resource_server::builder::{Builder, Ready};
 use tower_resource_server::clock::TestClock;
 use tower_resource_server::keys::{Algorithm, KeySeed};
 use tower_resource_server::observe::Event;
@@ -24,8 +28,17 @@ const PATHS: [&str; 2] = ["/signin/keys", "/reset/keys"];
 
 impl World {
     async fn start() -> Self {
+        Self::of([issuer(), issuer()]).await
+    }
+
+    /// The second policy has keys of another type.
+    async fn of_two_types() -> Self {
+        let rsa = TestIssuer::builder().algorithm(Algorithm::RS256).in_process(ISSUER);
+        Self::of([issuer(), rsa]).await
+    }
+
+    async fn of(policies: [TestIssuer; 2]) -> Self {
         let host = Scripted::start().await;
-        let policies = [issuer(), issuer()];
         // No kid is one of both.
         (0..3).for_each(|_| drop(policies[1].rotate()));
         let clock = TestClock::starting_now();
@@ -45,6 +58,29 @@ impl World {
 
     fn breaks(&self, at: usize) {
         self.host.set(PATHS[at], Scripted::answer("500 Internal Server Error", "", ""));
+    }
+
+    /// The place confirms its set.
+    fn confirms(&self, at: usize) {
+        let etag = format!("etag: \"{}\"\r\n", self.policies[at].jwks().len());
+        self.host.set(PATHS[at], Scripted::answer("304 Not Modified", &etag, ""));
+    }
+
+    /// The same places, and these algorithms.
+    fn reload(&self, algorithms: &[Algorithm]) {
+        let issuer = Issuer::new(ISSUER).jwks_uris(self.uris()).algorithms(algorithms.to_vec());
+        self.server.reload([issuer], [AUDIENCE]).unwrap();
+    }
+
+    /// The next process, with a seed.
+    fn next(&self, seed: &[u8]) -> Builder<Ready> {
+        let issuer = Issuer::new(ISSUER).jwks_uris(self.uris());
+        let issuer = issuer.seed(KeySeed::from_json(seed).unwrap());
+        builder(issuer).allow_http_loopback().clock(self.clock.clone())
+    }
+
+    fn seed(&self) -> Vec<u8> {
+        self.server.export_keys()[0].to_json()
     }
 
     async fn ask(&self, at: usize) -> Reply {
@@ -81,13 +117,16 @@ impl World {
 
     /// The second set fails, and its keys are used all the while. 3,890 s pass; its freshness of 300 s and the hour are
     /// over after 3,900.
-    async fn fails_for_almost_an_hour(&self) {
+    async fn fails_for_almost_an_hour(&self, midway: impl Fn()) {
         self.ask(1).await.assert_ok("warm");
         self.breaks(1);
         self.pass(290);
-        for _ in 0..60 {
+        for minute in 0..60 {
             self.refreshed().await;
             self.ask(1).await.assert_ok("within the hour");
+            if minute == 30 {
+                midway();
+            }
             self.pass(60);
         }
         self.refreshed().await;
@@ -201,16 +240,23 @@ async fn an_unknown_kid_is_401_where_every_set_was_looked_at() {
 /// The keys of a set that fails are used an hour past their freshness, however often others succeed.
 #[tokio::test]
 async fn a_set_that_fails_is_used_for_an_hour() {
-    let world = World::start().await;
-    world.fails_for_almost_an_hour().await;
-    world.ask(1).await.assert_ok("at the end of the hour");
-    world.pass(10);
-    world.ask(1).await.assert_unavailable("past it");
-    world.ask(0).await.assert_ok("the other one");
-    world.publish(1);
-    world.pass(61);
-    world.refreshed().await;
-    world.ask(1).await.assert_ok("back");
+    for reload in [false, true] {
+        let world = World::start().await;
+        let midway = || {
+            if reload {
+                world.reload(&[Algorithm::ES256, Algorithm::RS256]);
+            }
+        };
+        world.fails_for_almost_an_hour(midway).await;
+        world.ask(1).await.assert_ok("at the end of the hour");
+        world.pass(10);
+        world.ask(1).await.assert_unavailable("past it");
+        world.ask(0).await.assert_ok("the other one");
+        world.publish(1);
+        world.pass(61);
+        world.refreshed().await;
+        world.ask(1).await.assert_ok("back");
+    }
 }
 
 #[tokio::test]
@@ -256,7 +302,6 @@ fn one_to_sixteen_places() {
 
 #[tokio::test]
 async fn the_failures_of_one_set_are_counted_until_it_answers_again() {
-    use std::sync::{Arc, Mutex};
     let world = World::start().await;
     let events: Arc<Mutex<Vec<String>>> = Arc::default();
     let seen = Arc::clone(&events);
@@ -313,12 +358,10 @@ async fn the_failures_of_one_set_are_counted_until_it_answers_again() {
 #[tokio::test]
 async fn a_seed_makes_the_keys_of_a_set_that_fails_no_newer() {
     let world = World::start().await;
-    world.fails_for_almost_an_hour().await;
-    let text = world.server.export_keys()[0].to_json();
+    world.fails_for_almost_an_hour(|| ()).await;
+    let text = world.seed();
     world.breaks(0);
-    let seed = KeySeed::from_json(&text).unwrap();
-    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).seed(seed);
-    let next = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
+    let next = world.next(&text).build().unwrap();
     let world = World { server: next, ..world };
     world.ask(1).await.assert_ok("within the hour");
     world.pass(10);
@@ -328,72 +371,115 @@ async fn a_seed_makes_the_keys_of_a_set_that_fails_no_newer() {
     world.ask(1).await.assert_ok("back");
 }
 
-/// The same place with other algorithms has another engine. It begins with the set of each place.
+/// In a seed, each set has its own age.
+#[tokio::test]
+async fn a_seed_makes_no_set_older_because_another_fails() {
+    let world = World::start().await;
+    world.fails_for_almost_an_hour(|| ()).await;
+    let next = world.next(&world.seed()).build().unwrap();
+    // Now the old one answers, and the new one fails.
+    world.publish(1);
+    world.breaks(0);
+    let world = World { server: next, ..world };
+    world.refreshed().await;
+    world.pass(59);
+    world.refreshed().await;
+    world.ask(0).await.assert_ok("the set that fails now");
+    world.ask(1).await.assert_ok("the set that failed before");
+    world.pass(3_900);
+    world.ask(0).await.assert_unavailable("past its own end");
+}
+
+/// The same places with other algorithms have another engine. It begins with the last good set of each place.
 #[tokio::test]
 async fn a_reload_with_other_algorithms_keeps_the_keys_of_a_set_that_fails() {
-    let world = World::start().await;
+    let world = World::of_two_types().await;
+    let both = [Algorithm::ES256, Algorithm::RS256];
+    world.reload(&both);
     world.ask(1).await.assert_ok("warm");
     world.breaks(1);
     world.pass(290);
     world.refreshed().await;
-    for (algorithms, passes) in
-        [(&[Algorithm::ES256, Algorithm::RS256][..], true), (&[Algorithm::RS256], false)]
-    {
-        let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).algorithms(algorithms.to_vec());
-        world.server.reload([issuer], [AUDIENCE]).unwrap();
-        assert_eq!(world.server.health().issuers[0].failures, u32::from(passes), "they go on");
-        world.pass(61);
-        if passes {
-            world.refreshed().await;
-            world.ask(0).await.assert_ok("the one that answers");
-            world.ask(1).await.assert_ok("the one that fails");
-        } else {
-            world.ask(0).await.assert_invalid_token("an algorithm that is not accepted");
-        }
-    }
+    assert_eq!(world.server.health().issuers[0].failures, 1);
+    world.reload(&[Algorithm::ES256, Algorithm::RS256, Algorithm::PS256]);
+    assert_eq!(world.server.health().issuers[0].failures, 1, "the count goes on");
+    world.pass(61);
+    world.refreshed().await;
+    world.ask(0).await.assert_ok("the one that answers");
+    world.ask(1).await.assert_ok("the one that fails");
+    // A mistake that is taken back.
+    world.reload(&[Algorithm::ES256]);
+    world.ask(1).await.assert_invalid_token("an algorithm that is not accepted");
+    world.pass(61);
+    world.refreshed().await;
+    world.ask(1).await.assert_invalid_token("an algorithm that is not accepted");
+    world.reload(&both);
+    world.pass(61);
+    world.refreshed().await;
+    world.ask(1).await.assert_ok("accepted again");
 }
 
-/// The first fetch of the next process finds one set failing. It uses the keys that the seed has of it, and those
-/// alone: a key that another set no longer has is gone.
+/// A set that its server confirms is the last good set, also of another engine.
+#[tokio::test]
+async fn each_set_may_be_confirmed() {
+    let world = World::of_two_types().await;
+    world.reload(&[Algorithm::ES256, Algorithm::RS256]);
+    world.ask(1).await.assert_ok("warm");
+    world.confirms(1);
+    world.pass(290);
+    world.refreshed().await;
+    world.confirms(0);
+    for _ in 0..15 {
+        world.pass(290);
+        world.refreshed().await;
+    }
+    assert_eq!(world.last_error(), None);
+    world.reload(&[Algorithm::ES256, Algorithm::RS256, Algorithm::PS256]);
+    for _ in 0..15 {
+        world.pass(290);
+        world.refreshed().await;
+    }
+    assert_eq!(world.last_error(), None);
+    world.ask(0).await.assert_ok("confirmed");
+    world.ask(1).await.assert_ok("confirmed");
+    // A set without a usable key is not good, even if it has not changed.
+    world.reload(&[Algorithm::ES256]);
+    world.pass(290);
+    world.refreshed().await;
+    let problem = world.last_error().unwrap();
+    assert!(problem.contains("key set 2: no usable key"), "{problem}");
+    world.ask(0).await.assert_ok("the good one");
+}
+
+/// The first fetch of the next process finds one set failing. It uses the keys of this set in the
+/// seed, and no others: a key that another set no longer has is refused.
 #[tokio::test]
 async fn a_seed_has_the_keys_of_a_set_that_fails() {
     let world = World::start().await;
     world.ask(1).await.assert_ok("warm");
     let withdrawn = world.policies[0].token().expires_in(100_000).sign();
-    let text = world.server.export_keys()[0].to_json();
+    let text = world.seed();
     let shown = String::from_utf8(text.clone()).unwrap();
     assert!(!shown.contains("signin") && !shown.contains("http://"), "no URL: {shown}");
     (0..8).for_each(|_| drop(world.policies[0].rotate()));
     world.publish(0);
     world.breaks(1);
-    let next = |seed: &[u8]| {
-        let issuer = Issuer::new(ISSUER).jwks_uris(world.uris());
-        let issuer = issuer.seed(KeySeed::from_json(seed).unwrap());
-        builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap()
-    };
-    let server = next(&text);
-    let before = world.asked();
-    let fails = world.policies[1].token().expires_in(100_000).sign();
-    for _ in 0..400 {
-        ask(&server, &fails).await.assert_ok("the keys of the set that fails");
-        if world.last_error_of(&server).is_some() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(world.last_error_of(&server).unwrap().contains("key set 2: status 500"));
-    assert_eq!(world.asked(), before.map(|count| count + 1), "each was asked");
-    ask(&server, &fails).await.assert_ok("the keys of the set that fails, after the fetch");
-    let own = world.policies[0].token().expires_in(100_000).sign();
-    ask(&server, &own).await.assert_ok("the new key of the set that answers");
-    assert!(!ask(&server, &withdrawn).await.ran, "a withdrawn key of the set that answers");
-    // Without a seed, nobody knows the keys of the set that fails.
+    // Without a seed, the keys of the set that fails are not known.
     let issuer = Issuer::new(ISSUER).jwks_uris(world.uris());
     let cold = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
-    ask(&cold, &fails).await.assert_unavailable("no seed");
+    let world = World { server: cold, ..world };
+    world.ask(1).await.assert_unavailable("no seed");
+    let world = World { server: world.next(&text).build().unwrap(), ..world };
+    world.ask(1).await.assert_ok("the keys of the set that fails");
+    world.refreshed().await;
+    assert!(world.last_error().unwrap().contains("key set 2: status 500"));
+    world.ask(1).await.assert_ok("the keys of the set that fails, after the fetch");
+    world.ask(0).await.assert_ok("the new key of the set that answers");
+    let reply = ask(&world.server, &withdrawn).await;
+    assert!(!reply.ran, "a withdrawn key of the set that answers");
     // The seed ends like a single set: after the freshness of 300 s and an hour.
     world.pass(3_900);
-    ask(&server, &fails).await.assert_unavailable("past the hour");
+    world.ask(1).await.assert_unavailable("past the hour");
 }
 
 /// A document may have 512 KiB. So the seed of several documents may have more.
@@ -401,26 +487,99 @@ async fn a_seed_has_the_keys_of_a_set_that_fails() {
 async fn a_seed_of_several_large_sets_is_used() {
     let world = World::start().await;
     for (path, policy) in PATHS.iter().zip(&world.policies) {
-        // An entry that is no key, and then the keys.
+        // An entry that is not a key, and then the keys.
         let filler = format!(r#""keys":[{{"x":"{}"}},"#, "y".repeat(400 * 1024));
         let large = policy.jwks().replace(r#""keys":["#, &filler);
         world.host.set_json(path, &large);
     }
     world.ask(1).await.assert_ok("warm");
-    let text = world.server.export_keys()[0].to_json();
+    let text = world.seed();
     assert!(text.len() > 800 * 1024, "{}", text.len());
     (0..2).for_each(|at| world.breaks(at));
-    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris());
-    let issuer = issuer.seed(KeySeed::from_json(&text).unwrap());
-    let next = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
-    let world = World { server: next, ..world };
+    let world = World { server: world.next(&text).build().unwrap(), ..world };
     world.ask(0).await.assert_ok("the first");
     world.ask(1).await.assert_ok("the second");
 }
 
+/// What a stored seed may say of its sets. Nobody answers, so each key is the seed's.
+#[tokio::test]
+async fn strange_sets_in_a_seed() {
+    let world = World::of_two_types().await;
+    world.reload(&[Algorithm::ES256, Algorithm::RS256]);
+    world.ask(1).await.assert_ok("warm");
+    let seed: Value = serde_json::from_slice(&world.seed()).unwrap();
+    let at = seed["fetched_at"].as_u64().unwrap();
+    (0..2).for_each(|at| world.breaks(at));
+    let algorithms = [Algorithm::ES256, Algorithm::RS256];
+    type Change = fn(&mut Value, u64);
+    let table: [(&str, Change, Option<&str>, [bool; 2]); 11] = [
+        ("as exported", |_, _| (), None, [true, true]),
+        (
+            "one is missing",
+            |parts, _| drop(parts.as_array_mut().unwrap().pop()),
+            None,
+            [true, false],
+        ),
+        ("none", |parts, _| *parts = json!([]), Some("no key set"), [false, false]),
+        ("one is no set", |parts, _| parts[1]["document"] = json!("[]"), None, [true, false]),
+        (
+            "a large one",
+            |parts, _| parts[1]["document"] = json!("x".repeat(512 * 1024 + 1)),
+            Some("larger than a key set may be"),
+            [false, false],
+        ),
+        ("sixteen", |parts, _| *parts = vec![parts[0].clone(); 16].into(), None, [true, false]),
+        (
+            "seventeen",
+            |parts, _| *parts = vec![parts[0].clone(); 17].into(),
+            Some("more key sets than an issuer may have"),
+            [false, false],
+        ),
+        ("an old one", |parts, at| parts[1]["fetched_at"] = json!(at - 3_900), None, [true, false]),
+        ("not too old", |parts, at| parts[1]["fetched_at"] = json!(at - 3_800), None, [true, true]),
+        (
+            "a future one",
+            |parts, at| parts[1]["fetched_at"] = json!(at + 100),
+            Some("fetched in the future; compare the clocks"),
+            [false, false],
+        ),
+        ("endless", |parts, _| parts[1]["freshness"] = json!(u64::MAX), None, [true, true]),
+    ];
+    for (name, change, ignored, found) in table {
+        let mut seed = seed.clone();
+        change(&mut seed["parts"], at);
+        let reasons: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&reasons);
+        let seed = KeySeed::from_json(seed.to_string().as_bytes()).unwrap();
+        let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).algorithms(algorithms).seed(seed);
+        let server = builder(issuer).allow_http_loopback().clock(world.clock.clone());
+        let server = server.on_event(move |event| {
+            if let Event::SeedIgnored { reason, .. } = event {
+                seen.lock().unwrap().push((*reason).to_string());
+            }
+        });
+        let server = server.build().unwrap();
+        for (policy, found) in world.policies.iter().zip(found) {
+            let reply = ask(&server, &policy.token().expires_in(100_000).sign()).await;
+            match found {
+                true => reply.assert_ok(name),
+                false => reply.assert_unavailable(name),
+            }
+        }
+        let reasons = reasons.lock().unwrap().clone();
+        assert_eq!(reasons, ignored.map(str::to_owned).as_slice(), "{name}");
+    }
+    // The keys of one set are of an algorithm that the next process does not accept.
+    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).algorithms([Algorithm::ES256]);
+    let issuer = issuer.seed(KeySeed::from_json(seed.to_string().as_bytes()).unwrap());
+    let server = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
+    let world = World { server, ..world };
+    world.ask(0).await.assert_ok("accepted");
+    world.ask(1).await.assert_invalid_token("not accepted");
+}
+
 #[tokio::test]
 async fn the_log_and_the_observer_hear_of_the_set_that_fails() {
-    use std::sync::{Arc, Mutex};
     let world = World::start().await;
     world.breaks(1);
     let events: Arc<Mutex<Vec<String>>> = Arc::default();

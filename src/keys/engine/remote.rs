@@ -26,7 +26,6 @@ use crate::keys::freshness::{
     Ticket, Wait,
 };
 use crate::keys::set::Candidates;
-use crate::keys::source::merge::with_usable_keys;
 use crate::keys::source::{FetchContext, Source};
 use crate::observe::shown::redacted;
 use crate::observe::{Event, Occurrence, Stream};
@@ -138,7 +137,7 @@ impl RemoteKeys {
                 life: set.life.for_another_engine(),
                 document: set.document.clone(),
                 validator: set.validator.clone(),
-                parts: with_usable_keys(&set.parts, self.accepted),
+                parts: Arc::clone(&set.parts),
                 seed: set.seed,
             };
             self.snapshot.store(Some(Arc::new(taken)));
@@ -289,6 +288,8 @@ impl RemoteKeys {
         // Some requests may wait for an attempt that this attempt replaced. Wake these requests so
         // that they look again.
         self.ended.send_replace(());
+        // If an attempt that this attempt replaced publishes its set a moment later, this set is older
+        // than that one. Then its parts are used only as long as they would be without that attempt.
         let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
         let (for_unknown_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
         let work = {

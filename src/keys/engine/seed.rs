@@ -1,6 +1,7 @@
 //! A seed: the last good key set, for the next process.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::AlgorithmSet;
 use crate::fetch::MAX_DOCUMENT;
 use crate::keys::engine::snapshot::Snapshot;
-use crate::keys::freshness::{Freshness, FreshnessSettings};
+use crate::keys::freshness::{Freshness, FreshnessSettings, freshness};
 use crate::keys::set::KeySet;
 use crate::keys::source::fetched::Part;
-use crate::keys::source::merge::{merged, with_usable_keys};
+use crate::keys::source::merge::{MAX_SETS, merged};
 use crate::observe::shown::Shown;
 
 /// How far in the future the time in a seed may be. The seed may come from another machine, whose
@@ -25,8 +26,9 @@ const VERSION: u8 = 1;
 /// The last good key set of an issuer. A new process can start with it while the issuer is down.
 ///
 /// A seed is used until the first fetch succeeds, but only as long as a set of its age may be used:
-/// the seed does not make the keys newer. Store the seed safely: anyone who can change the stored
-/// seed can add keys.
+/// the seed does not make the keys newer. If the issuer publishes several key sets, each set of the
+/// seed is used until that set is fetched. Store the seed safely: anyone who can change the stored
+/// seed can add keys. A seed of several key sets also contains a hash of each URL.
 ///
 /// ```
 /// use tower_resource_server::keys::KeySeed;
@@ -53,6 +55,10 @@ pub struct KeySeed {
 struct SeedPart {
     /// See [`Part::place`].
     place: String,
+    /// Seconds since the Unix epoch.
+    fetched_at: u64,
+    /// The length of the freshness period, in seconds.
+    freshness: u64,
     document: String,
 }
 
@@ -71,24 +77,32 @@ impl KeySeed {
         (wall, now): (Duration, Duration),
     ) -> Option<Self> {
         let life = &snapshot.life;
-        let fetched_at = match life.is_whole() {
+        // The time at which a set was fetched that may be used for `rest`.
+        let fetched_at = |rest: Duration, freshness: Duration| {
+            let end = wall.saturating_add(rest);
+            end.saturating_sub(freshness).saturating_sub(settings.stale_if_error)
+        };
+        let since = match life.is_whole() {
             true => wall.saturating_sub(life.age(now)),
             // Some keys of an incomplete set may be older than the set. The time is that of a set
             // with the same end.
-            false => wall
-                .saturating_add(life.usable_for(now).unwrap_or_default())
-                .saturating_sub(life.freshness())
-                .saturating_sub(settings.stale_if_error),
+            false => fetched_at(life.usable_for(now).unwrap_or_default(), life.freshness()),
         };
         let text = |document: &Bytes| String::from_utf8(document.to_vec()).ok();
         let part = |part: &Part| {
-            Some(SeedPart { place: part.place.clone(), document: text(&part.document)? })
+            let freshness = freshness(part.max_age);
+            Some(SeedPart {
+                place: part.place.clone(),
+                fetched_at: fetched_at(part.usable_until.saturating_sub(now), freshness).as_secs(),
+                freshness: freshness.as_secs(),
+                document: text(&part.document)?,
+            })
         };
         let parts: Vec<_> = snapshot.parts.iter().map(part).collect::<Option<_>>()?;
         Some(Self {
             version: VERSION,
             issuer: issuer.to_owned(),
-            fetched_at: fetched_at.as_secs(),
+            fetched_at: since.as_secs(),
             freshness: life.freshness().as_secs(),
             document: if parts.is_empty() { text(&snapshot.document)? } else { String::new() },
             parts,
@@ -136,34 +150,43 @@ impl KeySeed {
         if self.issuer != issuer {
             return Err("of another issuer");
         }
+        if self.parts.len() > MAX_SETS {
+            return Err("more key sets than an issuer may have");
+        }
         let documents = self.parts.iter().map(|part| &part.document).chain([&self.document]);
         if documents.map(String::len).max() > Some(MAX_DOCUMENT) {
             return Err("larger than a key set may be");
         }
-        let fetched_at = self.fetched_at();
-        if fetched_at > wall.saturating_add(MAX_SKEW) {
+        let latest = self.parts.iter().map(|part| part.fetched_at).fold(self.fetched_at, u64::max);
+        if Duration::from_secs(latest) > wall.saturating_add(MAX_SKEW) {
             return Err("fetched in the future; compare the clocks");
         }
-        let age = wall.saturating_sub(fetched_at);
-        let life = freshness
-            .seeded(now, age, Duration::from_secs(self.freshness))
-            .ok_or("too old to be used")?;
-        // The snapshot has no ETag. With one, a "not modified" answer could confirm a manipulated
-        // seed.
-        let validator = None;
-        let usable_until = now.saturating_add(life.usable_for(now).unwrap_or_default());
-        let part = |SeedPart { place, document }: &SeedPart| {
-            let (place, document) = (place.clone(), document.clone().into());
-            Part { place, document, validator: None, max_age: None, usable_until }
+        let life = |fetched_at, period| {
+            let age = wall.saturating_sub(Duration::from_secs(fetched_at));
+            freshness.seeded(now, age, Duration::from_secs(period))
         };
-        let parts: Vec<_> = self.parts.iter().map(part).collect();
-        let parts = with_usable_keys(&parts, accepted);
-        let document = match &*parts {
+        let own = life(self.fetched_at, self.freshness).ok_or("too old to be used")?;
+        // Neither the snapshot nor a part has an ETag. With one, a "not modified" answer could
+        // confirm a manipulated seed.
+        let validator = None;
+        let part = |part: &SeedPart| {
+            // A part that is too old is left out.
+            let life = life(part.fetched_at, part.freshness)?;
+            Some(Part {
+                place: part.place.clone(),
+                document: part.document.clone().into(),
+                validator: None,
+                max_age: Some(life.freshness()),
+                usable_until: now.saturating_add(life.usable_for(now)?),
+            })
+        };
+        let parts: Arc<[Part]> = self.parts.iter().filter_map(part).collect();
+        let document = match &*self.parts {
             [] => self.document.clone().into(),
-            parts => merged(parts),
+            _ => merged(&parts),
         };
         let keys = KeySet::parse(&document, accepted).map_err(|_| "no key set")?;
-        Ok(Snapshot { keys: keys.into(), life, document, validator, parts, seed: true })
+        Ok(Snapshot { keys: keys.into(), life: own, document, validator, parts, seed: true })
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Snapshot {
     pub(crate) validator: Option<Validator>,
     /// The last good set of each place, if the set was merged from several places.
     pub(crate) parts: Arc<[Part]>,
-    /// Whether the set is a seed that no fetch of this process has confirmed.
+    /// Whether the set is a seed, and no fetch of this process has succeeded. Some parts of a later set
+    /// may still come from the seed.
     pub(crate) seed: bool,
 }

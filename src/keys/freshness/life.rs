@@ -61,8 +61,7 @@ impl FreshnessSettings {
         requested_at: Duration,
         max_age: Option<Duration>,
     ) -> Duration {
-        let freshness = bounded(max_age.unwrap_or(FRESHNESS));
-        requested_at.saturating_add(freshness).saturating_add(self.stale_if_error)
+        requested_at.saturating_add(freshness(max_age)).saturating_add(self.stale_if_error)
     }
 }
 
@@ -126,7 +125,7 @@ impl Life {
         random: f64,
         settings: &FreshnessSettings,
     ) -> Self {
-        let freshness = bounded(max_age.unwrap_or(FRESHNESS));
+        let freshness = freshness(max_age);
         let requested_at = ticket.started_at();
         let fresh_until = requested_at.saturating_add(freshness);
         Self {
@@ -241,6 +240,11 @@ impl Life {
     pub(crate) fn usable_for(&self, now: Duration) -> Option<Duration> {
         self.usable_until.checked_sub(now).filter(|rest| !rest.is_zero())
     }
+}
+
+/// The length of the freshness period of a set. `max_age` is the server's value.
+pub(crate) fn freshness(max_age: Option<Duration>) -> Duration {
+    bounded(max_age.unwrap_or(FRESHNESS))
 }
 
 fn bounded(freshness: Duration) -> Duration {

@@ -37,7 +37,7 @@ pub(crate) use decision::{Decision, Note, Outcome, RequestState, Setback, ViewOu
     not(feature = "http-client"),
     allow(unused_imports, reason = "only used with several places")
 )]
-pub(crate) use life::FRESHNESS;
+pub(crate) use life::{FRESHNESS, freshness};
 pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
 
 use crate::budget::{Budget, Taken, first};

@@ -52,8 +52,8 @@ pub(crate) struct Validator {
 )]
 #[derive(Clone)]
 pub(crate) struct Part {
-    /// The SHA-256 hash of the place's URL in base64url. A seed has it, too, and the URL may hold a
-    /// secret.
+    /// The SHA-256 hash of the place's URL in base64url. It is not the URL itself, because seeds contain
+    /// this name and a URL may contain a secret.
     pub(crate) place: String,
     pub(crate) document: Bytes,
     pub(crate) validator: Option<Validator>,

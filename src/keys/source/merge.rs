@@ -1,20 +1,13 @@
 //! Merges several key sets of one issuer into one set.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use crate::crypto::AlgorithmSet;
-use crate::keys::set::KeySet;
 use crate::keys::set::entries::{MAX_KEYS, entries};
 use crate::keys::source::fetched::Part;
 
-/// The parts that have a usable key of one of the accepted algorithms. Only such a set counts as
-/// good.
-pub(crate) fn with_usable_keys(parts: &[Part], accepted: AlgorithmSet) -> Arc<[Part]> {
-    let is_good = |part: &&Part| KeySet::parse(&part.document, accepted).is_ok();
-    parts.iter().filter(is_good).cloned().collect()
-}
+/// The maximum number of sets of one issuer. Each fetch requests all of them. A server with many
+/// policies has about a dozen.
+pub(crate) const MAX_SETS: usize = 16;
 
 /// Merges the entries of all parts into one set. The entries are taken in turn (round-robin), so
 /// that a set with many keys does not use up the limit for the keys of another set. A document that

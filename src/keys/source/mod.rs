@@ -33,7 +33,9 @@ pub(crate) use fetched::Fetched;
 #[cfg(feature = "http-client")]
 pub(crate) use file::read_now as read_file;
 #[cfg(feature = "http-client")]
-pub(crate) use places::{JwksPlaces, MAX_PLACES};
+pub(crate) use merge::MAX_SETS;
+#[cfg(feature = "http-client")]
+pub(crate) use places::JwksPlaces;
 pub(crate) use user::AnyKeySource;
 pub use user::{FetchedKeys, KeySource};
 

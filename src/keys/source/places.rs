@@ -27,10 +27,6 @@ use crate::keys::set::{KeySet, KeySetFault};
 use crate::keys::source::fetched::{Fetched, Part, Partial, get};
 use crate::keys::source::merge::merged;
 
-/// The maximum number of places of one issuer. Each fetch requests all places. A server with many
-/// policies has about a dozen.
-pub(crate) const MAX_PLACES: usize = 16;
-
 /// The places of the sets.
 pub(crate) struct JwksPlaces {
     places: Vec<Place>,
@@ -135,17 +131,13 @@ impl JwksPlaces {
         accepted: AlgorithmSet,
         now: Duration,
     ) -> Result<Part, Cow<'static, str>> {
-        let document = match (fetched.document, last) {
-            (None, Some(last)) => last.document.clone(),
-            (None, None) => {
-                return Err("the answer is 304 (not modified), but no set is cached".into());
-            }
-            (Some(document), Some(last)) if document == last.document => document,
-            (Some(document), _) => match KeySet::parse(&document, accepted) {
-                Ok(_) => document,
-                Err(KeySetFault(problem)) => return Err(problem),
-            },
-        };
+        let document = fetched.document.or_else(|| Some(last?.document.clone()));
+        let document = document.ok_or("the answer is 304 (not modified), but no set is cached")?;
+        // The last good set may come from an engine with other algorithms, so an unchanged set is
+        // parsed, too.
+        if let Err(KeySetFault(problem)) = KeySet::parse(&document, accepted) {
+            return Err(problem);
+        }
         let (validator, max_age) = (fetched.validator, fetched.max_age);
         let usable_until = self.settings.usable_until(now, max_age);
         Ok(Part { place: place.name.clone(), document, validator, max_age, usable_until })

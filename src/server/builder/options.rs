@@ -104,8 +104,8 @@ impl<S, C, R> Builder<S, C, R> {
     }
 
     /// Adds a challenge of another scheme to each 401, for an API that also accepts other credentials (RFC
-    /// 9110 §11.6.1). A 401 for a DPoP proof does not have it, because other credentials would not help. The layers of this crate do not read those credentials. See the
-    /// [manual](crate::manual::policies#a-second-scheme).
+    /// 9110 §11.6.1). A 401 for a DPoP proof does not have it, because other credentials would not help. The
+    /// layers of this crate do not read those credentials. See the [manual](crate::manual::policies#a-second-scheme).
     ///
     /// ```
     /// use tower_resource_server::ResourceServer;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::crypto::{AlgorithmSet, KeyFault, VerificationKey};
 use crate::issuer::{Issuer, KeyConfig};
 #[cfg(feature = "http-client")]
-use crate::keys::{BearerFile, JwksPlaces, MAX_PLACES};
+use crate::keys::{BearerFile, JwksPlaces, MAX_SETS};
 use crate::keys::{KeySet, KeySetFault, KeySettings, Keys, RemoteKeys, Source};
 #[cfg(feature = "http-client")]
 use crate::observe::shown::shown;
@@ -89,9 +89,9 @@ impl TrustSettings {
         let plain_http = issuer.plain_http(self.allow_http_loopback);
         if let KeyConfig::JwksUris(uris) = &issuer.keys {
             let mut problems = Vec::new();
-            if uris.is_empty() || uris.len() > MAX_PLACES {
+            if uris.is_empty() || uris.len() > MAX_SETS {
                 problems.push(format!(
-                    "jwks_uris: {} URLs; the number must be from 1 to {MAX_PLACES}",
+                    "jwks_uris: {} URLs; the number must be from 1 to {MAX_SETS}",
                     uris.len()
                 ));
             }
