@@ -130,8 +130,8 @@ impl Issuer {
     ///
     /// Each fetch requests all URLs, each with its own `ETag`. If one URL fails and another succeeds, the last good
     /// keys of the failed URL stay in use, for as long as the keys of a single set would. This also holds for the
-    /// keys that a reload or a [seed](Self::seed) has taken over. The next request after about 45 s starts another
-    /// fetch.
+    /// keys that a reload or a [seed](Self::seed) has taken over. When they end, the keys of all URLs are fetched
+    /// again before one is used. The next request after about 45 s starts another fetch.
     ///
     /// ```
     /// use tower_resource_server::Issuer;
@@ -209,7 +209,8 @@ impl Issuer {
 
     /// Starts with the key set that another process [exported](crate::ResourceServer::export_keys). The seed is
     /// used until the first fetch succeeds, so an API can validate tokens even if its issuer is down at the start.
-    /// With several key sets, each set of the seed is used until this set is fetched.
+    /// With several key sets, each set of the seed is used until this set is fetched, and a set whose URL is no
+    /// longer configured is not used.
     /// A seed that can't be used is ignored, for example because it is too old or belongs to another issuer. An
     /// [`Event`](crate::observe::Event) reports an ignored seed.
     ///

@@ -112,7 +112,7 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("nobody was asked");
+        panic!("no fetch of both sets has ended: {before:?}, now {:?}", self.asked());
     }
 
     /// The second set fails, and its keys are used all the while. 3,890 s pass; its freshness of 300 s and the hour are
@@ -377,23 +377,76 @@ async fn a_seed_makes_the_keys_of_a_set_that_fails_no_newer() {
     }
 }
 
-/// In a seed, each set has its own age.
+/// In a seed, each set has its own age. Before or after the old set has ended, the process that starts with the seed,
+/// and the engine after a reload, go on with the new set.
 #[tokio::test]
-async fn a_seed_makes_no_set_older_because_another_fails() {
+async fn the_end_of_a_set_that_fails_is_not_the_end_of_another() {
+    for (by_seed, later) in [(true, 0), (true, 11), (false, 0), (false, 11)] {
+        let name = format!("{} {later}", if by_seed { "seed" } else { "reload" });
+        let world = World::start().await;
+        world.fails_for_almost_an_hour(|| ()).await;
+        let seed = world.seed();
+        world.pass(later);
+        // Now the old one answers, and the new one fails.
+        world.publish(1);
+        world.breaks(0);
+        let world = if by_seed {
+            World { server: world.next(&seed).build().unwrap(), ..world }
+        } else {
+            world.reload(&[Algorithm::ES256, Algorithm::RS256]);
+            world
+        };
+        world.ask(0).await.assert_ok(&name);
+        world.pass(59);
+        world.refreshed().await;
+        world.ask(0).await.assert_ok(&format!("{name}: the set that fails now"));
+        world.ask(1).await.assert_ok(&format!("{name}: the set that failed before"));
+        world.pass(3_900);
+        world.ask(0).await.assert_unavailable(&format!("{name}: past its own end"));
+    }
+}
+
+/// Keys that are no longer used are not exported.
+#[tokio::test]
+async fn a_set_that_has_ended_is_not_in_a_seed() {
     let world = World::start().await;
     world.fails_for_almost_an_hour(|| ()).await;
-    let next = world.next(&world.seed()).build().unwrap();
-    // Now the old one answers, and the new one fails.
-    world.publish(1);
-    world.breaks(0);
-    let world = World { server: next, ..world };
-    world.refreshed().await;
-    world.pass(59);
-    world.refreshed().await;
-    world.ask(0).await.assert_ok("the set that fails now");
-    world.ask(1).await.assert_ok("the set that failed before");
+    let sets = |world: &World| {
+        let seed: Value = serde_json::from_slice(&world.seed()).unwrap();
+        seed["parts"].as_array().unwrap().len()
+    };
+    assert_eq!(sets(&world), 2);
+    world.pass(11);
+    assert_eq!(sets(&world), 1);
     world.pass(3_900);
-    world.ask(0).await.assert_unavailable("past its own end");
+    assert_eq!(world.server.export_keys(), []);
+}
+
+/// The keys of a URL that was removed from the configuration are not used.
+#[tokio::test]
+async fn a_seed_has_no_keys_of_a_url_that_was_removed() {
+    let world = World::start().await;
+    world.ask(1).await.assert_ok("warm");
+    let seed = KeySeed::from_json(&world.seed()).unwrap();
+    (0..2).for_each(|at| world.breaks(at));
+    let [first, second] = world.uris();
+    let other = format!("{}/other", world.host.url);
+    for (name, uris, found) in [
+        ("both", vec![first.clone(), second.clone()], [true, true]),
+        ("in another order", vec![second.clone(), first.clone()], [true, true]),
+        ("one and a new one", vec![first.clone(), other.clone()], [true, false]),
+        ("one", vec![second], [false, true]),
+        ("the other", vec![first], [true, false]),
+        ("a server that moved", vec![other.clone(), format!("{other}2")], [true, true]),
+    ] {
+        let issuer = Issuer::new(ISSUER).jwks_uris(uris).seed(seed.clone());
+        let server = builder(issuer).allow_http_loopback().clock(world.clock.clone());
+        let server = server.build().unwrap();
+        for (policy, found) in world.policies.iter().zip(found) {
+            let reply = ask(&server, &policy.token().sign()).await;
+            if found { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+        }
+    }
 }
 
 /// The same places with other algorithms have another engine. It begins with the last good set of each place.
@@ -423,6 +476,12 @@ async fn a_reload_with_other_algorithms_keeps_the_keys_of_a_set_that_fails() {
     world.pass(61);
     world.refreshed().await;
     world.ask(1).await.assert_ok("accepted again");
+    // A greater mistake: no set has a key of this algorithm.
+    world.reload(&[Algorithm::PS512]);
+    world.ask(0).await.assert_invalid_token("no set has a usable key");
+    world.reload(&both);
+    world.ask(0).await.assert_ok("the one that answers");
+    world.ask(1).await.assert_ok("the one that fails");
 }
 
 /// A set that its server confirms is the last good set, also of another engine.
@@ -455,6 +514,16 @@ async fn each_set_may_be_confirmed() {
     let problem = world.last_error().unwrap();
     assert!(problem.contains("key set 2: no usable key"), "{problem}");
     world.ask(0).await.assert_ok("the good one");
+    // Its end is not the end of the others.
+    for _ in 0..80 {
+        world.pass(60);
+        world.refreshed().await;
+        world.ask(0).await.assert_ok("the good one");
+    }
+    world.breaks(0);
+    world.pass(60);
+    world.refreshed().await;
+    world.ask(0).await.assert_ok("the last good version of the good one");
 }
 
 /// The first fetch of the next process finds one set failing. It uses the keys of this set in the
@@ -464,6 +533,7 @@ async fn a_seed_has_the_keys_of_a_set_that_fails() {
     let world = World::start().await;
     world.ask(1).await.assert_ok("warm");
     let withdrawn = world.policies[0].token().expires_in(100_000).sign();
+    ask(&world.server, &withdrawn).await.assert_ok("before it is withdrawn");
     let text = world.seed();
     let shown = String::from_utf8(text.clone()).unwrap();
     assert!(!shown.contains("signin") && !shown.contains("http://"), "no URL: {shown}");
@@ -516,9 +586,17 @@ async fn strange_sets_in_a_seed() {
     let seed: Value = serde_json::from_slice(&world.seed()).unwrap();
     let at = seed["fetched_at"].as_u64().unwrap();
     (0..2).for_each(|at| world.breaks(at));
+    // The keys of one set are of an algorithm that the next process does not accept.
+    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).algorithms([Algorithm::ES256]);
+    let issuer = issuer.seed(KeySeed::from_json(seed.to_string().as_bytes()).unwrap());
+    let server = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
+    let reply = ask(&server, &world.policies[0].token().sign()).await;
+    reply.assert_ok("accepted");
+    let reply = ask(&server, &world.policies[1].token().sign()).await;
+    reply.assert_invalid_token("not accepted");
     let algorithms = [Algorithm::ES256, Algorithm::RS256];
     type Change = fn(&mut Value, u64);
-    let table: [(&str, Change, Option<&str>, [bool; 2]); 11] = [
+    let table: [(&str, Change, Option<&str>, [bool; 2]); 12] = [
         ("as exported", |_, _| (), None, [true, true]),
         (
             "one is missing",
@@ -533,6 +611,16 @@ async fn strange_sets_in_a_seed() {
             |parts, _| parts[1]["document"] = json!("x".repeat(512 * 1024 + 1)),
             Some("larger than a key set may be"),
             [false, false],
+        ),
+        (
+            "as large as a document may be",
+            |parts, _| {
+                let document = parts[1]["document"].as_str().unwrap();
+                let blanks = " ".repeat(512 * 1024 - document.len());
+                parts[1]["document"] = json!(format!("{document}{blanks}"));
+            },
+            None,
+            [true, true],
         ),
         ("sixteen", |parts, _| *parts = vec![parts[0].clone(); 16].into(), None, [true, false]),
         (
@@ -549,7 +637,12 @@ async fn strange_sets_in_a_seed() {
             Some("fetched in the future; compare the clocks"),
             [false, false],
         ),
-        ("endless", |parts, _| parts[1]["freshness"] = json!(u64::MAX), None, [true, true]),
+        (
+            "endless",
+            |parts, _| (0..2).for_each(|at| parts[at]["freshness"] = json!(u64::MAX)),
+            None,
+            [true, true],
+        ),
     ];
     for (name, change, ignored, found) in table {
         let mut seed = seed.clone();
@@ -572,16 +665,18 @@ async fn strange_sets_in_a_seed() {
                 false => reply.assert_unavailable(name),
             }
         }
+        if name == "endless" {
+            // Freshness has an hour at most, and then a set is used for another.
+            for (seconds, found) in [(7_199, true), (1, false)] {
+                world.pass(seconds);
+                let reply =
+                    ask(&server, &world.policies[1].token().expires_in(100_000).sign()).await;
+                if found { reply.assert_ok(name) } else { reply.assert_unavailable(name) }
+            }
+        }
         let reasons = reasons.lock().unwrap().clone();
         assert_eq!(reasons, ignored.map(str::to_owned).as_slice(), "{name}");
     }
-    // The keys of one set are of an algorithm that the next process does not accept.
-    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).algorithms([Algorithm::ES256]);
-    let issuer = issuer.seed(KeySeed::from_json(seed.to_string().as_bytes()).unwrap());
-    let server = builder(issuer).allow_http_loopback().clock(world.clock.clone()).build().unwrap();
-    let world = World { server, ..world };
-    world.ask(0).await.assert_ok("accepted");
-    world.ask(1).await.assert_invalid_token("not accepted");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Documents and answers as real servers write them: read where that can admit nothing.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tower_resource_server::clock::TestClock;
@@ -263,6 +264,77 @@ async fn a_content_coding_of_304_hides_nothing() {
         }
         assert_eq!(world.host.asked("/jwks"), 2, "{name}");
         assert_eq!(error.is_none(), good, "{name}: {error:?}");
+    }
+}
+
+/// A server, or a cache in front of it, may confirm a document by the ETag of a newer one. With that ETag, each later
+/// 304 would be right, and the old document would be used for ever (RFC 9111 §4.3.4).
+#[tokio::test]
+async fn a_304_for_another_document_confirms_nothing() {
+    use axum::http::HeaderMap;
+    use axum::response::IntoResponse as _;
+    let key = |issuer: &TestIssuer| issuer.token().expires_in(100_000).sign();
+    for (etag, calls) in [("\"1\"", 1), ("W/\"1\"", 1), ("\"2\"", 2), ("W/\"2\"", 2), ("", 1)] {
+        for places in [1, 2] {
+            let name = format!("{etag} at {places}");
+            let (old, new) = (issuer(), issuer());
+            (0..3).for_each(|_| drop(new.rotate()));
+            let state = Arc::new(Mutex::new((old.jwks(), "\"1\"".to_owned(), Vec::new())));
+            let shared = Arc::clone(&state);
+            let app = axum::Router::new().fallback(async move |headers: HeaderMap| {
+                let mut state = shared.lock().unwrap();
+                let sent =
+                    headers.get("if-none-match").map(|sent| sent.to_str().unwrap().to_owned());
+                let (is_conditional, own) = (sent.is_some(), state.1.clone());
+                state.2.push(sent);
+                let fields = if own.is_empty() {
+                    HeaderMap::new()
+                } else {
+                    HeaderMap::from_iter([("etag".parse().unwrap(), own.parse().unwrap())])
+                };
+                match is_conditional {
+                    true => (axum::http::StatusCode::NOT_MODIFIED, fields).into_response(),
+                    false => (fields, state.0.clone()).into_response(),
+                }
+            });
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let serving = tokio::spawn(async { axum::serve(listener, app).await });
+            let clock = TestClock::starting_now();
+            let uris = (0..places).map(|place| format!("{url}/{place}"));
+            let server = builder(Issuer::new(ISSUER).jwks_uris(uris)).allow_http_loopback();
+            let server = server.clock(clock.clone()).build().unwrap();
+            ask(&server, &key(&old)).await.assert_ok(&name);
+            {
+                let mut state = state.lock().unwrap();
+                (state.0, state.1) = (new.jwks(), etag.to_owned());
+                state.2.clear();
+            }
+            clock.advance(Duration::from_secs(290));
+            let age = || server.health().issuers[0].age.unwrap();
+            for _ in 0..2_000 {
+                ask(&server, &key(&old)).await;
+                if age() < Duration::from_secs(200) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert!(age() < Duration::from_secs(200), "{name}: a fetch that succeeds");
+            let sent = state.lock().unwrap().2.clone();
+            // The old token may then have another look for its kid.
+            let (fetch, later) = sent.split_at(calls * places);
+            let conditional = fetch.iter().flatten().count();
+            assert_eq!(conditional, places, "{name}: {sent:?}");
+            assert!(calls == 2 || later.is_empty(), "{name}: {sent:?}");
+            let (old, new) = (ask(&server, &key(&old)).await, key(&new));
+            if calls == 1 {
+                old.assert_ok(&name);
+            } else {
+                old.assert_invalid_token(&format!("{name}: withdrawn"));
+                ask(&server, &new).await.assert_ok(&format!("{name}: published"));
+            }
+            serving.abort();
+        }
     }
 }
 

@@ -127,7 +127,6 @@ impl RemoteKeys {
             },
             document,
             validator: fetched.validator,
-            parts: fetched.parts,
             seed: false,
         })
     }

@@ -119,7 +119,7 @@ impl RemoteKeys {
         };
         if let Some(seed) = settings.seed {
             let now = (keys.clock.wall(), keys.clock.monotonic());
-            match seed.adopt(issuer, accepted, &keys.freshness, now) {
+            match seed.adopt(issuer, accepted, &keys.source, &keys.freshness, now) {
                 Ok(snapshot) => keys.snapshot.store(Some(Arc::new(snapshot))),
                 Err(reason) => keys.ignored_seed.store(Some(Arc::new(reason))),
             }
@@ -127,9 +127,11 @@ impl RemoteKeys {
         keys
     }
 
-    /// Takes over the usable set of another engine that fetches from the same place. The accepted
-    /// algorithms may have changed, so the set is parsed again.
+    /// Takes over the usable set of another engine that fetches from the same place, and the last good
+    /// set of each of several places. The accepted algorithms may have changed, so the set is parsed
+    /// again.
     pub(crate) fn take_over(&self, other: &Self) {
+        self.source.take_over(other.source.parts());
         let Some(set) = other.snapshot.load_full().filter(|_| other.is_usable()) else { return };
         if let Ok(keys) = self.source.parse(&set.document, self.accepted) {
             let taken = Snapshot {
@@ -137,7 +139,6 @@ impl RemoteKeys {
                 life: set.life.for_another_engine(),
                 document: set.document.clone(),
                 validator: set.validator.clone(),
-                parts: Arc::clone(&set.parts),
                 seed: set.seed,
             };
             self.snapshot.store(Some(Arc::new(taken)));
@@ -288,8 +289,6 @@ impl RemoteKeys {
         // Some requests may wait for an attempt that this attempt replaced. Wake these requests so
         // that they look again.
         self.ended.send_replace(());
-        // If an attempt that this attempt replaced publishes its set a moment later, this set is older
-        // than that one. Then its parts are used only as long as they would be without that attempt.
         let (source, known) = (Arc::clone(&self.source), self.snapshot.load_full());
         let (for_unknown_kid, accepted) = (ticket.cause() == Cause::UnknownKid, self.accepted);
         let work = {

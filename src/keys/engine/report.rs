@@ -41,7 +41,8 @@ impl RemoteKeys {
         }
         let now = (self.clock.wall(), self.clock.monotonic());
         let settings = self.freshness.settings();
-        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?, &settings, now)
+        let parts = self.source.parts();
+        KeySeed::of(&self.issuer, self.snapshot.load().as_deref()?, &parts, &settings, now)
     }
 
     /// The number of fetches in a row that failed, in whole or in part.

@@ -1,7 +1,6 @@
 //! A seed: the last good key set, for the next process.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use crate::fetch::MAX_DOCUMENT;
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::freshness::{Freshness, FreshnessSettings, freshness};
 use crate::keys::set::KeySet;
+use crate::keys::source::Source;
 use crate::keys::source::fetched::Part;
 use crate::keys::source::merge::{MAX_SETS, merged};
 use crate::observe::shown::Shown;
@@ -27,8 +27,9 @@ const VERSION: u8 = 1;
 ///
 /// A seed is used until the first fetch succeeds, but only as long as a set of its age may be used:
 /// the seed does not make the keys newer. If the issuer publishes several key sets, each set of the
-/// seed is used until that set is fetched. Store the seed safely: anyone who can change the stored
-/// seed can add keys. A seed of several key sets also contains a hash of each URL.
+/// seed is used until that set is fetched. A set whose URL is no longer configured is not used, unless
+/// no URL of the seed is configured. Store the seed safely: anyone who can change the stored seed can
+/// add keys. A seed of several key sets also contains a hash of each URL.
 ///
 /// ```
 /// use tower_resource_server::keys::KeySeed;
@@ -45,7 +46,7 @@ pub struct KeySeed {
     freshness: u64,
     /// Empty if there are parts.
     document: String,
-    /// The key sets that the set is merged from, if the issuer publishes several.
+    /// The sets, if the issuer publishes several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parts: Vec<SeedPart>,
 }
@@ -53,7 +54,7 @@ pub struct KeySeed {
 /// One of several key sets.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct SeedPart {
-    /// See [`Part::place`].
+    /// The hash of the URL. See [`Part::place`].
     place: String,
     /// Seconds since the Unix epoch.
     fetched_at: u64,
@@ -73,40 +74,36 @@ impl KeySeed {
     pub(crate) fn of(
         issuer: &str,
         snapshot: &Snapshot,
+        parts: &[Part],
         settings: &FreshnessSettings,
         (wall, now): (Duration, Duration),
     ) -> Option<Self> {
-        let life = &snapshot.life;
-        // The time at which a set was fetched that may be used for `rest`.
-        let fetched_at = |rest: Duration, freshness: Duration| {
-            let end = wall.saturating_add(rest);
-            end.saturating_sub(freshness).saturating_sub(settings.stale_if_error)
-        };
-        let since = match life.is_whole() {
-            true => wall.saturating_sub(life.age(now)),
-            // Some keys of an incomplete set may be older than the set. The time is that of a set
-            // with the same end.
-            false => fetched_at(life.usable_for(now).unwrap_or_default(), life.freshness()),
-        };
         let text = |document: &Bytes| String::from_utf8(document.to_vec()).ok();
-        let part = |part: &Part| {
-            let freshness = freshness(part.max_age);
-            Some(SeedPart {
-                place: part.place.clone(),
-                fetched_at: fetched_at(part.usable_until.saturating_sub(now), freshness).as_secs(),
-                freshness: freshness.as_secs(),
-                document: text(&part.document)?,
-            })
-        };
-        let parts: Vec<_> = snapshot.parts.iter().map(part).collect::<Option<_>>()?;
-        Some(Self {
+        let mut seed = Self {
             version: VERSION,
             issuer: issuer.to_owned(),
-            fetched_at: since.as_secs(),
-            freshness: life.freshness().as_secs(),
-            document: if parts.is_empty() { text(&snapshot.document)? } else { String::new() },
-            parts,
-        })
+            fetched_at: wall.saturating_sub(snapshot.life.age(now)).as_secs(),
+            freshness: snapshot.life.freshness().as_secs(),
+            document: String::new(),
+            parts: Vec::new(),
+        };
+        if parts.is_empty() {
+            seed.document = text(&snapshot.document)?;
+            return Some(seed);
+        }
+        for part in parts.iter().filter(|part| now < part.usable_until) {
+            let freshness = freshness(part.max_age);
+            let end = wall.saturating_add(part.usable_until.saturating_sub(now));
+            let fetched_at = end.saturating_sub(freshness).saturating_sub(settings.stale_if_error);
+            seed.fetched_at = seed.fetched_at.min(fetched_at.as_secs());
+            seed.parts.push(SeedPart {
+                place: part.place.clone(),
+                fetched_at: fetched_at.as_secs(),
+                freshness: freshness.as_secs(),
+                document: text(&part.document)?,
+            });
+        }
+        (!seed.parts.is_empty()).then_some(seed)
     }
 
     /// Returns the seed as JSON text.
@@ -129,8 +126,8 @@ impl KeySeed {
         &self.issuer
     }
 
-    /// When the set was fetched, as time since the Unix epoch. If one of several key sets could not be
-    /// fetched, the time is earlier, because some keys are older.
+    /// When the set was fetched, as time since the Unix epoch. If the issuer publishes several key sets, this is
+    /// the time of the oldest.
     pub fn fetched_at(&self) -> Duration {
         Duration::from_secs(self.fetched_at)
     }
@@ -141,6 +138,7 @@ impl KeySeed {
         &self,
         issuer: &str,
         accepted: AlgorithmSet,
+        source: &Source,
         freshness: &Freshness,
         (wall, now): (Duration, Duration),
     ) -> Result<Snapshot, &'static str> {
@@ -165,28 +163,38 @@ impl KeySeed {
             let age = wall.saturating_sub(Duration::from_secs(fetched_at));
             freshness.seeded(now, age, Duration::from_secs(period))
         };
-        let own = life(self.fetched_at, self.freshness).ok_or("too old to be used")?;
         // Neither the snapshot nor a part has an ETag. With one, a "not modified" answer could
         // confirm a manipulated seed.
-        let validator = None;
         let part = |part: &SeedPart| {
-            // A part that is too old is left out.
             let life = life(part.fetched_at, part.freshness)?;
-            Some(Part {
+            let part = Part {
                 place: part.place.clone(),
                 document: part.document.clone().into(),
                 validator: None,
                 max_age: Some(life.freshness()),
                 usable_until: now.saturating_add(life.usable_for(now)?),
-            })
+            };
+            Some((part, life))
         };
-        let parts: Arc<[Part]> = self.parts.iter().filter_map(part).collect();
-        let document = match &*self.parts {
-            [] => self.document.clone().into(),
-            _ => merged(&parts),
+        let (parts, lives): (Vec<_>, Vec<_>) =
+            self.parts_for(source).into_iter().filter_map(part).unzip();
+        let (document, life) = if self.parts.is_empty() {
+            (self.document.clone().into(), life(self.fetched_at, self.freshness))
+        } else {
+            // The combined set ends with the part that ends first.
+            (merged(&parts), lives.into_iter().min_by_key(|life| life.usable_for(now)))
         };
+        let life = life.ok_or("too old to be used")?;
         let keys = KeySet::parse(&document, accepted).map_err(|_| "no key set")?;
-        Ok(Snapshot { keys: keys.into(), life: own, document, validator, parts, seed: true })
+        source.take_over(parts);
+        Ok(Snapshot { keys: keys.into(), life, document, validator: None, seed: true })
+    }
+
+    /// The parts from the places of this source. If there are none, all parts: then the places are new,
+    /// and the keys may be the same.
+    fn parts_for(&self, source: &Source) -> Vec<&SeedPart> {
+        let own: Vec<_> = self.parts.iter().filter(|part| source.has_place(&part.place)).collect();
+        if own.is_empty() { self.parts.iter().collect() } else { own }
     }
 }
 

@@ -186,11 +186,6 @@ impl Life {
         }
     }
 
-    /// Whether the set has all keys of its server.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.is_whole
-    }
-
     /// Whether the whole set was fetched by the attempt `first` or by a later one.
     pub(crate) fn is_from(&self, first: Attempt) -> bool {
         self.is_whole && self.attempt.is_some_and(|own| own.is_from(first))

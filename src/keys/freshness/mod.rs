@@ -37,8 +37,8 @@ pub(crate) use decision::{Decision, Note, Outcome, RequestState, Setback, ViewOu
     not(feature = "http-client"),
     allow(unused_imports, reason = "only used with several places")
 )]
-pub(crate) use life::{FRESHNESS, freshness};
-pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage};
+pub(crate) use life::FRESHNESS;
+pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage, freshness};
 
 use crate::budget::{Budget, Taken, first};
 use attempts::{Attempts, LEAST_PAUSE, MIN_BACKOFF};

@@ -1,11 +1,16 @@
 //! The result of a fetch.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "http-client")]
+use base64::Engine as _;
+#[cfg(feature = "http-client")]
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::HeaderValue;
 
+#[cfg(feature = "http-client")]
+use crate::crypto::sha256;
 #[cfg(feature = "http-client")]
 use crate::fetch::{Client, FetchError};
 
@@ -21,8 +26,6 @@ pub(crate) struct Fetched {
     pub(crate) max_age: Option<Duration>,
     /// The missing part, if there are several places and some of them failed.
     pub(crate) partial: Option<Partial>,
-    /// The last good set of each place, if there are several places.
-    pub(crate) parts: Arc<[Part]>,
 }
 
 /// The part of a set that could not be fetched.
@@ -52,13 +55,26 @@ pub(crate) struct Validator {
 )]
 #[derive(Clone)]
 pub(crate) struct Part {
-    /// The SHA-256 hash of the place's URL in base64url. It is not the URL itself, because seeds contain
-    /// this name and a URL may contain a secret.
+    /// The [`place_name`] of its URL.
     pub(crate) place: String,
     pub(crate) document: Bytes,
     pub(crate) validator: Option<Validator>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) usable_until: Duration,
+}
+
+/// The name of a place: the SHA-256 hash of its URL in base64url. It is not the URL itself, because
+/// seeds contain this name and a URL may contain a secret.
+#[cfg(feature = "http-client")]
+pub(crate) fn place_name(uri: &str) -> String {
+    URL_SAFE_NO_PAD.encode(sha256(uri.as_bytes()))
+}
+
+/// An entity tag without the mark of a weak tag (RFC 9110 §8.8.3.2).
+#[cfg(feature = "http-client")]
+fn tag(etag: &HeaderValue) -> &[u8] {
+    let etag = etag.as_bytes();
+    etag.strip_prefix(b"W/").unwrap_or(etag)
 }
 
 #[cfg(feature = "http-client")]
@@ -72,13 +88,18 @@ pub(crate) async fn get(
 ) -> Result<Fetched, FetchError> {
     let validator = validator.filter(|validator| validator.uri == uri);
     let etag = validator.map(|validator| &validator.etag);
-    let answer = client.get(uri, ACCEPT, etag, authorization).await?;
-    let etag = answer.etag().or_else(|| etag.filter(|_| answer.not_modified).cloned());
+    let mut answer = client.get(uri, ACCEPT, etag, authorization.clone()).await?;
+    let confirmed = etag.filter(|_| answer.not_modified);
+    let other = answer.etag().zip(confirmed).is_some_and(|(own, sent)| tag(&own) != tag(sent));
+    if other {
+        // RFC 9111 §4.3.4: this answer confirms a document that is not the cached one.
+        answer = client.get(uri, ACCEPT, None, authorization).await?;
+    }
+    let etag = if answer.not_modified { etag.cloned() } else { answer.etag() };
     Ok(Fetched {
         validator: etag.map(|etag| Validator { uri: uri.to_owned(), etag }),
         max_age: answer.max_age(),
         document: (!answer.not_modified).then_some(answer.body),
         partial: None,
-        parts: Arc::default(),
     })
 }

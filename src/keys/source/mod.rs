@@ -20,8 +20,9 @@ use crate::fetch::{Client, Discovery, FetchError};
 use crate::fetch::{Failure, MAX_DOCUMENT};
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::set::{KeySet, KeySetFault};
+use crate::keys::source::fetched::Part;
 #[cfg(feature = "http-client")]
-use crate::keys::source::fetched::{Part, Validator, get};
+use crate::keys::source::fetched::{Validator, get, place_name};
 use crate::keys::source::file::Reader;
 #[cfg(feature = "http-client")]
 use crate::runtime;
@@ -100,6 +101,42 @@ impl Source {
         }
     }
 
+    /// The last good set of each place, if there are several places.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        match self {
+            #[cfg(feature = "http-client")]
+            Self::JwksUris { places, .. } => places.parts(),
+            #[cfg(feature = "http-client")]
+            Self::Discovery(..) | Self::JwksUri { .. } => Vec::new(),
+            Self::File(_) | Self::User(_) => Vec::new(),
+        }
+    }
+
+    /// Takes over sets as the last good sets of their places, if there are several places. A set that
+    /// may be used for longer is not replaced.
+    pub(crate) fn take_over(&self, parts: Vec<Part>) {
+        match self {
+            #[cfg(feature = "http-client")]
+            Self::JwksUris { places, .. } => places.take_over(parts),
+            #[cfg(feature = "http-client")]
+            Self::Discovery(..) | Self::JwksUri { .. } => drop(parts),
+            Self::File(_) | Self::User(_) => drop(parts),
+        }
+    }
+
+    /// Whether a [`Part`] of this name is from a configured URL.
+    pub(crate) fn has_place(&self, name: &str) -> bool {
+        match self {
+            #[cfg(feature = "http-client")]
+            Self::JwksUris { places, .. } => places.have(name),
+            #[cfg(feature = "http-client")]
+            Self::JwksUri { uri, .. } => place_name(uri) == name,
+            #[cfg(feature = "http-client")]
+            Self::Discovery(..) => false,
+            Self::File(_) | Self::User(_) => false,
+        }
+    }
+
     /// Parses a fetched document. A server or user-supplied code returns a JWK set. A file may have
     /// one of several formats.
     pub(crate) fn parse(
@@ -159,20 +196,13 @@ impl Source {
                     Some(bearer) => Some(bearer.authorization().await?),
                     None => None,
                 };
-                let (known, accepted) = (context.parts(), context.accepted);
-                places.fetch(client, authorization.as_ref(), known, accepted, now).await
+                places.fetch(client, authorization.as_ref(), context.accepted, now).await
             }
             Self::File(file) => {
                 let content = file.read().await;
                 let content = content.map_err(|problem| format!("key file: {problem}"))?;
                 let (document, max_age) = (Some(content.into()), Some(FILE_FRESHNESS));
-                Ok(Fetched {
-                    document,
-                    validator: None,
-                    max_age,
-                    partial: None,
-                    parts: Arc::default(),
-                })
+                Ok(Fetched { document, validator: None, max_age, partial: None })
             }
             Self::User(source) => {
                 let keys = source.fetch().await.map_err(|error| foreign(&error.into_problem()))?;
@@ -181,13 +211,7 @@ impl Source {
                 }
                 let document = Some(keys.document.into());
                 let max_age = keys.max_age;
-                Ok(Fetched {
-                    document,
-                    validator: None,
-                    max_age,
-                    partial: None,
-                    parts: Arc::default(),
-                })
+                Ok(Fetched { document, validator: None, max_age, partial: None })
             }
         }
     }
@@ -197,10 +221,6 @@ impl Source {
 impl FetchContext<'_> {
     fn validator(&self) -> Option<&Validator> {
         self.known.and_then(|known| known.validator.as_ref())
-    }
-
-    fn parts(&self) -> &[Part] {
-        self.known.map_or(&[], |known| &known.parts)
     }
 
     /// Whether an answer does not help: it is not a usable key set, or the fetch is for an unknown

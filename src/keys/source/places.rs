@@ -7,24 +7,22 @@
 //!   used no longer than this last good set. All places are requested again as soon as the schedule
 //!   allows. Such a merged set does not prove that a `kid` is unknown, because the failed place may
 //!   have the key.
-//! - The last good sets are published with the merged set, so that another engine, or the next
-//!   process, can continue with them.
+//! - Another engine, or the next process, can take over the last good sets.
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 
-use crate::crypto::{AlgorithmSet, sha256};
+use crate::crypto::AlgorithmSet;
 use crate::fetch::{Client, Failure, FetchError};
 use crate::keys::freshness::{FRESHNESS, FreshnessSettings};
 use crate::keys::set::{KeySet, KeySetFault};
-use crate::keys::source::fetched::{Fetched, Part, Partial, get};
+use crate::keys::source::fetched::{Fetched, Part, Partial, get, place_name};
 use crate::keys::source::merge::merged;
 
 /// The places of the sets.
@@ -35,22 +33,47 @@ pub(crate) struct JwksPlaces {
 
 struct Place {
     uri: String,
-    /// The name of the place in a [`Part`].
     name: String,
+    /// The last good set.
+    last: Mutex<Option<Part>>,
 }
 
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<Fetched, FetchError>> + Send + 'a>>;
 
 impl JwksPlaces {
     pub(crate) fn new(uris: &[String], stale_if_error: Duration) -> Self {
-        let name = |uri: &str| URL_SAFE_NO_PAD.encode(sha256(uri.as_bytes()));
-        let place = |uri: &String| Place { name: name(uri), uri: uri.clone() };
+        let place = |uri: &String| {
+            let (name, last) = (place_name(uri), Mutex::default());
+            Place { uri: uri.clone(), name, last }
+        };
         let places = uris.iter().map(place).collect();
         Self { places, settings: FreshnessSettings { stale_if_error } }
     }
 
-    /// Requests the sets of all places. `known` has the last good sets, and `now` is the time of the
-    /// request.
+    /// The last good set of each place.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        self.places.iter().filter_map(|place| place.last().clone()).collect()
+    }
+
+    /// Takes over sets as the last good sets of their places. A set that may be used for longer is not
+    /// replaced.
+    pub(crate) fn take_over(&self, parts: Vec<Part>) {
+        for part in parts {
+            for place in self.places.iter().filter(|place| place.name == part.place) {
+                let mut last = place.last();
+                if last.as_ref().is_none_or(|last| last.usable_until < part.usable_until) {
+                    *last = Some(part.clone());
+                }
+            }
+        }
+    }
+
+    /// Whether a place has this name.
+    pub(crate) fn have(&self, name: &str) -> bool {
+        self.places.iter().any(|place| place.name == name)
+    }
+
+    /// Requests the sets of all places. `now` is the time of the request.
     ///
     /// # Errors
     /// Fails if no place has a good answer.
@@ -58,17 +81,14 @@ impl JwksPlaces {
         &self,
         client: &Client,
         authorization: Option<&HeaderValue>,
-        known: &[Part],
         accepted: AlgorithmSet,
         now: Duration,
     ) -> Result<Fetched, Failure> {
-        let is_usable = |last: &&Part| now < last.usable_until;
-        let last =
-            |place: &Place| known.iter().filter(is_usable).find(|last| last.place == place.name);
+        let last = |place: &Place| place.last().clone().filter(|last| now < last.usable_until);
         let lasts: Vec<_> = self.places.iter().map(last).collect();
-        let ask = |(place, last): (&'_ Place, &Option<&'_ Part>)| -> Answer<'_> {
+        let ask = |(place, last): (&'_ Place, &'_ Option<Part>)| -> Answer<'_> {
             let (uri, authorization) = (place.uri.clone(), authorization.cloned());
-            let validator = last.and_then(|last| last.validator.clone());
+            let validator = last.as_ref().and_then(|last| last.validator.clone());
             Box::pin(async move { get(client, &uri, validator.as_ref(), authorization).await })
         };
         let answers = all(self.places.iter().zip(&lasts).map(ask).collect()).await;
@@ -79,7 +99,7 @@ impl JwksPlaces {
             let name = format!("key set {}", at + 1);
             let read = match answer {
                 Ok(fetched) => {
-                    let read = self.read(place, fetched, last, accepted, now);
+                    let read = self.read(place, fetched, last.as_ref(), accepted, now);
                     read.map_err(|problem| format!("{name}: {problem}").into())
                 }
                 Err(error) => Err(error.of(&name, &place.uri)),
@@ -87,15 +107,19 @@ impl JwksPlaces {
             match read {
                 Ok(good) => {
                     answered = true;
+                    *place.last() = Some(good.clone());
                     parts.push(good);
                 }
                 Err(failure) => {
                     retry_after = retry_after.max(failure.retry_after);
                     problems.push(failure.problem);
+                    // A set without a usable key adds nothing. It may come from an engine with other
+                    // algorithms.
+                    let last = last.filter(|last| KeySet::parse(&last.document, accepted).is_ok());
                     if let Some(last) = last {
                         let until = usable_until.unwrap_or(last.usable_until);
                         usable_until = Some(last.usable_until.min(until));
-                        parts.push(last.clone());
+                        parts.push(last);
                     }
                 }
             }
@@ -117,7 +141,6 @@ impl JwksPlaces {
                 .min()
                 .map(|least| if is_whole { least } else { Duration::ZERO }),
             partial: (!is_whole).then_some(Partial { problem, usable_until }),
-            parts: parts.into(),
         })
     }
 
@@ -141,6 +164,12 @@ impl JwksPlaces {
         let (validator, max_age) = (fetched.validator, fetched.max_age);
         let usable_until = self.settings.usable_until(now, max_age);
         Ok(Part { place: place.name.clone(), document, validator, max_age, usable_until })
+    }
+}
+
+impl Place {
+    fn last(&self) -> MutexGuard<'_, Option<Part>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
