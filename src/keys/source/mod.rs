@@ -101,42 +101,6 @@ impl Source {
         }
     }
 
-    /// The last good set of each place, if there are several places.
-    pub(crate) fn parts(&self) -> Vec<Part> {
-        match self {
-            #[cfg(feature = "http-client")]
-            Self::JwksUris { places, .. } => places.parts(),
-            #[cfg(feature = "http-client")]
-            Self::Discovery(..) | Self::JwksUri { .. } => Vec::new(),
-            Self::File(_) | Self::User(_) => Vec::new(),
-        }
-    }
-
-    /// Takes over sets as the last good sets of their places, if there are several places. A set that
-    /// may be used for longer is not replaced.
-    pub(crate) fn take_over(&self, parts: Vec<Part>) {
-        match self {
-            #[cfg(feature = "http-client")]
-            Self::JwksUris { places, .. } => places.take_over(parts),
-            #[cfg(feature = "http-client")]
-            Self::Discovery(..) | Self::JwksUri { .. } => drop(parts),
-            Self::File(_) | Self::User(_) => drop(parts),
-        }
-    }
-
-    /// Whether a [`Part`] of this name is from a configured URL.
-    pub(crate) fn has_place(&self, name: &str) -> bool {
-        match self {
-            #[cfg(feature = "http-client")]
-            Self::JwksUris { places, .. } => places.have(name),
-            #[cfg(feature = "http-client")]
-            Self::JwksUri { uri, .. } => place_name(uri) == name,
-            #[cfg(feature = "http-client")]
-            Self::Discovery(..) => false,
-            Self::File(_) | Self::User(_) => false,
-        }
-    }
-
     /// Parses a fetched document. A server or user-supplied code returns a JWK set. A file may have
     /// one of several formats.
     pub(crate) fn parse(
@@ -214,6 +178,51 @@ impl Source {
                 Ok(Fetched { document, validator: None, max_age, partial: None })
             }
         }
+    }
+}
+
+#[cfg(feature = "http-client")]
+impl Source {
+    fn places(&self) -> Option<&JwksPlaces> {
+        match self {
+            Self::JwksUris { places, .. } => Some(places),
+            Self::Discovery(..) | Self::JwksUri { .. } | Self::File(_) | Self::User(_) => None,
+        }
+    }
+
+    /// The last good set of each place, if there are several places.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        self.places().map(JwksPlaces::parts).unwrap_or_default()
+    }
+
+    /// Takes over sets as the last good sets of their places, if there are several places. A set that
+    /// may be used for longer is not replaced.
+    pub(crate) fn take_over(&self, parts: Vec<Part>) {
+        if let Some(places) = self.places() {
+            places.take_over(parts);
+        }
+    }
+
+    /// Whether a [`Part`] of this name is from a configured URL.
+    pub(crate) fn has_place(&self, name: &str) -> bool {
+        match self {
+            Self::JwksUri { uri, .. } => place_name(uri) == name,
+            _ => self.places().is_some_and(|places| places.have(name)),
+        }
+    }
+}
+
+/// Only a server has several places.
+#[cfg(not(feature = "http-client"))]
+impl Source {
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
+    pub(crate) fn take_over(&self, _: Vec<Part>) {}
+
+    pub(crate) fn has_place(&self, _: &str) -> bool {
+        false
     }
 }
 
