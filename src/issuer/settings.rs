@@ -130,8 +130,8 @@ impl Issuer {
     ///
     /// Each fetch requests all URLs, each with its own `ETag`. If one URL fails and another succeeds, the last good
     /// keys of the failed URL stay in use, for as long as the keys of a single set would. This also holds for the
-    /// keys that a reload or a [seed](Self::seed) has taken over. When they end, the keys of all URLs are fetched
-    /// again before one is used. The next request after about 45 s starts another fetch.
+    /// keys that a reload or a [seed](Self::seed) has taken over. The next request after about 45 s starts another
+    /// fetch.
     ///
     /// ```
     /// use tower_resource_server::Issuer;

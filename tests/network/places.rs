@@ -249,9 +249,17 @@ async fn a_set_that_fails_is_used_for_an_hour() {
         };
         world.fails_for_almost_an_hour(midway).await;
         world.ask(1).await.assert_ok("at the end of the hour");
+        // By now, the other one fails as well. Its keys have most of their time left.
+        world.breaks(0);
         world.pass(10);
+        world.ask(0).await.assert_ok("the other one");
         world.ask(1).await.assert_unavailable("past it");
         world.ask(0).await.assert_ok("the other one");
+        world.publish(0);
+        world.pass(61);
+        world.refreshed().await;
+        world.ask(0).await.assert_ok("the other one");
+        world.ask(1).await.assert_unavailable("past it");
         world.publish(1);
         world.pass(61);
         world.refreshed().await;
@@ -437,7 +445,7 @@ async fn a_seed_has_no_keys_of_a_url_that_was_removed() {
         ("one and a new one", vec![first.clone(), other.clone()], [true, false]),
         ("one", vec![second], [false, true]),
         ("the other", vec![first], [true, false]),
-        ("a server that moved", vec![other.clone(), format!("{other}2")], [true, true]),
+        ("others", vec![other.clone(), format!("{other}2")], [false, false]),
     ] {
         let issuer = Issuer::new(ISSUER).jwks_uris(uris).seed(seed.clone());
         let server = builder(issuer).allow_http_loopback().clock(world.clock.clone());
@@ -479,9 +487,10 @@ async fn a_reload_with_other_algorithms_keeps_the_keys_of_a_set_that_fails() {
     // A greater mistake: no set has a key of this algorithm.
     world.reload(&[Algorithm::PS512]);
     world.ask(0).await.assert_invalid_token("no set has a usable key");
+    world.breaks(0);
     world.reload(&both);
-    world.ask(0).await.assert_ok("the one that answers");
-    world.ask(1).await.assert_ok("the one that fails");
+    world.ask(0).await.assert_ok("both fail now");
+    world.ask(1).await.assert_ok("both fail now");
 }
 
 /// A set that its server confirms is the last good set, also of another engine.
@@ -537,11 +546,21 @@ async fn a_reload_with_a_seed_keeps_the_newer_version_of_each_set() {
     for part in seed["parts"].as_array_mut().unwrap() {
         part["fetched_at"] = json!(part["fetched_at"].as_u64().unwrap() + 1_000);
     }
+    let withdrawn = world.policies[0].token().expires_in(100_000).sign();
+    ask(&world.server, &withdrawn).await.assert_ok("before it is withdrawn");
+    (0..8).for_each(|_| drop(world.policies[0].rotate()));
+    world.publish(0);
     world.fails_for_almost_an_hour(|| ()).await;
+    world.breaks(0);
     world.pass(11);
     let seed = KeySeed::from_json(seed.to_string().as_bytes()).unwrap();
     let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).seed(seed);
     world.server.reload([issuer], [AUDIENCE]).unwrap();
+    world.ask(0).await.assert_ok("by the engine");
+    assert!(!ask(&world.server, &withdrawn).await.ran, "the seed has it, but the engine has not");
+    world.ask(1).await.assert_ok("by the seed");
+    world.publish(0);
+    world.pass(61);
     world.refreshed().await;
     world.ask(0).await.assert_ok("the one that answers");
     world.ask(1).await.assert_ok("the one that fails, by the seed");
@@ -554,6 +573,32 @@ async fn a_reload_with_a_seed_keeps_the_newer_version_of_each_set() {
     world.refreshed().await;
     world.ask(0).await.assert_ok("the one that fails, by the engine");
     world.ask(1).await.assert_ok("the one that answers");
+}
+
+/// The builder of a reload may have the seed of the start. Its sets are older, even if they may be used for longer.
+#[tokio::test]
+async fn a_reload_with_an_old_seed_brings_no_withdrawn_key_back() {
+    let world = World::start().await;
+    world.ask(1).await.assert_ok("warm");
+    let mut seed: Value = serde_json::from_slice(&world.seed()).unwrap();
+    // Its sets end after 7,200 s.
+    (0..2).for_each(|at| seed["parts"][at]["freshness"] = json!(3_600));
+    let withdrawn = world.policies[1].token().expires_in(100_000).sign();
+    (0..8).for_each(|_| drop(world.policies[1].rotate()));
+    world.publish(1);
+    world.pass(1_000);
+    world.refreshed().await;
+    world.ask(1).await.assert_ok("published");
+    assert!(!ask(&world.server, &withdrawn).await.ran, "withdrawn");
+    let algorithms = [Algorithm::ES256, Algorithm::RS256];
+    let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).algorithms(algorithms);
+    let issuer = issuer.seed(KeySeed::from_json(seed.to_string().as_bytes()).unwrap());
+    world.server.reload([issuer], [AUDIENCE]).unwrap();
+    world.breaks(1);
+    world.pass(290);
+    world.refreshed().await;
+    world.ask(1).await.assert_ok("published");
+    assert!(!ask(&world.server, &withdrawn).await.ran, "withdrawn");
 }
 
 /// The first fetch of the next process finds one set failing. It uses the keys of this set in the
@@ -624,6 +669,25 @@ async fn strange_sets_in_a_seed() {
     reply.assert_ok("accepted");
     let reply = ask(&server, &world.policies[1].token().sign()).await;
     reply.assert_invalid_token("not accepted");
+    // Such a set, and one that is no set, do not end the others.
+    for (algorithms, document) in
+        [(vec![Algorithm::ES256], None), (vec![Algorithm::ES256, Algorithm::RS256], Some("[]"))]
+    {
+        let clock = TestClock::at(at);
+        let mut seed = seed.clone();
+        seed["parts"][1]["fetched_at"] = json!(at - 3_800);
+        if let Some(document) = document {
+            seed["parts"][1]["document"] = json!(document);
+        }
+        let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).algorithms(algorithms);
+        let issuer = issuer.seed(KeySeed::from_json(seed.to_string().as_bytes()).unwrap());
+        let server = builder(issuer).allow_http_loopback().clock(clock.clone()).build().unwrap();
+        clock.advance(Duration::from_secs(200));
+        // The last one was made at another time.
+        let token = world.policies[0].token().expires_in(100_000).sign();
+        assert!(server.health().issuers[0].is_usable(), "{document:?}");
+        ask(&server, &token).await.assert_ok("the good set");
+    }
     let algorithms = [Algorithm::ES256, Algorithm::RS256];
     type Change = fn(&mut Value, u64);
     let table: [(&str, Change, Option<&str>, [bool; 2]); 12] = [

@@ -1,7 +1,7 @@
 //! The end of an attempt: checks the result, publishes it, and emits events.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use crate::crypto::random_unit;
 use crate::fetch::Failure;
@@ -128,6 +128,7 @@ impl RemoteKeys {
             document,
             validator: fetched.validator,
             seed: false,
+            is_combined_anew: Mutex::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 //! needs keys, and refreshes the set before it is stale. If the issuer does not answer, the engine
 //! uses the stale set for some time (stale-if-error).
 
+pub(super) mod combine;
 pub(super) mod ended;
 #[cfg(test)]
 mod model;
@@ -10,6 +11,7 @@ pub(super) mod remote;
 pub(super) mod report;
 pub(super) mod seed;
 pub(super) mod snapshot;
+pub(super) mod succession;
 #[cfg(test)]
 mod tests;
 pub(super) mod timer;

@@ -127,27 +127,6 @@ impl RemoteKeys {
         keys
     }
 
-    /// Takes over the usable set of another engine that fetches from the same place, and the last good
-    /// set of each of several places. The accepted algorithms may have changed, so the set is parsed
-    /// again.
-    pub(crate) fn take_over(&self, other: &Self) {
-        self.source.take_over(other.source.parts());
-        let Some(set) = other.snapshot.load_full().filter(|_| other.is_usable()) else { return };
-        if let Ok(keys) = self.source.parse(&set.document, self.accepted) {
-            let taken = Snapshot {
-                keys: Arc::new(keys),
-                life: set.life.for_another_engine(),
-                document: set.document.clone(),
-                validator: set.validator.clone(),
-                seed: set.seed,
-            };
-            self.snapshot.store(Some(Arc::new(taken)));
-            // The next complete set is then reported as a recovery.
-            self.incomplete.store(other.failures(), Ordering::Relaxed);
-            self.last_error.store(other.last_error.load_full());
-        }
-    }
-
     /// Takes over the report that the seed of another engine is not used.
     pub(crate) fn note_seed_of(&self, other: &Self) {
         self.ignored_seed.store(other.ignored_seed.swap(None));
@@ -192,6 +171,7 @@ impl RemoteKeys {
                 Some(snapshot) if snapshot.life.stage(now).is_usable() => {
                     snapshot.keys.find(key, algorithm, iss)
                 }
+                Some(ended) if self.continue_after(ended, now) => continue,
                 _ => Candidates::default(),
             };
             let request = RequestState { known: !candidates.is_empty(), since, may_wait };

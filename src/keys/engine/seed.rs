@@ -1,6 +1,7 @@
 //! A seed: the last good key set, for the next process.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::AlgorithmSet;
 use crate::fetch::MAX_DOCUMENT;
+use crate::keys::engine::combine::combined;
 use crate::keys::engine::snapshot::Snapshot;
 use crate::keys::freshness::{Freshness, FreshnessSettings, freshness};
 use crate::keys::set::KeySet;
 use crate::keys::source::Source;
 use crate::keys::source::fetched::Part;
-use crate::keys::source::merge::{MAX_SETS, merged};
+use crate::keys::source::merge::MAX_SETS;
 use crate::observe::shown::Shown;
 
 /// How far in the future the time in a seed may be. The seed may come from another machine, whose
@@ -27,9 +29,9 @@ const VERSION: u8 = 1;
 ///
 /// A seed is used until the first fetch succeeds, but only as long as a set of its age may be used:
 /// the seed does not make the keys newer. If the issuer publishes several key sets, each set of the
-/// seed is used until that set is fetched. A set whose URL is no longer configured is not used, unless
-/// no URL of the seed is configured. Store the seed safely: anyone who can change the stored seed can
-/// add keys. A seed of several key sets also contains a hash of each URL.
+/// seed is used until that set is fetched, and a set whose URL is no longer configured is not used.
+/// Store the seed safely: anyone who can change the stored seed can add keys. A seed of several key
+/// sets also contains a hash of each URL.
 ///
 /// ```
 /// use tower_resource_server::keys::KeySeed;
@@ -92,14 +94,13 @@ impl KeySeed {
             return Some(seed);
         }
         for part in parts.iter().filter(|part| now < part.usable_until) {
-            let freshness = freshness(part.max_age);
-            let end = wall.saturating_add(part.usable_until.saturating_sub(now));
-            let fetched_at = end.saturating_sub(freshness).saturating_sub(settings.stale_if_error);
+            let age = settings.age(part.usable_until, part.max_age, now);
+            let fetched_at = wall.saturating_sub(age);
             seed.fetched_at = seed.fetched_at.min(fetched_at.as_secs());
             seed.parts.push(SeedPart {
                 place: part.place.clone(),
                 fetched_at: fetched_at.as_secs(),
-                freshness: freshness.as_secs(),
+                freshness: freshness(part.max_age).as_secs(),
                 document: text(&part.document)?,
             });
         }
@@ -139,7 +140,7 @@ impl KeySeed {
         issuer: &str,
         accepted: AlgorithmSet,
         source: &Source,
-        freshness: &Freshness,
+        rules: &Freshness,
         (wall, now): (Duration, Duration),
     ) -> Result<Snapshot, &'static str> {
         if self.version != VERSION {
@@ -161,40 +162,37 @@ impl KeySeed {
         }
         let life = |fetched_at, period| {
             let age = wall.saturating_sub(Duration::from_secs(fetched_at));
-            freshness.seeded(now, age, Duration::from_secs(period))
+            rules.seeded(now, age, Duration::from_secs(period))
         };
         // Neither the snapshot nor a part has an ETag. With one, a "not modified" answer could
         // confirm a manipulated seed.
+        let validator = None;
+        if self.parts.is_empty() {
+            let life = life(self.fetched_at, self.freshness).ok_or("too old to be used")?;
+            let document: Bytes = self.document.clone().into();
+            let keys = KeySet::parse(&document, accepted).map_err(|_| "no key set")?.into();
+            let is_combined_anew = Mutex::default();
+            return Ok(Snapshot { keys, life, document, validator, seed: true, is_combined_anew });
+        }
+        let mut own = self.parts.iter().filter(|part| source.has_place(&part.place)).peekable();
+        own.peek().ok_or("of other URLs")?;
         let part = |part: &SeedPart| {
             let life = life(part.fetched_at, part.freshness)?;
-            let part = Part {
+            Some(Part {
                 place: part.place.clone(),
                 document: part.document.clone().into(),
                 validator: None,
                 max_age: Some(life.freshness()),
                 usable_until: now.saturating_add(life.usable_for(now)?),
-            };
-            Some((part, life))
+            })
         };
-        let (parts, lives): (Vec<_>, Vec<_>) =
-            self.parts_for(source).into_iter().filter_map(part).unzip();
-        let (document, life) = if self.parts.is_empty() {
-            (self.document.clone().into(), life(self.fetched_at, self.freshness))
-        } else {
-            // The combined set ends with the part that ends first.
-            (merged(&parts), lives.into_iter().min_by_key(|life| life.usable_for(now)))
-        };
-        let life = life.ok_or("too old to be used")?;
-        let keys = KeySet::parse(&document, accepted).map_err(|_| "no key set")?;
+        let parts: Vec<_> = own.filter_map(part).collect();
+        if parts.is_empty() {
+            return Err("too old to be used");
+        }
+        let set = combined(parts.clone(), accepted, rules, now, true).ok_or("no key set")?;
         source.take_over(parts);
-        Ok(Snapshot { keys: keys.into(), life, document, validator: None, seed: true })
-    }
-
-    /// The parts from the places of this source. If there are none, all parts: then the places are new,
-    /// and the keys may be the same.
-    fn parts_for(&self, source: &Source) -> Vec<&SeedPart> {
-        let own: Vec<_> = self.parts.iter().filter(|part| source.has_place(&part.place)).collect();
-        if own.is_empty() { self.parts.iter().collect() } else { own }
+        Ok(set)
     }
 }
 

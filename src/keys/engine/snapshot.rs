@@ -1,7 +1,7 @@
 //! The set in use and the data about this set. Both are published together, so that they always
 //! belong together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
@@ -18,4 +18,6 @@ pub(crate) struct Snapshot {
     pub(crate) validator: Option<Validator>,
     /// Whether the set is a seed, and no fetch of this process has succeeded.
     pub(crate) seed: bool,
+    /// Whether the last good sets of several places were combined anew, because this set has ended.
+    pub(crate) is_combined_anew: Mutex<bool>,
 }

@@ -65,6 +65,19 @@ impl FreshnessSettings {
     }
 }
 
+impl FreshnessSettings {
+    /// The age of a set that may be used until `usable_until`.
+    pub(crate) fn age(
+        &self,
+        usable_until: Duration,
+        max_age: Option<Duration>,
+        now: Duration,
+    ) -> Duration {
+        let whole = freshness(max_age).saturating_add(self.stale_if_error);
+        whole.saturating_sub(usable_until.saturating_sub(now))
+    }
+}
+
 impl Default for FreshnessSettings {
     fn default() -> Self {
         Self { stale_if_error: STALE_IF_ERROR }

@@ -33,11 +33,6 @@ use std::time::Duration;
 pub(crate) use attempts::LOST_AFTER;
 pub(crate) use attempts::{Attempt, Cause, DEADLINE, MAX_BACKOFF, Phase, Ticket, View};
 pub(crate) use decision::{Decision, Note, Outcome, RequestState, Setback, ViewOutdated, Wait};
-#[cfg_attr(
-    not(feature = "http-client"),
-    allow(unused_imports, reason = "only used with several places")
-)]
-pub(crate) use life::FRESHNESS;
 pub(crate) use life::{FreshnessSettings, Life, STALE_IF_ERROR, Stage, freshness};
 
 use crate::budget::{Budget, Taken, first};

@@ -13,6 +13,8 @@ use http::HeaderValue;
 use crate::crypto::sha256;
 #[cfg(feature = "http-client")]
 use crate::fetch::{Client, FetchError};
+#[cfg(feature = "http-client")]
+use crate::runtime::Deadline;
 
 /// The media types that are accepted for a key set (RFC 7517 §8.5).
 #[cfg(feature = "http-client")]
@@ -88,12 +90,15 @@ pub(crate) async fn get(
 ) -> Result<Fetched, FetchError> {
     let validator = validator.filter(|validator| validator.uri == uri);
     let etag = validator.map(|validator| &validator.etag);
+    let deadline = Deadline::after(client.deadline());
     let mut answer = client.get(uri, ACCEPT, etag, authorization.clone()).await?;
     let confirmed = etag.filter(|_| answer.not_modified);
     let other = answer.etag().zip(confirmed).is_some_and(|(own, sent)| tag(&own) != tag(sent));
     if other {
         // RFC 9111 §4.3.4: this answer confirms a document that is not the cached one.
-        answer = client.get(uri, ACCEPT, None, authorization).await?;
+        let again = client.get(uri, ACCEPT, None, authorization);
+        let again = deadline.within(client.deadline(), again).await;
+        answer = again.unwrap_or(Err(FetchError::Timeout))?;
     }
     let etag = if answer.not_modified { etag.cloned() } else { answer.etag() };
     Ok(Fetched {

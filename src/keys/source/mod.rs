@@ -195,8 +195,8 @@ impl Source {
         self.places().map(JwksPlaces::parts).unwrap_or_default()
     }
 
-    /// Takes over sets as the last good sets of their places, if there are several places. A set that
-    /// may be used for longer is not replaced.
+    /// Takes over sets as the last good sets of their places, if there are several places. A newer set
+    /// is not replaced.
     pub(crate) fn take_over(&self, parts: Vec<Part>) {
         if let Some(places) = self.places() {
             places.take_over(parts);

@@ -20,7 +20,7 @@ use http::HeaderValue;
 
 use crate::crypto::AlgorithmSet;
 use crate::fetch::{Client, Failure, FetchError};
-use crate::keys::freshness::{FRESHNESS, FreshnessSettings};
+use crate::keys::freshness::{FreshnessSettings, freshness};
 use crate::keys::set::{KeySet, KeySetFault};
 use crate::keys::source::fetched::{Fetched, Part, Partial, get, place_name};
 use crate::keys::source::merge::merged;
@@ -55,13 +55,14 @@ impl JwksPlaces {
         self.places.iter().filter_map(|place| place.last().clone()).collect()
     }
 
-    /// Takes over sets as the last good sets of their places. A set that may be used for longer is not
-    /// replaced.
+    /// Takes over sets as the last good sets of their places. A newer set is not replaced.
     pub(crate) fn take_over(&self, parts: Vec<Part>) {
+        // `stale_if_error` later, which makes no difference.
+        let fetched_at = |part: &Part| part.usable_until.saturating_sub(freshness(part.max_age));
         for part in parts {
             for place in self.places.iter().filter(|place| place.name == part.place) {
                 let mut last = place.last();
-                if last.as_ref().is_none_or(|last| last.usable_until < part.usable_until) {
+                if last.as_ref().is_none_or(|last| fetched_at(last) < fetched_at(&part)) {
                     *last = Some(part.clone());
                 }
             }
@@ -128,7 +129,6 @@ impl JwksPlaces {
         if !answered {
             return Err(Failure { problem, retry_after });
         }
-        let fresh_for = |part: &Part| part.max_age.unwrap_or(FRESHNESS);
         let is_whole = problems.is_empty();
         Ok(Fetched {
             document: Some(merged(&parts)),
@@ -137,7 +137,7 @@ impl JwksPlaces {
             // requested again soon.
             max_age: parts
                 .iter()
-                .map(fresh_for)
+                .map(|part| freshness(part.max_age))
                 .min()
                 .map(|least| if is_whole { least } else { Duration::ZERO }),
             partial: (!is_whole).then_some(Partial { problem, usable_until }),
