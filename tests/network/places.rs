@@ -414,6 +414,54 @@ async fn the_end_of_a_set_that_fails_is_not_the_end_of_another() {
     }
 }
 
+/// After the end of the combined set, everything says that the other set is still used, also without a request.
+#[tokio::test]
+async fn what_is_said_when_one_of_several_sets_ends() {
+    for who in ["a request", "health", "ready", "a fetch"] {
+        let world = World::start().await;
+        let events: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&events);
+        let issuer = Issuer::new(ISSUER).jwks_uris(world.uris());
+        let server = builder(issuer).allow_http_loopback().clock(world.clock.clone());
+        let server = server.on_event(move |event| match event {
+            Event::Rotated { added, removed, .. } => {
+                let text = format!("rotated +{} -{}", added.len(), removed.len());
+                seen.lock().unwrap().push(text);
+            }
+            Event::RefreshFailed { usable_for, .. } => {
+                seen.lock().unwrap().push(format!("usable {}", usable_for.is_some()));
+            }
+            _ => {}
+        });
+        let world = World { server: server.build().unwrap(), ..world };
+        world.fails_for_almost_an_hour(|| ()).await;
+        world.breaks(0);
+        world.pass(11);
+        events.lock().unwrap().clear();
+        match who {
+            "a request" => world.ask(0).await.assert_ok(who),
+            "ready" => world.server.ready(Duration::ZERO).await.unwrap(),
+            "a fetch" => {
+                let before = world.asked();
+                while world.asked() == before {
+                    let _ = world.server.ready(Duration::from_millis(1)).await;
+                    world.ask(1).await.assert_unavailable(who);
+                }
+            }
+            _ => {}
+        }
+        let health = world.server.health();
+        assert!(health.is_ready(), "{who}");
+        assert_eq!(health.issuers[0].key_ids.len(), 1, "{who}");
+        world.ask(0).await.assert_ok(who);
+        world.ask(1).await.assert_unavailable(who);
+        let events = events.lock().unwrap().clone();
+        assert_eq!(events[0], "rotated +0 -1", "{who}");
+        assert!(!events.contains(&"usable false".to_owned()), "{who}: {events:?}");
+        assert_eq!(events.iter().filter(|event| event.starts_with("rotated")).count(), 1, "{who}");
+    }
+}
+
 /// Keys that are no longer used are not exported.
 #[tokio::test]
 async fn a_set_that_has_ended_is_not_in_a_seed() {
@@ -484,6 +532,22 @@ async fn a_reload_with_other_algorithms_keeps_the_keys_of_a_set_that_fails() {
     world.pass(61);
     world.refreshed().await;
     world.ask(1).await.assert_ok("accepted again");
+    // The mistake is taken back while both fail.
+    world.reload(&[Algorithm::ES256]);
+    world.pass(61);
+    world.refreshed().await;
+    world.breaks(0);
+    world.reload(&both);
+    world.ask(0).await.assert_ok("both fail now");
+    world.ask(1).await.assert_ok("both fail now");
+    // There is another mistake.
+    world.reload(&[Algorithm::ES256]);
+    world.publish(0);
+    world.pass(61);
+    world.refreshed().await;
+    world.reload(&[Algorithm::RS256]);
+    world.ask(0).await.assert_invalid_token("an algorithm that is not accepted");
+    world.ask(1).await.assert_ok("the one that fails");
     // A greater mistake: no set has a key of this algorithm.
     world.reload(&[Algorithm::PS512]);
     world.ask(0).await.assert_invalid_token("no set has a usable key");
@@ -536,7 +600,7 @@ async fn each_set_may_be_confirmed() {
     }
 }
 
-/// A reload with a seed, after the combined set has ended, goes on with the newer version of each set.
+/// A reload with other algorithms and a seed goes on with the newer version of each set.
 #[tokio::test]
 async fn a_reload_with_a_seed_keeps_the_newer_version_of_each_set() {
     let world = World::start().await;
@@ -555,7 +619,8 @@ async fn a_reload_with_a_seed_keeps_the_newer_version_of_each_set() {
     world.pass(11);
     let seed = KeySeed::from_json(seed.to_string().as_bytes()).unwrap();
     let issuer = Issuer::new(ISSUER).jwks_uris(world.uris()).seed(seed);
-    world.server.reload([issuer], [AUDIENCE]).unwrap();
+    let algorithms = [Algorithm::ES256, Algorithm::PS256];
+    world.server.reload([issuer.algorithms(algorithms)], [AUDIENCE]).unwrap();
     world.ask(0).await.assert_ok("by the engine");
     assert!(!ask(&world.server, &withdrawn).await.ran, "the seed has it, but the engine has not");
     world.ask(1).await.assert_ok("by the seed");

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use arc_swap::Guard;
+
 use crate::crypto::random_unit;
 use crate::fetch::Failure;
 use crate::flight::Ended;
@@ -36,7 +38,7 @@ impl RemoteKeys {
             // result of the other attempt.
             return;
         }
-        let before = self.snapshot.load_full();
+        let before = Guard::into_inner(self.current(now));
         let partial = fetched.as_ref().ok().and_then(|fetched| fetched.partial.as_ref());
         let missing = partial.map(|partial| Excerpt::of_own(partial.problem.as_str()));
         match fetched.and_then(|fetched| self.renew(&ticket, fetched, known)) {
@@ -148,11 +150,7 @@ impl RemoteKeys {
             self.emit(|issuer| Event::KeySkipped { issuer, kid, reason });
         }
         if let Some(before) = before {
-            let added = set.keys.kids_beyond(&before.keys);
-            let removed = before.keys.kids_beyond(&set.keys);
-            if !(added.is_empty() && removed.is_empty()) {
-                self.emit(|issuer| Event::Rotated { issuer, added, removed });
-            }
+            self.report_rotation(before, set);
         }
     }
 }

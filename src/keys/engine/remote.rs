@@ -2,7 +2,8 @@
 //!
 //! The module [`freshness`](crate::keys::freshness) makes all decisions. The engine reads the
 //! snapshot, starts fetches, publishes the results, and emits events. A request with a usable key
-//! takes no lock and awaits nothing. It reads one snapshot and one atomic.
+//! takes no lock and awaits nothing. It reads one snapshot and one atomic. Only when one of several
+//! sets has ended, one request combines the others, and requests that come meanwhile wait for it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -154,7 +155,7 @@ impl RemoteKeys {
         &self.source
     }
 
-    /// Looks for a key, without blocking. `since` is the first attempt that began after the request
+    /// Looks for a key, without waiting for a fetch. `since` is the first attempt that began after the request
     /// arrived. `may_wait` says whether the request may wait for a fetch.
     pub(crate) fn look(
         self: &Arc<Self>,
@@ -344,11 +345,6 @@ impl RemoteKeys {
     /// Called when a counted wait has ended.
     pub(crate) fn wait_ended(&self) {
         self.freshness.wait_ended();
-    }
-
-    pub(crate) fn is_usable(&self) -> bool {
-        let now = self.clock.monotonic();
-        self.snapshot.load().as_ref().is_some_and(|set| set.life.stage(now).is_usable())
     }
 
     /// The time until a fetch is due.

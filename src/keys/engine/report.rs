@@ -12,7 +12,7 @@ impl RemoteKeys {
     /// Returns the state of the keys.
     pub(crate) fn health(&self) -> IssuerHealth {
         let now = self.clock.monotonic();
-        let snapshot = self.snapshot.load();
+        let snapshot = self.current(now);
         let set = snapshot.as_deref();
         IssuerHealth {
             issuer: redacted(&self.issuer).into_owned(),
