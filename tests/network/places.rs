@@ -454,14 +454,9 @@ async fn what_is_said_when_one_of_several_sets_ends() {
         } else {
             world.pass(11);
         }
-        let asked = world.asked();
         match who {
             "a request" => world.ask(0).await.assert_ok(who),
-            "ready" => {
-                world.server.ready(Duration::ZERO).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                assert_eq!(world.asked(), asked, "there is no need for a fetch");
-            }
+            "ready" => world.server.ready(Duration::ZERO).await.unwrap(),
             _ => {}
         }
         let health = world.server.health();
