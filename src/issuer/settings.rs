@@ -209,8 +209,9 @@ impl Issuer {
 
     /// Starts with the key set that another process [exported](crate::ResourceServer::export_keys). The seed is
     /// used until the first fetch succeeds, so an API can validate tokens even if its issuer is down at the start.
-    /// With several key sets, each set of the seed is used until this set is fetched, and a set whose URL is no
-    /// longer configured is not used.
+    /// If the issuer has several key sets, the seed has a copy of each. A copy is used until its set has been
+    /// fetched, and it is ignored if the URL of its set has been removed from the configuration.
+    ///
     /// A seed that can't be used is ignored, for example because it is too old or belongs to another issuer. An
     /// [`Event`](crate::observe::Event) reports an ignored seed.
     ///

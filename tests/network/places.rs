@@ -83,6 +83,19 @@ impl World {
         self.server.export_keys()[0].to_json()
     }
 
+    fn seed_json(&self) -> Value {
+        serde_json::from_slice(&self.seed()).unwrap()
+    }
+
+    /// Replaces the keys of a policy. Returns a token that was good before.
+    async fn withdraw_keys(&self, at: usize) -> String {
+        let token = self.policies[at].token().expires_in(100_000).sign();
+        ask(&self.server, &token).await.assert_ok("before its key is withdrawn");
+        (0..8).for_each(|_| drop(self.policies[at].rotate()));
+        self.publish(at);
+        token
+    }
+
     async fn ask(&self, at: usize) -> Reply {
         ask(&self.server, &self.policies[at].token().expires_in(100_000).sign()).await
     }
@@ -477,7 +490,7 @@ async fn a_set_that_has_ended_is_not_in_a_seed() {
     let world = World::start().await;
     world.fails_for_almost_an_hour(|| ()).await;
     let sets = |world: &World| {
-        let seed: Value = serde_json::from_slice(&world.seed()).unwrap();
+        let seed = world.seed_json();
         seed["parts"].as_array().unwrap().len()
     };
     assert_eq!(sets(&world), 2);
@@ -615,14 +628,11 @@ async fn a_reload_with_a_seed_keeps_the_newer_version_of_each_set() {
     let world = World::start().await;
     world.ask(1).await.assert_ok("warm");
     // Another process fetched both sets 1,000 s later.
-    let mut seed: Value = serde_json::from_slice(&world.seed()).unwrap();
+    let mut seed = world.seed_json();
     for part in seed["parts"].as_array_mut().unwrap() {
         part["fetched_at"] = json!(part["fetched_at"].as_u64().unwrap() + 1_000);
     }
-    let withdrawn = world.policies[0].token().expires_in(100_000).sign();
-    ask(&world.server, &withdrawn).await.assert_ok("before it is withdrawn");
-    (0..8).for_each(|_| drop(world.policies[0].rotate()));
-    world.publish(0);
+    let withdrawn = world.withdraw_keys(0).await;
     world.fails_for_almost_an_hour(|| ()).await;
     world.breaks(0);
     world.pass(11);
@@ -654,12 +664,10 @@ async fn a_reload_with_a_seed_keeps_the_newer_version_of_each_set() {
 async fn a_reload_with_an_old_seed_brings_no_withdrawn_key_back() {
     let world = World::start().await;
     world.ask(1).await.assert_ok("warm");
-    let mut seed: Value = serde_json::from_slice(&world.seed()).unwrap();
+    let mut seed = world.seed_json();
     // Its sets end after 7,200 s.
     (0..2).for_each(|at| seed["parts"][at]["freshness"] = json!(3_600));
-    let withdrawn = world.policies[1].token().expires_in(100_000).sign();
-    (0..8).for_each(|_| drop(world.policies[1].rotate()));
-    world.publish(1);
+    let withdrawn = world.withdraw_keys(1).await;
     world.pass(1_000);
     world.refreshed().await;
     world.ask(1).await.assert_ok("published");
@@ -681,13 +689,10 @@ async fn a_reload_with_an_old_seed_brings_no_withdrawn_key_back() {
 async fn a_seed_has_the_keys_of_a_set_that_fails() {
     let world = World::start().await;
     world.ask(1).await.assert_ok("warm");
-    let withdrawn = world.policies[0].token().expires_in(100_000).sign();
-    ask(&world.server, &withdrawn).await.assert_ok("before it is withdrawn");
     let text = world.seed();
     let shown = String::from_utf8(text.clone()).unwrap();
     assert!(!shown.contains("signin") && !shown.contains("http://"), "no URL: {shown}");
-    (0..8).for_each(|_| drop(world.policies[0].rotate()));
-    world.publish(0);
+    let withdrawn = world.withdraw_keys(0).await;
     world.breaks(1);
     // Without a seed, the keys of the set that fails are not known.
     let issuer = Issuer::new(ISSUER).jwks_uris(world.uris());
@@ -732,7 +737,7 @@ async fn strange_sets_in_a_seed() {
     let world = World::of_two_types().await;
     world.reload(&[Algorithm::ES256, Algorithm::RS256]);
     world.ask(1).await.assert_ok("warm");
-    let seed: Value = serde_json::from_slice(&world.seed()).unwrap();
+    let seed = world.seed_json();
     let at = seed["fetched_at"].as_u64().unwrap();
     (0..2).for_each(|at| world.breaks(at));
     // The keys of one set are of an algorithm that the next process does not accept.

@@ -1,4 +1,4 @@
-//! Combines the last good sets of several places, without a fetch.
+//! Makes a snapshot of the last good sets of several places, without a fetch.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::keys::set::KeySet;
 use crate::keys::source::fetched::Part;
 use crate::keys::source::merge::merged;
 
-/// The set of the parts that may be used at the time `now`. It is stale, and it ends with the part that
-/// ends first. `None` if no part has a usable key.
+/// A snapshot of all parts that have not expired at the time `now`. It is stale, so that a fetch starts, and
+/// it expires as soon as one of its parts does. `None` if no part has a usable key.
 pub(crate) fn combined(
     parts: Vec<Part>,
     accepted: AlgorithmSet,
@@ -33,6 +33,6 @@ pub(crate) fn combined(
         document,
         validator: None,
         seed,
-        is_combined_anew: Mutex::default(),
+        replacement_tried: Mutex::default(),
     })
 }

@@ -130,7 +130,7 @@ impl RemoteKeys {
             document,
             validator: fetched.validator,
             seed: false,
-            is_combined_anew: Mutex::default(),
+            replacement_tried: Mutex::default(),
         })
     }
 

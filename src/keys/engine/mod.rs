@@ -9,9 +9,9 @@ mod model;
 pub(super) mod ready;
 pub(super) mod remote;
 pub(super) mod report;
+pub(super) mod reuse;
 pub(super) mod seed;
 pub(super) mod snapshot;
-pub(super) mod succession;
 #[cfg(test)]
 mod tests;
 pub(super) mod timer;

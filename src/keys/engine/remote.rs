@@ -2,8 +2,9 @@
 //!
 //! The module [`freshness`](crate::keys::freshness) makes all decisions. The engine reads the
 //! snapshot, starts fetches, publishes the results, and emits events. A request with a usable key
-//! takes no lock and awaits nothing. It reads one snapshot and one atomic. Only when one of several
-//! sets has ended, one request combines the others, and requests that come meanwhile wait for it.
+//! takes no lock and awaits nothing. It reads one snapshot and one atomic. There is one exception: when
+//! one of several sets expires, the first request merges the others, and the next requests wait until
+//! this is done.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -155,8 +156,8 @@ impl RemoteKeys {
         &self.source
     }
 
-    /// Looks for a key, without waiting for a fetch. `since` is the first attempt that began after the request
-    /// arrived. `may_wait` says whether the request may wait for a fetch.
+    /// Looks for a key, without waiting for a fetch. `since` is the first attempt that began after the
+    /// request arrived. `may_wait` says whether the request may wait for a fetch.
     pub(crate) fn look(
         self: &Arc<Self>,
         (key, algorithm, iss): (KeyHint<'_>, Algorithm, &str),
@@ -172,7 +173,7 @@ impl RemoteKeys {
                 Some(snapshot) if snapshot.life.stage(now).is_usable() => {
                     snapshot.keys.find(key, algorithm, iss)
                 }
-                Some(ended) if self.continue_after(ended, now) => continue,
+                Some(expired) if self.replace_expired(expired, now) => continue,
                 _ => Candidates::default(),
             };
             let request = RequestState { known: !candidates.is_empty(), since, may_wait };

@@ -28,10 +28,10 @@ const VERSION: u8 = 1;
 /// The last good key set of an issuer. A new process can start with it while the issuer is down.
 ///
 /// A seed is used until the first fetch succeeds, but only as long as a set of its age may be used:
-/// the seed does not make the keys newer. If the issuer publishes several key sets, each set of the
-/// seed is used until that set is fetched, and a set whose URL is no longer configured is not used.
-/// Store the seed safely: anyone who can change the stored seed can add keys. A seed of several key
-/// sets also contains a hash of each URL.
+/// the seed does not make the keys newer. If the issuer publishes several key sets, the seed has a copy
+/// of each. A copy is used until its set has been fetched, and it is ignored if the URL of its set has
+/// been removed from the configuration. Store the seed safely: anyone who can change the stored seed
+/// can add keys. A seed of several key sets also contains a hash of each URL.
 ///
 /// ```
 /// use tower_resource_server::keys::KeySeed;
@@ -171,8 +171,8 @@ impl KeySeed {
             let life = life(self.fetched_at, self.freshness).ok_or("too old to be used")?;
             let document: Bytes = self.document.clone().into();
             let keys = KeySet::parse(&document, accepted).map_err(|_| "no key set")?.into();
-            let is_combined_anew = Mutex::default();
-            return Ok(Snapshot { keys, life, document, validator, seed: true, is_combined_anew });
+            let replacement_tried = Mutex::default();
+            return Ok(Snapshot { keys, life, document, validator, seed: true, replacement_tried });
         }
         let mut own = self.parts.iter().filter(|part| source.has_place(&part.place)).peekable();
         own.peek().ok_or("of other URLs")?;

@@ -18,6 +18,7 @@ pub(crate) struct Snapshot {
     pub(crate) validator: Option<Validator>,
     /// Whether the set is a seed, and no fetch of this process has succeeded.
     pub(crate) seed: bool,
-    /// Whether the last good sets of several places were combined anew, because this set has ended.
-    pub(crate) is_combined_anew: Mutex<bool>,
+    /// Whether the engine has already tried to replace this set after it expired. See
+    /// [`RemoteKeys::current`](crate::keys::engine::remote::RemoteKeys::current).
+    pub(crate) replacement_tried: Mutex<bool>,
 }

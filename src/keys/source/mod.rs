@@ -207,7 +207,7 @@ impl Source {
     pub(crate) fn has_place(&self, name: &str) -> bool {
         match self {
             Self::JwksUri { uri, .. } => place_name(uri) == name,
-            _ => self.places().is_some_and(|places| places.have(name)),
+            _ => self.places().is_some_and(|places| places.has(name)),
         }
     }
 }

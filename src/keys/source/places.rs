@@ -57,7 +57,7 @@ impl JwksPlaces {
 
     /// Takes over sets as the last good sets of their places. A newer set is not replaced.
     pub(crate) fn take_over(&self, parts: Vec<Part>) {
-        // `stale_if_error` later, which makes no difference.
+        // Later than the real time by `stale_if_error` on both sides, so the order is right.
         let fetched_at = |part: &Part| part.usable_until.saturating_sub(freshness(part.max_age));
         for part in parts {
             for place in self.places.iter().filter(|place| place.name == part.place) {
@@ -70,7 +70,7 @@ impl JwksPlaces {
     }
 
     /// Whether a place has this name.
-    pub(crate) fn have(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.places.iter().any(|place| place.name == name)
     }
 

@@ -196,9 +196,9 @@ impl<C> ResourceMetadata<C> {
     }
 
     /// Lists these authorization servers instead of the configured issuers. Each is an issuer identifier:
-    /// an https URL without a query (RFC 8414 §2), or an http URL if
-    /// `danger::allow_http_hosts` of a configured issuer names its host. Use
-    /// this setting for the tenants of a template or of a resolver, because tenants are not listed automatically.
+    /// an https URL without a query (RFC 8414 §2), or an http URL if `danger::allow_http_hosts` of a configured
+    /// issuer names its host. Use this setting for the tenants of a template or of a resolver, because tenants
+    /// are not listed automatically.
     pub fn authorization_servers<T: Into<String>>(
         mut self,
         issuers: impl IntoIterator<Item = T>,

@@ -1,4 +1,4 @@
-//! Continues with a set that was fetched before: by another engine, or as a part of a set that has ended.
+//! Reuses sets that were fetched earlier: by another engine, or as parts of a merged set that has expired.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,80 +22,78 @@ impl RemoteKeys {
         let is_seed = before.as_ref().is_none_or(|set| set.seed);
         let usable = before.filter(|set| set.life.stage(now).is_usable());
         let combined = combined(self.source.parts(), self.accepted, &self.freshness, now, is_seed);
-        let taken = match (combined, usable) {
-            // There may be parts that the other engine did not use, for example parts with other
-            // algorithms or from a seed.
-            (Some(combined), Some(set)) if combined.document != set.document => combined,
-            (combined, None) => match combined {
-                Some(combined) => combined,
-                None => return,
-            },
-            (_, Some(set)) => match self.source.parse(&set.document, self.accepted) {
-                Ok(keys) => Snapshot {
+        let taken = match usable {
+            Some(set) if combined.as_ref().is_none_or(|new| new.document == set.document) => {
+                self.source.parse(&set.document, self.accepted).ok().map(|keys| Snapshot {
                     keys: Arc::new(keys),
                     life: set.life.for_another_engine(),
                     document: set.document.clone(),
                     validator: set.validator.clone(),
                     seed: set.seed,
-                    is_combined_anew: Mutex::default(),
-                },
-                Err(_) => return,
-            },
+                    replacement_tried: Mutex::default(),
+                })
+            }
+            // The parts may have keys that the other engine does not use, for example because it does
+            // not accept their algorithm, or because they come from a seed.
+            _ => combined,
         };
+        let Some(taken) = taken else { return };
         self.snapshot.store(Some(Arc::new(taken)));
         // The next complete set is then reported as a recovery.
         self.incomplete.store(other.failures(), Ordering::Relaxed);
         self.last_error.store(other.last_error.load_full());
     }
 
-    /// Whether there is a set in use that has not ended, or that can be [continued](Self::current). Emits
-    /// no event, so this may be called before the engine is in use.
+    /// Whether there is a set that has not expired, or that [`current`](Self::current) can replace. Emits no
+    /// event, so this may be called before the engine is in use.
     pub(crate) fn is_usable(&self) -> bool {
         let now = self.clock.monotonic();
-        let can_continue =
+        let can_be_replaced =
             || combined(self.source.parts(), self.accepted, &self.freshness, now, false).is_some();
         let snapshot = self.snapshot.load();
-        snapshot.as_ref().is_some_and(|set| set.life.stage(now).is_usable() || can_continue())
+        snapshot.as_ref().is_some_and(|set| set.life.stage(now).is_usable() || can_be_replaced())
     }
 
-    /// The set in use. If it has ended, and it was merged from several sets, the sets that have not ended
-    /// are used from now on.
+    /// The set in use. If it was merged from several sets and has expired because one of them has, a new set
+    /// is merged from the others first.
     pub(crate) fn current(&self, now: Duration) -> Guard<Option<Arc<Snapshot>>> {
         loop {
             let snapshot = self.snapshot.load();
             match &*snapshot {
-                Some(set) if !set.life.stage(now).is_usable() && self.continue_after(set, now) => {}
+                Some(set) if !set.life.stage(now).is_usable() && self.replace_expired(set, now) => {
+                }
                 _ => return snapshot,
             }
         }
     }
 
-    /// Continues with the parts that may still be used, after the set `ended` has ended. Returns whether
-    /// another set is in use now.
-    pub(crate) fn continue_after(&self, ended: &Arc<Snapshot>, now: Duration) -> bool {
-        let mut is_combined_anew =
-            ended.is_combined_anew.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Replaces an expired set with the parts that have not expired, if there are any. Returns whether another
+    /// set is in use now.
+    pub(crate) fn replace_expired(&self, expired: &Arc<Snapshot>, now: Duration) -> bool {
+        let mut replacement_tried =
+            expired.replacement_tried.lock().unwrap_or_else(PoisonError::into_inner);
         let mut published = None;
-        // Once is enough: only a fetch brings more parts, and it also brings another set.
-        if !std::mem::replace(&mut *is_combined_anew, true)
+        // Try once: later there are no more parts, because a fetch that brings a part also brings another
+        // set.
+        if !std::mem::replace(&mut *replacement_tried, true)
             && let Some(set) =
-                combined(self.source.parts(), self.accepted, &self.freshness, now, ended.seed)
+                combined(self.source.parts(), self.accepted, &self.freshness, now, expired.seed)
         {
             let set = Arc::new(set);
-            let is_ended = |present: &Option<Arc<Snapshot>>| {
-                present.as_ref().is_some_and(|present| Arc::ptr_eq(present, ended))
+            let is_same = |present: &Option<Arc<Snapshot>>| {
+                present.as_ref().is_some_and(|present| Arc::ptr_eq(present, expired))
             };
-            let before = self.snapshot.rcu(|present| match is_ended(present) {
+            let before = self.snapshot.rcu(|present| match is_same(present) {
                 true => Some(Arc::clone(&set)),
                 false => present.clone(),
             });
-            published = is_ended(&before).then_some(set);
+            published = is_same(&before).then_some(set);
         }
-        drop(is_combined_anew);
+        drop(replacement_tried);
         if let Some(set) = published {
-            self.report_rotation(ended, &set);
+            self.report_rotation(expired, &set);
         }
-        self.snapshot.load().as_ref().is_some_and(|present| !Arc::ptr_eq(present, ended))
+        self.snapshot.load().as_ref().is_some_and(|present| !Arc::ptr_eq(present, expired))
     }
 
     /// Reports which kids `set` has and `before` does not have, and the reverse.
